@@ -1,0 +1,1 @@
+"""One Python web application, WSGI or ASGI, under any server."""
