@@ -65,7 +65,7 @@ def _missing_extra(feature: str, extra: str, package: str) -> MissingExtraError:
     return MissingExtraError(feature, extra, package=package)
 
 
-class ProtocolViolation(GatewayError):  # noqa: N818  # a violation of a rule is what the specifications call it
+class ProtocolViolation(GatewayError):
     """A conformance rule was broken, by whichever side.
 
     Attributes:
