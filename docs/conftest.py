@@ -1,0 +1,12 @@
+"""Every Python code block of the documentation runs, block after block in one namespace a page."""
+
+from __future__ import annotations
+
+from sybil import Sybil
+from sybil.parsers.myst import DocTestDirectiveParser, PythonCodeBlockParser, SkipParser
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), DocTestDirectiveParser(), SkipParser()],
+    pattern="*.md",
+    excludes=["_build/*"],
+).pytest()

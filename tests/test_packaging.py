@@ -1,0 +1,98 @@
+"""What is built is what is in the tree, and it installs into an empty environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.slow
+
+
+def run(*argv: str | Path, cwd: Path, **env: str) -> str:
+    """Run a command to its end, and show what it said where it failed."""
+    done = subprocess.run(
+        [str(part) for part in argv],
+        cwd=cwd,
+        env={**{k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{argv}\n{done.stdout}"
+    return done.stdout
+
+
+def python_in(environment: Path) -> Path:
+    """Make a virtual environment and return its interpreter."""
+    venv.create(environment, with_pip=True)
+    return environment / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a copy of what git tracks, as a stranger would get it, links as links."""
+    target = tmp_path_factory.mktemp("clone") / "anytier"
+    run("git", "clone", "-q", "--no-hardlinks", ROOT, target, cwd=ROOT)
+    return target
+
+
+@pytest.fixture(scope="module")
+def wheel(clone: Path) -> Path:
+    """Build the sdist, and the wheel from the sdist."""
+    run(sys.executable, "-m", "build", "--outdir", clone / "dist", clone, cwd=clone.parent)
+    [built] = (clone / "dist").glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_one_import_tree_only(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"gateway"}
+    assert {"gateway/py.typed", "gateway/adapters/__init__.py", "gateway/middleware/__init__.py"} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_the_wheel_installs_alone_and_every_public_module_imports(wheel: Path, tmp_path: Path) -> None:
+    python = python_in(tmp_path / "venv")
+    run(python, "-m", "pip", "install", "-q", wheel, cwd=tmp_path)
+    script = """
+import importlib, pkgutil, gateway
+from gateway.errors import MissingExtraError
+assert "site-packages" in gateway.__file__, gateway.__file__
+for module in pkgutil.walk_packages(gateway.__path__, "gateway."):
+    if module.name.endswith("__main__"):
+        continue
+    try:
+        importlib.import_module(module.name)
+    except MissingExtraError as error:
+        assert "anytier[" in str(error)
+for name in ("adapters", "middleware"):
+    assert importlib.util.find_spec(name) is None, name
+"""
+    run(python, "-c", script, cwd=tmp_path)
+
+
+def test_a_clone_without_symbolic_links_installs(tmp_path: Path) -> None:
+    target = tmp_path / "anytier"
+    run("git", "-c", "core.symlinks=false", "clone", "-q", "--no-hardlinks", ROOT, target, cwd=ROOT)
+    assert (target / "gateway" / "adapters").is_file()
+    python = python_in(tmp_path / "venv")
+    run(python, "-m", "pip", "install", "-q", target, cwd=tmp_path)
+    run(python, "-c", "import gateway.adapters, gateway.middleware", cwd=tmp_path)
+
+
+def test_the_sdist_carries_the_tests_and_the_docs(wheel: Path, tmp_path: Path) -> None:
+    [sdist] = wheel.parent.glob("*.tar.gz")
+    run("tar", "xzf", sdist, "-C", tmp_path, cwd=tmp_path)
+    [tree] = tmp_path.iterdir()
+    assert (tree / "tests" / "conftest.py").is_file()
+    assert (tree / "docs" / "conf.py").is_file()
