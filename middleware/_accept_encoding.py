@@ -1,0 +1,72 @@
+"""Which content coding a client wants: ``Accept-Encoding`` against what can be offered.
+
+One pure rule for whoever chooses between codings: the compressor, and the files that lie compressed beside the
+original. Tokens are compared whole and without case, never as substrings; ``q=0`` refuses; ``*`` stands for what is
+not named. Answering 406 is never the outcome: identity is what remains.
+
+Sources: RFC 9110 sections 8.4.1 (codings, ``x-gzip``), 12.4.2 (quality values), 12.5.3 (Accept-Encoding).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+__all__ = ["choose_coding", "parse_accept_encoding"]
+
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_ELEMENT = re.compile(rf"[ \t]*({_TOKEN})(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{{0,3}})?|1(?:\.0{{0,3}})?))?[ \t]*")
+_ALIASES = {"x-gzip": "gzip", "x-compress": "compress"}
+
+
+def parse_accept_encoding(value: str) -> dict[str, float]:
+    """Read an ``Accept-Encoding`` field value into ``{coding: quality}``.
+
+    An element outside the grammar is ignored, the others count: a client's typing error costs it that one coding.
+
+    Args:
+        value: The field value; repeated lines joined with ",".
+
+    Returns:
+        Lower-case codings, aliases resolved. Of a coding named twice the first counts.
+
+    >>> parse_accept_encoding("gzip;q=0, br, *;q=0.5")
+    {'gzip': 0.0, 'br': 1.0, '*': 0.5}
+    """
+    accepted: dict[str, float] = {}
+    for element in value.split(","):
+        match = _ELEMENT.fullmatch(element)
+        if match is None:
+            continue
+        coding = match[1].lower()
+        accepted.setdefault(_ALIASES.get(coding, coding), float(match[2]) if match[2] else 1.0)
+    return accepted
+
+
+def choose_coding(value: str | None, offered: Sequence[str]) -> str | None:
+    """Choose the coding to answer with.
+
+    Args:
+        value: The ``Accept-Encoding`` field value, or None where the request has none.
+        offered: Codings that can be produced, in the server's order of preference, lower-case.
+
+    Returns:
+        The offered coding of highest quality, the server's preference among equals; None for identity: nothing
+        offered is acceptable, the field is absent or empty, or the client prefers identity by a higher quality.
+
+    >>> choose_coding("br;q=0.5, gzip;q=0.5", ["br", "gzip"])
+    'br'
+    >>> choose_coding("gzip;q=0", ["gzip"]) is None
+    True
+    """
+    if not value:
+        return None
+    accepted = parse_accept_encoding(value)
+    others = accepted.get("*", 0.0)
+    best, best_quality = None, 0.0
+    for coding in offered:
+        quality = accepted.get(coding, others)
+        if quality > best_quality:
+            best, best_quality = coding, quality
+    identity = accepted.get("identity")
+    return None if identity is not None and identity > best_quality else best

@@ -1,0 +1,54 @@
+"""The ``Range`` field is read as RFC 9110 section 14.2 says."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.middleware._range import content_range, select_range
+
+BODY = bytes(range(10))
+CASES = [
+    ("absent", None, None),
+    ("first-byte", "bytes=0-0", (0, 1)),
+    ("open", "bytes=4-", (4, 10)),
+    ("suffix", "bytes=-3", (7, 10)),
+    ("suffix-longer-than-all", "bytes=-99", (0, 10)),
+    ("end-past-the-end", "bytes=8-99", (8, 10)),
+    ("whole", "bytes=0-", (0, 10)),
+    ("unit-without-case", "Bytes=1-2", (1, 3)),
+    ("white-space", "bytes= 1-2 ", (1, 3)),
+    ("empty-elements", "bytes=,1-2,", (1, 3)),
+    ("behind-the-end", "bytes=10-", "unsatisfiable"),
+    ("suffix-zero", "bytes=-0", "unsatisfiable"),
+    ("several", "bytes=0-1,4-5", None),
+    ("reversed", "bytes=5-4", None),
+    ("other-unit", "items=0-1", None),
+    ("no-unit", "0-1", None),
+    ("no-range", "bytes=", None),
+    ("dash", "bytes=-", None),
+    ("sign", "bytes=+1-2", None),
+    ("not-ascii-digits", "bytes=\u0661-", None),
+    ("inner-space", "bytes=1 - 2", None),
+    ("huge", "bytes=" + "9" * 5000 + "-", None),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_one_range_is_selected_and_the_rest_is_ignored(value: str | None, expected: object) -> None:
+    assert select_range(value, len(BODY)) == expected
+
+
+def test_nothing_of_an_empty_representation_can_be_selected() -> None:
+    assert select_range("bytes=0-", 0) == "unsatisfiable"
+    assert select_range("bytes=-1", 0) == "unsatisfiable"
+
+
+@given(st.text(alphabet="bytes=0123456789-, \t", max_size=30), st.integers(0, 12))
+def test_what_is_selected_lies_inside(value: str, length: int) -> None:
+    selected = select_range(value, length)
+    if isinstance(selected, tuple):
+        start, stop = selected
+        assert 0 <= start < stop <= length
+        assert content_range(selected, length) == f"bytes {start}-{stop - 1}/{length}"
