@@ -1,0 +1,119 @@
+"""``Forwarded`` and ``X-Forwarded-For`` are read from the right, and whole or not at all."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.middleware._forwarded import Hop, Trust, parse_address, parse_forwarded, split_list
+
+ADDRESSES = [
+    ("ipv4", "192.0.2.1", ("192.0.2.1", 0)),
+    ("ipv4-port", "192.0.2.1:5555", ("192.0.2.1", 5555)),
+    ("ipv6", "2001:DB8::1", ("2001:db8::1", 0)),
+    ("ipv6-brackets", "[2001:db8::1]", ("2001:db8::1", 0)),
+    ("ipv6-port", "[2001:db8::1]:4711", ("2001:db8::1", 4711)),
+    ("mapped", "::ffff:10.0.0.1", ("10.0.0.1", 0)),
+    ("mapped-brackets", "[::ffff:10.0.0.1]:9", ("10.0.0.1", 9)),
+    ("obfuscated-port", "192.0.2.1:_gazonk", ("192.0.2.1", 0)),
+    ("white-space", " 192.0.2.1\t", ("192.0.2.1", 0)),
+    ("unknown", "unknown", None),
+    ("obfuscated", "_hidden", None),
+    ("markup", "<script>", None),
+    ("empty", "", None),
+    ("port-too-large", "192.0.2.1:65536", None),
+    ("leading-zeros", "192.0.02.1", None),
+    ("ipv4-in-brackets", "[192.0.2.1]", None),
+    ("zone", "fe80::1%eth0", None),
+    ("digits-of-another-script", "192.0.2.\u0661", None),
+    ("two", "192.0.2.1 192.0.2.2", None),
+]
+ELEMENTS = [
+    ("one", "for=192.0.2.60;proto=http;by=203.0.113.43", [Hop("192.0.2.60", "203.0.113.43", "", "http")]),
+    ("names-without-case", 'FOR="_gazonk";Proto=HTTPS', [Hop("_gazonk", proto="https")]),
+    ("quoted-separators", 'for="a,b;c", for=d', [Hop("a,b;c"), Hop("d")]),
+    ("escaped", r'for="a\"b"', [Hop('a"b')]),
+    ("white-space", 'for=a ; proto=http ,\tfor="b"', [Hop("a", proto="http"), Hop("b")]),
+    ("extension", "for=a;secret=x", [Hop("a")]),
+    ("empty-elements", ",for=a,,", [Hop("a")]),
+    ("trailing-semicolon", "for=a;", [Hop("a")]),
+    ("empty", "", []),
+    ("repeated-parameter", "for=a;for=b", None),
+    ("no-value", "for=", None),
+    ("no-equals", "for", None),
+    ("space-around-equals", "for = a", None),
+    ("open-quote", 'for="a', None),
+    ("bare-address-with-port", "for=[::1]:80", None),
+    ("control-character", "for=a\x00", None),
+]
+PROXIES = ("10.0.0.0/8", "2001:db8::/32")
+WALKS = [
+    ("one-hop", ["203.0.113.9"], None, 0),
+    ("forged-leftmost", ["6.6.6.6", "203.0.113.9"], None, 1),
+    ("through-trusted", ["6.6.6.6", "203.0.113.9", "10.0.0.2"], None, 1),
+    ("mapped-hop", ["203.0.113.9", "::ffff:10.0.0.2"], None, 0),
+    ("all-trusted", ["10.0.0.9", "10.0.0.2"], None, 0),
+    ("no-address-in-the-way", ["203.0.113.9", None, "10.0.0.2"], None, None),
+    ("empty", [], None, None),
+    ("count-1", ["6.6.6.6", "203.0.113.9"], 1, 1),
+    ("count-2", ["6.6.6.6", "203.0.113.9", "35.0.0.1"], 2, 1),
+    ("count-longer-than-the-list", ["203.0.113.9"], 3, 0),
+    ("count-lands-on-no-address", ["203.0.113.9", None], 1, None),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), [case[1:] for case in ADDRESSES], ids=[case[0] for case in ADDRESSES])
+def test_a_node_is_an_address_or_none(value: str, expected: tuple[str, int] | None) -> None:
+    assert parse_address(value) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [case[1:] for case in ELEMENTS], ids=[case[0] for case in ELEMENTS])
+def test_forwarded_is_read_whole_or_not_at_all(value: str, expected: list[Hop] | None) -> None:
+    assert parse_forwarded(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("addresses", "hops", "expected"), [case[1:] for case in WALKS], ids=[case[0] for case in WALKS]
+)
+def test_the_client_is_the_first_from_the_right_that_is_not_a_proxy(
+    addresses: list[str | None], hops: int | None, expected: int | None
+) -> None:
+    assert Trust.parse(PROXIES).client_index(addresses, hops) == expected
+
+
+def test_a_mapped_peer_is_the_ipv4_address_that_it_is() -> None:
+    assert Trust.parse(["10.0.0.0/8"]).holds("::ffff:10.1.2.3")
+    assert not Trust.parse(["10.0.0.0/8"]).holds("::ffff:11.1.2.3")
+
+
+def test_the_peer_of_a_unix_socket_is_trusted_only_by_name() -> None:
+    assert Trust.parse(["unix:"]).holds(None)
+    assert not Trust.parse(["*"]).holds(None)
+    assert not Trust.parse(["unix:"]).holds("10.0.0.1")
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1/8", "10.0.0", "proxy.example", "", "10.0.0.0/33"])
+def test_a_network_that_cannot_match_is_refused(value: str) -> None:
+    with pytest.raises(ValueError):
+        Trust.parse([value])
+
+
+@given(st.text(max_size=60))
+def test_any_value_is_read_without_an_error(value: str) -> None:
+    parse_address(value)
+    parse_forwarded(value)
+    addresses = [(parse_address(element) or (None,))[0] for element in split_list(value)]
+    index = Trust.parse(PROXIES).client_index(addresses)
+    assert index is None or addresses[index] is not None
+
+
+@given(
+    st.lists(st.ip_addresses().map(str), max_size=5), st.ip_addresses(v=4).filter(lambda a: not a.is_private).map(str)
+)
+def test_what_a_client_writes_itself_is_never_believed(forged: list[str], real: str) -> None:
+    trust = Trust.parse(["10.0.0.0/8"])
+    addresses = [*forged, real, "10.0.0.1"]
+    index = trust.client_index(addresses)
+    assert index is not None
+    assert addresses[index] == real
