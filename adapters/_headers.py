@@ -1,0 +1,197 @@
+"""Header fields in both spellings: ASGI's list of byte pairs, WSGI's CGI variables and its list of text pairs.
+
+One rule gives the CGI variable of a field name, one gives the field name of a CGI variable, and each undoes the other.
+Names are few and come again with every request, so both keep a bounded table of what they answered.
+
+What a CGI variable cannot tell apart is dropped on the way in: a name with an underscore would merge into the one with
+a dash (``X_User`` and ``X-User``), and ``Proxy`` would become ``HTTP_PROXY``, which HTTP clients obey (CVE-2016-5385).
+
+Sources: PEP 3333 "environ Variables", "The start_response() Callable", "Other HTTP Features"; RFC 9110 sections 5.2,
+5.5, 7.6.1, 8.6; RFC 9113 section 8.2.3; ASGI HTTP 2.4 ``headers``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from gateway.adapters._paths import latin1_octets
+from gateway.errors import ApplicationError, ServerError
+from gateway.protocols import Environ
+
+#: Names of the requests of one process that are remembered; clients choose names, so the table must end.
+TABLE_SIZE = 1024
+
+#: Fields of one connection, not of the message: no application may send them (PEP 3333, RFC 9110 section 7.6.1).
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_HOP_BY_HOP_OCTETS = frozenset(name.encode() for name in HOP_BY_HOP)
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+_environ_keys: dict[bytes, str | None] = {}
+_field_names: dict[str, bytes | None] = {}
+_response_names: dict[str, bytes | None] = {}
+
+
+def environ_key(name: bytes) -> str | None:
+    """Return the CGI variable of a field name in any case, or None where it has none.
+
+    >>> environ_key(b"Content-Type"), environ_key(b"x-user"), environ_key(b"x_user"), environ_key(b"proxy")
+    ('CONTENT_TYPE', 'HTTP_X_USER', None, None)
+    """
+    try:
+        return _environ_keys[name]
+    except KeyError:
+        pass
+    upper = name.decode("latin-1").upper()
+    if "_" in upper or upper == "PROXY" or not upper:
+        key = None
+    elif upper in ("CONTENT-TYPE", "CONTENT-LENGTH"):
+        key = upper.replace("-", "_")
+    else:
+        key = "HTTP_" + upper.replace("-", "_")
+    if len(_environ_keys) < TABLE_SIZE:
+        _environ_keys[name] = key
+    return key
+
+
+def field_name(key: str) -> bytes | None:
+    """Return the field name of an environ key, lower-cased, or None where the key is not of a header field.
+
+    >>> field_name("HTTP_X_USER"), field_name("CONTENT_TYPE"), field_name("PATH_INFO"), field_name("HTTP_CONTENT_TYPE")
+    (b'x-user', b'content-type', None, None)
+    """
+    try:
+        return _field_names[key]
+    except KeyError:
+        pass
+    if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        name: bytes | None = key.lower().replace("_", "-").encode()
+    elif key.startswith("HTTP_") and key not in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
+        # CONTENT_TYPE and CONTENT_LENGTH are the ones that count; the other spelling would give them twice.
+        name = latin1_octets(key[5:].lower().replace("_", "-"))
+    else:
+        name = None
+    if len(_field_names) < TABLE_SIZE:
+        _field_names[key] = name
+    return name
+
+
+def add_request_headers(environ: Environ, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Set the CGI variables of request header fields in an environ that has none yet.
+
+    Repeated fields are joined with ",", cookies with "; " (RFC 9113 section 8.2.3: HTTP/2 clients split them).
+
+    Raises:
+        ServerError: The Content-Length is given more than once with different values.
+    """
+    keys = _environ_keys
+    for name, value in headers:
+        key = keys[name] if name in keys else environ_key(name)
+        if key is None:
+            continue
+        text = value.decode("latin-1")
+        if key in environ:
+            text = _joined(key, environ[key], text)
+        elif key == "CONTENT_LENGTH" and "," in text:
+            text = _same_length(text)
+        environ[key] = text
+
+
+def _joined(key: str, first: str, second: str) -> str:
+    if key == "HTTP_COOKIE":
+        return f"{first}; {second}"
+    if key == "CONTENT_LENGTH":
+        return _same_length(f"{first},{second}")
+    if key == "CONTENT_TYPE":
+        return first  # not a list: "text/plain,text/html" would be neither (RFC 9110 section 8.3)
+    return f"{first},{second}"
+
+
+def _same_length(values: str) -> str:
+    distinct = {value.strip() for value in values.split(",")}
+    if len(distinct) != 1:
+        error = ServerError(
+            f"a request has one Content-Length, got {values!r}; "
+            f"the server should have refused it (RFC 9110 section 8.6)"
+        )
+        error.status_hint = 400
+        raise error
+    return distinct.pop()
+
+
+def request_headers(environ: Environ) -> list[tuple[bytes, bytes]]:
+    """Return the request header fields of an environ, the inverse of `add_request_headers`.
+
+    An empty CONTENT_TYPE or CONTENT_LENGTH means that there is none (PEP 3333 "environ Variables").
+    """
+    headers: list[tuple[bytes, bytes]] = []
+    names = _field_names
+    for key, value in environ.items():
+        name = names[key] if key in names else field_name(key)
+        if name is None or (not value and not key.startswith("HTTP_")):
+            continue
+        headers.append((name, latin1_octets(value)))
+    return headers
+
+
+def asgi_response_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Return WSGI response headers as ASGI wants them: bytes, names lower-cased, nothing hop-by-hop.
+
+    Raises:
+        ApplicationError: A name or value is not a native string, is no latin-1, or holds a control character.
+    """
+    result: list[tuple[bytes, bytes]] = []
+    names = _response_names
+    for name, value in headers:
+        try:
+            octets = names[name] if name in names else _response_name(name)
+            if octets is None:
+                continue
+            if not (value.isascii() and value.isprintable()) and _CONTROL.search(value):
+                raise ApplicationError(_bad_header("a header value has no control characters", name, value))
+            result.append((octets, value.encode("latin-1")))
+        except (TypeError, AttributeError) as error:
+            raise ApplicationError(_bad_header("header names and values are native strings", name, value)) from error
+        except UnicodeEncodeError as error:
+            raise ApplicationError(_bad_header("a header value holds latin-1 characters only", name, value)) from error
+    return result
+
+
+def _response_name(name: str) -> bytes | None:
+    if not _TOKEN.fullmatch(name):
+        raise ApplicationError(
+            f"a header name is a token of ASCII letters, digits and dashes, got {name!r}; "
+            f"check what calls start_response (PEP 3333, RFC 9110 section 5.1)"
+        )
+    lower = name.lower()
+    octets = None if lower in HOP_BY_HOP else lower.encode("ascii")
+    if len(_response_names) < TABLE_SIZE:
+        _response_names[name] = octets
+    return octets
+
+
+def _bad_header(rule: str, name: object, value: object) -> str:
+    return f"{rule}, got {name!r}: {value!r}; check what calls start_response (PEP 3333, RFC 9110 section 5.5)"
+
+
+def wsgi_response_headers(headers: Iterable[Iterable[bytes]]) -> list[tuple[str, str]]:
+    """Return ASGI response headers as WSGI wants them: native strings, nothing hop-by-hop."""
+    result: list[tuple[str, str]] = []
+    for name, value in headers:
+        if name.lower() not in _HOP_BY_HOP_OCTETS:
+            result.append((bytes(name).decode("latin-1"), bytes(value).decode("latin-1")))
+    return result

@@ -1,0 +1,181 @@
+"""One request in both spellings: ASGI's ``scope`` and WSGI's ``environ``.
+
+`scope_to_environ` and `environ_to_scope` undo each other. Each is made of the same pairs of rules (paths, header
+fields, endpoints), and both restore what the other side cannot spell:
+
+- an environ made here carries the scope as ``environ["gateway.scope"]``, a scope carries the environ as
+  ``scope["gateway.environ"]``, and the request's state (``"gateway.state"``) goes along as the same object;
+- who goes back starts from that original. A field is taken from the newer spelling only where it says something else
+  than the original does, so that what was changed in between is honoured and nothing else is lost: order and
+  repetition of headers, ``raw_path``, ``extensions``, keys of servers and frameworks.
+
+No IO, no state. Bodies, ``wsgi.errors``, ``wsgi.multithread`` and the like are the adapters' part.
+
+Sources: PEP 3333 "environ Variables"; ASGI HTTP 2.4 "HTTP Connection Scope"; RFC 3875 section 4.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.adapters._endpoints import client_address, http_version, server_address, server_name, server_protocol
+from gateway.adapters._headers import add_request_headers, environ_key, field_name, request_headers
+from gateway.adapters._paths import asgi_path, latin1_octets, wsgi_path
+from gateway.protocols import Environ, Scope
+
+__all__ = ["environ_to_scope", "scope_to_environ"]
+
+#: Which fields say the same thing in either spelling, headers aside: the table of the way back.
+_FIELDS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("method",), ("REQUEST_METHOD",)),
+    (("path", "root_path", "raw_path"), ("SCRIPT_NAME", "PATH_INFO", "RAW_URI", "REQUEST_URI")),
+    (("query_string",), ("QUERY_STRING",)),
+    (("scheme",), ("wsgi.url_scheme",)),
+    (("http_version",), ("SERVER_PROTOCOL",)),
+    (("server",), ("SERVER_NAME", "SERVER_PORT")),
+    (("client",), ("REMOTE_ADDR", "REMOTE_PORT")),
+)
+
+
+def scope_to_environ(scope: Scope) -> Environ:
+    """Return the environ of an HTTP scope, without what belongs to one server: streams and ``wsgi.multithread``.
+
+    Args:
+        scope: A scope of type ``http``; keys that servers leave out are tolerated.
+
+    Returns:
+        A new dict; ``scope`` is not changed and stands in it as ``gateway.scope``.
+
+    Raises:
+        ServerError: The request's framing contradicts itself; its ``status_hint`` is the answer.
+    """
+    environ = _spell_environ(scope)
+    if "gateway.environ" in scope:
+        environ = _restore_environ(scope["gateway.environ"], environ)
+    environ["gateway.scope"] = scope
+    if "gateway.state" in scope:
+        environ["gateway.state"] = scope["gateway.state"]
+    return environ
+
+
+def environ_to_scope(environ: Environ) -> dict[str, Any]:
+    """Return the HTTP scope of an environ, without ``state`` and ``extensions`` unless they came from a scope.
+
+    Args:
+        environ: As PEP 3333 has it; keys that servers leave out or leave empty are tolerated.
+
+    Returns:
+        A new dict; ``environ`` is not changed and stands in it as ``gateway.environ``.
+    """
+    scope = _spell_scope(environ)
+    if "gateway.scope" in environ:
+        scope = _restore_scope(environ["gateway.scope"], environ, scope)
+    scope["gateway.environ"] = environ
+    if "gateway.state" in environ:
+        scope["gateway.state"] = environ["gateway.state"]
+    return scope
+
+
+def _spell_environ(scope: Scope) -> Environ:
+    get = scope.get
+    scheme = get("scheme") or "http"
+    raw_path = get("raw_path")
+    path = scope["path"]
+    query = get("query_string") or b""
+    script_name, path_info = wsgi_path(path, get("root_path") or "", raw_path)
+    name, port = server_name(get("server"), scheme)
+    client = get("client")
+    query_string = query.decode("latin-1")
+    environ: Environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": script_name,
+        "PATH_INFO": path_info,
+        "QUERY_STRING": query_string,
+        "SERVER_NAME": name,
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": server_protocol(get("http_version") or "1.1"),
+        "REMOTE_ADDR": "",  # a unix socket's client has none
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scheme,
+    }
+    if client and client[0]:
+        environ["REMOTE_ADDR"] = str(client[0])
+        environ["REMOTE_PORT"] = str(client[1] or 0)
+    if scheme == "https":
+        environ["HTTPS"] = "on"
+    if raw_path:
+        target = raw_path.decode("latin-1")
+        if query_string:
+            target = f"{target}?{query_string}"
+        # Both names of it: gunicorn's, and the one of Apache, uWSGI and Werkzeug.
+        environ["RAW_URI"] = environ["REQUEST_URI"] = target
+    add_request_headers(environ, get("headers") or ())
+    return environ
+
+
+def _spell_scope(environ: Environ) -> dict[str, Any]:
+    get = environ.get
+    path, root_path, raw_path = asgi_path(
+        get("SCRIPT_NAME") or "",
+        get("PATH_INFO") or "",
+        get("RAW_URI") or get("REQUEST_URI") or "",
+    )
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": http_version(get("SERVER_PROTOCOL") or ""),
+        "method": environ["REQUEST_METHOD"].upper(),
+        "scheme": get("wsgi.url_scheme") or "http",
+        "path": path,
+        "raw_path": raw_path,
+        "query_string": latin1_octets(get("QUERY_STRING") or ""),
+        "root_path": root_path,
+        "headers": request_headers(environ),
+        "server": server_address(get("SERVER_NAME") or "", str(get("SERVER_PORT") or "")),
+        "client": client_address(get("REMOTE_ADDR") or "", get("REMOTE_PORT")),
+    }
+
+
+def _restore_environ(original: Environ, spelled: Environ) -> Environ:
+    """Return the original environ, changed where the scope that it became was changed."""
+    untouched = _spell_environ(environ_to_scope(original))
+    environ = dict(original)
+    for key in spelled.keys() | untouched.keys():
+        if spelled.get(key) == untouched.get(key):
+            continue
+        if key in spelled:
+            environ[key] = spelled[key]
+        else:
+            environ.pop(key, None)
+    return environ
+
+
+def _restore_scope(original: Scope, environ: Environ, spelled: dict[str, Any]) -> dict[str, Any]:
+    """Return the original scope, changed where the environ that it became was changed."""
+    untouched = scope_to_environ(original)
+    scope: dict[str, Any] = dict(original)
+    for names, keys in _FIELDS:
+        if any(environ.get(key) != untouched.get(key) for key in keys):
+            scope.update((name, spelled[name]) for name in names)
+    scope["headers"] = _restore_headers(scope.get("headers") or (), environ, untouched)
+    return scope
+
+
+def _restore_headers(original: Any, environ: Environ, untouched: Environ) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = []
+    written: set[str] = set()
+    for name, value in original:
+        key = environ_key(name)
+        if key is None or (key in environ and environ[key] == untouched.get(key)):
+            headers.append((name, value))
+        elif _present(environ, key) and key not in written:
+            written.add(key)
+            headers.append((name, latin1_octets(environ[key])))
+    for key, value in environ.items():
+        if key not in untouched and (name := field_name(key)) is not None and _present(environ, key):
+            headers.append((name, latin1_octets(value)))
+    return headers
+
+
+def _present(environ: Environ, key: str) -> bool:
+    return key in environ and bool(environ[key] or key.startswith("HTTP_"))

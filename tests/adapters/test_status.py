@@ -1,0 +1,44 @@
+"""Status lines in both spellings."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from gateway.adapters import _status
+from gateway.adapters._status import has_body, status_code, status_line
+from gateway.errors import ApplicationError
+
+
+@pytest.mark.parametrize("status", HTTPStatus, ids=str)
+def test_status_code_undoes_status_line(status: HTTPStatus) -> None:
+    assert status_code(status_line(status.value)) == status.value
+
+
+@pytest.mark.parametrize(("line", "code"), [("204", 204), ("200 Fine", 200), ("299 ", 299), ("599 x y", 599)])
+def test_any_reason_phrase_or_none_is_accepted(line: str, code: int) -> None:
+    assert status_code(line) == code
+    assert status_code(line) == code
+
+
+@pytest.mark.parametrize("line", ["", "OK", "20 OK", "2000 OK", "099 x", "²00 x", b"200 OK", 200, None, [], " 200"])
+def test_what_is_no_status_is_the_applications_fault(line: Any) -> None:
+    with pytest.raises(ApplicationError, match="a status is a native string"):
+        status_code(line)
+
+
+def test_an_unregistered_code_has_a_line_that_validators_accept() -> None:
+    assert status_line(299) == "299 Unknown"
+
+
+def test_reason_phrases_made_per_request_fill_no_memory() -> None:
+    for number in range(3000):
+        assert status_code(f"200 {number}") == 200
+    assert len(_status._CODES) <= _status._TABLE_SIZE
+
+
+@pytest.mark.parametrize(("code", "expected"), [(200, True), (404, True), (103, False), (204, False), (304, False)])
+def test_has_body_knows_the_statuses_without_content(code: int, expected: bool) -> None:
+    assert has_body(code) is expected
