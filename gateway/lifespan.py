@@ -1,0 +1,380 @@
+"""The lifespan of an ASGI application: start it once, keep its state, stop it once.
+
+The application runs in a task of its own on the loop of the caller, from :meth:`Lifespan.startup` to
+:meth:`Lifespan.shutdown`. Adapters, test clients and the chain share this one driver, so that "does not support
+lifespan", "failed" and "hangs" mean the same everywhere.
+
+What an application does, and what it means:
+
+* it raises or returns before ``lifespan.startup.complete``: it does not support the protocol; the server "must continue
+  but not send any lifespan events". With ``mode="on"`` that is an error.
+* it sends ``lifespan.startup.failed``, or does not answer in time: :class:`LifespanFailed`; nothing may be served.
+* it ends between startup and shutdown: nothing is left to stop; an exception is logged.
+
+asyncio (any loop) and trio: ``startup()`` and ``shutdown()`` are for asyncio, ``async with`` is for both.
+
+Not done here: when a process starts and stops (the adapters and the servers know), middleware hooks.
+
+Sources: ASGI Lifespan 2.0 "Scope", "Startup", "Shutdown", "Lifespan State".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Literal, Protocol
+
+from gateway.errors import ApplicationError, ConfigurationError
+from gateway.protocols import ASGIApplication, Message
+
+__all__ = ["Lifespan", "LifespanFailed", "LifespanMode"]
+
+_log = logging.getLogger("gateway.lifespan")
+
+LifespanMode = Literal["auto", "on", "off"]
+_MODES = ("auto", "on", "off")
+_SPEC = "ASGI Lifespan 2.0"
+
+
+class LifespanFailed(ApplicationError):  # the protocol's own word: lifespan.startup.failed
+    """The application refused to start or to stop, or did not answer in time.
+
+    Attributes:
+        phase: ``"startup"`` or ``"shutdown"``.
+        message: What the application said about it, or what was waited for.
+    """
+
+    status_hint = 503
+
+    def __init__(self, phase: Literal["startup", "shutdown"], message: str) -> None:
+        super().__init__(f"the application's lifespan {phase} failed: {message or 'no reason given'}")
+        self.phase = phase
+        self.message = message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.phase, self.message))
+
+
+class _Phase(enum.Enum):
+    NEW = "new"
+    STARTING = "starting"
+    SERVING = "serving"
+    UNSUPPORTED = "unsupported"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class _Event(Protocol):
+    """What ``asyncio.Event`` and ``trio.Event`` have in common."""
+
+    def set(self) -> object: ...
+    def is_set(self) -> bool: ...
+    def wait(self) -> Awaitable[object]: ...
+
+
+class Lifespan:
+    """Drive the lifespan of one ASGI application.
+
+    Args:
+        app: The application; ASGI 3.
+        mode: ``"auto"`` serves an application that does not support the protocol, ``"on"`` refuses it, ``"off"`` never
+            calls it.
+        state: The dictionary that the application fills; a new one by default. Each request gets a shallow copy.
+        startup_timeout: Seconds to wait for the answer to ``lifespan.startup``; None waits for ever.
+        shutdown_timeout: Seconds to wait for the answer to ``lifespan.shutdown``; then the task is cancelled.
+
+    Raises:
+        ConfigurationError: A mode or a timeout is not one of the above.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        *,
+        mode: LifespanMode = "auto",
+        state: dict[str, Any] | None = None,
+        startup_timeout: float | None = 60.0,
+        shutdown_timeout: float | None = 30.0,
+    ) -> None:
+        if mode not in _MODES:
+            raise ConfigurationError(f"Lifespan(mode=...) must be one of {', '.join(map(repr, _MODES))}, got {mode!r}")
+        for name, seconds in (("startup_timeout", startup_timeout), ("shutdown_timeout", shutdown_timeout)):
+            if seconds is not None and seconds <= 0:
+                raise ConfigurationError(f"Lifespan({name}=...) must be above 0 seconds or None, got {seconds!r}")
+        self.app = app
+        self.mode: LifespanMode = mode
+        self.state: dict[str, Any] = {} if state is None else state
+        self.startup_timeout = startup_timeout
+        self.shutdown_timeout = shutdown_timeout
+        self._phase = _Phase.NEW
+        self._received_startup = False
+        self._error: BaseException | None = None
+        self._refusal = ""
+        self._task: asyncio.Task[None] | None = None
+        self._answered: _Event  # to startup, whatever the answer
+        self._stop: _Event
+        self._ended: _Event
+
+    @property
+    def supported(self) -> bool:
+        """Whether the application has started and waits for its shutdown."""
+        return self._phase is _Phase.SERVING
+
+    @property
+    def phase(self) -> str:
+        """Where it is: new, starting, serving, unsupported, failed, stopping, stopped."""
+        return self._phase.value
+
+    # asyncio
+
+    async def startup(self) -> None:
+        """Start the application on the running asyncio loop and wait for its answer.
+
+        Raises:
+            LifespanFailed: It said so, did not answer in time, or does not support the protocol while ``mode="on"``.
+        """
+        if self.mode == "off":
+            self._phase = _Phase.UNSUPPORTED
+            return
+        self._begin(asyncio.Event)
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="gateway-lifespan")
+        try:
+            answered = await _wait_asyncio(self._answered, self.startup_timeout)
+        except BaseException:  # cancelled: the application must not stay half started
+            await self._cancel()
+            raise
+        if not answered:
+            await self._cancel()
+        await self._check_started(answered, self._cancel)
+
+    async def shutdown(self) -> None:
+        """Stop the application; call it on the loop that started it. Calling it again does nothing.
+
+        Raises:
+            LifespanFailed: It said so, raised, or did not answer in time (and was cancelled).
+        """
+        if not self._ask_to_stop():
+            return
+        if not await _wait_asyncio(self._ended, self.shutdown_timeout):
+            await self._cancel()
+            self._timed_out_at_shutdown()
+        self._task = None
+        self._check_stopped()
+
+    async def _cancel(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            # An application that swallows the cancellation is left behind after a moment: nothing can end it.
+            await asyncio.wait({self._task}, timeout=1.0)
+
+    # asyncio and trio
+
+    async def __aenter__(self) -> dict[str, Any]:
+        """Start, on asyncio or trio; the value is ``state``."""
+        self._exits = contextlib.AsyncExitStack()
+        return await self._exits.enter_async_context(self._trio() if _in_trio() else self._asyncio())
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Stop. An error of the shutdown is raised unless the block failed itself."""
+        try:
+            await self._exits.aclose()
+        except LifespanFailed:
+            if exc_info[0] is None:
+                raise
+            _log.exception("the lifespan failed at shutdown, after the error that is being raised")
+
+    @contextlib.asynccontextmanager
+    async def _asyncio(self) -> AsyncIterator[dict[str, Any]]:
+        await self.startup()
+        try:
+            yield self.state
+        finally:
+            await self.shutdown()
+
+    @contextlib.asynccontextmanager
+    async def _trio(self) -> AsyncIterator[dict[str, Any]]:
+        import trio
+
+        if self.mode == "off":
+            self._phase = _Phase.UNSUPPORTED
+            yield self.state
+            return
+        self._begin(trio.Event)
+        failure: LifespanFailed | None = None
+        own = trio.CancelScope(shield=True)  # the application outlives a cancelled caller until it was asked to stop
+
+        async def run() -> None:
+            with own:
+                await self._run()
+
+        async def cancel() -> None:
+            own.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            try:
+                with trio.move_on_after(_trio_seconds(self.startup_timeout)):
+                    await self._answered.wait()
+                await self._check_started(self._answered.is_set(), cancel)
+                yield self.state  # the block's own exceptions do not come this way, see __aexit__
+                if self._ask_to_stop():
+                    with trio.move_on_after(_trio_seconds(self.shutdown_timeout)) as limit:
+                        limit.shield = True
+                        await self._ended.wait()
+                    if not self._ended.is_set():
+                        self._timed_out_at_shutdown()
+                    self._check_stopped()
+            except LifespanFailed as error:
+                failure = error  # raised outside of the nursery, which would wrap it in a group
+            finally:
+                own.cancel()
+        if failure is not None:
+            raise failure
+
+    # the rules, without a loop
+
+    def _begin(self, event: Callable[[], _Event]) -> None:
+        if self._phase is not _Phase.NEW:
+            raise ConfigurationError(
+                f"a Lifespan starts once, this one is {self._phase.value}; make a new one for another start"
+            )
+        self._answered, self._stop, self._ended = event(), event(), event()
+        self._phase = _Phase.STARTING
+
+    async def _check_started(self, answered: bool, cancel: Callable[[], Awaitable[None]]) -> None:
+        if not answered:
+            self._phase = _Phase.FAILED
+            await cancel()
+            raise LifespanFailed("startup", f"no answer within {self.startup_timeout} seconds ({_SPEC} 'Startup')")
+        if self._phase is _Phase.FAILED:
+            await cancel()
+            raise LifespanFailed("startup", self._refusal) from self._error
+        if self._phase is _Phase.UNSUPPORTED:
+            if self.mode == "on":
+                raise LifespanFailed(
+                    "startup",
+                    f"lifespan mode is 'on', but the application does not support the protocol: it "
+                    f"{'returned' if self._error is None else f'raised {self._error!r}'} before it answered",
+                ) from self._error
+            if self._received_startup:
+                # It took the event and then raised: more likely a fault in its startup than a missing protocol.
+                _log.warning(
+                    "the application ended during its lifespan startup without an answer; it is served without "
+                    "lifespan (%s 'Scope')",
+                    _SPEC,
+                    exc_info=self._error,
+                )
+            else:
+                _log.debug("the application does not support lifespan: %r", self._error)
+
+    def _ask_to_stop(self) -> bool:
+        if self._phase is not _Phase.SERVING:
+            return False
+        self._phase = _Phase.STOPPING
+        self._error = None
+        self._refusal = ""
+        self._stop.set()
+        return True
+
+    def _timed_out_at_shutdown(self) -> None:
+        self._phase = _Phase.STOPPED
+        raise LifespanFailed("shutdown", f"no answer within {self.shutdown_timeout} seconds ({_SPEC} 'Shutdown')")
+
+    def _check_stopped(self) -> None:
+        if self._phase is _Phase.FAILED:
+            raise LifespanFailed("shutdown", self._refusal) from self._error
+        self._phase = _Phase.STOPPED
+
+    async def _run(self) -> None:
+        """Call the application; whatever it raises is a finding, never an error of the task."""
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
+        try:
+            await self.app(scope, self._receive, self._send)
+        except Exception as error:
+            self._error = error
+        except BaseException as error:
+            self._error = error
+            self._app_ended()
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                # Raised out of a task these would end the loop itself, and every request with it.
+                return
+            raise
+        self._app_ended()
+
+    def _app_ended(self) -> None:
+        match self._phase:
+            case _Phase.STARTING:
+                self._phase = _Phase.UNSUPPORTED
+            case _Phase.SERVING:
+                self._phase = _Phase.STOPPED
+                if self._error is not None:
+                    _log.error("the application's lifespan ended while it served", exc_info=self._error)
+            case _Phase.STOPPING:
+                if self._error is not None:
+                    self._phase = _Phase.FAILED
+                    self._refusal = f"it raised {self._error!r}"
+                else:
+                    self._phase = _Phase.STOPPED
+            case _:
+                pass
+        self._answered.set()
+        self._ended.set()
+
+    async def _receive(self) -> Message:
+        if not self._received_startup:
+            self._received_startup = True
+            return {"type": "lifespan.startup"}
+        await self._stop.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        match kind, self._phase:
+            case "lifespan.startup.complete", _Phase.STARTING:
+                self._phase = _Phase.SERVING
+                self._answered.set()
+            case "lifespan.startup.failed", _Phase.STARTING:
+                self._phase = _Phase.FAILED
+                self._refusal = str(message.get("message", ""))
+                self._answered.set()
+            case "lifespan.shutdown.complete", _Phase.STOPPING:
+                self._phase = _Phase.STOPPED
+                self._ended.set()
+            case "lifespan.shutdown.failed", _Phase.STOPPING:
+                self._phase = _Phase.FAILED
+                self._refusal = str(message.get("message", ""))
+                self._ended.set()
+            case _:
+                raise ApplicationError(
+                    f"a lifespan answers lifespan.startup with lifespan.startup.complete or .failed, and "
+                    f"lifespan.shutdown likewise; got {kind!r} while {self._phase.value}; send each once, after its "
+                    f"event ({_SPEC})"
+                )
+
+
+async def _wait_asyncio(event: _Event, timeout: float | None) -> bool:
+    try:
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _in_trio() -> bool:
+    """Tell trio from asyncio without importing it for those who do not use it."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
+def _trio_seconds(timeout: float | None) -> float:
+    return float("inf") if timeout is None else timeout
