@@ -1,18 +1,26 @@
-"""The interfaces between a server and an application, as types.
+"""The interfaces between a server and an application: as types, and told apart by ``detect()``.
 
-The aliases below are the only place of the package where ``Any`` stands: frameworks annotate their application objects
-in mutually exclusive ways, and a parameter has to accept them all.
+The aliases below are the only place of the package, beside the one object's ``__call__``, where ``Any`` stands:
+frameworks annotate their application objects in mutually exclusive ways, and a parameter has to accept them all.
+
+``detect()`` answers from what an object *is* (a coroutine function or not, what arguments it takes), never by calling
+it. It prefers an error that says what to write over a guess: a wrong guess is a traceback in the first request.
 
 Sources: PEP 3333; ASGI specification 3.0 "Applications", "Legacy Applications"; RSGI specification 1.6.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Literal, TypeAlias
-from wsgiref.types import WSGIApplication, WSGIEnvironment
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from gateway.errors import ConfigurationError
 
 __all__ = [
+    "ASGI2Application",
     "ASGIApplication",
     "ASGIReceive",
     "ASGISend",
@@ -20,8 +28,14 @@ __all__ = [
     "Environ",
     "Interface",
     "Message",
+    "RSGIApplication",
     "Scope",
+    "StartResponse",
     "WSGIApplication",
+    "check_interface",
+    "detect",
+    "is_coroutine_function",
+    "is_factory",
 ]
 
 Interface = Literal["wsgi", "asgi", "asgi2", "rsgi"]
@@ -33,5 +47,296 @@ ASGIReceive: TypeAlias = Callable[[], Awaitable[Message]]
 ASGISend: TypeAlias = Callable[[Message], Awaitable[None]]
 #: What a public parameter accepts as an ASGI application.
 ASGIApplication: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
-#: What a public parameter accepts as an application of either interface.
-Application: TypeAlias = WSGIApplication | ASGIApplication
+#: The double callable of ASGI 2, most often a class: ``application(scope)`` gives ``instance(receive, send)``.
+ASGI2Application: TypeAlias = Callable[[Any], Callable[[Any, Any], Awaitable[None]]]
+#: What a public parameter accepts as an application.
+Application: TypeAlias = WSGIApplication | ASGIApplication | ASGI2Application
+
+
+class RSGIApplication(Protocol):
+    """The application object of granian's own interface; its worker calls ``__rsgi_init__`` first."""
+
+    async def __rsgi__(self, scope: Any, protocol: Any, /) -> None:
+        """Answer one request or run one websocket."""
+        ...
+
+    def __rsgi_init__(self, loop: Any, /) -> None:
+        """Start, on a loop that does not run yet."""
+        ...
+
+    def __rsgi_del__(self, loop: Any, /) -> None:
+        """Stop, on a loop that runs no more."""
+        ...
+
+
+#: Callables that hide their interface behind ``*args``, by module and qualified name.
+_KNOWN: Final[Mapping[tuple[str, str], Interface]] = {
+    ("wsgiref.validate", "validator.<locals>.lint_app"): "wsgi",
+    ("webtest.lint", "middleware.<locals>.lint_app"): "wsgi",
+}
+#: What the first parameter says of a callable that only looks like an application.
+_TELLING: Final[Mapping[str, str]] = {
+    "scope": "`scope` belongs to ASGI and RSGI, whose callables are `async def`",
+    "receive": "it is the instance of an ASGI 2 application; give the class",
+    "event": "a function handler (event, context) is no WSGI application",
+    "request": "a view function is no application",
+    "req": "a view function is no application",
+    "self": "it is a method without its object; give the bound one",
+    "cls": "it is a method without its class; give the bound one",
+}
+
+
+class _Shape:
+    """What positional arguments a callable takes: the names it gives them, and how many it needs and accepts."""
+
+    __slots__ = ("accepts", "names", "needs", "variadic")
+
+    def __init__(self, parameters: Iterable[inspect.Parameter]) -> None:
+        self.names: list[str] = []
+        self.needs = 0
+        self.variadic = False
+        for parameter in parameters:
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                self.variadic = True
+            elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                self.names.append(parameter.name.strip("_").lower())
+                self.needs += parameter.default is parameter.empty
+            elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
+                self.needs += 99  # a server gives no such argument
+        self.accepts = len(self.names)
+
+    def first(self) -> str:
+        return self.names[0] if self.names else ""
+
+
+def check_interface(interface: str) -> Interface:
+    """Return the interface of that name.
+
+    Raises:
+        ConfigurationError: There is no such interface.
+    """
+    for known in get_args(Interface):
+        if interface == known:
+            found: Interface = known
+            return found
+    raise ConfigurationError(
+        f"an interface must be one of {', '.join(map(repr, get_args(Interface)))}, got {interface!r}"
+    )
+
+
+def detect(app: object, interface: str | None = None) -> Interface:
+    """Tell which interface an application speaks, without calling it.
+
+    What counts, in this order: the ``interface`` given; what the object says itself (an attribute
+    ``__gateway_interface__``, asgiref's marks); a coroutine function that takes three arguments is ASGI, one that takes
+    two is RSGI; a plain callable that takes two is WSGI; a class is judged by its constructor; a wrapper that takes
+    anything is judged by what it wraps.
+
+    Args:
+        app: The application object, function or class.
+        interface: The answer, where the caller knows it; it is checked, and nothing else is looked at.
+
+    Returns:
+        ``"wsgi"``, ``"asgi"``, ``"asgi2"`` or ``"rsgi"``. An object that takes every interface (a ``Gateway``) answers
+        with the one of the application inside it.
+
+    Raises:
+        ConfigurationError: It is no application, or it cannot be known; the message has what was seen and the remedy.
+
+    >>> def app(environ, start_response):
+    ...     start_response("204 No Content", [])
+    ...     return []
+    >>> detect(app)
+    'wsgi'
+    """
+    if interface is not None:
+        return check_interface(interface)
+    said = getattr(app, "__gateway_interface__", None)
+    if isinstance(said, str):
+        return check_interface(said)
+    if isinstance(app, type):
+        return _detect_class(app)
+    if not callable(app):
+        if hasattr(app, "__rsgi__"):
+            return "rsgi"
+        if isinstance(app, str):
+            raise _refusal(app, "it is a string", "import the application and give the object itself")
+        raise _refusal(app, "it is not callable", "give the application object")
+    # An object is judged by its own attribute `__call__`, as every server does: whoever accepts several interfaces, or
+    # chooses one when built, says so there. A function is judged by itself: `functools.wraps` copies the attribute
+    # `__call__` of such an object into the function's dictionary, where it means nothing.
+    if _is_function(app):
+        return _detect_callable(app, app)
+    for mark, meaning in (("_asgi_single_callable", "asgi"), ("_asgi_double_callable", "asgi2")):
+        if getattr(app, mark, None) is True:
+            return check_interface(meaning)
+    return _detect_callable(app, app.__call__)
+
+
+def is_coroutine_function(call: object) -> bool:
+    """Tell whether calling gives a coroutine: an ``async def``, bound, partial, or marked as one."""
+    if inspect.iscoroutinefunction(call):
+        return True
+    if getattr(call, "_is_coroutine", None) is None:  # the mark of Python 3.11; later ones are seen by `inspect`
+        return False
+    import asgiref.sync
+
+    return bool(asgiref.sync.iscoroutinefunction(call))  # pyright: ignore[reportDeprecated]  # which of two, by version
+
+
+def is_factory(call: object) -> bool:
+    """Tell whether a function makes an application rather than being one: it can be called without any argument."""
+    if not callable(call) or not _is_function(call):
+        return False
+    if is_coroutine_function(call) or inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
+        return False
+    shape = _shape(call)
+    return shape is not None and shape.needs == 0 and not shape.variadic and shape.first() not in ("environ", "scope")
+
+
+def _is_function(app: object) -> bool:
+    return isinstance(app, functools.partial) or inspect.isroutine(app)
+
+
+def _detect_callable(app: object, call: Callable[..., object]) -> Interface:
+    origin: object = call
+    while isinstance(origin, functools.partial):
+        origin = origin.func
+    known = _KNOWN.get((getattr(origin, "__module__", ""), getattr(origin, "__qualname__", "")))
+    if known is not None:
+        return known
+    shape = _shape(call)
+    if shape is None:
+        if hasattr(app, "__rsgi__"):
+            return "rsgi"
+        raise _refusal(app, "Python cannot tell what arguments it takes")
+    if inspect.isasyncgenfunction(call):
+        raise _refusal(
+            app, "it is an asynchronous generator, which no interface knows", "write an `async def` that sends"
+        )
+    found = _from_coroutine(app, call, shape) if is_coroutine_function(call) else _from_plain(app, call, shape)
+    if found is not None:
+        return found
+    inner = getattr(origin, "__wrapped__", None)  # functools.wraps: it passes anything on to that
+    if inner is not None and inner is not app:
+        return detect(inner)
+    if hasattr(app, "__rsgi__"):
+        return "rsgi"
+    raise _refusal(app, f"it takes any arguments: {_spelled(call)}")
+
+
+def _from_coroutine(app: object, call: Callable[..., object], shape: _Shape) -> Interface | None:
+    if shape.first() in ("environ", "env"):
+        raise _refusal(app, "it is an `async def` that takes an environ; WSGI applications are plain functions")
+    if shape.first() in _TELLING and shape.first() != "scope":
+        raise _refusal(app, f"it takes {_spelled(call)}: {_TELLING[shape.first()]}")
+    if shape.accepts >= 3 and shape.needs <= 3:
+        return "rsgi" if shape.needs == 2 and shape.names[1] in ("protocol", "proto") else "asgi"
+    if shape.variadic and shape.needs <= 3:
+        return "asgi"  # every server takes a coroutine function for ASGI
+    if shape.accepts == 2:
+        return "rsgi"
+    if hasattr(app, "__rsgi__"):
+        return "rsgi"
+    raise _refusal(
+        app,
+        f"it is an `async def` that takes {_count(shape)}; ASGI applications take (scope, receive, send)",
+        "give the application object, not a view or a factory",
+    )
+
+
+def _from_plain(app: object, call: Callable[..., object], shape: _Shape) -> Interface | None:
+    first = shape.first()
+    generator = inspect.isgeneratorfunction(call)
+    if shape.variadic and shape.needs < 2:
+        return None
+    if shape.needs == 0 and first not in ("environ", "scope"):
+        if hasattr(app, "__rsgi__"):
+            return "rsgi"
+        raise _refusal(
+            app,
+            f"it can be called without arguments: {_spelled(call)}, so it looks like a factory of applications",
+            "call it and give what it returns, or decorate it with gateway.wrap",
+        )
+    if shape.needs <= 3 and shape.accepts >= 3 and not generator and _gives_awaitable(call, shape):
+        return "asgi"
+    if shape.needs <= 2 <= shape.accepts:
+        if first in _TELLING:
+            raise _refusal(app, f"it takes {_spelled(call)}: {_TELLING[first]}")
+        return "wsgi"
+    if shape.needs <= 1 and shape.accepts == 1 and first == "scope" and not generator:
+        return "asgi2"
+    if hasattr(app, "__rsgi__"):
+        return "rsgi"
+    if first in _TELLING:
+        raise _refusal(app, f"it takes {_spelled(call)}: {_TELLING[first]}")
+    raise _refusal(
+        app,
+        f"it is a plain callable that takes {_spelled(call)}; "
+        "WSGI applications take (environ, start_response), ASGI ones are `async def` and take (scope, receive, send)",
+    )
+
+
+def _gives_awaitable(call: Callable[..., object], shape: _Shape) -> bool:
+    """A plain function of three arguments is ASGI if it names them so, or promises an awaitable."""
+    if shape.first() == "scope" or shape.names[1:3] == ["receive", "send"]:
+        return True
+    promised = str(inspect.signature(call, follow_wrapped=False).return_annotation)
+    return "Awaitable" in promised or "Coroutine" in promised
+
+
+def _detect_class(app: type) -> Interface:
+    shape = _shape(app)
+    if shape is not None:
+        # Calling the class is calling the application: ASGI 2 goes on with the instance, PEP 3333's example iterates
+        # over it, Starlette's endpoints await it.
+        if shape.needs <= 1 <= shape.accepts and _takes_receive_and_send(app):
+            return "asgi2"
+        if shape.needs <= 2 <= shape.accepts and hasattr(app, "__iter__"):
+            return "wsgi"
+        if shape.needs <= 3 <= shape.accepts and hasattr(app, "__await__"):
+            return "asgi"
+    raise _refusal(
+        app,
+        f"it is a class, and neither an ASGI 2 application (constructed with a scope, its instances called with "
+        f"receive and send) nor an iterable or awaitable of a request: {app.__name__}{_spelled(app)}",
+        f"give an instance: {app.__name__}(...)",
+    )
+
+
+def _takes_receive_and_send(app: type) -> bool:
+    call = getattr(app, "__call__", None)  # noqa: B004  # the class's method is looked at, not whether the class is callable
+    if not inspect.isfunction(call) or not is_coroutine_function(call):
+        return False
+    shape = _Shape(list(inspect.signature(call).parameters.values())[1:])
+    return shape.needs <= 2 <= shape.accepts
+
+
+def _shape(call: Callable[..., object] | type) -> _Shape | None:
+    try:
+        return _Shape(inspect.signature(call, follow_wrapped=False).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def _count(shape: _Shape) -> str:
+    return f"{shape.accepts} argument{'' if shape.accepts == 1 else 's'}"
+
+
+def _spelled(call: Callable[..., object] | type) -> str:
+    try:
+        signature = inspect.signature(call, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return "(...)"
+    bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+    return str(inspect.Signature(bare))
+
+
+def _refusal(
+    app: object, seen: str, remedy: str = 'say which interface it speaks: interface="wsgi" or "asgi"'
+) -> ConfigurationError:
+    kind = f"{type(app).__module__}.{type(app).__qualname__}"
+    return ConfigurationError(
+        f"an application must be recognised as WSGI or ASGI, got {app!r} of type {kind}: {seen}; {remedy} "
+        f"(PEP 3333; ASGI specification, Applications)"
+    )

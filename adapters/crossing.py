@@ -1,0 +1,143 @@
+"""Cross from one interface to another: which adapter does it, and when none is needed.
+
+One function, used by whatever composes a chain. A crossing that undoes another is folded away: the application inside
+the adapter is handed back. ASGI 2 is left to asgiref, which is no crossing in the sense of a thread or a loop.
+
+The adapters are imported when a crossing is made, so that a chain without one loads none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from gateway.dual import Dual
+from gateway.errors import ConfigurationError, MissingExtraError
+from gateway.protocols import Interface
+
+if TYPE_CHECKING:
+    from gateway.protocols import Application, ASGIApplication, WSGIApplication
+
+__all__ = ["ENGINES", "cross", "to_asgi", "to_wsgi"]
+
+#: The implementations of an adapter that come with the package.
+ENGINES: Final = ("builtin", "a2wsgi", "asgiref")
+
+
+def to_wsgi(app: Application, interface: Interface, *, engine: str = "builtin") -> WSGIApplication:
+    """Return the application as a WSGI callable; itself, where it is one.
+
+    Raises:
+        ConfigurationError: The engine has no such crossing, or there is none from that interface.
+    """
+    found = cross(app, interface, "wsgi", engine=engine)
+    return cast("WSGIApplication", found)  # cross() returns a callable of the interface asked for
+
+
+def to_asgi(app: Application, interface: Interface, *, engine: str = "builtin") -> ASGIApplication:
+    """Return the application as an ASGI callable; itself, where it is one.
+
+    Raises:
+        ConfigurationError: The engine has no such crossing, or there is none from that interface.
+    """
+    found = cross(app, interface, "asgi", engine=engine)
+    return cast("ASGIApplication", found)  # cross() returns a callable of the interface asked for
+
+
+def cross(app: Application, source: Interface, target: Interface, *, engine: str = "builtin") -> Application:
+    """Return a callable of the interface ``target`` for an application that speaks ``source``.
+
+    Args:
+        app: The application.
+        source: What it speaks.
+        target: ``"wsgi"`` or ``"asgi"``.
+        engine: Whose adapter: ``"builtin"``, ``"a2wsgi"`` or ``"asgiref"``.
+
+    Returns:
+        The application itself if it speaks ``target``; what an adapter wraps, if ``app`` is an adapter that comes from
+        ``target``; else an adapter around it.
+
+    Raises:
+        ConfigurationError: The engine has no such crossing, or there is none between these interfaces.
+    """
+    if engine not in ENGINES:
+        raise ConfigurationError(f"engine= must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
+    if isinstance(app, Dual):
+        return app.wsgi if target == "wsgi" else app.asgi
+    if source == target:
+        return app
+    if source == "asgi2":
+        import asgiref.compatibility
+
+        single: ASGIApplication = asgiref.compatibility.double_to_single_callable(app)  # type: ignore[no-untyped-call]  # asgiref's are not typed
+        return cross(single, "asgi", target, engine=engine)
+    if (source, target) == ("wsgi", "asgi"):
+        return _wsgi_to_asgi(app, engine)
+    if (source, target) == ("asgi", "wsgi"):
+        return _asgi_to_wsgi(app, engine)
+    if source == "rsgi":
+        raise ConfigurationError(
+            f"an RSGI application is served by granian alone, with its own interface; there is no adapter from it "
+            f"to {target.upper()}, got {app!r}; give granian the object itself, or build on its ASGI or WSGI callable"
+        )
+    raise ConfigurationError(f"there is no crossing from {source!r} to {target!r}")
+
+
+def _wsgi_to_asgi(app: Any, engine: str) -> Application:
+    if _is_adapter(app, "gateway.adapters.asgi_to_wsgi", "AsgiToWsgi"):
+        return _inside(app)
+    if engine == "builtin":
+        return _adapter("WsgiToAsgi")(app)
+    if engine == "a2wsgi":
+        with _needs("a2wsgi"):
+            from a2wsgi import WSGIMiddleware
+
+            return WSGIMiddleware(app)
+    import asgiref.wsgi
+
+    reference: ASGIApplication = asgiref.wsgi.WsgiToAsgi(app)  # type: ignore[no-untyped-call]  # asgiref's are not typed
+    return reference
+
+
+def _asgi_to_wsgi(app: Any, engine: str) -> Application:
+    if _is_adapter(app, "gateway.adapters.wsgi_to_asgi", "WsgiToAsgi"):
+        return _inside(app)
+    if engine == "builtin":
+        return _adapter("AsgiToWsgi")(app)
+    if engine == "a2wsgi":
+        with _needs("a2wsgi"):
+            from a2wsgi import ASGIMiddleware
+
+            adapter: Any = ASGIMiddleware(app)  # typed for environs of its own
+            return cast("WSGIApplication", adapter)
+    raise ConfigurationError(
+        "engine='asgiref' has an adapter from WSGI to ASGI only; an ASGI application under a WSGI server needs "
+        "engine='builtin' or engine='a2wsgi'"
+    )
+
+
+def _is_adapter(app: object, module: str, name: str) -> bool:
+    """Tell an adapter of ours by name, so that asking loads nothing; a subclass may do more, and is left alone."""
+    return type(app).__module__ == module and type(app).__qualname__ == name
+
+
+def _inside(adapter: Any) -> Application:
+    inner: Application = adapter.app
+    return inner
+
+
+def _adapter(name: str) -> Callable[[Application], Application]:
+    made: Callable[[Application], Application] = getattr(import_module("gateway.adapters"), name)
+    return made
+
+
+@contextmanager
+def _needs(package: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise MissingExtraError(f"engine={package!r}", "engines", package=package) from error

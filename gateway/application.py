@@ -1,0 +1,239 @@
+"""The one object: an application, its chain, and a callable that servers of every interface accept.
+
+``Gateway`` holds what was given to it and composes, when built, one callable for WSGI and one for ASGI. Nothing of that
+is decided in a request. What already speaks the interface asked for is handed through untouched.
+
+``wrap`` is the same as a decorator; ``as_wsgi`` and ``as_asgi`` give a callable of one interface and no object.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+
+from gateway.adapters.crossing import ENGINES, to_asgi, to_wsgi
+from gateway.dual import Dual
+from gateway.errors import ConfigurationError
+from gateway.protocols import detect, is_factory
+
+if TYPE_CHECKING:
+    from gateway.protocols import Application, ASGIApplication, Interface, RSGIApplication, WSGIApplication
+
+__all__ = ["Gateway", "as_asgi", "as_wsgi", "wrap"]
+
+App = TypeVar("App", bound="Application")
+P = ParamSpec("P")
+
+#: What ``wrap`` keeps of a function, besides ``__wrapped__``.
+_KEPT: Final = ("__module__", "__name__", "__qualname__", "__doc__")
+
+
+def compose(
+    app: Application,
+    interface: Interface,
+    middleware: Sequence[object],
+    target: Interface,
+    *,
+    engine: str = "builtin",
+    max_crossings: int = 2,
+) -> Application:
+    """Return what serves ``target``: the application with its chain around it. The one seam to the planner."""
+    if middleware:
+        raise ConfigurationError("middleware= needs the planner, which this version does not have")
+    return to_wsgi(app, interface, engine=engine) if target == "wsgi" else to_asgi(app, interface, engine=engine)
+
+
+class Gateway(Dual, Generic[App]):
+    """One application that servers of every interface accept, and the chain around it.
+
+    Args:
+        app: A WSGI or ASGI application; ASGI 2 classes too. Another ``Gateway`` is taken for the application inside it,
+            its chain innermost.
+        interface: What ``app`` speaks, where ``detect()`` cannot tell.
+        middleware: The chain, outermost first.
+        engine: Whose adapters cross between the interfaces: ``"builtin"``, ``"a2wsgi"`` or ``"asgiref"``.
+        max_crossings: How many crossings a chain of mixed middleware may take.
+
+    Raises:
+        ConfigurationError: The interface is not known, or the composition is wrong.
+
+    >>> def app(environ, start_response):
+    ...     start_response("204 No Content", [])
+    ...     return []
+    >>> Gateway(app).interface
+    'wsgi'
+    """
+
+    app: App
+
+    def __init__(
+        self,
+        app: App,
+        interface: Interface | None = None,
+        middleware: Iterable[object] = (),
+        *,
+        engine: str = "builtin",
+        max_crossings: int = 2,
+    ) -> None:
+        if engine not in ENGINES:
+            raise ConfigurationError(f"engine= must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
+        if max_crossings < 0:
+            raise ConfigurationError(f"max_crossings= must be 0 or more, got {max_crossings!r}")
+        self.app = app
+        self.middleware = tuple(middleware)
+        self.engine = engine
+        self.max_crossings = max_crossings
+        self._interface: Interface = detect(app, interface)
+        self._install()
+
+    @property
+    def interface(self) -> Interface:
+        """The interface that the application speaks."""
+        return self._interface
+
+    def _compose(self) -> tuple[WSGIApplication, ASGIApplication]:
+        app, interface, middleware = self._flattened()
+        build = functools.partial(
+            compose, app, interface, middleware, engine=self.engine, max_crossings=self.max_crossings
+        )
+        # compose() returns a callable of the interface asked for.
+        return cast("WSGIApplication", build("wsgi")), cast("ASGIApplication", build("asgi"))
+
+    def _flattened(self) -> tuple[Application, Interface, tuple[object, ...]]:
+        """Return the innermost application, what it speaks, and the chains of all gateways around it in order."""
+        within: object = self.app
+        if isinstance(within, Gateway):
+            app, interface, inner = cast("Gateway[Application]", within)._flattened()  # a Gateway holds nothing else
+            return app, interface, (*self.middleware, *inner)
+        return self.app, self.interface, self.middleware
+
+    def _compose_rsgi(self) -> RSGIApplication:
+        raise ConfigurationError(
+            "granian's own interface needs an adapter that this version does not have; "
+            "start it with --interface asgi or --interface wsgi"
+        )
+
+    def __repr__(self) -> str:
+        options = [f"{self.app!r}", f"interface={self.interface!r}"]
+        if self.middleware:
+            options.append(f"middleware={list(self.middleware)!r}")
+        if self.engine != "builtin":
+            options.append(f"engine={self.engine!r}")
+        return f"{type(self).__name__}({', '.join(options)})"
+
+    def __reduce_ex__(self, protocol: Any, /) -> str | tuple[Any, ...]:
+        # What `wrap` decorated is found under its own name, as a function is; the function inside no longer is.
+        name = self.__dict__.get("__qualname__")
+        found: object = sys.modules.get(self.__module__)
+        for part in name.split(".") if isinstance(name, str) else ():
+            found = getattr(found, part, None)
+        return name if isinstance(name, str) and found is self else super().__reduce_ex__(protocol)
+
+
+class _Decorator(Protocol):
+    """What ``wrap`` with options returns: it takes an application, or a function that makes one."""
+
+    @overload
+    def __call__(self, app: App, /) -> Gateway[App]: ...
+    @overload
+    def __call__(self, app: Callable[P, App], /) -> Callable[P, Gateway[App]]: ...
+
+
+@overload
+def wrap(
+    app: App,
+    /,
+    *,
+    interface: Interface | None = None,
+    middleware: Iterable[object] = (),
+    engine: str = "builtin",
+    max_crossings: int = 2,
+) -> Gateway[App]: ...
+@overload
+def wrap(
+    app: Callable[P, App],
+    /,
+    *,
+    interface: Interface | None = None,
+    middleware: Iterable[object] = (),
+    engine: str = "builtin",
+    max_crossings: int = 2,
+) -> Callable[P, Gateway[App]]: ...
+@overload
+def wrap(
+    *,
+    interface: Interface | None = None,
+    middleware: Iterable[object] = (),
+    engine: str = "builtin",
+    max_crossings: int = 2,
+) -> _Decorator: ...
+def wrap(
+    app: Any = None,
+    /,
+    *,
+    interface: Interface | None = None,
+    middleware: Iterable[object] = (),
+    engine: str = "builtin",
+    max_crossings: int = 2,
+) -> Any:
+    """Make an application, or what a factory of applications returns, a ``Gateway``; with or without options.
+
+    A function keeps its name, its docstring and itself as ``__wrapped__``. A function that can be called without
+    arguments is a factory: it stays one, and returns a ``Gateway``.
+
+    Args:
+        app: The application or the factory; left out, a decorator with these options is returned.
+        interface: What the application speaks, where ``detect()`` cannot tell.
+        middleware: The chain, outermost first.
+        engine: As for ``Gateway``.
+        max_crossings: As for ``Gateway``.
+
+    Raises:
+        ConfigurationError: As ``Gateway`` does, where the decorator stands.
+
+    >>> @wrap(interface="wsgi")
+    ... def app(environ, start_response):
+    ...     start_response("204 No Content", [])
+    ...     return []
+    >>> app.__name__
+    'app'
+    """
+    chain = tuple(middleware)
+
+    def build(inner: Application) -> Gateway[Any]:
+        return Gateway(inner, interface, chain, engine=engine, max_crossings=max_crossings)
+
+    def decorate(inner: Any) -> Any:
+        if is_factory(inner):
+
+            @functools.wraps(inner)
+            def create(*args: Any, **kwargs: Any) -> Gateway[Any]:
+                return build(inner(*args, **kwargs))
+
+            return create
+        gateway = build(inner)
+        keeps_names = inspect.isroutine(inner) or isinstance(inner, type)
+        return functools.update_wrapper(gateway, inner, assigned=_KEPT if keeps_names else (), updated=())
+
+    return decorate if app is None else decorate(app)
+
+
+def as_wsgi(app: Application, interface: Interface | None = None) -> WSGIApplication:
+    """Return the application as a WSGI callable: itself if it is one, what an adapter wraps, else an adapter.
+
+    Raises:
+        ConfigurationError: The interface is not known.
+    """
+    return to_wsgi(app, detect(app, interface))
+
+
+def as_asgi(app: Application, interface: Interface | None = None) -> ASGIApplication:
+    """Return the application as an ASGI callable: itself if it is one, what an adapter wraps, else an adapter.
+
+    Raises:
+        ConfigurationError: The interface is not known.
+    """
+    return to_asgi(app, detect(app, interface))

@@ -1,0 +1,165 @@
+"""The recipe of the one object: a callable that a server of any interface takes for one of its own.
+
+A *call* goes through ``type(app).__call__``; every *detector* (uvicorn's, hypercorn's, asgiref's, a compiled server's)
+reads the attribute ``app.__call__``. So the class has a plain ``def __call__`` that tells the interface from what it is
+given, and each instance carries an attribute ``__call__`` that is a real ``async def``. Servers that can do both then
+choose ASGI, which brings websockets and lifespan; those that know WSGI only never look.
+
+Rules for changing this file, each with a test:
+
+- ``__call__`` is never ``async def``, and without arguments it raises ``TypeError``: uvicorn calls an application so to
+  find out whether it is a factory.
+- What three arguments return is a real coroutine, not any awaitable: some servers check exactly that.
+- Keyword arguments work: daphne and channels pass ``scope=``, ``receive=``, ``send=``.
+- Nothing that was installed on an instance survives a copy or a pickle; it is composed anew there, else a copy would
+  answer with the original's application.
+- ``__signature__`` shows the three parameters of ASGI, for whoever counts.
+
+Used by ``Gateway`` and ``Mount`` alone. Adapters have one interface, so that a server cannot undo the user's choice.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, overload
+
+from gateway.protocols import (
+    ASGIApplication,
+    Environ,
+    Interface,
+    RSGIApplication,
+    StartResponse,
+    WSGIApplication,
+    is_coroutine_function,
+)
+
+__all__ = ["Dual"]
+
+_SIGNATURE: Final = inspect.Signature(
+    [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("scope", "receive", "send")]
+)
+_ASGI_NAMES: Final = ("scope", "receive", "send")
+_WSGI_NAMES: Final = ("environ", "start_response")
+_INSTALLED: Final = frozenset({"__call__", "__signature__", "_asgi", "_rsgi", "_view", "_wsgi"})
+
+
+class Dual(ABC):
+    """One application object for servers of every interface.
+
+    A subclass sets what it needs in ``__init__`` and calls ``_install()`` last, once; copies and unpickled objects are
+    composed anew by the same call.
+    """
+
+    # asgiref's mark: three arguments at once. Daphne and channels read it first.
+    _asgi_single_callable = True
+
+    _asgi: Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
+    _wsgi: WSGIApplication
+    _view: ASGIApplication
+    _rsgi: RSGIApplication
+
+    @abstractmethod
+    def _compose(self) -> tuple[WSGIApplication, ASGIApplication]:
+        """Return the application as a WSGI and as an ASGI callable; run once per object."""
+
+    @abstractmethod
+    def _compose_rsgi(self) -> RSGIApplication:
+        """Return the application as an RSGI object; run at the first use of that interface."""
+
+    @property
+    @abstractmethod
+    def interface(self) -> Interface:
+        """The interface that the application inside speaks: the one that costs no crossing."""
+
+    @property
+    def __gateway_interface__(self) -> Interface:
+        return self.interface
+
+    def _install(self) -> None:
+        self._wsgi, asgi = self._compose()
+        self._asgi = _as_coroutine_function(asgi)
+        self._view = asgi
+        # An instance's attribute is what detectors see, and what a call does not use.
+        vars(self).update(__call__=self._serve_asgi, __signature__=_SIGNATURE)
+
+    @property
+    def wsgi(self) -> WSGIApplication:
+        """The application as a WSGI callable and nothing else, for a server that would choose ASGI."""
+        return self._wsgi
+
+    @property
+    def asgi(self) -> ASGIApplication:
+        """The application as an ASGI callable and nothing else."""
+        return self._view
+
+    @overload
+    def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]: ...
+    @overload
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a server's call, in the interface that its arguments show."""
+        if not kwargs:
+            if len(args) == 3:
+                return self._asgi(*args)
+            if len(args) == 2 and isinstance(args[0], dict):
+                return self._wsgi(*args)
+        return self._call_otherwise(args, kwargs)
+
+    async def _serve_asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._asgi(scope, receive, send)
+
+    def _call_otherwise(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The rare calls: by keyword, ASGI 2, RSGI as a function, and the wrong ones."""
+        for names, serve in ((_ASGI_NAMES, self._asgi), (_WSGI_NAMES, self._wsgi)):
+            given = {**dict(zip(names, args, strict=False)), **kwargs}
+            if len(args) + len(kwargs) == len(names) and given.keys() == set(names):
+                if names is _WSGI_NAMES and not isinstance(given["environ"], dict):
+                    break
+                return serve(*(given[name] for name in names))
+        if not kwargs and len(args) == 1 and isinstance(args[0], dict):
+            return functools.partial(self._asgi, args[0])
+        if not kwargs and len(args) == 2 and hasattr(args[0], "rsgi_version"):
+            return self.__rsgi__(*args)
+        seen = ", ".join([*(type(value).__name__ for value in args), *(f"{name}=" for name in kwargs)])
+        raise TypeError(
+            f"{type(self).__name__} must be called as (scope, receive, send) by an ASGI server or as "
+            f"(environ, start_response) by a WSGI server, got ({seen})"
+        )
+
+    @property
+    def __rsgi__(self) -> Callable[[Any, Any], Coroutine[Any, Any, None]]:
+        return self._as_rsgi().__rsgi__
+
+    @property
+    def __rsgi_init__(self) -> Callable[[Any], None]:
+        return self._as_rsgi().__rsgi_init__
+
+    @property
+    def __rsgi_del__(self) -> Callable[[Any], None]:
+        return self._as_rsgi().__rsgi_del__
+
+    def _as_rsgi(self) -> RSGIApplication:
+        if "_rsgi" not in vars(self):
+            vars(self).setdefault("_rsgi", self._compose_rsgi())
+        return self._rsgi
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name not in _INSTALLED}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._install()
+
+
+def _as_coroutine_function(asgi: ASGIApplication) -> Callable[[Any, Any, Any], Coroutine[Any, Any, None]]:
+    """Return the application itself where a call of it gives a real coroutine, else a function around it."""
+    if is_coroutine_function(asgi) or is_coroutine_function(getattr(asgi, "__call__", None)):  # noqa: B004
+        return asgi  # type: ignore[return-value]  # just checked: what it returns is a coroutine
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        await asgi(scope, receive, send)
+
+    return serve
