@@ -1,0 +1,34 @@
+"""The command line ``gateway``: one module for each command, imported when it is called.
+
+``COMMANDS`` is the whole register. Importing this module imports neither click nor rich, so that a missing extra is one
+clear line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["COMMANDS", "main"]
+
+#: Name of a command to the place of its ``click.Command``. A line adds a command.
+COMMANDS: dict[str, str] = {}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit status.
+
+    Args:
+        arguments: What stands after ``gateway``; None takes it from the process.
+    """
+    try:
+        from gateway.cli._group import group
+    except ModuleNotFoundError as error:
+        if error.name not in {"click", "rich"}:
+            raise
+        sys.stderr.write(
+            f"Error: the command line needs the package {error.name!r}, which is not installed; "
+            'run: pip install "anytier[standard]"\n'
+        )
+        sys.exit(2)
+    group.main(args=None if arguments is None else list(arguments), prog_name="gateway")

@@ -1,0 +1,126 @@
+"""The servers that can call an application: one module each, one shape for all.
+
+A ``Server`` says whether it is installed, what its interface and capabilities are, and how its own command line is
+built; ``start`` runs one as a child process and waits until it answers. Importing this package imports no server.
+
+    >>> from gateway.servers import get
+    >>> get("waitress").interface
+    'wsgi'
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from importlib import import_module
+
+from gateway.errors import ConfigurationError
+from gateway.protocols import Interface
+from gateway.servers._bind import Bind
+from gateway.servers._running import Running, StartError, start
+from gateway.servers._server import Capabilities, Command, Launch, Server
+
+__all__ = [
+    "Bind",
+    "Capabilities",
+    "Command",
+    "Launch",
+    "Running",
+    "Server",
+    "StartError",
+    "choose",
+    "families",
+    "get",
+    "installed",
+    "names",
+    "start",
+]
+
+#: Name of a server to the place of its description; first in the list is first in the choice.
+_BUILTIN: dict[str, str] = {
+    "uvicorn": "gateway.servers.uvicorn:UVICORN",
+    "gunicorn-gthread": "gateway.servers.gunicorn:GTHREAD",
+    "granian-asgi": "gateway.servers.granian:ASGI",
+    "granian-wsgi": "gateway.servers.granian:WSGI",
+    "hypercorn-asyncio": "gateway.servers.hypercorn:ASYNCIO",
+    "waitress": "gateway.servers.waitress:WAITRESS",
+    "cheroot": "gateway.servers.cheroot:CHEROOT",
+    "gunicorn-asgi": "gateway.servers.gunicorn:ASGI",
+    "gunicorn-sync": "gateway.servers.gunicorn:SYNC",
+    "daphne": "gateway.servers.daphne:DAPHNE",
+    "pyuwsgi": "gateway.servers.pyuwsgi:PYUWSGI",
+    "granian-rsgi": "gateway.servers.granian:RSGI",
+    "hypercorn-trio": "gateway.servers.hypercorn:TRIO",
+    "werkzeug": "gateway.servers.werkzeug:WERKZEUG",
+    "wsgiref": "gateway.servers.wsgiref:WSGIREF",
+    # These patch the standard library: never chosen unless named.
+    "gunicorn-gevent": "gateway.servers.gunicorn:GEVENT",
+    "gevent": "gateway.servers.gevent:PYWSGI",
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all servers that are known, installed or not, in the order of the choice."""
+    return tuple(_BUILTIN)
+
+
+def get(name: str) -> Server:
+    """Return the server of this name.
+
+    Raises:
+        ConfigurationError: There is none; the message names those there are.
+    """
+    place = _BUILTIN.get(name)
+    if place is None:
+        near = difflib.get_close_matches(name, [*_BUILTIN, *families()], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(_BUILTIN)}"
+        raise ConfigurationError(f"there is no server {name!r}; {hint}")
+    module, _, attribute = place.partition(":")
+    server = getattr(import_module(module), attribute)
+    if not isinstance(server, Server):
+        raise ConfigurationError(f"{place} must be a gateway.servers.Server, got {server!r}")
+    return server
+
+
+def families() -> tuple[str, ...]:
+    """The names that stand for several servers, ``gunicorn`` for all kinds of its workers."""
+    known = dict.fromkeys(get(name).family for name in _BUILTIN)
+    return tuple(family for family in known if family not in _BUILTIN)
+
+
+def installed() -> tuple[Server, ...]:
+    """The servers that can be started here, in the order of the choice."""
+    return tuple(server for server in map(get, names()) if server.installed())
+
+
+def choose(interface: Interface, launch: Launch, name: str | None = None) -> Server:
+    """Choose the server for an application of this interface.
+
+    Args:
+        interface: What the application speaks; servers of the same interface come first.
+        launch: What is asked for; a server that cannot do it is passed over.
+        name: A server's name, or the name of a family: then only its members are looked at.
+
+    Raises:
+        ConfigurationError: The name is unknown, the package is missing, or no server can do what is asked for.
+    """
+    candidates = _candidates(name)
+    native = "asgi" if interface == "asgi2" else interface
+    ordered = sorted(candidates, key=lambda server: server.interface != native)
+    ready = [server for server in ordered if server.installed()]
+    if not ready:
+        raise ConfigurationError(ordered[0].missing() or f"{name} cannot be started here")
+    for server in ready:
+        if not server.refusals(launch):
+            return server
+    refused = " or ".join(ready[0].refusals(launch))
+    able = [server.name for server in installed() if not server.refusals(launch)]
+    instead = f"choose another with --server: {', '.join(able)}" if able else "leave that out"
+    raise ConfigurationError(f"{name or 'no installed server'} cannot {refused}; {instead}")
+
+
+def _candidates(name: str | None) -> Sequence[Server]:
+    known = [get(entry) for entry in _BUILTIN]
+    if name is None:
+        return known
+    return [server for server in known if server.family == name and name not in _BUILTIN] or [get(name)]

@@ -1,0 +1,60 @@
+"""The group of commands: found by name in the static register, imported when called.
+
+Every ``GatewayError`` that a command lets through is shown as one line on standard error, with exit status 2: the
+person at the terminal has to correct something. A traceback is shown for faults of this package alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+
+import click
+
+from gateway._version import __version__
+from gateway.cli import COMMANDS
+from gateway.errors import GatewayError
+
+__all__ = ["group"]
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, attribute = place.partition(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{place} must be a click.Command, got {command!r}")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command when there is none of this name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(sorted(COMMANDS))}"
+            raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx) from None
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; our own errors become one line and status 2."""
+        try:
+            return super().invoke(ctx)
+        except GatewayError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="gateway", package_name="anytier")
+def group() -> None:
+    """One Python web application, WSGI or ASGI, under any server."""

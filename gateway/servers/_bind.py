@@ -1,0 +1,155 @@
+"""Where a server listens: a host and port, a unix socket, or a socket that was opened before it started.
+
+Every server spells these three differently on its command line; this module holds the one form that ours share.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gateway.errors import ConfigurationError
+
+__all__ = ["Bind"]
+
+
+@dataclass(frozen=True)
+class Bind:
+    """One place to listen. Exactly one of ``path`` and ``port`` says where; ``fd`` is an open socket for it.
+
+    Attributes:
+        host: Host name or address, without brackets.
+        port: TCP port; 0 asks the system for a free one.
+        path: Path of a unix socket; then host and port say nothing.
+        fd: Descriptor of a listening socket that the server process inherits.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    path: str | None = None
+    fd: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Bind:
+        """Read ``host:port``, ``:port``, ``port``, ``[v6]:port``, ``unix:/path`` or ``fd://number``.
+
+        Raises:
+            ConfigurationError: The text is none of these.
+
+        >>> Bind.parse("[::1]:80")
+        Bind(host='::1', port=80, path=None, fd=None)
+        """
+        if text.startswith("unix:") and len(text) > len("unix:"):
+            return cls(path=text.removeprefix("unix:"))
+        if text.startswith("fd://") and text.removeprefix("fd://").isdecimal():
+            return cls(fd=int(text.removeprefix("fd://")))
+        host, colon, port = text.rpartition(":")
+        if text and not colon and not text.isdecimal():
+            host, port = text, "8000"
+        bare = host.removeprefix("[").removesuffix("]")
+        if not port.isdecimal() or int(port) > 65535 or (":" in host and bare == host) or "/" in host:
+            raise ConfigurationError(
+                f"an address must be host:port, [IPv6]:port, unix:/path or fd://number, got {text!r}; "
+                "for example 127.0.0.1:8000"
+            )
+        return cls(host=bare or ("127.0.0.1" if not colon else "0.0.0.0"), port=int(port))
+
+    @property
+    def netloc(self) -> str:
+        """``host:port`` as a URL and most command lines write it, IPv6 in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        if self.fd is not None:
+            return f"fd://{self.fd}"
+        return f"unix:{self.path}" if self.path is not None else self.netloc
+
+    def connect(self, timeout: float) -> socket.socket:
+        """Open a client connection to whoever listens here.
+
+        Args:
+            timeout: Seconds for the connection, and for each read and write afterwards.
+        """
+        if self.path is not None:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                connection.settimeout(timeout)
+                connection.connect(self.path)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return socket.create_connection((host, self.port), timeout=timeout)
+
+    def listen(self, backlog: int = 128) -> socket.socket:
+        """Open the listening socket; with ``port=0`` on a free port.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        if self.fd is not None:
+            return socket.socket(fileno=self.fd)
+        if self.path is not None:
+            _remove_stale(self.path)
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                listener.bind(self.path)
+                listener.listen(backlog)
+            except BaseException:
+                listener.close()
+                raise
+            return listener
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        return socket.create_server((self.host, self.port), family=family, backlog=backlog)
+
+    def at(self, listener: socket.socket) -> Bind:
+        """The same place, with the port that ``listener`` really has."""
+        return self if self.path is not None else replace(self, port=int(listener.getsockname()[1]))
+
+    def unavailable(self) -> str | None:
+        """Say why a server could not listen here now, or None when it could."""
+        if self.fd is not None:
+            try:
+                with closing(socket.socket(fileno=socket.dup(self.fd))):
+                    return None
+            except OSError as error:
+                return f"descriptor {self.fd} is no socket ({error.strerror})"
+        if self.path is not None:
+            return _unix_unavailable(self.path)
+        try:
+            self.listen().close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"{self.netloc} is in use by another process"
+            return f"cannot listen on {self.netloc} ({error.strerror or error})"
+        return None
+
+
+def _unix_unavailable(path: str) -> str | None:
+    if sys.platform == "win32":
+        return "unix sockets need a POSIX system"
+    if len(path.encode()) > 100:  # sun_path holds 104 to 108 bytes
+        return f"the path of a unix socket holds 100 bytes, this one has {len(path.encode())}"
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        return f"the folder {folder} does not exist"
+    if not Path(path).exists():
+        return None
+    if not Path(path).is_socket():
+        return f"{path} exists and is no socket"
+    try:
+        Bind(path=path).connect(1.0).close()
+    except OSError:
+        return None  # a socket that nobody listens on: left behind, and every server replaces it
+    return f"{path} is in use by another process"
+
+
+def _remove_stale(path: str) -> None:
+    if Path(path).is_socket() and _unix_unavailable(path) is None:
+        Path(path).unlink()

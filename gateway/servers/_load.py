@@ -1,0 +1,202 @@
+"""From an import string to the application it names.
+
+One grammar for every server: ``module``, ``module:name``, ``module:object.attribute``, ``module:factory()`` and
+``module:factory("staging", debug=False)`` with literal arguments. Without a name the attributes ``app`` and
+``application`` are tried in this order.
+
+What goes wrong is a ``ConfigurationError`` of one line that says what to do; the original exception is its cause.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from gateway.errors import ConfigurationError
+
+__all__ = ["DEFAULT_NAMES", "Target", "load", "parse"]
+
+DEFAULT_NAMES = ("app", "application")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A parsed import string.
+
+    Attributes:
+        module: Dotted module name.
+        names: Attribute path in the module; empty when none was named.
+        call: Call the object: it is a factory.
+        arguments: Literal positional arguments of that call.
+        options: Literal keyword arguments of that call.
+        text: The expression as it was written.
+    """
+
+    module: str
+    names: tuple[str, ...] = ()
+    call: bool = False
+    arguments: tuple[object, ...] = ()
+    options: tuple[tuple[str, object], ...] = ()
+    text: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether every server understands it: one module and one name, not called."""
+        return len(self.names) == 1 and not self.call
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.text}" if self.text else self.module
+
+
+def parse(text: str, *, factory: bool = False) -> Target:
+    """Read an import string without importing anything.
+
+    Args:
+        text: ``module``, ``module:name``, ``module:name.attribute`` or ``module:factory(...)``.
+        factory: The named object is a factory also where the text does not call it.
+
+    Raises:
+        ConfigurationError: The text is no import string.
+    """
+    module, _, expression = text.partition(":")
+    named = all(part.isidentifier() for part in module.split(".")) and not module.endswith(".py")
+    if not named or (":" in text and not expression):
+        raise ConfigurationError(f"an application is named module:attribute, got {text!r}{_file_hint(module)}")
+    if not expression:
+        if factory:
+            raise ConfigurationError(f"a factory needs its name, got {text!r}; for example {module}:create_app")
+        return Target(module)
+    try:
+        node = ast.parse(expression.strip(), mode="eval").body
+        target = _read(module, node)
+    except (SyntaxError, ValueError) as error:
+        raise ConfigurationError(
+            f"{expression!r} in {text!r} must be a name, a dotted name, or a call with literal arguments; "
+            f"for example {module}:app or {module}:create_app()"
+        ) from error
+    if factory and not target.call:
+        return Target(module, target.names, call=True, text=f"{expression}()")
+    return Target(module, target.names, target.call, target.arguments, target.options, expression.strip())
+
+
+def load(target: Target | str) -> tuple[Target, object]:
+    """Import the module and return the target, with the name that was found, and the application.
+
+    The module is imported as ``sys.path`` finds it.
+
+    Raises:
+        ConfigurationError: There is no such module or attribute, or its own code raised.
+    """
+    if isinstance(target, str):
+        target = parse(target)
+    module = _import(target)
+    if not target.names:
+        for name in DEFAULT_NAMES:
+            if hasattr(module, name):
+                return Target(target.module, (name,), text=name), getattr(module, name)
+        raise ConfigurationError(_no_default(target, module))
+    found: object = module
+    walked = target.module
+    for name in target.names:
+        if not hasattr(found, name):
+            raise ConfigurationError(f"{walked} has no attribute {name!r}{_similar(name, found, target)}")
+        found = getattr(found, name)
+        walked = f"{walked}.{name}" if ":" in walked else f"{walked}:{name}"
+    if not target.call:
+        return target, found
+    if not callable(found):
+        raise ConfigurationError(f"{walked} is to be called as a factory, but is {_kind(found)}; leave out the ()")
+    try:
+        return target, found(*target.arguments, **dict(target.options))
+    except Exception as error:
+        raise ConfigurationError(f"calling the factory {target} raised {_raised(error)}; correct it there") from error
+
+
+def _read(module: str, node: ast.expr) -> Target:
+    if isinstance(node, ast.Call):
+        options: list[tuple[str, object]] = []
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                raise ValueError("** in a call")
+            options.append((keyword.arg, ast.literal_eval(keyword.value)))
+        arguments = tuple(ast.literal_eval(argument) for argument in node.args)
+        return Target(module, _names(node.func), True, arguments, tuple(options))
+    return Target(module, _names(node))
+
+
+def _names(node: ast.expr) -> tuple[str, ...]:
+    if isinstance(node, ast.Name):
+        return (node.id,)
+    if isinstance(node, ast.Attribute):
+        return (*_names(node.value), node.attr)
+    raise ValueError("neither a name nor a dotted name")
+
+
+def _import(target: Target) -> ModuleType:
+    try:
+        return importlib.import_module(target.module)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if target.module == missing or target.module.startswith(f"{missing}."):
+            raise ConfigurationError(
+                f"there is no module {missing!r} in {_where()}; correct the name, or give its folder with --app-dir"
+            ) from error
+        raise ConfigurationError(
+            f"importing {target.module!r} needs the module {missing!r}, which is not installed; install it in "
+            f"{sys.prefix}"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(f"importing {target.module!r} raised {_raised(error)}; correct it there") from error
+
+
+def _raised(error: BaseException) -> str:
+    """The exception in one line, with the place that raised it: the innermost frame outside the import machinery."""
+    said = " ".join(str(error).split())
+    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    frames = [frame for frame in frames if frame.filename != __file__]
+    return f"{what} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else what
+
+
+def _no_default(target: Target, module: ModuleType) -> str:
+    said = f"{target.module} has neither {' nor '.join(map(repr, DEFAULT_NAMES))}"
+    for name in ("asgi", "wsgi"):  # a Django project's package
+        if hasattr(module, "__path__") and importlib.util.find_spec(f"{target.module}.{name}") is not None:
+            return f"{said}; did you mean {target.module}.{name}?"
+    for name in ("create_app", "make_app"):
+        if callable(getattr(module, name, None)):
+            return f"{said}; did you mean {target.module}:{name}()?"
+    return f"{said}; name the application: {target.module}:attribute"
+
+
+def _similar(name: str, found: object, target: Target) -> str:
+    public = [entry for entry in dir(found) if not entry.startswith("_")]
+    near = difflib.get_close_matches(name, public, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; check the name after the colon in {str(target)!r}"
+
+
+def _file_hint(text: str) -> str:
+    path = Path(text)
+    if text.endswith(".py"):
+        folder = "" if path.parent == Path() else f" --app-dir {path.parent}"
+        return f"; for the file {text} that is {path.stem}:app{folder}"
+    return "; for example myproject.main:app"
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _where() -> str:
+    return sys.path[0] or str(Path.cwd())

@@ -1,0 +1,33 @@
+"""Run Werkzeug's server: ``python -m gateway.servers._run_werkzeug module:app --bind 127.0.0.1:8000``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from werkzeug._reloader import run_with_reloader
+from werkzeug.serving import make_server
+
+from gateway.servers._runner import Options, run
+
+__all__: list[str] = []
+
+
+def _serve(options: Options) -> None:
+    bind = options.bind
+    host = f"unix://{bind.path}" if bind.path is not None else bind.host
+
+    def serve() -> None:
+        server = make_server(host, bind.port, options.application(), threaded=(options.threads or 2) > 1, fd=bind.fd)
+        server.log_startup()
+        server.serve_forever()
+
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
+    if options.reload:
+        run_with_reloader(serve)
+    else:
+        serve()
+
+
+if __name__ == "__main__":
+    run("_run_werkzeug", _serve)

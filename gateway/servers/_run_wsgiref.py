@@ -1,0 +1,79 @@
+"""Run wsgiref's server: ``python -m gateway.servers._run_wsgiref module:app --bind 127.0.0.1:8000``.
+
+What wsgiref lacks and a server needs is added here: unix and inherited sockets, threads, a drain on SIGTERM and SIGINT,
+and an answer to a chunked request. wsgiref does not decode chunks and gives the application no length, so the body
+would be lost without a word; RFC 9112 section 6.1 has 501 for a transfer coding that a server does not understand.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from gateway.servers._runner import Options, run
+
+__all__: list[str] = []
+
+
+class _Server(WSGIServer):
+    """wsgiref's server on a socket that is already open."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        super().__init__(("", 0), _RequestHandler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        name = listener.getsockname()
+        self.server_name, self.server_port = name[:2] if isinstance(name, tuple) else ("localhost", 0)
+        self.setup_environ()
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """Accept; a peer on a unix socket has no address, but the handler reads one."""
+        connection, address = self.socket.accept()
+        return connection, ("", 0) if isinstance(address, str) else address
+
+
+class _ThreadingServer(ThreadingMixIn, _Server):
+    """One thread for each connection, joined when the server ends."""
+
+
+class _RequestHandler(WSGIRequestHandler):
+    def parse_request(self) -> bool:
+        """Refuse what wsgiref cannot read, before the application is called."""
+        if not super().parse_request():
+            return False
+        if self.headers.get("Transfer-Encoding") is not None:
+            self.send_error(501, "Transfer-Encoding is not supported by wsgiref")
+            return False
+        return True
+
+    def address_string(self) -> str:
+        """The peer for the access log, without a name lookup."""
+        return self.client_address[0] or "unix:"
+
+
+def _serve(options: Options) -> None:
+    application = options.application()
+    listener = options.bind.listen()
+    threaded = options.threads is None or options.threads > 1
+    server = _ThreadingServer(listener) if threaded else _Server(listener)
+    server.set_app(application)
+
+    def stop(signum: int, frame: object) -> None:
+        # shutdown() waits for serve_forever() to return, which this very thread runs.
+        threading.Thread(target=server.shutdown, daemon=True).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    sys.stderr.write(f"wsgiref listens on {options.bind if options.bind.path else options.bind.at(listener)}\n")
+    try:
+        server.serve_forever(poll_interval=0.1)
+    finally:
+        server.server_close()
+
+
+if __name__ == "__main__":
+    run("_run_wsgiref", _serve)

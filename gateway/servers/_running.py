@@ -1,0 +1,217 @@
+"""Start a server as a child process, wait until it answers, and end it by its own process id.
+
+For tests, the demo and comparisons. ``gateway run`` does not use it: there the server takes the place of our process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from gateway.errors import ConfigurationError, GatewayError
+from gateway.servers._bind import Bind
+from gateway.servers._server import Command, Launch, Server
+
+__all__ = ["Running", "StartError", "start"]
+
+_ATTEMPTS = 5
+_IN_USE = ("address already in use", "address in use", "errno 98", "errno 48", "winerror 10048")
+
+
+class StartError(GatewayError):
+    """A server ended, or said nothing, before it answered a first request; the message holds its output."""
+
+
+@dataclass
+class Running:
+    """A server process that has answered a request. A context manager: leaving it stops the server.
+
+    Attributes:
+        server: What it is.
+        command: How it was started.
+        bind: Where it listens; the port is the real one.
+        process: The process that was started; workers are its children, in a process group of their own.
+    """
+
+    server: Server
+    command: Command
+    bind: Bind
+    process: subprocess.Popen[bytes]
+    _log: IO[bytes]
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server, or of its supervisor."""
+        return self.process.pid
+
+    def output(self) -> str:
+        """What the server has written to its standard output and error so far."""
+        return _read(self._log)
+
+    def stop(self, signum: signal.Signals | None = None, *, timeout: float = 10.0) -> int:
+        """Send the stop signal and wait for the end; past ``timeout`` seconds the process group is killed.
+
+        Args:
+            signum: The signal; None is the server's own graceful one.
+            timeout: Seconds that requests in flight may take.
+
+        Returns:
+            The exit status, negative for a signal.
+        """
+        if self.process.poll() is None:
+            self.process.send_signal(self._deliverable(self.server.stop_signal if signum is None else signum))
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                _kill(self.process)
+        status = self.process.wait()
+        self._log.close()
+        return status
+
+    @staticmethod
+    def _deliverable(signum: signal.Signals) -> signal.Signals:
+        # A child of a process that ignores SIGINT (a shell's background job) ignores it too.
+        ignored = signum is signal.SIGINT and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        return signal.SIGTERM if ignored or sys.platform == "win32" else signum
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start(server: Server, launch: Launch, *, ready: str = "/", timeout: float = 30.0) -> Running:
+    """Start ``server`` and return when it has answered ``GET ready`` with any HTTP status.
+
+    With port 0 the server inherits a socket that is already bound, where it can; elsewhere a free port is looked up
+    and the start is tried again when another process was faster.
+
+    Args:
+        server: Which.
+        launch: What to serve and where; ``app_dir`` is imported from, whatever the current folder is.
+        ready: Path of the first request.
+        timeout: Seconds until the first answer.
+
+    Raises:
+        ConfigurationError: The server is not installed, or cannot do what ``launch`` asks for.
+        StartError: It did not come up.
+    """
+    if reason := server.missing():
+        raise ConfigurationError(reason)
+    launch = replace(launch, app_dir=str(Path(launch.app_dir or Path.cwd()).absolute()), isolated=True)
+    ephemeral = launch.bind.path is None and launch.bind.fd is None and launch.bind.port == 0
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _start(server, launch, ephemeral=ephemeral, ready=ready, timeout=timeout)
+        except StartError as error:
+            taken = any(phrase in str(error).lower() for phrase in _IN_USE)
+            if not ephemeral or not taken or attempt == _ATTEMPTS:
+                raise
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _start(server: Server, launch: Launch, *, ephemeral: bool, ready: str, timeout: float) -> Running:
+    with ExitStack() as ours:
+        inherited: tuple[int, ...] = ()
+        if ephemeral:
+            listener = ours.enter_context(launch.bind.listen())
+            launch = replace(launch, bind=launch.bind.at(listener))
+            if server.capabilities.inherited_socket and sys.platform != "win32":
+                inherited = (listener.fileno(),)
+                launch = replace(launch, bind=replace(launch.bind, fd=listener.fileno()))
+            else:
+                listener.close()
+        command = server.command(launch)
+        log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop(), or below
+        try:
+            process = subprocess.Popen(
+                command.argv,
+                env={**os.environ, **command.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=inherited,
+                start_new_session=sys.platform != "win32",
+            )
+        except BaseException:
+            log.close()
+            raise
+    # Our copy of the listener is closed here: when the server dies, a connection to it is refused instead of waiting.
+    bind = replace(launch.bind, fd=None)
+    try:
+        _await_answer(process, bind, ready, timeout)
+    except BaseException as error:
+        _kill(process)
+        process.wait()
+        said = _read(log)
+        log.close()
+        if isinstance(error, StartError):
+            raise StartError(f"{server.name} {error}: {command}\n{said}".rstrip()) from None
+        raise
+    return Running(server, command, bind, process, log)
+
+
+def _await_answer(process: subprocess.Popen[bytes], bind: Bind, path: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise StartError(f"ended with status {process.returncode} before it answered")
+        try:
+            with bind.connect(0.2) as connection:
+                connection.sendall(request)
+                if _answered(connection, process, deadline):
+                    return
+        except OSError:  # nobody listens yet, or the one who did ended
+            time.sleep(0.02)
+    raise StartError(f"did not answer within {timeout:g} seconds")
+
+
+def _answered(connection: socket.socket, process: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Wait on one connection: with an inherited socket the system accepts it before the server has started."""
+    received = b""
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            chunk = connection.recv(4096)
+        except TimeoutError:
+            continue
+        received += chunk
+        if received.startswith(b"HTTP/1."):
+            while chunk:  # to the end, so that the server does not log a broken connection
+                chunk = connection.recv(65536)
+            return True
+        if not chunk:
+            return False
+    return False
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and the workers that it started."""
+    if sys.platform == "win32":
+        process.kill()
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # the group is its own: start_new_session
+    except ProcessLookupError:
+        return
+
+
+def _read(log: IO[bytes]) -> str:
+    if log.closed:
+        return ""
+    log.flush()
+    size = os.fstat(log.fileno()).st_size
+    return os.pread(log.fileno(), size, 0).decode("utf-8", "replace") if size else ""

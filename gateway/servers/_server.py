@@ -1,0 +1,191 @@
+"""What a server is to this package: one immutable description, the same shape for all.
+
+A description builds a command line and knows facts that were measured under the real server; it imports nothing of
+that server, so that asking about a server that is not installed costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import Literal
+
+from gateway.errors import ConfigurationError
+from gateway.protocols import Interface
+from gateway.servers._bind import Bind
+
+__all__ = ["Capabilities", "Command", "Launch", "Server"]
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a server can do, as it was measured over a real connection.
+
+    Attributes:
+        unix_socket: It listens on a unix socket.
+        inherited_socket: It serves on a listening socket that was opened before it started.
+        workers: It starts several processes.
+        threads: It takes a number of threads.
+        reload: It restarts when a source file changes.
+        websocket: WebSocket connections reach the application.
+        lifespan: The application is told of start and shutdown by the server itself.
+        streaming: A chunk of a response leaves when the application hands it over.
+        chunked_upload: A request body in chunks is ``decoded``, ``refused`` with an error status, or ``lost``: the
+            application sees an empty body.
+        header_order: Response headers are sent as the application ordered them (``kept``), sorted by name
+            (``sorted``), or with equal names moved together (``grouped``).
+        raw_path: The request path as it was sent is known to the application.
+        drains: The stop signal lets requests in flight end.
+    """
+
+    unix_socket: bool = True
+    inherited_socket: bool = False
+    workers: bool = False
+    threads: bool = False
+    reload: bool = False
+    websocket: bool = False
+    lifespan: bool = False
+    streaming: bool = True
+    chunked_upload: Literal["decoded", "refused", "lost"] = "decoded"
+    header_order: Literal["kept", "sorted", "grouped"] = "kept"
+    raw_path: bool = True
+    drains: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """What to serve, and how; what a server cannot do of this is refused before it starts.
+
+    Attributes:
+        target: Import string of the application, ``module:name``.
+        bind: Where to listen.
+        workers: Processes; None leaves the server's default.
+        threads: Threads in each process; None leaves the server's default.
+        reload: Restart when a source file changes.
+        app_dir: Folder to import from; None is the current one.
+        arguments: Further arguments, passed to the server's own command as they are.
+        environment: Variables to set for the server process.
+        isolated: Keep the server from writing outside its own process (control sockets in the home folder).
+    """
+
+    target: str
+    bind: Bind = field(default_factory=Bind)
+    workers: int | None = None
+    threads: int | None = None
+    reload: bool = False
+    app_dir: str | None = None
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    isolated: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """A server's own command: its arguments, and the variables to set on top of the caller's environment.
+
+    ``str()`` gives the line for a shell.
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+
+    def __str__(self) -> str:
+        assignments = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return " ".join([*assignments, shlex.join(self.argv)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """One server, with one kind of worker, as this package knows it.
+
+    Attributes:
+        name: Unique name: ``gunicorn-gthread``.
+        family: Name of the server without the kind of worker: ``gunicorn``.
+        interface: How it calls an application.
+        module: Module whose presence says that the server is installed.
+        requirement: What to install to have it; empty for the standard library.
+        arguments: Builds the command's arguments after the interpreter: ``-m``, module, options, target.
+        capabilities: What it can do.
+        stop_signal: The signal that stops it and lets requests in flight end, as far as it does.
+        dotted: Its import strings may name an attribute of an attribute: ``module:a.b``.
+        requires: Further modules that this kind of worker imports.
+        posix: It runs on POSIX systems only.
+        quirks: Facts that its users meet, a sentence each.
+    """
+
+    name: str
+    family: str
+    interface: Interface
+    module: str
+    requirement: str
+    arguments: Callable[[Launch], Iterable[str]]
+    capabilities: Capabilities
+    stop_signal: signal.Signals = signal.SIGTERM
+    dotted: bool = True
+    requires: tuple[str, ...] = ()
+    posix: bool = False
+    quirks: tuple[str, ...] = ()
+
+    def missing(self) -> str | None:
+        """Say what is missing to start this server here, or None when it can start."""
+        if self.posix and sys.platform == "win32":
+            return f"{self.name} runs on POSIX systems only"
+        for module in (self.module, *self.requires):
+            if not _found(module):
+                return f'{self.name} needs the package {module!r}; run: pip install "{self.requirement}"'
+        return None
+
+    def installed(self) -> bool:
+        """Whether this server can be started here."""
+        return self.missing() is None
+
+    def version(self) -> str:
+        """The installed version; for what belongs to the standard library, that of Python."""
+        if not self.requirement:
+            return ".".join(map(str, sys.version_info[:3]))
+        return metadata.version(re.split(r"[^\w.-]", self.requirement, maxsplit=1)[0])
+
+    def refusals(self, launch: Launch) -> list[str]:
+        """Name each part of ``launch`` that this server cannot do, a phrase each."""
+        can = self.capabilities
+        wants = [
+            (launch.bind.path is not None and not can.unix_socket, "listen on a unix socket"),
+            (launch.bind.fd is not None and not can.inherited_socket, "serve on an inherited socket"),
+            ((launch.workers or 1) > 1 and not can.workers, "start several workers"),
+            (launch.threads is not None and not can.threads, "be given a number of threads"),
+            (launch.reload and not can.reload, "reload"),
+        ]
+        return [phrase for refused, phrase in wants if refused]
+
+    def command(self, launch: Launch) -> Command:
+        """Build the server's own command.
+
+        Raises:
+            ConfigurationError: The launch asks for something that this server does not have.
+        """
+        if refused := self.refusals(launch):
+            raise ConfigurationError(
+                f"{self.name} cannot {' or '.join(refused)}; leave that out, or choose another server with --server"
+            )
+        environment = dict(launch.environment)
+        if launch.app_dir is not None:
+            inherited = environment.get("PYTHONPATH", os.environ.get("PYTHONPATH"))
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, (launch.app_dir, inherited)))
+        return Command((sys.executable, *self.arguments(launch)), environment)
+
+
+def _found(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the parent package of a dotted name
+        return False

@@ -1,0 +1,42 @@
+"""Daphne: ASGI on Twisted, one process.
+
+Sources: ``daphne --help``; the facts were measured with 4.2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.servers._server import Capabilities, Launch, Server
+
+__all__ = ["DAPHNE"]
+
+
+def _arguments(launch: Launch) -> Iterator[str]:
+    yield from ("-m", "daphne")
+    bind = launch.bind
+    if bind.fd is not None:
+        yield from ("--fd", str(bind.fd))
+    elif bind.path is not None:
+        yield from ("-u", bind.path)
+    else:
+        yield from ("-b", bind.host, "-p", str(bind.port))
+    yield from launch.arguments
+    yield launch.target
+
+
+DAPHNE = Server(
+    name="daphne",
+    family="daphne",
+    interface="asgi",
+    module="daphne",
+    requirement="daphne",
+    arguments=_arguments,
+    capabilities=Capabilities(inherited_socket=True, websocket=True, header_order="grouped", drains=False),
+    quirks=(
+        "It knows no lifespan: an application is not told of start and shutdown.",
+        "SIGTERM and SIGINT drop requests in flight.",
+        "It calls the application with keyword arguments, and gives WebSocket scopes no state, scheme or http_version.",
+        "Response headers of one name are sent together.",
+    ),
+)

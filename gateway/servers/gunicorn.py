@@ -1,0 +1,85 @@
+"""Gunicorn: a supervisor with workers of several kinds, WSGI and ASGI.
+
+Sources: gunicorn 23 to 27, ``gunicorn --help``; the facts were measured with 27.0.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from importlib import metadata
+
+from gateway.servers._server import Capabilities, Launch, Server
+
+__all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC"]
+
+_CONTROL_SOCKET_SINCE = 25
+
+
+def _arguments(launch: Launch, *, worker: str, threads: int | None = None) -> Iterator[str]:
+    yield from ("-m", "gunicorn", "--bind", str(launch.bind), "--worker-class", worker)
+    if launch.workers is not None:
+        yield from ("--workers", str(launch.workers))
+    count = launch.threads if launch.threads is not None else threads
+    if count is not None:
+        yield from ("--threads", str(count))
+    if launch.reload:
+        yield "--reload"
+    if launch.isolated and int(metadata.version("gunicorn").partition(".")[0]) >= _CONTROL_SOCKET_SINCE:
+        yield "--no-control-socket"
+    yield from launch.arguments
+    yield launch.target
+
+
+_gunicorn = partial(
+    Server,
+    family="gunicorn",
+    module="gunicorn",
+    dotted=False,
+    posix=True,
+)
+_QUIRKS = (
+    "On SIGTERM the supervisor drains for --graceful-timeout (30 s), while the kernel still accepts connections.",
+    "Keep-alive is 2 s: below a load balancer's, set --keep-alive above its idle timeout.",
+    "Any peer on a unix socket is trusted with forwarded headers.",
+)
+
+SYNC = _gunicorn(
+    name="gunicorn-sync",
+    interface="wsgi",
+    requirement="gunicorn",
+    arguments=partial(_arguments, worker="sync"),
+    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True),
+    quirks=(*_QUIRKS, "One request at a time in each worker, and no keep-alive: put NGINX before it."),
+)
+GTHREAD = _gunicorn(
+    name="gunicorn-gthread",
+    interface="wsgi",
+    requirement="gunicorn",
+    # Its own default is one thread, which would answer one request at a time.
+    arguments=partial(_arguments, worker="gthread", threads=4),
+    capabilities=Capabilities(inherited_socket=True, workers=True, threads=True, reload=True),
+    quirks=_QUIRKS,
+)
+GEVENT = _gunicorn(
+    name="gunicorn-gevent",
+    interface="wsgi",
+    requirement="gunicorn[gevent]",
+    requires=("gevent",),
+    arguments=partial(_arguments, worker="gevent"),
+    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True),
+    quirks=(*_QUIRKS, "The worker patches the standard library before it imports the application."),
+)
+ASGI = _gunicorn(
+    name="gunicorn-asgi",
+    interface="asgi",
+    requirement="gunicorn>=24",
+    requires=("gunicorn.asgi",),
+    arguments=partial(_arguments, worker="asgi"),
+    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, websocket=True, lifespan=True),
+    quirks=(
+        *_QUIRKS,
+        'On a unix socket scope["server"] holds the first two characters of the path.',
+        "On SIGINT requests in flight are dropped and lifespan.shutdown is not sent.",
+    ),
+)

@@ -1,0 +1,51 @@
+"""Hypercorn: ASGI on asyncio or trio, HTTP/1, 2 and 3.
+
+Sources: ``hypercorn --help``; the facts were measured with 0.18.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from gateway.servers._server import Capabilities, Launch, Server
+
+__all__ = ["ASYNCIO", "TRIO"]
+
+
+def _arguments(launch: Launch, *, worker: str) -> Iterator[str]:
+    yield from ("-m", "hypercorn", "--bind", str(launch.bind), "--worker-class", worker)
+    if launch.workers is not None:
+        yield from ("--workers", str(launch.workers))
+    if launch.reload:
+        yield "--reload"
+    yield from launch.arguments
+    # It would call an application that does not look asynchronous as WSGI; the prefix leaves it no choice.
+    yield f"asgi:{launch.target}"
+
+
+_hypercorn = partial(
+    Server,
+    family="hypercorn",
+    interface="asgi",
+    module="hypercorn",
+    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, websocket=True, lifespan=True),
+)
+_QUIRKS = (
+    "With two workers and more, a stop signal drops requests in flight and ends workers without lifespan.shutdown.",
+    "Its unix socket has mode 0755 and is left behind: set --umask for a proxy of another user.",
+)
+
+ASYNCIO = _hypercorn(
+    name="hypercorn-asyncio",
+    requirement="hypercorn",
+    arguments=partial(_arguments, worker="asyncio"),
+    quirks=_QUIRKS,
+)
+TRIO = _hypercorn(
+    name="hypercorn-trio",
+    requirement="hypercorn[trio]",
+    requires=("trio",),
+    arguments=partial(_arguments, worker="trio"),
+    quirks=(*_QUIRKS, "An application that returns from a lifespan scope without a word, instead of raising, ends it."),
+)

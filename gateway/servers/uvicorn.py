@@ -1,0 +1,48 @@
+"""Uvicorn: ASGI on asyncio, one process or several.
+
+Sources: ``uvicorn --help``; the facts were measured with 0.54.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.servers._server import Capabilities, Launch, Server
+
+__all__ = ["UVICORN"]
+
+
+def _arguments(launch: Launch) -> Iterator[str]:
+    yield from ("-m", "uvicorn")
+    bind = launch.bind
+    if bind.fd is not None:
+        yield from ("--fd", str(bind.fd))
+    elif bind.path is not None:
+        yield from ("--uds", bind.path)
+    else:
+        yield from ("--host", bind.host, "--port", str(bind.port))
+    if launch.workers is not None and not (launch.reload and launch.workers == 1):
+        yield from ("--workers", str(launch.workers))
+    if launch.reload:
+        yield "--reload"
+        if launch.app_dir is not None:
+            yield from ("--reload-dir", launch.app_dir)
+    yield from launch.arguments
+    yield launch.target
+
+
+UVICORN = Server(
+    name="uvicorn",
+    family="uvicorn",
+    interface="asgi",
+    module="uvicorn",
+    requirement="uvicorn",
+    arguments=_arguments,
+    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, websocket=True, lifespan=True),
+    quirks=(
+        "It first calls the application without arguments, to find out whether it is a factory.",
+        "After SIGTERM has drained one process it raises the signal again, so the exit status is 143.",
+        "Keep-alive is 5 s: below a load balancer's, set --timeout-keep-alive above its idle timeout.",
+        'WebSockets need the package websockets or wsproto ("uvicorn[standard]").',
+    ),
+)

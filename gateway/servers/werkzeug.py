@@ -1,0 +1,40 @@
+"""Werkzeug's development server, WSGI on threads.
+
+It has no command for any application, so a small module of ours runs it.
+
+Sources: ``werkzeug.serving``; the facts were measured with 3.1.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.servers._server import Capabilities, Launch, Server
+
+__all__ = ["WERKZEUG"]
+
+
+def _arguments(launch: Launch) -> Iterator[str]:
+    yield from ("-m", "gateway.servers._run_werkzeug", f"--bind={launch.bind}")
+    if launch.threads is not None:
+        yield f"--threads={launch.threads}"
+    if launch.reload:
+        yield "--reload"
+    yield from launch.arguments
+    yield launch.target
+
+
+WERKZEUG = Server(
+    name="werkzeug",
+    family="werkzeug",
+    interface="wsgi",
+    module="werkzeug",
+    requirement="werkzeug",
+    arguments=_arguments,
+    capabilities=Capabilities(inherited_socket=True, threads=True, reload=True, drains=False),
+    quirks=(
+        "It is for development: no limits, and requests in flight are dropped when it is stopped.",
+        "Slashes at the start of the path are joined to one.",
+        "Threads are started as they are needed; --threads=1 answers one request at a time, any other number is many.",
+    ),
+)

@@ -1,0 +1,38 @@
+"""wsgiref: the standard library's WSGI server, for a machine with nothing else and for tests.
+
+It has no command of its own, so a small module of ours runs it.
+
+Sources: Python's ``wsgiref.simple_server``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.servers._server import Capabilities, Launch, Server
+
+__all__ = ["WSGIREF"]
+
+
+def _arguments(launch: Launch) -> Iterator[str]:
+    yield from ("-m", "gateway.servers._run_wsgiref", f"--bind={launch.bind}")
+    if launch.threads is not None:
+        yield f"--threads={launch.threads}"
+    yield from launch.arguments
+    yield launch.target
+
+
+WSGIREF = Server(
+    name="wsgiref",
+    family="wsgiref",
+    interface="wsgi",
+    module="wsgiref",
+    requirement="",
+    arguments=_arguments,
+    capabilities=Capabilities(inherited_socket=True, threads=True, chunked_upload="refused", raw_path=False),
+    quirks=(
+        "It answers in HTTP/1.0 and closes every connection.",
+        "It does not decode chunks: our runner answers 501, where wsgiref alone would lose the body.",
+        "It is for development: no limits, no timeouts.",
+    ),
+)
