@@ -15,6 +15,9 @@ Rules for changing this file, each with a test:
   answer with the original's application.
 - ``__signature__`` shows the three parameters of ASGI, for whoever counts.
 
+A trap that stays: ``functools.wraps(app)`` copies these attributes into the wrapper's dictionary, where hypercorn takes
+a plain WSGI function for ASGI by them. Wrap in an object, or around ``app.wsgi``. ``detect()`` does not fall into it.
+
 Used by ``Gateway`` and ``Mount`` alone. Adapters have one interface, so that a server cannot undo the user's choice.
 """
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -281,7 +282,7 @@ def _gives_awaitable(call: Callable[..., object], shape: _Shape) -> bool:
     """A plain function of three arguments is ASGI if it names them so, or promises an awaitable."""
     if shape.first() == "scope" or shape.names[1:3] == ["receive", "send"]:
         return True
-    promised = str(inspect.signature(call, follow_wrapped=False).return_annotation)
+    promised = str(_own_signature(call).return_annotation)
     return "Awaitable" in promised or "Coroutine" in promised
 
 
@@ -314,9 +315,21 @@ def _takes_receive_and_send(app: type) -> bool:
 
 def _shape(call: Callable[..., object] | type) -> _Shape | None:
     try:
-        return _Shape(inspect.signature(call, follow_wrapped=False).parameters.values())
+        return _Shape(_own_signature(call).parameters.values())
     except (TypeError, ValueError):
         return None
+
+
+def _own_signature(call: Callable[..., object] | type) -> inspect.Signature:
+    if isinstance(call, types.FunctionType):
+        attributes = vars(call)
+        copied = attributes.get("__signature__")
+        if copied is not None and copied is getattr(attributes.get("__wrapped__"), "__signature__", None):
+            # `functools.wraps` copied it from an object that shows another signature than it has, as a Gateway does.
+            bare = types.FunctionType(call.__code__, {}, call.__name__, call.__defaults__, call.__closure__)
+            bare.__kwdefaults__ = call.__kwdefaults__
+            call = bare
+    return inspect.signature(call, follow_wrapped=False)
 
 
 def _count(shape: _Shape) -> str:
@@ -325,7 +338,7 @@ def _count(shape: _Shape) -> str:
 
 def _spelled(call: Callable[..., object] | type) -> str:
     try:
-        signature = inspect.signature(call, follow_wrapped=False)
+        signature = _own_signature(call)
     except (TypeError, ValueError):
         return "(...)"
     bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]

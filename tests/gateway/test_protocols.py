@@ -486,7 +486,6 @@ CASES = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.*cgi.*is deprecated:DeprecationWarning")  # WebOb, on Python 3.11 and 3.12
 @pytest.mark.filterwarnings(
     "ignore:.*pkg_resources:UserWarning", "ignore:.*pkg_resources:DeprecationWarning"
 )  # Pyramid
