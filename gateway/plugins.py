@@ -1,0 +1,192 @@
+"""What other distributions add: engines, middleware and servers, found by entry point.
+
+| kind | entry-point group | what the entry point names |
+|---|---|---|
+| ``engine`` | ``gateway.adapters`` | an `Engine`, or a callable without arguments that makes one |
+| ``middleware`` | ``gateway.middleware`` | a `Middleware` class, or a factory of one |
+| ``server`` | ``gateway.servers`` | a server, as `gateway.servers` describes one |
+
+What this package brings itself is a static table of import paths, so that it works without installed metadata (a zipped
+application, a frozen one) and needs no search at import. A plug-in cannot take the name of a built-in. Entry points are
+read when a name is asked for, never in a request.
+
+Source: PyPA entry points specification.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from gateway.errors import ConfigurationError
+from gateway.protocols import ASGIApplication, WSGIApplication
+
+__all__ = [
+    "Engine",
+    "Kind",
+    "Plugin",
+    "available",
+    "did_you_mean",
+    "import_path",
+    "load",
+    "reason",
+]
+
+Kind: TypeAlias = Literal["engine", "middleware", "server"]
+
+_GROUPS: Mapping[Kind, str] = {
+    "engine": "gateway.adapters",
+    "middleware": "gateway.middleware",
+    "server": "gateway.servers",
+}
+
+_BUILTIN: Mapping[Kind, Mapping[str, str]] = {
+    "engine": {
+        "builtin": "gateway._engines:BUILTIN",
+        "a2wsgi": "gateway._engines:A2WSGI",
+        "asgiref": "gateway._engines:ASGIREF",
+    },
+    "middleware": {},
+    "server": {},
+}
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """An implementation of the crossings.
+
+    An engine that has one direction only leaves the other out; a chain that needs it is refused when built.
+    """
+
+    def wsgi_to_asgi(self, app: WSGIApplication) -> ASGIApplication:
+        """Make an ASGI application of a WSGI one."""
+        ...
+
+    def asgi_to_wsgi(self, app: ASGIApplication) -> WSGIApplication:
+        """Make a WSGI application of an ASGI one."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """Where a name comes from.
+
+    Attributes:
+        name: What users write.
+        path: Import path, ``module:attribute``.
+        distribution: The name and version of what brings it; ``None`` for a built-in.
+    """
+
+    name: str
+    path: str
+    distribution: str | None = None
+
+    def load(self) -> object:
+        """Import what the path names.
+
+        Raises:
+            ConfigurationError: It cannot be imported.
+        """
+        try:
+            return import_path(self.path)
+        except ConfigurationError as error:
+            if self.distribution is None:
+                raise
+            raise ConfigurationError(f"plug-in {self.name!r} of {self.distribution}: {error}") from error
+
+
+def available(kind: Kind) -> dict[str, Plugin]:
+    """List what can be named: built-ins first, then plug-ins in the order of their names.
+
+    Raises:
+        ConfigurationError: Two distributions bring one name.
+    """
+    found = {name: Plugin(name=name, path=path) for name, path in _BUILTIN[kind].items()}
+    builtin = frozenset(found)
+    for entry in sorted(entry_points(group=_GROUPS[kind]), key=lambda entry: entry.name):
+        plugin = Plugin(name=entry.name, path=entry.value.replace(" ", ""), distribution=_distribution(entry))
+        if entry.name in builtin:
+            continue
+        other = found.get(entry.name)
+        if other is not None and other != plugin:
+            raise ConfigurationError(
+                f"{kind} {entry.name!r} must come from one distribution, found {other.distribution} and "
+                f"{plugin.distribution}; uninstall one, or name the import path {plugin.path!r} instead"
+            )
+        found[entry.name] = plugin
+    return found
+
+
+def load(kind: Kind, name: str) -> object:
+    """Import the engine, middleware or server of that name.
+
+    Args:
+        kind: What is looked for.
+        name: A built-in's or a plug-in's name, or an import path ``module:attribute``.
+
+    Raises:
+        ConfigurationError: There is no such name, or it cannot be imported.
+    """
+    builtin = _BUILTIN[kind].get(name)
+    if builtin is not None:
+        return import_path(builtin)
+    if ":" in name:
+        return import_path(name)
+    plugins = available(kind)
+    if name not in plugins:
+        known = ", ".join(map(repr, plugins)) or "an import path, as nothing is installed"
+        raise ConfigurationError(
+            f"{kind} must be one of {known}, got {name!r}{did_you_mean(name, plugins)}; others come by entry point in "
+            f"the group {_GROUPS[kind]!r}, or as an import path 'module:attribute'"
+        )
+    return plugins[name].load()
+
+
+def import_path(path: str) -> object:
+    """Import ``module:attribute``; the attribute may have dots.
+
+    Raises:
+        ConfigurationError: The path has another form, the module cannot be imported, or has no such attribute.
+    """
+    name, colon, attribute = path.partition(":")
+    if not colon or not name or not attribute:
+        raise ConfigurationError(f"an import path has the form 'module:attribute', got {path!r}")
+    try:
+        target: object = import_module(name)
+    except ConfigurationError:
+        raise
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"{path!r}: no module named {error.name!r}; is it installed, and is its folder on the import path?"
+        ) from error
+    except Exception as error:
+        raise ConfigurationError(f"{path!r}: importing {name!r} raised {reason(error)}") from error
+    for part in attribute.split("."):
+        try:
+            target = getattr(target, part)
+        except AttributeError as error:
+            public = [each for each in dir(target) if not each.startswith("_")]
+            raise ConfigurationError(
+                f"{path!r}: {name!r} has no attribute {attribute!r}{did_you_mean(part, public)}"
+            ) from error
+    return target
+
+
+def did_you_mean(name: str, possible: Iterable[str]) -> str:
+    """Suggest the nearest name, as the middle of a sentence; empty when none is near."""
+    near = difflib.get_close_matches(name, list(possible), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def reason(error: BaseException) -> str:
+    """Name an error in one line: its type, and what it says."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _distribution(entry: EntryPoint) -> str:
+    distribution = entry.dist
+    return "an unknown distribution" if distribution is None else f"{distribution.name} {distribution.version}"

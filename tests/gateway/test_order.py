@@ -1,0 +1,50 @@
+"""Order rules: which chains break them, and what is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from gateway._order import Rules, broken
+
+PROXY = Rules(name="ProxyHeaders")
+LIMIT = Rules(name="RateLimit", after=("ProxyHeaders",), reason="it counts by the client's address")
+ERRORS = Rules(name="Errors", before=("Compression",))
+COMPRESSION = Rules(name="Compression")
+
+
+@dataclass(frozen=True)
+class Case:
+    id: str
+    chain: tuple[Rules, ...]
+    sentences: tuple[str, ...]
+
+
+CASES = [
+    Case("kept", (PROXY, LIMIT, ERRORS, COMPRESSION), ()),
+    Case("the-other-is-absent", (LIMIT, ERRORS), ()),
+    Case(
+        "after-is-broken",
+        (LIMIT, PROXY),
+        (
+            "RateLimit must stand inside ProxyHeaders (it counts by the client's address), but stands outside it; in "
+            "middleware=[...], which is outermost first, move RateLimit behind ProxyHeaders",
+        ),
+    ),
+    Case(
+        "before-is-broken",
+        (COMPRESSION, ERRORS),
+        (
+            "Errors must stand outside Compression, but stands inside it; in middleware=[...], which is outermost "
+            "first, move Errors in front of Compression",
+        ),
+    ),
+    Case("one-on-either-side-is-enough", (PROXY, LIMIT, PROXY), ()),
+    Case("one-on-either-side-is-enough-before", (COMPRESSION, ERRORS, COMPRESSION), ()),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_broken_order_rule_is_said_with_its_reason_and_what_to_do(case: Case) -> None:
+    assert broken(case.chain) == list(case.sentences)
