@@ -1,0 +1,68 @@
+"""What a driver is built from: the middleware of a segment, asked once for its hooks.
+
+No IO. Everything that can be decided before the first request is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.contract import BuildContext, Hooks, hook, require_middleware
+from gateway.errors import ConfigurationError
+
+__all__ = ["Segment", "build_segment"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The hooks of a segment, outermost first.
+
+    Attributes:
+        http: The hooks of every middleware.
+        websocket: The hooks of those that take part in WebSocket handshakes.
+        keeps_length: Whether no request transform changes how long a request body is.
+    """
+
+    http: tuple[Hooks, ...]
+    websocket: tuple[Hooks, ...]
+    keeps_length: bool
+
+    def defines(self, name: str) -> bool:
+        """Return whether any of the hooks is defined."""
+        return any(hook(hooks, name) is not None for hooks in self.http)
+
+    @property
+    def defers(self) -> bool:
+        """Whether a WSGI head waits for the first chunk: a generator may look at the body, an error may replace it."""
+        return any(_defers(hooks) for hooks in self.http)
+
+
+def _defers(hooks: Hooks) -> bool:
+    import inspect
+
+    if any(hook(hooks, name) is not None for name in ("on_body", "on_error", "on_request_body")):
+        return True
+    response = hook(hooks, "on_response")
+    return response is not None and inspect.isgeneratorfunction(response)
+
+
+def build_segment(middleware: Iterable[object], interface: Literal["wsgi", "asgi"]) -> Segment:
+    """Ask each middleware for its hooks.
+
+    Raises:
+        ConfigurationError: An item is no middleware, or its ``build`` returns no hooks.
+    """
+    built: list[tuple[Hooks, bool]] = []
+    for item in middleware:
+        part = require_middleware(item)
+        hooks = part.build(BuildContext(interface))
+        if not isinstance(hooks, Hooks):  # pyright: ignore[reportUnnecessaryIsInstance]  # an author's code is checked
+            raise ConfigurationError(f"{type(part).__name__}.build() must return Hooks, got {hooks!r}")
+        built.append((hooks, part.websocket))
+    return Segment(
+        http=tuple(hooks for hooks, _ in built),
+        websocket=tuple(hooks for hooks, takes_part in built if takes_part),
+        keeps_length=all(hook(hooks, "on_request_body") is None or hooks.keeps_request_length for hooks, _ in built),
+    )

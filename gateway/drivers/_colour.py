@@ -1,0 +1,107 @@
+"""Run a generator's IO in one colour: plain calls, or awaits under asyncio or trio.
+
+The effects are :class:`~gateway.contract.Io` only; what else a course asks for belongs to the driver. After a
+cancellation IO runs shielded from it and limited in time, so that a hook can write its record and nothing hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar, cast
+
+from gateway.contract import Io, Steps
+from gateway.errors import ConfigurationError
+
+__all__ = ["FINISH_SECONDS", "in_thread", "in_trio", "run_async", "run_plain", "run_shielded"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+#: How long IO may take in ``on_finish`` of a cancelled exchange.
+FINISH_SECONDS: Final = 5.0
+
+logger = logging.getLogger("gateway.drivers")
+
+
+def in_trio() -> bool:
+    """Return whether trio runs this thread's loop."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
+def run_plain(steps: Steps[T]) -> T:
+    """Run to the end; every IO is a plain call."""
+    sent: object = None
+    error: BaseException | None = None
+    while True:
+        try:
+            effect = cast("object", steps.send(sent) if error is None else steps.throw(error))
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        sent = error = None
+        try:
+            sent = _known(effect).plain()
+        except BaseException as raised:
+            error = raised
+
+
+async def run_async(steps: Steps[T]) -> T:
+    """Run to the end; every IO is awaited."""
+    sent: object = None
+    error: BaseException | None = None
+    while True:
+        try:
+            effect = cast("object", steps.send(sent) if error is None else steps.throw(error))
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        sent = error = None
+        try:
+            sent = await _known(effect).coroutine()
+        except BaseException as raised:
+            error = raised
+
+
+def _known(effect: object) -> Io:
+    if type(effect) is Io:
+        return effect
+    raise ConfigurationError(f"here a generator may only `yield from` io(...), got {effect!r}")
+
+
+async def run_shielded(steps: Steps[None], seconds: float = FINISH_SECONDS) -> None:
+    """Run to the end although the caller was cancelled, for at most so many seconds.
+
+    What is unfinished then is cut by a cancellation of its own. A further cancellation of the caller waits as long.
+    """
+    if in_trio():
+        trio = sys.modules["trio"]
+        with trio.move_on_after(seconds, shield=True):
+            await run_async(steps)
+        return
+    task = asyncio.ensure_future(run_async(steps))
+    until = time.monotonic() + seconds
+    while not task.done() and (left := until - time.monotonic()) > 0:
+        try:
+            await asyncio.wait({task}, timeout=left)
+        except asyncio.CancelledError:
+            # We are on the way out with a cancellation already; this one says the same.
+            continue
+    if not task.done():
+        logger.error("IO after a cancelled exchange took more than %s seconds and was cut", seconds)
+        task.cancel()
+        return
+    task.result()
+
+
+async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a blocking function in a worker thread, with this context's variables."""
+    call = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
+    if in_trio():
+        answer: T = await sys.modules["trio"].to_thread.run_sync(call)
+        return answer
+    return await asyncio.get_running_loop().run_in_executor(None, call)

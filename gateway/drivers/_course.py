@@ -1,0 +1,290 @@
+"""The order of hook calls in one exchange, without an interface: what every driver must do, written once and naively.
+
+A course is driven. Its methods are generators that yield what they need, :class:`~gateway.contract.Io` or
+:data:`PULL`, and a driver answers in its own colour: WSGI calls and pulls from an iterable, ASGI awaits and waits
+for the application's next message. So the rules (who is asked, in which order, after which failure) exist in one
+place; the specialised drivers take short cuts where nothing unusual happens and come here when something does.
+
+Rules: ``on_request`` from the outermost in. A response made at k passes ``on_response`` and ``on_body`` of those
+outside k. An error at k is offered to ``on_error`` of those outside k; what handles it answers in its place.
+``on_finish`` runs for each whose ``on_request`` was entered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+from gateway.contract import Hooks, Io, Peek, Refuse, Steps, Transform
+from gateway.drivers._colour import in_thread
+from gateway.errors import ConfigurationError
+from gateway.exchange import FileBody, ReadableBody, Response
+from gateway.problems import refusal
+
+if TYPE_CHECKING:
+    from gateway.exchange import Outcome, Request
+
+__all__ = ["PULL", "Course", "Pull", "Pulled", "has_body", "settle"]
+
+logger = logging.getLogger("gateway.drivers")
+
+#: How much of a file object is read at once.
+BLOCK = 64 * 1024
+
+
+class Pull:
+    """Ask the driver for the next part of the application's body."""
+
+
+PULL: Final = Pull()
+#: What answers a pull: the bytes, whether they are known to be the last, whether it is a file nobody reads.
+Pulled: TypeAlias = tuple[bytes, bool, bool]
+
+
+def has_body(method: str, status: int) -> bool:
+    """Return whether a response to this method with this status has content (RFC 9110 section 6.4.1)."""
+    return method != "HEAD" and status >= 200 and status not in (204, 304)
+
+
+def settle(result: object, course: Course | None = None) -> Steps[object]:
+    """Drive what a hook returned to its end: a generator's effects go to the driver, a peek to the course."""
+    if not isinstance(result, Generator):
+        return result
+    steps = cast("Generator[object, object, object]", result)
+    sent: object = None
+    error: BaseException | None = None
+    while True:
+        try:
+            effect = steps.send(sent) if error is None else steps.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        sent = error = None
+        try:
+            if type(effect) is Io:
+                sent = yield cast("None", effect)  # a driver looks at what really comes
+            elif type(effect) is Peek and course is not None:
+                sent = yield from course.take(effect.size)
+            else:
+                error = ConfigurationError(
+                    f"a hook that is a generator may `yield from` io(...), and peek(...) in on_response; got {effect!r}"
+                )
+        except GeneratorExit:
+            steps.close()
+            raise
+        except BaseException as raised:
+            error = raised
+
+
+def _response(hook: str, result: object) -> Response | None:
+    if result is None or isinstance(result, Response):
+        return result
+    raise ConfigurationError(f"{hook} must return a Response or None, got {result!r}")
+
+
+class Course:
+    """One request's way through a segment.
+
+    Attributes:
+        entered: How many hooks, from the outermost, were entered.
+        level: Those outside this index have not seen the head yet; an error is offered to them.
+        response: The head that is sent, once it is settled.
+        transforms: What the body passes, in order.
+        held: Body bytes that already passed ``transforms`` and wait for the head.
+        ended: Whether ``held`` ends the body.
+        opaque: Whether the body is a file that nobody reads.
+        own: The body of a response that a middleware made; ``None`` while the application's counts.
+    """
+
+    def __init__(self, chain: Sequence[Hooks], request: Request) -> None:
+        self.chain = chain
+        self.request = request
+        self.method = request.method
+        self.entered = 0
+        self.level = 0
+        self.response: Response | None = None
+        self.transforms: list[Transform] = []
+        self.held: list[bytes] = []
+        self.ended = False
+        self.opaque = False
+        self.broken: Exception | None = None
+        self.made: Response | None = None
+        self.current: Response | None = None
+        self.own: Iterator[bytes] | None = None
+
+    # -- inwards
+
+    def enter(self) -> Steps[Response | None]:
+        """Run ``on_request``; return the settled response of whoever answered, or ``None`` to go on."""
+        for index, hooks in enumerate(self.chain):
+            self.entered = self.level = index + 1
+            try:
+                answer = _response("on_request", (yield from settle(hooks.on_request(self.request))))
+            except Refuse as refuse:
+                answer = refusal(self.request, refuse)
+            except Exception as error:
+                return (yield from self.fail(error, index))
+            if answer is not None:
+                return (yield from self.respond(answer, index))
+        return None
+
+    # -- outwards
+
+    def respond(self, response: Response, level: int) -> Steps[Response]:
+        """Run ``on_response`` and ``on_body`` of those outside ``level``; return the head to send."""
+        self._source(response)
+        for index in reversed(range(level)):
+            self.level = index
+            hooks = self.chain[index]
+            try:
+                other = _response("on_response", (yield from settle(hooks.on_response(self.request, response), self)))
+                if other is not None:
+                    response = other
+                    self._source(response)
+                elif self.broken is not None:
+                    # It caught the application's error in its peek and offers nothing instead.
+                    raise self.broken
+                if not self.opaque and has_body(self.method, response.status):
+                    change = hooks.on_body(self.request, response)
+                    if change is not None:
+                        self._install(change)
+            except Exception as error:
+                return (yield from self.fail(error, index))
+        self.level = 0
+        try:
+            yield from self._measure(response)
+        except Exception as error:
+            return (yield from self.fail(error, 0))
+        self.response = response
+        return response
+
+    def fail(self, error: Exception, level: int) -> Steps[Response]:
+        """Offer an error to ``on_error`` of those outside ``level``; return the settled answer, or raise it."""
+        self.broken = None
+        for index in reversed(range(level)):
+            self.level = index
+            try:
+                answer = _response("on_error", (yield from settle(self.chain[index].on_error(self.request, error))))
+            except Exception as other:
+                error = other
+                continue
+            if answer is not None:
+                return (yield from self.respond(answer, index))
+        raise error
+
+    def refuse(self, refuse: Refuse, index: int) -> Steps[Response]:
+        """Answer with the refusal of a request body's transform at ``index``."""
+        return self.respond(refusal(self.request, refuse), min(index, self.level))
+
+    def finish(self, outcome: Outcome) -> Steps[None]:
+        """Run ``on_finish`` of all that were entered; an error of one is logged and stops no other."""
+        cut: BaseException | None = None
+        for index in reversed(range(self.entered)):
+            hooks = self.chain[index]
+            try:
+                yield from settle(hooks.on_finish(self.request, outcome))
+            except Exception:
+                logger.exception("on_finish of %r failed; the response is not altered", hooks)
+            except BaseException as error:
+                cut = cut or error
+        if cut is not None:
+            raise cut
+
+    # -- the body
+
+    def _source(self, response: Response) -> None:
+        """Take a response as what is sent: what an earlier one held or installed goes with it."""
+        self.close()
+        self.transforms, self.held, self.ended, self.broken = [], [], False, None
+        self.current = response
+        body = response.body
+        if body is None:
+            self.made, self.own, self.opaque = None, None, False
+            return
+        self.made = response
+        self.opaque = isinstance(body, FileBody)
+        if isinstance(body, FileBody):
+            self.own = iter(())
+        elif isinstance(body, bytes):
+            self.own = iter((body,))
+        elif isinstance(body, ReadableBody):
+            read = body.read
+            self.own = iter(lambda: read(BLOCK), b"")
+        else:
+            self.own = iter(body)
+
+    def close(self) -> None:
+        """Close the body of a middleware's response, if it can be closed; a second call does nothing."""
+        made, self.made = self.made, None
+        close = getattr(made.body, "close", None) if made is not None else None
+        if close is not None:
+            close()
+
+    def pull(self) -> Steps[None]:
+        """Take one more part of the body into ``held``."""
+        if self.own is None:
+            answer = yield cast("None", PULL)  # the driver sends a Pulled
+            chunk, last, opaque = cast("Pulled", answer)
+            if opaque:
+                self.opaque = self.ended = True
+                return
+        else:
+            found = yield from self._next_own(self.own)
+            chunk, last = (b"", True) if found is None else (found, self._is_bytes())
+        self.held.extend(self.push(chunk, last))
+        self.ended = last
+
+    def _is_bytes(self) -> bool:
+        return self.made is not None and isinstance(self.made.body, bytes)
+
+    def _next_own(self, body: Iterator[bytes]) -> Steps[bytes | None]:
+        # A file object may block: its reads go where IO goes.
+        if self.made is not None and isinstance(self.made.body, ReadableBody):
+            effect = Io(lambda: next(body, None), lambda: in_thread(next, body, None))
+            answer = yield cast("None", effect)  # the driver sends what next() gave
+            return cast("bytes | None", answer)
+        return next(body, None)
+
+    def push(self, chunk: bytes, last: bool) -> list[bytes]:
+        """Pass bytes through the transforms; return what comes out, without empty chunks."""
+        for change in self.transforms:
+            chunk = change.push(chunk) if chunk else chunk
+            if last:
+                chunk += change.finish()
+        return [chunk] if chunk else []
+
+    def take(self, size: int | None) -> Steps[bytes | None]:
+        """Answer a peek."""
+        if self.current is None or not has_body(self.method, self.current.status):
+            return b""
+        try:
+            while not self.ended and not self.opaque and (size is None or sum(map(len, self.held)) < size):
+                yield from self.pull()
+        except Exception as error:
+            self.broken = error
+            raise
+        return None if self.opaque else b"".join(self.held)
+
+    def _install(self, change: Transform) -> None:
+        """Let what is held pass a new transform; what is pulled later passes it after the others."""
+        self.transforms.append(change)
+        chunk = b"".join(self.held)
+        chunk = change.push(chunk) if chunk else b""
+        if self.ended:
+            chunk += change.finish()
+        self.held = [chunk] if chunk else []
+
+    def _measure(self, response: Response) -> Steps[None]:
+        """Set the length that is known: of a body in one part, of bytes that a middleware answers with."""
+        headers = response.headers
+        if self.transforms:
+            if not self.ended:
+                yield from self.pull()
+            if self.opaque:
+                return
+            if self.ended:
+                headers.set("content-length", str(sum(map(len, self.held))))
+            else:
+                headers.delete("content-length")
+        elif isinstance(response.body, bytes) and response.status >= 200 and response.status not in (204, 304):
+            headers.setdefault("content-length", str(len(response.body)))

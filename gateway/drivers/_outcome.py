@@ -1,0 +1,45 @@
+"""How an exchange ended, decided by one rule for every driver.
+
+A cancellation, a ``GeneratorExit``, a ``SystemExit`` and a client that went away are *aborted*; another exception
+and an application that did not finish are *failed*; all else is *completed*.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import ApplicationError
+from gateway.exchange import Outcome
+
+__all__ = ["judge"]
+
+
+def judge(
+    *,
+    completed: bool,
+    error: BaseException | None,
+    disconnected: bool,
+    status: int | None,
+    bytes_sent: int,
+    bytes_received: int,
+    first_byte_at: float | None,
+    duration: float,
+) -> Outcome:
+    """Return the outcome of an exchange."""
+    if error is not None:
+        kind = "aborted" if disconnected or not isinstance(error, Exception) else "failed"
+    elif completed:
+        kind = "completed"
+    elif disconnected:
+        kind = "aborted"
+    else:
+        kind = "failed"
+        error = ApplicationError("the application returned before its response was complete")
+    return Outcome(
+        "aborted" if kind == "aborted" else "failed" if kind == "failed" else "completed",
+        status,
+        bytes_sent,
+        bytes_received,
+        first_byte_at,
+        duration,
+        error,
+        disconnected,
+    )

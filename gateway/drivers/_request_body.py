@@ -1,0 +1,166 @@
+"""The request body on its way to the application: transforms, remembered refusals, bytes counted.
+
+Transforms are asked for when the application first reads; nothing is read before. What comes in passes the outermost
+one first. A transform that refuses is remembered with its place, because frameworks swallow exceptions from reads:
+the driver asks :attr:`RequestBody.refused` before it lets the application's answer pass.
+
+Where a transform may change the length, ``CONTENT_LENGTH`` goes and ``wsgi.input_terminated`` says that the stream
+ends by itself; the declared length is kept here as the bound of what may be read from the server.
+
+Sources: PEP 3333 "Input and Error Streams"; the ``wsgi.input_terminated`` extension; ASGI HTTP "Request".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.contract import Hooks, Refuse, Transform, hook
+
+if TYPE_CHECKING:
+    from gateway.exchange import Request
+    from gateway.protocols import Environ
+
+__all__ = ["InputStream", "RequestBody", "ServerInput", "declared_length", "wrap_input"]
+
+BLOCK = 64 * 1024
+
+
+class RequestBody:
+    """The transforms of one request's body.
+
+    Attributes:
+        received: Bytes that came from the server.
+        refused: The refusal of a transform and its place in the chain, once there was one.
+    """
+
+    def __init__(self, chain: Sequence[Hooks], request: Request) -> None:
+        self._chain = chain
+        self._request = request
+        self._transforms: list[tuple[int, Transform]] | None = None
+        self.received = 0
+        self.refused: tuple[Refuse, int] | None = None
+
+    def push(self, chunk: bytes, last: bool) -> bytes:
+        """Take bytes from the server; return what the application reads.
+
+        Raises:
+            Refuse: A transform refuses, or has refused before.
+        """
+        if self.refused is not None:
+            raise self.refused[0]
+        if self._transforms is None:
+            self._transforms = [
+                (index, change)
+                for index, hooks in enumerate(self._chain)
+                if hook(hooks, "on_request_body") is not None
+                and (change := hooks.on_request_body(self._request)) is not None
+            ]
+        self.received += len(chunk)
+        for index, change in self._transforms:
+            try:
+                if chunk:
+                    chunk = change.push(chunk)
+                if last:
+                    chunk += change.finish()
+            except Refuse as refuse:
+                self.refused = (refuse, index)
+                raise
+        return chunk
+
+
+class ServerInput(Protocol):
+    """The part of ``wsgi.input`` that is read here."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+def declared_length(environ: Environ) -> int | None:
+    """Return the declared length of the body, ``None`` where the stream ends by itself or nothing is declared."""
+    value = environ.get("CONTENT_LENGTH")
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+
+
+def wrap_input(environ: Environ, body: RequestBody, *, keeps_length: bool) -> None:
+    """Put the transforms between the application and ``wsgi.input``.
+
+    A request without a body keeps its stream as it is, so that nothing is paid and nothing is read.
+    """
+    length = declared_length(environ)
+    terminated = bool(environ.get("wsgi.input_terminated"))
+    if not length and not terminated:
+        return
+    if not length and "HTTP_TRANSFER_ENCODING" not in environ:
+        return
+    environ["wsgi.input"] = InputStream(environ["wsgi.input"], body, length)
+    if not keeps_length:
+        environ.pop("CONTENT_LENGTH", None)
+        environ["wsgi.input_terminated"] = True
+
+
+class InputStream:
+    """A ``wsgi.input`` over another: counted, transformed, never read beyond its end."""
+
+    def __init__(self, source: ServerInput, body: RequestBody, length: int | None) -> None:
+        self._source = source
+        self._body = body
+        self._left = length
+        self._buffer = bytearray()
+        self._ended = False
+
+    def _pull(self, size: int) -> None:
+        """Read once from the server and let it pass the transforms."""
+        if self._left is not None:
+            size = min(size, self._left)
+        chunk = self._source.read(size) if size else b""
+        if self._left is not None:
+            self._left -= len(chunk)
+        last = not chunk or self._left == 0
+        self._buffer += self._body.push(chunk, last)
+        self._ended = last
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read so many bytes, fewer at the end only; all of them for ``None`` and below 0."""
+        if size is None or size < 0:
+            while not self._ended:
+                self._pull(BLOCK)
+            return self._take(len(self._buffer))
+        while len(self._buffer) < size and not self._ended:
+            self._pull(min(BLOCK, size - len(self._buffer)))
+        return self._take(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read to the next line feed, at most ``size`` bytes."""
+        limit = None if size is None or size < 0 else size
+        searched = 0
+        while True:
+            found = self._buffer.find(b"\n", searched)
+            if found >= 0:
+                end = found + 1
+                break
+            if self._ended or (limit is not None and len(self._buffer) >= limit):
+                end = len(self._buffer)
+                break
+            searched = len(self._buffer)
+            self._pull(BLOCK if self._left is not None else 1024)
+        return self._take(end if limit is None else min(end, limit))
+
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        """Read lines to the end, or until they are ``hint`` bytes together."""
+        lines: list[bytes] = []
+        total = 0
+        while line := self.readline():
+            lines.append(line)
+            total += len(line)
+            if hint is not None and 0 < hint <= total:
+                break
+        return lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.readline():
+            yield line

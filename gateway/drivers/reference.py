@@ -1,0 +1,672 @@
+"""The naive drivers: every request takes the long way through :class:`~gateway.drivers._course.Course`.
+
+They are the oracle of the specialised ones, which must make the same calls with the same arguments and send the same
+bytes, and they serve when ``GATEWAY_REFERENCE=1`` is set, to tell a fault of a middleware from one of ours. Nothing
+here is chosen when built and nothing is left out because nobody asked.
+
+States of an exchange: ``idle`` (no head), ``held`` (a head that waits for more of the body), ``committed``, ``done``,
+``aborted``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, Literal, cast
+
+from gateway.contract import Steps
+from gateway.drivers._colour import run_async, run_plain, run_shielded
+from gateway.drivers._course import PULL, Course, Pulled, has_body
+from gateway.drivers._files import blocks, blocks_async
+from gateway.drivers._outcome import judge
+from gateway.drivers._request_body import RequestBody, wrap_input
+from gateway.errors import ApplicationError
+from gateway.exchange import AsgiRequest, FileBody, Response, WsgiRequest, reason_phrase
+from gateway.headers import AsgiHeaders, Headers
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse
+
+    from gateway.drivers._build import Segment
+    from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Environ, Message, Scope, WSGIApplication
+
+__all__ = ["ReferenceAsgi", "ReferenceWsgi"]
+
+State = Literal["idle", "held", "committed", "done", "aborted"]
+
+
+class ReferenceWsgi:
+    """A WSGI application that runs a segment around another, naively."""
+
+    def __init__(self, segment: Segment, app: WSGIApplication) -> None:
+        self.segment = segment
+        self.app = app
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return WsgiExchange(self.segment, self.app, environ, start_response).respond()
+
+
+class WsgiExchange:
+    """One request through a segment on WSGI."""
+
+    def __init__(self, segment: Segment, app: WSGIApplication, environ: Environ, start_response: StartResponse) -> None:
+        self.state: State = "idle"
+        self.segment = segment
+        self.app = app
+        self.environ = environ
+        self.server_start = start_response
+        self.server_write: Callable[[bytes], object] | None = None
+        self.request = WsgiRequest(environ)
+        self.course = Course(segment.http, self.request)
+        self.body = RequestBody(segment.http, self.request)
+        self.steps: Steps[Response] | None = None
+        self.pending: Pulled | None = None
+        self.head: tuple[str, list[tuple[str, str]]] | None = None
+        self.exc_info: object = None
+        self.source: Iterable[bytes] | None = None
+        self.failed: BaseException | None = None
+        #: Whether a middleware's response is sent, and the application's is not.
+        self.replaced = False
+        self.exhausted = False
+        self.began = perf_counter()
+        self.first_byte_at: float | None = None
+        self.status: int | None = None
+        self.sent = 0
+
+    # -- what the server calls
+
+    def respond(self) -> Iterable[bytes]:
+        """Run the request phase and the application; return the body."""
+        try:
+            answer = run_plain(self.course.enter())
+            if answer is not None:
+                self.replaced = True
+                self.commit(answer)
+            else:
+                wrap_input(self.environ, self.body, keeps_length=self.segment.keeps_length)
+                self.call()
+        except BaseException as error:
+            self.close_source()
+            self.end(error)
+            raise
+        if not self.replaced and self._is_file(self.source):
+            return self.file()
+        return _WsgiBody(self)
+
+    def call(self) -> None:
+        """Call the application; an exception of its own may be answered."""
+        try:
+            self.source = self.app(self.environ, self.start)
+        except Exception as error:
+            self.application_failed(error)
+
+    def _is_file(self, source: object) -> bool:
+        wrapper = self.environ.get("wsgi.file_wrapper")
+        return isinstance(wrapper, type) and isinstance(source, wrapper) and self.head is not None
+
+    def file(self) -> Iterable[bytes]:
+        """Return the application's file untouched, so that the server may send it by itself."""
+        source = cast("Iterable[bytes]", self.source)  # _is_file saw it
+        try:
+            if self.state != "committed":
+                self.pending = (b"", True, True)
+                self.course.opaque = True
+                self.begin()
+        except BaseException as error:
+            self.close_source()
+            self.end(error)
+            raise
+        if self.replaced:
+            self.close_source()
+            return _WsgiBody(self)
+        length = self.course.response.headers.get("content-length") if self.course.response else None
+        self.sent = int(length) if length and length.isdigit() and has_body(self.course.method, self.status or 0) else 0
+        self.exhausted = True
+        close = getattr(source, "close", None)
+
+        def closed() -> None:
+            try:
+                if close is not None:
+                    close()
+            finally:
+                self.end(None)
+
+        try:
+            source.close = closed  # type: ignore[attr-defined]  # the class of the server: an attribute of the object
+        except AttributeError:
+            self.end(None)
+        return source
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            if not self.replaced:
+                for chunk in self.from_application():
+                    self.sent += len(chunk)
+                    yield chunk
+            if self.replaced:
+                self.close_source()
+                for chunk in self.from_middleware():
+                    self.sent += len(chunk)
+                    yield chunk
+            self.exhausted = True
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.end(error)
+            raise
+
+    def close(self) -> None:
+        """Close the application's body, then end the exchange."""
+        error: BaseException | None = None
+        try:
+            self.close_source()
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.end(error)
+
+    # -- what the application calls
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: object = None, /
+    ) -> Callable[[bytes], object]:
+        """Take the head; a chain that only touches heads runs its hooks now."""
+        if self.head is not None and exc_info is None:
+            raise ApplicationError(
+                "start_response must be called once, or again with exc_info (PEP 3333); it was called twice"
+            )
+        if exc_info is not None and (self.sent or (self.segment.defers and self.state == "committed")):
+            raise cast("tuple[object, BaseException]", exc_info)[1]
+        self.head = (status, headers)
+        self.exc_info = exc_info if self.state == "committed" else None
+        if not self.replaced and not self.segment.defers:
+            self.state = "idle"
+            self.begin()
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """PEP 3333's imperative way to send: what is written passes as a chunk."""
+        for chunk in self.feed((data, False, False)) if data else ():
+            self.sent += len(chunk)
+            cast("Callable[[bytes], object]", self.server_write)(chunk)  # feed() gives bytes after the commit only
+
+    # -- the machine
+
+    def begin(self) -> None:
+        """Run the response phase for the application's head."""
+        if self.head is None:
+            raise ApplicationError("start_response must be called before the first chunk of the body (PEP 3333)")
+        status, headers = self.head
+        code, _, reason = status.partition(" ")
+        response = Response.head(int(code), Headers.over(list(headers)), reason)
+        self.steps = self.course.respond(response, len(self.segment.http))
+        self.advance(None)
+
+    def advance(self, sent: object, error: BaseException | None = None) -> None:
+        """Drive the response phase until it is settled, or waits for more of the body."""
+        steps = self.steps
+        if steps is None:
+            return
+        try:
+            while True:
+                try:
+                    effect = cast("object", steps.send(cast("None", sent)) if error is None else steps.throw(error))
+                except StopIteration as stop:
+                    self.steps = None
+                    self.replaced = self.course.own is not None
+                    self.commit(cast("Response", stop.value))
+                    return
+                sent = error = None
+                if effect is PULL:
+                    if self.pending is None:
+                        self.state = "held"
+                        return
+                    sent, self.pending = self.pending, None
+                else:
+                    try:
+                        sent = run_plain(_one(effect))
+                    except BaseException as raised:
+                        error = raised
+        except BaseException as raised:
+            self.steps = None
+            self.failed = raised
+            raise
+
+    def commit(self, response: Response) -> None:
+        """Hand the head to the server."""
+        self.state = "committed"
+        self.status = response.status
+        self.first_byte_at = perf_counter() - self.began
+        line = f"{response.status} {response.reason or reason_phrase(response.status)}"
+        headers = response.headers.wsgi()
+        if self.exc_info is not None:
+            self.server_write = self.server_start(line, headers, self.exc_info)  # type: ignore[arg-type]  # handed on
+        else:
+            self.server_write = self.server_start(line, headers)
+
+    def feed(self, part: Pulled) -> list[bytes]:
+        """Take a part of the application's body; return what can be sent."""
+        if self.failed is not None:
+            raise self.failed
+        if self.body.refused is not None:
+            self.refuse()
+        if self.replaced:
+            return []
+        self.pending = part
+        if self.state == "idle":
+            self.begin()
+        elif self.state == "held":
+            sent, self.pending = self.pending, None
+            self.advance(sent)
+        if not self.flows():
+            return []
+        ready, self.course.held = self.course.held, []
+        if self.pending is not None:
+            ready = [*ready, *self.course.push(self.pending[0], self.pending[1])]
+            self.pending = None
+        return ready
+
+    def flows(self) -> bool:
+        """Return whether the application's head is out and its body follows."""
+        return self.state == "committed" and not self.replaced
+
+    def refuse(self) -> None:
+        """Let a remembered refusal replace the answer, or cut the connection."""
+        if self.body.refused is None or self.replaced:
+            return
+        refuse, index = self.body.refused
+        if self.state == "committed":
+            self.failed = refuse
+            raise refuse
+        if self.steps is not None:
+            self.steps.close()
+        self.steps = self.course.refuse(refuse, index)
+        self.advance(None)
+
+    def application_failed(self, error: Exception) -> None:
+        """Answer an exception of the application, or raise it."""
+        if self.failed is not None or self.state == "committed" or self.replaced:
+            raise error
+        if self.body.refused is not None:
+            self.refuse()
+        elif self.steps is not None:
+            self.advance(None, error)
+        else:
+            self.steps = self.course.fail(error, len(self.segment.http))
+            self.advance(None)
+
+    def from_application(self) -> Iterator[bytes]:
+        """Yield the application's body through the chain, until it ends or is replaced."""
+        source = cast("Iterable[bytes]", self.source)  # the application returned it
+        known = len(source) if isinstance(source, (list, tuple)) else None
+        count = 0
+        iterator: Iterator[bytes] | None = None
+        while True:
+            try:
+                if iterator is None:
+                    iterator = iter(source)
+                chunk = next(iterator)
+                count += 1
+                last = count == known
+            except StopIteration:
+                chunk, last = b"", True
+            except Exception as error:
+                self.application_failed(error)
+                return
+            if chunk or last:
+                yield from self.feed((chunk, last, False))
+                if last or self.replaced:
+                    return
+
+    def from_middleware(self) -> Iterator[bytes]:
+        """Yield the body of a middleware's response."""
+        response = self.course.response
+        if response is None or not has_body(self.course.method, response.status):
+            return
+        if isinstance(response.body, FileBody):
+            yield from blocks(response.body)
+            return
+        while True:
+            ready, self.course.held = self.course.held, []
+            yield from ready
+            if self.course.ended:
+                return
+            run_plain(self.course.pull())
+
+    def close_source(self) -> None:
+        """Close the application's body, once."""
+        source, self.source = self.source, None
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
+
+    def end(self, error: BaseException | None) -> None:
+        """Run ``on_finish``, once."""
+        if self.state in ("done", "aborted"):
+            return
+        disconnected = error is None and not self.exhausted
+        self.state = "done" if self.exhausted and error is None else "aborted"
+        self.course.close()
+        outcome = judge(
+            completed=self.exhausted,
+            error=error,
+            disconnected=disconnected,
+            status=self.status,
+            bytes_sent=self.sent,
+            bytes_received=self.body.received,
+            first_byte_at=self.first_byte_at,
+            duration=perf_counter() - self.began,
+        )
+        run_plain(self.course.finish(outcome))
+
+
+class _WsgiBody:
+    """What the server iterates and closes."""
+
+    def __init__(self, exchange: WsgiExchange) -> None:
+        self._exchange = exchange
+        self._parts: Iterator[bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._parts is None:
+            self._parts = iter(self._exchange)
+        return self._parts
+
+    def close(self) -> None:
+        self._exchange.close()
+
+
+def _one(effect: object) -> Steps[object]:
+    answer = yield cast("None", effect)  # one IO, run by whoever drives this
+    return answer
+
+
+class ReferenceAsgi:
+    """An ASGI application for HTTP that runs a segment around another, naively."""
+
+    def __init__(self, segment: Segment, app: ASGIApplication) -> None:
+        self.segment = segment
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        await AsgiExchange(self.segment, self.app, scope, receive, send).run()
+
+
+class AsgiExchange:
+    """One HTTP request through a segment on ASGI."""
+
+    def __init__(
+        self, segment: Segment, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend
+    ) -> None:
+        self.state: State = "idle"
+        self.segment = segment
+        self.app = app
+        self.server_receive = receive
+        self.server_send = send
+        self.request = AsgiRequest(scope)
+        self.extensions = self.request.extensions
+        self.course = Course(segment.http, self.request)
+        self.body = RequestBody(segment.http, self.request)
+        self.steps: Steps[Response] | None = None
+        self.pending: Pulled | None = None
+        self.failed: BaseException | None = None
+        self.replaced = False
+        self.started = False
+        self.trailers = False
+        self.body_ended = False
+        self.disconnected = False
+        self.began = perf_counter()
+        self.first_byte_at: float | None = None
+        self.status: int | None = None
+        self.sent = 0
+
+    async def run(self) -> None:
+        """Run the exchange to its end."""
+        try:
+            answer = await run_async(self.course.enter())
+            if answer is not None:
+                self.replaced = True
+                await self.commit(answer)
+            else:
+                self.prepare()
+                await self.call()
+        except BaseException as error:
+            await self.end(error)
+            raise
+        await self.end(None)
+
+    def prepare(self) -> None:
+        """Change what the application is told, where the chain touches bodies."""
+        request = self.request
+        if self.segment.defines("on_body") and self.extensions:
+            hidden = ("http.response.pathsend", "http.response.zerocopysend")
+            if any(name in self.extensions for name in hidden):
+                kept = {name: value for name, value in self.extensions.items() if name not in hidden}
+                request.own()["extensions"] = kept
+        if not self.segment.keeps_length and "content-length" in request.headers:
+            request.headers.delete("content-length")
+
+    async def call(self) -> None:
+        """Call the application; an exception of its own may be answered."""
+        try:
+            await self.app(self.request.scope, self.receive, self.send)
+        except Exception as error:
+            await self.application_failed(error)
+            return
+        if self.failed is not None:
+            raise self.failed
+        if not self.replaced and self.state != "done":
+            await self.refuse()
+
+    # -- what the application calls
+
+    async def receive(self) -> Message:
+        """Pass a message on; a body passes the transforms."""
+        message = await self.server_receive()
+        if message["type"] == "http.disconnect":
+            if self.state != "done":
+                self.disconnected = True
+        elif message["type"] == "http.request":
+            chunk: bytes = message.get("body", b"")
+            changed = self.body.push(chunk, not message.get("more_body", False))
+            if changed is not chunk:
+                message = {**message, "body": changed}
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Take a message of the application."""
+        if self.failed is not None:
+            raise self.failed
+        if self.state not in ("done", "aborted"):
+            await self.refuse()
+        if self.replaced:
+            return
+        kind: str = message["type"]
+        if kind == "http.response.start" and not self.started:
+            self.started = True
+            self.trailers = bool(message.get("trailers", False))
+            headers = AsgiHeaders.over_raw(list(message.get("headers", ())))
+            response = Response.head(message["status"], headers)
+            self.steps = self.course.respond(response, len(self.segment.http))
+            await self.advance(None)
+        elif kind == "http.response.body" and self.started:
+            await self.feed((message.get("body", b""), not message.get("more_body", False), False))
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend") and self.started:
+            await self.file(message)
+        elif kind == "http.response.trailers":
+            await self.pass_on(message)
+            if self.body_ended and not message.get("more_trailers", False):
+                await self.end(None, completed=True)
+        else:
+            await self.pass_on(message)
+
+    async def pass_on(self, message: Message) -> None:
+        """Hand a message to the server; an ``OSError`` of it is a client that went away."""
+        try:
+            await self.server_send(message)
+        except OSError:
+            self.disconnected = True
+            raise
+
+    # -- the machine
+
+    async def advance(self, sent: object, error: BaseException | None = None) -> None:
+        """Drive the response phase until it is settled, or waits for more of the body."""
+        steps = self.steps
+        if steps is None:
+            return
+        try:
+            while True:
+                try:
+                    effect = cast("object", steps.send(cast("None", sent)) if error is None else steps.throw(error))
+                except StopIteration as stop:
+                    self.steps = None
+                    self.replaced = self.course.own is not None
+                    await self.commit(cast("Response", stop.value))
+                    return
+                sent = error = None
+                if effect is PULL:
+                    if self.pending is None:
+                        self.state = "held"
+                        return
+                    sent, self.pending = self.pending, None
+                else:
+                    try:
+                        sent = await run_async(_one(effect))
+                    except BaseException as raised:
+                        error = raised
+        except BaseException as raised:
+            self.steps = None
+            self.failed = raised
+            raise
+
+    async def commit(self, response: Response) -> None:
+        """Send the head; and the whole body where a middleware made it."""
+        self.state = "committed"
+        start: dict[str, object] = {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": response.headers.asgi(),
+        }
+        if self.trailers and not self.replaced:
+            start["trailers"] = True
+        self.status = response.status
+        self.first_byte_at = perf_counter() - self.began
+        await self.pass_on(start)
+        if self.replaced:
+            await self.send_own(response)
+
+    async def send_own(self, response: Response) -> None:
+        """Send the body of a middleware's response."""
+        if not has_body(self.course.method, response.status):
+            await self.send_body(b"", last=True)
+            return
+        body = response.body
+        if isinstance(body, FileBody):
+            if body.offset == 0 and body.count is None and "http.response.pathsend" in self.extensions:
+                length = response.headers.get("content-length") or ""
+                self.sent += int(length) if length.isdigit() else 0
+                await self.pass_on({"type": "http.response.pathsend", "path": body.path})
+                await self.end(None, completed=True)
+                return
+            async for block in blocks_async(body):
+                await self.send_body(block, last=False)
+            await self.send_body(b"", last=True)
+            return
+        while True:
+            ready, self.course.held = b"".join(self.course.held), []
+            if ready or self.course.ended:
+                await self.send_body(ready, last=self.course.ended)
+            if self.course.ended:
+                return
+            await run_async(self.course.pull())
+
+    async def send_body(self, chunk: bytes, *, last: bool) -> None:
+        await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": not last})
+        self.sent += len(chunk)
+        if last:
+            self.body_ended = True
+            if not self.trailers or self.replaced:
+                await self.end(None, completed=True)
+
+    def flows(self) -> bool:
+        """Return whether the application's head is out and its body follows."""
+        return self.state == "committed" and not self.replaced
+
+    async def feed(self, part: Pulled) -> None:
+        """Take a part of the application's body and send what can be sent."""
+        if self.state == "held":
+            await self.advance(part)
+            if not self.flows():
+                return
+            ready, self.course.held = b"".join(self.course.held), []
+            if ready or part[1]:
+                await self.send_body(ready, last=part[1])
+        else:
+            ready = b"".join(self.course.push(part[0], part[1]))
+            if ready or part[1] or not self.course.transforms:
+                await self.send_body(ready, last=part[1])
+
+    async def file(self, message: Message) -> None:
+        """Pass on a file that the server sends by itself."""
+        if self.state == "held":
+            await self.advance((b"", True, True))
+            if self.replaced:
+                return
+        await self.pass_on(message)
+        if message["type"] == "http.response.pathsend" or not message.get("more_body", False):
+            response = self.course.response
+            length = response.headers.get("content-length") if response is not None else None
+            self.sent += int(length) if length and length.isdigit() else 0
+            await self.end(None, completed=True)
+
+    async def refuse(self) -> None:
+        """Let a remembered refusal replace the answer, or cut the connection."""
+        if self.body.refused is None or self.replaced:
+            return
+        refuse, index = self.body.refused
+        if self.state == "committed":
+            self.failed = refuse
+            raise refuse
+        if self.steps is not None:
+            self.steps.close()
+        self.steps = self.course.refuse(refuse, index)
+        await self.advance(None)
+
+    async def application_failed(self, error: Exception) -> None:
+        """Answer an exception of the application, or raise it."""
+        if self.failed is not None or self.replaced or self.state in ("committed", "done", "aborted"):
+            raise error
+        if self.body.refused is not None:
+            await self.refuse()
+        elif self.steps is not None:
+            await self.advance(None, error)
+        else:
+            self.steps = self.course.fail(error, len(self.segment.http))
+            await self.advance(None)
+
+    async def end(self, error: BaseException | None, *, completed: bool = False) -> None:
+        """Run ``on_finish``, once."""
+        if self.state in ("done", "aborted"):
+            return
+        self.state = "done" if completed else "aborted"
+        if self.steps is not None:
+            self.steps.close()
+            self.steps = None
+        self.course.close()
+        outcome = judge(
+            completed=completed,
+            error=error,
+            disconnected=self.disconnected,
+            status=self.status,
+            bytes_sent=self.sent,
+            bytes_received=self.body.received,
+            first_byte_at=self.first_byte_at,
+            duration=perf_counter() - self.began,
+        )
+        steps = self.course.finish(outcome)
+        if error is not None and not isinstance(error, Exception):
+            await run_shielded(steps)
+        else:
+            await run_async(steps)

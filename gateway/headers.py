@@ -1,0 +1,475 @@
+"""Header fields of a request or a response, in the spelling of whoever gave them.
+
+ASGI spells a field as a pair of bytes with a lower-case name, WSGI as a pair of ``str`` in latin-1. A middleware
+reads and writes one object, :class:`Headers`; the pairs stay as they came until somebody asks for the other
+spelling, so that a chain which only appends constants converts nothing. What is *written* is checked against RFC
+9110, because a CR or LF in a value splits a response; what an application or a client sent is not checked again here.
+
+Not here: what a field means. Sources: RFC 9110 sections 5.1 (names), 5.3 (order, combination), 5.5 (values), 12.5.5
+(Vary).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from functools import lru_cache
+from typing import TypeAlias, TypeVar, cast, overload
+
+from gateway.errors import GatewayError
+
+__all__ = ["AsgiHeaders", "EnvironHeaders", "Header", "HeaderError", "HeaderSource", "Headers"]
+
+_T = TypeVar("_T", str, bytes)
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
+
+
+class HeaderError(GatewayError, ValueError):
+    """A field that RFC 9110 forbids was about to be written: a name that is no token, a value with CR, LF, NUL ..."""
+
+
+@lru_cache(maxsize=1024)
+def _name(name: str) -> tuple[str, bytes]:
+    """Check a field name; return its lower-case spelling in ``str`` and in bytes."""
+    if not _TOKEN.fullmatch(name):
+        raise HeaderError(
+            f"a header name must be a token of letters, digits and !#$%&'*+-.^_`|~, got {name!r}; "
+            f"a name never holds ':', spaces or non-ASCII letters (RFC 9110 section 5.1)"
+        )
+    lower = name.lower()
+    return lower, lower.encode("ascii")
+
+
+def _check_value(name: str, value: str) -> None:
+    if value.isascii() and value.isprintable() and value == value.strip(" "):
+        return
+    if not _VALUE.fullmatch(value):
+        raise HeaderError(
+            f"the value of header {name!r} must hold no control character but a tab, no space at its ends, only "
+            f"latin-1 characters, got {value!r}; encode or drop what came from outside (RFC 9110 section 5.5)"
+        )
+
+
+class Header:
+    """One field that never changes: checked once, encoded once in both spellings.
+
+    Args:
+        name: A token; ASGI gets it in lower case, WSGI as it is written here.
+        value: The field value, latin-1.
+
+    Raises:
+        HeaderError: RFC 9110 forbids the name or the value.
+
+    >>> Header("X-Frame-Options", "DENY").asgi
+    (b'x-frame-options', b'DENY')
+    """
+
+    __slots__ = ("asgi", "key", "name", "value", "wsgi")
+
+    #: The name as it was written.
+    name: str
+    value: str
+    #: The name in lower case.
+    key: str
+    #: The field as ASGI spells it.
+    asgi: tuple[bytes, bytes]
+    #: The field as WSGI spells it.
+    wsgi: tuple[str, str]
+
+    def __init__(self, name: str, value: str) -> None:
+        key, raw = _name(name)
+        _check_value(name, value)
+        set_once = object.__setattr__
+        set_once(self, "name", name)
+        set_once(self, "value", value)
+        set_once(self, "key", key)
+        set_once(self, "asgi", (raw, value.encode("latin-1")))
+        set_once(self, "wsgi", (name, value))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Header never changes, {name!r} cannot be set; build another Header")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Header never changes, {name!r} cannot be deleted")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Header) and self.asgi == other.asgi
+
+    def __hash__(self) -> int:
+        return hash(self.asgi)
+
+    def __repr__(self) -> str:
+        return f"Header({self.name!r}, {self.value!r})"
+
+    def __reduce__(self) -> tuple[type[Header], tuple[str, str]]:
+        return (Header, (self.name, self.value))
+
+
+class Headers:
+    """An ordered multi-map of fields; names compare without case, order and duplicates stay.
+
+    This class keeps WSGI's spelling; :class:`AsgiHeaders` keeps ASGI's, :class:`EnvironHeaders` reads an environ. Their
+    surface is the same.
+
+    Args:
+        source: Pairs, :class:`Header` constants, a mapping, or other headers. They are checked.
+
+    Raises:
+        HeaderError: RFC 9110 forbids a name or a value.
+
+    >>> headers = Headers([("Set-Cookie", "a=1"), ("set-cookie", "b=2")])
+    >>> headers.get_all("SET-COOKIE")
+    ['a=1', 'b=2']
+    """
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, source: HeaderSource = ()) -> None:
+        self._pairs: list[tuple[str, str]] = []
+        self.extend(source)
+
+    @staticmethod
+    def over(pairs: list[tuple[str, str]]) -> Headers:
+        """Wrap a list in WSGI's spelling without a copy and without a check; it is edited in place."""
+        headers = Headers.__new__(Headers)
+        headers._pairs = pairs
+        return headers
+
+    # -- reading
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the combined value of a field, or ``default``.
+
+        Lines of the same name are joined by ``", "`` as RFC 9110 section 5.3 has it, so that a value reads the same
+        on a WSGI server, which joins them itself. ``cookie`` is joined by ``"; "``; of ``set-cookie``, which cannot
+        be joined, the first is returned (see :meth:`get_all`).
+        """
+        values = self.get_all(name)
+        if not values:
+            return default
+        if len(values) == 1:
+            return values[0]
+        return _combine(name, values)
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the values of a field, one item a line, in order; empty when there is none."""
+        key = name.lower()
+        return [value for field, value in self._pairs if field.lower() == key]
+
+    def items(self) -> list[tuple[str, str]]:
+        """Return every line in order: lower-case name and value."""
+        return [(name.lower(), value) for name, value in self._pairs]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.items())
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self.get_all(name))
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self.items() == other.items()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable: typeshed declares object's
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.items()!r})"
+
+    # -- writing
+
+    @overload
+    def append(self, name: Header, value: None = None, /) -> None: ...
+    @overload
+    def append(self, name: str, value: str, /) -> None: ...
+    def append(self, name: str | Header, value: str | None = None, /) -> None:
+        """Add a line after the others.
+
+        Raises:
+            HeaderError: RFC 9110 forbids the name or the value.
+        """
+        if isinstance(name, Header):
+            self._pairs.append(name.wsgi)
+        else:
+            self._pairs.append((name, _checked(name, value)))
+
+    @overload
+    def set(self, name: Header, value: None = None, /) -> None: ...
+    @overload
+    def set(self, name: str, value: str, /) -> None: ...
+    def set(self, name: str | Header, value: str | None = None, /) -> None:
+        """Leave exactly one line of this name: in the place of the first, or after the others.
+
+        Raises:
+            HeaderError: RFC 9110 forbids the name or the value.
+        """
+        if isinstance(name, Header):
+            pair: tuple[str, str] = name.wsgi
+        else:
+            pair = (name, _checked(name, value))
+        _replace(self._pairs, pair[0].lower(), pair)
+
+    @overload
+    def setdefault(self, name: Header, value: None = None, /) -> str: ...
+    @overload
+    def setdefault(self, name: str, value: str, /) -> str: ...
+    def setdefault(self, name: str | Header, value: str | None = None, /) -> str:
+        """Append the line unless the name is there; return the value that holds."""
+        constant = name if isinstance(name, Header) else Header(name, _checked(name, value))
+        present = self.get(constant.key)
+        if present is not None:
+            return present
+        self.append(constant)
+        return constant.value
+
+    def delete(self, name: str) -> bool:
+        """Delete every line of this name; return whether there was one."""
+        key = name.lower()
+        kept = [pair for pair in self._pairs if pair[0].lower() != key]
+        found = len(kept) != len(self._pairs)
+        if found:
+            self._pairs[:] = kept
+        return found
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self.set(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        if not self.delete(name):
+            raise KeyError(name)
+
+    def extend(self, source: HeaderSource) -> None:
+        """Append every field of ``source``.
+
+        Raises:
+            HeaderError: RFC 9110 forbids a name or a value.
+        """
+        for item in _each(source):
+            if isinstance(item, Header):
+                self.append(item)
+            else:
+                self.append(item[0], item[1])
+
+    def add_vary(self, *names: str) -> None:
+        """Say that the response depends on these request fields; what ``Vary`` names already is not doubled.
+
+        ``*`` stands for everything: it replaces the others and nothing is added to it (RFC 9110 section 12.5.5).
+        """
+        present = [part.strip() for value in self.get_all("vary") for part in value.split(",")]
+        members = [part for part in present if part]
+        known = {part.lower() for part in members}
+        if "*" in known:
+            return
+        before = len(members)
+        for name in names:
+            if name == "*":
+                members = ["*"]
+                break
+            key, _ = _name(name)
+            if key not in known:
+                known.add(key)
+                members.append(name)
+        if len(members) != before or members == ["*"]:
+            self.set("vary", ", ".join(members))
+
+    # -- the two spellings
+
+    def asgi(self) -> list[tuple[bytes, bytes]]:
+        """Return the lines as ASGI spells them; the list itself where this object keeps that spelling."""
+        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self._pairs]
+
+    def wsgi(self) -> list[tuple[str, str]]:
+        """Return the lines as WSGI spells them; the list itself where this object keeps that spelling."""
+        return self._pairs
+
+    def copy(self) -> Headers:
+        """Return headers of the same spelling over a list of their own."""
+        return Headers.over(list(self._pairs))
+
+
+class AsgiHeaders(Headers):
+    """Headers over a list of pairs of bytes, as an ASGI message or scope carries it."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, source: HeaderSource = ()) -> None:
+        self._raw: list[tuple[bytes, bytes]] = []
+        self.extend(source)
+
+    @staticmethod
+    def over_raw(pairs: list[tuple[bytes, bytes]]) -> AsgiHeaders:
+        """Wrap a list in ASGI's spelling without a copy and without a check; it is edited in place."""
+        headers = AsgiHeaders.__new__(AsgiHeaders)
+        headers._raw = pairs
+        return headers
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def get_all(self, name: str) -> list[str]:
+        key = name.lower().encode("latin-1")
+        return [value.decode("latin-1") for field, value in self._raw if field == key or field.lower() == key]
+
+    def items(self) -> list[tuple[str, str]]:
+        return [(name.lower().decode("latin-1"), value.decode("latin-1")) for name, value in self._raw]
+
+    @overload
+    def append(self, name: Header, value: None = None, /) -> None: ...
+    @overload
+    def append(self, name: str, value: str, /) -> None: ...
+    def append(self, name: str | Header, value: str | None = None, /) -> None:
+        if isinstance(name, Header):
+            self._raw.append(name.asgi)
+        else:
+            self._raw.append((_name(name)[1], _checked(name, value).encode("latin-1")))
+
+    @overload
+    def set(self, name: Header, value: None = None, /) -> None: ...
+    @overload
+    def set(self, name: str, value: str, /) -> None: ...
+    def set(self, name: str | Header, value: str | None = None, /) -> None:
+        if isinstance(name, Header):
+            pair: tuple[bytes, bytes] = name.asgi
+        else:
+            pair = (_name(name)[1], _checked(name, value).encode("latin-1"))
+        _replace(self._raw, pair[0], pair)
+
+    def delete(self, name: str) -> bool:
+        key = name.lower().encode("latin-1")
+        kept = [pair for pair in self._raw if pair[0].lower() != key]
+        found = len(kept) != len(self._raw)
+        if found:
+            self._raw[:] = kept
+        return found
+
+    def asgi(self) -> list[tuple[bytes, bytes]]:
+        return self._raw
+
+    def wsgi(self) -> list[tuple[str, str]]:
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._raw]
+
+    def copy(self) -> Headers:
+        return AsgiHeaders.over_raw(list(self._raw))
+
+
+class EnvironHeaders(Headers):
+    """The request's fields in a WSGI environ: ``HTTP_*``, ``CONTENT_TYPE`` and ``CONTENT_LENGTH``, edited in place.
+
+    The server has joined repeated lines already, so a name has one line at most; an append joins to it. A name with an
+    underscore cannot be told from one with a dash here: it reads as the dashed one. An empty ``CONTENT_TYPE`` or
+    ``CONTENT_LENGTH`` is none (PEP 3333 "environ Variables").
+    """
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: MutableMapping[str, object]) -> None:
+        self._environ = environ
+
+    def get_all(self, name: str) -> list[str]:
+        key = _environ_key(name)
+        value = self._environ.get(key)
+        if not isinstance(value, str) or (not value and key[:8] == "CONTENT_"):
+            return []
+        return [value]
+
+    def items(self) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        for key, value in self._environ.items():
+            if not isinstance(value, str):
+                continue
+            if key.startswith("HTTP_") and key not in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
+                found.append((key[5:].replace("_", "-").lower(), value))
+            elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+                found.append((key.replace("_", "-").lower(), value))
+        return found
+
+    def __len__(self) -> int:
+        return len(self.items())
+
+    @overload
+    def append(self, name: Header, value: None = None, /) -> None: ...
+    @overload
+    def append(self, name: str, value: str, /) -> None: ...
+    def append(self, name: str | Header, value: str | None = None, /) -> None:
+        field = name if isinstance(name, Header) else Header(name, _checked(name, value))
+        present = self.get_all(field.key)
+        self._environ[_environ_key(field.key)] = _combine(field.key, [*present, field.value], every=True)
+
+    @overload
+    def set(self, name: Header, value: None = None, /) -> None: ...
+    @overload
+    def set(self, name: str, value: str, /) -> None: ...
+    def set(self, name: str | Header, value: str | None = None, /) -> None:
+        field = name if isinstance(name, Header) else Header(name, _checked(name, value))
+        self._environ[_environ_key(field.key)] = field.value
+
+    def delete(self, name: str) -> bool:
+        return self._environ.pop(_environ_key(name), None) is not None
+
+    def asgi(self) -> list[tuple[bytes, bytes]]:
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.items()]
+
+    def wsgi(self) -> list[tuple[str, str]]:
+        return self.items()
+
+    def copy(self) -> Headers:
+        return Headers.over(self.items())
+
+
+#: What a constructor takes as headers.
+HeaderSource: TypeAlias = Headers | Mapping[str, str] | Iterable[Header | tuple[str, str]]
+
+
+def _each(source: HeaderSource) -> Iterable[Header | tuple[str, str]]:
+    if isinstance(source, Headers):
+        return source.items()
+    if isinstance(source, Mapping):
+        # An iterable of constants that is a mapping as well does not exist; the union cannot say so.
+        return cast("Mapping[str, str]", source).items()
+    return source
+
+
+def _checked(name: str, value: str | None) -> str:
+    _name(name)
+    if value is None:
+        raise TypeError(f"header {name!r} needs a value: pass a str, or one Header constant alone")
+    _check_value(name, value)
+    return value
+
+
+def _combine(name: str, values: list[str], *, every: bool = False) -> str:
+    key = name.lower()
+    if key == "set-cookie" and not every:
+        return values[0]
+    return ("; " if key == "cookie" else ", ").join(values)
+
+
+def _replace(pairs: list[tuple[_T, _T]], key: _T, pair: tuple[_T, _T]) -> None:
+    """Put ``pair`` in the place of the first of its name and drop the others of that name, in place."""
+    placed = False
+    kept: list[tuple[_T, _T]] = []
+    for present in pairs:
+        if present[0].lower() != key:
+            kept.append(present)
+        elif not placed:
+            placed = True
+            kept.append(pair)
+    if placed:
+        pairs[:] = kept
+    else:
+        pairs.append(pair)
+
+
+@lru_cache(maxsize=1024)
+def _environ_key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"

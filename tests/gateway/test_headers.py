@@ -1,0 +1,267 @@
+"""Headers: one surface over both spellings."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import pytest
+
+from gateway.exchange import AsgiRequest
+from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderError, Headers
+
+Make = Callable[[list[tuple[str, str]]], Headers]
+
+
+def scope_headers(pairs: list[tuple[str, str]]) -> Headers:
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
+    return AsgiRequest({"type": "http", "headers": raw}).headers
+
+
+RESPONSES: dict[str, Make] = {"wsgi": Headers, "asgi": AsgiHeaders, "scope": scope_headers}
+
+
+@pytest.fixture(params=RESPONSES, ids=str)
+def make(request: pytest.FixtureRequest) -> Make:
+    return RESPONSES[request.param]
+
+
+def test_order_and_duplicates_stay(make: Make) -> None:
+    headers = make([("Set-Cookie", "a=1"), ("X-A", "1"), ("set-cookie", "b=2")])
+    assert headers.items() == [("set-cookie", "a=1"), ("x-a", "1"), ("set-cookie", "b=2")]
+    assert list(headers) == headers.items()
+    assert len(headers) == 3
+    assert headers.get_all("SET-COOKIE") == ["a=1", "b=2"]
+
+
+def test_get_combines_lines_as_rfc_9110_says(make: Make) -> None:
+    headers = make(
+        [("Via", "a"), ("via", "b"), ("Cookie", "x=1"), ("cookie", "y=2"), ("Set-Cookie", "a"), ("Set-Cookie", "b")]
+    )
+    assert headers.get("via") == "a, b"
+    assert headers.get("cookie") == "x=1; y=2"
+    assert headers.get("set-cookie") == "a"
+    assert headers.get("none") is None
+    assert headers.get("none", "d") == "d"
+    assert headers["VIA"] == "a, b"
+    with pytest.raises(KeyError):
+        headers["none"]
+
+
+def test_membership_ignores_case_and_what_is_no_name(make: Make) -> None:
+    headers = make([("X-A", "1")])
+    assert "x-a" in headers
+    assert "X-A" in headers
+    assert "x-b" not in headers
+    assert 3 not in headers
+
+
+def test_set_leaves_one_line_in_the_place_of_the_first(make: Make) -> None:
+    headers = make([("a", "1"), ("b", "2"), ("A", "3"), ("c", "4")])
+    headers.set("A", "9")
+    assert headers.items() == [("a", "9"), ("b", "2"), ("c", "4")]
+    headers.set("d", "5")
+    headers["e"] = "6"
+    assert headers.items()[-2:] == [("d", "5"), ("e", "6")]
+
+
+def test_append_keeps_what_is_there(make: Make) -> None:
+    headers = make([("a", "1")])
+    headers.append("A", "2")
+    headers.append(Header("B", "3"))
+    assert headers.items() == [("a", "1"), ("a", "2"), ("b", "3")]
+
+
+def test_constants_can_be_set_and_defaulted(make: Make) -> None:
+    headers = make([("a", "1"), ("a", "2")])
+    headers.set(Header("A", "9"))
+    assert headers.items() == [("a", "9")]
+    assert headers.setdefault(Header("A", "8")) == "9"
+    assert headers.setdefault("b", "7") == "7"
+    assert headers.items() == [("a", "9"), ("b", "7")]
+
+
+def test_delete_takes_every_line_and_tells(make: Make) -> None:
+    headers = make([("a", "1"), ("b", "2"), ("A", "3")])
+    assert headers.delete("A") is True
+    assert headers.delete("A") is False
+    assert headers.items() == [("b", "2")]
+    del headers["b"]
+    with pytest.raises(KeyError):
+        del headers["b"]
+
+
+@pytest.mark.parametrize(
+    ("present", "added", "expected"),
+    [
+        ([], ["Accept"], "Accept"),
+        (["accept"], ["Accept"], "accept"),
+        (["Accept", "Cookie, origin"], ["Origin", "Range", "range"], "Accept, Cookie, origin, Range"),
+        (["*"], ["Origin"], "*"),
+        (["Origin"], ["*"], "*"),
+        ([", Origin ,"], ["Cookie"], "Origin, Cookie"),
+        ([], [], None),
+    ],
+)
+def test_vary_is_never_doubled(make: Make, present: list[str], added: list[str], expected: str | None) -> None:
+    headers = make([("Vary", value) for value in present])
+    headers.add_vary(*added)
+    assert headers.get("vary") == expected
+
+
+BAD_NAMES = ["", "a b", "a:", "ä", "a\r\n", "a\n", "(", "a\0", "é"]
+BAD_VALUES = ["a\r\nb: c", "a\nb", "a\rb", "a\0b", " a", "a ", "\ta", "a\x7fb", "a\x01b", "\u20ac", "a\x1b"]
+GOOD_VALUES = ["", "a", "a b", "a\tb", "\xe9", "\xff\x80", "a\xa0b", '"x"']
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_name_that_is_no_token_is_refused_and_shown(make: Make, name: str) -> None:
+    for write in (make([]).append, make([]).set, make([]).setdefault, Header):
+        with pytest.raises(HeaderError, match=r"RFC 9110 section 5\.1") as caught:
+            write(name, "v")
+        assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", BAD_VALUES)
+def test_a_value_that_would_split_a_response_is_refused_and_shown(make: Make, value: str) -> None:
+    for write in (make([]).append, make([]).set, make([]).setdefault, Header):
+        with pytest.raises(HeaderError, match=r"RFC 9110 section 5\.5") as caught:
+            write("x-a", value)
+        assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", GOOD_VALUES)
+def test_a_value_that_rfc_9110_allows_passes_unchanged(make: Make, value: str) -> None:
+    headers = make([])
+    headers.append("x-a", value)
+    assert headers.get("x-a") == value
+    assert headers.asgi() == [(b"x-a", value.encode("latin-1"))]
+    assert headers.wsgi() == [("x-a", value)]
+
+
+def test_a_refused_write_changes_nothing(make: Make) -> None:
+    headers = make([("a", "1")])
+    with pytest.raises(HeaderError):
+        headers.set("a", "x\n")
+    assert headers.items() == [("a", "1")]
+
+
+def test_a_value_is_needed_with_a_name(make: Make) -> None:
+    with pytest.raises(TypeError, match="needs a value"):
+        make([]).append("x-a")  # type: ignore[call-overload]  # what an untyped author may write
+
+
+def test_wsgi_keeps_the_names_as_written() -> None:
+    headers = Headers([("X-Powered-By", "x")])
+    headers.append(Header("X-Frame-Options", "DENY"))
+    assert headers.wsgi() == [("X-Powered-By", "x"), ("X-Frame-Options", "DENY")]
+    assert headers.asgi() == [(b"x-powered-by", b"x"), (b"x-frame-options", b"DENY")]
+
+
+def test_a_list_is_wrapped_without_a_copy() -> None:
+    pairs = [("A", "1")]
+    Headers.over(pairs).append("B", "2")
+    assert pairs == [("A", "1"), ("B", "2")]
+    raw = [(b"a", b"1")]
+    headers = AsgiHeaders.over_raw(raw)
+    headers.append("B", "2")
+    assert raw == [(b"a", b"1"), (b"b", b"2")]
+    assert headers.asgi() is raw
+
+
+def test_an_application_s_upper_case_name_is_found_in_bytes() -> None:
+    headers = AsgiHeaders.over_raw([(b"Content-Length", b"3")])
+    assert headers.get("content-length") == "3"
+    headers.set("content-length", "4")
+    assert headers.asgi() == [(b"content-length", b"4")]
+
+
+def test_a_copy_is_independent(make: Make) -> None:
+    headers = make([("a", "1")])
+    other = headers.copy()
+    other.append("b", "2")
+    assert headers.items() == [("a", "1")]
+    assert other.items() == [("a", "1"), ("b", "2")]
+    assert headers == make([("A", "1")])
+    assert headers != other
+    assert headers != 3
+
+
+def test_headers_take_mappings_pairs_constants_and_headers() -> None:
+    expected = [("a", "1"), ("b", "2")]
+    assert Headers({"a": "1", "b": "2"}).items() == expected
+    assert Headers([Header("A", "1"), ("B", "2")]).items() == expected
+    assert Headers(AsgiHeaders(expected)).items() == expected
+    assert "'a', '1'" in repr(Headers(expected))
+
+
+def test_mutable_headers_have_no_hash() -> None:
+    with pytest.raises(TypeError):
+        hash(Headers())
+
+
+def test_a_constant_never_changes() -> None:
+    constant = Header("X-A", "1")
+    with pytest.raises(AttributeError, match="never changes"):
+        constant.value = "2"
+    with pytest.raises(AttributeError, match="never changes"):
+        del constant.value
+    assert constant == Header("x-a", "1")
+    assert constant != Header("x-a", "2")
+    assert hash(constant) == hash(Header("x-a", "1"))
+    assert pickle.loads(pickle.dumps(constant)) == constant
+    assert copy.deepcopy(constant) == constant
+    assert repr(constant) == "Header('X-A', '1')"
+
+
+def test_environ_headers_read_the_fields_of_pep_3333() -> None:
+    environ: dict[str, object] = {
+        "HTTP_HOST": "h",
+        "HTTP_X_A": "1",
+        "CONTENT_TYPE": "text/plain",
+        "CONTENT_LENGTH": "",
+        "HTTP_CONTENT_LENGTH": "5",
+        "PATH_INFO": "/",
+        "wsgi.version": (1, 0),
+    }
+    headers = EnvironHeaders(environ)
+    assert headers.items() == [("host", "h"), ("x-a", "1"), ("content-type", "text/plain")]
+    assert headers.asgi() == [(b"host", b"h"), (b"x-a", b"1"), (b"content-type", b"text/plain")]
+    assert headers.wsgi() == headers.items()
+    assert len(headers) == 3
+    assert headers.get("content-length") is None
+    assert headers.get("Content-Type") == "text/plain"
+    assert headers.get_all("x-a") == ["1"]
+    assert headers.copy().items() == headers.items()
+
+
+def test_environ_headers_write_into_the_environ() -> None:
+    environ: dict[str, object] = {"HTTP_VIA": "a", "HTTP_COOKIE": "x=1"}
+    headers = EnvironHeaders(environ)
+    headers.append("Via", "b")
+    headers.append(Header("Cookie", "y=2"))
+    headers.append("Content-Type", "text/plain")
+    headers.set("X-Request-Id", "1")
+    headers.set(Header("X-B", "2"))
+    assert environ == {
+        "HTTP_VIA": "a, b",
+        "HTTP_COOKIE": "x=1; y=2",
+        "CONTENT_TYPE": "text/plain",
+        "HTTP_X_REQUEST_ID": "1",
+        "HTTP_X_B": "2",
+    }
+    assert headers.delete("via") is True
+    assert headers.delete("via") is False
+    assert "HTTP_VIA" not in environ
+
+
+def test_a_scope_s_own_list_is_never_written() -> None:
+    raw = [(b"a", b"1")]
+    scope = {"type": "http", "headers": raw}
+    request = AsgiRequest(scope)
+    request.headers.append("b", "2")
+    request.headers.delete("a")
+    assert raw == [(b"a", b"1")]
+    assert scope["headers"] is raw
+    assert request.scope["headers"] == [(b"b", b"2")]
