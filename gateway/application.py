@@ -111,10 +111,9 @@ class Gateway(Dual, Generic[App]):
         return self.app, self.interface, self.middleware
 
     def _compose_rsgi(self) -> RSGIApplication:
-        raise ConfigurationError(
-            "granian's own interface needs an adapter that this version does not have; "
-            "start it with --interface asgi or --interface wsgi"
-        )
+        from gateway.adapters.asgi_to_rsgi import AsgiToRsgi
+
+        return AsgiToRsgi(self.asgi)
 
     def __repr__(self) -> str:
         options = [f"{self.app!r}", f"interface={self.interface!r}"]

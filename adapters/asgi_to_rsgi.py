@@ -1,0 +1,449 @@
+"""Serve an ASGI application over RSGI, granian's own interface.
+
+The scope becomes ASGI's; what the application sends becomes one call of granian's (a response in one piece) or a
+stream. Lifespan runs in ``__rsgi_init__`` and ``__rsgi_del__``, once per worker and loop. Everything runs on the loop
+of granian, so there is no thread and no hand-off.
+
+What RSGI cannot carry, and is therefore not promised to the application: the raw path and a mount point, header values
+outside of ASCII in requests, a subprotocol, headers or a close code of a websocket, trailers, early hints. RSGI cannot
+cut a connection either: a response that fails after its head looks complete where it has no ``Content-Length``.
+
+Sources: RSGI specification 1.6; ASGI HTTP 2.5, WebSocket 2.5, Lifespan 2.0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+from gateway.errors import ApplicationError
+from gateway.lifespan import Lifespan
+from gateway.protocols import ASGIApplication, Message
+
+__all__ = ["AsgiToRsgi"]
+
+#: A request body of a declared length up to this is read whole, in one wake-up.
+_SMALL_BODY: Final = 64 * 1024
+#: RSGI's kinds of websocket messages.
+_CLOSED: Final = 0
+_BYTES: Final = 1
+
+_HTTP_EXTENSIONS: Final[Mapping[str, object]] = {"http.response.pathsend": {}}
+
+_Headers: TypeAlias = list[tuple[str, str]]
+
+
+class _RsgiHeaders(Protocol):
+    def items(self) -> Iterable[tuple[str, str]]: ...
+    def get(self, key: str, default: Any = None, /) -> Any: ...
+
+
+class _RsgiScope(Protocol):
+    proto: str
+    http_version: str
+    server: str
+    client: str
+    scheme: str
+    method: str
+    path: str
+    query_string: str
+    authority: str | None
+
+    @property
+    def headers(self) -> _RsgiHeaders: ...
+
+
+class _HttpTransport(Protocol):
+    def send_bytes(self, data: bytes, /) -> Awaitable[None]: ...
+
+
+class _HttpProtocol(Protocol):
+    def __call__(self) -> Awaitable[bytes]: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def client_disconnect(self) -> Awaitable[None]: ...
+    def response_empty(self, status: int, headers: _Headers, /) -> None: ...
+    def response_bytes(self, status: int, headers: _Headers, body: bytes, /) -> None: ...
+    def response_file(self, status: int, headers: _Headers, file: str, /) -> None: ...
+    def response_stream(self, status: int, headers: _Headers, /) -> _HttpTransport: ...
+
+
+class _WebSocketMessage(Protocol):
+    kind: int
+    data: Any
+
+
+class _WebSocketTransport(Protocol):
+    def receive(self) -> Awaitable[_WebSocketMessage]: ...
+    def send_bytes(self, data: bytes, /) -> Awaitable[None]: ...
+    def send_str(self, data: str, /) -> Awaitable[None]: ...
+
+
+class _WebSocketProtocol(Protocol):
+    def accept(self) -> Awaitable[_WebSocketTransport]: ...
+    def close(self, status: int | None, /) -> object: ...
+
+
+class AsgiToRsgi:
+    """An RSGI application that runs an ASGI one; ``granian module:attribute`` serves it without an option.
+
+    Args:
+        app: The ASGI application.
+        lifespan: ``"auto"`` serves an application without lifespan too, ``"on"`` refuses it, ``"off"`` never asks.
+
+    Raises:
+        ConfigurationError: ``lifespan`` is none of these.
+    """
+
+    def __init__(self, app: ASGIApplication, *, lifespan: Literal["auto", "on", "off"] = "auto") -> None:
+        Lifespan(app, mode=lifespan)  # refuses a wrong mode here and now
+        self.app = app
+        self.lifespan = lifespan
+        self._started: dict[asyncio.AbstractEventLoop, _Started] = {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.app!r})"
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "_started": {}}
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the application; granian calls this before its worker listens.
+
+        Raises:
+            LifespanFailed: The application refused to start; the worker ends.
+        """
+        lifespan = Lifespan(self.app, mode=self.lifespan)
+        started = self._started[loop] = _Started(lifespan)
+        if loop.is_running():  # granian embedded in somebody's program
+            started.task = loop.create_task(lifespan.startup())
+        else:
+            loop.run_until_complete(lifespan.startup())
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop the application; granian calls this when its worker has answered its last request."""
+        started = self._started.pop(loop, None)
+        if started is None:
+            return
+        if loop.is_running():
+            started.task = loop.create_task(started.lifespan.shutdown())
+        else:
+            loop.run_until_complete(started.lifespan.shutdown())
+
+    async def __rsgi__(self, scope: _RsgiScope, protocol: Any) -> None:
+        """Answer one request, or serve one websocket."""
+        state: dict[str, Any] | None = None
+        started = self._started.get(asyncio.get_running_loop())
+        if started is not None:
+            if started.task is not None:
+                await started.task
+            if started.lifespan.supported:
+                state = started.lifespan.state
+        if scope.proto == "http":
+            await _Http(protocol, scope).run(self.app, state)
+        else:
+            await _WebSocket(protocol).run(self.app, scope, state)
+
+
+class _Started:
+    """One lifespan on one loop; ``task`` is what is under way there, on a loop that ran already."""
+
+    __slots__ = ("lifespan", "task")
+
+    def __init__(self, lifespan: Lifespan) -> None:
+        self.lifespan = lifespan
+        self.task: asyncio.Task[None] | None = None
+
+
+class _Http:
+    """One request: its ``receive`` and ``send``."""
+
+    __slots__ = (
+        "_body",
+        "_disconnect",
+        "_gone",
+        "_head",
+        "_protocol",
+        "_request_ended",
+        "_responded",
+        "_response_ended",
+        "_scope",
+        "_stream",
+    )
+
+    def __init__(self, protocol: _HttpProtocol, scope: _RsgiScope) -> None:
+        self._protocol = protocol
+        self._scope = scope
+        self._gone = False  # the client; as far as we were told
+        # Of the request.
+        self._body: AsyncIterator[tuple[bytes, bool]] | None = None
+        self._request_ended = False
+        self._disconnect: asyncio.Future[None] | None = None
+        # Of the response.
+        self._head: tuple[int, _Headers] | None = None
+        self._stream: _HttpTransport | None = None
+        self._responded = False
+        self._response_ended: asyncio.Event | None = None
+
+    async def run(self, app: ASGIApplication, state: dict[str, Any] | None) -> None:
+        scope = _scope_of(self._scope, state)
+        scope.update(type="http", method=self._scope.method, extensions=dict(_HTTP_EXTENSIONS))
+        try:
+            await app(scope, self._receive, self._send)
+        finally:
+            if self._disconnect is not None:
+                self._disconnect.cancel()
+        if not (self._responded or self._gone):
+            raise ApplicationError(
+                "an application must send http.response.start and a last http.response.body before it returns, "
+                f"it returned {'after the head' if self._head else 'without a response'} (ASGI HTTP: Response Start)"
+            )
+
+    async def _receive(self) -> Message:
+        if self._responded or self._gone:
+            return {"type": "http.disconnect"}
+        if self._request_ended:
+            return await self._wait_for_disconnect()
+        if self._body is None:
+            self._body = _read(self._protocol, self._scope)
+        try:
+            chunk, more_body = await anext(self._body)
+        except (StopAsyncIteration, EOFError):
+            self._gone = True
+            return {"type": "http.disconnect"}
+        self._request_ended = not more_body
+        return {"type": "http.request", "body": chunk, "more_body": more_body}
+
+    async def _wait_for_disconnect(self) -> Message:
+        """Wait until the client is gone or the response is complete, whichever comes first."""
+        if self._disconnect is None:
+            self._disconnect = asyncio.ensure_future(self._protocol.client_disconnect())
+        if self._response_ended is None:
+            self._response_ended = asyncio.Event()
+        ended = asyncio.ensure_future(self._response_ended.wait())
+        try:
+            await asyncio.wait((self._disconnect, ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+        self._gone = not self._responded
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            if self._head is not None:
+                raise _unexpected(kind, "one head per response")
+            self._head = (message["status"], _response_headers(message.get("headers", ())))
+            return
+        if self._head is None or self._responded:
+            raise _unexpected(kind, "a body stands between the head and its own end")
+        status, headers = self._head
+        if kind == "http.response.pathsend":
+            self._protocol.response_file(status, headers, str(message["path"]))
+            self._end()
+        elif kind == "http.response.body":
+            await self._send_body(status, headers, message.get("body", b""), bool(message.get("more_body", False)))
+        else:
+            raise _unexpected(kind, "http.response.start, http.response.body or http.response.pathsend")
+
+    async def _send_body(self, status: int, headers: _Headers, body: bytes, more_body: bool) -> None:
+        if self._stream is None:
+            if not more_body:
+                if body:
+                    self._protocol.response_bytes(status, headers, bytes(body))
+                else:
+                    self._protocol.response_empty(status, headers)
+                self._end()
+                return
+            self._stream = self._protocol.response_stream(status, headers)
+        if body:
+            try:
+                await self._stream.send_bytes(bytes(body))
+            except Exception as error:
+                if not _is_gone(error):
+                    raise
+                self._gone = True
+                # "If send is called on a closed connection the server should raise an OSError" (ASGI HTTP 2.4).
+                raise ConnectionResetError("the client has gone") from error
+        if not more_body:
+            self._end()
+
+    def _end(self) -> None:
+        self._stream = None  # granian ends the response when the last reference to its stream is gone
+        self._responded = True
+        if self._response_ended is not None:
+            self._response_ended.set()
+
+
+class _WebSocket:
+    """One websocket: its ``receive`` and ``send``."""
+
+    __slots__ = ("_closed", "_connected", "_protocol", "_transport")
+
+    def __init__(self, protocol: _WebSocketProtocol) -> None:
+        self._protocol = protocol
+        self._transport: _WebSocketTransport | None = None
+        self._connected = False
+        self._closed: asyncio.Future[int] | None = None
+
+    async def run(self, app: ASGIApplication, rsgi: _RsgiScope, state: dict[str, Any] | None) -> None:
+        scope = _scope_of(rsgi, state)
+        # RSGI answers the handshake by itself: there is no subprotocol to choose from.
+        scope.update(type="websocket", scheme="wss" if rsgi.scheme == "https" else "ws", subprotocols=[], extensions={})
+        self._closed = asyncio.get_running_loop().create_future()
+        try:
+            await app(scope, self._receive, self._send)
+        except BaseException:
+            self._close(1011)
+            raise
+        self._close(1000)
+
+    async def _receive(self) -> Message:
+        assert self._closed is not None
+        if not self._connected:
+            self._connected = True
+            return {"type": "websocket.connect"}
+        if self._transport is None or self._closed.done():
+            return {"type": "websocket.disconnect", "code": await self._closed, "reason": ""}
+        try:
+            message = await self._transport.receive()
+        except Exception as error:
+            if not _is_gone(error):
+                raise
+            return self._disconnected(1006)
+        if message.kind == _CLOSED:
+            return self._disconnected(1005)
+        if message.kind == _BYTES:
+            return {"type": "websocket.receive", "bytes": bytes(message.data)}
+        return {"type": "websocket.receive", "text": message.data}
+
+    def _disconnected(self, code: int) -> Message:
+        assert self._closed is not None
+        if not self._closed.done():
+            self._closed.set_result(code)
+        return {"type": "websocket.disconnect", "code": self._closed.result(), "reason": ""}
+
+    async def _send(self, message: Message) -> None:
+        assert self._closed is not None
+        kind = message["type"]
+        if kind == "websocket.accept" and self._transport is None and not self._closed.done():
+            self._transport = await self._protocol.accept()
+        elif kind == "websocket.close" and not self._closed.done():
+            self._close(message.get("code", 1000))
+        elif kind == "websocket.send" and self._transport is not None:
+            if self._closed.done():
+                raise ConnectionResetError("the websocket is closed")
+            text = message.get("text")
+            try:
+                if text is None:
+                    await self._transport.send_bytes(bytes(message["bytes"]))
+                else:
+                    await self._transport.send_str(text)
+            except Exception as error:
+                if not _is_gone(error):
+                    raise
+                raise ConnectionResetError("the client has gone") from error
+        else:
+            raise _unexpected(kind, "websocket.accept, then websocket.send, and one websocket.close")
+
+    def _close(self, code: int) -> None:
+        """Close, or refuse the handshake with 403; nothing where it is closed already."""
+        assert self._closed is not None
+        if not self._closed.done():
+            self._closed.set_result(code if self._transport is not None else 1006)
+            self._protocol.close(403 if self._transport is None else code)
+
+
+async def _read(protocol: _HttpProtocol, scope: _RsgiScope) -> AsyncIterator[tuple[bytes, bool]]:
+    """Yield the request's body as pairs of bytes and whether more comes.
+
+    Raises:
+        EOFError: The client went away before the end.
+    """
+    declared = scope.headers.get("content-length")
+    length = int(declared) if declared is not None and declared.isdecimal() else None
+    if length == 0 or (length is None and not _may_have_body(scope)):
+        yield b"", False
+        return
+    received = 0
+    try:
+        if length is not None and length <= _SMALL_BODY:
+            body = await protocol()
+            received = len(body)
+            if received == length:
+                yield body, False
+                return
+        else:
+            async for chunk in protocol:
+                received += len(chunk)
+                yield chunk, received != length
+                if received == length:
+                    return
+    except Exception as error:
+        if not _is_gone(error):
+            raise
+        raise EOFError from error
+    if length is not None:
+        raise EOFError(f"{received} of {length} bytes came")
+    yield b"", False
+
+
+def _scope_of(rsgi: _RsgiScope, state: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what HTTP and websocket scopes have in common."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in rsgi.headers.items()]
+    if rsgi.authority and all(name != b"host" for name, _ in headers):
+        headers.insert(0, (b"host", rsgi.authority.encode("latin-1")))  # HTTP/2 has no Host field (ASGI HTTP: headers)
+    scope: dict[str, Any] = {
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": rsgi.http_version,
+        "scheme": rsgi.scheme,
+        "path": rsgi.path,
+        "query_string": rsgi.query_string.encode("latin-1"),
+        "root_path": "",
+        "headers": headers,
+        "server": _address(rsgi.server, unix=True),
+        "client": _address(rsgi.client),
+    }
+    if state is not None:
+        scope["state"] = state.copy()
+    return scope
+
+
+def _address(spelled: str, *, unix: bool = False) -> tuple[str, int | None] | None:
+    """Split ``address:port``.
+
+    >>> _address("[::1]:80")
+    ('::1', 80)
+    >>> _address("/run/app.sock", unix=True)
+    ('/run/app.sock', None)
+    """
+    host, separator, port = spelled.rpartition(":")
+    if separator and port.isdecimal():
+        return host.removeprefix("[").removesuffix("]"), int(port)
+    return (spelled, None) if unix and spelled else None
+
+
+def _may_have_body(scope: _RsgiScope) -> bool:
+    """Tell whether a request without a declared length can have a body: a chunked one, or any of HTTP/2."""
+    return scope.http_version.startswith(("2", "3")) or scope.headers.get("transfer-encoding") is not None
+
+
+def _response_headers(headers: Iterable[Sequence[bytes]]) -> _Headers:
+    """Spell header fields as RSGI's strings, which granian writes as UTF-8."""
+    spelled: _Headers = []
+    for name, value in headers:
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            text = value.decode("latin-1")
+        spelled.append((name.decode("latin-1"), text))
+    return spelled
+
+
+def _is_gone(error: Exception) -> bool:
+    """Tell granian's "closed" from other errors, without importing granian."""
+    return type(error).__name__ in ("RSGIProtocolClosed", "RSGIProtocolError")
+
+
+def _unexpected(kind: str, must: str) -> ApplicationError:
+    return ApplicationError(f"the application must send {must}, it sent {kind!r} (ASGI: Events)")

@@ -1,0 +1,357 @@
+"""An ASGI application under granian's own interface: a real granian, one process for the whole module."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import pickle
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, unix_connect
+
+from gateway.adapters.asgi_to_rsgi import AsgiToRsgi, _address, _response_headers, _scope_of
+from gateway.errors import ConfigurationError
+from gateway.servers import Bind, Launch, Running, StartError, get, start
+
+ROOT = Path(__file__).parents[2]
+
+
+def launch(folder: Path, **environment: str) -> Launch:
+    return Launch(
+        target="tests.adapters.rsgi_app:app",
+        bind=Bind(path=str(folder / "s")),
+        app_dir=str(ROOT),
+        environment={"RSGI_NOTES": str(folder / "notes"), **environment},
+    )
+
+
+class Unix(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=30)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+@pytest.fixture(scope="module")
+def granian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with start(get("granian-rsgi"), launch(tmp_path_factory.mktemp("rsgi"))) as running:
+        yield running
+
+
+@pytest.fixture
+def client(granian: Running) -> Iterator[Unix]:
+    assert granian.bind.path is not None
+    connection = Unix(granian.bind.path)
+    yield connection
+    connection.close()
+
+
+def get_json(client: Unix, target: str, **headers: str) -> Any:
+    client.request("GET", target, headers=headers)
+    return json.loads(client.getresponse().read())
+
+
+def wait_until(client: Unix, event: str) -> None:
+    """Return when the application has seen the event; the server answers then and not before."""
+    other = Unix(client.path)
+    other.request("GET", f"/happened?{event}")
+    response = other.getresponse()
+    assert (response.status, response.read()) == (200, b"ok")
+    other.close()
+
+
+def test_the_scope_is_one_of_asgi(client: Unix) -> None:
+    seen = get_json(client, "/caf%C3%A9/a%20b?x=%20y", **{"X-One": "1"})
+    assert ["x-one", "1"] in seen.pop("headers")
+    assert seen == {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/caf\u00e9/a b",
+        "query_string": "x=%20y",
+        "root_path": "",
+        "server": [client.path, None],
+        "client": None,
+        "state": {"database": "open"},
+        "extensions": {"http.response.pathsend": {}},
+    }
+
+
+def test_repeated_request_headers_stay_apart_in_their_order(client: Unix) -> None:
+    client.putrequest("GET", "/")
+    client.putheader("X-A", "1")
+    client.putheader("X-B", "2")
+    client.putheader("X-A", "3")
+    client.endheaders()
+    seen = json.loads(client.getresponse().read())["headers"]
+    assert [pair for pair in seen if pair[0].startswith("x-")] == [["x-a", "1"], ["x-a", "3"], ["x-b", "2"]]
+
+
+def test_response_headers_keep_duplicates_and_text(client: Unix) -> None:
+    client.request("GET", "/headers")
+    response = client.getresponse()
+    assert response.headers.get_all("set-cookie") == ["a=1", "b=2"]
+    assert response.headers["x-text"].encode("latin-1").decode() == "caf\u00e9"
+    assert response.headers["content-length"] == "2"
+    assert response.read() == b"ok"
+
+
+@pytest.mark.parametrize(("size", "messages"), [(0, 1), (3, 1), (64 * 1024, 1), (300_000, None)])
+def test_a_declared_body_arrives_whole(client: Unix, size: int, messages: int | None) -> None:
+    client.request("POST", "/upload", body=b"x" * size)
+    seen = json.loads(client.getresponse().read())
+    assert seen["size"] == size
+    assert messages in (None, seen["messages"])
+
+
+def test_a_chunked_body_arrives_whole(client: Unix) -> None:
+    client.request("POST", "/upload", body=iter([b"x" * 100_000] * 3), encode_chunked=True)
+    assert json.loads(client.getresponse().read())["size"] == 300_000
+
+
+def test_both_bodies_stream_at_once(client: Unix) -> None:
+    client.putrequest("POST", "/echo")
+    client.putheader("Transfer-Encoding", "chunked")
+    client.endheaders()
+    client.send(b"3\r\nabc\r\n")
+    response = client.response_class(client.sock, method="POST")
+    response.begin()
+    assert response.read1(100) == b"abc"  # came back while the request goes on
+    client.send(b"3\r\ndef\r\n0\r\n\r\n")
+    assert response.read() == b"def"
+    response.close()
+
+
+def test_a_chunk_leaves_when_it_is_sent_and_the_end_when_it_is_known(client: Unix) -> None:
+    client.request("GET", "/stream")
+    response = client.getresponse()
+    assert response.read(6) == b"first "
+    other = Unix(client.path)
+    other.request("GET", "/happen?go-on")
+    assert other.getresponse().status == 200
+    other.close()
+    assert response.read() == b"second"  # although the application has not returned
+
+
+def test_a_client_that_leaves_while_the_application_waits_is_reported(client: Unix) -> None:
+    client.request("GET", "/waiting")
+    client.close()
+    wait_until(client, "disconnected")
+
+
+def test_a_client_that_leaves_during_the_response_makes_send_fail(client: Unix) -> None:
+    client.request("GET", "/endless")
+    assert client.getresponse().read(100_000) == b"x" * 100_000
+    client.close()
+    wait_until(client, "send-failed")
+
+
+def test_a_client_that_leaves_during_the_request_body_is_reported(client: Unix) -> None:
+    client.putrequest("POST", "/upload")
+    client.putheader("Content-Length", "1000000")
+    client.endheaders()
+    client.send(b"x" * 1000)
+    client.close()
+    wait_until(client, "upload-cut")
+
+
+def test_a_listener_is_told_when_the_response_has_ended(client: Unix) -> None:
+    client.request("GET", "/while-responding")
+    assert client.getresponse().read() == b"ok"
+    wait_until(client, "listener-ended")
+
+
+@pytest.mark.parametrize("path", ["/failing", "/silent", "/half-silent"])
+def test_an_error_before_the_response_is_a_500(client: Unix, path: str) -> None:
+    client.request("GET", path)
+    response = client.getresponse()
+    assert (response.status, response.read()) == (500, b"")
+
+
+def test_an_error_is_the_servers_to_log(client: Unix, granian: Running) -> None:
+    for path in ("/failing", "/silent"):
+        client.request("GET", path)
+        client.getresponse().read()
+    assert "broken before the head" in granian.output()
+    assert "it returned without a response" in granian.output()
+
+
+def test_a_response_that_breaks_off_looks_incomplete_where_its_length_was_declared(client: Unix) -> None:
+    client.request("GET", "/failing-later")
+    response = client.getresponse()
+    with pytest.raises(http.client.IncompleteRead):
+        response.read()
+
+
+def test_a_response_without_body(client: Unix) -> None:
+    client.request("GET", "/empty")
+    response = client.getresponse()
+    assert (response.status, response.read()) == (204, b"")
+
+
+def test_head_has_no_body(client: Unix) -> None:
+    client.request("HEAD", "/headers")
+    response = client.getresponse()
+    assert (response.status, response.headers["content-length"], response.read()) == (200, "2", b"")
+
+
+def test_a_file_is_sent_by_its_path(client: Unix) -> None:
+    client.request("GET", "/file")
+    assert client.getresponse().read() == Path(__file__).with_name("rsgi_app.py").read_bytes()
+
+
+def test_messages_out_of_order_are_refused_and_do_no_harm(client: Unix) -> None:
+    client.request("GET", "/wrong")
+    assert client.getresponse().read() == b"refused 3"
+    wait_until(client, "refused-4")
+
+
+def connect(client: Unix, path: str) -> ClientConnection:
+    return unix_connect(client.path, f"ws://localhost{path}", open_timeout=30, close_timeout=30)
+
+
+def test_a_websocket_carries_text_and_bytes_both_ways(client: Unix) -> None:
+    with connect(client, "/") as websocket:
+        websocket.send("hello")
+        assert websocket.recv(30) == "HELLO"
+        websocket.send(b"abc")
+        assert websocket.recv(30) == b"cba"
+        websocket.send("state")
+        assert json.loads(websocket.recv(30)) == ["ws", {"database": "open"}]
+    wait_until(client, "websocket-left")
+
+
+def test_a_websocket_closed_by_the_application_is_closed(client: Unix) -> None:
+    with connect(client, "/closes") as websocket, pytest.raises(ConnectionClosed):
+        websocket.recv(30)
+    wait_until(client, "websocket-send-failed")
+
+
+def test_a_websocket_whose_application_fails_is_closed(client: Unix) -> None:
+    with connect(client, "/fails") as websocket, pytest.raises(ConnectionClosed):
+        websocket.recv(30)
+
+
+def test_a_websocket_that_is_closed_before_it_was_accepted_is_refused_with_403(client: Unix) -> None:
+    with pytest.raises(InvalidStatus, match="403"), connect(client, "/refused"):
+        pass
+
+
+def test_lifespan_starts_before_the_first_request_and_stops_after_the_last(tmp_path: Path) -> None:
+    with start(get("granian-rsgi"), launch(tmp_path)):
+        assert (tmp_path / "notes").read_text() == "started\n"
+    assert (tmp_path / "notes").read_text() == "started\nstopped\n"
+
+
+def test_a_refused_startup_ends_the_worker(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="no database"):
+        start(get("granian-rsgi"), launch(tmp_path, RSGI_REFUSE="1")).stop()
+
+
+# --- without a server ------------------------------------------------------------------------------------------------
+
+
+async def counting(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    await receive()
+    scope["state"]["started"] = True
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def test_a_loop_that_runs_already_starts_it_in_a_task() -> None:
+    """Granian embedded in a program calls the hooks on the program's own loop."""
+
+    async def main() -> None:
+        app = AsgiToRsgi(counting, lifespan="on")
+        loop = asyncio.get_running_loop()
+        app.__rsgi_init__(loop)
+        started = app._started[loop]
+        assert started.task is not None
+        await started.task
+        assert started.lifespan.state == {"started": True}
+        app.__rsgi_del__(loop)
+        await started.task
+        assert started.lifespan.phase == "stopped"
+        app.__rsgi_del__(loop)  # a second one does nothing
+
+    asyncio.run(main())
+
+
+def test_a_pickled_one_starts_anew() -> None:
+    app = AsgiToRsgi(counting)
+    loop = asyncio.new_event_loop()
+    app.__rsgi_init__(loop)
+    try:
+        other = pickle.loads(pickle.dumps(app))
+        assert other.app is counting
+        assert other._started == {}
+    finally:
+        app.__rsgi_del__(loop)
+        loop.close()
+    assert repr(app).startswith("AsgiToRsgi(<function counting")
+
+
+def test_a_wrong_lifespan_mode_is_refused_when_built() -> None:
+    mode: Any = "maybe"
+    with pytest.raises(ConfigurationError, match="'maybe'"):
+        AsgiToRsgi(counting, lifespan=mode)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "expected"),
+    [
+        ("127.0.0.1:80", ("127.0.0.1", 80)),
+        ("[::1]:8000", ("::1", 8000)),
+        ("/run/app.sock", ("/run/app.sock", None)),
+        ("", None),
+    ],
+)
+def test_an_address_is_split(spelled: str, expected: tuple[str, int | None] | None) -> None:
+    assert _address(spelled, unix=True) == expected
+
+
+def test_a_unix_client_has_no_address() -> None:
+    assert _address("") is None
+    assert _address("unnamed") is None
+
+
+class SecondHttpVersion:
+    proto = "http"
+    http_version = "2"
+    server = "127.0.0.1:80"
+    client = "127.0.0.1:5000"
+    scheme = "https"
+    method = "GET"
+    path = "/"
+    query_string = ""
+    authority = "example.org"
+
+    def __init__(self, **headers: str) -> None:
+        self.headers = headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [({}, [(b"host", b"example.org")]), ({"host": "other.org"}, [(b"host", b"other.org")])],
+)
+def test_the_authority_of_http_2_becomes_the_host_field(headers: Any, expected: Any) -> None:
+    assert _scope_of(SecondHttpVersion(**headers), None)["headers"] == expected
+
+
+def test_a_response_header_that_is_no_utf_8_is_spelled_as_latin_1() -> None:
+    fields = [(b"x-a", b"caf\xe9"), (b"x-b", "caf\u00e9".encode())]
+    assert _response_headers(fields) == [("x-a", "caf\u00e9"), ("x-b", "caf\u00e9")]
