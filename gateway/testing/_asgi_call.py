@@ -1,0 +1,312 @@
+"""One call of an ASGI application: carries messages between it and a client that may misbehave.
+
+Two ways to take the response. ``complete()`` runs the application in the caller's own task until it returns.
+``open()``, ``next_chunk()`` and ``close()`` run it in the background, and each ``send()`` of a body waits until the client
+has taken it: what the application sees is a connection without any buffer.
+
+The client leaves either by a fault or by ``close()``. From then on the application is told, by ``http.disconnect`` and by
+an OSError out of ``send()``; it is cancelled only when it goes on for ``timeout`` seconds after that.
+
+Sources: ASGI HTTP 2.5 "Request", "Disconnect Receive Event", "Response Body Send Event".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from gateway.errors import ApplicationError
+from gateway.protocols import ASGIApplication, Message, Scope
+from gateway.testing._asgi_exchange import AsgiExchange
+from gateway.testing._concurrency import Signal, spawn
+from gateway.testing._record import Reading, Record
+from gateway.testing.faults import ClientDisconnected, Fault, Stop, cut
+
+if TYPE_CHECKING:
+    from gateway.testing._body import Source
+
+__all__ = ["AsgiCall", "RequestBody", "is_echo"]
+
+
+def is_echo(error: BaseException) -> bool:
+    """Whether an exception only hands back that the client had left: it is, wraps or follows our own OSError.
+
+    "errors raised by send() should be swallowed by the server" (ASGI, "Error Handling").
+    """
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, ClientDisconnected):
+            return True
+        left += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            left.extend(one.exceptions)
+    return False
+
+
+class RequestBody:
+    """The chunks of a request body, and whether more follow; a fault may cut it anew or end it early."""
+
+    def __init__(self, source: Source, fault: Fault) -> None:
+        self.finished = False
+        self.left_midway = False
+        self._fault = fault
+        self._until = fault.at if fault.disconnect == "mid_request" else None
+        self._source = source
+        self._chunks: deque[bytes] | None = None
+        self._next: Callable[[], object] | None = None
+        self._anext: AsyncIterator[bytes] | None = None
+        if isinstance(source, bytes):
+            self._chunks = deque(cut(source, fault.request_chunks) if fault.request_chunks is not None else [source])
+        elif isinstance(source, list):
+            self._chunks = deque(_recut(source, fault))
+
+    async def next(self) -> tuple[bytes, bool] | None:
+        """Return the next chunk and whether more may follow; None: the client leaves here."""
+        if self._until == 0:
+            self.left_midway = True
+            return None
+        if self._fault.request_delay:
+            await anyio.sleep(self._fault.request_delay)
+        chunk, more = await self._pull()
+        if self._until is not None:
+            if len(chunk) >= self._until:
+                chunk, more = chunk[: self._until], True
+            self._until -= len(chunk)
+        self.finished = not more
+        return chunk, more
+
+    async def _pull(self) -> tuple[bytes, bool]:
+        if self._chunks is None and self._fault.request_chunks is not None:
+            self._chunks = deque(_recut([piece async for piece in self._pieces()], self._fault))
+        if self._chunks is not None:
+            chunk = self._chunks.popleft() if self._chunks else b""
+            return chunk, bool(self._chunks)
+        if self._anext is None:
+            self._anext = self._pieces()
+        async for piece in self._anext:
+            return piece, True
+        return b"", False
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        source = self._source
+        if isinstance(source, AsyncIterator):
+            async for piece in source:
+                yield piece
+        elif not isinstance(source, (bytes, list)):
+            # A generator of the test's may block (that is how one streams both ways), so the loop does not run it.
+            while (piece := await anyio.to_thread.run_sync(partial(next, source, None))) is not None:
+                yield piece
+
+
+def _recut(chunks: Iterable[bytes], fault: Fault) -> list[bytes]:
+    listed = list(chunks)
+    return listed if fault.request_chunks is None else cut(b"".join(listed), fault.request_chunks)
+
+
+class AsgiCall:
+    """See the module's docstring. Everything runs in one loop."""
+
+    def __init__(
+        self, app: ASGIApplication, scope: Scope, source: Source, record: Record, fault: Fault, timeout: float | None
+    ) -> None:
+        self.record = record
+        self._app = app
+        self._scope = scope
+        self._fault = fault
+        self._timeout = timeout
+        self._exchange = AsgiExchange(record, scope["method"])
+        self._body = RequestBody(source, fault)
+        self._reading = Reading(fault)
+        self._rate = fault.rate
+        self._signal = Signal()
+        self._pending: deque[bytes] = deque()
+        self._streams = False
+        self._gone = False
+        self._ended = False
+        self._scope_of_task: anyio.CancelScope | None = None
+
+    # -- what the client does
+
+    async def complete(self) -> None:
+        """Run the application until it returns; the record then holds the whole response.
+
+        Raises:
+            ApplicationError: It did not return within the timeout.
+        """
+        if self._timeout is None:
+            await self._run()
+            return
+        with anyio.move_on_after(self._timeout) as limit:
+            await self._run()
+        if limit.cancelled_caught:
+            raise self._late("return")
+
+    async def open(self) -> None:
+        """Start the application; return when there is a head, or none will come."""
+        self._streams = True
+        spawn(self._run_apart, "gateway.testing: application")
+        with anyio.move_on_after(self._timeout) as limit:
+            while self._exchange.phase == "idle" and not self._ended and not self._gone:
+                await self._signal.wait()
+        if limit.cancelled_caught:
+            self._cancel()
+            raise self._late("send http.response.start")
+
+    async def next_chunk(self) -> bytes | None:
+        """Return the next chunk of the body as the application sent it; None at the end."""
+        with anyio.move_on_after(self._timeout) as limit:
+            while not self._pending and not (self._ended or self._gone or self._exchange.phase == "complete"):
+                await self._signal.wait()
+        if limit.cancelled_caught:
+            raise self._late("send the next chunk")
+        if not self._pending:
+            return None
+        chunk = self._pending.popleft()
+        self.record.chunks.append(chunk)
+        self._signal.notify()
+        return chunk
+
+    async def close(self) -> None:
+        """Leave, if the response is not complete, and wait until the application has ended.
+
+        Raises:
+            ApplicationError: It went on for ``timeout`` seconds; it is cancelled then.
+        """
+        if self._ended:
+            return
+        if self._pending or self._exchange.phase != "complete":
+            self._leave()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(self._timeout) as limit:
+            while not self._ended:
+                await self._signal.wait()
+        if limit.cancelled_caught:
+            self._cancel()
+            raise self._late("return after the client had left")
+
+    # -- what the application does
+
+    async def receive(self) -> Message:
+        if not self._gone and not self._body.finished:
+            piece = await self._body.next()
+            if piece is not None:
+                if not piece[1] and self._fault.disconnect == "before_headers" and self._exchange.phase == "idle":
+                    self._leave()
+                return self._received({"type": "http.request", "body": piece[0], "more_body": piece[1]})
+            self._leave()
+        while not self._told_by_event():
+            await self._signal.wait()
+        if self._exchange.phase != "complete":
+            self.record.app_saw = self.record.app_saw or "http.disconnect"
+        return self._received({"type": "http.disconnect"})
+
+    async def send(self, message: Message) -> None:
+        self.record.messages.append(message)
+        if self._fault.disconnect == "before_headers" and self._exchange.phase == "idle":
+            self._leave()
+        if self._gone:
+            self._refuse()
+            return
+        idle = self._exchange.phase == "idle"
+        pieces = self._exchange.feed(message)
+        if idle and self._exchange.phase != "idle":
+            self._signal.notify()
+            if self._reading.ends_at_head:
+                await self._stop_reading()
+                return
+        for piece in pieces:
+            taken, leaves = self._reading.take(piece)
+            if taken and not await self._deliver(taken):
+                return
+            if leaves:
+                await self._stop_reading()
+                return
+        if self._exchange.phase == "complete":
+            self._signal.notify()
+
+    # -- within
+
+    def _received(self, message: Message) -> Message:
+        self.record.messages.append(message)
+        return message
+
+    def _told_by_event(self) -> bool:
+        if self._exchange.phase == "complete":
+            return not self._pending
+        # An unfinished request body can end in no other way, whatever the fault says.
+        return self._gone and (self._fault.tells_by_event or not self._body.finished)
+
+    async def _deliver(self, piece: bytes) -> bool:
+        if self._rate is not None:
+            await anyio.sleep(len(piece) / self._rate)
+        if not self._streams:
+            self.record.chunks.append(piece)
+            return True
+        self._pending.append(piece)
+        self._signal.notify()
+        while self._pending and not self._gone:
+            await self._signal.wait()
+        if self._pending:
+            self._pending.clear()
+            self._refuse()
+            return False
+        return True
+
+    async def _stop_reading(self) -> None:
+        if isinstance(self._fault.reader, Stop):
+            await anyio.sleep(self._fault.reader.seconds)
+            self._leave()
+            self._refuse()
+        elif self._exchange.phase != "complete":
+            self._leave()
+        self._signal.notify()
+
+    def _leave(self) -> None:
+        self._gone = True
+        self.record.disconnected = True
+        # What was not taken never reached the client.
+        self.record.complete = False
+        self._signal.notify()
+
+    def _refuse(self) -> None:
+        if self._fault.tells_by_error:
+            self.record.app_saw = self.record.app_saw or "OSError"
+            raise ClientDisconnected
+
+    async def _run(self) -> None:
+        try:
+            await self._app(self._scope, self.receive, self.send)
+        except Exception as error:
+            if not (self._gone and is_echo(error)):
+                self.record.error = error
+        finally:
+            self._ended = True
+            self._signal.notify()
+
+    async def _run_apart(self) -> None:
+        with anyio.CancelScope() as self._scope_of_task:
+            try:
+                await self._run()
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # pytest's own outcomes among them: they belong to whoever waits
+                self.record.error = error
+
+    def _cancel(self) -> None:
+        if self._scope_of_task is not None:
+            self._scope_of_task.cancel()
+
+    def _late(self, what: str) -> ApplicationError:
+        return ApplicationError(
+            f"the application must {what} within {self._timeout} seconds, and did not; give the client a larger "
+            "timeout=, or look where it waits"
+        )

@@ -1,0 +1,174 @@
+"""Tasks on whichever loop runs, and a loop of one's own in a thread for callers that have none.
+
+asyncio and trio alike. An application's coroutine that outlives one call (a streamed response, a WebSocket, a lifespan)
+runs as a background task of the loop it is called in; it hands its outcome to whoever waits and never raises into the
+loop. `LoopThread` carries calls from synchronous code to one private loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from contextvars import copy_context
+from functools import partial
+from types import ModuleType
+from typing import Literal, TypeVar
+
+import anyio
+
+from gateway.errors import ConfigurationError
+
+__all__ = ["Backend", "LoopThread", "Signal", "spawn"]
+
+T = TypeVar("T")
+Backend = Literal["asyncio", "trio"]
+AsyncCall = Callable[[], Coroutine[object, object, T]]
+
+_background: set[asyncio.Task[None]] = set()
+
+
+def _runs_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def spawn(run: AsyncCall[None], name: str) -> None:
+    """Run a coroutine function in the background of the running loop. It must not raise."""
+    if _runs_asyncio():
+        task = asyncio.get_running_loop().create_task(run(), name=name)
+        _background.add(task)
+        task.add_done_callback(_background.discard)
+        return
+    _trio().lowlevel.spawn_system_task(run, name=name, context=copy_context())
+
+
+def _trio() -> ModuleType:
+    import trio
+
+    return trio
+
+
+class Signal:
+    """Wakes those that wait for a state to change; they look again themselves. Costs nothing while nobody waits."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+
+    def notify(self) -> None:
+        """Wake all who wait now. Only from the loop they wait in."""
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def wait(self) -> None:
+        """Wait for the next `notify`."""
+        if self._event is None:
+            self._event = anyio.Event()
+        await self._event.wait()
+
+
+class LoopThread:
+    """One private event loop in one daemon thread, started by the first call.
+
+    The thread ends with `stop`, or with the interpreter.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        if backend not in ("asyncio", "trio"):
+            raise ConfigurationError(f"backend must be 'asyncio' or 'trio', got {backend!r}")
+        self._backend: Backend = backend
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._post: Callable[[AsyncCall[None]], None] | None = None
+        self._ready: Future[None] = Future()
+        self._end: Callable[[], None] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, call: AsyncCall[T]) -> T:
+        """Run a coroutine function on the loop, in the caller's context, and return what it returns."""
+        post = self._post or self._start()
+        future: Future[T] = Future()
+        post(partial(_resolve, call, future))
+        return future.result()
+
+    def stop(self, *, join: bool = True) -> None:
+        """Cancel what is left on the loop and end the thread; a loop that never started stays so."""
+        with self._lock:
+            thread, end = self._thread, self._end
+            self._thread = self._post = self._end = None
+            self._ready = Future()
+        if thread is None or end is None:
+            return
+        end()
+        if join and thread is not threading.current_thread():
+            thread.join()
+
+    @property
+    def thread(self) -> threading.Thread | None:
+        """The loop's thread while it runs."""
+        return self._thread
+
+    def _start(self) -> Callable[[AsyncCall[None]], None]:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=partial(anyio.run, self._main, backend=self._backend), name="gateway-testing", daemon=True
+                )
+                self._thread.start()
+            ready = self._ready
+        ready.result()
+        if self._post is None:  # pragma: no cover  # stopped by another thread in between
+            raise RuntimeError("the client was closed while it started")
+        return self._post
+
+    async def _main(self) -> None:
+        stop = anyio.Event()
+        if self._backend == "asyncio":
+            loop = self.loop = asyncio.get_running_loop()
+            tasks: set[asyncio.Task[None]] = set()
+
+            def start(call: AsyncCall[None]) -> None:
+                task = loop.create_task(call())
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+
+            def post(call: AsyncCall[None]) -> None:
+                loop.call_soon_threadsafe(start, call)
+
+            self._post = post
+            self._end = partial(loop.call_soon_threadsafe, stop.set)
+            self._ready.set_result(None)
+            await stop.wait()
+            return
+        token = _trio().lowlevel.current_trio_token()
+        async with anyio.create_task_group() as group:
+
+            def post_trio(call: AsyncCall[None]) -> None:
+                token.run_sync_soon(group.start_soon, call)
+
+            self._post = post_trio
+            self._end = partial(token.run_sync_soon, stop.set)
+            self._ready.set_result(None)
+            await stop.wait()
+            group.cancel_scope.cancel()
+
+
+async def _resolve(call: Callable[[], Awaitable[T]], future: Future[T]) -> None:
+    try:
+        result = await call()
+    except anyio.get_cancelled_exc_class():
+        future.cancel()
+        raise
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+

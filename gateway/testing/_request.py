@@ -1,0 +1,200 @@
+"""From a client's request to what a server hands on: the ASGI scope and the WSGI environ.
+
+Pure functions: no IO, no state. Written apart from `gateway.adapters` on purpose: the clients measure the adapters, so
+they share no table with them.
+
+Sources: ASGI HTTP 2.5 "HTTP Connection Scope", "WebSocket Connection Scope"; PEP 3333 "environ Variables", "Unicode
+Issues"; RFC 9110 section 7.6.1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import IO
+from urllib.parse import unquote, unquote_to_bytes
+
+from gateway.errors import ConfigurationError
+from gateway.protocols import Environ, Scope
+
+__all__ = ["EXTENSIONS", "Head", "ServerSettings", "build_environ", "build_scope", "build_websocket_scope"]
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+#: Short names of the extensions of the ASGI specification that a client understands.
+EXTENSIONS: Mapping[str, str] = {
+    "trailers": "http.response.trailers",
+    "early_hint": "http.response.early_hint",
+    "pathsend": "http.response.pathsend",
+    "zerocopysend": "http.response.zerocopysend",
+    "debug": "http.response.debug",
+    "push": "http.response.push",
+}
+
+# What belongs to one connection; a server answers it itself (ASGI HTTP: "already de-chunked"; PEP 3333 "Other HTTP
+# Features").
+_HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """How the client plays the server: what a real one knows of the connection and of its own configuration."""
+
+    root_path: str = ""
+    client: tuple[str, int] | None = ("127.0.0.1", 50000)
+    http_version: str = "1.1"
+    scheme: str | None = None
+    extensions: tuple[str, ...] = ()
+    _names: Mapping[str, str] = field(default_factory=lambda: EXTENSIONS, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
+            raise ConfigurationError(
+                f"root_path must be empty or start with '/' and not end with one, got {self.root_path!r} "
+                "(ASGI HTTP: root_path)"
+            )
+        for name in self.extensions:
+            if name not in self._names and name not in self._names.values():
+                raise ConfigurationError(
+                    f"extensions=(...) must name what a client understands: {', '.join(self._names)}; got {name!r}"
+                )
+
+    def extension_names(self) -> dict[str, dict[str, object]]:
+        """The value of ``scope["extensions"]``, fresh for each scope."""
+        return {self._names.get(name, name): {} for name in self.extensions}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of one request as it would come off the wire."""
+
+    method: str
+    scheme: str
+    host: str
+    port: int | None
+    raw_path: bytes
+    query: bytes
+    headers: RawHeaders
+
+    @classmethod
+    def of(cls, method: str, scheme: str, host: str, port: int | None, target: bytes, headers: RawHeaders) -> Head:
+        """Split a request target into path and query, and drop what belongs to the connection."""
+        raw_path, _, query = target.partition(b"?")
+        kept = [(name.lower(), value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
+        return cls(method.upper(), scheme, host, port, raw_path or b"/", query, kept)
+
+
+def _split_mount(raw_path: bytes, root_path: str) -> tuple[bytes, bytes]:
+    """Return ``(mount, rest)``, percent-encoded; a path that begins with the mount point already is not mounted twice."""
+    from urllib.parse import quote
+
+    if not root_path:
+        return b"", raw_path
+    mount = quote(root_path, safe="/~!$&'()*+,;=:@").encode("ascii")
+    if raw_path == mount or raw_path.startswith(mount + b"/"):
+        return mount, raw_path[len(mount) :]
+    return mount, raw_path
+
+
+def _connection(head: Head, settings: ServerSettings, scheme: str, state: Mapping[str, object] | None) -> Scope:
+    mount, rest = _split_mount(head.raw_path, settings.root_path)
+    raw_path = mount + rest
+    scope: Scope = {
+        "http_version": settings.http_version,
+        "scheme": scheme,
+        "path": unquote(raw_path.decode("latin-1"), encoding="utf-8", errors="replace"),
+        "raw_path": raw_path,
+        "query_string": head.query,
+        "root_path": settings.root_path,
+        "headers": list(head.headers),
+        "client": settings.client,
+        "server": (head.host, head.port if head.port is not None else _PORTS.get(scheme, 80)),
+        "extensions": settings.extension_names(),
+    }
+    if state is not None:
+        # "a shallow copy of the namespace" for each request (ASGI Lifespan, "Lifespan State").
+        scope["state"] = dict(state)
+    return scope
+
+
+def build_scope(
+    head: Head, settings: ServerSettings, state: Mapping[str, object] | None = None, *, spec_version: str = "2.5"
+) -> Scope:
+    """Build the scope of an HTTP request.
+
+    ``spec_version`` is 2.3 where the exchange tells a disconnect by event alone: since 2.4 ``send()`` has to raise.
+    """
+    scope = _connection(head, settings, settings.scheme or head.scheme, state)
+    scope["type"] = "http"
+    scope["asgi"] = {"version": "3.0", "spec_version": spec_version}
+    scope["method"] = head.method
+    return scope
+
+
+def build_websocket_scope(
+    head: Head,
+    settings: ServerSettings,
+    subprotocols: Iterable[str],
+    state: Mapping[str, object] | None = None,
+    *,
+    spec_version: str = "2.5",
+) -> Scope:
+    """Build the scope of a WebSocket handshake."""
+    scheme = {"http": "ws", "https": "wss"}.get(settings.scheme or head.scheme, settings.scheme or head.scheme)
+    scope = _connection(head, settings, scheme, state)
+    scope["type"] = "websocket"
+    scope["asgi"] = {"version": "3.0", "spec_version": spec_version}
+    scope["subprotocols"] = list(subprotocols)
+    scope["extensions"] = {"websocket.http.response": {}}
+    return scope
+
+
+def build_environ(
+    head: Head,
+    settings: ServerSettings,
+    *,
+    body: IO[bytes],
+    errors: IO[str] | None = None,
+    file_wrapper: Callable[..., object] | None = None,
+    early_hints: Callable[..., object] | None = None,
+) -> Environ:
+    """Build the environ of a request: native strings that hold latin-1, whatever the path holds."""
+    mount, rest = _split_mount(head.raw_path, settings.root_path)
+    scheme = settings.scheme or head.scheme
+    port = head.port if head.port is not None else _PORTS.get(scheme, 80)
+    environ: Environ = {
+        "REQUEST_METHOD": head.method,
+        "SCRIPT_NAME": unquote_to_bytes(mount).decode("latin-1"),
+        "PATH_INFO": unquote_to_bytes(rest).decode("latin-1"),
+        "QUERY_STRING": head.query.decode("latin-1"),
+        "SERVER_NAME": head.host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": f"HTTP/{settings.http_version}",
+        "RAW_URI": (mount + rest + (b"?" + head.query if head.query else b"")).decode("latin-1"),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scheme,
+        "wsgi.input": body,
+        "wsgi.errors": errors if errors is not None else sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+    }
+    if settings.client is not None:
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = settings.client[0], str(settings.client[1])
+    if file_wrapper is not None:
+        environ["wsgi.file_wrapper"] = file_wrapper
+    if early_hints is not None:
+        environ["wsgi.early_hints"] = early_hints
+    for name, value in head.headers:
+        key = name.decode("latin-1").upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        text = value.decode("latin-1")
+        if key in environ:
+            # RFC 9110 section 5.3 joins with a comma; RFC 9113 section 8.2.3 joins cookies with a semicolon.
+            text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
+        environ[key] = text
+    return environ

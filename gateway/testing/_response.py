@@ -1,0 +1,162 @@
+"""The responses of the clients: the HTTP library's own, with what only a client inside the process can tell."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Protocol
+
+from gateway.errors import ProtocolViolation
+from gateway.protocols import Message
+from gateway.testing._http import http
+from gateway.testing._record import Record, SentFile
+
+__all__ = ["AsyncChunks", "AsyncResponse", "AsyncSteps", "Chunks", "Response", "SyncSteps"]
+
+
+class SyncSteps(Protocol):
+    """One exchange, stepped by a thread."""
+
+    record: Record
+
+    def complete(self) -> None: ...
+    def open(self) -> None: ...
+    def next_chunk(self) -> bytes | None: ...
+    def close(self) -> None: ...
+
+
+class AsyncSteps(Protocol):
+    """One exchange, stepped by a task."""
+
+    record: Record
+
+    async def complete(self) -> None: ...
+    async def open(self) -> None: ...
+    async def next_chunk(self) -> bytes | None: ...
+    async def close(self) -> None: ...
+
+
+class _Seen:
+    """What a client inside the process saw of the exchange, beside what HTTP carries."""
+
+    record: Record
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase, as the application gave it or as the status has it."""
+        return self.record.reason
+
+    @property
+    def chunks(self) -> list[bytes]:
+        """The non-empty chunks of the body, cut exactly as the application sent them."""
+        return self.record.chunks
+
+    @property
+    def trailers(self) -> http.Headers:
+        """The trailer fields (ASGI extension ``http.response.trailers``)."""
+        return http.Headers(self.record.trailers)
+
+    @property
+    def early_hints(self) -> list[bytes]:
+        """The ``Link`` values of the 103 responses before the head."""
+        return self.record.early_hints
+
+    @property
+    def sent_file(self) -> SentFile | None:
+        """The file that was handed over instead of its bytes; the body holds its bytes all the same."""
+        return self.record.sent_file
+
+    @property
+    def debug(self) -> object:
+        """What the application sent as ``http.response.debug``, or None."""
+        return self.record.debug
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """Everything that passed between client and application, in order, as dictionaries."""
+        return self.record.messages
+
+    @property
+    def violations(self) -> list[ProtocolViolation]:
+        """What the validator found in this exchange (``validate="collect"``)."""
+        return self.record.violations
+
+    @property
+    def app_saw(self) -> str | None:
+        """How the application first learned that the client had left: ``http.disconnect``, ``OSError``, or None."""
+        return self.record.app_saw
+
+    @property
+    def close_called(self) -> int:
+        """How often the client closed the application's WSGI iterable: once, if it can be closed."""
+        return self.record.close_called
+
+    @property
+    def disconnected(self) -> bool:
+        """Whether the client left before the response was complete."""
+        return self.record.disconnected
+
+    @property
+    def complete(self) -> bool:
+        """Whether the application finished the response."""
+        return self.record.complete
+
+    @property
+    def app_error(self) -> BaseException | None:
+        """What the application raised (with ``raise_app_exceptions=False``)."""
+        return self.record.error
+
+
+class Response(_Seen, http.Response):
+    """A response of `Client`."""
+
+    def iter_chunks(self) -> Iterator[bytes]:
+        """Iterate over the chunks as the application sends them; neither decoded nor cut anew."""
+        return self.iter_raw()
+
+
+class AsyncResponse(_Seen, http.Response):
+    """A response of `AsyncClient`."""
+
+    def iter_chunks(self) -> AsyncIterator[bytes]:
+        """Iterate over the chunks as the application sends them; neither decoded nor cut anew."""
+        return self.aiter_raw()
+
+
+class Chunks(http.SyncByteStream):
+    """The body of a response that is taken step by step."""
+
+    def __init__(self, steps: SyncSteps, raises: bool) -> None:
+        self._steps = steps
+        self._raises = raises
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (chunk := self._steps.next_chunk()) is not None:
+            yield chunk
+        if self._raises and self._steps.record.error is not None:
+            raise self._steps.record.error
+
+    def close(self) -> None:
+        error = self._steps.record.error
+        self._steps.close()
+        if self._raises and error is None and self._steps.record.error is not None:
+            raise self._steps.record.error
+
+
+class AsyncChunks(http.AsyncByteStream):
+    """The body of a response that is taken step by step."""
+
+    def __init__(self, steps: AsyncSteps, raises: bool) -> None:
+        self._steps = steps
+        self._raises = raises
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._steps.next_chunk()) is not None:
+            yield chunk
+        if self._raises and self._steps.record.error is not None:
+            raise self._steps.record.error
+
+    async def aclose(self) -> None:
+        error = self._steps.record.error
+        await self._steps.close()
+        if self._raises and error is None and self._steps.record.error is not None:
+            raise self._steps.record.error

@@ -1,0 +1,317 @@
+"""One call of a WSGI application, step by step in whichever thread steps it.
+
+``open()`` calls the application and takes its iterable up to the first non-empty block, which is when a server sends the
+head; ``next_chunk()`` takes one more; ``close()`` closes the iterable, once. ``complete()`` does all three. What the
+application passes to ``write()`` becomes chunks in order.
+
+Sources: PEP 3333 "The start_response() Callable", "Handling the Content-Length Header", "Buffering and Streaming",
+"Optional Platform-Specific File Handling".
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import IO, TypeAlias
+
+from gateway.errors import ApplicationError
+from gateway.protocols import Environ, WSGIApplication
+from gateway.testing._asgi_call import is_echo
+from gateway.testing._asgi_exchange import bodyless
+from gateway.testing._record import Reading, Record, SentFile
+from gateway.testing.faults import ClientDisconnected, Fault, Stop
+
+__all__ = ["FileWrapper", "WsgiCall"]
+
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: an iterable over a file-like object that a server could send without reading it."""
+
+    def __init__(self, filelike: IO[bytes], block_size: int = 8192) -> None:
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self.filelike.read(self.block_size):
+            yield block
+
+    def sent_file(self) -> SentFile:
+        """What a server learns of the file."""
+        name = getattr(self.filelike, "name", None)
+        tell = getattr(self.filelike, "tell", None)
+        return SentFile("file_wrapper", name if isinstance(name, str) else None, tell() if tell is not None else None)
+
+
+class WsgiCall:
+    """See the module's docstring."""
+
+    def __init__(self, app: WSGIApplication, environ: Environ, record: Record, fault: Fault) -> None:
+        self.record = record
+        record.interface = "wsgi"
+        self._app = app
+        self._environ = environ
+        self._fault = fault
+        self._reading = Reading(fault)
+        self._pending: deque[bytes] = deque()
+        self._iterable: Iterable[bytes] | None = None
+        self._iterator: Iterator[bytes] | None = None
+        self._head: tuple[str, list[tuple[str, str]]] | None = None
+        self._committed = False
+        self._gone = False
+        self._leaves = False
+        self._closed = False
+        self._drops_body = False
+        environ["wsgi.early_hints"] = self._early_hints
+        environ.setdefault("wsgi.file_wrapper", FileWrapper)
+
+    # -- what the client does
+
+    def complete(self) -> None:
+        """Run the application to the end of its response and close it."""
+        self.open()
+        while self.next_chunk() is not None:
+            pass
+        self.close()
+
+    def open(self) -> None:
+        """Call the application; return when the head would be sent. An exception goes to the record."""
+        try:
+            self._iterable = self._app(self._environ, self._start_response)
+            if isinstance(self._iterable, FileWrapper):
+                self.record.sent_file = self._iterable.sent_file()
+            self._iterator = iter(self._iterable)
+            if not self._committed:
+                self._advance()
+                if not self._committed:  # nothing but empty blocks, or none
+                    self._commit()
+        except Exception as error:
+            self._failed(error)
+
+    def next_chunk(self) -> bytes | None:
+        """Return the next non-empty chunk that the client takes; None at the end."""
+        if self.record.error is not None or self._iterator is None:
+            return None
+        try:
+            if self._fault.disconnect == "before_headers":
+                self._leave()
+            if not self._pending and not self._gone and not self._leaves:
+                self._advance()
+            if self._gone or self._leaves or not self._pending:
+                self._gone = self._gone or self._leaves
+                return None
+            chunk, self._leaves = self._reading.take(self._pending.popleft())
+            if self._fault.rate is not None:
+                time.sleep(len(chunk) / self._fault.rate)
+            if self._leaves:
+                if isinstance(self._fault.reader, Stop):
+                    time.sleep(self._fault.reader.seconds)
+                self._leave()
+            if chunk:
+                self.record.chunks.append(chunk)
+            return chunk or None
+        except Exception as error:
+            self._failed(error)
+            return None
+
+    def close(self) -> None:
+        """Close the iterable, as a server must whatever happened; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self.record.complete:
+            self.record.disconnected = self.record.disconnected or self.record.error is None
+        close = getattr(self._iterable, "close", None)
+        if close is None:
+            return
+        self.record.close_called += 1
+        self.record.messages.append({"type": "close"})
+        try:
+            close()
+        except Exception as error:
+            self._failed(error)
+
+    # -- what the application does
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        self.record.messages.append({"type": "start_response", "status": status, "headers": list(headers)})
+        if exc_info is not None and exc_info[1] is not None:
+            try:
+                if self._committed:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # "to avoid circular references" (PEP 3333)
+        elif self._head is not None:
+            raise ApplicationError(
+                "start_response must be called once, or again with exc_info; got a second call without "
+                "(PEP 3333: The start_response() Callable)"
+            )
+        self._head = (status, headers)
+        return self._write
+
+    def _write(self, data: bytes, /) -> None:
+        self.record.messages.append({"type": "write", "data": data})
+        if self._gone:
+            if self._fault.tells_by_error:
+                self.record.app_saw = self.record.app_saw or "OSError"
+                raise ClientDisconnected
+            return
+        if data:
+            self._block(data)
+            if self._fault.cuts_body_at is not None or self._fault.disconnect is not None:
+                self._written_under_fault()
+
+    def _written_under_fault(self) -> None:
+        # write() has to reach the client before it returns, so a fault acts here, not when the client asks.
+        while self._pending and not self._leaves:
+            chunk, self._leaves = self._reading.take(self._pending.popleft())
+            if chunk:
+                self.record.chunks.append(chunk)
+        if self._leaves:
+            self._leave()
+
+    def _early_hints(self, headers: Iterable[tuple[str, str]], /) -> None:
+        links = [value.encode("latin-1") for name, value in headers if name.lower() == "link"]
+        self.record.messages.append({"type": "early_hints", "links": links})
+        self.record.early_hints.extend(links)
+
+    # -- within
+
+    def _advance(self) -> None:
+        if self._iterator is None:  # pragma: no cover  # open() sets it or fails
+            return
+        for block in self._iterator:
+            self.record.messages.append({"type": "yield", "data": block})
+            if block:
+                self._block(block)
+                return
+            if self._pending:  # written by write() from within the iterable
+                return
+        self._commit()
+        self.record.complete = True
+
+    def _block(self, block: bytes) -> None:
+        self._commit()
+        if not self._drops_body and not self._gone:
+            self._pending.append(block)
+
+    def _commit(self) -> None:
+        if self._committed:
+            return
+        if self._head is None:
+            raise ApplicationError(
+                "start_response must be called before the first block, and was not (PEP 3333: Specification Details)"
+            )
+        self._committed = True
+        if self._fault.disconnect == "before_headers":
+            self._leave()
+            return
+        status, headers = self._head
+        code, _, reason = status.partition(" ")
+        try:
+            self.record.status = int(code)
+        except ValueError:
+            raise ApplicationError(
+                f"a status must be three digits, a space and a reason, got {status!r} (PEP 3333: start_response)"
+            ) from None
+        self.record.reason = reason
+        self.record.headers.extend((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+        self._drops_body = bodyless(self._environ["REQUEST_METHOD"], self.record.status)
+        self._leaves = self._reading.ends_at_head
+        if self._leaves:
+            self._leave()
+
+    def _leave(self) -> None:
+        if not self.record.complete:
+            self._gone = True
+            self.record.disconnected = True
+
+    def _failed(self, error: Exception) -> None:
+        if (self._gone or self.record.app_saw is not None) and is_echo(error):
+            return
+        self.record.error = self.record.error or error
+
+
+class Input:
+    """``wsgi.input`` over chunks: reads what it needs and no further, and may end badly.
+
+    Without a fault ``read(n)`` fills its n bytes, as a server's buffered reader does; with chosen chunks it is cut where
+    they are.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], fault: Fault, record: Record) -> None:
+        self._chunks = chunks
+        self._fault = fault
+        self._record = record
+        self._buffer = b""
+        self._short = fault.request_chunks is not None
+        self._until = fault.at if fault.disconnect == "mid_request" else None
+        self._ended = False
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read ``size`` bytes, or all: fewer at the end, or at the end of a chosen chunk."""
+        if size is None or size < 0:
+            while self._fill():
+                pass
+            size = len(self._buffer)
+        elif self._short:
+            while size and not self._buffer and self._fill():
+                pass
+        else:
+            while len(self._buffer) < size and self._fill():
+                pass
+        return self._take(size)
+
+    def readline(self, size: int = -1, /) -> bytes:
+        """Read up to and with the next newline, at most ``size`` bytes."""
+        while (end := self._buffer.find(b"\n") + 1) == 0 and (size < 0 or len(self._buffer) < size) and self._fill():
+            pass
+        end = end or len(self._buffer)
+        return self._take(end if size < 0 else min(end, size))
+
+    def readlines(self, hint: int = -1, /) -> list[bytes]:
+        """Read the lines, at least until ``hint`` bytes are read."""
+        lines: list[bytes] = []
+        total = 0
+        for line in self:
+            lines.append(line)
+            total += len(line)
+            if 0 < hint <= total:
+                break
+        return lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.readline():
+            yield line
+
+    def _take(self, size: int) -> bytes:
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return taken
+
+    def _fill(self) -> bool:
+        if self._until == 0:
+            self._record.disconnected = True
+            if self._fault.tells_by_error:
+                self._record.app_saw = self._record.app_saw or "OSError"
+                raise ClientDisconnected
+            return False
+        if self._ended:
+            return False
+        if self._fault.request_delay:
+            time.sleep(self._fault.request_delay)
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            self._ended = True
+            return False
+        if self._until is not None:
+            chunk = chunk[: self._until]
+            self._until -= len(chunk)
+        self._buffer += chunk
+        return True
