@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -23,12 +22,10 @@ import anyio.to_thread
 from gateway.errors import ApplicationError
 from gateway.protocols import ASGIApplication, Message, Scope
 from gateway.testing._asgi_exchange import AsgiExchange
+from gateway.testing._body import Source, cut
 from gateway.testing._concurrency import Signal, spawn
 from gateway.testing._record import Reading, Record
-from gateway.testing.faults import ClientDisconnected, Fault, Stop, cut
-
-if TYPE_CHECKING:
-    from gateway.testing._body import Source
+from gateway.testing.faults import ClientDisconnected, Fault, Stop
 
 __all__ = ["AsgiCall", "RequestBody", "is_echo"]
 

@@ -1,10 +1,34 @@
-"""Where a request body comes from, told once: known bytes, known chunks, or an iterator."""
+"""Where a request body comes from, and how it is cut."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from random import Random
 from typing import TypeAlias
 
-__all__ = ["Source"]
+__all__ = ["Source", "cut"]
 
+#: Known bytes, known chunks, or chunks that are still to come.
 Source: TypeAlias = bytes | list[bytes] | Iterator[bytes] | AsyncIterator[bytes]
+
+
+def cut(body: bytes, how: Sequence[int] | Random) -> list[bytes]:
+    """Cut a body into chunks; empty ones stay, and joined they are the body again.
+
+    >>> cut(b"abcdef", [1, 0, 2])
+    [b'a', b'', b'bc', b'def']
+    """
+    chunks: list[bytes] = []
+    position = 0
+    if isinstance(how, Random):
+        while position < len(body):
+            size = how.randint(0, max(1, min(len(body) - position, len(body) // 3 + 1)))
+            chunks.append(body[position : position + size])
+            position += size
+        return chunks or [b""]
+    for size in how:
+        chunks.append(body[position : position + size])
+        position += size
+    if position < len(body):
+        chunks.append(body[position:])
+    return chunks or [b""]

@@ -126,29 +126,3 @@ class Fault:
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value is not None and value not in allowed:
         raise ConfigurationError(f"Fault({name}=...) must be one of {', '.join(allowed)}; got {value!r}")
-
-
-def cut(body: bytes, how: Sequence[int] | Random) -> list[bytes]:
-    """Cut a body into chunks; empty ones stay, and joined they are the body again.
-
-    >>> cut(b"abcdef", [1, 0, 2])
-    [b'a', b'', b'bc', b'def']
-    """
-    chunks: list[bytes] = []
-    position = 0
-    if isinstance(how, Random):
-        while position < len(body):
-            size = how.randint(0, max(1, min(len(body) - position, len(body) // 3 + 1)))
-            chunks.append(body[position : position + size])
-            position += size
-        return chunks or [b""]
-    for size in how:
-        chunks.append(body[position : position + size])
-        position += size
-    if position < len(body):
-        chunks.append(body[position:])
-    return chunks or [b""]
-
-
-#: No fault at all.
-NO_FAULT = Fault()

@@ -1,0 +1,181 @@
+"""One application on stage: behind its tier and its validator, with everything that a client knows as its server.
+
+The clients and the transports share this: it turns a request of the HTTP library into an exchange that can be stepped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from functools import partial
+from io import StringIO
+from typing import Literal, Protocol, cast, get_args
+
+from asgiref.compatibility import double_to_single_callable
+
+from gateway.errors import ConfigurationError, ProtocolViolation
+from gateway.protocols import Application, ASGIApplication, Interface, WSGIApplication, detect
+from gateway.testing._asgi_call import AsgiCall
+from gateway.testing._body import Source
+from gateway.testing._lifespan import HeldLifespan, faulty
+from gateway.testing._record import Record
+from gateway.testing._request import Head, ServerSettings, build_environ, build_scope
+from gateway.testing._wsgi_exchange import Input, WsgiCall
+from gateway.testing.faults import Fault
+from gateway.testing.tiers import Tier, Unsupported, cross
+
+__all__ = ["Stage", "Validate", "Wire", "head_of"]
+
+Validate = Literal["raise", "collect", "off"]
+
+
+class _Url(Protocol):
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def raw_path(self) -> bytes: ...
+
+
+class _Headers(Protocol):
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]: ...
+
+
+class Wire(Protocol):
+    """A request of httpx2 or httpx, as far as it matters here."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def url(self) -> _Url: ...
+    @property
+    def headers(self) -> _Headers: ...
+    @property
+    def stream(self) -> Iterable[bytes] | AsyncIterable[bytes]: ...
+
+
+def head_of(request: Wire) -> Head:
+    """The head of a request, as it would come off the wire."""
+    url = request.url
+    return Head.of(request.method, url.scheme, url.host, url.port, url.raw_path, request.headers.raw)
+
+
+class _Checked(Protocol):
+    violations: list[ProtocolViolation]
+
+
+class Stage:
+    """See the module's docstring."""
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        interface: Interface | Literal["auto"],
+        tier: Tier,
+        validate: Validate,
+        settings: ServerSettings,
+        lifespan: bool,
+        raises: bool,
+        timeout: float | None,
+        fault: Fault,
+    ) -> None:
+        if validate not in get_args(Validate):
+            raise ConfigurationError(f"validate must be one of {', '.join(get_args(Validate))}; got {validate!r}")
+        if timeout is not None and timeout <= 0:
+            raise ConfigurationError(f"timeout must be above 0 seconds, or None, got {timeout!r}")
+        found = detect(app, None if interface == "auto" else interface)
+        if found == "asgi2":
+            app, found = cast(Application, double_to_single_callable(app)), "asgi"
+        if found == "rsgi":
+            raise Unsupported("a client drives WSGI and ASGI applications; give it the application that RSGI wraps")
+        if fault.lifespan is not None:
+            if found == "wsgi":
+                raise Unsupported("a WSGI application has no lifespan, so Fault(lifespan=...) needs an ASGI one")
+            app = faulty(cast(ASGIApplication, app), fault.lifespan)
+        self.settings = settings
+        self.raises = raises
+        self.timeout = timeout
+        self.fault = fault
+        self._validate: Validate = validate
+        self._checked: list[_Checked] = []
+        crossed = cross(app, found, tier, self._check)
+        self.app = crossed.app
+        self.interface = crossed.interface
+        self._close = crossed.close
+        self.lifespan: HeldLifespan | None = None
+        if lifespan and self.interface == "asgi":
+            self.lifespan = HeldLifespan(self.asgi, timeout)
+
+    @property
+    def asgi(self) -> ASGIApplication:
+        """The application, where ``interface`` is ``asgi``."""
+        return cast(ASGIApplication, self.app)
+
+    @property
+    def violations(self) -> list[ProtocolViolation]:
+        """What the validators have found so far, at every boundary."""
+        return [violation for checked in self._checked for violation in checked.violations]
+
+    def asgi_call(self, request: Wire, source: Source, fault: Fault, timeout: float | None) -> AsgiCall:
+        """One exchange with an ASGI application. The lifespan must have been started."""
+        state = self.lifespan.state if self.lifespan is not None and self.lifespan.supported else None
+        # Since 2.4 a send() after the client left has to raise (ASGI HTTP), so a server that does not says 2.3.
+        version = "2.5" if fault.tells_by_error else "2.3"
+        scope = build_scope(head_of(request), self.settings, state, spec_version=version)
+        return AsgiCall(self.asgi, scope, source, Record(), fault, timeout)
+
+    def wsgi_call(self, request: Wire, source: Source, fault: Fault) -> WsgiCall:
+        """One exchange with a WSGI application.
+
+        Raises:
+            Unsupported: The body is an asynchronous iterator, which a thread cannot read.
+        """
+        if isinstance(source, AsyncIterable):
+            raise Unsupported("a WSGI application reads its body in a thread; give content= bytes or a plain iterable")
+        chunks = _cut(source, fault)
+        record = Record()
+        body = Input(chunks, fault, record)
+        environ = build_environ(head_of(request), self.settings, body=body, errors=StringIO())
+        return WsgiCall(cast(WSGIApplication, self.app), environ, record, fault)
+
+    def mark(self) -> int:
+        """How many violations there are now; give it to `settle`."""
+        return sum(len(checked.violations) for checked in self._checked) if self._checked else 0
+
+    def settle(self, record: Record, mark: int) -> None:
+        """End an exchange: raise what is to be raised, first of all a violation that somebody swallowed.
+
+        With exchanges at the same time, a violation may be told to another one of them; it is never lost.
+        """
+        if self._checked and self.mark() > mark:
+            fresh = self.violations[mark:]
+            record.violations.extend(fresh)
+            if self._validate == "raise":
+                raise fresh[0]
+        if record.error is not None:
+            if self.raises:
+                raise record.error
+            if not record.headers and not record.chunks:
+                record.status, record.reason = 500, "Internal Server Error"
+
+    def close(self) -> None:
+        """Release the adapters of the tier."""
+        if self._close is not None:
+            self._close()
+
+    def _check(self, app: Application, interface: Interface) -> Application:
+        if self._validate == "off":
+            return app
+        from gateway.rules import Validator
+
+        checked = Validator(app, interface, mode=self._validate)
+        self._checked.append(checked)
+        return checked
+
+
+def _cut(source: Source, fault: Fault):
+    raise NotImplementedError
