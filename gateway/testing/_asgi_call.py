@@ -1,11 +1,11 @@
 """One call of an ASGI application: carries messages between it and a client that may misbehave.
 
 Two ways to take the response. ``complete()`` runs the application in the caller's own task until it returns.
-``open()``, ``next_chunk()`` and ``close()`` run it in the background, and each ``send()`` of a body waits until the client
-has taken it: what the application sees is a connection without any buffer.
+``open()``, ``next_chunk()`` and ``close()`` run it in the background, and each ``send()`` of a body waits until the
+client has taken it: what the application sees is a connection without any buffer.
 
-The client leaves either by a fault or by ``close()``. From then on the application is told, by ``http.disconnect`` and by
-an OSError out of ``send()``; it is cancelled only when it goes on for ``timeout`` seconds after that.
+The client leaves either by a fault or by ``close()``. From then on the application is told, by ``http.disconnect`` and
+by an OSError out of ``send()``; it is cancelled only when it goes on for ``timeout`` seconds after that.
 
 Sources: ASGI HTTP 2.5 "Request", "Disconnect Receive Event", "Response Body Send Event".
 """
@@ -13,7 +13,7 @@ Sources: ASGI HTTP 2.5 "Request", "Disconnect Receive Event", "Response Body Sen
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from functools import partial
 
 import anyio
@@ -22,7 +22,7 @@ import anyio.to_thread
 from gateway.errors import ApplicationError
 from gateway.protocols import ASGIApplication, Message, Scope
 from gateway.testing._asgi_exchange import AsgiExchange
-from gateway.testing._body import Source, cut
+from gateway.testing._body import Source, recut
 from gateway.testing._concurrency import Signal, spawn
 from gateway.testing._record import Reading, Record
 from gateway.testing.faults import ClientDisconnected, Fault, Stop
@@ -60,12 +60,9 @@ class RequestBody:
         self._until = fault.at if fault.disconnect == "mid_request" else None
         self._source = source
         self._chunks: deque[bytes] | None = None
-        self._next: Callable[[], object] | None = None
         self._anext: AsyncIterator[bytes] | None = None
-        if isinstance(source, bytes):
-            self._chunks = deque(cut(source, fault.request_chunks) if fault.request_chunks is not None else [source])
-        elif isinstance(source, list):
-            self._chunks = deque(_recut(source, fault))
+        if isinstance(source, (bytes, list)):
+            self._chunks = deque(recut([source] if isinstance(source, bytes) else source, fault.request_chunks))
 
     async def next(self) -> tuple[bytes, bool] | None:
         """Return the next chunk and whether more may follow; None: the client leaves here."""
@@ -84,7 +81,7 @@ class RequestBody:
 
     async def _pull(self) -> tuple[bytes, bool]:
         if self._chunks is None and self._fault.request_chunks is not None:
-            self._chunks = deque(_recut([piece async for piece in self._pieces()], self._fault))
+            self._chunks = deque(recut([piece async for piece in self._pieces()], self._fault.request_chunks))
         if self._chunks is not None:
             chunk = self._chunks.popleft() if self._chunks else b""
             return chunk, bool(self._chunks)
@@ -103,11 +100,6 @@ class RequestBody:
             # A generator of the test's may block (that is how one streams both ways), so the loop does not run it.
             while (piece := await anyio.to_thread.run_sync(partial(next, source, None))) is not None:
                 yield piece
-
-
-def _recut(chunks: Iterable[bytes], fault: Fault) -> list[bytes]:
-    listed = list(chunks)
-    return listed if fault.request_chunks is None else cut(b"".join(listed), fault.request_chunks)
 
 
 class AsgiCall:

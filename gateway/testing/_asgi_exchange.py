@@ -1,7 +1,7 @@
 """One ASGI HTTP exchange as a state machine: fed with the application's messages, it fills a `Record`. No IO.
 
 Four phases: ``idle`` (no head), ``started``, ``trailers`` (the body is complete, trailers are promised), ``complete``.
-It refuses only what no client can make sense of; what the specification forbids beyond that is the validator's business.
+It refuses only what no client can make sense of; what the specification forbids beyond that, the validator finds.
 
 Sources: ASGI HTTP 2.5 "Response Start", "Response Body"; ASGI "Extensions".
 """

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from random import Random
 from typing import TypeAlias
 
-__all__ = ["Source", "cut"]
+__all__ = ["Source", "cut", "recut"]
 
 #: Known bytes, known chunks, or chunks that are still to come.
 Source: TypeAlias = bytes | list[bytes] | Iterator[bytes] | AsyncIterator[bytes]
@@ -32,3 +32,8 @@ def cut(body: bytes, how: Sequence[int] | Random) -> list[bytes]:
     if position < len(body):
         chunks.append(body[position:])
     return chunks or [b""]
+
+
+def recut(chunks: Iterable[bytes], how: Sequence[int] | Random | None) -> list[bytes]:
+    """Cut chunks anew; None leaves them as they are."""
+    return list(chunks) if how is None else cut(b"".join(chunks), how)

@@ -20,7 +20,7 @@ import anyio
 
 from gateway.errors import ConfigurationError
 
-__all__ = ["Backend", "LoopThread", "Signal", "spawn"]
+__all__ = ["Backend", "LoopThread", "Signal", "running_loop", "spawn"]
 
 T = TypeVar("T")
 Backend = Literal["asyncio", "trio"]
@@ -29,18 +29,18 @@ AsyncCall = Callable[[], Coroutine[object, object, T]]
 _background: set[asyncio.Task[None]] = set()
 
 
-def _runs_asyncio() -> bool:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The asyncio loop of this thread, or None: trio runs here, or nothing."""
     try:
-        asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
-        return False
-    return True
+        return None
 
 
 def spawn(run: AsyncCall[None], name: str) -> None:
     """Run a coroutine function in the background of the running loop. It must not raise."""
-    if _runs_asyncio():
-        task = asyncio.get_running_loop().create_task(run(), name=name)
+    if (loop := running_loop()) is not None:
+        task = loop.create_task(run(), name=name)
         _background.add(task)
         task.add_done_callback(_background.discard)
         return
@@ -135,7 +135,7 @@ class LoopThread:
             tasks: set[asyncio.Task[None]] = set()
 
             def start(call: AsyncCall[None]) -> None:
-                task = loop.create_task(call())
+                task = loop.create_task(call(), name="gateway.testing: call")
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
 
@@ -143,7 +143,11 @@ class LoopThread:
                 loop.call_soon_threadsafe(start, call)
 
             self._post = post
-            self._end = partial(loop.call_soon_threadsafe, stop.set)
+
+            def end() -> None:
+                loop.call_soon_threadsafe(stop.set)
+
+            self._end = end
             self._ready.set_result(None)
             await stop.wait()
             return
@@ -154,7 +158,11 @@ class LoopThread:
                 token.run_sync_soon(group.start_soon, call)
 
             self._post = post_trio
-            self._end = partial(token.run_sync_soon, stop.set)
+
+            def end_trio() -> None:
+                token.run_sync_soon(stop.set)
+
+            self._end = end_trio
             self._ready.set_result(None)
             await stop.wait()
             group.cancel_scope.cancel()
@@ -170,5 +178,3 @@ async def _resolve(call: Callable[[], Awaitable[T]], future: Future[T]) -> None:
         future.set_exception(error)
     else:
         future.set_result(result)
-
-

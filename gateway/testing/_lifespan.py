@@ -1,7 +1,7 @@
 """A lifespan held in a task of its own, from the first request of a client to its close; asyncio and trio.
 
-`gateway.lifespan.Lifespan` knows the protocol; this only keeps its block open in the background, so that a client may be
-used with or without ``with``.
+`gateway.lifespan.Lifespan` knows the protocol; this only keeps its block open in the background, so that a client may
+be used with or without ``with``.
 """
 
 from __future__ import annotations
@@ -45,12 +45,10 @@ class HeldLifespan:
         Raises:
             LifespanFailed: The application said so, or did not answer in time; every later request raises it too.
         """
-        if self._phase == "held":
-            return
         if self._phase == "new":
             self._phase = "starting"
             spawn(self._hold, "gateway.testing: lifespan")
-        while self._phase == "starting":
+        while self._is("starting"):
             await self._signal.wait()
         if self._error is not None:
             raise self._error
@@ -61,21 +59,24 @@ class HeldLifespan:
         Raises:
             LifespanFailed: The application said so, raised, or did not answer in time.
         """
-        if self._phase != "held":
+        if not self._is("held"):
             return
         self._phase = "releasing"
         self._signal.notify()
-        while self._phase == "releasing":
+        while self._is("releasing"):
             await self._signal.wait()
         if self._error is not None:
             raise self._error
+
+    def _is(self, phase: Phase) -> bool:  # a call, because every await may change it
+        return self._phase == phase
 
     async def _hold(self) -> None:
         try:
             async with self._lifespan:
                 self._phase = "held"
                 self._signal.notify()
-                while self._phase == "held":
+                while self._is("held"):
                     await self._signal.wait()
         except LifespanFailed as error:
             self._error = error

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import IO
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
+from wsgiref.types import InputStream
 
 from gateway.errors import ConfigurationError
 from gateway.protocols import Environ, Scope
@@ -87,9 +88,7 @@ class Head:
 
 
 def _split_mount(raw_path: bytes, root_path: str) -> tuple[bytes, bytes]:
-    """Return ``(mount, rest)``, percent-encoded; a path that begins with the mount point already is not mounted twice."""
-    from urllib.parse import quote
-
+    """Return ``(mount, rest)``, percent-encoded; a path that begins with the mount already is not mounted twice."""
     if not root_path:
         return b"", raw_path
     mount = quote(root_path, safe="/~!$&'()*+,;=:@").encode("ascii")
@@ -155,7 +154,7 @@ def build_environ(
     head: Head,
     settings: ServerSettings,
     *,
-    body: IO[bytes],
+    body: InputStream,
     errors: IO[str] | None = None,
     file_wrapper: Callable[..., object] | None = None,
     early_hints: Callable[..., object] | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Protocol
 
 from gateway.errors import ProtocolViolation
@@ -10,7 +10,7 @@ from gateway.protocols import Message
 from gateway.testing._http import http
 from gateway.testing._record import Record, SentFile
 
-__all__ = ["AsyncChunks", "AsyncResponse", "AsyncSteps", "Chunks", "Response", "SyncSteps"]
+__all__ = ["AsyncChunks", "AsyncResponse", "AsyncSteps", "Chunks", "ReadChunks", "Response", "SyncSteps"]
 
 
 class SyncSteps(Protocol):
@@ -109,54 +109,91 @@ class _Seen:
 class Response(_Seen, http.Response):
     """A response of `Client`."""
 
+    steps: SyncSteps | None = None
+
     def iter_chunks(self) -> Iterator[bytes]:
         """Iterate over the chunks as the application sends them; neither decoded nor cut anew."""
-        return self.iter_raw()
+        return iter(self.record.chunks) if self.steps is None else _SyncIterator(self, self.steps)
 
 
 class AsyncResponse(_Seen, http.Response):
     """A response of `AsyncClient`."""
 
+    steps: AsyncSteps | None = None
+
     def iter_chunks(self) -> AsyncIterator[bytes]:
         """Iterate over the chunks as the application sends them; neither decoded nor cut anew."""
-        return self.aiter_raw()
+        return aiter(ReadChunks(self.record.chunks)) if self.steps is None else _AsyncIterator(self, self.steps)
+
+
+# Iterators and not generators: a test may leave them half-way, and an abandoned asynchronous generator is an error.
+
+
+class _SyncIterator(Iterator[bytes]):
+    def __init__(self, response: Response, steps: SyncSteps) -> None:
+        self._response = response
+        self._steps = steps
+
+    def __next__(self) -> bytes:
+        if (chunk := self._steps.next_chunk()) is not None:
+            return chunk
+        self._response.close()
+        raise StopIteration
+
+
+class _AsyncIterator(AsyncIterator[bytes]):
+    def __init__(self, response: AsyncResponse, steps: AsyncSteps) -> None:
+        self._response = response
+        self._steps = steps
+
+    async def __anext__(self) -> bytes:
+        if (chunk := await self._steps.next_chunk()) is not None:
+            return chunk
+        await self._response.aclose()
+        raise StopAsyncIteration
 
 
 class Chunks(http.SyncByteStream):
     """The body of a response that is taken step by step."""
 
-    def __init__(self, steps: SyncSteps, raises: bool) -> None:
+    def __init__(self, steps: SyncSteps, ended: Callable[[], None]) -> None:
         self._steps = steps
-        self._raises = raises
+        self._ended = ended
 
     def __iter__(self) -> Iterator[bytes]:
         while (chunk := self._steps.next_chunk()) is not None:
             yield chunk
-        if self._raises and self._steps.record.error is not None:
-            raise self._steps.record.error
 
     def close(self) -> None:
-        error = self._steps.record.error
         self._steps.close()
-        if self._raises and error is None and self._steps.record.error is not None:
-            raise self._steps.record.error
+        self._ended()
+
+
+class ReadChunks(http.SyncByteStream, http.AsyncByteStream):
+    """The body of a response that is complete: chunks as they were cut."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            yield chunk
 
 
 class AsyncChunks(http.AsyncByteStream):
     """The body of a response that is taken step by step."""
 
-    def __init__(self, steps: AsyncSteps, raises: bool) -> None:
+    def __init__(self, steps: AsyncSteps, ended: Callable[[], None]) -> None:
         self._steps = steps
-        self._raises = raises
+        self._ended = ended
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while (chunk := await self._steps.next_chunk()) is not None:
             yield chunk
-        if self._raises and self._steps.record.error is not None:
-            raise self._steps.record.error
 
     async def aclose(self) -> None:
-        error = self._steps.record.error
         await self._steps.close()
-        if self._raises and error is None and self._steps.record.error is not None:
-            raise self._steps.record.error
+        self._ended()

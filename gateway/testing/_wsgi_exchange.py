@@ -1,8 +1,8 @@
 """One call of a WSGI application, step by step in whichever thread steps it.
 
-``open()`` calls the application and takes its iterable up to the first non-empty block, which is when a server sends the
-head; ``next_chunk()`` takes one more; ``close()`` closes the iterable, once. ``complete()`` does all three. What the
-application passes to ``write()`` becomes chunks in order.
+``open()`` calls the application and takes its iterable up to the first non-empty block, which is when a server sends
+the head; ``next_chunk()`` takes one more; ``close()`` closes the iterable, once. ``complete()`` does all three. What
+the application passes to ``write()`` becomes chunks in order.
 
 Sources: PEP 3333 "The start_response() Callable", "Handling the Content-Length Header", "Buffering and Streaming",
 "Optional Platform-Specific File Handling".
@@ -242,8 +242,8 @@ class WsgiCall:
 class Input:
     """``wsgi.input`` over chunks: reads what it needs and no further, and may end badly.
 
-    Without a fault ``read(n)`` fills its n bytes, as a server's buffered reader does; with chosen chunks it is cut where
-    they are.
+    Without a fault ``read(n)`` fills its n bytes, as a server's buffered reader does; with chosen chunks it is cut
+    where they are.
     """
 
     def __init__(self, chunks: Iterator[bytes], fault: Fault, record: Record) -> None:
@@ -257,7 +257,7 @@ class Input:
 
     def read(self, size: int = -1, /) -> bytes:
         """Read ``size`` bytes, or all: fewer at the end, or at the end of a chosen chunk."""
-        if size is None or size < 0:
+        if size < 0:
             while self._fill():
                 pass
             size = len(self._buffer)

@@ -65,7 +65,11 @@ class Snapshot:
         tasks = [
             repr(task.get_coro())
             for task in _tasks(loop)
-            if task not in self.tasks and not task.done() and not task.get_name().startswith(_OWN_TASKS)
+            if task not in self.tasks
+            and not task.done()
+            and not task.get_name().startswith(_OWN_TASKS)
+            # The loop's own finalizer of a generator that a test left half-way.
+            and type(task.get_coro()).__name__ != "async_generator_athrow"
         ]
         return LeakReport(tuple(iterables), tuple(tasks), tuple(threads))
 

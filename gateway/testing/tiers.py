@@ -1,7 +1,7 @@
 """The tiers of one process: what stands between a client and the application under test.
 
-``direct``: nothing. ``adapted``: one adapter, so a WSGI application is driven as ASGI and the reverse. ``roundtrip``: an
-adapter and its counter-adapter. Each boundary gets its own check, so a violation is found on the side that made it.
+``direct``: nothing. ``adapted``: one adapter, so a WSGI application is driven as ASGI and the reverse. ``roundtrip``:
+an adapter and its counter-adapter. Each boundary gets its own check, so a violation is found on the side that made it.
 Server tiers are the pytest plugin's.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Literal, cast, get_args
 
 from gateway.errors import ConfigurationError
@@ -51,8 +52,8 @@ def cross(
     app = check(app, interface)
     if tier == "direct":
         return Crossed(app, interface)
-    from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
-    from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
+    AsgiToWsgi = import_module("gateway.adapters.asgi_to_wsgi").AsgiToWsgi
+    WsgiToAsgi = import_module("gateway.adapters.wsgi_to_asgi").WsgiToAsgi
 
     close: Callable[[], None] | None = None
     for _ in range(1 if tier == "adapted" else 2):

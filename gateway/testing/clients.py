@@ -1,0 +1,742 @@
+"""Clients for tests: one surface for WSGI and ASGI applications, synchronous and asynchronous.
+
+`Client` needs no async: it runs a WSGI application in the calling thread, and an ASGI one on one private loop in one
+thread. `AsyncClient` runs an ASGI application in the caller's own loop, asyncio or trio, and a WSGI one in a worker
+thread. Requests, cookies, redirects, forms and files are those of the HTTP library (httpx2, or httpx); the exchange
+with the application is ours: nothing is buffered that was not asked for, both sides are validated, and a `Fault` acts
+where the test wants it.
+
+Sources: ASGI 3.0, HTTP and WebSocket 2.5, Lifespan 2.0; PEP 3333.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context, copy_context
+from functools import partial
+from types import TracebackType
+from typing import IO, Generic, Literal, TypeAlias, TypedDict, TypeVar, Unpack
+
+import anyio
+import anyio.to_thread
+
+from gateway.errors import GatewayError, ProtocolViolation
+from gateway.protocols import Application, Interface
+from gateway.testing._asgi_call import AsgiCall
+from gateway.testing._body import Source
+from gateway.testing._concurrency import Backend, LoopThread, running_loop
+from gateway.testing._http import http
+from gateway.testing._record import Record
+from gateway.testing._request import ServerSettings, build_websocket_scope
+from gateway.testing._response import AsyncChunks, AsyncResponse, AsyncSteps, Chunks, ReadChunks, Response, SyncSteps
+from gateway.testing._stage import Stage, Validate, head_of
+from gateway.testing._wsgi_exchange import WsgiCall
+from gateway.testing.faults import Fault
+from gateway.testing.leaks import LeakReport, Snapshot
+from gateway.testing.tiers import Tier, Unsupported
+from gateway.testing.websocket import AsyncWebSocket, WebSocket
+
+__all__ = ["AsyncClient", "Client", "Content", "NotClean", "RequestOptions"]
+
+T = TypeVar("T")
+S = TypeVar("S", SyncSteps, AsyncSteps)
+
+Primitive: TypeAlias = str | int | float | bool | None
+Params: TypeAlias = Mapping[str, Primitive | Sequence[Primitive]] | list[tuple[str, Primitive]] | str
+HeaderItems: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+#: A request body: bytes, or chunks that reach the application as they are cut.
+Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
+FileContent: TypeAlias = IO[bytes] | bytes | str
+File: TypeAlias = FileContent | tuple[str | None, FileContent] | tuple[str | None, FileContent, str | None]
+
+_DEFAULT_EXTENSIONS = ("trailers", "early_hint", "pathsend", "zerocopysend", "debug")
+
+
+class RequestOptions(TypedDict, total=False):
+    """What every request may be given, beside method and URL."""
+
+    params: Params
+    headers: HeaderItems
+    cookies: dict[str, str]
+    content: Content
+    data: Mapping[str, object]
+    files: Mapping[str, File] | Sequence[tuple[str, File]]
+    json: object
+    auth: tuple[str, str]
+    follow_redirects: bool
+    timeout: float | None
+    fault: Fault
+
+
+class NotClean(GatewayError, AssertionError):  # a finding, as pytest's own outcomes
+    """A client found violations or leaks: see the message, ``violations`` and ``leaks``."""
+
+    def __init__(self, violations: list[ProtocolViolation], leaks: LeakReport) -> None:
+        super().__init__("\n".join([*map(str, violations), *([str(leaks)] if leaks else [])]))
+        self.violations = violations
+        self.leaks = leaks
+
+
+class _Common(Generic[S]):
+    """What both clients are made of."""
+
+    _stage: Stage
+    _open: list[S]
+
+    @property
+    def app(self) -> Application:
+        """The application as it is driven: behind its tier and its validator."""
+        return self._stage.app
+
+    @property
+    def interface(self) -> Interface:
+        """The interface that the application is driven in."""
+        return self._stage.interface
+
+    @property
+    def lifespan_state(self) -> dict[str, object]:
+        """What the application's lifespan has put into ``scope["state"]``."""
+        return self._stage.lifespan.state if self._stage.lifespan is not None else {}
+
+    @property
+    def violations(self) -> list[ProtocolViolation]:
+        """What the validators have found so far."""
+        return self._stage.violations
+
+    def _unclosed(self) -> list[str]:
+        return [f"response of the {steps.record.interface} application" for steps in self._open]
+
+
+def _stage(
+    app: Application,
+    interface: Interface | Literal["auto"],
+    tier: Tier,
+    validate: Validate,
+    lifespan: bool,
+    raises: bool,
+    settings: ServerSettings,
+    timeout: float | None,
+    fault: Fault | None,
+) -> Stage:
+    return Stage(
+        app,
+        interface=interface,
+        tier=tier,
+        validate=validate,
+        settings=settings,
+        lifespan=lifespan,
+        raises=raises,
+        timeout=timeout,
+        fault=fault or Fault(),
+    )
+
+
+def _source(request: http.Request) -> Source:
+    given: Source | None = request.extensions.get("gateway.source")
+    if given is not None:
+        return given
+    stream = request.stream
+    if isinstance(stream, http.SyncByteStream):  # bytes, a form or files: of a known length, so one chunk
+        return b"".join(stream)
+    return aiter(stream)
+
+
+def _options(
+    options: RequestOptions, placeholder: Callable[[], Content], *, streams: bool = False
+) -> dict[str, object]:
+    """Split off what is ours. Chunked content travels beside the HTTP library, which would cut it anew."""
+    given: dict[str, object] = dict(options)
+    extensions: dict[str, object] = {"gateway.streams": streams}
+    for name in ("fault", "timeout"):
+        if name in given:
+            extensions[f"gateway.{name}"] = given.pop(name)
+    content = given.get("content")
+    if content is not None and not isinstance(content, (str, bytes)):
+        if isinstance(content, (list, tuple)):
+            extensions["gateway.source"] = list(content)
+        elif isinstance(content, AsyncIterable):
+            extensions["gateway.source"] = aiter(content)
+        else:
+            extensions["gateway.source"] = iter(content)  # type: ignore[call-overload]  # it is an Iterable then
+        given["content"] = placeholder()
+    given["extensions"] = extensions
+    return given
+
+
+def _nothing() -> Iterator[bytes]:
+    yield from ()
+
+
+async def _nothing_async() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for chunk in nothing:
+        yield chunk
+
+
+def _extensions(record: Record) -> dict[str, object]:
+    return {"reason_phrase": record.reason.encode("latin-1", "replace"), "gateway.record": record}
+
+
+class _Transport(http.BaseTransport):
+    """Carries the HTTP library's requests to the stage, in the calling thread."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = weakref.ref(client)
+        self._stage = client._stage
+
+    def handle_request(self, request: http.Request) -> Response:
+        client, stage = self._client(), self._stage
+        if client is None:  # pragma: no cover  # the client calls it, so it is alive
+            raise RuntimeError("the client is gone")
+        extensions = request.extensions
+        fault: Fault = extensions.get("gateway.fault") or stage.fault
+        timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
+        source = _source(request)
+        mark = stage.mark()
+        if stage.interface == "wsgi":
+            steps: SyncSteps = stage.wsgi_call(request, source, fault)
+        else:
+            client._start_lifespan()
+            steps = _Threaded(stage.asgi_call(request, source, fault, timeout), client._loop)
+        streams = bool(extensions.get("gateway.streams"))
+        if streams:
+            steps.open()
+            if steps.record.error is not None:
+                steps.close()
+            else:
+                client._open.append(steps)
+            stream: http.SyncByteStream = Chunks(steps, partial(_ended, client._open, stage, steps, mark))
+        else:
+            steps.complete()
+            stream = ReadChunks(steps.record.chunks)
+        record = steps.record
+        stage.settle(record, mark)
+        response = Response(
+            record.status,
+            headers=record.headers,
+            stream=stream,
+            extensions=_extensions(record),
+        )
+        response.record = record
+        response.steps = steps if streams else None
+        return response
+
+
+class _AsyncTransport(http.AsyncBaseTransport):
+    """Carries the HTTP library's requests to the stage, in the calling task."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._stage = client._stage
+        self._open = client._open
+
+    async def handle_async_request(self, request: http.Request) -> AsyncResponse:
+        stage = self._stage
+        extensions = request.extensions
+        fault: Fault = extensions.get("gateway.fault") or stage.fault
+        timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
+        source = _source(request)
+        mark = stage.mark()
+        if stage.interface == "wsgi":
+            steps: AsyncSteps = _InThread(stage.wsgi_call(request, source, fault))
+        else:
+            if stage.lifespan is not None:
+                await stage.lifespan.start()
+            steps = stage.asgi_call(request, source, fault, timeout)
+        streams = bool(extensions.get("gateway.streams"))
+        if streams:
+            await steps.open()
+            if steps.record.error is not None:
+                await steps.close()
+            else:
+                self._open.append(steps)
+            stream: http.AsyncByteStream = AsyncChunks(steps, partial(_ended, self._open, stage, steps, mark))
+        else:
+            await steps.complete()
+            stream = ReadChunks(steps.record.chunks)
+        record = steps.record
+        stage.settle(record, mark)
+        response = AsyncResponse(
+            record.status,
+            headers=record.headers,
+            stream=stream,
+            extensions=_extensions(record),
+        )
+        response.record = record
+        response.steps = steps if streams else None
+        return response
+
+
+def _ended(still_open: list[S], stage: Stage, steps: S, mark: list[int]) -> None:
+    if steps in still_open:
+        still_open.remove(steps)
+        stage.settle(steps.record, mark)
+
+
+class _Threaded:
+    """An ASGI exchange, stepped from a thread."""
+
+    def __init__(self, call: AsgiCall, loop: LoopThread) -> None:
+        self.record = call.record
+        self._call = call
+        self._loop = loop
+
+    def complete(self) -> None:
+        self._loop.run(self._call.complete)
+
+    def open(self) -> None:
+        self._loop.run(self._call.open)
+
+    def next_chunk(self) -> bytes | None:
+        return self._loop.run(self._call.next_chunk)
+
+    def close(self) -> None:
+        self._loop.run(self._call.close)
+
+
+class _InThread:
+    """A WSGI exchange, stepped from a task: each step in a worker thread, all in one context."""
+
+    def __init__(self, call: WsgiCall) -> None:
+        self.record = call.record
+        self._call = call
+        self._context: Context = copy_context()
+
+    async def complete(self) -> None:
+        await self._run(self._call.complete)
+
+    async def open(self) -> None:
+        await self._run(self._call.open)
+
+    async def next_chunk(self) -> bytes | None:
+        return await self._run(self._call.next_chunk)
+
+    async def close(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._run(self._call.close)
+
+    async def _run(self, step: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(self._context.run, step)
+
+
+class Client(_Common[SyncSteps]):
+    """A client for tests that need no async.
+
+    Use it as it is, or in ``with``: it then starts the lifespan at once, not at the first request, and stops it at the
+    end. A client that was never closed ends its loop when it is collected.
+
+    Args:
+        app: A WSGI or ASGI application, or a ``Gateway``.
+        interface: Which one, where it cannot be told from the object.
+        tier: ``direct``, or behind our adapters: ``adapted`` (driven in the other interface), ``roundtrip``.
+        validate: ``raise`` a `ProtocolViolation` at the first broken rule, ``collect`` them, or ``off``.
+        lifespan: Whether an ASGI application's lifespan is run.
+        raise_app_exceptions: Raise what the application raised; otherwise answer 500 as a server does.
+        base_url: What a relative URL is completed with.
+        root_path: Where the server has mounted the application; it is put before the path of each request.
+        client: The peer's address and port, or None.
+        http_version: ``1.0``, ``1.1``, ``2`` or ``3``.
+        scheme: The scheme that the application is told; None: the URL's.
+        extensions: The ASGI extensions that the client understands, by short name.
+        timeout: Seconds that an ASGI application may take for a response, a head, a chunk, or its end; None: no limit.
+            Code in the calling thread, so a WSGI application, cannot be limited.
+        follow_redirects: Whether redirects are followed.
+        cookies: Cookies to begin with.
+        headers: Headers of every request.
+        backend: The loop that an ASGI application gets: ``asyncio`` or ``trio``.
+        fault: What goes wrong in every request, and in the lifespan.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        interface: Interface | Literal["auto"] = "auto",
+        tier: Tier = "direct",
+        validate: Validate = "raise",
+        lifespan: bool = True,
+        raise_app_exceptions: bool = True,
+        base_url: str = "http://testserver",
+        root_path: str = "",
+        client: tuple[str, int] | None = ("127.0.0.1", 50000),
+        http_version: str = "1.1",
+        scheme: str | None = None,
+        extensions: Sequence[str] = _DEFAULT_EXTENSIONS,
+        timeout: float | None = 10.0,
+        follow_redirects: bool = False,
+        cookies: dict[str, str] | None = None,
+        headers: HeaderItems | None = None,
+        backend: Backend = "asyncio",
+        fault: Fault | None = None,
+    ) -> None:
+        settings = ServerSettings(
+            root_path=root_path, client=client, http_version=http_version, scheme=scheme, extensions=tuple(extensions)
+        )
+        self._open = []
+        self._stage = _stage(app, interface, tier, validate, lifespan, raise_app_exceptions, settings, timeout, fault)
+        self._before = Snapshot.take()
+        self._loop = LoopThread(backend)
+        self._lifespan_started = self._stage.lifespan is None
+        self._http = http.Client(
+            transport=_Transport(self),
+            base_url=base_url,
+            follow_redirects=follow_redirects,
+            cookies=cookies,
+            headers=_with_defaults(headers),
+            trust_env=False,
+        )
+        self._finalizer = weakref.finalize(self, self._loop.stop, join=False)
+
+    # -- requests
+
+    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a request and read the whole response."""
+        response = self._http.request(method, url, **_options(options, _nothing))  # type: ignore[arg-type]  # checked
+        return _as(Response, response)
+
+    def get(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a GET request."""
+        return self.request("GET", url, **options)
+
+    def options(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send an OPTIONS request."""
+        return self.request("OPTIONS", url, **options)
+
+    def head(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a HEAD request."""
+        return self.request("HEAD", url, **options)
+
+    def post(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a POST request."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a PUT request."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a PATCH request."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a DELETE request."""
+        return self.request("DELETE", url, **options)
+
+    @contextmanager
+    def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Iterator[Response]:
+        """Send a request and give the response as soon as it has a head.
+
+        Leaving the block before the response is complete is what a client that goes away does: the application is told.
+        """
+        with self._http.stream(method, url, **_options(options, _nothing, streams=True)) as response:  # type: ignore[arg-type]  # checked
+            yield _as(Response, response)
+
+    @contextmanager
+    def websocket(
+        self,
+        url: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        headers: HeaderItems | None = None,
+        params: Params | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[WebSocket]:
+        """Open a WebSocket.
+
+        Leaving the block closes it with 1000, unless it is closed, and waits until the application has ended.
+
+        Raises:
+            WebSocketDenied: The application refused the handshake.
+            Unsupported: It is driven as WSGI.
+        """
+        mark = self._stage.mark()
+        self._start_lifespan()
+        core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
+        try:
+            self._loop.run(core.connect)
+            socket = WebSocket(core, self._loop)
+            try:
+                yield socket
+            except BaseException:
+                self._loop.run(partial(core.finish, raises=False))
+                raise
+            self._loop.run(core.finish)
+        finally:
+            self._stage.settle(core.record, mark)
+
+    # -- its life
+
+    def __enter__(self) -> Client:
+        self._start_lifespan()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except Exception:
+            if error is None:
+                raise
+
+    def close(self) -> None:
+        """Close the responses that are still open, stop the lifespan, end the loop.
+
+        Raises:
+            LifespanFailed: The application did not stop as it should.
+        """
+        try:
+            for steps in list(self._open):
+                steps.close()
+            if self._stage.lifespan is not None and self._loop.thread is not None:
+                self._loop.run(self._stage.lifespan.stop)
+        finally:
+            self._open.clear()
+            self._http.close()
+            self._stage.close()
+            self._loop.stop()
+
+    # -- findings
+
+    @property
+    def cookies(self) -> http.Cookies:
+        """The cookies that the application has set."""
+        return self._http.cookies
+
+    @property
+    def headers(self) -> http.Headers:
+        """The headers of every request."""
+        return self._http.headers
+
+    def leaks(self) -> LeakReport:
+        """What has come since the client was made and is still there."""
+
+        async def left() -> LeakReport:
+            return self._before.left(running_loop(), self._unclosed())
+
+        return self._before.left(None, self._unclosed()) if self._loop.thread is None else self._loop.run(left)
+
+    def assert_clean(self) -> None:
+        """Raise `NotClean` if a rule was broken, or anything was left behind."""
+        leaks = self.leaks()
+        if leaks or self.violations:
+            raise NotClean(self.violations, leaks)
+
+    def _start_lifespan(self) -> None:
+        if not self._lifespan_started and self._stage.lifespan is not None:
+            self._loop.run(self._stage.lifespan.start)
+            self._lifespan_started = True
+
+
+class AsyncClient(_Common[AsyncSteps]):
+    """A client for asynchronous tests: it runs in the caller's loop, asyncio or trio.
+
+    Use it in ``async with``, which starts and stops the lifespan, or as it is: the lifespan then starts with the first
+    request and ends with the loop. The arguments are those of `Client`, but for ``backend``.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        interface: Interface | Literal["auto"] = "auto",
+        tier: Tier = "direct",
+        validate: Validate = "raise",
+        lifespan: bool = True,
+        raise_app_exceptions: bool = True,
+        base_url: str = "http://testserver",
+        root_path: str = "",
+        client: tuple[str, int] | None = ("127.0.0.1", 50000),
+        http_version: str = "1.1",
+        scheme: str | None = None,
+        extensions: Sequence[str] = _DEFAULT_EXTENSIONS,
+        timeout: float | None = 10.0,
+        follow_redirects: bool = False,
+        cookies: dict[str, str] | None = None,
+        headers: HeaderItems | None = None,
+        fault: Fault | None = None,
+    ) -> None:
+        settings = ServerSettings(
+            root_path=root_path, client=client, http_version=http_version, scheme=scheme, extensions=tuple(extensions)
+        )
+        self._open = []
+        self._stage = _stage(app, interface, tier, validate, lifespan, raise_app_exceptions, settings, timeout, fault)
+        self._before: Snapshot | None = None
+        self._http = http.AsyncClient(
+            transport=_AsyncTransport(self),
+            base_url=base_url,
+            follow_redirects=follow_redirects,
+            cookies=cookies,
+            headers=_with_defaults(headers),
+            trust_env=False,
+        )
+
+    # -- requests
+
+    async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
+        """Send a request and read the whole response."""
+        self._note()
+        response = await self._http.request(method, url, **_options(options, _nothing_async))  # type: ignore[arg-type]  # checked
+        return _as(AsyncResponse, response)
+
+    async def get(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
+        """Send a GET request."""
+        return await self.request("GET", url, **options)
+
+    async def options(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
+        """Send an OPTIONS request."""
+        return await self.request("OPTIONS", url, **options)
+
+    async def head(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
+        """Send a HEAD request."""
+        return await self.request("HEAD", url, **options)
+
+    async def post(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
+        """Send a POST request."""
+        return await self.request("POST", url, **options)
+
+    async def put(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
+        """Send a PUT request."""
+        return await self.request("PUT", url, **options)
+
+    async def patch(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
+        """Send a PATCH request."""
+        return await self.request("PATCH", url, **options)
+
+    async def delete(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
+        """Send a DELETE request."""
+        return await self.request("DELETE", url, **options)
+
+    @asynccontextmanager
+    async def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncIterator[AsyncResponse]:
+        """Send a request and give the response as soon as it has a head.
+
+        Leaving the block before the response is complete is what a client that goes away does: the application is told.
+        """
+        self._note()
+        async with self._http.stream(method, url, **_options(options, _nothing_async, streams=True)) as response:  # type: ignore[arg-type]  # checked
+            yield _as(AsyncResponse, response)
+
+    @asynccontextmanager
+    async def websocket(
+        self,
+        url: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        headers: HeaderItems | None = None,
+        params: Params | None = None,
+        timeout: float | None = None,
+    ) -> AsyncIterator[AsyncWebSocket]:
+        """Open a WebSocket. See `Client.websocket`."""
+        self._note()
+        mark = self._stage.mark()
+        if self._stage.lifespan is not None:
+            await self._stage.lifespan.start()
+        core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
+        try:
+            await core.connect()
+            try:
+                yield core
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await core.finish(raises=False)
+                raise
+            await core.finish()
+        finally:
+            self._stage.settle(core.record, mark)
+
+    # -- its life
+
+    async def __aenter__(self) -> AsyncClient:
+        self._note()
+        if self._stage.lifespan is not None:
+            await self._stage.lifespan.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                await self.aclose()
+        except Exception:
+            if error is None:
+                raise
+
+    async def aclose(self) -> None:
+        """Close the responses that are still open, and stop the lifespan.
+
+        Raises:
+            LifespanFailed: The application did not stop as it should.
+        """
+        try:
+            for steps in list(self._open):
+                await steps.close()
+            if self._stage.lifespan is not None:
+                await self._stage.lifespan.stop()
+        finally:
+            self._open.clear()
+            await self._http.aclose()
+            await anyio.to_thread.run_sync(self._stage.close)
+
+    # -- findings
+
+    @property
+    def cookies(self) -> http.Cookies:
+        """The cookies that the application has set."""
+        return self._http.cookies
+
+    @property
+    def headers(self) -> http.Headers:
+        """The headers of every request."""
+        return self._http.headers
+
+    def leaks(self) -> LeakReport:
+        """What has come since the first request and is still there. Tasks on asyncio only; call it in the loop."""
+        before = self._before or Snapshot.take(running_loop())
+        return before.left(running_loop(), self._unclosed())
+
+    def assert_clean(self) -> None:
+        """Raise `NotClean` if a rule was broken, or anything was left behind."""
+        leaks = self.leaks()
+        if leaks or self.violations:
+            raise NotClean(self.violations, leaks)
+
+    def _note(self) -> None:
+        if self._before is None:
+            self._before = Snapshot.take(running_loop())
+
+
+def _websocket(
+    stage: Stage,
+    client: http.Client | http.AsyncClient,
+    url: str,
+    subprotocols: Sequence[str],
+    headers: HeaderItems | None,
+    params: Params | None,
+    timeout: float | None,
+) -> AsyncWebSocket:
+    if stage.interface != "asgi":
+        raise Unsupported("WSGI has no websocket; drive the application as ASGI, or leave this test to the ASGI tiers")
+    request = client.build_request("GET", url, headers=headers, params=params)
+    if subprotocols:
+        request.headers["sec-websocket-protocol"] = ", ".join(subprotocols)
+    state = stage.lifespan.state if stage.lifespan is not None and stage.lifespan.supported else None
+    scope = build_websocket_scope(head_of(request), stage.settings, subprotocols, state)
+    return AsyncWebSocket(stage.asgi, scope, stage.timeout if timeout is None else timeout)
+
+
+def _with_defaults(headers: HeaderItems | None) -> list[tuple[str, str]]:
+    given = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+    named = {name.lower() for name, _ in given}
+    return [*([] if "user-agent" in named else [("user-agent", "anytier-testing")]), *given]
+
+
+R = TypeVar("R", bound=http.Response)
+
+
+def _as(kind: type[R], response: http.Response) -> R:
+    if not isinstance(response, kind):  # pragma: no cover  # our transport makes no other
+        raise TypeError(f"expected a {kind.__name__}, got {response!r}")
+    return response

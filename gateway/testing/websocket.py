@@ -1,0 +1,330 @@
+"""A WebSocket between a test and an ASGI application, without a socket.
+
+`AsyncWebSocket` runs in the loop of the application; `WebSocket` is the same for a thread. Frames do not exist here: a
+message is a message, and a close is what ASGI says of it.
+
+Sources: ASGI WebSocket 2.5; RFC 6455 section 7.4.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import anyio
+
+from gateway.errors import ApplicationError, GatewayError
+from gateway.protocols import ASGIApplication, Message, Scope
+from gateway.testing._asgi_call import is_echo
+from gateway.testing._asgi_exchange import reason_of
+from gateway.testing._concurrency import LoopThread, Signal, spawn
+from gateway.testing._http import http
+from gateway.testing._record import Record
+from gateway.testing._response import Response
+from gateway.testing.faults import ClientDisconnected
+
+__all__ = ["AsyncWebSocket", "WebSocket", "WebSocketClosed", "WebSocketDenied"]
+
+Phase = Literal["connecting", "open", "denying", "closed"]
+
+
+class WebSocketClosed(GatewayError):  # an end that is no error for whoever expects it
+    """The application closed the WebSocket.
+
+    Attributes:
+        code: The close code; 1006 where the application ended without closing.
+        reason: The reason, or "".
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"the application closed the WebSocket: {code} {reason}".rstrip())
+        self.code = code
+        self.reason = reason
+
+
+class WebSocketDenied(GatewayError):  # an answer that is no error for whoever expects it
+    """The application refused the handshake.
+
+    Attributes:
+        response: The answer: a denial response, or the 403 that a server gives for a close before the accept.
+    """
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"the application denied the WebSocket: {response.status_code}")
+        self.response = response
+
+
+class AsyncWebSocket:
+    """The client's end of a WebSocket, in the application's loop.
+
+    Attributes:
+        accepted_subprotocol: What the application chose, or None.
+        accept_headers: The headers of its accept.
+        messages: Everything that passed, in order.
+    """
+
+    def __init__(self, app: ASGIApplication, scope: Scope, timeout: float | None) -> None:
+        self.accepted_subprotocol: str | None = None
+        self.accept_headers: list[tuple[bytes, bytes]] = []
+        self.record = Record()
+        self.messages = self.record.messages
+        self._app = app
+        self._scope = scope
+        self._timeout = timeout
+        self._phase: Phase = "connecting"
+        self._to_app: deque[Message] = deque([{"type": "websocket.connect"}])
+        self._from_app: deque[Message] = deque()
+        self._signal = Signal()
+        self._closed: WebSocketClosed | None = None
+        self._accepted = False
+        self._left = False
+        self._ended = False
+        self._cancel_scope: anyio.CancelScope | None = None
+
+    # -- the client's end
+
+    async def connect(self) -> None:
+        """Ask for the WebSocket and wait for the answer."""
+        spawn(self._run, "gateway.testing: websocket")
+        await self._until(lambda: self._phase in ("open", "closed") or self._ended, "answer the handshake")
+        if self._accepted:
+            return
+        await self._until(lambda: self._ended, "return after it refused the handshake")
+        self._raise_error()
+        if self._phase != "closed":
+            raise ApplicationError(
+                "an application must accept, close or deny a WebSocket; it returned without "
+                "(ASGI WebSocket: Connection Scope)"
+            )
+        record = self.record
+        response = Response(record.status, headers=record.headers, stream=http.ByteStream(b"".join(record.chunks)))
+        response.record = record
+        response.read()
+        raise WebSocketDenied(response)
+
+    async def send_text(self, text: str) -> None:
+        """Send a text message."""
+        self._post({"type": "websocket.receive", "text": text})
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary message."""
+        self._post({"type": "websocket.receive", "bytes": data})
+
+    async def send_json(self, value: object) -> None:
+        """Send a value as a JSON text message."""
+        await self.send_text(json.dumps(value))
+
+    async def receive(self, timeout: float | None = None) -> str | bytes:
+        """Return the next message.
+
+        Raises:
+            WebSocketClosed: There is none, and the application has closed or ended.
+            TimeoutError: None came in time; the WebSocket stays usable.
+        """
+        with anyio.fail_after(self._timeout if timeout is None else timeout):
+            while not self._from_app and self._closed is None and not self._ended:
+                await self._signal.wait()
+        if self._from_app:
+            message = self._from_app.popleft()
+            text, data = message.get("text"), message.get("bytes")
+            return text if text is not None else bytes(data or b"")
+        self._raise_error()
+        raise self._closed or WebSocketClosed(1006)
+
+    async def receive_text(self, timeout: float | None = None) -> str:
+        """Return the next message, which has to be text."""
+        message = await self.receive(timeout)
+        if not isinstance(message, str):
+            raise ApplicationError(f"expected a text message, got bytes {message!r}; use receive_bytes()")
+        return message
+
+    async def receive_bytes(self, timeout: float | None = None) -> bytes:
+        """Return the next message, which has to be binary."""
+        message = await self.receive(timeout)
+        if not isinstance(message, bytes):
+            raise ApplicationError(f"expected a binary message, got text {message!r}; use receive_text()")
+        return message
+
+    async def receive_json(self, timeout: float | None = None) -> object:
+        """Return the next message, read as JSON."""
+        value: object = json.loads(await self.receive(timeout))
+        return value
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close; the application is told with this code. Closing twice does nothing."""
+        self._leave(code, reason)
+
+    async def drop(self) -> None:
+        """Go away without a word, as a lost connection does: the application is told 1006."""
+        self._leave(1006, "")
+
+    async def finish(self, *, raises: bool = True) -> None:
+        """Close if need be, wait for the application to end, and raise what it raised."""
+        self._leave(1000, "")
+        try:
+            await self._until(lambda: self._ended, "return after the WebSocket was closed")
+        except ApplicationError:
+            if raises:
+                raise
+        if raises:
+            self._raise_error()
+
+    # -- the application's end
+
+    async def _receive(self) -> Message:
+        while not self._to_app:
+            await self._signal.wait()
+        message = self._to_app[0]
+        if message["type"] != "websocket.disconnect":  # which is all there is from then on
+            self._to_app.popleft()
+        self.messages.append(message)
+        return message
+
+    async def _send(self, message: Message) -> None:
+        self.messages.append(message)
+        if self._left:
+            raise ClientDisconnected
+        kind = message.get("type")
+        if kind == "websocket.accept" and self._phase == "connecting":
+            self.accepted_subprotocol = message.get("subprotocol")
+            self.accept_headers.extend((bytes(name), bytes(value)) for name, value in message.get("headers") or ())
+            self._phase = "open"
+            self._accepted = True
+        elif kind == "websocket.send" and self._phase == "open":
+            self._from_app.append(message)
+        elif kind == "websocket.close" and self._phase in ("connecting", "open"):
+            code = message.get("code", 1000)
+            if self._phase == "connecting":
+                self.record.status, self.record.reason = 403, reason_of(403)
+                self.record.complete = True
+            self._end(code, message.get("reason") or "", told=1006 if self._phase == "connecting" else code)
+        elif kind == "websocket.http.response.start" and self._phase == "connecting":
+            self.record.status, self.record.reason = message["status"], reason_of(message["status"])
+            self.record.headers.extend((bytes(name), bytes(value)) for name, value in message.get("headers") or ())
+            self._phase = "denying"
+        elif kind == "websocket.http.response.body" and self._phase == "denying":
+            if message.get("body"):
+                self.record.chunks.append(bytes(message["body"]))
+            if not message.get("more_body", False):
+                self.record.complete = True
+                self._end(1006, "", told=1006)
+        else:
+            raise ApplicationError(
+                f"a WebSocket is accepted once, then sent to, then closed once; got {kind!r} while {self._phase} "
+                "(ASGI WebSocket)"
+            )
+        self._signal.notify()
+
+    # -- within
+
+    async def _run(self) -> None:
+        with anyio.CancelScope() as self._cancel_scope:
+            try:
+                await self._app(self._scope, self._receive, self._send)
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:
+                if not is_echo(error):
+                    self.record.error = error
+            finally:
+                self._ended = True
+                self._signal.notify()
+
+    def _end(self, code: int, reason: str, *, told: int) -> None:
+        self._phase = "closed"
+        self._closed = WebSocketClosed(code, reason)
+        self._to_app.clear()
+        self._to_app.append({"type": "websocket.disconnect", "code": told, "reason": reason or None})
+
+    def _leave(self, code: int, reason: str) -> None:
+        if self._phase == "closed" or self._left:
+            return
+        self._left = True
+        self._phase = "closed"
+        self._closed = WebSocketClosed(code, reason)
+        self._to_app.append({"type": "websocket.disconnect", "code": code, "reason": reason or None})
+        self.record.disconnected = True
+        self._signal.notify()
+
+    def _post(self, message: Message) -> None:
+        if self._phase != "open":
+            self._raise_error()
+            raise self._closed or WebSocketClosed(1006)
+        self._to_app.append(message)
+        self._signal.notify()
+
+    def _raise_error(self) -> None:
+        if self.record.error is not None:
+            error, self.record.error = self.record.error, None
+            raise error
+
+    async def _until(self, done: Callable[[], bool], what: str) -> None:
+        with anyio.move_on_after(self._timeout) as limit:
+            while not done():
+                await self._signal.wait()
+        if limit.cancelled_caught:
+            if self._cancel_scope is not None:
+                self._cancel_scope.cancel()
+            raise ApplicationError(f"the application must {what} within {self._timeout} seconds, and did not")
+
+
+class WebSocket:
+    """The client's end of a WebSocket, for a thread. The methods are those of `AsyncWebSocket`, without ``await``."""
+
+    def __init__(self, core: AsyncWebSocket, loop: LoopThread) -> None:
+        self._core = core
+        self._loop = loop
+
+    @property
+    def accepted_subprotocol(self) -> str | None:
+        """What the application chose, or None."""
+        return self._core.accepted_subprotocol
+
+    @property
+    def accept_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers of the application's accept."""
+        return self._core.accept_headers
+
+    @property
+    def messages(self) -> list[Message]:
+        """Everything that passed, in order."""
+        return self._core.messages
+
+    def send_text(self, text: str) -> None:
+        """Send a text message."""
+        self._loop.run(partial(self._core.send_text, text))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send a binary message."""
+        self._loop.run(partial(self._core.send_bytes, data))
+
+    def send_json(self, value: object) -> None:
+        """Send a value as a JSON text message."""
+        self._loop.run(partial(self._core.send_json, value))
+
+    def receive(self, timeout: float | None = None) -> str | bytes:
+        """Return the next message. See `AsyncWebSocket.receive`."""
+        return self._loop.run(partial(self._core.receive, timeout))
+
+    def receive_text(self, timeout: float | None = None) -> str:
+        """Return the next message, which has to be text."""
+        return self._loop.run(partial(self._core.receive_text, timeout))
+
+    def receive_bytes(self, timeout: float | None = None) -> bytes:
+        """Return the next message, which has to be binary."""
+        return self._loop.run(partial(self._core.receive_bytes, timeout))
+
+    def receive_json(self, timeout: float | None = None) -> object:
+        """Return the next message, read as JSON."""
+        return self._loop.run(partial(self._core.receive_json, timeout))
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close; the application is told with this code."""
+        self._loop.run(partial(self._core.close, code, reason))
+
+    def drop(self) -> None:
+        """Go away without a word: the application is told 1006."""
+        self._loop.run(self._core.drop)
