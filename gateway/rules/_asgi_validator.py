@@ -1,0 +1,223 @@
+"""The validator around an ASGI application.
+
+Every message is checked before it is passed on, so that a violation is raised at the line that made it. An application
+that swallows it (a framework's error page) cannot hide it: it is raised again to the server when the call ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextvars import ContextVar
+from inspect import iscoroutinefunction
+
+from asgiref.compatibility import is_double_callable
+
+from gateway.errors import ProtocolViolation
+from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
+from gateway.rules._engine import Engine, Stages
+from gateway.rules.asgi_common import is_mapping, is_message
+from gateway.rules.asgi_state import Connection, LifespanState, Sent, header_values
+from gateway.rules.tables import ASGI_TABLES
+
+__all__ = ["AsgiCall", "Lifespans"]
+
+_STAGES = Stages(ASGI_TABLES)
+#: What an ill-formed message can still be checked for.
+_FORM = tuple(rule for rule in _STAGES.rules("send") if rule.id == "C04")
+_OUTER: ContextVar[Connection | None] = ContextVar("gateway.rules.outer", default=None)
+
+
+class Lifespans:
+    """The lifespans that a validator has seen, by the loop that they run on."""
+
+    def __init__(self) -> None:
+        self._by_place: dict[object, LifespanState] = {}
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def here() -> object:
+        """Return what tells this loop from another one."""
+        try:
+            loop: object = asyncio.get_running_loop()
+        except RuntimeError:  # trio's
+            loop = None
+        return threading.get_ident(), id(loop)
+
+    def begin(self, scope: Scope) -> LifespanState:
+        """Enter the lifespan that starts on this loop."""
+        lifespan = LifespanState(state=scope.get("state"), place=self.here())
+        with self._lock:
+            self._by_place[lifespan.place] = lifespan
+        return lifespan
+
+    def end(self, lifespan: LifespanState) -> None:
+        """Take a lifespan out; one that failed stays, so that a server that serves all the same is seen."""
+        with self._lock:
+            if lifespan.phase != "startup failed" and self._by_place.get(lifespan.place) is lifespan:
+                del self._by_place[lifespan.place]
+
+    def of_this_loop(self) -> tuple[LifespanState | None, bool]:
+        """Return the lifespan of this loop, and whether there is none while another loop has one."""
+        with self._lock:
+            mine = self._by_place.get(self.here())
+            return mine, mine is None and any(other.phase == "started" for other in self._by_place.values())
+
+
+def _kept(message: Message) -> Message:
+    """Return a message whose iterables can be read twice: a generator of headers becomes a list."""
+    copy = None
+    for key in ("headers", "links"):
+        value: object = message.get(key)
+        if hasattr(value, "__next__"):
+            copy = dict(message) if copy is None else copy
+            copy[key] = list(message[key])
+    return message if copy is None else copy
+
+
+class AsgiCall:
+    """One call of the application: the connection, and the receive and send that it is given."""
+
+    __slots__ = ("_app", "_engine", "_lifespans", "_receive", "_send", "connection", "pending")
+
+    def __init__(
+        self, app: ASGIApplication, engine: Engine, lifespans: Lifespans, receive: ASGIReceive, send: ASGISend
+    ) -> None:
+        self._app = app
+        self._engine = engine
+        self._lifespans = lifespans
+        self._receive = receive
+        self._send = send
+        #: Raised into the application, and to the server as well if that swallowed it.
+        self.pending: ProtocolViolation | None = None
+
+    async def run(self, scope: Scope) -> None:
+        """Call the application and check both sides."""
+        self.connection = connection = Connection(scope)
+        found = self._engine.check(_STAGES.rules("scope")[:1], connection, scope)  # C01
+        if found.ids:
+            if found.violation is not None:
+                raise found.violation
+            await self._app(scope, self._receive, self._send)
+            return
+        self._prepare(connection)
+        kind = connection.type
+        found = self._engine.check(_STAGES.rules("scope", f"scope:{kind}"), connection, scope)
+        if found.violation is not None:
+            raise found.violation
+        token = _OUTER.set(connection)
+        error: BaseException | None = None
+        try:
+            await self._call(scope)
+        except BaseException as raised:
+            error = raised
+        finally:
+            _OUTER.reset(token)
+        self._end(error)
+
+    def _prepare(self, connection: Connection) -> None:
+        scope = connection.scope
+        outer = _OUTER.get()
+        related = outer is not None and (
+            outer.scope is scope or (outer.type == connection.type and outer.scope.get("headers") is scope.get("headers"))
+        )
+        if related and outer is not None:
+            connection.outer = outer
+            outer.inner = connection
+        connection.snapshot = dict(scope)
+        if connection.type == "lifespan":
+            connection.lifespan = self._lifespans.begin(scope)
+        else:
+            connection.lifespan, connection.foreign_lifespan = self._lifespans.of_this_loop()
+        if any(b"chunked" in value.lower() for value in header_values(scope.get("headers"), b"transfer-encoding")):
+            connection.undecoded = b""
+
+    async def _call(self, scope: Scope) -> None:
+        app: object = self._app
+        if not iscoroutinefunction(app) and is_double_callable(app):
+            self._raise(self._engine.check(_STAGES.rules("call"), self.connection, "double").violation)
+            await self._app(scope)(self.receive, self.send)  # type: ignore[call-arg,misc]  # that is what ASGI 2 is
+            return
+        result: object = self._app(scope, self.receive, self.send)
+        self._raise(self._engine.check(_STAGES.rules("call"), self.connection, result).violation)
+        await result  # type: ignore[misc]  # what is not awaitable fails as it would without us
+
+    def _end(self, error: BaseException | None) -> None:
+        connection = self.connection
+        if self.pending is None and (error is None or isinstance(error, Exception)):
+            connection.step = "return"
+            found = self._engine.check(_STAGES.rules("return", f"return:{connection.type}"), connection, error)
+            # What the application raised is worth more than our word for it.
+            self.pending = found.violation if error is None else None
+        connection.returned = True
+        if connection.type == "lifespan" and connection.lifespan is not None:
+            if not connection.startup_answered:
+                connection.lifespan.phase = "unsupported"
+            self._lifespans.end(connection.lifespan)
+        if error is not None and (self.pending is None or error is self.pending or not isinstance(error, Exception)):
+            raise error
+        if self.pending is not None:
+            raise self.pending from error
+
+    def _raise(self, violation: ProtocolViolation | None) -> None:
+        if violation is not None:
+            self.pending = self.pending or violation
+            raise violation
+
+    def _stages(self, direction: str, message: Message) -> tuple[str, ...]:
+        kind: str = message["type"]
+        protocol = self.connection.type
+        if not kind.startswith(protocol + "."):
+            return (direction,)  # C04 says so; the rules of another protocol would only confuse
+        return direction, f"{direction}:{protocol}", f"{direction}:{kind}"
+
+    async def receive(self) -> Message:
+        """Receive a message for the application, and check what the server gave."""
+        connection = self.connection
+        self._late("receive")
+        message = await self._receive()
+        connection.step = "receive"
+        if not is_message(message):
+            self._raise(self._engine.check(_FORM, connection, message).violation)
+            return message
+        found = self._engine.check(_STAGES.rules(*self._stages("receive", message)), connection, message)
+        connection.received(message)
+        self._raise(found.violation)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Check what the application sends, and pass it on."""
+        connection = self.connection
+        self._late("send")
+        connection.step = "send"
+        if not is_mapping(message) or not is_message(message):
+            found = self._engine.check(_FORM, connection, message)
+        else:
+            message = _kept(message)
+            found = self._engine.check(_STAGES.rules(*self._stages("send", message)), connection, message)
+            if found.violation is None:
+                connection.sent(message)
+        self._raise(found.violation)
+        error: BaseException | None = None
+        try:
+            await self._send(message)
+        except BaseException as raised:
+            error = raised
+            connection.send_failed = connection.send_failed or isinstance(raised, OSError)
+            raise
+        finally:
+            if (error is not None or found.ids) and not isinstance(error, ProtocolViolation) and is_message(message):
+                self._sent(Sent(message, error, found.ids))
+
+    def _sent(self, sent: Sent) -> None:
+        stages = _STAGES.rules("sent", f"sent:{self.connection.type}")
+        found = self._engine.check(stages, self.connection, sent)
+        self.pending = self.pending or found.violation
+
+    def _late(self, step: str) -> None:
+        if self.connection.returned:
+            found = self._engine.check(_STAGES.rules("late"), self.connection, step)
+            if found.violation is not None:
+                raise found.violation
+
+

@@ -1,0 +1,276 @@
+"""Rules of every ASGI protocol: the scope, the messages, the call itself.
+
+Sources: ASGI 3.0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TypeGuard
+
+from gateway.protocols import Message, Scope
+from gateway.rules.asgi_state import Connection, Sent, is_collection
+from gateway.rules.table import Minor, Table, blame
+
+__all__ = ["RULES"]
+
+RULES = Table("ASGI: every protocol")
+_KNOWN = ("http", "websocket", "lifespan")
+_INT64 = range(-(2**63), 2**63)
+#: Keys whose specification asks for any iterable, or for any object.
+_ITERABLES = {"headers", "links"}
+_EXEMPT = {("http.response.zerocopysend", "file"), ("http.response.debug", "info")}
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
+    """Tell whether a value is a dict, of whatever keys."""
+    return isinstance(value, dict)
+
+
+@RULES.rule("C01", "The scope is a dict whose `type` is a str.", "ASGI 3.0, Applications", "server", "scope")
+def scope_is_a_dict(connection: Connection, scope: object) -> str | None:
+    if not is_mapping(scope):
+        return f"a {type(scope).__name__}"
+    kind = scope.get("type")
+    return None if isinstance(kind, str) else f"type {kind!r}"
+
+
+@RULES.rule(
+    "C02",
+    "`scope['asgi']` is a dict; its `version` is a str, and '2.0' where it is missing.",
+    "ASGI 3.0, Applications",
+    "server",
+    "scope",
+)
+def scope_names_the_version(connection: Connection, scope: Scope) -> str | None:
+    asgi: object = scope.get("asgi")
+    if not is_mapping(asgi):
+        return f"asgi {asgi!r}"
+    version = asgi.get("version", "2.0")
+    return None if isinstance(version, str) else f"version {version!r}"
+
+
+@RULES.rule(
+    "C03",
+    "`scope['asgi']['spec_version']` is a str where it is present.",
+    "ASGI 3.0, Applications",
+    "server",
+    "scope",
+    severity="warning",
+)
+def spec_version_is_a_str(connection: Connection, scope: Scope) -> str | None:
+    asgi: object = scope.get("asgi")
+    version = asgi.get("spec_version", "2.0") if is_mapping(asgi) else "2.0"
+    return None if isinstance(version, str) else f"spec_version {version!r}"
+
+
+_RECEIVED = {
+    "http": ("http.request", "http.disconnect"),
+    "websocket": ("websocket.connect", "websocket.receive", "websocket.disconnect"),
+    "lifespan": ("lifespan.startup", "lifespan.shutdown"),
+}
+_SENT = {
+    "http": ("start", "body", "push", "zerocopysend", "pathsend", "early_hint", "trailers", "debug"),
+    "websocket": ("accept", "send", "close", "http.response.start", "http.response.body"),
+    "lifespan": ("startup.complete", "startup.failed", "shutdown.complete", "shutdown.failed"),
+}
+_PREFIX = {"http": "http.response.", "websocket": "websocket.", "lifespan": "lifespan."}
+
+
+def _form(connection: Connection, message: object) -> str | None:
+    if not is_mapping(message):
+        return f"a {type(message).__name__}"
+    kind = message.get("type")
+    if not isinstance(kind, str):
+        return f"type {kind!r}"
+    protocol = connection.type
+    if protocol in _KNOWN and not kind.startswith(protocol + "."):
+        return f"{kind!r} in a scope of type {protocol!r}"
+    return None
+
+
+@RULES.rule(
+    "C04",
+    "A message is a dict whose `type` is a str, `protocol.message_type`, of the scope's protocol and known to it.",
+    "ASGI 3.0, Protocol Specifications",
+    "application",
+    "receive",
+    "send",
+)
+def message_has_a_known_type(connection: Connection, message: object) -> str | None:
+    found = _form(connection, message)
+    if found is None and is_mapping(message) and connection.type in _KNOWN:
+        kind = str(message["type"])
+        if connection.step == "receive":
+            if kind not in _RECEIVED[connection.type]:
+                found = f"{kind!r}, which no server sends"
+        elif kind.removeprefix(_PREFIX[connection.type]) not in _SENT[connection.type]:
+            extension = kind in connection.extensions  # a server's own extension
+            found = None if extension else f"{kind!r}, which no server knows"
+    if found is None:
+        return None
+    return blame("server" if connection.step == "receive" else "application", found)
+
+
+def _unserialisable(value: object, path: str, *, iterable: bool = False) -> str | None:
+    if value is None or isinstance(value, (bytes, str, bool)):
+        return None
+    if isinstance(value, int):
+        return None if value in _INT64 else f"{path} outside the signed 64-bit range"
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{path} {value!r}"
+    if is_mapping(value):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                return f"{path} with the key {key!r}"
+            if found := _unserialisable(item, f"{path}[{key!r}]"):
+                return found
+        return None
+    if isinstance(value, list) or (iterable and is_collection(value)):
+        for number, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+            found = _unserialisable(item, f"{path}[{number}]", iterable=iterable)
+            if found:
+                return found
+        return None
+    if isinstance(value, (bytearray, memoryview)):
+        return Minor(f"{path} of type {type(value).__name__}")
+    return f"{path} of type {type(value).__name__}"
+
+
+@RULES.rule(
+    "C05",
+    "A message holds only bytes, str, int of 64 bits, finite float, list, dict with str keys, bool and None; tuples "
+    "and other collections only where an iterable is asked for.",
+    "ASGI 3.0, Events",
+    "application",
+    "receive",
+    "send",
+)
+def message_is_serialisable(connection: Connection, message: object) -> str | None:
+    if not is_mapping(message):
+        return None  # C04
+    kind = message.get("type")
+    for key, value in message.items():
+        if not isinstance(key, str):
+            found: str | None = f"the key {key!r}"
+        elif (kind, key) in _EXEMPT or key == "body":
+            continue  # E02 and E16 say more about a body
+        else:
+            found = _unserialisable(value, key, iterable=key in _ITERABLES)
+        if found and not isinstance(found, Minor):
+            return blame("server" if connection.step == "receive" else "application", found)
+        if found:
+            return found
+    return None
+
+
+#: Rules of form, after which a server should have raised from `send`.
+FORM = ("C04", "E07", "E08", "E16", "E17", "W09", "X01", "X06")
+
+
+@RULES.rule(
+    "C06",
+    "A server raises from `send` when a message has an unknown type, lacks a key or has a value of the wrong type.",
+    "ASGI 3.0, Error Handling",
+    "server",
+    "sent",
+    severity="warning",
+)
+def server_refuses_invalid_messages(connection: Connection, sent: Sent) -> str | None:
+    wrong = [rule for rule in sent.broken if rule in FORM]
+    if wrong and sent.error is None and not connection.disconnected:
+        return f"a message that breaks {', '.join(wrong)} taken in silence"
+    return None
+
+
+_KEYS = {
+    "http.response.start": {"type", "status", "headers", "trailers"},
+    "http.response.body": {"type", "body", "more_body"},
+    "websocket.accept": {"type", "subprotocol", "headers"},
+    "websocket.send": {"type", "bytes", "text"},
+    "websocket.close": {"type", "code", "reason"},
+}
+
+
+@RULES.rule(
+    "C07",
+    "Additional keys in a message do not make the receiver raise.",
+    "ASGI 3.0, Error Handling",
+    "server",
+    "sent",
+    severity="warning",
+)
+def additional_keys_are_ignored(connection: Connection, sent: Sent) -> str | None:
+    known = _KEYS.get(str(sent.message.get("type")))
+    extra = sorted(set(sent.message) - known) if known is not None else []
+    if extra and isinstance(sent.error, (TypeError, ValueError, KeyError, RuntimeError)) and not sent.broken:
+        return f"{type(sent.error).__name__} for a message with the additional keys {extra}"
+    return None
+
+
+@RULES.rule(
+    "C08",
+    "An application raises when it is called with a scope type that it does not know.",
+    "ASGI 3.0, Protocol Specifications",
+    "application",
+    "return",
+    severity="warning",
+)
+def unknown_protocols_are_rejected(connection: Connection, error: BaseException | None) -> str | None:
+    if connection.type in _KNOWN or not connection.type or error is not None:
+        return None
+    return f"a return, for the scope type {connection.type!r}"
+
+
+@RULES.rule(
+    "C09",
+    "A server ends the connection when the application raises: a response that was cut never looks complete.",
+    "ASGI 3.0, Error Handling",
+    "server",
+    "cut",
+    seen="live",
+)
+def failure_ends_the_connection(complete: bool) -> str | None:
+    return "a response that looks complete after the application raised" if complete else None
+
+
+@RULES.rule(
+    "C10",
+    "Middleware copies the scope before it changes it.",
+    "ASGI 3.0, Middleware",
+    "middleware",
+    "scope",
+    severity="warning",
+)
+def middleware_copies_the_scope(connection: Connection, scope: object) -> str | None:
+    outer = connection.outer
+    if outer is None or outer.scope is not scope or not is_mapping(scope):
+        return None
+    changed = [
+        str(key)
+        for key in {*scope, *outer.snapshot}
+        if key not in outer.snapshot or key not in scope or outer.snapshot[str(key)] is not scope[key]
+    ]
+    return f"the server's own scope with other values of {sorted(changed)}" if changed else None
+
+
+@RULES.rule(
+    "C11",
+    "An application is one async callable of three arguments, and does not call receive or send after it returned.",
+    "ASGI 3.0, Applications; Legacy Applications",
+    "application",
+    "call",
+    "late",
+)
+def application_is_one_coroutine(connection: Connection, step: object) -> str | None:
+    if step in ("receive", "send"):
+        return f"{step}() called after the application returned"
+    if step == "double":
+        return "a legacy application (ASGI 2: two calls); wrap it with asgiref.compatibility.guarantee_single_callable"
+    return None if hasattr(step, "__await__") else f"a call that returned {type(step).__name__}, not an awaitable"
+
+
+def is_message(value: object) -> TypeGuard[Message]:
+    """Tell whether other checks can look into a message."""
+    return is_mapping(value) and isinstance(value.get("type"), str)

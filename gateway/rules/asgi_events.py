@@ -1,0 +1,378 @@
+"""Rules of the HTTP messages: what a server gives, and what an application answers.
+
+Sources: ASGI HTTP & WebSocket 2.5; RFC 9110.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gateway.protocols import Message
+from gateway.rules.asgi_http import is_pair, wrong_pairs
+from gateway.rules.asgi_state import Connection, Sent, header_pairs, is_collection
+from gateway.rules.table import Minor, Table
+
+__all__ = ["HOP_BY_HOP", "RULES", "TOKEN", "no_body_status"]
+
+RULES = Table("ASGI: HTTP messages")
+_HTTP = "ASGI HTTP 2.5, "
+START = ("send:http.response.start", "send:websocket.http.response.start")
+BODY = ("send:http.response.body", "send:websocket.http.response.body")
+CONTENT = (*BODY, "send:http.response.zerocopysend", "send:http.response.pathsend")
+#: RFC 9110 5.6.2.
+TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+#: RFC 9110 7.6.1; transfer-encoding is E13's.
+HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
+#: How many messages an application may still send after `send` raised OSError.
+SENDS_AFTER_ERROR = 3
+
+
+def no_body_status(status: int | None) -> bool:
+    """Tell whether a response of this status has no content (RFC 9110 6.4.1)."""
+    return status is not None and (100 <= status < 200 or status in (204, 304))
+
+
+@RULES.rule(
+    "E01", "The first message is http.request or http.disconnect.", _HTTP + "Request", "server", "receive:http"
+)
+def first_message(connection: Connection, message: Message) -> str | None:
+    if connection.body_received or connection.request_complete or connection.disconnected:
+        return None
+    return None if message["type"] in ("http.request", "http.disconnect") else f"{message['type']!r} first"
+
+
+@RULES.rule(
+    "E02", "`body` of http.request is bytes and `more_body` a bool.", _HTTP + "Request", "server", "receive:http.request"
+)
+def request_body_is_bytes(connection: Connection, message: Message) -> str | None:
+    body: object = message.get("body", b"")
+    more: object = message.get("more_body", False)
+    if not isinstance(body, bytes):
+        return f"body of type {type(body).__name__}"
+    return None if isinstance(more, bool) else f"more_body {more!r}"
+
+
+@RULES.rule(
+    "E03",
+    "No http.request follows the one whose `more_body` is False.",
+    _HTTP + "Request; Disconnect",
+    "server",
+    "receive:http.request",
+)
+def no_request_after_the_last(connection: Connection, message: Message) -> str | None:
+    return "another http.request" if connection.request_complete else None
+
+
+@RULES.rule(
+    "E04",
+    "After http.disconnect, receive() gives nothing but http.disconnect.",
+    _HTTP + "Disconnect",
+    "server",
+    "receive:http",
+)
+def disconnect_is_final(connection: Connection, message: Message) -> str | None:
+    return repr(message["type"]) if connection.disconnected and message["type"] != "http.disconnect" else None
+
+
+@RULES.rule(
+    "E05",
+    "receive() blocks while the request is complete, the response open and the client connected.",
+    _HTTP + "Disconnect",
+    "server",
+    "idle",
+    seen="client",
+)
+def no_disconnect_while_connected(client_left: bool, complete: bool) -> str | None:
+    return None if client_left or complete else "http.disconnect, while the client is connected and waits"
+
+
+@RULES.rule(
+    "E06",
+    "Exactly one http.response.start comes, before any body.",
+    _HTTP + "Response Start",
+    "application",
+    *START,
+    *CONTENT,
+)
+def one_start_before_any_body(connection: Connection, message: Message) -> str | None:
+    if message["type"].endswith("start"):
+        return "a second start" if connection.started else None
+    return None if connection.started else f"{message['type']} before the start"
+
+
+@RULES.rule(
+    "E07",
+    "`status` is an int, the final status of the response: 200 to 599.",
+    _HTTP + "Response Start; RFC 9110 15",
+    "application",
+    *START,
+)
+def status_is_final(connection: Connection, message: Message) -> str | None:
+    status: object = message.get("status")
+    if type(status) is not int and not (isinstance(status, int) and not isinstance(status, bool)):
+        return f"status {status!r}"
+    if 599 < status < 1000:
+        return Minor(f"status {status}, which no class of RFC 9110 covers")
+    return None if 200 <= status <= 599 else f"status {status}"
+
+
+@RULES.rule(
+    "E08",
+    "`headers` is an iterable of two-item iterables of bytes.",
+    _HTTP + "Response Start",
+    "application",
+    *START,
+)
+def headers_are_pairs(connection: Connection, message: Message) -> str | None:
+    return wrong_pairs(message.get("headers", ()))
+
+
+def lowercase(headers: object) -> str | None:
+    """Return the first header name that is not lower-case."""
+    if is_collection(headers):
+        for item in headers:
+            if is_pair(item) and isinstance(item[0], bytes) and item[0] != item[0].lower():
+                return f"the name {item[0]!r}"
+    return None
+
+
+def pseudo(headers: object) -> str | None:
+    """Return the first pseudo header."""
+    return next((f"the header {name!r}" for name, _ in header_pairs(headers) if name.startswith(b":")), None)
+
+
+@RULES.rule("E09", "Response header names are lowercased.", _HTTP + "Response Start", "application", *START)
+def names_are_lowercased(connection: Connection, message: Message) -> str | None:
+    return lowercase(message.get("headers", ()))
+
+
+@RULES.rule("E10", "No pseudo header is in a response.", _HTTP + "Response Start", "application", *START)
+def no_pseudo_headers(connection: Connection, message: Message) -> str | None:
+    return pseudo(message.get("headers", ()))
+
+
+@RULES.rule("E11", "A header name is a token.", "RFC 9110 5.1, 5.6.2", "application", *START)
+def names_are_tokens(connection: Connection, message: Message) -> str | None:
+    for name, _ in header_pairs(message.get("headers", ())):
+        if not TOKEN.fullmatch(name.removeprefix(b":")):
+            return f"the name {name!r}"
+    return None
+
+
+@RULES.rule("E12", "A header value has no CR, LF or NUL.", "RFC 9110 5.5", "application", *START)
+def values_have_no_line_ends(connection: Connection, message: Message) -> str | None:
+    minor = None
+    for name, value in header_pairs(message.get("headers", ())):
+        if any(byte in value for byte in b"\r\n\0"):
+            return f"{name!r}: {value!r}"
+        if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value):
+            minor = Minor(f"a control character in {name!r}: {value!r}")
+    return minor
+
+
+@RULES.rule(
+    "E13",
+    "An application leaves Transfer-Encoding to the server, which ignores it.",
+    _HTTP + "Response Start",
+    "application",
+    *START,
+    severity="warning",
+)
+def no_transfer_encoding(connection: Connection, message: Message) -> str | None:
+    names = [name for name, _ in header_pairs(message.get("headers", ()))]
+    return "a Transfer-Encoding header" if b"transfer-encoding" in names else None
+
+
+@RULES.rule(
+    "E13b",
+    "No other connection header is in a response: Connection, Keep-Alive, Proxy-Connection, TE, Upgrade.",
+    "RFC 9110 7.6.1; RFC 9113 8.2.2",
+    "application",
+    *START,
+)
+def no_connection_headers(connection: Connection, message: Message) -> str | None:
+    found = [name.decode() for name, _ in header_pairs(message.get("headers", ())) if name in HOP_BY_HOP]
+    if found == ["upgrade"] and message.get("status") == 426:
+        return None  # RFC 9110 15.5.22: a server sends Upgrade in a 426
+    return f"the header {found[0]}" if found else None
+
+
+def wrong_lengths(values: Sequence[bytes]) -> str | None:
+    """Return what is wrong with the Content-Length values of a response."""
+    if len(values) > 1:
+        return f"{len(values)} Content-Length headers"
+    return f"Content-Length {values[0]!r}" if values and not values[0].isdigit() else None
+
+
+@RULES.rule("E14", "At most one Content-Length, of digits only.", "RFC 9110 8.6", "application", *START)
+def one_content_length(connection: Connection, message: Message) -> str | None:
+    return wrong_lengths([v for name, v in header_pairs(message.get("headers", ())) if name == b"content-length"])
+
+
+@RULES.rule(
+    "E15",
+    "The body is as long as Content-Length says; a HEAD or 304 response has none.",
+    "RFC 9110 8.6",
+    "application",
+    *BODY,
+)
+def body_matches_content_length(connection: Connection, message: Message) -> str | None:
+    body: object = message.get("body", b"")
+    if connection.length is None or connection.completed or not isinstance(body, (bytes, bytearray, memoryview)):
+        return None
+    total = connection.body_sent + len(body)
+    if total > connection.length and not no_body_status(connection.status):
+        return f"{total} bytes for Content-Length {connection.length}"
+    last = not message.get("more_body", False)
+    if last and total < connection.length and not connection.head and connection.status != 304 and not connection.pathsend:
+        return f"{total} bytes for Content-Length {connection.length}"
+    return None
+
+
+@RULES.rule("E16", "`body` is bytes.", _HTTP + "Response Body", "application", *BODY)
+def body_is_bytes(connection: Connection, message: Message) -> str | None:
+    body: object = message.get("body", b"")
+    if isinstance(body, bytes):
+        return None
+    found = f"body of type {type(body).__name__}"
+    return Minor(found) if isinstance(body, (bytearray, memoryview)) else found
+
+
+@RULES.rule(
+    "E17",
+    "`more_body` is a bool.",
+    _HTTP + "Response Body",
+    "application",
+    *BODY,
+    "send:http.response.zerocopysend",
+)
+def more_body_is_a_bool(connection: Connection, message: Message) -> str | None:
+    more: object = message.get("more_body", False)
+    return None if isinstance(more, bool) else f"more_body {more!r}"
+
+
+@RULES.rule(
+    "E18", "Nothing of the body follows the message that ends it.", _HTTP + "Response Body", "application", *CONTENT
+)
+def no_body_after_the_end(connection: Connection, message: Message) -> str | None:
+    if connection.completed and not connection.pathsend:
+        return f"{message['type']} after the body ended"
+    return None
+
+
+@RULES.rule(
+    "E19",
+    "An application that returns has completed its response.",
+    _HTTP + "Response Start; Response Body",
+    "application",
+    "return:http",
+)
+def response_is_completed(connection: Connection, error: BaseException | None) -> str | None:
+    if error is not None or connection.disconnected or connection.send_failed:
+        return None
+    if not connection.started:
+        return "a return without a response"
+    return None if connection.completed else "a return before the body ended"
+
+
+@RULES.rule(
+    "E20", "A 1xx, 204 or 304 response, and one to HEAD, has no body.", "RFC 9110 6.4.1", "application", *CONTENT
+)
+def no_body_where_none_is_allowed(connection: Connection, message: Message) -> str | None:
+    body: object = message.get("body", b"")
+    size = len(body) if isinstance(body, (bytes, bytearray, memoryview)) else 0
+    if message["type"].endswith("send"):
+        size = size or 1  # the server reads the file
+    if not size or not connection.started:
+        return None
+    if no_body_status(connection.status):
+        return f"a body for {connection.status}"
+    if connection.head and not message["type"].endswith("send"):
+        return Minor("a body for HEAD, which the server drops")
+    return None
+
+
+@RULES.rule("E21", "`trailers` is a bool.", _HTTP + "Response Start", "application", *START)
+def trailers_is_a_bool(connection: Connection, message: Message) -> str | None:
+    value: object = message.get("trailers", False)
+    return None if isinstance(value, bool) else f"trailers {value!r}"
+
+
+@RULES.rule(
+    "E22",
+    "An application that has started its response does not raise before it is complete.",
+    "ASGI 3.0, Error Handling",
+    "application",
+    "return:http",
+)
+def no_truncated_response(connection: Connection, error: BaseException | None) -> str | None:
+    if not isinstance(error, Exception) or isinstance(error, OSError):
+        return None
+    if not connection.started or connection.completed or connection.disconnected:
+        return None
+    when = f"{connection.body_sent} bytes of the body" if connection.body_messages else "the start, and none of the body"
+    return f"{type(error).__name__} after {when}"
+
+
+@RULES.rule(
+    "E23",
+    "send() on a closed connection raises a subclass of OSError, or does nothing.",
+    _HTTP + "Disconnected Client; ASGI 3.0, Error Handling",
+    "server",
+    "sent:http",
+)
+def send_after_disconnect(connection: Connection, sent: Sent) -> str | None:
+    if not connection.disconnected or sent.broken or not isinstance(sent.error, Exception):
+        return None
+    return None if isinstance(sent.error, OSError) else f"{type(sent.error).__name__} raised"
+
+
+@RULES.rule(
+    "E24",
+    f"An application stops after send() raised OSError: it sends at most {SENDS_AFTER_ERROR} more messages.",
+    _HTTP + "Disconnected Client",
+    "application",
+    "send:http",
+    severity="warning",
+)
+def application_stops_after_an_error(connection: Connection, message: Message) -> str | None:
+    count = connection.sends_after_error + 1
+    return f"message {count} after the error" if connection.send_failed and count == SENDS_AFTER_ERROR + 1 else None
+
+
+@RULES.rule(
+    "E25",
+    "What a returned send() was given is flushed: the client has it before the next message.",
+    _HTTP + "Response Body",
+    "server",
+    "flushed",
+    seen="client",
+)
+def bytes_are_flushed(sent: int, seen: int) -> str | None:
+    return f"{seen} of {sent} bytes at the client, while the application waits" if seen < sent else None
+
+
+def _ordered(headers: Sequence[tuple[bytes, bytes]], names: frozenset[bytes]) -> dict[bytes, list[bytes]]:
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if name.lower() in names:
+            values.setdefault(name.lower(), []).append(value)
+    return values
+
+
+@RULES.rule(
+    "E26",
+    "Response headers reach the client as they were given: in order, repeated ones not joined.",
+    _HTTP + "HTTP; Response Start",
+    "server",
+    "delivered",
+    seen="client",
+)
+def headers_are_kept(given: Sequence[tuple[bytes, bytes]], seen: Sequence[tuple[bytes, bytes]]) -> str | None:
+    names = frozenset(name.lower() for name, _ in given) - HOP_BY_HOP - {b"transfer-encoding", b"date", b"server"}
+    before, after = _ordered(given, names), _ordered(seen, names)
+    for name, values in before.items():
+        if after.get(name, []) != values:
+            return f"{name.decode()}: {after.get(name, [])} for {values}"
+    return None

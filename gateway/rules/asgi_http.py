@@ -1,0 +1,253 @@
+"""Rules of the HTTP connection scope: what a server promises about a request.
+
+Sources: ASGI HTTP & WebSocket 2.5, HTTP Connection Scope and WSGI Compatibility; ASGI lifespan 2.0, Lifespan State.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TypeGuard
+from urllib.parse import unquote_to_bytes
+
+from gateway.protocols import Message, Scope
+from gateway.rules.asgi_common import is_mapping
+from gateway.rules.asgi_state import Connection, chunk_framing, header_pairs, header_values, is_collection
+from gateway.rules.table import Minor, Table
+
+__all__ = ["RULES", "wrong_pairs"]
+
+RULES = Table("ASGI: HTTP scope")
+SCOPE = "ASGI HTTP 2.5, HTTP Connection Scope"
+BOTH = ("scope:http", "scope:websocket")
+_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
+
+
+def is_pair(value: object) -> TypeGuard[Sequence[object]]:
+    """Tell whether a value is a two-item list or tuple."""
+    return isinstance(value, (list, tuple)) and len(value) == 2  # pyright: ignore[reportUnknownArgumentType]
+
+
+def wrong_pairs(headers: object) -> str | None:
+    """Return what is wrong with the form of a header list, or None."""
+    if not is_collection(headers):
+        return f"headers of type {type(headers).__name__}"
+    for item in headers:
+        if not is_pair(item):
+            return f"the header {item!r}"
+        if not isinstance(item[0], bytes) or not isinstance(item[1], bytes):
+            return f"the header {tuple(item)!r}"
+    return None
+
+
+def _address(value: object, *, path: bool) -> bool:
+    if value is None:
+        return True
+    if not is_pair(value):
+        return False
+    host, port = value
+    return isinstance(host, str) and ((type(port) is int) or (path and port is None))
+
+
+@RULES.rule("H01", "`http_version` is '1.0', '1.1' or '2'.", SCOPE, "server", "scope:http")
+def http_version(connection: Connection, scope: Scope) -> str | None:
+    version: object = scope.get("http_version")
+    if version in ("1.0", "1.1", "2"):
+        return None
+    return Minor("'3', which the specification does not list yet") if version == "3" else f"http_version {version!r}"
+
+
+@RULES.rule("H02", "`method` is a str, uppercased.", SCOPE, "server", "scope:http")
+def method(connection: Connection, scope: Scope) -> str | None:
+    value: object = scope.get("method")
+    return None if isinstance(value, str) and value and value == value.upper() else f"method {value!r}"
+
+
+@RULES.rule("H03", "`scheme`, if present, is a str and not empty.", SCOPE, "server", *BOTH)
+def scheme(connection: Connection, scope: Scope) -> str | None:
+    value: object = scope.get("scheme", "http")
+    return None if isinstance(value, str) and value else f"scheme {value!r}"
+
+
+@RULES.rule(
+    "H04", "`path` is a str, percent-decoded, without the query string.", SCOPE, "server", "scope:http", "scope:websocket"
+)
+def path_is_decoded(connection: Connection, scope: Scope) -> str | None:
+    path: object = scope.get("path")
+    raw: object = scope.get("raw_path")
+    if not isinstance(path, str):
+        return f"path {path!r}"
+    if not isinstance(raw, bytes):
+        return None
+    if _ESCAPE.search(raw) and path.encode("utf-8", "surrogatepass") == raw and unquote_to_bytes(raw) != raw:
+        return f"path {path!r}, not decoded"
+    if "?" in path and b"?" not in unquote_to_bytes(raw.partition(b"?")[0]):
+        return f"path {path!r} for the raw path {raw!r}"
+    return None
+
+
+@RULES.rule(
+    "H05", "`raw_path` is bytes without the query string, or None.", SCOPE, "server", "scope:http", "scope:websocket"
+)
+def raw_path(connection: Connection, scope: Scope) -> str | None:
+    raw: object = scope.get("raw_path")
+    return None if raw is None or (isinstance(raw, bytes) and b"?" not in raw) else f"raw_path {raw!r}"
+
+
+@RULES.rule(
+    "H06",
+    "`query_string` is bytes, percent-encoded, what follows the '?'.",
+    SCOPE,
+    "server",
+    "scope:http",
+    "scope:websocket",
+)
+def query_string(connection: Connection, scope: Scope) -> str | None:
+    query: object = scope.get("query_string")
+    if query is None and (connection.type == "websocket" or "query_string" not in scope):
+        return None if connection.type == "websocket" else "no query_string"
+    if not isinstance(query, bytes):
+        return f"query_string {query!r}"
+    if any(byte <= 0x20 or byte == 0x7F for byte in query):
+        return f"query_string {query!r}, not percent-encoded"
+    return None
+
+
+@RULES.rule(
+    "H07",
+    "`root_path`, if present, is a str, and `path` starts with it.",
+    "ASGI HTTP 2.5, HTTP Connection Scope; WSGI Compatibility",
+    "server",
+    "scope:http",
+    "scope:websocket",
+)
+def root_path(connection: Connection, scope: Scope) -> str | None:
+    root: object = scope.get("root_path", "")
+    path: object = scope.get("path")
+    if not isinstance(root, str):
+        return f"root_path {root!r}"
+    if isinstance(path, str) and not path.startswith(root):
+        return Minor(f"root_path {root!r} for the path {path!r}")
+    return None
+
+
+@RULES.rule(
+    "H08",
+    "`headers` is an iterable of two-item iterables of bytes, which can be read more than once.",
+    SCOPE,
+    "server",
+    "scope:http",
+    "scope:websocket",
+)
+def headers_are_pairs(connection: Connection, scope: Scope) -> str | None:
+    headers: object = scope.get("headers")
+    if not is_collection(headers) and hasattr(headers, "__next__"):
+        return Minor("headers that can be read once only")
+    return wrong_pairs(headers)
+
+
+@RULES.rule("H09", "Header names are lowercased.", SCOPE, "server", *BOTH, severity="warning")
+def header_names_are_lowercased(connection: Connection, scope: Scope) -> str | None:
+    headers: object = scope.get("headers")
+    if is_collection(headers):
+        for item in headers:
+            if is_pair(item) and isinstance(item[0], bytes) and item[0] != item[0].lower():
+                return f"the name {item[0]!r}"
+    return None
+
+
+@RULES.rule(
+    "H10",
+    "Pseudo headers are removed; the value of `:authority` stands under `host`.",
+    SCOPE,
+    "server",
+    "scope:http",
+    "scope:websocket",
+)
+def no_pseudo_headers(connection: Connection, scope: Scope) -> str | None:
+    for name, _ in header_pairs(scope.get("headers")):
+        if name.startswith(b":"):
+            return f"the header {name!r}"
+    return None
+
+
+@RULES.rule("H11", "`client` is [host: str, port: int], or None.", SCOPE, "server", *BOTH)
+def client(connection: Connection, scope: Scope) -> str | None:
+    value: object = scope.get("client")
+    return None if _address(value, path=False) else f"client {value!r}"
+
+
+@RULES.rule("H12", "`server` is [host: str, port: int], or [path: str, None], or None.", SCOPE, "server", *BOTH)
+def server(connection: Connection, scope: Scope) -> str | None:
+    value: object = scope.get("server")
+    return None if _address(value, path=True) else f"server {value!r}"
+
+
+@RULES.rule(
+    "H13",
+    "`state` is a dict, a shallow copy of the namespace of this loop's lifespan.",
+    "ASGI lifespan 2.0, Lifespan State",
+    "server",
+    "scope:http",
+    "scope:websocket",
+)
+def state_is_a_shallow_copy(connection: Connection, scope: Scope) -> str | None:
+    if "state" not in scope:
+        return None
+    state: object = scope["state"]
+    if not is_mapping(state):
+        return f"state {state!r}"
+    original = connection.lifespan.state if connection.lifespan is not None else None
+    if not is_mapping(original):
+        return None
+    if state is original:
+        return "the namespace of the lifespan itself"
+    for key, value in original.items():
+        if key not in state or state[key] is not value:
+            return f"a state in which {key!r} is not the lifespan's"
+    return None
+
+
+@RULES.rule(
+    "H14", "`extensions` is a dict of dicts with str keys.", "ASGI 3.0, Extensions", "server", "scope:http", "scope:websocket"
+)
+def extensions_are_dicts(connection: Connection, scope: Scope) -> str | None:
+    extensions: object = scope.get("extensions")
+    if extensions is None:
+        return None
+    if not is_mapping(extensions):
+        return f"extensions of type {type(extensions).__name__}"
+    for name, value in extensions.items():
+        if not isinstance(name, str) or not isinstance(value, dict):
+            return f"extensions[{name!r}] = {value!r}"
+    return None
+
+
+@RULES.rule(
+    "H15", "The server decodes a chunked request body.", SCOPE, "server", "receive:http.request"
+)
+def body_is_dechunked(connection: Connection, message: Message) -> str | None:
+    body: object = message.get("body", b"")
+    if connection.undecoded is None or message.get("more_body", False) or not isinstance(body, bytes):
+        return None
+    whole = connection.undecoded + body
+    return f"chunk framing in the body: {whole[:20]!r}" if whole and chunk_framing(whole) else None
+
+
+@RULES.rule(
+    "H16",
+    "The request body is as long as its Content-Length says.",
+    "ASGI HTTP 2.5, Request; RFC 9110 8.6",
+    "server",
+    "receive:http.request",
+    severity="warning",
+)
+def body_matches_content_length(connection: Connection, message: Message) -> str | None:
+    body: object = message.get("body", b"")
+    lengths = header_values(connection.scope.get("headers"), b"content-length")
+    if len(lengths) != 1 or not lengths[0].isdigit() or not isinstance(body, bytes):
+        return None
+    total, declared = connection.body_received + len(body), int(lengths[0])
+    if total > declared or (total < declared and not message.get("more_body", False)):
+        return f"{total} bytes for Content-Length {declared}"
+    return None

@@ -1,0 +1,151 @@
+"""Rules of the lifespan protocol.
+
+Sources: ASGI lifespan 2.0.
+"""
+
+from __future__ import annotations
+
+from gateway.protocols import Message, Scope
+from gateway.rules.asgi_state import Connection
+from gateway.rules.table import Table
+
+__all__ = ["RULES"]
+
+RULES = Table("ASGI: lifespan")
+_LIFE = "ASGI lifespan 2.0, "
+_STARTUP = ("send:lifespan.startup.complete", "send:lifespan.startup.failed")
+_SHUTDOWN = ("send:lifespan.shutdown.complete", "send:lifespan.shutdown.failed")
+
+
+@RULES.rule(
+    "L01",
+    "lifespan.startup comes first and once; lifespan.shutdown once, after startup.complete.",
+    _LIFE + "Startup; Shutdown",
+    "server",
+    "receive:lifespan",
+)
+def startup_then_shutdown(connection: Connection, message: Message) -> str | None:
+    if message["type"] == "lifespan.startup":
+        return "a second lifespan.startup" if connection.startup_received else None
+    if not connection.startup_received:
+        return f"{message['type']} first"
+    if connection.shutdown_received:
+        return f"another {message['type']}"
+    return None if connection.startup_answered else "lifespan.shutdown before startup.complete"
+
+
+@RULES.rule(
+    "L02",
+    "complete and failed answer the event that was received.",
+    _LIFE + "Startup Complete; Shutdown Complete",
+    "application",
+    *_STARTUP,
+    *_SHUTDOWN,
+)
+def answer_follows_event(connection: Connection, message: Message) -> str | None:
+    kind: str = message["type"]
+    event = kind.rpartition(".")[0]
+    received = connection.startup_received if event == "lifespan.startup" else connection.shutdown_received
+    return None if received else f"{kind} before {event} was received"
+
+
+@RULES.rule(
+    "L03",
+    "One of complete and failed is sent per event, once.",
+    _LIFE + "Startup Complete; Startup Failed; Shutdown Complete; Shutdown Failed",
+    "application",
+    *_STARTUP,
+    *_SHUTDOWN,
+)
+def one_answer_per_event(connection: Connection, message: Message) -> str | None:
+    kind: str = message["type"]
+    answered = connection.startup_answered if "startup" in kind else connection.shutdown_answered
+    return f"{kind} after an answer" if answered else None
+
+
+@RULES.rule(
+    "L04",
+    "`message` of failed is a str.",
+    _LIFE + "Startup Failed; Shutdown Failed",
+    "application",
+    "send:lifespan.startup.failed",
+    "send:lifespan.shutdown.failed",
+)
+def message_is_a_str(connection: Connection, message: Message) -> str | None:
+    text: object = message.get("message", "")
+    return None if isinstance(text, str) else f"message {text!r}"
+
+
+@RULES.rule(
+    "L05",
+    "An application that takes part answers startup, and shutdown, before it returns.",
+    _LIFE + "Startup Complete; Shutdown Complete",
+    "application",
+    "return:lifespan",
+)
+def events_are_answered(connection: Connection, error: BaseException | None) -> str | None:
+    if error is not None:
+        return None
+    if not connection.startup_answered:
+        return "a return without an answer to lifespan.startup"
+    return "a return without an answer to lifespan.shutdown" if _open(connection) else None
+
+
+def _open(connection: Connection) -> bool:
+    return connection.shutdown_received and not connection.shutdown_answered
+
+
+@RULES.rule(
+    "L06",
+    "When the application raises on the lifespan scope, the server goes on without lifespan.",
+    _LIFE + "Scope",
+    "server",
+    "unsupported",
+    seen="live",
+)
+def unsupported_lifespan_is_no_error(serves: bool) -> str | None:
+    return None if serves else "a server that does not serve the application"
+
+
+@RULES.rule(
+    "L07",
+    "After startup.failed the server serves nothing.",
+    _LIFE + "Startup Failed",
+    "server",
+    "scope:http",
+    "scope:websocket",
+)
+def failed_startup_ends_the_server(connection: Connection, scope: Scope) -> str | None:
+    lifespan = connection.lifespan
+    failed = lifespan is not None and lifespan.phase == "startup failed"
+    return f"a request ({connection.type}) after startup.failed" if failed else None
+
+
+@RULES.rule(
+    "L08",
+    "Requests come after startup.complete, on the loop that the lifespan runs on.",
+    _LIFE + "Lifespan Protocol; Startup Complete",
+    "server",
+    "scope:http",
+    "scope:websocket",
+)
+def startup_precedes_requests(connection: Connection, scope: Scope) -> str | None:
+    if connection.foreign_lifespan:
+        return f"a request ({connection.type}) on another loop than the lifespan's"
+    lifespan = connection.lifespan
+    starting = lifespan is not None and lifespan.phase == "starting"
+    return f"a request ({connection.type}) before startup.complete" if starting else None
+
+
+@RULES.rule(
+    "L09",
+    "`state`, if present, is an empty dict at the start.",
+    _LIFE + "Scope; Lifespan State",
+    "server",
+    "scope:lifespan",
+)
+def state_starts_empty(connection: Connection, scope: Scope) -> str | None:
+    if "state" not in scope:
+        return None
+    state: object = scope["state"]
+    return None if isinstance(state, dict) and not state else f"state {state!r}"

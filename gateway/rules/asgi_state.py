@@ -1,0 +1,272 @@
+"""What is known of one ASGI connection while it runs: the state that the checks read.
+
+Stages, and what their checks are called with besides the connection:
+
+========================  =======================================================
+``scope``                 the scope, before the application is called
+``call``                  what calling the application returned
+``receive``, ``send``     the message, before it is passed on
+``sent``                  a `Sent`: the message and what the server's send raised
+``return``                the exception that left the application, or None
+``late``                  ``"receive"`` or ``"send"``, called after the application returned
+========================  =======================================================
+
+``scope:http``, ``send:http`` and ``send:http.response.start`` narrow a stage to one protocol or one message.
+The connection changes only in `received` and `sent`, never in a check.
+
+Sources: ASGI 3.0; ASGI HTTP & WebSocket 2.5; ASGI lifespan 2.0; ASGI extensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, TypeGuard
+
+from gateway.protocols import Message, Scope
+
+__all__ = ["Connection", "LifespanState", "Sent", "chunk_framing", "header_pairs", "header_values"]
+
+LifespanPhase = Literal["called", "starting", "started", "startup failed", "stopping", "stopped", "unsupported"]
+Pairs = list[tuple[bytes, bytes]]
+
+#: Messages that an extension adds, and the extension's name in ``scope["extensions"]``.
+EXTENSION_MESSAGES = {
+    "http.response.push": "http.response.push",
+    "http.response.zerocopysend": "http.response.zerocopysend",
+    "http.response.pathsend": "http.response.pathsend",
+    "http.response.early_hint": "http.response.early_hint",
+    "http.response.trailers": "http.response.trailers",
+    "http.response.debug": "http.response.debug",
+    "websocket.http.response.start": "websocket.http.response",
+    "websocket.http.response.body": "websocket.http.response",
+}
+_NO_FILES: tuple[object, ...] = ()
+
+
+def is_collection(value: object) -> TypeGuard[Iterable[object]]:
+    """Tell whether a value can be iterated more than once, so that looking at it takes nothing away."""
+    if isinstance(value, (str, bytes, bytearray, dict)) or not isinstance(value, Iterable):
+        return False
+    iterable: Iterable[object] = value
+    try:
+        return iter(iterable) is not iterable
+    except Exception:  # any object can be in a message
+        return False
+
+
+def header_pairs(headers: object) -> Pairs:
+    """Return the well-formed pairs of a header list, lower-cased names; what is not well-formed is left out."""
+    pairs: Pairs = []
+    if is_collection(headers):
+        for item in headers:
+            if isinstance(item, (list, tuple)) and len(item) == 2:  # pyright: ignore[reportUnknownArgumentType]
+                name, value = item  # pyright: ignore[reportUnknownVariableType]
+                if isinstance(name, bytes) and isinstance(value, bytes):
+                    pairs.append((name.lower(), value))
+    return pairs
+
+
+def header_values(headers: object, name: bytes) -> list[bytes]:
+    """Return the values of one header, in order."""
+    return [value for key, value in header_pairs(headers) if key == name]
+
+
+def chunk_framing(data: bytes) -> bool:
+    """Tell whether the whole of ``data`` is a chunked body that nobody decoded (RFC 9112 7.1)."""
+    rest = data
+    while True:
+        line, crlf, rest = rest.partition(b"\r\n")
+        size_text = line.partition(b";")[0].strip()
+        if not crlf or not size_text or len(size_text) > 8:
+            return False
+        try:
+            size = int(size_text, 16)
+        except ValueError:
+            return False
+        if size == 0:
+            return rest.endswith(b"\r\n")
+        if rest[size : size + 2] != b"\r\n":
+            return False
+        rest = rest[size + 2 :]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that was passed to the server, and what the server's ``send`` raised."""
+
+    message: Message
+    error: BaseException | None
+    #: The rules of form that the message broke before it was passed on.
+    broken: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class LifespanState:
+    """The lifespan of one event loop."""
+
+    phase: LifespanPhase = "called"
+    #: ``scope["state"]`` of the lifespan, the object itself.
+    state: object = None
+    #: Where it runs: thread and loop.
+    place: object = None
+
+
+@dataclass(slots=True)
+class Connection:
+    """One call of an ASGI application."""
+
+    scope: Scope
+    #: The stage whose checks run: which side a message comes from.
+    step: str = ""
+    #: The lifespan that the validator saw on this loop, if any.
+    lifespan: LifespanState | None = None
+    #: A lifespan that is started on another loop while none is on this one.
+    foreign_lifespan: bool = False
+    #: The connection of the validator further out, and the scope as that one was given it.
+    outer: Connection | None = None
+    inner: Connection | None = None
+    snapshot: dict[str, object] = field(default_factory=dict[str, object])
+
+    # the server's side
+    request_complete: bool = False
+    disconnected: bool = False
+    body_received: int = 0
+    #: The request body, kept only while it could be chunk framing that the server did not decode.
+    undecoded: bytes | None = None
+
+    # the application's side
+    started: bool = False
+    completed: bool = False
+    status: int | None = None
+    response_headers: Pairs = field(default_factory=list[tuple[bytes, bytes]])
+    length: int | None = None
+    body_sent: int = 0
+    body_messages: int = 0
+    pathsend: bool = False
+    trailers_promised: bool = False
+    trailers_done: bool = False
+    debug_sent: bool = False
+    sends_after_error: int = 0
+    send_failed: bool = False
+    returned: bool = False
+    files: tuple[object, ...] = _NO_FILES
+
+    # websocket
+    connect_received: bool = False
+    accepted: bool = False
+    closed: bool = False
+    denial_started: bool = False
+    denial_completed: bool = False
+
+    # lifespan
+    startup_received: bool = False
+    startup_answered: bool = False
+    shutdown_received: bool = False
+    shutdown_answered: bool = False
+
+    @property
+    def type(self) -> str:
+        """The protocol; empty where the scope has none."""
+        kind = self.scope.get("type") if isinstance(self.scope, dict) else None
+        return kind if isinstance(kind, str) else ""
+
+    @property
+    def spec_version(self) -> tuple[int, ...]:
+        """The version of the protocol's specification that the server names, or its default."""
+        asgi = self.scope.get("asgi")
+        text = asgi.get("spec_version", "2.0") if isinstance(asgi, dict) else "2.0"
+        parts = text.split(".") if isinstance(text, str) else []
+        return tuple(int(part) for part in parts if part.isdecimal()) or (2, 0)
+
+    @property
+    def extensions(self) -> dict[str, object]:
+        """The extensions that the server offers."""
+        extensions = self.scope.get("extensions")
+        return extensions if isinstance(extensions, dict) else {}
+
+    @property
+    def head(self) -> bool:
+        """Whether the request is a HEAD."""
+        return self.scope.get("method") == "HEAD"
+
+    def received(self, message: Message) -> None:
+        """Take note of a message that the server gave."""
+        match message.get("type"):
+            case "http.request":
+                body = message.get("body", b"")
+                if isinstance(body, bytes):
+                    self.body_received += len(body)
+                    if self.undecoded is not None and self.body_received <= 65536:
+                        self.undecoded += body
+                    else:
+                        self.undecoded = None
+                self.request_complete = self.request_complete or not message.get("more_body", False)
+            case "http.disconnect" | "websocket.disconnect":
+                self.disconnected = True
+            case "websocket.connect":
+                self.connect_received = True
+            case "lifespan.startup":
+                self.startup_received = True
+                if self.lifespan is not None:
+                    self.lifespan.phase = "starting"
+            case "lifespan.shutdown":
+                self.shutdown_received = True
+                if self.lifespan is not None:
+                    self.lifespan.phase = "stopping"
+            case _:
+                pass
+
+    def sent(self, message: Message) -> None:
+        """Take note of a message that the application sent, before it is passed on."""
+        if self.send_failed:
+            self.sends_after_error += 1
+        match message.get("type"):
+            case "http.response.start" | "websocket.http.response.start":
+                self._start(message)
+            case "http.response.body" | "http.response.zerocopysend":
+                self._body(message)
+            case "http.response.pathsend":
+                self.pathsend = True
+                self.completed = True
+            case "websocket.http.response.body":
+                self._body(message)
+                self.denial_completed = self.completed
+            case "http.response.trailers":
+                self.trailers_done = not message.get("more_trailers", False)
+            case "http.response.debug":
+                self.debug_sent = True
+            case "websocket.accept":
+                self.accepted = True
+            case "websocket.close":
+                self.closed = True
+            case "lifespan.startup.complete" | "lifespan.startup.failed":
+                self.startup_answered = True
+                if self.lifespan is not None:
+                    self.lifespan.phase = "started" if message["type"].endswith("complete") else "startup failed"
+            case "lifespan.shutdown.complete" | "lifespan.shutdown.failed":
+                self.shutdown_answered = True
+                if self.lifespan is not None:
+                    self.lifespan.phase = "stopped"
+            case _:
+                pass
+
+    def _start(self, message: Message) -> None:
+        self.started = True
+        self.denial_started = message["type"].startswith("websocket.")
+        status = message.get("status")
+        self.status = status if isinstance(status, int) else None
+        self.response_headers = header_pairs(message.get("headers", ()))
+        lengths = [value for name, value in self.response_headers if name == b"content-length"]
+        self.length = int(lengths[0]) if len(lengths) == 1 and lengths[0].isdigit() else None
+        self.trailers_promised = message.get("trailers") is True
+
+    def _body(self, message: Message) -> None:
+        self.body_messages += 1
+        body = message.get("body", b"")
+        if isinstance(body, (bytes, bytearray, memoryview)):
+            self.body_sent += len(body)
+        if message.get("type") == "http.response.zerocopysend":
+            self.length = None  # the server counts what it copies
+            self.files += (message.get("file"),)
+        self.completed = self.completed or not message.get("more_body", False)

@@ -1,0 +1,414 @@
+"""Rules that bind WSGI servers: the environ, the streams, and what they do with the application's iterable.
+
+P rules are what the linters of the field do not see, V rules what they do see.
+
+Sources: PEP 3333; RFC 3875; RFC 9110, 9112.
+"""
+
+from __future__ import annotations
+
+from gateway.protocols import Environ
+from gateway.rules.asgi_state import chunk_framing
+from gateway.rules.table import Table
+from gateway.rules.wsgi_application import latin1
+from gateway.rules.wsgi_state import Call, Exchange, Input, Started
+
+__all__ = ["RULES"]
+
+RULES = Table("WSGI: servers")
+_PEP = "PEP 3333, "
+_ENVIRON = _PEP + "environ Variables"
+_START = _PEP + "The start_response() Callable"
+_STREAMS = _PEP + "Input and Error Streams"
+
+
+@RULES.rule("P30", "SERVER_PROTOCOL is there: a request has one.", _ENVIRON, "server", "environ")
+def server_protocol(exchange: Exchange, environ: Environ) -> str | None:
+    value: object = environ.get("SERVER_PROTOCOL")
+    return None if isinstance(value, str) and value else f"SERVER_PROTOCOL {value!r}"
+
+
+@RULES.rule("P31", "SERVER_NAME is never empty.", _ENVIRON, "server", "environ")
+def server_name(exchange: Exchange, environ: Environ) -> str | None:
+    return "an empty SERVER_NAME" if environ.get("SERVER_NAME") == "" else None
+
+
+@RULES.rule("P32", "SERVER_PORT is never empty.", _ENVIRON, "server", "environ")
+def server_port(exchange: Exchange, environ: Environ) -> str | None:
+    return "an empty SERVER_PORT" if environ.get("SERVER_PORT") == "" else None
+
+
+@RULES.rule("P33", "Strings hold nothing above U+00FF.", _PEP + "Unicode Issues", "server", "environ")
+def environ_is_latin1(exchange: Exchange, environ: Environ) -> str | None:
+    for key, value in environ.items():
+        cgi = "." not in key and (key in _CGI or key.startswith("HTTP_"))
+        if cgi and isinstance(value, str) and not latin1(value):
+            return f"{key} {value!r}"
+    return None
+
+
+_CGI = frozenset(
+    {
+        "AUTH_TYPE",
+        "CONTENT_LENGTH",
+        "CONTENT_TYPE",
+        "GATEWAY_INTERFACE",
+        "PATH_INFO",
+        "PATH_TRANSLATED",
+        "QUERY_STRING",
+        "REMOTE_ADDR",
+        "REMOTE_HOST",
+        "REMOTE_IDENT",
+        "REMOTE_PORT",
+        "REMOTE_USER",
+        "REQUEST_METHOD",
+        "REQUEST_URI",
+        "SCRIPT_NAME",
+        "SERVER_NAME",
+        "SERVER_PORT",
+        "SERVER_PROTOCOL",
+        "SERVER_SOFTWARE",
+    }
+)
+
+
+@RULES.rule("P34", "wsgi.version is (1, 0).", _ENVIRON, "server", "environ")
+def wsgi_version(exchange: Exchange, environ: Environ) -> str | None:
+    version: object = environ.get("wsgi.version")
+    return None if version == (1, 0) or "wsgi.version" not in environ else f"wsgi.version {version!r}"
+
+
+@RULES.rule(
+    "P35",
+    "The server handles Transfer-Encoding: it decodes the body, and passes no CONTENT_LENGTH beside it.",
+    _PEP + "Other HTTP Features; RFC 9112 6.3",
+    "server",
+    "environ",
+    "input",
+)
+def transfer_encoding_is_handled(exchange: Exchange, step: Environ | Input) -> str | None:
+    coding: object = exchange.environ.get("HTTP_TRANSFER_ENCODING")
+    if not coding:
+        return None
+    if not isinstance(step, Input):
+        length: object = step.get("CONTENT_LENGTH")
+        return f"HTTP_TRANSFER_ENCODING {coding!r} with CONTENT_LENGTH {length!r}" if length else None
+    if exchange.undecoded is None or not isinstance(step.result, bytes) or not step.result:
+        return None
+    whole = exchange.undecoded + step.result
+    return f"chunk framing in the body: {whole[:20]!r}" if chunk_framing(whole) else None
+
+
+@RULES.rule("P36", "HTTP_ variables are upper-case, with underscores.", _ENVIRON + "; RFC 3875 4.1.18", "server", "environ")
+def http_variables_are_upper_case(exchange: Exchange, environ: Environ) -> str | None:
+    for key in environ:
+        if key.startswith("HTTP_") and (key != key.upper() or "-" in key):
+            return f"the key {key!r}"
+    return None
+
+
+@RULES.rule("P37", "QUERY_STRING is what follows the '?'.", _ENVIRON, "server", "environ")
+def query_string_has_no_question_mark(exchange: Exchange, environ: Environ) -> str | None:
+    query: object = environ.get("QUERY_STRING", "")
+    if not isinstance(query, str) or not query.startswith("?"):
+        return None
+    for key in ("REQUEST_URI", "RAW_URI"):
+        uri: object = environ.get(key)
+        if isinstance(uri, str):
+            return None if "??" in uri else f"QUERY_STRING {query!r} for {key} {uri!r}"
+    return None
+
+
+@RULES.rule(
+    "P38",
+    "wsgi.file_wrapper is callable; what it returns closes the file that it was given.",
+    _PEP + "Optional Platform-Specific File Handling",
+    "server",
+    "environ",
+    "returned",
+)
+def file_wrapper(exchange: Exchange, step: object) -> str | None:
+    wrapper: object = exchange.environ.get("wsgi.file_wrapper")
+    if wrapper is None:
+        return None
+    if not callable(wrapper):
+        return f"wsgi.file_wrapper {wrapper!r}"
+    if step is exchange.environ or not isinstance(wrapper, type) or not isinstance(step, wrapper):
+        return None
+    return None if hasattr(step, "close") else f"a {type(step).__name__} without close()"
+
+
+@RULES.rule("P39", "start_response returns a write callable.", _START, "server", "started")
+def start_response_returns_write(exchange: Exchange, started: Started) -> str | None:
+    return None if started.error is not None or callable(started.write) else f"{started.write!r}"
+
+
+@RULES.rule(
+    "P40",
+    "close() is called once, upon completion of the request.",
+    _PEP + "Specification Details",
+    "server",
+    "close",
+    severity="warning",
+)
+def close_comes_once(exchange: Exchange, step: object) -> str | None:
+    return "a second close()" if exchange.closed else None
+
+
+@RULES.rule("P41", "Every request has an environ of its own.", _PEP + "Specification Details", "server", "environ")
+def environ_is_new(exchange: Exchange, environ: Environ) -> str | None:
+    return "the environ of an earlier request" if exchange.reused else None
+
+
+@RULES.rule(
+    "P42",
+    "The head is not sent before the first block that is not empty, the first write(), or the end.",
+    _START,
+    "server",
+    "started",
+)
+def head_waits_for_the_body(exchange: Exchange, started: Started) -> str | None:
+    if started.error is None or started.refused or not started.call.exc_info or exchange.declares_nothing:
+        return None
+    if exchange.non_empty or exchange.writes or exchange.start_failed:
+        return None
+    return f"{type(started.error).__name__} from start_response with exc_info, before any output"
+
+
+@RULES.rule(
+    "P43",
+    "A block is sent before the next one is asked for.",
+    _PEP + "Buffering and Streaming",
+    "server",
+    "flushed",
+    seen="client",
+)
+def blocks_are_not_withheld(sent: int, seen: int) -> str | None:
+    return f"{seen} of {sent} bytes at the client, while the application makes its next block" if seen < sent else None
+
+
+@RULES.rule(
+    "P44",
+    "A server stops iterating when Content-Length bytes have been sent and more come.",
+    _PEP + "Handling the Content-Length Header",
+    "server",
+    "next",
+    severity="warning",
+)
+def iteration_stops_at_content_length(exchange: Exchange, step: object) -> str | None:
+    if exchange.length is None or exchange.bytes_sent <= exchange.length or exchange.head:
+        return None
+    return f"another block asked for after {exchange.bytes_sent} of {exchange.length} bytes"
+
+
+@RULES.rule(
+    "P45",
+    "A server uses only iteration, len() and close() of the iterable.",
+    _PEP + "Specification Details",
+    "server",
+    "after",
+)
+def iterable_is_only_iterated(exchange: Exchange, attribute: str) -> str | None:
+    return None if attribute == "next" else f"{attribute} used"
+
+
+@RULES.rule(
+    "P46",
+    "wsgi.input.read() works without a size.",
+    _STREAMS + ", note 1",
+    "server",
+    "input",
+    severity="warning",
+)
+def read_without_size(exchange: Exchange, step: Input) -> str | None:
+    if step.method != "read" or step.args or not isinstance(step.error, TypeError):
+        return None
+    return f"TypeError: {step.error}"
+
+
+@RULES.rule("P47", "REQUEST_METHOD is never empty.", _ENVIRON, "server", "environ")
+def request_method(exchange: Exchange, environ: Environ) -> str | None:
+    return "an empty REQUEST_METHOD" if environ.get("REQUEST_METHOD") == "" else None
+
+
+@RULES.rule(
+    "P48",
+    "Reading past the end of the input gives b'': no error, no byte of anything else.",
+    _STREAMS + ", note 1",
+    "server",
+    "input",
+    severity="warning",
+)
+def input_ends(exchange: Exchange, step: Input) -> str | None:
+    length = exchange.content_length
+    if length is None:
+        return None
+    got = len(step.result) if isinstance(step.result, bytes) else 0
+    if exchange.bytes_read + got > length:
+        return f"{exchange.bytes_read + got} bytes for CONTENT_LENGTH {length}"
+    at_end = exchange.bytes_read >= length
+    return f"{type(step.error).__name__} at the end" if at_end and isinstance(step.error, Exception) else None
+
+
+@RULES.rule(
+    "P49",
+    "wsgi.multithread is true where two threads call the application at once.",
+    _ENVIRON,
+    "server",
+    "environ",
+)
+def multithread_is_told(exchange: Exchange, environ: Environ) -> str | None:
+    false = "wsgi.multithread" in environ and not environ["wsgi.multithread"]
+    return "a second thread in the application, and wsgi.multithread false" if exchange.overlaps and false else None
+
+
+@RULES.rule(
+    "P50",
+    "start_response takes two positional arguments and a third, exc_info, that may be left out.",
+    _START,
+    "server",
+    "started",
+)
+def start_response_takes_its_arguments(exchange: Exchange, started: Started) -> str | None:
+    good = not started.call.kwargs and len(started.call.args) in (2, 3)
+    return f"{started.error!r} for {len(started.call.args)} arguments" if started.refused and good else None
+
+
+@RULES.rule(
+    "V01", "An application is called with two positional arguments.", _PEP + "Specification Details", "server", "call"
+)
+def application_is_called_by_position(exchange: Exchange, call: Call) -> str | None:
+    if call.kwargs:
+        return f"the keyword arguments {sorted(call.kwargs)}"
+    return None if len(call.args) == 2 else f"{len(call.args)} arguments"
+
+
+@RULES.rule(
+    "V02", "The environ is a dict, not a subclass of it.", _PEP + "Specification Details", "server", "environ"
+)
+def environ_is_a_dict(exchange: Exchange, environ: object) -> str | None:
+    return None if type(environ) is dict else f"a {type(environ).__name__}"
+
+
+_REQUIRED = (
+    "REQUEST_METHOD",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "wsgi.version",
+    "wsgi.url_scheme",
+    "wsgi.input",
+    "wsgi.errors",
+    "wsgi.multithread",
+    "wsgi.multiprocess",
+    "wsgi.run_once",
+)
+
+
+@RULES.rule("V03", "The environ has every variable that PEP 3333 requires.", _ENVIRON, "server", "environ")
+def environ_is_complete(exchange: Exchange, environ: Environ) -> str | None:
+    missing = [key for key in _REQUIRED if key not in environ]
+    return f"no {', '.join(missing)}" if missing else None
+
+
+@RULES.rule(
+    "V04",
+    "Content-Type and Content-Length of the request are CONTENT_TYPE and CONTENT_LENGTH, without HTTP_.",
+    "RFC 3875 4.1.18",
+    "server",
+    "environ",
+    severity="warning",
+)
+def content_headers_have_no_prefix(exchange: Exchange, environ: Environ) -> str | None:
+    found = [key for key in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH") if key in environ]
+    return f"the key {found[0]}" if found else None
+
+
+@RULES.rule("V05", "CGI variables are str.", _ENVIRON, "server", "environ")
+def cgi_variables_are_str(exchange: Exchange, environ: Environ) -> str | None:
+    for key, value in environ.items():
+        if "." not in key and (key in _CGI or key.startswith("HTTP_")) and type(value) is not str:
+            return f"{key} of type {type(value).__name__}"
+    return None
+
+
+@RULES.rule("V06", "wsgi.url_scheme is a str, and not empty.", _ENVIRON, "server", "environ")
+def url_scheme(exchange: Exchange, environ: Environ) -> str | None:
+    value: object = environ.get("wsgi.url_scheme", "http")
+    return None if isinstance(value, str) and value else f"wsgi.url_scheme {value!r}"
+
+
+@RULES.rule("V07", "wsgi.input has read, readline, readlines and __iter__.", _STREAMS, "server", "environ")
+def input_has_its_methods(exchange: Exchange, environ: Environ) -> str | None:
+    missing = [
+        name for name in ("read", "readline", "readlines", "__iter__") if not hasattr(environ.get("wsgi.input"), name)
+    ]
+    return f"no {', '.join(missing)}" if missing and "wsgi.input" in environ else None
+
+
+@RULES.rule("V08", "wsgi.errors has write, writelines and flush.", _STREAMS, "server", "environ")
+def errors_has_its_methods(exchange: Exchange, environ: Environ) -> str | None:
+    missing = [name for name in ("write", "writelines", "flush") if not hasattr(environ.get("wsgi.errors"), name)]
+    return f"no {', '.join(missing)}" if missing and "wsgi.errors" in environ else None
+
+
+@RULES.rule(
+    "V09",
+    "SCRIPT_NAME and PATH_INFO are empty or start with '/'.",
+    "RFC 3875 4.1.5, 4.1.13",
+    "server",
+    "environ",
+)
+def paths_start_with_a_slash(exchange: Exchange, environ: Environ) -> str | None:
+    for key in ("SCRIPT_NAME", "PATH_INFO"):
+        value: object = environ.get(key, "")
+        asterisk = value == "*" and environ.get("REQUEST_METHOD") == "OPTIONS"  # RFC 9112 3.2.4
+        if isinstance(value, str) and value and not value.startswith("/") and not asterisk:
+            return f"{key} {value!r}"
+    return None
+
+
+@RULES.rule(
+    "V10",
+    "SCRIPT_NAME does not end with '/': the slash begins PATH_INFO.",
+    _PEP + "URL Reconstruction",
+    "server",
+    "environ",
+    severity="warning",
+)
+def script_name_has_no_final_slash(exchange: Exchange, environ: Environ) -> str | None:
+    name: object = environ.get("SCRIPT_NAME", "")
+    path: object = environ.get("PATH_INFO", "")
+    both = isinstance(name, str) and isinstance(path, str) and name.endswith("/") and path.startswith("/")
+    return f"SCRIPT_NAME {name!r}, PATH_INFO {path!r}" if both or name == "/" else None
+
+
+@RULES.rule("V12", "CONTENT_LENGTH is empty, absent or digits.", "RFC 3875 4.1.2", "server", "environ")
+def content_length_is_a_number(exchange: Exchange, environ: Environ) -> str | None:
+    value: object = environ.get("CONTENT_LENGTH", "")
+    good = not isinstance(value, str) or not value or (value.isascii() and value.isdigit())
+    return None if good else f"CONTENT_LENGTH {value!r}"
+
+
+@RULES.rule("V13", "Reading wsgi.input gives bytes, readlines() a list of them.", _STREAMS, "server", "input")
+def input_gives_bytes(exchange: Exchange, step: Input) -> str | None:
+    if step.error is not None:
+        return None
+    if step.method != "readlines":
+        return None if isinstance(step.result, bytes) else f"{step.method}() gave a {type(step.result).__name__}"
+    lines = step.result
+    good = isinstance(lines, list) and all(isinstance(line, bytes) for line in lines)  # pyright: ignore[reportUnknownVariableType]
+    return None if good else f"readlines() gave {lines!r}"
+
+
+@RULES.rule(
+    "V27", "The iterable is not used after close().", _PEP + "Specification Details", "server", "after"
+)
+def no_iteration_after_close(exchange: Exchange, attribute: str) -> str | None:
+    return "a block asked for after close()" if attribute == "next" and exchange.closed else None
+
+
+@RULES.rule(
+    "V28", "The iterable's close() is called.", _PEP + "Specification Details", "server", "forgotten"
+)
+def iterable_is_closed(exchange: Exchange, step: object) -> str | None:
+    return "an iterable that was dropped and not closed"
