@@ -119,7 +119,8 @@ class AsgiCall:
         scope = connection.scope
         outer = _OUTER.get()
         related = outer is not None and (
-            outer.scope is scope or (outer.type == connection.type and outer.scope.get("headers") is scope.get("headers"))
+            outer.scope is scope
+            or (outer.type == connection.type and outer.scope.get("headers") is scope.get("headers"))
         )
         if related and outer is not None:
             connection.outer = outer
@@ -134,9 +135,9 @@ class AsgiCall:
 
     async def _call(self, scope: Scope) -> None:
         app: object = self._app
-        if not iscoroutinefunction(app) and is_double_callable(app):
+        if not iscoroutinefunction(app) and is_double_callable(app):  # type: ignore[no-untyped-call]  # asgiref's
             self._raise(self._engine.check(_STAGES.rules("call"), self.connection, "double").violation)
-            await self._app(scope)(self.receive, self.send)  # type: ignore[call-arg,misc]  # that is what ASGI 2 is
+            await self._app(scope)(self.receive, self.send)  # type: ignore[call-arg,operator]  # that is what ASGI 2 is
             return
         result: object = self._app(scope, self.receive, self.send)
         self._raise(self._engine.check(_STAGES.rules("call"), self.connection, result).violation)
@@ -203,6 +204,7 @@ class AsgiCall:
             await self._send(message)
         except BaseException as raised:
             error = raised
+            connection.refused = True
             connection.send_failed = connection.send_failed or isinstance(raised, OSError)
             raise
         finally:
@@ -219,5 +221,3 @@ class AsgiCall:
             found = self._engine.check(_STAGES.rules("late"), self.connection, step)
             if found.violation is not None:
                 raise found.violation
-
-

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TypeGuard
 
 from gateway.protocols import Message, Scope
-from gateway.rules.asgi_state import Connection, Sent, is_collection
+from gateway.rules.asgi_state import Connection, Sent
 from gateway.rules.table import Minor, Table, blame
 
 __all__ = ["RULES"]
@@ -18,8 +18,8 @@ __all__ = ["RULES"]
 RULES = Table("ASGI: every protocol")
 _KNOWN = ("http", "websocket", "lifespan")
 _INT64 = range(-(2**63), 2**63)
-#: Keys whose specification asks for any iterable, or for any object.
-_ITERABLES = {"headers", "links"}
+#: Keys that other rules say more about, and values that may be any object.
+_OTHERS = {"body", "headers", "links"}
 _EXEMPT = {("http.response.zerocopysend", "file"), ("http.response.debug", "info")}
 
 
@@ -113,7 +113,7 @@ def message_has_a_known_type(connection: Connection, message: object) -> str | N
     return blame("server" if connection.step == "receive" else "application", found)
 
 
-def _unserialisable(value: object, path: str, *, iterable: bool = False) -> str | None:
+def _unserialisable(value: object, path: str) -> str | None:
     if value is None or isinstance(value, (bytes, str, bool)):
         return None
     if isinstance(value, int):
@@ -127,10 +127,9 @@ def _unserialisable(value: object, path: str, *, iterable: bool = False) -> str 
             if found := _unserialisable(item, f"{path}[{key!r}]"):
                 return found
         return None
-    if isinstance(value, list) or (iterable and is_collection(value)):
+    if isinstance(value, list):
         for number, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
-            found = _unserialisable(item, f"{path}[{number}]", iterable=iterable)
-            if found:
+            if found := _unserialisable(item, f"{path}[{number}]"):
                 return found
         return None
     if isinstance(value, (bytearray, memoryview)):
@@ -154,10 +153,10 @@ def message_is_serialisable(connection: Connection, message: object) -> str | No
     for key, value in message.items():
         if not isinstance(key, str):
             found: str | None = f"the key {key!r}"
-        elif (kind, key) in _EXEMPT or key == "body":
-            continue  # E02 and E16 say more about a body
+        elif (kind, key) in _EXEMPT or key in _OTHERS:
+            continue
         else:
-            found = _unserialisable(value, key, iterable=key in _ITERABLES)
+            found = _unserialisable(value, key)
         if found and not isinstance(found, Minor):
             return blame("server" if connection.step == "receive" else "application", found)
         if found:

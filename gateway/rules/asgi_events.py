@@ -33,9 +33,7 @@ def no_body_status(status: int | None) -> bool:
     return status is not None and (100 <= status < 200 or status in (204, 304))
 
 
-@RULES.rule(
-    "E01", "The first message is http.request or http.disconnect.", _HTTP + "Request", "server", "receive:http"
-)
+@RULES.rule("E01", "The first message is http.request or http.disconnect.", _HTTP + "Request", "server", "receive:http")
 def first_message(connection: Connection, message: Message) -> str | None:
     if connection.body_received or connection.request_complete or connection.disconnected:
         return None
@@ -43,7 +41,11 @@ def first_message(connection: Connection, message: Message) -> str | None:
 
 
 @RULES.rule(
-    "E02", "`body` of http.request is bytes and `more_body` a bool.", _HTTP + "Request", "server", "receive:http.request"
+    "E02",
+    "`body` of http.request is bytes and `more_body` a bool.",
+    _HTTP + "Request",
+    "server",
+    "receive:http.request",
 )
 def request_body_is_bytes(connection: Connection, message: Message) -> str | None:
     body: object = message.get("body", b"")
@@ -225,7 +227,13 @@ def body_matches_content_length(connection: Connection, message: Message) -> str
     if total > connection.length and not no_body_status(connection.status):
         return f"{total} bytes for Content-Length {connection.length}"
     last = not message.get("more_body", False)
-    if last and total < connection.length and not connection.head and connection.status != 304 and not connection.pathsend:
+    if (
+        last
+        and total < connection.length
+        and not connection.head
+        and connection.status != 304
+        and not connection.pathsend
+    ):
         return f"{total} bytes for Content-Length {connection.length}"
     return None
 
@@ -269,7 +277,7 @@ def no_body_after_the_end(connection: Connection, message: Message) -> str | Non
     "return:http",
 )
 def response_is_completed(connection: Connection, error: BaseException | None) -> str | None:
-    if error is not None or connection.disconnected or connection.send_failed:
+    if error is not None or connection.disconnected or connection.refused:
         return None
     if not connection.started:
         return "a return without a response"
@@ -309,9 +317,11 @@ def trailers_is_a_bool(connection: Connection, message: Message) -> str | None:
 def no_truncated_response(connection: Connection, error: BaseException | None) -> str | None:
     if not isinstance(error, Exception) or isinstance(error, OSError):
         return None
-    if not connection.started or connection.completed or connection.disconnected:
+    if not connection.started or connection.completed or connection.disconnected or connection.refused:
         return None
-    when = f"{connection.body_sent} bytes of the body" if connection.body_messages else "the start, and none of the body"
+    when = (
+        f"{connection.body_sent} bytes of the body" if connection.body_messages else "the start, and none of the body"
+    )
     return f"{type(error).__name__} after {when}"
 
 

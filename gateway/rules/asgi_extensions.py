@@ -5,7 +5,7 @@ Sources: ASGI extensions; ASGI TLS 0.2.
 
 from __future__ import annotations
 
-import os.path
+from pathlib import Path
 
 from gateway.protocols import Message, Scope
 from gateway.rules.asgi_common import is_mapping
@@ -41,7 +41,7 @@ def extension_is_offered(connection: Connection, message: Message) -> str | None
 @RULES.rule("X01", "`path` of pathsend is an absolute path, a str.", _EXT + "Path Send", "application", _PATHSEND)
 def path_is_absolute(connection: Connection, message: Message) -> str | None:
     path: object = message.get("path")
-    return None if isinstance(path, str) and os.path.isabs(path) else f"path {path!r}"
+    return None if isinstance(path, str) and Path(path).is_absolute() else f"path {path!r}"
 
 
 @RULES.rule(
@@ -132,8 +132,8 @@ def early_hint(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "X07",
-    "Trailers are promised by `trailers: True`, then sent after the last body message, with lowercased names, no pseudo "
-    "headers and `more_trailers` a bool.",
+    "Trailers are promised by `trailers: True`, then sent after the last body message, with lowercased names, no "
+    "pseudo headers and `more_trailers` a bool.",
     _EXT + "HTTP Trailers",
     "application",
     _TRAILERS,
@@ -142,7 +142,7 @@ def early_hint(connection: Connection, message: Message) -> str | None:
 def trailers(connection: Connection, step: object) -> str | None:
     if not is_mapping(step):
         missing = connection.trailers_promised and connection.completed and not connection.trailers_done
-        broken = missing and step is None and not connection.disconnected and not connection.send_failed
+        broken = missing and step is None and not connection.disconnected and not connection.refused
         return "a return without the trailers that were promised" if broken else None
     if not connection.trailers_promised:
         return "trailers that the start does not promise"
@@ -168,7 +168,9 @@ def trailers(connection: Connection, step: object) -> str | None:
 def trailers_are_announced(connection: Connection, message: Message) -> str | None:
     if message.get("trailers") is not True:
         return None
-    return None if header_values(message.get("headers", ()), b"trailer") else "`trailers: True` without a trailer header"
+    return (
+        None if header_values(message.get("headers", ()), b"trailer") else "`trailers: True` without a trailer header"
+    )
 
 
 @RULES.rule(
@@ -309,5 +311,3 @@ def body_middleware_hides_files(connection: Connection, message: Message) -> str
     before = header_values(connection.inner.response_headers, b"content-encoding")
     after = header_values(connection.response_headers, b"content-encoding")
     return f"Content-Encoding {after} promised for a file sent as it is" if before != after else None
-
-

@@ -70,7 +70,12 @@ def scheme(connection: Connection, scope: Scope) -> str | None:
 
 
 @RULES.rule(
-    "H04", "`path` is a str, percent-decoded, without the query string.", SCOPE, "server", "scope:http", "scope:websocket"
+    "H04",
+    "`path` is a str, percent-decoded, without the query string.",
+    SCOPE,
+    "server",
+    "scope:http",
+    "scope:websocket",
 )
 def path_is_decoded(connection: Connection, scope: Scope) -> str | None:
     path: object = scope.get("path")
@@ -141,6 +146,8 @@ def root_path(connection: Connection, scope: Scope) -> str | None:
 )
 def headers_are_pairs(connection: Connection, scope: Scope) -> str | None:
     headers: object = scope.get("headers")
+    if "headers" not in scope and connection.type == "websocket":
+        return None  # W01
     if not is_collection(headers) and hasattr(headers, "__next__"):
         return Minor("headers that can be read once only")
     return wrong_pairs(headers)
@@ -209,7 +216,12 @@ def state_is_a_shallow_copy(connection: Connection, scope: Scope) -> str | None:
 
 
 @RULES.rule(
-    "H14", "`extensions` is a dict of dicts with str keys.", "ASGI 3.0, Extensions", "server", "scope:http", "scope:websocket"
+    "H14",
+    "`extensions` is a dict of dicts with str keys.",
+    "ASGI 3.0, Extensions",
+    "server",
+    "scope:http",
+    "scope:websocket",
 )
 def extensions_are_dicts(connection: Connection, scope: Scope) -> str | None:
     extensions: object = scope.get("extensions")
@@ -223,9 +235,7 @@ def extensions_are_dicts(connection: Connection, scope: Scope) -> str | None:
     return None
 
 
-@RULES.rule(
-    "H15", "The server decodes a chunked request body.", SCOPE, "server", "receive:http.request"
-)
+@RULES.rule("H15", "The server decodes a chunked request body.", SCOPE, "server", "receive:http.request")
 def body_is_dechunked(connection: Connection, message: Message) -> str | None:
     body: object = message.get("body", b"")
     if connection.undecoded is None or message.get("more_body", False) or not isinstance(body, bytes):

@@ -148,7 +148,10 @@ class Connection:
     trailers_done: bool = False
     debug_sent: bool = False
     sends_after_error: int = 0
+    #: send raised OSError: the client has left.
     send_failed: bool = False
+    #: send raised anything: the server refused a message, so that the response cannot be complete.
+    refused: bool = False
     returned: bool = False
     files: tuple[object, ...] = _NO_FILES
 

@@ -24,7 +24,7 @@ def close_code(code: object) -> bool:
     """Tell whether an endpoint may send a close code (RFC 6455 7.4)."""
     if type(code) is not int:
         return False
-    return 1000 <= code <= 1014 and code not in (1004, 1005, 1006) or 3000 <= code <= 4999
+    return (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) or 3000 <= code <= 4999
 
 
 @RULES.rule(
@@ -121,9 +121,7 @@ def accept_headers(connection: Connection, message: Message) -> str | None:
     return found
 
 
-@RULES.rule(
-    "W08", "websocket.send comes between accept and close only.", _WS + "Send", "application", _SEND
-)
+@RULES.rule("W08", "websocket.send comes between accept and close only.", _WS + "Send", "application", _SEND)
 def send_while_open(connection: Connection, message: Message) -> str | None:
     if not connection.accepted:
         return "websocket.send before accept"
@@ -195,7 +193,7 @@ def close_once(connection: Connection, message: Message) -> str | None:
     "return:websocket",
 )
 def connect_is_answered(connection: Connection, error: BaseException | None) -> str | None:
-    if error is not None or connection.disconnected or connection.send_failed:
+    if error is not None or connection.disconnected or connection.refused:
         return None
     if connection.denial_started:
         return None if connection.completed else "a return before the denial response ended"
@@ -204,7 +202,8 @@ def connect_is_answered(connection: Connection, error: BaseException | None) -> 
 
 @RULES.rule(
     "W14",
-    "websocket.disconnect has a `code`, an int, 1005 where the client gave none; `reason`, if present, is a str or None.",
+    "websocket.disconnect has a `code`, an int, 1005 where the client gave none; `reason`, if present, is a str or "
+    "None.",
     _WS + "Disconnect",
     "server",
     "receive:websocket.disconnect",

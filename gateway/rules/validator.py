@@ -104,6 +104,7 @@ class AsgiValidator(Validator):
 
     app: ASGIApplication
     interface: Interface = "asgi"
+    __gateway_interface__ = "asgi"
 
     def __init__(
         self,
@@ -127,6 +128,7 @@ class WsgiValidator(Validator):
 
     app: WSGIApplication
     interface: Interface = "wsgi"
+    __gateway_interface__ = "wsgi"
 
     def __init__(
         self,

@@ -31,9 +31,7 @@ def latin1(text: str) -> bool:
     return all(char <= "\xff" for char in text)
 
 
-@RULES.rule(
-    "P01", "start_response is called once; again only with exc_info.", _START, "application", "start"
-)
+@RULES.rule("P01", "start_response is called once; again only with exc_info.", _START, "application", "start")
 def start_response_once(exchange: Exchange, call: Call) -> str | None:
     return "a second call without exc_info" if exchange.start_called and not call.exc_info else None
 
@@ -330,9 +328,7 @@ def input_methods_take_one_argument(exchange: Exchange, step: Input) -> str | No
     return f"{step.method}() with {len(step.args)} arguments" if len(step.args) > 1 else None
 
 
-@RULES.rule(
-    "V16", "wsgi.errors is written to with str.", _PEP + "Input and Error Streams", "application", "errors"
-)
+@RULES.rule("V16", "wsgi.errors is written to with str.", _PEP + "Input and Error Streams", "application", "errors")
 def errors_take_str(exchange: Exchange, value: object) -> str | None:
     return None if isinstance(value, str) else f"a {type(value).__name__}"
 
@@ -448,7 +444,11 @@ _304 = frozenset({"content-type", "content-encoding", "content-language", "conte
 )
 def no_metadata_in_304(exchange: Exchange, call: Call) -> str | None:
     names = {name for name, _ in header_items(call.headers)}
-    if call.code != 304 or not names & _304 or ("last-modified" in names and "etag" not in names and names & _304 == {"last-modified"}):
+    if (
+        call.code != 304
+        or not names & _304
+        or ("last-modified" in names and "etag" not in names and names & _304 == {"last-modified"})
+    ):
         return None
     return f"the header {sorted(names & _304)[0]}"
 

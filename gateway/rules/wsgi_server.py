@@ -99,7 +99,9 @@ def transfer_encoding_is_handled(exchange: Exchange, step: Environ | Input) -> s
     return f"chunk framing in the body: {whole[:20]!r}" if chunk_framing(whole) else None
 
 
-@RULES.rule("P36", "HTTP_ variables are upper-case, with underscores.", _ENVIRON + "; RFC 3875 4.1.18", "server", "environ")
+@RULES.rule(
+    "P36", "HTTP_ variables are upper-case, with underscores.", _ENVIRON + "; RFC 3875 4.1.18", "server", "environ"
+)
 def http_variables_are_upper_case(exchange: Exchange, environ: Environ) -> str | None:
     for key in environ:
         if key.startswith("HTTP_") and (key != key.upper() or "-" in key):
@@ -133,9 +135,8 @@ def file_wrapper(exchange: Exchange, step: object) -> str | None:
         return None
     if not callable(wrapper):
         return f"wsgi.file_wrapper {wrapper!r}"
-    if step is exchange.environ or not isinstance(wrapper, type) or not isinstance(step, wrapper):
-        return None
-    return None if hasattr(step, "close") else f"a {type(step).__name__} without close()"
+    made = step is not exchange.environ and isinstance(wrapper, type) and isinstance(step, wrapper)
+    return f"a {type(step).__name__} without close()" if made and not hasattr(step, "close") else None
 
 
 @RULES.rule("P39", "start_response returns a write callable.", _START, "server", "started")
@@ -283,9 +284,7 @@ def application_is_called_by_position(exchange: Exchange, call: Call) -> str | N
     return None if len(call.args) == 2 else f"{len(call.args)} arguments"
 
 
-@RULES.rule(
-    "V02", "The environ is a dict, not a subclass of it.", _PEP + "Specification Details", "server", "environ"
-)
+@RULES.rule("V02", "The environ is a dict, not a subclass of it.", _PEP + "Specification Details", "server", "environ")
 def environ_is_a_dict(exchange: Exchange, environ: object) -> str | None:
     return None if type(environ) is dict else f"a {type(environ).__name__}"
 
@@ -400,15 +399,11 @@ def input_gives_bytes(exchange: Exchange, step: Input) -> str | None:
     return None if good else f"readlines() gave {lines!r}"
 
 
-@RULES.rule(
-    "V27", "The iterable is not used after close().", _PEP + "Specification Details", "server", "after"
-)
+@RULES.rule("V27", "The iterable is not used after close().", _PEP + "Specification Details", "server", "after")
 def no_iteration_after_close(exchange: Exchange, attribute: str) -> str | None:
     return "a block asked for after close()" if attribute == "next" and exchange.closed else None
 
 
-@RULES.rule(
-    "V28", "The iterable's close() is called.", _PEP + "Specification Details", "server", "forgotten"
-)
+@RULES.rule("V28", "The iterable's close() is called.", _PEP + "Specification Details", "server", "forgotten")
 def iterable_is_closed(exchange: Exchange, step: object) -> str | None:
     return "an iterable that was dropped and not closed"

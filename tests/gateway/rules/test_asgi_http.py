@@ -1,0 +1,163 @@
+from typing import Any
+
+import pytest
+
+from tests.gateway.rules.asgi import (
+    ABSENT,
+    CHAT,
+    CONNECT,
+    STARTUP,
+    Serve,
+    http,
+    lifespan,
+    msg,
+    sends,
+    serve,
+    websocket,
+)
+from tests.gateway.rules.cases import Case, shows
+
+
+def once(**scope: Any) -> Any:
+    return lambda mode: serve(Serve(scope=http(**scope)), mode=mode)
+
+
+def ws(**scope: Any) -> Any:
+    return lambda mode: serve(Serve(scope=websocket(**scope), app=CHAT, events=(CONNECT,)), mode=mode)
+
+
+def uploads(*bodies: bytes, **scope: Any) -> Any:
+    events = [{"type": "http.request", "body": body, "more_body": True} for body in bodies]
+    events[-1]["more_body"] = False
+    app = sends(msg("http.response.start", status=204), msg("http.response.body"), receives=len(bodies))
+    return lambda mode: serve(Serve(app=app, scope=http(**scope), events=events), mode=mode)
+
+
+DATABASE = object()
+
+
+def with_state(state: Any) -> Any:
+    """A lifespan that puts a database into its state, then a request with the state that `state` makes of it."""
+
+    def run(mode: str) -> Any:
+        namespace: dict[str, Any] = {}
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "lifespan":
+                scope["state"]["database"] = DATABASE
+                await receive()
+                await send(msg("lifespan.startup.complete"))
+                await receive()
+                await send(msg("lifespan.shutdown.complete"))
+            else:
+                await sends(msg("http.response.start", status=204), msg("http.response.body"))(scope, receive, send)
+
+        import asyncio
+
+        from gateway.rules import Validator
+        from tests.gateway.rules.asgi import SHUTDOWN, Result, Server
+
+        server = Server(Validator(app, "asgi", mode))  # type: ignore[arg-type]
+
+        async def main() -> None:
+            async def request_then_shutdown() -> Any:
+                await server.call(Serve(scope=http(state=state(namespace))))
+                return SHUTDOWN
+
+            await server.call(Serve(scope=lifespan(state=namespace), events=(STARTUP, request_then_shutdown)))
+
+        asyncio.run(main())
+        return Result(server.validator, server.sent, server.errors, [])
+
+    return run
+
+
+class OneShot:
+    def __call__(self, mode: str) -> Any:
+        return serve(Serve(scope=http(headers=iter([(b"host", b"a")]))), mode=mode)
+
+
+CHUNKED = [(b"transfer-encoding", b"chunked")]
+LENGTH_3 = [(b"content-length", b"3")]
+
+CASES = [
+    Case("H01", once(http_version="HTTP/1.1"), once(http_version="2")),
+    Case("H01", once(http_version="3"), once(http_version="1.0"), "http3", minor=True),
+    Case("H02", once(method="get"), once(method="PROPFIND"), "lower-case"),
+    Case("H02", once(method=b"GET"), once(), "bytes"),
+    Case("H03", once(scheme=""), once(scheme=ABSENT), "empty"),
+    Case("H03", ws(scheme=None), ws(scheme="wss"), "websocket"),
+    Case("H04", once(path=b"/"), once(), "bytes"),
+    Case("H04", once(path="/a%20b"), once(path="/a b"), "not-decoded"),
+    Case("H04", once(path="/a?x=1", raw_path=b"/a"), once(path="/a?b", raw_path=b"/a%3Fb"), "query"),
+    Case("H05", once(raw_path=b"/a%20b?x"), once(raw_path=None), "query"),
+    Case("H05", once(raw_path="/a%20b"), once(raw_path=ABSENT), "str"),
+    Case("H06", once(query_string="x=1"), once(query_string=b""), "str"),
+    Case("H06", once(query_string=ABSENT), ws(query_string=ABSENT), "absent"),
+    Case("H06", once(query_string=b"x=a b"), once(query_string=b"?x=1"), "not-encoded"),
+    Case("H07", once(root_path=b"/a"), once(root_path="/a"), "bytes"),
+    Case("H07", once(root_path="/api"), once(root_path=ABSENT), "not-a-prefix", minor=True),
+    Case("H08", once(headers=[("host", "a")]), once(headers=[[b"host", b"a"]]), "str"),
+    Case("H08", once(headers={b"host": b"a"}), once(headers=()), "dict"),
+    Case("H08", OneShot(), once(), "one-shot", minor=True),
+    Case("H09", once(headers=[(b"Host", b"a")]), once(headers=[(b"host", b"A")])),
+    Case("H10", once(headers=[(b":authority", b"a")]), once(headers=[(b"host", b"a")], http_version="2")),
+    Case("H11", once(client=("127.0.0.1", "50000")), once(client=None), "port-str"),
+    Case("H11", once(client=["", "0"]), once(client=["127.0.0.1", 0]), "unix-socket"),
+    Case("H12", once(server=("127.0.0.1", "80")), once(server=("/run/app.sock", None)), "port-str"),
+    Case("H12", once(server=("/", "r")), once(server=ABSENT), "indexed-path"),
+    Case("H13", with_state(lambda state: state), with_state(dict), "the-same-object"),
+    Case("H13", with_state(lambda state: {}), with_state(lambda state: {**state, "more": 1}), "empty"),
+    Case("H13", once(state=[]), once(state={"a": 1}), "not-a-dict"),
+    Case("H14", once(extensions={"pubsub": True}), once(extensions={"pubsub": {}}), "bool"),
+    Case("H14", once(extensions=["http.response.push"]), once(extensions=None), "list"),
+    Case(
+        "H15",
+        uploads(b"3\r\nab", b"c\r\n0\r\n\r\n", headers=CHUNKED),
+        uploads(b"3\r\nab", b"c\r\n", headers=CHUNKED),
+    ),
+    Case("H16", uploads(b"ab", headers=LENGTH_3), uploads(b"a", b"bc", headers=LENGTH_3), "short"),
+    Case("H16", uploads(b"ab", b"cd", headers=LENGTH_3), uploads(b"abc", headers=LENGTH_3), "long"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_rule_of_the_http_scope_is_caught_broken_and_silent_kept(case: Case) -> None:
+    shows(case)
+
+
+OPTIONAL = ("scheme", "raw_path", "root_path", "client", "server", "extensions")
+
+
+@pytest.mark.parametrize("key", OPTIONAL)
+def test_an_optional_key_of_the_scope_may_be_absent(key: str) -> None:
+    assert once(**{key: ABSENT})("raise").errors == []
+
+
+def test_a_websocket_scope_without_any_optional_key_is_conformant() -> None:
+    absent = dict.fromkeys((*OPTIONAL, "query_string", "subprotocols", "http_version"), ABSENT)
+    result = ws(**absent)("raise")
+    assert (result.errors, result.found) == ([], [])
+
+
+def test_headers_that_can_be_read_once_reach_the_application_untouched() -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend(scope["headers"])
+        await sends(msg("http.response.start", status=204), msg("http.response.body"))(scope, receive, send)
+
+    serve(Serve(app=app, scope=http(headers=iter([(b"host", b"a")]))))
+    assert seen == [(b"host", b"a")]
+
+
+def test_the_scope_that_the_application_gets_is_the_servers_own() -> None:
+    scope = http()
+    seen = []
+
+    async def app(given: Any, receive: Any, send: Any) -> None:
+        seen.append(given)
+        await sends(msg("http.response.start", status=204), msg("http.response.body"))(given, receive, send)
+
+    serve(Serve(app=app, scope=scope))
+    assert seen[0] is scope

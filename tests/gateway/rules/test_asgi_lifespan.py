@@ -1,0 +1,148 @@
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from gateway.rules import Validator
+from tests.gateway.rules.asgi import (
+    REQUEST,
+    SHUTDOWN,
+    STARTS,
+    STARTUP,
+    Result,
+    Serve,
+    Server,
+    body,
+    http,
+    lifespan,
+    msg,
+    sends,
+    serve,
+    start,
+    then_receive,
+)
+from tests.gateway.rules.cases import Case, shows
+
+COMPLETE = msg("lifespan.startup.complete")
+FAILED = msg("lifespan.startup.failed", message="no database")
+STOPPED = msg("lifespan.shutdown.complete")
+
+
+def app(*messages: Any, receives: int = 1, events: Any = (STARTUP, SHUTDOWN), **scope: Any) -> Any:
+    call = Serve(app=sends(*messages, receives=receives), scope=lifespan(**scope), events=events)
+    return lambda mode: serve(call, mode=mode)
+
+
+ok = app(COMPLETE, then_receive, STOPPED)
+
+
+async def _either(scope: Any, receive: Any, send: Any, startup: Any) -> None:
+    if scope["type"] == "lifespan":
+        await sends(*startup)(scope, receive, send)
+    else:
+        await sends(start(), body())(scope, receive, send)
+
+
+def requests(*, when: str) -> Any:
+    """The case of a server that calls the application for a request at some moment of the lifespan."""
+
+    def run(mode: str) -> Any:
+        startup: tuple[Any, ...] = (FAILED,) if when == "failed" else (COMPLETE, then_receive, STOPPED)
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            await _either(scope, receive, send, startup)
+
+        server = Server(Validator(application, "asgi", mode))  # type: ignore[arg-type]
+        request = Serve(scope=http(), events=(REQUEST,))
+
+        async def main() -> None:
+            async def startup_event() -> Any:
+                if when == "before":
+                    await server.call(request)
+                return STARTUP
+
+            async def shutdown_event() -> Any:
+                if when == "started":
+                    await server.call(request)
+                if when == "elsewhere":
+                    thread = threading.Thread(target=lambda: asyncio.run(server.call(request)))
+                    thread.start()
+                    thread.join()
+                return SHUTDOWN
+
+            await server.call(Serve(scope=lifespan(), events=(startup_event, shutdown_event)))
+            if when in ("failed", "stopped"):
+                await server.call(request)
+
+        asyncio.run(main())
+        return Result(server.validator, server.sent, server.errors, [])
+
+    return run
+
+
+class Starting:
+    """A server that serves while the application, in another task, still starts."""
+
+    def __call__(self, mode: str) -> Any:
+        async def main() -> None:
+            release = asyncio.Event()
+
+            async def slow(receive: Any, send: Any) -> None:
+                await release.wait()
+
+            async def application(scope: Any, receive: Any, send: Any) -> None:
+                await _either(scope, receive, send, (slow, COMPLETE, then_receive, STOPPED))
+
+            self.server = server = Server(Validator(application, "asgi", mode))  # type: ignore[arg-type]
+            task = asyncio.ensure_future(server.call(Serve(scope=lifespan(), events=(STARTUP, SHUTDOWN))))
+            await asyncio.sleep(0)
+            await server.call(Serve(scope=http(), events=(REQUEST,)))
+            release.set()
+            await task
+
+        asyncio.run(main())
+        return Result(self.server.validator, self.server.sent, self.server.errors, [])
+
+
+CASES = [
+    Case("L01", app(COMPLETE, then_receive, events=(SHUTDOWN, SHUTDOWN)), ok, "shutdown-first"),
+    Case("L01", app(COMPLETE, then_receive, events=(STARTUP, STARTUP)), ok, "startup-twice"),
+    Case("L01", app(then_receive, COMPLETE, STOPPED), ok, "shutdown-too-early"),
+    Case("L02", app(COMPLETE, receives=0), ok, "startup"),
+    Case("L02", app(COMPLETE, STOPPED), ok, "shutdown"),
+    Case("L03", app(COMPLETE, FAILED), ok, "both"),
+    Case("L03", app(COMPLETE, COMPLETE), app(FAILED), "twice"),
+    Case("L04", app({**FAILED, "message": b"no"}), app(FAILED)),
+    Case("L05", app(), ok, "startup"),
+    Case("L05", app(COMPLETE, then_receive), ok, "shutdown"),
+    Case("L05", app(receives=0), app(NotImplementedError("no lifespan here"), receives=0), "silent"),
+    Case("L07", requests(when="failed"), requests(when="stopped")),
+    Case("L08", Starting(), requests(when="started"), "while-starting"),
+    Case("L08", requests(when="elsewhere"), requests(when="stopped"), "on-another-loop"),
+    Case("L09", app(COMPLETE, then_receive, STOPPED, state={"a": 1}), app(COMPLETE, then_receive, STOPPED, state={})),
+    Case("L09", app(COMPLETE, then_receive, STOPPED, state=None), ok, "none"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_rule_of_the_lifespan_is_caught_broken_and_silent_kept(case: Case) -> None:
+    shows(case)
+
+
+def test_an_application_without_lifespan_may_be_served_afterwards() -> None:
+    def startup() -> Any:
+        return serve(
+            Serve(scope=lifespan(), app=sends(ValueError("http only"), receives=0)),
+            Serve(scope=http()),
+            mode="raise",
+        )
+
+    result = startup()
+    assert [type(error) for error in result.errors] == [ValueError]
+    assert result.found == []
+
+
+def test_a_lifespan_that_ends_well_leaves_nothing_behind() -> None:
+    validator = serve(Serve(scope=lifespan(), app=STARTS, events=(STARTUP, SHUTDOWN))).validator
+    assert validator._lifespans._by_place == {}
