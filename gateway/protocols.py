@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -32,6 +32,7 @@ __all__ = [
     "RSGIApplication",
     "Scope",
     "StartResponse",
+    "UntypedWSGIApplication",
     "WSGIApplication",
     "check_interface",
     "detect",
@@ -50,8 +51,12 @@ ASGISend: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApplication: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 #: The double callable of ASGI 2, most often a class: ``application(scope)`` gives ``instance(receive, send)``.
 ASGI2Application: TypeAlias = Callable[[Any], Callable[[Any, Any], Awaitable[None]]]
+#: Django's handlers have no types; pyright infers that the one for WSGI may return a coroutine.
+UntypedWSGIApplication: TypeAlias = Callable[
+    [WSGIEnvironment, StartResponse], Iterable[bytes] | Coroutine[Any, Any, Any]
+]
 #: What a public parameter accepts as an application.
-Application: TypeAlias = WSGIApplication | ASGIApplication | ASGI2Application
+Application: TypeAlias = WSGIApplication | ASGIApplication | ASGI2Application | UntypedWSGIApplication
 
 
 class RSGIApplication(Protocol):
