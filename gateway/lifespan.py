@@ -25,7 +25,7 @@ import contextlib
 import enum
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Literal, Protocol
 
 from gateway.errors import ApplicationError, ConfigurationError
@@ -189,7 +189,7 @@ class Lifespan:
             _log.exception("the lifespan failed at shutdown, after the error that is being raised")
 
     @contextlib.asynccontextmanager
-    async def _asyncio(self) -> AsyncIterator[dict[str, Any]]:
+    async def _asyncio(self) -> AsyncGenerator[dict[str, Any], None]:
         await self.startup()
         try:
             yield self.state
@@ -197,7 +197,7 @@ class Lifespan:
             await self.shutdown()
 
     @contextlib.asynccontextmanager
-    async def _trio(self) -> AsyncIterator[dict[str, Any]]:
+    async def _trio(self) -> AsyncGenerator[dict[str, Any], None]:
         import trio
 
         if self.mode == "off":

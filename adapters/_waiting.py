@@ -1,0 +1,126 @@
+"""What a WSGI thread waits for on an event loop: one conversation, one flag, one gate.
+
+A *conversation* runs on the loop; the WSGI thread sleeps until there is news. The flag ``signalled`` makes the wake-ups
+coalesce: however many messages the application sends while the thread is on its way, it is woken once. The order of the
+steps is what makes it right, and must stay:
+
+    loop side:  write the news, then read ``signalled``; if it was unset, set it and wake.
+    WSGI side:  after waking, unset ``signalled``, then read the news.
+
+Either the loop sees the flag unset and wakes, or the thread has yet to read and finds the news. This holds because an
+attribute is read and written in one step under the GIL; a free-threaded build would need a lock here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Generic, Protocol, TypeVar
+
+from gateway.adapters._gates import make_gate
+
+T = TypeVar("T")
+
+if sys.version_info >= (3, 12):
+
+    def start_task(
+        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
+    ) -> asyncio.Task[None]:
+        """Start a task in a context, its first step at once: one turn of the loop less."""
+        if loop.get_task_factory() is not None:
+            return loop.create_task(coroutine, context=context)
+        return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+
+else:
+
+    def start_task(
+        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
+    ) -> asyncio.Task[None]:
+        """Start a task in a context."""
+        return loop.create_task(coroutine, context=context)
+
+
+class Conversation:
+    """Base of what runs on the loop while a WSGI thread waits for it."""
+
+    __slots__ = ("block", "signalled", "wake")
+
+    def __init__(self) -> None:
+        self.signalled = False
+        self.block, self.wake = make_gate()
+
+    def signal(self) -> None:
+        """Wake the WSGI thread, unless it was woken and has not looked yet. Called after the news is written."""
+        if not self.signalled:
+            self.signalled = True
+            self.wake()
+
+    def begin(self) -> None:
+        """Start on the loop; called there."""
+        raise NotImplementedError
+
+
+class Runner(Protocol):
+    """A loop that WSGI threads can hand conversations to: a thread of its own, a lent one, or a user's."""
+
+    loop: asyncio.AbstractEventLoop
+    pid: int
+
+    def start(self, conversation: Conversation) -> None:
+        """Have ``conversation.begin`` called on the loop; it may have run when this returns."""
+
+    def wait(self, conversation: Conversation) -> None:
+        """Block the calling thread or greenlet until the conversation has news; spurious returns are allowed."""
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """Have a callback run on the loop soon; coalesced with others."""
+
+    def stop(self) -> None:
+        """End the loop if it is ours. Idempotent."""
+
+
+class Job(Conversation, Generic[T]):
+    """A coroutine run to its end on a loop while the calling thread waits: ``Job.run(runner, coroutine)``."""
+
+    __slots__ = ("_coroutine", "_error", "_result", "_task", "done")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        super().__init__()
+        self.done = False
+        self._coroutine = coroutine
+        self._error: BaseException | None = None
+        self._result: T
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    def run(cls, runner: Runner, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on a runner's loop and return what it returns or raise what it raises."""
+        job = cls(coroutine)
+        runner.start(job)
+        while not job.done:
+            runner.wait(job)
+            job.signalled = False
+        if job._error is not None:
+            raise job._error
+        return job._result
+
+    def begin(self) -> None:
+        """Start the coroutine as a task."""
+        self._task = asyncio.get_running_loop().create_task(self._main())
+        self._task.add_done_callback(self._ended)
+
+    async def _main(self) -> None:
+        try:
+            self._result = await self._coroutine
+        except BaseException as error:
+            self._error = error
+            if isinstance(error, asyncio.CancelledError):
+                raise
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() and self._error is None:
+            self._error = asyncio.CancelledError()
+        self.done = True
+        self.signal()
