@@ -1,0 +1,30 @@
+"""Crossings between the interfaces: an application of one becomes an application of another.
+
+The names are loaded when they are first used, so that a chain with no crossing loads no adapter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
+
+__all__ = ["AsgiToWsgi"]
+
+_MODULES = {
+    "AsgiToWsgi": "gateway.adapters.asgi_to_wsgi",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

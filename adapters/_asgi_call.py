@@ -25,11 +25,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import logging
+import os
 from collections import deque
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Protocol, TypeAlias
 
+from gateway.adapters._headers import wsgi_response_headers
 from gateway.adapters._status import has_body
 from gateway.adapters._waiting import Conversation, Runner, start_task
 from gateway.adapters._wsgi_input import RequestBody
@@ -42,11 +46,16 @@ _log = logging.getLogger("gateway.adapters")
 HIGH_BYTES = 128 * 1024
 
 _START, _BODY, _TRAILERS, _DONE = range(4)
-_STATE_NAMES = ("before http.response.start", "within the body", "before the trailers", "after the response was complete")
+_STATE_NAMES = (
+    "before http.response.start",
+    "within the body",
+    "before the trailers",
+    "after the response was complete",
+)
 
 
 class ClientGone(BrokenPipeError):
-    """Raised in the application's ``send()`` when the server has closed the response (ASGI HTTP "Disconnected Client")."""
+    """Raised in ``send()`` when the server has closed the response (ASGI HTTP "Disconnected Client")."""
 
 
 class Tasks(Protocol):
@@ -65,16 +74,34 @@ class EarlyHint:
 
 
 class FileBody:
-    """A file that is sent by the server: by path, or open with a range."""
+    """A file that the server sends: by its path, or open at its place, ``count`` bytes or all the rest of it."""
 
-    __slots__ = ("count", "file", "offset", "path", "whole")
+    __slots__ = ("count", "file", "path", "whole")
 
-    def __init__(self, path: str | None, file: Any, offset: int | None, count: int | None, whole: bool) -> None:
+    def __init__(self, path: str | None, file: SharedFile | None, count: int | None, whole: bool) -> None:
         self.path = path
         self.file = file
-        self.offset = offset
         self.count = count
         self.whole = whole  # the response consists of this part alone
+
+
+class SharedFile(io.FileIO):
+    """A duplicate of a file descriptor of the application, which is told when the server has done with it."""
+
+    def __init__(self, file: Any, offset: int | None, done: Callable[[], object]) -> None:
+        descriptor = os.dup(file if isinstance(file, int) else file.fileno())
+        super().__init__(descriptor, "rb")
+        self._done = done
+        if offset is not None:
+            self.seek(offset)
+        elif not isinstance(file, int):
+            self.seek(file.tell())  # a buffered file's own place is not its descriptor's
+
+    def close(self) -> None:
+        """Close the duplicate; the first time, tell the application."""
+        if not self.closed:
+            super().close()
+            self._done()
 
 
 Part: TypeAlias = bytes | EarlyHint | FileBody
@@ -144,7 +171,7 @@ class AsgiCall(Conversation):
         # Written on the loop.
         self._state = _START
         self.status = 0
-        self.headers: Any = ()
+        self.headers: list[tuple[str, str]] = []
         self.trailers: list[Any] = []
         self._trailers_follow = False
         self.bodiless = scope["method"] == "HEAD"
@@ -202,7 +229,9 @@ class AsgiCall(Conversation):
 
     def _failed(self, error: BaseException) -> None:
         if self.finished or self.gone:
-            if not isinstance(error, (ClientGone, asyncio.CancelledError)):
+            if isinstance(error, asyncio.CancelledError) or _is_of_client_gone(error):
+                _log.debug("an ASGI application ended with its response: %r", error)
+            else:
                 _log.error("an ASGI application failed after its response had ended", exc_info=error)
             self.finished = True
             return
@@ -291,16 +320,14 @@ class AsgiCall(Conversation):
 
     def _start(self, message: Message) -> None:
         status = message["status"]
-        # bool is an int and would be a status 1
-        if type(status) is not int or not 200 <= status <= 999:
-            if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 999:
-                raise ApplicationError(
-                    f"http.response.start has an integer status from 200 to 999, got {status!r} (ASGI HTTP "
-                    f"'Response Start')"
-                )
+        if not isinstance(status, int) or not 200 <= status <= 999:
+            raise ApplicationError(
+                f"http.response.start has an integer status from 200 to 999, got {status!r} (ASGI HTTP 'Response "
+                f"Start')"
+            )
         self.status = int(status)
-        # Copied: an application may go on using its list. Checked by the translation, in the application's own send().
-        self.headers = list(message.get("headers") or ())
+        # Translated here, so that a wrong header is raised where it was sent.
+        self.headers = wsgi_response_headers(message.get("headers") or ())
         if not self.bodiless and not has_body(self.status):
             self.bodiless = True
         if message.get("trailers") and "http.response.trailers" in self._offers:
@@ -330,7 +357,7 @@ class AsgiCall(Conversation):
                 return
             if kind == "http.response.pathsend" and self._state == _BODY and self._sent == 0:
                 if not self.bodiless:
-                    self.parts.append(FileBody(str(message["path"]), None, None, None, whole=True))
+                    self.parts.append(FileBody(str(message["path"]), None, None, whole=True))
                 self._complete_body()
                 return
             if kind == "http.response.zerocopysend" and self._state == _BODY:
@@ -349,16 +376,16 @@ class AsgiCall(Conversation):
     async def _send_file(self, message: Message) -> None:
         more = message.get("more_body", False)
         if not self.bodiless:
-            alone = not more and self._sent == 0
-            self.parts.append(FileBody(None, message["file"], message.get("offset"), message.get("count"), alone))
-            self._sent += 1  # its bytes are not ours to count, but it is no longer the first part
-            waiter: asyncio.Future[None] = self._runner.loop.create_future()
-            self._file_waiter = waiter
+            file = SharedFile(message["file"], message.get("offset"), self._file_done)
+            waiter = self._file_waiter = self._runner.loop.create_future()
+            self.parts.append(FileBody(None, file, message.get("count"), whole=not more and self._sent == 0))
+            self._sent += 1  # its bytes are not ours to count, but the next part is not the first
+            self._taken += 1
             if more:
                 self.signal()
             else:
                 self._complete_body()
-            # The file is the application's: it may close it when this returns.
+            # The file is the application's, which may move or close it when this returns.
             await waiter
         elif not more:
             self._complete_body()
@@ -384,6 +411,10 @@ class AsgiCall(Conversation):
 
     def _let_go(self) -> None:
         self.gone = True
+        for part in self.parts:
+            if isinstance(part, FileBody) and part.file is not None:
+                part.file.close()
+        self.parts.clear()
         self._resume()
         self._release_file()
         self._tell_receive()
@@ -426,8 +457,7 @@ class AsgiCall(Conversation):
         if self._drained is not None:
             self._runner.post(self._resume)
 
-    def file_done(self) -> None:
-        """Tell the application that the server has done with its file."""
+    def _file_done(self) -> None:
         self._runner.post(self._release_file)
 
     def abandon(self) -> None:
@@ -438,6 +468,15 @@ class AsgiCall(Conversation):
     def read_error(self) -> Exception | None:
         """What reading the request body raised."""
         return None if self._body is None else self._body.error
+
+
+def _is_of_client_gone(error: BaseException | None) -> bool:
+    """Tell whether an error is, or was raised because of, the OSError that tells the client's absence."""
+    while error is not None:
+        if isinstance(error, ClientGone):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _octets(body: object) -> bytes:

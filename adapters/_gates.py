@@ -26,6 +26,8 @@ class Lock(Protocol):
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
     def release(self) -> None: ...
     def locked(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *exc_info: object) -> None: ...
 
 
 def _original(name: str) -> Any:
@@ -64,16 +66,7 @@ def make_gate() -> Gate:
         gate = _greenlet_gate()
         if gate is not None:
             return gate
-    lock = _allocate_lock()
-    lock.acquire()
-
-    def wake() -> None:
-        try:
-            lock.release()
-        except RuntimeError:  # it was open already: two wakes are one
-            pass
-
-    return lock.acquire, wake
+    return make_thread_gate()
 
 
 def make_thread_gate() -> Gate:
@@ -82,9 +75,9 @@ def make_thread_gate() -> Gate:
     lock.acquire()
 
     def wake() -> None:
-        try:
+        try:  # noqa: SIM105  # in the path of every request; contextlib.suppress costs more than all of it
             lock.release()
-        except RuntimeError:
+        except RuntimeError:  # it was open already: two wakes are one
             pass
 
     return lock.acquire, wake
@@ -102,7 +95,7 @@ def _greenlet_gate() -> Gate | None:
 
 
 class _GreenletGate:
-    """A gate for one greenlet. The hub's ``async_`` watcher exists only while somebody waits: it keeps the hub alive."""
+    """A gate for one greenlet. The hub's ``async_`` watcher, which keeps the hub alive, exists only during a wait."""
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub

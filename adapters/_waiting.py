@@ -77,27 +77,31 @@ class Runner(Protocol):
     def post(self, callback: Callable[[], object]) -> None:
         """Have a callback run on the loop soon; coalesced with others."""
 
+    def alive(self) -> bool:
+        """Tell whether the loop can still be handed anything."""
+        ...
+
     def stop(self) -> None:
         """End the loop if it is ours. Idempotent."""
 
 
 class Job(Conversation, Generic[T]):
-    """A coroutine run to its end on a loop while the calling thread waits: ``Job.run(runner, coroutine)``."""
+    """A coroutine run to its end on a loop while the calling thread waits: ``Job.run(runner, function)``."""
 
-    __slots__ = ("_coroutine", "_error", "_result", "_task", "done")
+    __slots__ = ("_error", "_function", "_result", "_task", "done")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
         super().__init__()
         self.done = False
-        self._coroutine = coroutine
+        self._function = function
         self._error: BaseException | None = None
         self._result: T
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
-    def run(cls, runner: Runner, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on a runner's loop and return what it returns or raise what it raises."""
-        job = cls(coroutine)
+    def run(cls, runner: Runner, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine function on a runner's loop and return what it returns or raise what it raises."""
+        job = cls(function)
         runner.start(job)
         while not job.done:
             runner.wait(job)
@@ -113,7 +117,7 @@ class Job(Conversation, Generic[T]):
 
     async def _main(self) -> None:
         try:
-            self._result = await self._coroutine
+            self._result = await self._function()
         except BaseException as error:
             self._error = error
             if isinstance(error, asyncio.CancelledError):

@@ -83,11 +83,12 @@ def open_body(environ: Environ) -> RequestBody | None:
     Raises:
         ServerError: CONTENT_LENGTH is not a number.
     """
-    length = environ.get("CONTENT_LENGTH")
+    length: str = environ.get("CONTENT_LENGTH") or ""
     chunked = "HTTP_TRANSFER_ENCODING" in environ
     if not length and not chunked:
         if not environ.get("wsgi.input_terminated") or (
-            environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS", "TRACE") and "gateway.scope" not in environ
+            environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS", "TRACE")
+            and "gateway.scope" not in environ
             and not environ.get("SERVER_PROTOCOL", "").startswith(("HTTP/2", "HTTP/3"))
         ):
             return None  # RFC 9112 section 6.3: a request with neither field has no body
@@ -132,7 +133,7 @@ def _reader(stream: Any) -> Callable[[int], bytes]:
 
 
 def _uwsgi_reader() -> Callable[[int], bytes]:
-    import uwsgi  # type: ignore[import-not-found, unused-ignore]  # exists within a uWSGI process only
+    import uwsgi  # type: ignore[import-untyped, import-not-found, unused-ignore]  # exists within a uWSGI process only
 
     def read(size: int) -> bytes:
         data: bytes = uwsgi.chunked_read()

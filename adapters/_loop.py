@@ -1,0 +1,199 @@
+"""The event loops that WSGI threads hand requests to: one thread per process, or a loop that a user runs.
+
+`LoopThread` is the loop of this process for all adapters together. It is started by the first request (or by a server's
+hook), never at import, and belongs to the process that started it: after a fork the child's first request starts
+another. `ForeignLoop` is a loop that runs elsewhere; it is used, and never started or stopped.
+
+A request costs one wake-up of the loop, and many requests that come at once share it: callbacks are put in a queue, and
+only who finds it unsignalled wakes the loop.
+
+The loop's thread is a real one under gevent and eventlet too. Their patched selectors are left in place there: what the
+application starts from the loop (``to_thread``) then runs as greenlets of that thread, between its events.
+
+Sources: asyncio ``call_soon_threadsafe``; CPython ``threading._register_atexit`` (runs where ``atexit`` does not).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+
+from gateway.adapters._gates import make_gate, make_thread_gate, real_thread_id, start_real_thread
+from gateway.adapters._waiting import Conversation
+from gateway.errors import ConfigurationError
+
+_log = logging.getLogger("gateway.adapters")
+
+
+class _Inbox:
+    """Callbacks on their way to a loop, one wake-up for all that wait."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._callbacks: deque[Callable[[], object]] = deque()
+        self._signalled = False
+
+    def put(self, callback: Callable[[], object]) -> None:
+        # As in `_waiting`: the callback first, then the flag.
+        self._callbacks.append(callback)
+        if not self._signalled:
+            self._signalled = True
+            try:
+                self._loop.call_soon_threadsafe(self._drain)
+            except RuntimeError:
+                self._signalled = False
+                raise
+
+    def _drain(self) -> None:
+        self._signalled = False
+        callbacks = self._callbacks
+        while callbacks:
+            call_safely(self._loop, callbacks.popleft())
+
+
+def call_safely(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Call back, so that one that fails does not take along those behind it."""
+    try:
+        callback()
+    except Exception as error:
+        loop.call_exception_handler({"message": "a callback of gateway.adapters failed", "exception": error})
+
+
+class LoopThread:
+    """A loop in a thread of its own. Made in the process that serves; ``pid`` tells which."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.loop: asyncio.AbstractEventLoop
+        self._thread_id = 0
+        self._stopped = False
+        self._failed: BaseException | None = None
+        # A lock blocks every greenlet of this thread, for the instant that a thread needs to start: who makes a loop
+        # holds a lock itself, and must not switch.
+        started, self._started = make_thread_gate()
+        start_real_thread(self._main, ())
+        started()
+        if self._failed is not None:
+            raise self._failed
+        self._inbox = _Inbox(self.loop)
+
+    def start(self, conversation: Conversation) -> None:
+        """Have the conversation begun by the loop's thread."""
+        if real_thread_id() == self._thread_id:
+            raise ConfigurationError(
+                "a WSGI callable made of an ASGI application was called on the event loop that runs it, and would wait "
+                "for itself for ever; call it in a thread (asyncio.to_thread), or call the ASGI application"
+            )
+        self._inbox.put(conversation.begin)
+
+    def wait(self, conversation: Conversation) -> None:
+        """Block until the conversation has news."""
+        conversation.block()
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """Have a callback run soon; dropped when the loop has been stopped, with everything on it."""
+        with contextlib.suppress(RuntimeError):
+            self._inbox.put(callback)
+
+    def alive(self) -> bool:
+        """Tell whether the thread runs the loop."""
+        return not self._stopped and not self.loop.is_closed()
+
+    def stop(self) -> None:
+        """End the loop and its thread: cancel what runs, close generators and the executor, close the loop."""
+        if self._stopped or os.getpid() != self.pid:
+            return
+        self._stopped = True
+        if real_thread_id() == self._thread_id:
+            self.loop.stop()
+            return
+        ended, self._ended = make_gate()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        ended()
+
+    def _main(self) -> None:
+        self._thread_id = real_thread_id()
+        try:
+            self.loop = asyncio.new_event_loop()
+        except BaseException as error:
+            self._failed = error
+            self._started()
+            return
+        self._started()
+        try:
+            self.loop.run_forever()
+        finally:
+            try:
+                close_loop(self.loop, self.loop.run_until_complete)
+            finally:
+                ended: Callable[[], object] | None = getattr(self, "_ended", None)
+                if ended is not None:
+                    ended()
+
+
+def close_loop(
+    loop: asyncio.AbstractEventLoop, run: Callable[[asyncio.Future[None]], object], *, seconds: float = 5.0
+) -> None:
+    """Cancel every task of a loop that does not run, end its generators and executor, and close it."""
+    run(loop.create_task(_wind_up(seconds)))
+    loop.close()
+
+
+async def _wind_up(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _, stubborn = await asyncio.wait(tasks, timeout=seconds)
+        for task in stubborn:
+            _log.warning("a task did not end within %s seconds of its cancellation: %r", seconds, task)
+    await loop.shutdown_asyncgens()
+    if sys.version_info >= (3, 12):
+        await loop.shutdown_default_executor(seconds)
+    else:
+        await loop.shutdown_default_executor()
+
+
+class ForeignLoop:
+    """A loop that somebody else runs, in another thread; asyncio's, uvloop's, any."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.pid = os.getpid()
+        self.loop = loop
+        self._inbox = _Inbox(loop)
+
+    def start(self, conversation: Conversation) -> None:
+        """Have the conversation begun by the loop."""
+        if not self.loop.is_running():
+            raise ConfigurationError(
+                f"AsgiToWsgi(loop=...) is a loop that runs in another thread, got {self.loop!r}, which does not run; "
+                f"start it before the first request, in the process that serves, or use loop='shared'"
+            )
+        if asyncio._get_running_loop() is self.loop:
+            raise ConfigurationError(
+                "AsgiToWsgi(loop=...) was called on that loop itself, and would wait for itself for ever; call it in a "
+                "thread (asyncio.to_thread), or call the ASGI application"
+            )
+        self._inbox.put(conversation.begin)
+
+    def wait(self, conversation: Conversation) -> None:
+        """Block until the conversation has news."""
+        conversation.block()
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """Have a callback run soon; dropped when the loop was closed."""
+        with contextlib.suppress(RuntimeError):
+            self._inbox.put(callback)
+
+    def alive(self) -> bool:
+        """Tell whether somebody runs the loop."""
+        return self.loop.is_running()
+
+    def stop(self) -> None:
+        """Do nothing: it is not ours."""

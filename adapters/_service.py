@@ -1,0 +1,197 @@
+"""One ASGI application being served in one process: its loop, its lifespan, its tasks; and the list of all of them.
+
+A service starts with the first request or with a server's hook, and ends by ``close()``, a server's hook or the exit of
+the interpreter. It belongs to one process: after a fork the child starts its own, and leaves the parent's alone.
+
+Sources: ASGI Lifespan 2.0; CPython ``os.register_at_fork``, ``threading._register_atexit``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+from typing import Any
+
+from gateway.adapters._gates import Lock, real_lock
+from gateway.adapters._loop import ForeignLoop, LoopThread
+from gateway.adapters._waiting import Job, Runner
+from gateway.lifespan import Lifespan
+
+_log = logging.getLogger("gateway.adapters")
+
+
+class Service:
+    """An application on a loop, from the startup of its lifespan to the shutdown.
+
+    Attributes:
+        pid: The process it belongs to.
+        runner: The loop.
+        tasks: The application's tasks that run: requests, and what goes on after their response.
+        lifespan: The application's lifespan; its ``state`` goes to every request.
+    """
+
+    def __init__(self, runner: Runner, lifespan: Lifespan, drain_timeout: float) -> None:
+        self.pid = os.getpid()
+        self.runner = runner
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.lifespan = lifespan
+        self.serving = False  # started, and not closed
+        self._drain_timeout = drain_timeout
+        self._starting: asyncio.Task[None] | None = None
+        self.closed = False
+        self._stopping: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Run the lifespan's startup, once; whoever comes meanwhile waits for the same.
+
+        Raises:
+            LifespanFailed: It failed; every later call raises it again.
+        """
+        Job.run(self.runner, self._start)
+        self.serving = True
+
+    async def _start(self) -> None:
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self.lifespan.startup())
+        await asyncio.shield(self._starting)
+
+    def close(self) -> None:
+        """Wait for the tasks for a while, cancel the rest, run the lifespan's shutdown, let go of the loop."""
+        if self.closed or os.getpid() != self.pid:
+            return
+        self.closed = True
+        self.serving = False
+        try:
+            if self.runner.alive():
+                Job.run(self.runner, self._stop)
+            else:
+                _log.warning("the loop of an ASGI application ended before it; its lifespan is not shut down")
+        finally:
+            _services.discard(self)
+            _release(self.runner)
+
+    def forget(self) -> None:
+        """Close without waiting: whoever served the application was dropped without a close."""
+        if not self.closed and os.getpid() == self.pid:
+            self.closed = True
+            self.serving = False
+            self.runner.post(self._stop_alone)
+
+    def _stop_alone(self) -> None:
+        async def stop() -> None:
+            try:
+                await self._stop()
+            except Exception:
+                _log.exception("an ASGI application did not stop as it should")
+            finally:
+                _services.discard(self)
+                _release(self.runner)
+
+        self._stopping = asyncio.get_running_loop().create_task(stop())
+
+    async def _stop(self) -> None:
+        tasks = set(self.tasks)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self._drain_timeout)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=1.0)
+        await self.lifespan.shutdown()
+
+
+#: Every service of this process that was started and not closed.
+_services: set[Service] = set()
+#: The loops of this process that are ours, and how many services use each.
+_runners: dict[str, tuple[Runner, int]] = {}
+_lock = real_lock()
+#: Whether the process is known to serve in one thread, see `start_all`.
+single_threaded = False
+#: What a parent process left behind. Destroyed in a child, a loop would take the parent's sockets out of its selector.
+_abandoned: list[object] = []
+_exit_registered = False
+
+
+def lock() -> Lock:
+    """Return the lock under which services are made. It is a real one, so nothing may wait while it is held."""
+    return _lock
+
+
+def serve(kind: str | asyncio.AbstractEventLoop, lifespan: Lifespan, drain_timeout: float) -> Service:
+    """Return a new service on the process's loop of a kind, or on a user's; its lifespan is not started yet.
+
+    Call it with `lock` held.
+    """
+    service = Service(_acquire(kind), lifespan, drain_timeout)
+    _services.add(service)
+    return service
+
+
+def close_services() -> None:
+    """Close every service of this process; what fails is logged."""
+    for service in tuple(_services):
+        try:
+            service.close()
+        except Exception:
+            _log.exception("an ASGI application did not stop as it should")
+
+
+def _acquire(kind: str | asyncio.AbstractEventLoop) -> Runner:
+    global _exit_registered
+    if not isinstance(kind, str):
+        return ForeignLoop(kind)
+    if not _exit_registered:
+        _exit_registered = True
+        _at_exit()
+    if kind == "auto":
+        kind = "lend" if single_threaded else "shared"
+    runner, users = _runners[kind] if kind in _runners else (_make(kind), 0)
+    _runners[kind] = (runner, users + 1)
+    return runner
+
+
+def _make(kind: str) -> Runner:
+    return LoopThread()
+
+
+def _release(runner: Runner) -> None:
+    with _lock:
+        for kind, (candidate, users) in tuple(_runners.items()):
+            if candidate is runner:
+                if users > 1:
+                    _runners[kind] = (runner, users - 1)
+                    return
+                del _runners[kind]
+    runner.stop()
+
+
+def _at_exit() -> None:
+    """Close everything when the interpreter ends.
+
+    ``threading``'s hook comes before ``atexit``, while executors still work, and also where a server ends its workers
+    without ``atexit`` (granian).
+    """
+    register: Any = getattr(threading, "_register_atexit", None)
+    if register is None:
+        atexit.register(close_services)
+        return
+    try:
+        register(close_services)
+    except RuntimeError:  # the interpreter is ending already
+        atexit.register(close_services)
+
+
+def _after_fork_in_child() -> None:
+    global _lock, _exit_registered
+    _abandoned.append((_services.copy(), _runners.copy()))
+    _services.clear()
+    _runners.clear()
+    _lock = real_lock()  # another thread of the parent may have held it
+    _exit_registered = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,237 @@
+"""What a WSGI server iterates over: the parts of a response as the ASGI application sends them.
+
+Parts that were waiting together are joined up to `JOIN_BYTES`, so that a burst of small messages is one write of the
+server; nothing waits in order to be joined. A file goes to the server's own ``wsgi.file_wrapper`` where the server has
+to send exactly the file's rest, and is read piece by piece otherwise.
+
+Sources: PEP 3333 "Buffering and Streaming", "Optional Platform-Specific File Handling"; ASGI "Path Send", "Zero Copy
+Send", "Early Hints", "Trailers".
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
+
+from gateway.adapters._asgi_call import AsgiCall, EarlyHint, FileBody
+from gateway.adapters._headers import wsgi_response_headers
+from gateway.adapters._status import status_line
+from gateway.protocols import Environ
+
+#: Chunks that wait together are joined up to this many bytes.
+JOIN_BYTES = 64 * 1024
+_PIECE_BYTES = 64 * 1024
+
+
+def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., object], coalesce: bool) -> Iterable[bytes]:
+    """Wait for the head and the first of the body, start the response and return its body.
+
+    Raises:
+        Exception: Whatever the application raised before any of its body was sent; nothing was started then, so that
+            the server can answer with an error of its own.
+    """
+    try:
+        while call.pull():
+            hint = call.parts[0]
+            if not isinstance(hint, EarlyHint):
+                break
+            call.parts.popleft()
+            environ["wsgi.early_hints"]([("Link", link.decode("latin-1")) for link in hint.links])
+        if call.finished:
+            if call.error is None:
+                body = _whole(call, coalesce)
+                if body is not None:
+                    start_response(status_line(call.status), call.headers)
+                    return body
+            elif not call.parts:
+                raise _raisable(call)
+            # Else a part of the body was sent before the error: as on a native server, the head and it go out.
+        first = call.parts[0] if call.parts else b""
+        if isinstance(first, FileBody) and first.whole:
+            wrapped = _wrapped(call, first, environ)
+            start_response(status_line(call.status), call.headers)
+            return wrapped
+        start_response(status_line(call.status), call.headers)
+    except BaseException:
+        call.abandon()
+        raise
+    return ResponseBody(call, environ, coalesce)
+
+
+def _raisable(call: AsgiCall) -> BaseException:
+    error = call.error
+    assert error is not None
+    call.error = None  # it holds a traceback, which holds the call
+    if error.__cause__ is None and call.read_error is not None:
+        error.__cause__ = call.read_error
+    return error
+
+
+def _whole(call: AsgiCall, coalesce: bool) -> list[bytes] | None:
+    """Return the body as a list where it is complete and needs nothing of the server but to send it.
+
+    A list of one lets servers set Content-Length (PEP 3333 "Handling the Content-Length Header").
+    """
+    if call.trailers:
+        return None
+    body: list[bytes] = []
+    size = 0
+    for part in call.parts:
+        if not isinstance(part, bytes):
+            return None
+        body.append(part)
+        size += len(part)
+    return [b"".join(body)] if len(body) > 1 and coalesce and size <= JOIN_BYTES else body
+
+
+class ResponseBody:
+    """The iterable of one response. The server calls ``close()``; the garbage collector does for those that do not."""
+
+    __slots__ = ("_call", "_closed", "_coalesce", "_environ", "_file", "_ready")
+
+    def __init__(self, call: AsgiCall, environ: Environ, coalesce: bool) -> None:
+        self._call = call
+        self._environ = environ
+        self._coalesce = coalesce
+        self._ready: deque[bytes] = deque()
+        self._file: Generator[bytes, None, None] | None = None
+        self._closed = False
+
+    def __iter__(self) -> ResponseBody:
+        """Return itself: a body is iterated once."""
+        return self
+
+    def __next__(self) -> bytes:
+        """Return what has been sent since the last call, or wait for it.
+
+        Raises:
+            Exception: What the application raised within the body. The server must not end the response as if it were
+                complete.
+        """
+        while True:
+            if self._ready:
+                return self._ready.popleft()
+            if self._file is not None:
+                data = next(self._file, None)
+                if data is not None:
+                    return data
+                self._file = None
+            if self._closed:
+                raise StopIteration
+            try:
+                more = self._call.pull()
+            except BaseException:
+                self.close()
+                raise
+            if more:
+                self._take()
+            else:
+                self._end()
+
+    def _take(self) -> None:
+        parts = self._call.parts
+        first = parts[0]
+        if isinstance(first, FileBody):
+            parts.popleft()
+            self._file = _pieces(first)
+            return
+        size = 0
+        join_limit = JOIN_BYTES if self._coalesce else 0
+        joined: list[bytes] = []
+        joined_size = 0
+        while parts and isinstance(parts[0], bytes):
+            part = parts.popleft()
+            assert isinstance(part, bytes)
+            size += len(part)
+            if joined and joined_size + len(part) > join_limit:
+                self._ready.append(b"".join(joined) if len(joined) > 1 else joined[0])
+                joined.clear()
+                joined_size = 0
+            joined.append(part)
+            joined_size += len(part)
+        self._ready.append(b"".join(joined) if len(joined) > 1 else joined[0])
+        self._call.took(size)
+
+    def _end(self) -> None:
+        self._closed = True
+        call = self._call
+        if call.error is not None:
+            raise _raisable(call)
+        if call.trailers:
+            # Before the last chunk of the server, which comes after StopIteration.
+            self._environ["gunicorn.http2.send_trailers"](wsgi_response_headers(call.trailers))
+        raise StopIteration
+
+    def close(self) -> None:
+        """Let go: the application is told, unless its response had ended."""
+        if not self._closed:
+            self._closed = True
+            self._ready.clear()
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            self._call.abandon()
+
+    def __del__(self) -> None:
+        """Let go of what a server forgot."""
+        self.close()
+
+
+def _wrapped(call: AsgiCall, part: FileBody, environ: Environ) -> Iterable[bytes]:
+    """Return the server's file wrapper around a file that is the whole body."""
+    call.parts.clear()
+    file: Any = part.file if part.path is None else io.FileIO(part.path)  # the server closes the wrapper, that the file
+    if not _sent_as_it_stands(call, part, file, environ):
+        file = FileRange(file, part.count)
+    wrapper: Callable[[Any, int], Iterable[bytes]] = environ["wsgi.file_wrapper"]
+    return wrapper(file, _PIECE_BYTES)
+
+
+def _sent_as_it_stands(call: AsgiCall, part: FileBody, file: io.FileIO, environ: Environ) -> bool:
+    """Tell whether the server sends the right bytes when it is given the file itself.
+
+    Every server sends from the file's position to its end, but for uWSGI, which begins at 0. Only gunicorn is known to
+    end its sendfile at the Content-Length.
+    """
+    place = file.tell()
+    if place and "uwsgi.version" in environ:
+        return False
+    if part.count is None or place + part.count == os.fstat(file.fileno()).st_size:
+        return True
+    return "gunicorn.socket" in environ and any(
+        name.lower() == "content-length" and value == str(part.count) for name, value in call.headers
+    )
+
+
+def _pieces(part: FileBody) -> Generator[bytes, None, None]:
+    source = FileRange(part.file, part.count)
+    try:
+        while data := source.read(_PIECE_BYTES):
+            yield data
+    finally:
+        source.close()
+
+
+class FileRange:
+    """The next ``count`` bytes of a file, to be read. It has no ``fileno`` on purpose: servers would send all of it."""
+
+    def __init__(self, file: Any, count: int | None) -> None:
+        self._file = file
+        self._left = count
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to ``size`` bytes; b"" at the end of the range or of the file."""
+        left = self._left
+        if left is not None:
+            size = left if size < 0 else min(size, left)
+        data: bytes = self._file.read(size)
+        if left is not None:
+            self._left = left - len(data)
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

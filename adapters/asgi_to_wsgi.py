@@ -1,0 +1,220 @@
+"""Serve an ASGI application under a WSGI server.
+
+    application = AsgiToWsgi(asgi_application)
+
+The application runs on one event loop per process, from the startup of its lifespan to the shutdown. A WSGI thread
+hands a request over, sleeps, and is woken for what there is to send; how often does not depend on how many messages the
+application sends.
+
+Nothing starts before the first request (or `start`), so that a server may fork after the import. Stop with `close`, by
+a server's hook, or at the exit of the interpreter.
+
+Not done here: the translation of requests (``translation``), conversations between loop and thread (``_asgi_call``).
+
+Sources: PEP 3333; ASGI 3.0, HTTP 2.4, Lifespan 2.0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
+from typing import Any, Literal, get_args
+
+from asgiref.compatibility import guarantee_single_callable
+
+from gateway.adapters import _service
+from gateway.adapters._asgi_call import AsgiCall
+from gateway.adapters._service import Service
+from gateway.adapters._wsgi_input import open_body
+from gateway.adapters._wsgi_response import respond
+from gateway.adapters.translation import environ_to_scope
+from gateway.errors import ConfigurationError
+from gateway.lifespan import Lifespan, LifespanMode
+from gateway.protocols import ASGIApplication, Environ
+
+__all__ = ["AsgiToWsgi", "close_all", "start_all"]
+
+_KINDS = ("auto", "shared", "lend")
+_NO_OFFERS: frozenset[str] = frozenset()
+_adapters: weakref.WeakSet[AsgiToWsgi] = weakref.WeakSet()
+
+
+class AsgiToWsgi:
+    """A WSGI application that runs an ASGI application.
+
+    Args:
+        app: The application, ASGI 3; ASGI 2 goes through ``asgiref.compatibility``.
+        loop: Where it runs.
+            ``"shared"``: in one thread of its own per process, shared with all other adapters.
+            ``"lend"``: in the WSGI thread that serves the request, where the loop is free, else as shared. No hand-off
+            is needed then; but the loop runs in different threads at different times, which breaks code that keeps
+            thread-local data. It needs Python 3.12, asyncio's own loop and an unpatched ``threading``; elsewhere it is
+            ``"shared"``.
+            ``"auto"``: ``"shared"``, until the process is known to serve in one thread (`start_all`), then ``"lend"``.
+            An event loop: that one, which somebody runs in another thread.
+        coalesce: Join body messages that are waiting together, up to 64 KiB. ``False`` keeps each message a chunk.
+        lifespan: ``"auto"``, ``"on"`` (an application without lifespan is refused) or ``"off"``.
+        startup_timeout: Seconds for the startup; None waits for ever.
+        shutdown_timeout: Seconds for the shutdown.
+        drain_timeout: Seconds that tasks may go on at the end (requests, work after a response) before they are
+            cancelled.
+
+    Raises:
+        ConfigurationError: An option is not one of the above.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        *,
+        loop: Literal["auto", "shared", "lend"] | asyncio.AbstractEventLoop = "auto",
+        coalesce: bool = True,
+        lifespan: LifespanMode = "auto",
+        startup_timeout: float | None = 60.0,
+        shutdown_timeout: float | None = 30.0,
+        drain_timeout: float = 10.0,
+    ) -> None:
+        if not isinstance(loop, asyncio.AbstractEventLoop) and loop not in _KINDS:
+            raise ConfigurationError(
+                f"AsgiToWsgi(loop=...) is an event loop or one of {', '.join(map(repr, _KINDS))}, got {loop!r}"
+            )
+        if lifespan not in get_args(LifespanMode):
+            raise ConfigurationError(
+                f"AsgiToWsgi(lifespan=...) is one of {', '.join(map(repr, get_args(LifespanMode)))}, got {lifespan!r}"
+            )
+        if drain_timeout < 0:
+            raise ConfigurationError(f"AsgiToWsgi(drain_timeout=...) is not below 0 seconds, got {drain_timeout!r}")
+        self.app = app
+        self._application = _single_callable(app)
+        self._loop: str | asyncio.AbstractEventLoop = loop
+        self._forget: weakref.finalize[..., AsgiToWsgi] | None = None
+        self._coalesce = coalesce
+        self._lifespan: LifespanMode = lifespan
+        self._startup_timeout = startup_timeout
+        self._shutdown_timeout = shutdown_timeout
+        self._new_lifespan()  # checks its options
+        self._drain_timeout = drain_timeout
+        self._service: Service | None = None
+        _adapters.add(self)
+
+    def __call__(self, environ: Environ, start_response: Callable[..., object]) -> Iterable[bytes]:
+        """Answer one request (PEP 3333).
+
+        Raises:
+            LifespanFailed: The application did not start.
+            Exception: What the application raised before it sent any of its body.
+        """
+        service = self._service
+        if service is None or not service.serving or service.pid != os.getpid():
+            service = self._started()
+        scope = environ_to_scope(environ)
+        offers = _offer(environ, scope)
+        state = service.lifespan.state
+        # A scope that came from an ASGI server, over a WSGI middleware, may have one.
+        scope["state"] = {**scope["state"], **state} if "state" in scope else state.copy()
+        body = open_body(environ)
+        call = AsgiCall(self._application, scope, body, service.runner, service, copy_context(), offers)
+        service.runner.start(call)
+        return respond(call, environ, start_response, self._coalesce)
+
+    def start(self) -> None:
+        """Start the loop and the application now, in this process: for a server's hook. Again: nothing.
+
+        Raises:
+            LifespanFailed: The application did not start; the server should not serve.
+        """
+        self._started()
+
+    def close(self) -> None:
+        """Stop the application in this process, after its tasks; the last one stops the loop. Again: nothing.
+
+        Raises:
+            LifespanFailed: The application's shutdown failed.
+        """
+        service, self._service = self._service, None
+        if service is not None:
+            if self._forget is not None:
+                self._forget.detach()
+            service.close()
+
+    def __enter__(self) -> AsgiToWsgi:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show what it wraps and where it runs."""
+        return f"{type(self).__name__}({self.app!r}, loop={self._loop!r})"
+
+    def _new_lifespan(self) -> Lifespan:
+        return Lifespan(
+            self._application,
+            mode=self._lifespan,
+            startup_timeout=self._startup_timeout,
+            shutdown_timeout=self._shutdown_timeout,
+        )
+
+    def _started(self) -> Service:
+        with _service.lock():
+            service = self._service
+            if service is None or service.closed or service.pid != os.getpid():
+                service = self._service = _service.serve(self._loop, self._new_lifespan(), self._drain_timeout)
+                # An adapter that is dropped without a close takes its service along.
+                self._forget = weakref.finalize(self, service.forget)
+                self._forget.atexit = False
+        if not service.serving:
+            service.start()
+        return service
+
+
+def _single_callable(app: ASGIApplication) -> ASGIApplication:
+    single: ASGIApplication = guarantee_single_callable(app)  # type: ignore[no-untyped-call]  # asgiref's is not typed
+    return single
+
+
+def start_all(*, single_threaded: bool = False) -> None:
+    """Start every adapter of this process: for a server's worker hook.
+
+    Args:
+        single_threaded: The server calls the application from one thread only, so that ``loop="auto"`` may lend it.
+
+    Raises:
+        LifespanFailed: An application did not start; the worker should not serve.
+    """
+    _service.single_threaded = single_threaded
+    for adapter in tuple(_adapters):
+        adapter.start()
+
+
+def close_all() -> None:
+    """Close every adapter of this process: for a server's worker hook. What fails is logged."""
+    _service.close_services()
+
+
+def _offer(environ: Environ, scope: dict[str, Any]) -> frozenset[str]:
+    """Put into ``scope["extensions"]`` what this server can do, and return the names."""
+    offers = _NO_OFFERS
+    for key, names in _EXTENSIONS:
+        if key in environ:
+            offers |= names
+    known = scope.get("extensions")
+    if known:
+        # Of a server two crossings away: what tells something stays (tls), what it would do is out of reach.
+        scope["extensions"] = {name: value for name, value in known.items() if not name.startswith("http.response.")}
+    if offers:
+        scope["extensions"] = {**(scope.get("extensions") or {}), **{name: {} for name in offers}}
+    return offers
+
+
+_EXTENSIONS = (
+    ("wsgi.file_wrapper", frozenset({"http.response.pathsend", "http.response.zerocopysend"})),
+    ("wsgi.early_hints", frozenset({"http.response.early_hint"})),
+    ("gunicorn.http2.send_trailers", frozenset({"http.response.trailers"})),
+)
