@@ -1,0 +1,227 @@
+"""The loop's side of one request of a WSGI application: sends what was pushed, and sees to every early end.
+
+Whatever happens, the worker is told and the iterable's ``close()`` is called. A request whose client went away ends
+quietly, an error of the application or of the server is raised to the server, and a body that is not complete never
+looks complete.
+
+Source: ASGI HTTP 2.4 "Response Start", "Response Body", "Disconnected Client".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import io
+import threading
+
+from gateway.adapters._input import ClientDisconnected, LazyInput, buffered
+from gateway.adapters._ports import Port, Spawn
+from gateway.adapters._receiver import Receiver
+from gateway.adapters._response import Run
+from gateway.errors import ApplicationError
+from gateway.protocols import ASGIReceive, ASGISend
+
+#: Raised in a coroutine, these would mean something else than that an application raised them.
+_NOT_FOR_COROUTINES = (GeneratorExit, StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError)
+
+
+class Exchange:
+    """One request between its `Run` and the server."""
+
+    __slots__ = ("_high", "_join_bytes", "_lock", "_over", "_port", "_receive", "_receiver", "_run", "_send", "_spawn")
+
+    def __init__(
+        self,
+        run: Run,
+        port: Port,
+        spawn: Spawn,
+        receive: ASGIReceive,
+        send: ASGISend,
+        *,
+        join_bytes: int,
+        high: int,
+    ) -> None:
+        """Prepare an exchange.
+
+        Args:
+            run: The application's run, not begun.
+            port: Of the running loop.
+            spawn: Starts background tasks of this request.
+            receive: The server's.
+            send: The server's.
+            join_bytes: Chunks that wait are joined up to this size; 0 joins none.
+            high: Bytes of the request body that are held at most.
+        """
+        self._run = run
+        self._port = port
+        self._spawn = spawn
+        self._receive = receive
+        self._send = send
+        self._join_bytes = join_bytes
+        self._high = high
+        self._lock = threading.Lock()
+        self._over = False
+        self._receiver: Receiver | None = None
+
+    # ------------------------------------------------------------------------------------------- the request body
+
+    def lazy_input(self) -> LazyInput:
+        """Return a ``wsgi.input`` that asks the server for the body when it is first used."""
+        return LazyInput(lambda: buffered(self._reader().inbox))
+
+    def streamed_input(self, begun: list[bytes]) -> io.BufferedReader:
+        """Return a ``wsgi.input`` of which the first bytes were read; the rest is read while the worker runs."""
+        receiver = self._reader()
+        for part in begun:
+            receiver.inbox.feed(part)
+        receiver.start()
+        return buffered(receiver.inbox)
+
+    def _reader(self, *, body_complete: bool = False) -> Receiver:
+        """Return the request's one reader; the worker and the loop may both be the first to need it."""
+        with self._lock:
+            receiver = self._receiver
+            if receiver is None:
+                receiver = self._receiver = Receiver(
+                    self._receive,
+                    self._port,
+                    self._spawn,
+                    self._run.abort,
+                    complete=body_complete,
+                    high=self._high,
+                    low=self._high // 2,
+                )
+                if self._over:
+                    receiver.stop()
+            return receiver
+
+    # ----------------------------------------------------------------------------------------------- the response
+
+    async def serve(self, *, body_complete: bool) -> None:
+        """Run the application in a worker and send its response.
+
+        Args:
+            body_complete: Whether the request body was read already.
+
+        Raises:
+            ApplicationError: The application broke PEP 3333.
+            BaseException: What the application, ``send`` or ``receive`` raised.
+        """
+        run = self._run
+        try:
+            self._port.submit(run, run.failed)
+            await run.progress.wait()
+            whole = run.whole
+            if whole is not None:
+                await self._send(whole[0])
+                await self._send({"type": "http.response.body", "body": whole[1], "more_body": False})
+            else:
+                await self._stream(body_complete)
+        except Exception:
+            run.abort()
+            await self._finish()
+            raise
+        except BaseException:  # cancelled: the worker is told, and ends by itself
+            run.abandon()
+            raise
+        finally:
+            self._end()
+        if run.error is not None or self._receiver is not None:
+            self._raise()
+
+    async def serve_inline(self) -> None:
+        """Run the application on the loop and send its response; raises as `serve` does."""
+        run = self._run
+        try:
+            for _ in run.steps():
+                await self._send_taken()
+            whole = run.whole
+            if whole is not None:
+                await self._send(whole[0])
+                await self._send({"type": "http.response.body", "body": whole[1], "more_body": False})
+        finally:
+            self._end()
+        if run.error is not None:
+            self._raise()
+
+    async def _stream(self, body_complete: bool) -> None:
+        run = self._run
+        while True:
+            if await self._send_taken():
+                continue
+            if run.left:  # the worker went and left a file, which is sent by now
+                await self._finish()
+            if run.finished:
+                return
+            if not run.ended and not run.gone:
+                self._reader(body_complete=body_complete).watch()
+            await run.progress.wait()
+
+    async def _send_taken(self) -> bool:
+        """Send what was pushed; tell whether there was anything."""
+        run, send = self._run, self._send
+        entries, ended = run.take()
+        if run.gone or not (entries or (ended and not run.end_sent)):
+            return False
+        parts: list[bytes] = []
+        size = 0
+        for entry in entries:
+            if not isinstance(entry, bytes):
+                if parts:
+                    await self._send_body(parts, size, more_body=True)
+                    parts, size = [], 0
+                await send(entry)
+                continue
+            if parts and size + len(entry) > self._join_bytes:
+                await self._send_body(parts, size, more_body=True)
+                parts, size = [], 0
+            parts.append(entry)
+            size += len(entry)
+        if run.file is not None:
+            await send(run.file)
+            run.file = None
+            run.end_sent = True
+        elif ended:
+            run.end_sent = True
+            await self._send_body(parts, size, more_body=False)
+        elif parts:
+            await self._send_body(parts, size, more_body=True)
+        return True
+
+    async def _send_body(self, parts: list[bytes], size: int, *, more_body: bool) -> None:
+        if self._run.gone:
+            return
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        await self._send({"type": "http.response.body", "body": body, "more_body": more_body})
+        self._run.release(size)
+
+    async def _finish(self) -> None:
+        """Wait until the application has closed."""
+        run = self._run
+        while not run.finished:
+            if run.left:
+                run.left = False
+                self._port.submit(run.close, run.failed)
+            await run.progress.wait()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._over = True
+            receiver = self._receiver
+        if receiver is not None:
+            receiver.stop()
+
+    def _raise(self) -> None:
+        run, receiver = self._run, self._receiver
+        error = run.error
+        run.error = None  # the traceback holds frames that hold the run
+        try:
+            if receiver is not None and receiver.error is not None:
+                raise receiver.error
+            if error is None or (run.gone and isinstance(error, ClientDisconnected)):
+                return
+            if isinstance(error, _NOT_FOR_COROUTINES):
+                raise ApplicationError(f"an application raised {type(error).__name__}, which it must keep") from error
+            raise error
+        finally:
+            del error

@@ -1,0 +1,201 @@
+"""Between the worker threads and one event loop: the hand-offs, and nothing else.
+
+A port belongs to one loop in one process. `submit` takes a job to a worker; `post`, called by a worker, takes a
+callback to the loop. Callbacks wait in one outbox and one wake-up of the loop runs them all: waking a loop is a system
+call, and the dearest part of a small request.
+
+Why no wake-up is lost without a lock: a poster appends to the outbox, then reads the flag; the loop clears the flag,
+then empties the outbox until it is found empty. Append and pop take turns on the deque (the interpreter's lock, or the
+deque's own in a free-threaded build), so either the loop's last pop comes after the append and finds it, or the append
+comes after that pop, and then the poster sees the cleared flag. Whoever changes the order of these lines loses this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TypeAlias
+
+from gateway.adapters._workers import Workers
+
+Callback: TypeAlias = Callable[[], None]
+Background: TypeAlias = Callable[[], Coroutine[None, None, None]]
+#: Starts a background task and returns what cancels it.
+Spawn: TypeAlias = Callable[[Background], Callable[[], object]]
+
+
+class Signal(ABC):
+    """Wakes the one task that waits for it; `set` and `wait` are called on the loop's thread only.
+
+    It has no memory: whoever waits has just seen, on the same thread, that there is nothing to do.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def set(self) -> None:
+        """Wake who waits, if anybody does."""
+
+    @abstractmethod
+    def wait(self) -> Awaitable[None]:
+        """Return what to await; the waiting begins with this call."""
+
+
+class Port(ABC):
+    """The two-way connection of one event loop with its workers."""
+
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
+        self.pid = os.getpid()
+        self._outbox: deque[Callback] = deque()
+        self._signalled = False
+
+    def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:
+        """Have a worker call ``job``; ``failed`` is called where none can. Loop thread only."""
+        self.workers.submit(job)
+
+    def post(self, callback: Callback) -> None:
+        """Have the loop call ``callback``. Any thread; a loop that is gone runs nothing any more."""
+        self._outbox.append(callback)
+        if not self._signalled:
+            self._signalled = True
+            self._wake()
+
+    def _drain(self) -> None:
+        self._signalled = False
+        pop = self._outbox.popleft
+        while True:
+            try:
+                callback = pop()
+            except IndexError:
+                return
+            callback()
+
+    @abstractmethod
+    def serves(self, loop: object) -> bool:
+        """Tell whether this is the port of a loop that runs now, in this process."""
+
+    @property
+    @abstractmethod
+    def gone(self) -> bool:
+        """Whether its loop will never run again."""
+
+    @abstractmethod
+    def _wake(self) -> None: ...
+
+    @abstractmethod
+    def signal(self) -> Signal:
+        """Return a new signal of this loop."""
+
+    @abstractmethod
+    async def run(self, main: Callable[[Spawn], Awaitable[None]]) -> None:
+        """Await ``main(spawn)``; what it spawned ends with it, by its own cancelling or by this."""
+
+    def close(self) -> None:
+        """Let the workers end when they are idle."""
+        self.workers.close()
+
+
+class AsyncioSignal(Signal):
+    """A `Signal` of asyncio and uvloop."""
+
+    __slots__ = ("_future", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._future: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        future = self._future
+        if future is not None:
+            self._future = None
+            if not future.done():  # cancelled
+                future.set_result(None)
+
+    def wait(self) -> asyncio.Future[None]:
+        self._future = future = self._loop.create_future()
+        return future
+
+
+class AsyncioPort(Port):
+    """A `Port` of an asyncio loop, whoever made it (asyncio, uvloop)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: int) -> None:
+        super().__init__(Workers(threads, prepare=_Adoption(loop)))
+        self._loop = loop
+
+    def serves(self, loop: object) -> bool:
+        return self._loop is loop and self.pid == os.getpid()
+
+    @property
+    def gone(self) -> bool:
+        return self._loop.is_closed() or self.pid != os.getpid()
+
+    def _wake(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:
+            # Closed: nobody waits for what the worker made. Anything else is an error of this module.
+            if not self._loop.is_closed():
+                raise
+
+    def signal(self) -> AsyncioSignal:
+        return AsyncioSignal(self._loop)
+
+    def spawn(self, function: Background) -> Callable[[], object]:
+        """Start a background task; a loop needs no more to do so, so nobody has to call `run`."""
+        return self._loop.create_task(function()).cancel
+
+    async def run(self, main: Callable[[Spawn], Awaitable[None]]) -> None:
+        await main(self.spawn)
+
+
+class SensitivePort(AsyncioPort):
+    """A `Port` whose one thread is asgiref's, shared with all other thread-sensitive code of the process."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop, 1)
+        self._running: set[asyncio.Task[None]] = set()
+
+    def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:
+        self.workers.pending += 1
+        task = self._loop.create_task(_run_sensitive(job, failed))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+
+async def _run_sensitive(job: Callback, failed: Callable[[Exception], None]) -> None:
+    from asgiref.sync import sync_to_async  # loaded where it is used: it costs 15 ms
+
+    try:
+        await sync_to_async(job, thread_sensitive=True)()
+    except Exception as error:  # the job raises nothing: asgiref has no thread for it
+        failed(error)
+
+
+class _Adoption:
+    """Makes asgiref's `async_to_sync` in a worker run on the server's loop, not in a new loop and thread per call.
+
+    asgiref looks for the loop in a thread-local of `SyncToAsync`, which its own `sync_to_async` sets. The application
+    may import asgiref at any time, so each job looks whether it is there; a thread belongs to one loop for life.
+    """
+
+    __slots__ = ("_loop", "_pid")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._pid = os.getpid()
+
+    def __call__(self) -> None:
+        module = sys.modules.get("asgiref.sync")
+        # A module that another thread is importing may not have its names yet.
+        asgiref = getattr(module, "SyncToAsync", None)
+        if asgiref is not None:
+            local = asgiref.threadlocal
+            if getattr(local, "main_event_loop", None) is not self._loop:
+                local.main_event_loop = self._loop
+                local.main_event_loop_pid = self._pid

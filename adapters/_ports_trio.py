@@ -1,0 +1,92 @@
+"""The port of a trio run: `gateway.adapters._ports` for trio. Imported only where trio runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from gateway.adapters._ports import Background, Port, Signal, Spawn
+from gateway.adapters._workers import Workers
+
+
+class TrioSignal(Signal):
+    """A `Signal` of trio."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event: trio.Event | None = None
+
+    def set(self) -> None:
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    def wait(self) -> Awaitable[None]:
+        self._event = event = trio.Event()
+        return event.wait()
+
+
+class TrioPort(Port):
+    """A `Port` of one trio run."""
+
+    def __init__(self, token: trio.lowlevel.TrioToken, threads: int) -> None:
+        super().__init__(Workers(threads))
+        self._token = token
+
+    def serves(self, loop: object) -> bool:
+        return self._token is loop and self.pid == os.getpid()
+
+    @property
+    def gone(self) -> bool:
+        if self.pid != os.getpid():
+            return True
+        try:
+            self._token.run_sync_soon(_nothing, idempotent=True)
+        except trio.RunFinishedError:
+            return True
+        return False
+
+    def _wake(self) -> None:
+        with contextlib.suppress(trio.RunFinishedError):  # nobody waits for what the worker made
+            self._token.run_sync_soon(self._drain)
+
+    def signal(self) -> TrioSignal:
+        return TrioSignal()
+
+    async def run(self, main: Callable[[Spawn], Awaitable[None]]) -> None:
+        error: Exception | None = None
+        async with trio.open_nursery() as nursery:
+
+            def spawn(function: Background) -> Callable[[], object]:
+                scope = trio.CancelScope()
+
+                async def scoped() -> None:
+                    with scope:
+                        await function()
+
+                nursery.start_soon(scoped)
+                return scope.cancel
+
+            try:
+                await main(spawn)
+            except Exception as caught:
+                error = caught  # raised outside: a nursery would wrap it in an ExceptionGroup
+            nursery.cancel_scope.cancel()
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # the traceback holds this frame
+
+
+def current() -> trio.lowlevel.TrioToken:
+    """Return what stands for the trio run of this thread; RuntimeError where there is none."""
+    return trio.lowlevel.current_trio_token()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,420 @@
+"""One run of a WSGI application and its response on the way from a worker to the loop.
+
+The worker calls the application and pushes what it answers; the loop takes it and sends it. Between the two stands a
+buffer bounded in bytes. The worker wakes the loop only when the loop sleeps, and sleeps itself only while the buffer is
+full, so hand-offs do not grow with the number of chunks. A list needs no buffer: it is handed over whole.
+
+States, in this order: nothing said; head said (`start_response`); committed (first non-empty chunk, or the end: from
+here on the head cannot change); ended (no byte will follow); finished (``close()`` was called, the worker is free).
+`abort` may come at any time, from the loop: the worker stops at the next chunk, and still calls ``close()``.
+
+Sources: PEP 3333 "The start_response() Callable", "Handling the Content-Length Header", "Buffering and Streaming",
+"Error Handling"; RFC 9110 sections 6.4.1, 8.6.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextvars import Context
+from types import GeneratorType, TracebackType
+from typing import NoReturn, TypeAlias
+from wsgiref.types import WSGIApplication
+
+from gateway.adapters._files import FileWrapper, file_message
+from gateway.adapters._headers import asgi_response_headers
+from gateway.adapters._input import ClientDisconnected
+from gateway.adapters._ports import Port
+from gateway.adapters._status import has_body, status_code
+from gateway.errors import ApplicationError
+from gateway.protocols import Environ, Message
+
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+#: What goes to the loop: chunks, and messages that stand between them.
+Entry: TypeAlias = bytes | Message
+
+logger = logging.getLogger(__name__)
+
+
+class Run:
+    """A WSGI application called once; made on the loop, run by a worker, taken from by the loop."""
+
+    __slots__ = (
+        "_abandoned", "_application", "_blocked", "_bodiless", "_closing", "_coalesce", "_context", "_entries",
+        "_environ", "_gate", "_head", "_high", "_lock", "_low", "_notified", "_port", "_rest", "_size", "committed",
+        "end_sent", "ended", "error", "extensions", "file", "finished", "gone", "left", "progress", "whole",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        environ: Environ,
+        context: Context,
+        port: Port,
+        *,
+        extensions: Container[str],
+        coalesce_bytes: int,
+        high: int,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            application: The WSGI application.
+            environ: Its environ, with ``wsgi.input``.
+            context: What the application runs in, its iterator and ``close()`` too.
+            port: Of the loop that takes.
+            extensions: What the ASGI server offers.
+            coalesce_bytes: A list is joined up to this size; 0 joins none.
+            high: Bytes that are held at most, one chunk aside.
+        """
+        self._application = application
+        self._environ = environ
+        self._context = context
+        self._port = port
+        self._coalesce = coalesce_bytes
+        self._high = high
+        self._low = high // 2
+        self.extensions = extensions
+        self._lock = threading.Lock()
+        self._gate: threading.Lock | None = None
+        self._head: Message | None = None
+        self._entries: list[Entry] = []
+        self._size = 0  # bytes that were pushed and not yet released
+        self._blocked = False
+        self._notified = False
+        self._bodiless = False
+        self._rest: int | None = None  # what Content-Length still allows
+        self._closing: Callable[[], object] | None = None
+        self.progress = port.signal()
+        self.committed = False
+        self.ended = False
+        self.end_sent = False  # the loop's own note
+        self.finished = False
+        self.gone = False
+        self.error: BaseException | None = None
+        #: The head and the whole body of a response that was handed over at once.
+        self.whole: tuple[Message, bytes] | None = None
+        #: A file to send. `left` says that the worker has gone, and that `close` is to be a second job.
+        self.file: Message | None = None
+        self.left = False
+        self._abandoned = False
+
+    # ------------------------------------------------------------------------------------ the application's side
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        """Take the head; the ``start_response`` of PEP 3333."""
+        if exc_info is not None:
+            try:
+                if self.committed and exc_info[1] is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # a traceback that holds this frame
+        elif self._head is not None:
+            raise ApplicationError(
+                f"start_response is called once, or again with exc_info; got {status!r} after "
+                f"{self._head['status']!r}; pass exc_info to replace a head that was not sent (PEP 3333)"
+            )
+        self._head = {
+            "type": "http.response.start",
+            "status": status_code(status),
+            "headers": asgi_response_headers(headers),
+        }
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send data before the iterable; the ``write`` callable of PEP 3333.
+
+        Raises:
+            ClientDisconnected: Nobody is there to read it.
+        """
+        if not self._push(data) and self.gone:
+            raise ClientDisconnected("the client disconnected before the response was complete")
+
+    def early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Send links ahead of the response; ``wsgi.early_hints`` as gunicorn has it."""
+        links = [value.encode("latin-1") for name, value in headers if name.lower() == "link"]
+        if links and not self.committed:
+            self._hand_over({"type": "http.response.early_hint", "links": links}, 0)
+
+    # ---------------------------------------------------------------------------------------------- without a worker
+
+    def steps(self) -> Iterator[None]:
+        """Run the application where this is iterated; each step says that something may be taken.
+
+        The buffer must be unbounded: nobody takes from it while the application runs.
+        """
+        try:
+            result = self._application(self._environ, self.start_response)
+            kind: type = type(result)
+            if (kind is list or kind is tuple) and not self.committed:
+                self._take_whole(result)
+                yield
+                return
+            try:
+                if kind is FileWrapper and self._take_file(result):
+                    yield
+                    return
+                for chunk in result:
+                    if not self._push(chunk):
+                        break
+                    yield
+                self._end(wake=False)
+                yield
+            finally:
+                close = getattr(result, "close", None)
+                if close is not None:
+                    close()
+        except Exception as error:
+            self.error = error
+
+    # ------------------------------------------------------------------------------------------ the worker's side
+
+    def __call__(self) -> None:
+        """Run the application; the worker's job. Never raises."""
+        self._context.run(self._run)
+        self._port.post(self._done)
+
+    def _run(self) -> None:
+        try:
+            result = self._application(self._environ, self.start_response)
+            kind: type = type(result)
+            if (kind is list or kind is tuple) and not self.committed:
+                self._take_whole(result)  # neither has close()
+            elif kind is FileWrapper and self._take_file(result):
+                self._closing = result.close  # type: ignore[attr-defined]  # the type was just compared
+            else:
+                self._iterate(result)
+        except BaseException as error:  # raised again by the loop's side
+            self.error = error
+
+    def _take_whole(self, chunks: Iterable[bytes]) -> None:
+        for chunk in chunks:
+            if not isinstance(chunk, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]  # an application's value
+                _refuse_chunk(chunk)
+        parts = [chunk for chunk in chunks if chunk]
+        if len(parts) > 1 and (not self._coalesce or sum(map(len, parts)) > self._coalesce):
+            for part in parts:
+                if not self._push(part):
+                    break
+            self._end(wake=False)
+            return
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        head = self._commit()
+        if self._bodiless:
+            body = b""
+        elif self._rest is not None and self._rest != len(body):
+            if len(body) < self._rest:
+                self._refuse_short(self._rest - len(body))
+            _warn_of_overrun(head)
+            body = body[: self._rest]
+        if self._notified:  # a hint went before
+            with self._lock:
+                self._entries += (head, body)
+                self._size += len(body)
+                self.ended = True
+        else:
+            self.whole = head, body
+
+    def _take_file(self, wrapper: Iterable[bytes]) -> bool:
+        assert isinstance(wrapper, FileWrapper)  # narrows the type
+        if self._head is None or self.committed:
+            return False
+        length = _content_length(self._head)
+        message = file_message(wrapper, length, self.extensions)
+        if message is None or self._environ["REQUEST_METHOD"] == "HEAD" or not has_body(self._head["status"]):
+            return False
+        self.file = message
+        self._hand_over(self._commit(), 0, ended=True)
+        return True
+
+    def _iterate(self, result: Iterable[bytes]) -> None:
+        try:
+            for chunk in result:
+                if not self._push(chunk):
+                    break
+            if not self.gone:
+                # An exhausted generator has nothing to do in close(); others may, and the end must not wait for it.
+                self._end(wake=type(result) is not GeneratorType and hasattr(result, "close"))
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+    def _push(self, chunk: bytes) -> bool:
+        """Hand a chunk over; tell whether more is wanted. Sleeps while the buffer is full."""
+        if self.gone:
+            return False
+        if not isinstance(chunk, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]  # an application's value
+            _refuse_chunk(chunk)
+        size = len(chunk)
+        if not size:
+            return True
+        if not self.committed:
+            self._hand_over_head()
+        if self._bodiless:
+            return False
+        rest = self._rest
+        if rest is not None:
+            if size >= rest:
+                if size > rest:
+                    if self._head is not None:
+                        _warn_of_overrun(self._head)
+                    if not rest:
+                        return False
+                    chunk, size = chunk[:rest], rest
+                # Complete by its own word: the end goes with the last chunk, whatever the application still does.
+                self._rest = 0
+                return self._hand_over(chunk, size, ended=True)
+            self._rest = rest - size
+        return self._hand_over(chunk, size)
+
+    def _hand_over_head(self) -> None:
+        # No wake-up: what commits the head follows at once.
+        head = self._commit()
+        with self._lock:
+            self._entries.append(head)
+
+    def _hand_over(self, entry: Entry, size: int, *, ended: bool = False) -> bool:
+        with self._lock:
+            if self.gone:
+                return False
+            self._entries.append(entry)
+            self._size += size
+            if ended:
+                self.ended = True
+            notify = not self._notified
+            self._notified = True
+            blocked = self._size > self._high
+            if blocked:
+                self._blocked = True
+                if self._gate is None:
+                    self._gate = threading.Lock()
+                    self._gate.acquire()
+        if notify:
+            self._port.post(self.progress.set)
+        if blocked and self._gate is not None:
+            self._gate.acquire()
+            return not self.gone
+        return True
+
+    def _end(self, *, wake: bool) -> None:
+        if not self.committed:
+            self._hand_over_head()
+        if self._rest and not self._bodiless:
+            self._refuse_short(self._rest)
+        with self._lock:
+            notify = wake and not self.ended and not self._notified
+            self.ended = True
+            if notify:
+                self._notified = True
+        if notify:
+            self._port.post(self.progress.set)
+
+    def _commit(self) -> Message:
+        head = self._head
+        if head is None:
+            raise ApplicationError(
+                "start_response is called before the first non-empty chunk, but it was not called; "
+                "check that the application is WSGI, and every path through it (PEP 3333)"
+            )
+        self.committed = True
+        if self._environ["REQUEST_METHOD"] == "HEAD" or not has_body(head["status"]):
+            self._bodiless = True
+        else:
+            self._rest = _content_length(head)
+        return head
+
+    def _refuse_short(self, missing: int) -> NoReturn:
+        raise ApplicationError(
+            f"a body is as long as its Content-Length, but it ended {missing} bytes before; "
+            f"the connection is cut so that nobody takes it for complete (PEP 3333, RFC 9110 section 8.6)"
+        )
+
+    def close(self) -> None:
+        """Call the iterable's ``close()`` after its file was sent; the worker's second job. Never raises."""
+        closing = self._closing
+        assert closing is not None
+        try:
+            self._context.run(closing)
+        except BaseException as error:
+            self.error = error
+        self._closing = None
+        self._port.post(self._done)
+
+    # -------------------------------------------------------------------------------------------- the loop's side
+
+    def _done(self) -> None:
+        self._port.workers.done()
+        self.left = self._closing is not None
+        self.finished = not self.left
+        if self.left and self._abandoned:
+            self._port.submit(self.close, self.failed)
+        self.progress.set()
+
+    def failed(self, error: Exception) -> None:
+        """Finish a run that no worker could begin, or whose ``close()`` none could call."""
+        self.error = error
+        self._closing = None
+        self._done()
+
+    def take(self) -> tuple[list[Entry], bool]:
+        """Return what was pushed since the last time, and whether it is the end.
+
+        Whoever gets nothing must wait for `progress` before it asks again.
+        """
+        with self._lock:
+            entries = self._entries
+            if entries:
+                self._entries = []
+            else:
+                self._notified = False
+            return entries, self.ended
+
+    def release(self, size: int) -> None:
+        """Say that bytes were sent, so that the worker may go on."""
+        with self._lock:
+            self._size -= size
+            if self._blocked and self._size <= self._low:
+                self._open_gate()
+
+    def abort(self) -> None:
+        """Say that nobody wants the rest. The worker stops at the next chunk and calls ``close()``."""
+        with self._lock:
+            self.gone = True
+            self._entries = []
+            if self._blocked:
+                self._open_gate()
+        self.progress.set()
+
+    def abandon(self) -> None:
+        """Abort, and say that nobody waits for the end either."""
+        self._abandoned = True
+        self.abort()
+        if self.left:
+            self.left = False
+            self._port.submit(self.close, self.failed)
+
+    def _open_gate(self) -> None:
+        self._blocked = False
+        if self._gate is not None:
+            self._gate.release()
+
+
+def _content_length(head: Message) -> int | None:
+    for name, value in head["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else None
+    return None
+
+
+def _refuse_chunk(chunk: object) -> NoReturn:
+    raise ApplicationError(f"a body is made of bytes, got {type(chunk).__name__}: {chunk!r:.80}; encode it (PEP 3333)")
+
+
+def _warn_of_overrun(head: Message) -> None:
+    logger.warning(
+        "a body is longer than its Content-Length; what is beyond was not sent (PEP 3333): status %s", head["status"]
+    )

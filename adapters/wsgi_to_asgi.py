@@ -1,0 +1,278 @@
+"""A WSGI application served as ASGI 3.
+
+What blocks runs in worker threads, what waits runs on the loop, and one request crosses between them twice, however
+many messages it has:
+
+1. On the loop: the scope becomes an environ, a small body is awaited (a slow client holds no thread).
+2. A worker runs the application, pushes the response, and calls ``close()``.
+3. On the loop: the response is sent, as fast as the client takes it.
+
+The parts: `gateway.adapters.translation` (what the request says), ``_ports`` and ``_workers`` (the hand-offs),
+``_input`` and ``_receiver`` (the request body), ``_response`` (the application's run, the worker's side), ``_exchange``
+(the same, the loop's side), ``_files`` (files that are not read).
+
+Sources: PEP 3333; ASGI 3.0, HTTP 2.4, WebSocket 2.4, Lifespan 2.0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from contextvars import copy_context
+
+from gateway.adapters._exchange import Exchange
+from gateway.adapters._files import FileWrapper
+from gateway.adapters._ports import AsyncioPort, Port, SensitivePort, Spawn
+from gateway.adapters._response import Run
+from gateway.adapters.translation import scope_to_environ
+from gateway.errors import ConfigurationError, ServerError
+from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
+
+__all__ = ["WsgiToAsgi"]
+
+#: The longest body message that is made by joining chunks that were waiting.
+JOIN_BYTES = 128 * 1024
+
+
+class WsgiToAsgi:
+    """An ASGI application that runs a WSGI application in threads.
+
+    It may be built anywhere, before a fork too: threads start with the first request of a loop, in its process.
+
+    Attributes:
+        app: The WSGI application.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        threads: int = 40,
+        queue: int | None = None,
+        coalesce: bool = True,
+        inline: bool = False,
+        thread_sensitive: bool = False,
+        prefetch_bytes: int = 64 * 1024,
+        buffer_bytes: int = 256 * 1024,
+    ) -> None:
+        """Wrap a WSGI application.
+
+        Args:
+            app: The WSGI application.
+            threads: How many requests run at once, per event loop.
+            queue: How many more may wait for a thread; past it a request is answered 503 with Retry-After. None: any.
+            coalesce: Join chunks that are waiting to be sent. False: each chunk is one message, as it was made.
+            inline: The application is declared never to block: it runs on the event loop itself, without a thread.
+                A request with a body above ``prefetch_bytes`` still takes a thread, because reading it blocks.
+            thread_sensitive: Run every request in the one thread that asgiref keeps for thread-sensitive code.
+            prefetch_bytes: A body of a declared length up to this is read before the application starts.
+            buffer_bytes: How much of a longer request body, and of a response, is held at most, in each direction.
+
+        Raises:
+            ConfigurationError: An option is out of its range, or two exclude each other.
+        """
+        if not callable(app):
+            raise ConfigurationError(f"WsgiToAsgi wraps a WSGI application, a callable; got {app!r} (PEP 3333)")
+        for name, value, least in (
+            ("threads", threads, 1),
+            ("queue", 0 if queue is None else queue, 0),
+            ("prefetch_bytes", prefetch_bytes, 0),
+            ("buffer_bytes", buffer_bytes, 1),
+        ):
+            if type(value) is not int or value < least:
+                raise ConfigurationError(
+                    f"WsgiToAsgi({name}=...) must be a whole number from {least} on, got {value!r}"
+                )
+        if inline and thread_sensitive:
+            raise ConfigurationError(
+                "WsgiToAsgi(inline=True, thread_sensitive=True) cannot be: inline uses no thread; choose one of them"
+            )
+        self.app = app
+        self._threads = threads
+        self._queue = queue
+        self._join_bytes = JOIN_BYTES if coalesce else 0
+        self._inline = inline
+        self._thread_sensitive = thread_sensitive
+        self._prefetch_bytes = prefetch_bytes
+        self._high = buffer_bytes
+        self._multithread = threads > 1 and not inline and not thread_sensitive
+        self._ports: list[Port] = []
+
+    def __repr__(self) -> str:
+        return f"WsgiToAsgi({self.app!r})"
+
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        """Serve one ASGI scope: a request, the lifespan, or a websocket, which is refused with 403."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._serve(scope, receive, send)
+        elif kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "websocket":
+            await receive()  # websocket.connect; a close before the accept is a 403
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+        else:
+            raise ServerError(
+                f"a scope is of type http, websocket or lifespan, got {kind!r}; "
+                f"a WSGI application cannot serve it (ASGI 3.0)"
+            )
+
+    # ------------------------------------------------------------------------------------------------- the request
+
+    async def _serve(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        try:
+            environ = self._environ(scope)
+        except ServerError as error:
+            await _refuse(send, error.status_hint, str(error))
+            return
+        body = await self._body(environ, receive)
+        if body is None:
+            return  # the client went away while it sent its body: nobody to answer
+        port = self._port()
+        if self._queue is not None and port.workers.pending >= self._threads + self._queue:
+            await _refuse(send, 503, "too many requests are waiting", (b"retry-after", b"1"))
+            return
+        if isinstance(port, AsyncioPort):
+            await self._exchange(scope, environ, body, port, receive, send, port.spawn)
+        else:
+            await port.run(lambda spawn: self._exchange(scope, environ, body, port, receive, send, spawn))
+
+    async def _exchange(
+        self,
+        scope: Scope,
+        environ: Environ,
+        body: io.BytesIO | list[bytes],
+        port: Port,
+        receive: ASGIReceive,
+        send: ASGISend,
+        spawn: Spawn,
+    ) -> None:
+        extensions: dict[str, object] = scope.get("extensions") or {}
+        inline = self._inline and isinstance(body, io.BytesIO)
+        run = Run(
+            self.app,
+            environ,
+            copy_context(),
+            port,
+            extensions=extensions,
+            coalesce_bytes=self._join_bytes,
+            high=sys.maxsize if inline else self._high,
+        )
+        if "http.response.early_hint" in extensions:
+            environ["wsgi.early_hints"] = run.early_hints
+        exchange = Exchange(run, port, spawn, receive, send, join_bytes=self._join_bytes, high=self._high)
+        complete = isinstance(body, io.BytesIO)
+        if isinstance(body, io.BytesIO):
+            environ["wsgi.input"] = body
+        elif body or ("CONTENT_LENGTH" in environ and "HTTP_EXPECT" not in environ):
+            environ["wsgi.input"] = exchange.streamed_input(body)
+        else:
+            environ["wsgi.input"] = exchange.lazy_input()
+        if inline:
+            await exchange.serve_inline()
+        else:
+            await exchange.serve(body_complete=complete)
+
+    def _environ(self, scope: Scope) -> Environ:
+        environ = scope_to_environ(scope)
+        environ["wsgi.multithread"] = self._multithread
+        environ["wsgi.multiprocess"] = True  # cannot be known here; what is safe to assume
+        environ["wsgi.run_once"] = False
+        environ["wsgi.input_terminated"] = True
+        environ["wsgi.file_wrapper"] = FileWrapper
+        if "wsgi.errors" not in environ:  # else it came back from an environ
+            environ["wsgi.errors"] = sys.stderr
+        environ.pop("wsgi.early_hints", None)
+        return environ
+
+    async def _body(self, environ: Environ, receive: ASGIReceive) -> io.BytesIO | list[bytes] | None:
+        """Await a small body.
+
+        Returns:
+            The whole body; or a list of what was received of a longer one; None where the client went away.
+        """
+        length = environ.get("CONTENT_LENGTH")
+        if length is None:
+            version = environ["SERVER_PROTOCOL"]
+            if "HTTP_TRANSFER_ENCODING" not in environ and (
+                version.startswith("HTTP/1") or environ["REQUEST_METHOD"] in ("GET", "HEAD")
+            ):
+                return io.BytesIO() if self._inline else []
+            limit = 0  # unknown: the first message may be all of it
+        elif length == "0":
+            return io.BytesIO()
+        elif length.isascii() and length.isdecimal() and int(length) <= self._prefetch_bytes:
+            limit = self._prefetch_bytes
+        else:
+            return []
+        if "HTTP_EXPECT" in environ or not self._prefetch_bytes:
+            return []  # asking for the body would send the 100 that the application may want to withhold
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            part = message.get("body", b"")
+            if part:
+                parts.append(part)
+                size += len(part)
+            if not message.get("more_body", False):
+                return io.BytesIO(parts[0] if len(parts) == 1 else b"".join(parts))
+            if size >= limit:
+                return parts
+
+    def _port(self) -> Port:
+        """Return the port of the running loop in this process; make it if there is none."""
+        try:
+            loop: object = asyncio.get_running_loop()
+        except RuntimeError:
+            from gateway.adapters import _ports_trio
+
+            loop = _ports_trio.current()
+        for port in self._ports:
+            if port.serves(loop):
+                return port
+        return self._new_port(loop)
+
+    def _new_port(self, loop: object) -> Port:
+        if not isinstance(loop, asyncio.AbstractEventLoop):
+            import trio
+
+            from gateway.adapters._ports_trio import TrioPort
+
+            assert isinstance(loop, trio.lowlevel.TrioToken)
+            new: Port = TrioPort(loop, 1 if self._thread_sensitive else self._threads)
+        elif self._thread_sensitive:
+            new = SensitivePort(loop)
+        else:
+            new = AsyncioPort(loop, self._threads)
+        # A new list, so that another thread's loop that goes through the old one is not disturbed.
+        self._ports = [port for port in self._ports if not port.gone] + [new]
+        return new
+
+    # ---------------------------------------------------------------------------------------------------- lifespan
+
+    async def _live(self, receive: ASGIReceive, send: ASGISend) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                port = self._port()
+                self._ports = [other for other in self._ports if other is not port]
+                port.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+async def _refuse(send: ASGISend, status: int, reason: str, *headers: tuple[bytes, bytes]) -> None:
+    body = f"{reason}\n".encode()
+    fields = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
