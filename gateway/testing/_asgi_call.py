@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import cast
 
 import anyio
 import anyio.to_thread
@@ -46,7 +47,8 @@ def is_echo(error: BaseException) -> bool:
             return True
         left += [one.__cause__, one.__context__]
         if isinstance(one, BaseExceptionGroup):
-            left.extend(one.exceptions)
+            group = cast("BaseExceptionGroup[BaseException]", one)  # isinstance leaves the parameter open
+            left.extend(group.exceptions)
     return False
 
 

@@ -5,12 +5,12 @@ The clients and the transports share this: it turns a request of the HTTP librar
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from importlib import import_module
 from io import StringIO
 from typing import Literal, Protocol, cast, get_args
 
-from asgiref.compatibility import double_to_single_callable
+import asgiref.compatibility
 
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.protocols import Application, ASGIApplication, Interface, WSGIApplication, detect
@@ -89,8 +89,9 @@ class Stage:
             raise ConfigurationError(f"timeout must be above 0 seconds, or None, got {timeout!r}")
         found = detect(app, None if interface == "auto" else interface)
         if found == "asgi2":
-            single: ASGIApplication = double_to_single_callable(app)  # type: ignore[no-untyped-call]  # asgiref's
-            app, found = single, "asgi"
+            # asgiref has no types: pyright sees none in it, whatever it is cast to.
+            to_single: Callable[[object], ASGIApplication] = vars(asgiref.compatibility)["double_to_single_callable"]
+            app, found = to_single(app), "asgi"
         if found == "rsgi":
             raise Unsupported("a client drives WSGI and ASGI applications; give it the application that RSGI wraps")
         if fault.lifespan is not None:
@@ -105,9 +106,11 @@ class Stage:
         self._checked: list[_Checked] = []
         crossed = cross(app, found, tier, self._check)
         self.app = crossed.app
-        self.interface = crossed.interface
+        self.interface: Interface = crossed.interface
         self._close = crossed.close
         self.lifespan: HeldLifespan | None = None
+        #: Where the records of all exchanges go, if anybody wants them.
+        self.records: list[Record] | None = None
         if lifespan and self.interface == "asgi":
             self.lifespan = HeldLifespan(self.asgi, timeout)
 
@@ -127,7 +130,7 @@ class Stage:
         # Since 2.4 a send() after the client left has to raise (ASGI HTTP), so a server that does not says 2.3.
         version = "2.5" if fault.tells_by_error else "2.3"
         scope = build_scope(head_of(request), self.settings, state, spec_version=version)
-        return AsgiCall(self.asgi, scope, source, Record(), fault, timeout)
+        return AsgiCall(self.asgi, scope, source, self._record(), fault, timeout)
 
     def wsgi_call(self, request: Wire, source: Source, fault: Fault) -> WsgiCall:
         """One exchange with a WSGI application.
@@ -138,7 +141,7 @@ class Stage:
         if isinstance(source, AsyncIterator):
             raise Unsupported("a WSGI application reads its body in a thread; give content= bytes or a plain iterable")
         chunks = _chunks(source, fault)
-        record = Record()
+        record = self._record()
         body = Input(chunks, fault, record)
         environ = build_environ(head_of(request), self.settings, body=body, errors=StringIO())
         return WsgiCall(cast(WSGIApplication, self.app), environ, record, fault)
@@ -161,6 +164,12 @@ class Stage:
                 raise record.error
             if not record.headers and not record.chunks:
                 record.status, record.reason = 500, "Internal Server Error"
+
+    def _record(self) -> Record:
+        record = Record()
+        if self.records is not None:
+            self.records.append(record)
+        return record
 
     def close(self) -> None:
         """Release the adapters of the tier."""

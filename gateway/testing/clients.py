@@ -12,7 +12,17 @@ Sources: ASGI 3.0, HTTP and WebSocket 2.5, Lifespan 2.0; PEP 3333.
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context, copy_context
 from functools import partial
@@ -152,14 +162,12 @@ def _options(
     for name in ("fault", "timeout"):
         if name in given:
             extensions[f"gateway.{name}"] = given.pop(name)
-    content = given.get("content")
+    content = options.get("content")
     if content is not None and not isinstance(content, (str, bytes)):
-        if isinstance(content, (list, tuple)):
-            extensions["gateway.source"] = list(content)
-        elif isinstance(content, AsyncIterable):
+        if isinstance(content, AsyncIterable):
             extensions["gateway.source"] = aiter(content)
         else:
-            extensions["gateway.source"] = iter(content)  # type: ignore[call-overload]  # it is an Iterable then
+            extensions["gateway.source"] = list(content) if isinstance(content, (list, tuple)) else iter(content)
         given["content"] = placeholder()
     given["extensions"] = extensions
     return given
@@ -424,7 +432,7 @@ class Client(_Common[SyncSteps]):
         return self.request("DELETE", url, **options)
 
     @contextmanager
-    def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Iterator[Response]:
+    def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Generator[Response]:
         """Send a request and give the response as soon as it has a head.
 
         Leaving the block before the response is complete is what a client that goes away does: the application is told.
@@ -441,7 +449,7 @@ class Client(_Common[SyncSteps]):
         headers: HeaderItems | None = None,
         params: Params | None = None,
         timeout: float | None = None,
-    ) -> Iterator[WebSocket]:
+    ) -> Generator[WebSocket]:
         """Open a WebSocket.
 
         Leaving the block closes it with 1000, unless it is closed, and waits until the application has ended.
@@ -609,7 +617,7 @@ class AsyncClient(_Common[AsyncSteps]):
         return await self.request("DELETE", url, **options)
 
     @asynccontextmanager
-    async def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncIterator[AsyncResponse]:
+    async def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncGenerator[AsyncResponse]:
         """Send a request and give the response as soon as it has a head.
 
         Leaving the block before the response is complete is what a client that goes away does: the application is told.
@@ -627,7 +635,7 @@ class AsyncClient(_Common[AsyncSteps]):
         headers: HeaderItems | None = None,
         params: Params | None = None,
         timeout: float | None = None,
-    ) -> AsyncIterator[AsyncWebSocket]:
+    ) -> AsyncGenerator[AsyncWebSocket]:
         """Open a WebSocket. See `Client.websocket`."""
         self._note()
         mark = self._stage.mark()

@@ -1,0 +1,258 @@
+"""Transports for httpx2 and httpx: an application instead of a network, under the library's own client.
+
+``httpx2.AsyncClient(transport=ASGITransport(app))``, ``httpx2.Client(transport=WSGITransport(app))``, and the same with
+httpx. Responses stream; what the libraries' own transports lose arrives: ``write()``, paths in latin-1, repeated
+headers, trailers (``response.extensions["trailers"]``), early hints, sent files; the application is told when a response is closed
+early. One class serves both libraries: what it makes is of the library that asks.
+
+Sources: ASGI HTTP 2.5; PEP 3333 "Unicode Issues", "The write() Callable".
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import cache, partial
+from types import ModuleType, TracebackType
+from typing import cast
+
+from gateway.errors import ConfigurationError, ProtocolViolation
+from gateway.protocols import Application, ASGIApplication, Interface, WSGIApplication
+from gateway.testing._body import Source
+from gateway.testing._http import http
+from gateway.testing._record import Record
+from gateway.testing._request import ServerSettings
+from gateway.testing._response import AsyncSteps, SyncSteps
+from gateway.testing._stage import Stage, Validate
+from gateway.testing.faults import Fault
+
+__all__ = ["ASGITransport", "WSGITransport"]
+
+_LIBRARIES = ("httpx2", "httpx")
+
+
+class _Transport:
+    _stage: Stage
+
+    @property
+    def violations(self) -> list[ProtocolViolation]:
+        """What the validator has found so far."""
+        return self._stage.violations
+
+    def _settled(self, record: Record, mark: list[int], library: ModuleType) -> None:
+        self._stage.settle(record, mark)
+        if record.error is not None and record.headers and not record.complete:
+            # What a client sees of a server that cuts the connection.
+            raise library.RemoteProtocolError("peer closed connection without sending complete message body")
+
+
+def _stage(
+    app: Application,
+    interface: Interface,
+    root_path: str,
+    client: tuple[str, int] | None,
+    http_version: str,
+    extensions: Sequence[str],
+    raise_app_exceptions: bool,
+    validate: Validate,
+    lifespan: bool,
+    timeout: float | None,
+) -> Stage:
+    settings = ServerSettings(
+        root_path=root_path, client=client, http_version=http_version, extensions=tuple(extensions)
+    )
+    stage = Stage(
+        app,
+        interface="auto",
+        tier="direct",
+        validate=validate,
+        settings=settings,
+        lifespan=lifespan,
+        raises=raise_app_exceptions,
+        timeout=timeout,
+        fault=Fault(),
+    )
+    if stage.interface != interface:
+        other = "WSGITransport" if interface == "asgi" else "ASGITransport"
+        raise ConfigurationError(f"this transport calls {interface} applications, got {app!r}; use {other}")
+    return stage
+
+
+class ASGITransport(_Transport, http.AsyncBaseTransport):
+    """Calls an ASGI application in the loop of the asynchronous client; asyncio and trio.
+
+    The lifespan starts with the client (``async with``) or with the first request, and stops with it.
+
+    Args:
+        app: The application.
+        raise_app_exceptions: Raise what it raised; otherwise answer 500, or cut the response.
+        root_path: Where it is mounted.
+        client: The peer's address and port.
+        http_version: What the scope says.
+        extensions: Which ASGI extensions are offered, by short name.
+        lifespan: Whether the lifespan is run.
+        validate: ``raise`` a `ProtocolViolation`, ``collect`` them, or ``off``.
+        timeout: Seconds that the application may take for a head, a chunk, or its end.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        raise_app_exceptions: bool = True,
+        root_path: str = "",
+        client: tuple[str, int] | None = ("127.0.0.1", 50000),
+        *,
+        http_version: str = "1.1",
+        extensions: Sequence[str] = ("trailers", "early_hint", "pathsend", "zerocopysend", "debug"),
+        lifespan: bool = True,
+        validate: Validate = "raise",
+        timeout: float | None = 10.0,
+    ) -> None:
+        self._stage = _stage(
+            app,
+            "asgi",
+            root_path,
+            client,
+            http_version,
+            extensions,
+            raise_app_exceptions,
+            validate,
+            lifespan,
+            timeout,
+        )
+
+    async def handle_async_request(self, request: http.Request) -> http.Response:
+        """Call the application; the response streams."""
+        stage, library = self._stage, _library_of(request)
+        if stage.lifespan is not None:
+            await stage.lifespan.start()
+        mark = stage.mark()
+        steps = stage.asgi_call(request, _source(request, library), stage.fault, stage.timeout)
+        await steps.open()
+        if steps.record.error is not None:
+            await steps.close()
+            stage.settle(steps.record, mark)
+        ended = partial(self._settled, steps.record, mark, library)
+        return _response(library, steps.record, _streams(library)[1](steps, ended))
+
+    async def __aenter__(self) -> ASGITransport:
+        if self._stage.lifespan is not None:
+            await self._stage.lifespan.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop the lifespan."""
+        if self._stage.lifespan is not None:
+            await self._stage.lifespan.stop()
+
+
+class WSGITransport(_Transport, http.BaseTransport):
+    """Calls a WSGI application in the thread of the synchronous client. The arguments are those of `ASGITransport`."""
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        raise_app_exceptions: bool = True,
+        root_path: str = "",
+        client: tuple[str, int] | None = ("127.0.0.1", 50000),
+        *,
+        http_version: str = "1.1",
+        validate: Validate = "raise",
+    ) -> None:
+        self._stage = _stage(
+            app, "wsgi", root_path, client, http_version, (), raise_app_exceptions, validate, False, None
+        )
+
+    def handle_request(self, request: http.Request) -> http.Response:
+        """Call the application; the response streams."""
+        stage, library = self._stage, _library_of(request)
+        mark = stage.mark()
+        steps = stage.wsgi_call(request, _source(request, library), stage.fault)
+        steps.open()
+        if steps.record.error is not None:
+            steps.close()
+            stage.settle(steps.record, mark)
+        ended = partial(self._settled, steps.record, mark, library)
+        return _response(library, steps.record, _streams(library)[0](steps, ended))
+
+
+def _library_of(request: object) -> ModuleType:
+    """The library whose client asks, told from its request."""
+    for kind in type(request).__mro__:
+        top = kind.__module__.partition(".")[0]
+        if top in _LIBRARIES:
+            return sys.modules[top]
+    raise ConfigurationError(f"a transport serves the clients of {' and '.join(_LIBRARIES)}, got {request!r}")
+
+
+def _source(request: http.Request, library: ModuleType) -> Source:
+    stream = request.stream
+    if isinstance(stream, library.ByteStream):
+        return b"".join(cast(http.ByteStream, stream))
+    if isinstance(stream, library.SyncByteStream):
+        return iter(cast(http.SyncByteStream, stream))
+    return aiter(cast(http.AsyncByteStream, stream))
+
+
+def _response(library: ModuleType, record: Record, stream: object) -> http.Response:
+    extensions = {
+        "http_version": b"HTTP/1.1",
+        "reason_phrase": record.reason.encode("latin-1", "replace"),
+        # The lists themselves: they fill while the body is read.
+        "trailers": record.trailers,
+        "early_hints": record.early_hints,
+        "gateway.record": record,
+    }
+    response = library.Response(record.status, headers=record.headers, stream=stream, extensions=extensions)
+    return cast(http.Response, response)  # of the library that asked, which has the same shape
+
+
+class _Chunks:
+    def __init__(self, steps: SyncSteps, ended: Callable[[], None]) -> None:
+        self._steps = steps
+        self._ended: Callable[[], None] | None = ended
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (chunk := self._steps.next_chunk()) is not None:
+            yield chunk
+        self.close()
+
+    def close(self) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            self._steps.close()
+            ended()
+
+
+class _AsyncChunks:
+    def __init__(self, steps: AsyncSteps, ended: Callable[[], None]) -> None:
+        self._steps = steps
+        self._ended: Callable[[], None] | None = ended
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._steps.next_chunk()) is not None:
+            yield chunk
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            await self._steps.close()
+            ended()
+
+
+@cache
+def _streams(library: ModuleType) -> tuple[type[_Chunks], type[_AsyncChunks]]:
+    """The two kinds of stream, made children of the library's own: its client checks that."""
+    return (
+        type("Chunks", (_Chunks, library.SyncByteStream), {}),
+        type("AsyncChunks", (_AsyncChunks, library.AsyncByteStream), {}),
+    )
