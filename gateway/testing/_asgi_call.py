@@ -25,7 +25,7 @@ from gateway.protocols import ASGIApplication, Message, Scope
 from gateway.testing._asgi_exchange import AsgiExchange
 from gateway.testing._body import Source, recut
 from gateway.testing._concurrency import Signal, spawn
-from gateway.testing._record import Reading, Record
+from gateway.testing._record import CURRENT, Reading, Record
 from gateway.testing.faults import ClientDisconnected, Fault, Stop
 
 __all__ = ["AsgiCall", "RequestBody", "is_echo"]
@@ -274,12 +274,14 @@ class AsgiCall:
             raise ClientDisconnected
 
     async def _run(self) -> None:
+        token = CURRENT.set(self.record)
         try:
             await self._app(self._scope, self.receive, self.send)
         except Exception as error:
             if not (self._gone and is_echo(error)):
                 self.record.error = error
         finally:
+            CURRENT.reset(token)
             self._ended = True
             self._signal.notify()
 

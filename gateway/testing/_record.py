@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from gateway.errors import ProtocolViolation
 from gateway.protocols import Message
 from gateway.testing.faults import Fault
 
-__all__ = ["NO_ANSWER", "Reading", "Record", "SentFile"]
+__all__ = ["CURRENT", "NO_ANSWER", "Reading", "Record", "SentFile"]
 
 #: The status of a response whose head never reached the client, because it had left before: the convention of NGINX.
 NO_ANSWER = 499
@@ -82,6 +83,11 @@ class Record:
     disconnected: bool = False
     error: BaseException | None = None
     violations: list[ProtocolViolation] = field(default_factory=list[ProtocolViolation])
+    warnings: list[ProtocolViolation] = field(default_factory=list[ProtocolViolation])
+
+
+#: The exchange that this task or thread works for: a violation is told to the exchange that made it.
+CURRENT: ContextVar[Record | None] = ContextVar("gateway.testing", default=None)
 
 
 class Reading:

@@ -77,8 +77,13 @@ class _Seen:
 
     @property
     def violations(self) -> list[ProtocolViolation]:
-        """What the validator found in this exchange (``validate="collect"``)."""
+        """What the validator found in this exchange; with ``validate="raise"`` the first one was raised."""
         return self.record.violations
+
+    @property
+    def warnings(self) -> list[ProtocolViolation]:
+        """What the validator found where a specification says *should*; never raised."""
+        return self.record.warnings
 
     @property
     def app_saw(self) -> str | None:

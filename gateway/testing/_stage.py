@@ -6,7 +6,6 @@ The clients and the transports share this: it turns a request of the HTTP librar
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from importlib import import_module
 from io import StringIO
 from typing import Literal, Protocol, cast, get_args
 
@@ -14,18 +13,23 @@ import asgiref.compatibility
 
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.protocols import Application, ASGIApplication, Interface, WSGIApplication, detect
+from gateway.rules.tables import RULES
+from gateway.rules.validator import Validator
 from gateway.testing._asgi_call import AsgiCall
 from gateway.testing._body import Source, recut
 from gateway.testing._lifespan import HeldLifespan, faulty
-from gateway.testing._record import Record
+from gateway.testing._record import CURRENT, Record
 from gateway.testing._request import Head, ServerSettings, build_environ, build_scope
 from gateway.testing._wsgi_exchange import Input, WsgiCall
 from gateway.testing.faults import Fault
 from gateway.testing.tiers import Tier, Unsupported, cross
 
-__all__ = ["Stage", "Validate", "Wire", "head_of"]
+__all__ = ["RAISED_ANYWAY", "Stage", "Validate", "Wire", "head_of"]
 
 Validate = Literal["raise", "collect", "off"]
+
+#: Rules that say "it raised": what it raised says more, and is raised itself.
+RAISED_ANYWAY = frozenset({"E22"})
 
 
 class _Url(Protocol):
@@ -61,10 +65,6 @@ def head_of(request: Wire) -> Head:
     """The head of a request, as it would come off the wire."""
     url = request.url
     return Head.of(request.method, url.scheme, url.host, url.port, url.raw_path, request.headers.raw)
-
-
-class _Checked(Protocol):
-    violations: list[ProtocolViolation]
 
 
 class Stage:
@@ -103,7 +103,9 @@ class Stage:
         self.timeout = timeout
         self.fault = fault
         self._validate: Validate = validate
-        self._checked: list[_Checked] = []
+        self._checked: list[Validator] = []
+        # In a lifespan, or in a thread that the application made: the next exchange raises it.
+        self._elsewhere: list[ProtocolViolation] = []
         crossed = cross(app, found, tier, self._check)
         self.app = crossed.app
         self.interface: Interface = crossed.interface
@@ -146,24 +148,26 @@ class Stage:
         environ = build_environ(head_of(request), self.settings, body=body, errors=StringIO())
         return WsgiCall(cast(WSGIApplication, self.app), environ, record, fault)
 
-    def mark(self) -> list[int]:
-        """How many violations there are now at each boundary; give it to `settle`."""
-        return [len(checked.violations) for checked in self._checked]
-
-    def settle(self, record: Record, mark: list[int]) -> None:
-        """End an exchange: raise what is to be raised, first of all a violation that somebody swallowed.
-
-        With exchanges at the same time, a violation may be told to another one of them; it is never lost.
-        """
-        for checked, known in zip(self._checked, mark, strict=True):
-            record.violations.extend(checked.violations[known:])
-        if record.violations and self._validate == "raise":
-            raise record.violations[0]
+    def settle(self, record: Record) -> None:
+        """End an exchange: raise what is to be raised, first of all a violation that somebody swallowed."""
+        if self._validate == "raise":
+            found, self._elsewhere = [*self._elsewhere, *record.violations], []
+            for violation in found:
+                if violation.rule not in RAISED_ANYWAY:
+                    raise violation
         if record.error is not None:
             if self.raises:
                 raise record.error
             if not record.headers and not record.chunks:
                 record.status, record.reason = 500, "Internal Server Error"
+
+    def _found(self, violation: ProtocolViolation) -> None:
+        record = CURRENT.get()
+        if RULES[violation.rule].severity_of(violation.found) == "warning":
+            if record is not None:
+                record.warnings.append(violation)
+        else:
+            (self._elsewhere if record is None else record.violations).append(violation)
 
     def _record(self) -> Record:
         record = Record()
@@ -179,12 +183,9 @@ class Stage:
     def _check(self, app: Application, interface: Interface) -> Application:
         if self._validate == "off":
             return app
-        validator = getattr(import_module("gateway.rules"), "Validator", None)
-        if validator is None:
-            return app
-        checked = validator(app, interface, mode=self._validate)
+        checked = Validator(app, interface, mode=self._validate, on_violation=self._found)
         self._checked.append(checked)
-        return cast(Application, checked)
+        return cast(Application, checked)  # one of its two kinds, both callable
 
 
 def _chunks(source: bytes | list[bytes] | Iterator[bytes], fault: Fault) -> Iterator[bytes]:

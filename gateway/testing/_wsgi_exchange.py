@@ -20,7 +20,7 @@ from gateway.errors import ApplicationError
 from gateway.protocols import Environ, WSGIApplication
 from gateway.testing._asgi_call import is_echo
 from gateway.testing._asgi_exchange import bodyless
-from gateway.testing._record import Reading, Record, SentFile
+from gateway.testing._record import CURRENT, Reading, Record, SentFile
 from gateway.testing.faults import ClientDisconnected, Fault, Stop
 
 __all__ = ["FileWrapper", "WsgiCall"]
@@ -74,67 +74,38 @@ class WsgiCall:
 
     def complete(self) -> None:
         """Run the application to the end of its response and close it."""
-        self.open()
-        while self.next_chunk() is not None:
-            pass
-        self.close()
+        token = CURRENT.set(self.record)
+        try:
+            self._open()
+            while self._next_chunk() is not None:
+                pass
+            self._close()
+        finally:
+            CURRENT.reset(token)
 
     def open(self) -> None:
         """Call the application; return when the head would be sent. An exception goes to the record."""
+        token = CURRENT.set(self.record)
         try:
-            self._iterable = self._app(self._environ, self._start_response)
-            if isinstance(self._iterable, FileWrapper):
-                self.record.sent_file = self._iterable.sent_file()
-            self._iterator = iter(self._iterable)
-            if not self._committed:
-                self._advance()
-                if not self._committed:  # nothing but empty blocks, or none
-                    self._commit()
-        except Exception as error:
-            self._failed(error)
+            self._open()
+        finally:
+            CURRENT.reset(token)
 
     def next_chunk(self) -> bytes | None:
         """Return the next non-empty chunk that the client takes; None at the end."""
-        if self.record.error is not None or self._iterator is None:
-            return None
+        token = CURRENT.set(self.record)
         try:
-            if self._fault.disconnect == "before_headers":
-                self._leave()
-            if not self._pending and not self._gone and not self._leaves:
-                self._advance()
-            if self._gone or self._leaves or not self._pending:
-                self._gone = self._gone or self._leaves
-                return None
-            chunk, self._leaves = self._reading.take(self._pending.popleft())
-            if self._fault.rate is not None:
-                time.sleep(len(chunk) / self._fault.rate)
-            if self._leaves:
-                if isinstance(self._fault.reader, Stop):
-                    time.sleep(self._fault.reader.seconds)
-                self._leave()
-            if chunk:
-                self.record.chunks.append(chunk)
-            return chunk or None
-        except Exception as error:
-            self._failed(error)
-            return None
+            return self._next_chunk()
+        finally:
+            CURRENT.reset(token)
 
     def close(self) -> None:
         """Close the iterable, as a server must whatever happened; a second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        if not self.record.complete:
-            self.record.disconnected = self.record.disconnected or self.record.error is None
-        close = getattr(self._iterable, "close", None)
-        if close is None:
-            return
-        self.record.close_called += 1
-        self.record.messages.append({"type": "close"})
+        token = CURRENT.set(self.record)
         try:
-            close()
-        except Exception as error:
-            self._failed(error)
+            self._close()
+        finally:
+            CURRENT.reset(token)
 
     # -- what the application does
 
@@ -183,6 +154,60 @@ class WsgiCall:
         self.record.early_hints.extend(links)
 
     # -- within
+
+    def _open(self) -> None:
+        try:
+            self._iterable = self._app(self._environ, self._start_response)
+            if isinstance(self._iterable, FileWrapper):
+                self.record.sent_file = self._iterable.sent_file()
+            self._iterator = iter(self._iterable)
+            if not self._committed:
+                self._advance()
+                if not self._committed:  # nothing but empty blocks, or none
+                    self._commit()
+        except Exception as error:
+            self._failed(error)
+
+    def _next_chunk(self) -> bytes | None:
+        if self.record.error is not None or self._iterator is None:
+            return None
+        try:
+            if self._fault.disconnect == "before_headers":
+                self._leave()
+            if not self._pending and not self._gone and not self._leaves:
+                self._advance()
+            if self._gone or self._leaves or not self._pending:
+                self._gone = self._gone or self._leaves
+                return None
+            chunk, self._leaves = self._reading.take(self._pending.popleft())
+            if self._fault.rate is not None:
+                time.sleep(len(chunk) / self._fault.rate)
+            if self._leaves:
+                if isinstance(self._fault.reader, Stop):
+                    time.sleep(self._fault.reader.seconds)
+                self._leave()
+            if chunk:
+                self.record.chunks.append(chunk)
+            return chunk or None
+        except Exception as error:
+            self._failed(error)
+            return None
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if not self.record.complete:
+            self.record.disconnected = self.record.disconnected or self.record.error is None
+        close = getattr(self._iterable, "close", None)
+        if close is None:
+            return
+        self.record.close_called += 1
+        self.record.messages.append({"type": "close"})
+        try:
+            close()
+        except Exception as error:
+            self._failed(error)
 
     def _advance(self) -> None:
         if self._iterator is None:  # pragma: no cover  # open() sets it or fails

@@ -41,7 +41,7 @@ from gateway.testing._http import http
 from gateway.testing._record import Record
 from gateway.testing._request import ServerSettings, build_websocket_scope
 from gateway.testing._response import AsyncChunks, AsyncResponse, AsyncSteps, Chunks, ReadChunks, Response, SyncSteps
-from gateway.testing._stage import Stage, Validate, head_of
+from gateway.testing._stage import RAISED_ANYWAY, Stage, Validate, head_of
 from gateway.testing._wsgi_exchange import WsgiCall
 from gateway.testing.faults import Fault
 from gateway.testing.leaks import LeakReport, Snapshot
@@ -114,6 +114,9 @@ class _Common(Generic[S]):
     def violations(self) -> list[ProtocolViolation]:
         """What the validators have found so far."""
         return self._stage.violations
+
+    def _broken(self) -> list[ProtocolViolation]:
+        return [violation for violation in self.violations if violation.rule not in RAISED_ANYWAY]
 
     def _unclosed(self) -> list[str]:
         return [f"response of the {steps.record.interface} application" for steps in self._open]
@@ -202,7 +205,6 @@ class _Transport(http.BaseTransport):
         fault: Fault = extensions.get("gateway.fault") or stage.fault
         timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
         source = _source(request)
-        mark = stage.mark()
         if stage.interface == "wsgi":
             steps: SyncSteps = stage.wsgi_call(request, source, fault)
         else:
@@ -215,12 +217,12 @@ class _Transport(http.BaseTransport):
                 steps.close()
             else:
                 client._open.append(steps)
-            stream: http.SyncByteStream = Chunks(steps, partial(_ended, client._open, stage, steps, mark))
+            stream: http.SyncByteStream = Chunks(steps, partial(_ended, client._open, stage, steps))
         else:
             steps.complete()
             stream = ReadChunks(steps.record.chunks)
         record = steps.record
-        stage.settle(record, mark)
+        stage.settle(record)
         response = Response(
             record.status,
             headers=record.headers,
@@ -245,7 +247,6 @@ class _AsyncTransport(http.AsyncBaseTransport):
         fault: Fault = extensions.get("gateway.fault") or stage.fault
         timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
         source = _source(request)
-        mark = stage.mark()
         if stage.interface == "wsgi":
             steps: AsyncSteps = _InThread(stage.wsgi_call(request, source, fault))
         else:
@@ -259,12 +260,12 @@ class _AsyncTransport(http.AsyncBaseTransport):
                 await steps.close()
             else:
                 self._open.append(steps)
-            stream: http.AsyncByteStream = AsyncChunks(steps, partial(_ended, self._open, stage, steps, mark))
+            stream: http.AsyncByteStream = AsyncChunks(steps, partial(_ended, self._open, stage, steps))
         else:
             await steps.complete()
             stream = ReadChunks(steps.record.chunks)
         record = steps.record
-        stage.settle(record, mark)
+        stage.settle(record)
         response = AsyncResponse(
             record.status,
             headers=record.headers,
@@ -276,10 +277,10 @@ class _AsyncTransport(http.AsyncBaseTransport):
         return response
 
 
-def _ended(still_open: list[S], stage: Stage, steps: S, mark: list[int]) -> None:
+def _ended(still_open: list[S], stage: Stage, steps: S) -> None:
     if steps in still_open:
         still_open.remove(steps)
-        stage.settle(steps.record, mark)
+        stage.settle(steps.record)
 
 
 class _Threaded:
@@ -458,7 +459,6 @@ class Client(_Common[SyncSteps]):
             WebSocketDenied: The application refused the handshake.
             Unsupported: It is driven as WSGI.
         """
-        mark = self._stage.mark()
         self._start_lifespan()
         core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
         try:
@@ -471,7 +471,7 @@ class Client(_Common[SyncSteps]):
                 raise
             self._loop.run(core.finish)
         finally:
-            self._stage.settle(core.record, mark)
+            self._stage.settle(core.record)
 
     # -- its life
 
@@ -528,8 +528,8 @@ class Client(_Common[SyncSteps]):
     def assert_clean(self) -> None:
         """Raise `NotClean` if a rule was broken, or anything was left behind."""
         leaks = self.leaks()
-        if leaks or self.violations:
-            raise NotClean(self.violations, leaks)
+        if leaks or self._broken():
+            raise NotClean(self._broken(), leaks)
 
     def _start_lifespan(self) -> None:
         if not self._lifespan_started and self._stage.lifespan is not None:
@@ -638,7 +638,6 @@ class AsyncClient(_Common[AsyncSteps]):
     ) -> AsyncGenerator[AsyncWebSocket]:
         """Open a WebSocket. See `Client.websocket`."""
         self._note()
-        mark = self._stage.mark()
         if self._stage.lifespan is not None:
             await self._stage.lifespan.start()
         core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
@@ -652,7 +651,7 @@ class AsyncClient(_Common[AsyncSteps]):
                 raise
             await core.finish()
         finally:
-            self._stage.settle(core.record, mark)
+            self._stage.settle(core.record)
 
     # -- its life
 
@@ -708,8 +707,8 @@ class AsyncClient(_Common[AsyncSteps]):
     def assert_clean(self) -> None:
         """Raise `NotClean` if a rule was broken, or anything was left behind."""
         leaks = self.leaks()
-        if leaks or self.violations:
-            raise NotClean(self.violations, leaks)
+        if leaks or self._broken():
+            raise NotClean(self._broken(), leaks)
 
     def _note(self) -> None:
         if self._before is None:

@@ -38,9 +38,10 @@ __all__ = [
 
 _TCHAR = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 # What a server answers itself, or what the body decides.
-_NOT_DRAWN = frozenset(
-    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "content-length", "host", "trailer", "expect", "proxy"]
-)
+_NOT_DRAWN = {
+    *("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "content-length"),
+    *("host", "trailer", "expect", "proxy"),
+}
 _QUERY = "abcXYZ019-._~!$&'()*+,;=:@/?%20"
 
 

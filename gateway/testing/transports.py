@@ -2,8 +2,8 @@
 
 ``httpx2.AsyncClient(transport=ASGITransport(app))``, ``httpx2.Client(transport=WSGITransport(app))``, and the same with
 httpx. Responses stream; what the libraries' own transports lose arrives: ``write()``, paths in latin-1, repeated
-headers, trailers (``response.extensions["trailers"]``), early hints, sent files; the application is told when a response is closed
-early. One class serves both libraries: what it makes is of the library that asks.
+headers, trailers (``response.extensions["trailers"]``), early hints, sent files; the application is told when a
+response is closed early. One class serves both libraries: what it makes is of the library that asks.
 
 Sources: ASGI HTTP 2.5; PEP 3333 "Unicode Issues", "The write() Callable".
 """
@@ -39,8 +39,8 @@ class _Transport:
         """What the validator has found so far."""
         return self._stage.violations
 
-    def _settled(self, record: Record, mark: list[int], library: ModuleType) -> None:
-        self._stage.settle(record, mark)
+    def _settled(self, record: Record, library: ModuleType) -> None:
+        self._stage.settle(record)
         if record.error is not None and record.headers and not record.complete:
             # What a client sees of a server that cuts the connection.
             raise library.RemoteProtocolError("peer closed connection without sending complete message body")
@@ -126,13 +126,12 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
         stage, library = self._stage, _library_of(request)
         if stage.lifespan is not None:
             await stage.lifespan.start()
-        mark = stage.mark()
         steps = stage.asgi_call(request, _source(request, library), stage.fault, stage.timeout)
         await steps.open()
         if steps.record.error is not None:
             await steps.close()
-            stage.settle(steps.record, mark)
-        ended = partial(self._settled, steps.record, mark, library)
+            stage.settle(steps.record)
+        ended = partial(self._settled, steps.record, library)
         return _response(library, steps.record, _streams(library)[1](steps, ended))
 
     async def __aenter__(self) -> ASGITransport:
@@ -174,13 +173,12 @@ class WSGITransport(_Transport, http.BaseTransport):
     def handle_request(self, request: http.Request) -> http.Response:
         """Call the application; the response streams."""
         stage, library = self._stage, _library_of(request)
-        mark = stage.mark()
         steps = stage.wsgi_call(request, _source(request, library), stage.fault)
         steps.open()
         if steps.record.error is not None:
             steps.close()
-            stage.settle(steps.record, mark)
-        ended = partial(self._settled, steps.record, mark, library)
+            stage.settle(steps.record)
+        ended = partial(self._settled, steps.record, library)
         return _response(library, steps.record, _streams(library)[0](steps, ended))
 
 

@@ -22,7 +22,7 @@ from gateway.testing._asgi_call import is_echo
 from gateway.testing._asgi_exchange import reason_of
 from gateway.testing._concurrency import LoopThread, Signal, spawn
 from gateway.testing._http import http
-from gateway.testing._record import Record
+from gateway.testing._record import CURRENT, Record
 from gateway.testing._response import Response
 from gateway.testing.faults import ClientDisconnected
 
@@ -221,6 +221,7 @@ class AsyncWebSocket:
     # -- within
 
     async def _run(self) -> None:
+        CURRENT.set(self.record)  # this task is for nothing else
         with anyio.CancelScope() as self._cancel_scope:
             try:
                 await self._app(self._scope, self._receive, self._send)
