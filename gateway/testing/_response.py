@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from gateway.errors import ProtocolViolation
@@ -128,7 +128,7 @@ class AsyncResponse(_Seen, http.Response):
 
     def iter_chunks(self) -> AsyncIterator[bytes]:
         """Iterate over the chunks as the application sends them; neither decoded nor cut anew."""
-        return aiter(ReadChunks(self.record.chunks)) if self.steps is None else _AsyncIterator(self, self.steps)
+        return _ReadIterator(self.record.chunks) if self.steps is None else _AsyncIterator(self, self.steps)
 
 
 # Iterators and not generators: a test may leave them half-way, and an abandoned asynchronous generator is an error.
@@ -158,6 +158,16 @@ class _AsyncIterator(AsyncIterator[bytes]):
         raise StopAsyncIteration
 
 
+class _ReadIterator(AsyncIterator[bytes]):
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+
+    async def __anext__(self) -> bytes:
+        for chunk in self._chunks:
+            return chunk
+        raise StopAsyncIteration
+
+
 class Chunks(http.SyncByteStream):
     """The body of a response that is taken step by step."""
 
@@ -183,9 +193,8 @@ class ReadChunks(http.SyncByteStream, http.AsyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._chunks)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self._chunks:
-            yield chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _ReadIterator(self._chunks)
 
 
 class AsyncChunks(http.AsyncByteStream):

@@ -101,11 +101,11 @@ class Stage:
         self.raises = raises
         self.timeout = timeout
         self.fault = fault
-        self._validate: Validate = validate
+        self.validate: Validate = validate
         self._checked: list[Validator] = []
         # In a lifespan, or in a thread that the application made: the next exchange raises it.
         self._elsewhere: list[ProtocolViolation] = []
-        crossed = cross(app, found, tier, self._check)
+        crossed = cross(app, found, tier, self._check, lifespan=lifespan, timeout=timeout)
         self.app = crossed.app
         self.interface: Interface = crossed.interface
         self._close = crossed.close
@@ -149,7 +149,7 @@ class Stage:
 
     def settle(self, record: Record) -> None:
         """End an exchange: raise what is to be raised, first of all a violation that somebody swallowed."""
-        if self._validate == "raise":
+        if self.validate == "raise":
             found, self._elsewhere = [*self._elsewhere, *record.violations], []
             for violation in found:
                 if violation.rule not in RAISED_ANYWAY:
@@ -181,9 +181,9 @@ class Stage:
             self._close()
 
     def _check(self, app: Application, interface: Interface) -> Application:
-        if self._validate == "off":
+        if self.validate == "off":
             return app
-        checked = Validator(app, interface, mode=self._validate, on_violation=self._found)
+        checked = Validator(app, interface, mode=self.validate, on_violation=self._found)
         self._checked.append(checked)
         return cast(Application, checked)  # one of its two kinds, both callable
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal, cast, get_args
 
+from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 from gateway.errors import ConfigurationError
 from gateway.protocols import Application, ASGIApplication, Interface, WSGIApplication
 
@@ -41,8 +42,19 @@ def cross(
     interface: Interface,
     tier: Tier,
     check: Callable[[Application, Interface], Application] = lambda app, interface: app,
+    *,
+    lifespan: bool = True,
+    timeout: float | None = None,
 ) -> Crossed:
-    """Put an application behind the adapters of a tier; ``check`` wraps it at every boundary.
+    """Put an application behind the adapters of a tier, which keep its chunks; ``check`` wraps it at every boundary.
+
+    Args:
+        app: The application.
+        interface: ``wsgi`` or ``asgi``: what it speaks.
+        tier: Which tier.
+        check: Gets an application and its interface, returns what is to be called instead.
+        lifespan: Whether an ASGI application's lifespan is run by the adapter before it.
+        timeout: Seconds that its startup may take.
 
     Raises:
         ConfigurationError: There is no such tier.
@@ -50,20 +62,25 @@ def cross(
     if tier not in get_args(Tier):
         raise ConfigurationError(f"tier must be one of {', '.join(get_args(Tier))}; got {tier!r}")
     app = check(app, interface)
-    if tier == "direct":
-        return Crossed(app, interface)
-    AsgiToWsgi = import_module("gateway.adapters.asgi_to_wsgi").AsgiToWsgi
-    WsgiToAsgi = import_module("gateway.adapters.wsgi_to_asgi").WsgiToAsgi
-
     close: Callable[[], None] | None = None
-    for _ in range(1 if tier == "adapted" else 2):
+    for _ in range({"direct": 0, "adapted": 1, "roundtrip": 2}[tier]):
+        # `interface` says which kind of application it is, which a type cannot.
         if interface == "wsgi":
-            # `interface` says which of the two it is, which a type cannot.
-            outer: Application = WsgiToAsgi(cast(WSGIApplication, app))
+            outer: Application = _to_asgi(cast(WSGIApplication, app))
             interface = "asgi"
         else:
-            to_wsgi = AsgiToWsgi(cast(ASGIApplication, app))
-            outer, close = to_wsgi, to_wsgi.close
-            interface = "wsgi"
+            to_wsgi = AsgiToWsgi(
+                cast(ASGIApplication, app),
+                coalesce=False,
+                lifespan="auto" if lifespan else "off",
+                startup_timeout=timeout,
+                shutdown_timeout=timeout,
+            )
+            outer, close, interface = to_wsgi, to_wsgi.close, "wsgi"
         app = check(outer, interface)
     return Crossed(app, interface, close)
+
+
+def _to_asgi(app: WSGIApplication) -> ASGIApplication:
+    adapter: ASGIApplication = import_module("gateway.adapters.wsgi_to_asgi").WsgiToAsgi(app, coalesce=False)
+    return adapter

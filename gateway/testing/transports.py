@@ -218,10 +218,15 @@ class _Chunks:
         self._steps = steps
         self._ended: Callable[[], None] | None = ended
 
+    # An iterator of its own and no generator: a test may leave it half-way.
     def __iter__(self) -> Iterator[bytes]:
-        while (chunk := self._steps.next_chunk()) is not None:
-            yield chunk
+        return self
+
+    def __next__(self) -> bytes:
+        if self._ended is not None and (chunk := self._steps.next_chunk()) is not None:
+            return chunk
         self.close()
+        raise StopIteration
 
     def close(self) -> None:
         ended, self._ended = self._ended, None
@@ -235,10 +240,14 @@ class _AsyncChunks:
         self._steps = steps
         self._ended: Callable[[], None] | None = ended
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (chunk := await self._steps.next_chunk()) is not None:
-            yield chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._ended is not None and (chunk := await self._steps.next_chunk()) is not None:
+            return chunk
         await self.aclose()
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         ended, self._ended = self._ended, None

@@ -246,3 +246,48 @@ ECHO = {"wsgi": wsgi_echo, "asgi": asgi_echo}
 CHUNKS = {"wsgi": wsgi_chunks, "asgi": asgi_chunks}
 SESSION = {"wsgi": wsgi_session, "asgi": asgi_session}
 FAILS = {"wsgi": wsgi_fails, "asgi": asgi_fails}
+
+PAGE = b"""<html><body><form action="/login" method="post"><input name="user" value=""><select name="theme">
+<option value="light">light</option><option value="dark" selected>dark</option></select>
+<input type="checkbox" name="keep" value="yes"><input type="submit" name="go" value="go"></form>
+<a href="/about">about</a></body></html>"""
+HTML = "text/html; charset=utf-8"
+
+
+def wsgi_site(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """A login form, a link, and a page that shows the cookies."""
+    form = parse_qs(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode())
+    status, headers, body = site(environ["PATH_INFO"], environ["REQUEST_METHOD"], form, environ.get("HTTP_COOKIE", ""))
+    start_response(f"{status} OK" if status == 200 else f"{status} See Other", headers)
+    return [body]
+
+
+async def asgi_site(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    """A login form, a link, and a page that shows the cookies."""
+    if scope["type"] == "lifespan":
+        lifespans.append("started")
+        await run_lifespan(scope, receive, send)
+        lifespans.append("stopped")
+        return
+    form = parse_qs(b"".join(await read_body(receive)).decode())
+    cookies = "; ".join(value.decode() for name, value in scope["headers"] if name == b"cookie")
+    status, headers, body = site(scope["path"], scope["method"], form, cookies)
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers]
+    await reply(send, body, status=status, headers=raw)
+
+
+def site(path: str, method: str, form: dict[str, list[str]], cookies: str) -> tuple[int, list[tuple[str, str]], bytes]:
+    if path == "/login" and method == "POST":
+        pairs = [f"{name}={values[0]}; Path=/" for name, values in sorted(form.items())]
+        return 303, [("Location", "/home"), *(("Set-Cookie", pair) for pair in pairs), ("Content-Type", HTML)], b""
+    if path == "/login":
+        return 200, [("Content-Type", HTML)], PAGE
+    if path == "/about":
+        return 200, [("Content-Type", HTML)], b"<html>about us</html>"
+    return 200, [("Content-Type", HTML)], f"<html>{'; '.join(sorted(cookies.split('; ')))}</html>".encode()
+
+
+#: What happened to `asgi_site`.
+lifespans: list[str] = []
+
+SITE = {"wsgi": wsgi_site, "asgi": asgi_site}

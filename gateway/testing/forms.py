@@ -1,0 +1,112 @@
+"""WebTest on an application of either interface: forms, links and cookies, with everything that WebTest can do.
+
+An ASGI application is driven through `gateway.adapters.AsgiToWsgi`: one lifespan for the life of the test application,
+nothing is buffered, repeated headers stay repeated.
+
+Needs webtest (extra ``testing``).
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from gateway.errors import MissingExtraError, ProtocolViolation
+from gateway.protocols import Application, Environ, Interface
+from gateway.testing._request import ServerSettings
+from gateway.testing._stage import RAISED_ANYWAY, Stage, Validate
+from gateway.testing.faults import Fault
+from gateway.testing.tiers import Tier, Unsupported
+
+if TYPE_CHECKING:
+
+    class TestApp:  # webtest has no types; this is what of it is used here, and `Any` stands for the rest
+        def __init__(self, app: object, **options: Any) -> None: ...
+        def do_request(self, req: Any, status: Any = None, expect_errors: Any = None) -> Any: ...
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    try:
+        TestApp = import_module("webtest").TestApp
+    except ImportError:
+        raise MissingExtraError("gateway.testing.forms", "testing", package="webtest") from None
+
+__all__ = ["WebTestApp", "webtest_app"]
+
+
+class WebTestApp(TestApp):
+    """`webtest.TestApp` with an end: ``close()`` or ``with`` stops the application's lifespan."""
+
+    __test__ = False  # not a class of tests
+
+    def __init__(self, stage: Stage, **options: Any) -> None:
+        super().__init__(stage.app, **options)
+        self._stage = stage
+        self._finalizer: Callable[[], object] = weakref.finalize(self, stage.close)
+
+    @property
+    def violations(self) -> list[ProtocolViolation]:
+        """What the validators have found so far, at every boundary."""
+        return self._stage.violations
+
+    def do_request(self, req: Any, status: Any = None, expect_errors: Any = None) -> Any:
+        """Send a request; a violation that the application swallowed is raised after it."""
+        response = super().do_request(req, status=status, expect_errors=expect_errors)
+        if self._stage.validate == "raise":
+            for violation in self.violations:
+                if violation.rule not in RAISED_ANYWAY:
+                    raise violation
+        return response
+
+    def close(self) -> None:
+        """Stop the lifespan of an ASGI application."""
+        self._finalizer()
+
+    def __enter__(self) -> WebTestApp:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def webtest_app(
+    app: Application,
+    *,
+    interface: Interface | Literal["auto"] = "auto",
+    validate: Validate = "raise",
+    lifespan: bool = True,
+    timeout: float | None = 10.0,
+    extra_environ: Environ | None = None,
+    relative_to: str | None = None,
+    lint: bool = True,
+) -> WebTestApp:
+    """Return a `webtest.TestApp` on an application of either interface.
+
+    Args:
+        app: A WSGI or ASGI application, or a ``Gateway``.
+        interface: Which one, where it cannot be told from the object.
+        validate: ``raise`` a `ProtocolViolation` at the first broken rule, ``collect`` them, or ``off``.
+        lifespan: Whether an ASGI application's lifespan is run: before the first request, until `WebTestApp.close`.
+        timeout: Seconds that its startup may take.
+        extra_environ: As for `webtest.TestApp`.
+        relative_to: As for `webtest.TestApp`.
+        lint: WebTest's own checks of the WSGI side.
+    """
+    settings = ServerSettings()
+    tiers: tuple[Tier, ...] = ("direct", "adapted")
+    for tier in tiers:
+        stage = Stage(
+            app,
+            interface=interface,
+            tier=tier,
+            validate=validate,
+            settings=settings,
+            lifespan=lifespan,
+            raises=True,
+            timeout=timeout,
+            fault=Fault(),
+        )
+        if stage.interface == "wsgi":
+            return WebTestApp(stage, extra_environ=extra_environ, relative_to=relative_to, lint=lint)
+    raise Unsupported(f"WebTest drives WSGI and ASGI applications, got {app!r}")
