@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
+    from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
 
-__all__ = ["AsgiToWsgi"]
+__all__ = ["AsgiToWsgi", "WsgiToAsgi"]
 
 _MODULES = {
     "AsgiToWsgi": "gateway.adapters.asgi_to_wsgi",
+    "WsgiToAsgi": "gateway.adapters.wsgi_to_asgi",
 }
 
 

@@ -2,20 +2,37 @@
 
 ``builtin``, ``a2wsgi`` and ``asgiref`` are what `gateway.adapters.crossing` knows; an engine of a plug-in has the shape
 of `gateway.plugins.Engine`. Packages are imported when a crossing is built, not when an engine is named.
+
+A crossing *back* to ASGI, from a WSGI part that an ASGI server reached over another crossing, is a case of its own. The
+application inside must run on the loop that ran its lifespan, the server's, and that lifespan must not be run twice. So
+the crossing into WSGI notes the loop in the scope, and the one back finds it there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast
 
 from gateway.adapters.crossing import to_asgi, to_wsgi
 from gateway.errors import ConfigurationError
 from gateway.plugins import Engine, load
-from gateway.protocols import ASGIApplication, WSGIApplication
+from gateway.protocols import (
+    ASGIApplication,
+    ASGIReceive,
+    ASGISend,
+    Environ,
+    Scope,
+    StartResponse,
+    WSGIApplication,
+)
 
 __all__ = ["A2WSGI", "ASGIREF", "BUILTIN", "Crossings", "find"]
+
+_LOOP: Final = "gateway.loop"
 
 _Direction: TypeAlias = Literal["wsgi_to_asgi", "asgi_to_wsgi"]
 _DIRECTIONS: Final[tuple[_Direction, _Direction]] = ("wsgi_to_asgi", "asgi_to_wsgi")
@@ -51,13 +68,28 @@ class Crossings:
     name: str
     engine: object
 
-    def wsgi_to_asgi(self, app: WSGIApplication) -> ASGIApplication:
-        """Make an ASGI application of a WSGI one."""
-        return cast("ASGIApplication", self._cross("wsgi_to_asgi", app))
+    def wsgi_to_asgi(self, app: WSGIApplication, *, comes_back: bool = False) -> ASGIApplication:
+        """Make an ASGI application of a WSGI one.
 
-    def asgi_to_wsgi(self, app: ASGIApplication) -> WSGIApplication:
-        """Make a WSGI application of an ASGI one."""
-        return cast("WSGIApplication", self._cross("asgi_to_wsgi", app))
+        Args:
+            app: The application.
+            comes_back: Further in there is a crossing back.
+        """
+        crossed = cast("ASGIApplication", self._cross("wsgi_to_asgi", app))
+        return _NoteLoop(crossed) if comes_back else crossed
+
+    def asgi_to_wsgi(self, app: ASGIApplication, *, back: bool = False) -> WSGIApplication:
+        """Make a WSGI application of an ASGI one.
+
+        Args:
+            app: The application.
+            back: An ASGI part stands outside, which runs the application's lifespan.
+        """
+        if not back:
+            return cast("WSGIApplication", self._cross("asgi_to_wsgi", app))
+        if self.engine is BUILTIN:
+            return _Back(app)
+        return cast("WSGIApplication", self._cross("asgi_to_wsgi", _WithoutLifespan(app)))
 
     def _cross(self, direction: _Direction, app: object) -> object:
         cross: Callable[[object], object] | None = getattr(self.engine, direction, None)
@@ -94,3 +126,54 @@ def find(engine: str | Engine) -> Crossings:
 
 def _is_engine(found: object) -> bool:
     return any(callable(getattr(found, direction, None)) for direction in _DIRECTIONS)
+
+
+class _NoteLoop:
+    """A crossing into WSGI that notes in the scope which loop it came from."""
+
+    def __init__(self, app: ASGIApplication) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # trio
+            await self.app(scope, receive, send)
+            return
+        await self.app({**scope, _LOOP: loop}, receive, send)
+
+
+class _Back:
+    """The built-in crossing back to ASGI: on the loop that a request came from, without a lifespan."""
+
+    def __init__(self, app: ASGIApplication) -> None:
+        from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
+
+        self.app = app
+        self._adapter = AsgiToWsgi
+        # Where the loop is not asyncio's, the process's own one.
+        self._elsewhere = AsgiToWsgi(app, lifespan="off")
+        self._on: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, WSGIApplication] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        loop: asyncio.AbstractEventLoop | None = environ.get("gateway.scope", {}).get(_LOOP)
+        app: WSGIApplication | None = self._elsewhere if loop is None else self._on.get(loop)
+        if app is None and loop is not None:
+            with self._lock:
+                app = self._on.get(loop) or self._adapter(self.app, loop=loop, lifespan="off")
+                self._on[loop] = app
+        return cast("WSGIApplication", app)(environ, start_response)
+
+
+class _WithoutLifespan:
+    """An application whose lifespan somebody else runs."""
+
+    def __init__(self, app: ASGIApplication) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] == "lifespan":
+            # What an application does that does not support the protocol (ASGI Lifespan 2.0).
+            raise NotImplementedError("the lifespan of this application is run by the server, not by an adapter")
+        await self.app(scope, receive, send)

@@ -11,15 +11,19 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
-from gateway.adapters.crossing import ENGINES, to_asgi, to_wsgi
+from gateway.adapters.crossing import cross, to_asgi, to_wsgi
+from gateway.chain import Chain
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
 from gateway.protocols import detect, is_factory
 
 if TYPE_CHECKING:
+    from gateway._explain import Explanation
+    from gateway._planner import Colour
+    from gateway.plugins import Engine
     from gateway.protocols import Application, ASGIApplication, Interface, RSGIApplication, WSGIApplication
 
 __all__ = ["Gateway", "as_asgi", "as_wsgi", "wrap"]
@@ -31,21 +35,6 @@ P = ParamSpec("P")
 _KEPT: Final = ("__module__", "__name__", "__qualname__", "__doc__")
 
 
-def compose(
-    app: Application,
-    interface: Interface,
-    middleware: Sequence[object],
-    target: Interface,
-    *,
-    engine: str = "builtin",
-    max_crossings: int = 2,
-) -> Application:
-    """Return what serves ``target``: the application with its chain around it. The one seam to the planner."""
-    if middleware:
-        raise ConfigurationError("middleware= needs the planner, which this version does not have")
-    return to_wsgi(app, interface, engine=engine) if target == "wsgi" else to_asgi(app, interface, engine=engine)
-
-
 class Gateway(Dual, Generic[App]):
     """One application that servers of every interface accept, and the chain around it.
 
@@ -54,11 +43,15 @@ class Gateway(Dual, Generic[App]):
             its chain innermost.
         interface: What ``app`` speaks, where ``detect()`` cannot tell.
         middleware: The chain, outermost first.
-        engine: Whose adapters cross between the interfaces: ``"builtin"``, ``"a2wsgi"`` or ``"asgiref"``.
+        engine: Whose adapters cross between the interfaces: ``"builtin"``, ``"a2wsgi"``, ``"asgiref"``, a plug-in's
+            name, or an engine itself.
         max_crossings: How many crossings a chain of mixed middleware may take.
 
     Raises:
         ConfigurationError: The interface is not known, or the composition is wrong.
+
+    Warns:
+        ChainWarning: An order rule is broken, or a chain takes more than one crossing.
 
     >>> def app(environ, start_response):
     ...     start_response("204 No Content", [])
@@ -75,11 +68,9 @@ class Gateway(Dual, Generic[App]):
         interface: Interface | None = None,
         middleware: Iterable[object] = (),
         *,
-        engine: str = "builtin",
+        engine: str | Engine = "builtin",
         max_crossings: int = 2,
     ) -> None:
-        if engine not in ENGINES:
-            raise ConfigurationError(f"engine= must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
         if max_crossings < 0:
             raise ConfigurationError(f"max_crossings= must be 0 or more, got {max_crossings!r}")
         self.app = app
@@ -96,11 +87,21 @@ class Gateway(Dual, Generic[App]):
 
     def _compose(self) -> tuple[WSGIApplication, ASGIApplication]:
         app, interface, middleware = self._flattened()
-        build = functools.partial(
-            compose, app, interface, middleware, engine=self.engine, max_crossings=self.max_crossings
+        self._chain = Chain(
+            _views(app, interface),
+            middleware,
+            name=getattr(app, "__qualname__", type(app).__qualname__),
+            engine=self.engine,
+            max_crossings=self.max_crossings,
         )
-        # compose() returns a callable of the interface asked for.
-        return cast("WSGIApplication", build("wsgi")), cast("ASGIApplication", build("asgi"))
+        return self._chain.wsgi, self._chain.asgi
+
+    def explain(self) -> Explanation:
+        """Say what the chain does under each kind of server: order, wrappers, crossings, websockets, cost.
+
+        ``str()`` of it is a text, ``as_dict()`` plain data.
+        """
+        return self._chain.explain()
 
     def _flattened(self) -> tuple[Application, Interface, tuple[object, ...]]:
         """Return the innermost application, what it speaks, and the chains of all gateways around it in order."""
@@ -114,6 +115,10 @@ class Gateway(Dual, Generic[App]):
         from gateway.adapters.asgi_to_rsgi import AsgiToRsgi
 
         return AsgiToRsgi(self.asgi)
+
+    def __getstate__(self) -> dict[str, object]:
+        # Planned and built anew wherever it is unpickled.
+        return {name: value for name, value in super().__getstate__().items() if name != "_chain"}
 
     def __repr__(self) -> str:
         options = [f"{self.app!r}", f"interface={self.interface!r}"]
@@ -132,6 +137,22 @@ class Gateway(Dual, Generic[App]):
         return name if isinstance(name, str) and found is self else super().__reduce_ex__(protocol)
 
 
+def _views(app: Application, interface: Interface) -> Mapping[Colour, Application]:
+    """Return the application for each interface that it speaks without a crossing of the chain's.
+
+    One that speaks both (a `Mount`) has both, and so has an adapter: what it wraps is handed to who asks for that.
+    """
+    if isinstance(app, Dual):
+        return {"wsgi": app.wsgi, "asgi": app.asgi}
+    if interface == "wsgi":
+        if type(app).__module__.startswith("gateway.adapters."):
+            return {"wsgi": app, "asgi": to_asgi(app, "wsgi")}
+        return {"wsgi": app}
+    if type(app).__module__.startswith("gateway.adapters."):
+        return {"wsgi": to_wsgi(app, "asgi"), "asgi": app}
+    return {"asgi": cross(app, interface, "asgi")}
+
+
 class _Decorator(Protocol):
     """What ``wrap`` with options returns: it takes an application, or a function that makes one."""
 
@@ -148,7 +169,7 @@ def wrap(
     *,
     interface: Interface | None = None,
     middleware: Iterable[object] = (),
-    engine: str = "builtin",
+    engine: str | Engine = "builtin",
     max_crossings: int = 2,
 ) -> Gateway[App]: ...
 @overload
@@ -158,7 +179,7 @@ def wrap(
     *,
     interface: Interface | None = None,
     middleware: Iterable[object] = (),
-    engine: str = "builtin",
+    engine: str | Engine = "builtin",
     max_crossings: int = 2,
 ) -> Callable[P, Gateway[App]]: ...
 @overload
@@ -166,7 +187,7 @@ def wrap(
     *,
     interface: Interface | None = None,
     middleware: Iterable[object] = (),
-    engine: str = "builtin",
+    engine: str | Engine = "builtin",
     max_crossings: int = 2,
 ) -> _Decorator: ...
 def wrap(
@@ -175,7 +196,7 @@ def wrap(
     *,
     interface: Interface | None = None,
     middleware: Iterable[object] = (),
-    engine: str = "builtin",
+    engine: str | Engine = "builtin",
     max_crossings: int = 2,
 ) -> Any:
     """Make an application, or what a factory of applications returns, a ``Gateway``; with or without options.

@@ -1,0 +1,210 @@
+"""What stands in a chain: colourless middleware and third parties, and what the plan has to know of each.
+
+A third party's middleware is carried as what wraps an application, for one interface or for each. On a condition it is
+still one: what wraps then chooses at each request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, cast
+
+from gateway._conditions import AsgiBranch, Conditional, PathIn, Predicate, WsgiBranch, require_predicate
+from gateway._order import Rules
+from gateway._planner import BOTH, INTERFACES, Colour, Node
+from gateway.contract import Middleware, hook, require_middleware
+from gateway.dual import Dual
+from gateway.errors import ConfigurationError
+from gateway.exchange import Request
+from gateway.plugins import reason
+from gateway.protocols import ASGIApplication, WSGIApplication, detect
+
+__all__ = [
+    "Item",
+    "ThirdParty",
+    "Wrap",
+    "checked",
+    "conditional",
+    "kind_of",
+    "name_of",
+    "node_of",
+    "rules_of",
+    "sees_websockets",
+    "third_party",
+]
+
+Wrap: TypeAlias = Callable[[object], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThirdParty:
+    """Somebody's middleware for one interface, or a twin for each; made by `wsgi_only`, `asgi_only` and `either`.
+
+    Attributes:
+        name: What the explanation calls it.
+        wsgi: Wraps a WSGI application; None if it cannot.
+        asgi: Wraps an ASGI application; None if it cannot.
+        safe_to_skip: Websockets may pass it by.
+        short_circuits: It may answer by itself; where there is a choice it then stands on the server's side.
+        body_cpu: It spends CPU on bodies; where there is a choice it then stands on the workers' side.
+    """
+
+    name: str
+    wsgi: Wrap | None = field(default=None, repr=False)
+    asgi: Wrap | None = field(default=None, repr=False)
+    safe_to_skip: bool = False
+    short_circuits: bool = False
+    body_cpu: bool = False
+
+    @property
+    def runs_in(self) -> frozenset[Colour]:
+        """The interfaces it can run in."""
+        return frozenset(colour for colour in INTERFACES if self._of(colour) is not None)
+
+    @property
+    def kind(self) -> str:
+        """What the explanation says it is."""
+        return "either" if self.runs_in == BOTH else f"{next(iter(self.runs_in))} only"
+
+    def _of(self, colour: Colour) -> Wrap | None:
+        return self.wsgi if colour == "wsgi" else self.asgi
+
+    def wrap(self, colour: Colour, app: object) -> object:
+        """Wrap an application of that interface.
+
+        Raises:
+            ConfigurationError: The factory raised, or what it gave is not callable.
+        """
+        factory = self._of(colour)
+        if factory is None:
+            raise ConfigurationError(f"{self.name} has no {colour} form")
+        try:
+            wrapped = factory(app)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            raise ConfigurationError(
+                f"{colour}_only({self.name}, ...): wrapping the application raised {reason(error)}; "
+                f"check the options given to it"
+            ) from error
+        if not callable(wrapped):
+            raise ConfigurationError(
+                f"{colour}_only({self.name}, ...) must give an application when called with one, got {wrapped!r}"
+            )
+        try:
+            spoken = detect(wrapped)
+        except ConfigurationError:  # it hides what it speaks; whoever declared it knows
+            return wrapped
+        if not isinstance(wrapped, Dual) and spoken.rstrip("2") != colour:
+            other = "asgi" if colour == "wsgi" else "wsgi"
+            raise ConfigurationError(
+                f"{colour}_only({self.name}, ...) must give a {colour.upper()} application, got one that speaks "
+                f"{spoken.upper()}; write {other}_only({self.name}, ...)"
+            )
+        return wrapped
+
+
+#: What a chain may hold.
+Item: TypeAlias = Middleware | ThirdParty
+
+
+def checked(item: object) -> Item:
+    """Return what a chain may hold, or say what was meant.
+
+    Raises:
+        ConfigurationError: It is no middleware: a class or a factory that was not called, a third party's without
+            `wsgi_only` or `asgi_only`.
+    """
+    return item if isinstance(item, ThirdParty) else require_middleware(item)
+
+
+def conditional(predicate: Predicate, middleware: Item, *, negate: bool) -> Item:
+    where = "unless" if negate else "when"
+    require_predicate(predicate, where)
+    item = checked(middleware)
+    if isinstance(item, Middleware):
+        return Conditional(predicate=predicate, inner=item, negate=negate)
+
+    def asked(request: Request) -> bool:
+        return bool(predicate(request)) is not negate
+
+    def wsgi(app: object) -> object:
+        return WsgiBranch(asked, cast("WSGIApplication", item.wrap("wsgi", app)), cast("WSGIApplication", app))
+
+    def asgi(app: object) -> object:
+        return AsgiBranch(asked, cast("ASGIApplication", item.wrap("asgi", app)), cast("ASGIApplication", app))
+
+    return replace(
+        item,
+        name=f"{where}({predicate!r}, {item.name})" if isinstance(predicate, PathIn) else f"{where}(..., {item.name})",
+        wsgi=None if item.wsgi is None else wsgi,
+        asgi=None if item.asgi is None else asgi,
+    )
+
+
+def node_of(item: Item) -> Node:
+    if isinstance(item, ThirdParty):
+        return Node(
+            name=item.name,
+            runs_in=item.runs_in,
+            short_circuits=item.short_circuits,
+            body_cpu=item.body_cpu,
+            colourless=False,
+        )
+    answers = item.short_circuits
+    if answers is None:
+        answers = hook(_innermost(item), "on_request") is not None
+    return Node(name=name_of(item), short_circuits=answers, body_cpu=item.body_cpu)
+
+
+def _innermost(item: Middleware) -> Middleware:
+    return _innermost(item.inner) if isinstance(item, Conditional) else item
+
+
+def rules_of(item: Item) -> Rules:
+    if isinstance(item, ThirdParty):
+        return Rules(name=item.name)
+    return Rules(name=type(_innermost(item)).__name__, after=item.after, before=item.before)
+
+
+def name_of(item: Item) -> str:
+    if isinstance(item, ThirdParty):
+        return item.name
+    if not isinstance(item, Conditional):
+        return type(item).__name__
+    predicate = repr(item.predicate) if isinstance(item.predicate, PathIn) else "..."
+    return f"{'unless' if item.negate else 'when'}({predicate}, {name_of(item.inner)})"
+
+
+def kind_of(item: Item) -> str:
+    return item.kind if isinstance(item, ThirdParty) else "colourless"
+
+
+def sees_websockets(item: Item) -> bool:
+    return item.asgi is not None if isinstance(item, ThirdParty) else item.websocket
+
+
+def third_party(
+    colour: Colour, factory: Callable[..., object], args: tuple[object, ...], options: dict[str, object]
+) -> ThirdParty:
+    """Carry a class or factory that wraps an application of one interface.
+
+    Raises:
+        ConfigurationError: It cannot be called, or it is colourless.
+    """
+    given: object = factory
+    if not callable(given):
+        raise ConfigurationError(f"{colour}_only(...) takes a middleware's class or factory, got {given!r}")
+    if isinstance(given, type) and issubclass(given, Middleware):
+        raise ConfigurationError(
+            f"{given.__name__} is colourless and runs in either interface, so {colour}_only(...) is not for it; "
+            f"write middleware=[{given.__name__}(...)]"
+        )
+    named: object = getattr(factory, "func", factory)  # a functools.partial is called what it calls
+    name = str(getattr(named, "__name__", type(named).__name__))
+
+    def wrap(app: object) -> object:
+        return factory(app, *args, **options)
+
+    return ThirdParty(name=name, wsgi=wrap) if colour == "wsgi" else ThirdParty(name=name, asgi=wrap)

@@ -1,0 +1,332 @@
+"""A chain: middleware in the order that the user gave, planned with the fewest crossings and built for both interfaces.
+
+What a chain may hold:
+
+- *colourless* middleware (`gateway.contract.Middleware`), which runs in either interface; neighbours in one interface
+  are one wrapper, run by one driver;
+- third parties, each for one interface: `wsgi_only` and `asgi_only`, or `either` where there is a twin for each;
+- any of these on a condition: `when` and `unless`.
+
+Everything is decided here, when a chain is built, for both kinds of server: the interface of each middleware
+(`gateway._planner`), the order rules (`gateway._order`), who sees websockets, what is refused. Nothing is decided in a
+request. `Chain.explain` says what came out.
+
+Two paths lead through a chain under an ASGI server. ``http`` takes the planned one, crossings included. ``lifespan``
+and ``websocket`` cannot enter WSGI, so they go by the *other* path, which passes every WSGI part by and leads to the
+innermost ASGI application. A third party's WSGI middleware that a websocket would pass by is therefore refused, unless
+whoever built the chain says that this is safe: an address filter that is skipped is a hole. Where both paths are one
+object, as in every chain without crossings, there is no fork at all.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TypeAlias, cast
+
+from gateway._conditions import PathIn, Predicate
+from gateway._engines import find
+from gateway._explain import Explanation, Part, counted
+from gateway._items import (
+    Item,
+    ThirdParty,
+    checked,
+    conditional,
+    kind_of,
+    name_of,
+    node_of,
+    rules_of,
+    sees_websockets,
+    third_party,
+)
+from gateway._order import broken
+from gateway._planner import INTERFACES, Colour, Plan, Segment, plan
+from gateway.contract import Middleware
+from gateway.drivers import build_asgi, build_wsgi
+from gateway.errors import ConfigurationError
+from gateway.plugins import Engine
+from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Scope, WSGIApplication
+
+__all__ = ["Chain", "ChainItem", "ChainWarning", "asgi_only", "either", "path_in", "unless", "when", "wsgi_only"]
+
+#: What ``middleware=[...]`` may hold: colourless middleware, and what the functions here make.
+ChainItem: TypeAlias = Item
+
+
+class ChainWarning(UserWarning):
+    """A chain that works, and that its author may not want: an order rule broken, more than one crossing."""
+
+
+def wsgi_only(
+    middleware: Callable[..., object], /, *args: object, safe_to_skip: bool = False, **options: object
+) -> ThirdParty:
+    """Put a WSGI middleware of a third party into a chain.
+
+    Args:
+        middleware: Its class or factory; called once with the application, then ``args`` and ``options``.
+        args: Further positional arguments of it.
+        safe_to_skip: Websockets may pass it by. Needed where the application speaks ASGI.
+        options: Keyword arguments of it.
+
+    >>> from werkzeug.middleware.proxy_fix import ProxyFix
+    >>> wsgi_only(ProxyFix, x_for=1).name
+    'ProxyFix'
+    """
+    return replace(third_party("wsgi", middleware, args, options), safe_to_skip=safe_to_skip)
+
+
+def asgi_only(middleware: Callable[..., object], /, *args: object, **options: object) -> ThirdParty:
+    """Put an ASGI middleware of a third party into a chain.
+
+    Args:
+        middleware: Its class or factory; called once with the application, then ``args`` and ``options``.
+        args: Further positional arguments of it.
+        options: Keyword arguments of it.
+    """
+    return third_party("asgi", middleware, args, options)
+
+
+def either(
+    *,
+    wsgi: ThirdParty | Callable[..., object],
+    asgi: ThirdParty | Callable[..., object],
+    short_circuits: bool = False,
+    body_cpu: bool = False,
+) -> ThirdParty:
+    """Put a third party's twins into a chain: the same middleware for WSGI and for ASGI; the plan takes one.
+
+    Websockets always see the ASGI twin.
+
+    Args:
+        wsgi: The WSGI twin: a factory, or ``wsgi_only(...)`` where it has options.
+        asgi: The ASGI twin: a factory, or ``asgi_only(...)``.
+        short_circuits: They may answer by themselves.
+        body_cpu: They spend CPU on bodies.
+    """
+    one = wsgi if isinstance(wsgi, ThirdParty) else wsgi_only(wsgi)
+    other = asgi if isinstance(asgi, ThirdParty) else asgi_only(asgi)
+    if one.wsgi is None or other.asgi is None:
+        raise ConfigurationError(
+            f"either(wsgi=..., asgi=...) takes a WSGI middleware and an ASGI one, got {one.name} ({one.kind}) and "
+            f"{other.name} ({other.kind})"
+        )
+    return ThirdParty(
+        name=one.name if one.name == other.name else f"{one.name}|{other.name}",
+        wsgi=one.wsgi,
+        asgi=other.asgi,
+        short_circuits=short_circuits,
+        body_cpu=body_cpu,
+    )
+
+
+def when(predicate: Predicate, middleware: ChainItem) -> ChainItem:
+    """Run a middleware only for requests that the predicate holds for.
+
+    Args:
+        predicate: Asked once per request, with the request as it is at that place of the chain; it must not change it.
+            `path_in` makes one.
+        middleware: Colourless, or a third party's.
+    """
+    return conditional(predicate, middleware, negate=False)
+
+
+def unless(predicate: Predicate, middleware: ChainItem) -> ChainItem:
+    """Run a middleware only for requests that the predicate does not hold for.
+
+    Args:
+        predicate: As in `when`.
+        middleware: Colourless, or a third party's.
+    """
+    return conditional(predicate, middleware, negate=True)
+
+
+def path_in(*prefixes: str) -> Predicate:
+    """Make a predicate that holds for paths at or below one of the prefixes, by whole segments.
+
+    Args:
+        prefixes: Each starts with "/"; ``/api`` holds for ``/api`` and ``/api/users``, not for ``/apix``.
+    """
+    return PathIn(prefixes)
+
+
+class Chain:
+    """Middleware around an application, planned and built for both kinds of server.
+
+    Attributes:
+        wsgi: What a WSGI server calls.
+        asgi: What an ASGI server calls.
+        plans: The plan for each kind of server.
+    """
+
+    wsgi: WSGIApplication
+    asgi: ASGIApplication
+
+    def __init__(
+        self,
+        applications: Mapping[Colour, object],
+        middleware: Iterable[object] = (),
+        *,
+        name: str = "application",
+        engine: str | Engine = "builtin",
+        max_crossings: int = 2,
+    ) -> None:
+        """Plan and build.
+
+        Args:
+            applications: The application for each interface that it speaks by itself: one, or both.
+            middleware: Outermost first: colourless middleware, `wsgi_only`, `asgi_only`, `either`, `when`, `unless`.
+            name: What the explanation calls the application.
+            engine: Who carries the crossings; a name or an engine.
+            max_crossings: How many crossings the plan for either kind of server may have.
+
+        Raises:
+            ConfigurationError: An item is no middleware, a plan has too many crossings, a websocket would pass by a
+                middleware that was not declared safe to skip, or a third party's middleware could not be made.
+
+        Warns:
+            ChainWarning: An order rule is broken, or a plan has more than one crossing.
+        """
+        self._applications = applications
+        self._items = tuple(checked(item) for item in middleware)
+        self._crossings = find(engine)
+        nodes = tuple(node_of(item) for item in self._items)
+        self.plans: dict[Colour, Plan] = {server: plan(server, nodes, frozenset(applications)) for server in INTERFACES}
+        messages = broken([rules_of(item) for item in self._items])
+        messages.extend(self._check_crossings(max_crossings))
+        if "asgi" in applications:
+            self._check_websockets()
+        for message in messages:
+            warnings.warn(message, ChainWarning, stacklevel=_outside_of_package())
+        self._explanation = Explanation(
+            application=name,
+            engine=self._crossings.name,
+            plans=self.plans,
+            parts=[
+                Part(name=name_of(item), kind=kind_of(item), websocket=sees_websockets(item)) for item in self._items
+            ],
+            max_crossings=max_crossings,
+            speaks_websocket="asgi" in applications,
+            warnings=tuple(messages),
+        )
+        built: dict[object, tuple[object, ASGIApplication | None]] = {}
+        # The checks above hold for what `_build` returns: an application of the interface that was asked for.
+        self.wsgi = cast("WSGIApplication", self._build(self.plans["wsgi"], built))
+        self.asgi = cast("ASGIApplication", self._build(self.plans["asgi"], built))
+
+    def explain(self) -> Explanation:
+        """Say what the chain does under each kind of server."""
+        return self._explanation
+
+    def _check_crossings(self, max_crossings: int) -> list[str]:
+        worst = max(self.plans.values(), key=lambda plan: plan.crossings)
+        # What the application needs by itself is no fault of its middleware.
+        bare = plan(worst.server, (), frozenset(self._applications)).crossings
+        if worst.crossings > max(max_crossings, bare):
+            raise ConfigurationError(
+                f"a chain may have {counted(max_crossings)} (max_crossings={max_crossings}), this one has "
+                f"{worst.crossings} under {worst.server.upper()} servers: {self._line(worst)}; bring middleware of "
+                f"one interface together, take a colourless one or either(wsgi=..., asgi=...), or raise max_crossings"
+            )
+        if worst.crossings <= 1:
+            return []
+        return [
+            f"this chain has {counted(worst.crossings)} under {worst.server.upper()} servers: {self._line(worst)}; "
+            f"explain() shows what they cost"
+        ]
+
+    def _line(self, plan: Plan) -> str:
+        """Draw a plan in one line, a bar at each crossing."""
+        names = ["server", *(name_of(item) for item in self._items), "application"]
+        drawn = names[0]
+        for name, outer, inner in zip(names[1:], plan.line, plan.line[1:], strict=False):
+            drawn += f" | {name}" if outer != inner else f", {name}"
+        return drawn
+
+    def _check_websockets(self) -> None:
+        plan = self.plans["asgi"]
+        for item, interface in zip(self._items, plan.interfaces, strict=True):
+            if interface == "wsgi" and isinstance(item, ThirdParty) and item.asgi is None and not item.safe_to_skip:
+                raise ConfigurationError(
+                    f"a websocket must not pass by a middleware unseen: the application speaks ASGI, and "
+                    f"{item.name} is for WSGI only, so websockets cannot enter it; if that is harmless (static files, "
+                    f"compression) say wsgi_only({item.name}, ..., safe_to_skip=True), if it guards something take "
+                    f"a colourless or an ASGI one"
+                )
+
+    def _build(self, plan: Plan, built: dict[object, tuple[object, ASGIApplication | None]]) -> object:
+        """Build one plan from the inside; what both plans share from some place inwards is built once."""
+        colour = plan.application
+        http = self._applications[colour]
+        # Where lifespan and websockets go: the innermost ASGI application; None while all inside is WSGI.
+        other = cast("ASGIApplication", http) if colour == "asgi" else None
+        for segment in reversed(plan.segments):
+            # A crossing from here to ASGI comes *back* where an ASGI part stands outside: that one runs the lifespan.
+            inwards = plan.line[segment.start + 1 :]
+            back = segment.interface == "wsgi" and "asgi" in inwards and "asgi" in plan.line[: segment.start + 1]
+            key = (segment.start, inwards, back)
+            if key not in built:
+                http, other = self._cross(colour, segment.interface, http, other, back=back)
+                built[key] = self._wrap(segment, http, other)
+            http, other = built[key]
+            colour = segment.interface
+        http, other = self._cross(colour, plan.server, http, other, back=False)
+        return _joined(http, other) if plan.server == "asgi" else http
+
+    def _cross(
+        self, inner: Colour, outer: Colour, http: object, other: ASGIApplication | None, *, back: bool
+    ) -> tuple[object, ASGIApplication | None]:
+        if inner == outer:
+            return http, other
+        if outer == "wsgi":
+            return self._crossings.asgi_to_wsgi(_joined(http, other), back=back), other
+        crossed = self._crossings.wsgi_to_asgi(cast("WSGIApplication", http), comes_back=other is not None)
+        return crossed, crossed if other is None else other
+
+    def _wrap(
+        self, segment: Segment, http: object, other: ASGIApplication | None
+    ) -> tuple[object, ASGIApplication | None]:
+        items = self._items[segment.start : segment.stop]
+        if segment.colourless:
+            middleware = [item for item in items if isinstance(item, Middleware)]
+            if segment.interface == "asgi":
+                wrapped = build_asgi(middleware, _joined(http, other))
+                return wrapped, wrapped
+            guards = [item for item in middleware if item.websocket]
+            if other is not None and guards:
+                other = build_asgi(guards, other)
+            return build_wsgi(middleware, cast("WSGIApplication", http)), other
+        item = cast("ThirdParty", items[0])  # what is not colourless stands alone in its segment
+        if segment.interface == "asgi":
+            outer = cast("ASGIApplication", item.wrap("asgi", _joined(http, other)))
+            return outer, outer
+        if other is not None and item.asgi is not None:
+            other = cast("ASGIApplication", item.wrap("asgi", other))
+        return item.wrap("wsgi", http), other
+
+
+class _Fork:
+    """Where the planned path and the one of lifespan and websockets part."""
+
+    def __init__(self, http: ASGIApplication, other: ASGIApplication) -> None:
+        self.app = http
+        self.other = other
+
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        app = self.app if scope["type"] == "http" else self.other
+        await app(scope, receive, send)
+
+
+def _joined(http: object, other: ASGIApplication | None) -> ASGIApplication:
+    """Make one ASGI application of both paths."""
+    app = cast("ASGIApplication", http)
+    return app if other is None or other is app else _Fork(app, other)
+
+
+def _outside_of_package() -> int:
+    """Return the stack level of whoever built the chain, for a warning that points there."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "gateway":
+        level, frame = level + 1, frame.f_back
+    return level

@@ -1,0 +1,257 @@
+"""Several applications behind one object: by host, and by the longest prefix of whole path segments.
+
+A mounted application is called as if it stood alone below its prefix. WSGI: the prefix moves from ``PATH_INFO`` to
+``SCRIPT_NAME``. ASGI: ``root_path`` grows by the prefix, and ``path`` stays the full path. Each mounted application is
+a `Gateway`, so it may speak either interface and have a chain of its own, and each pays its own crossing and no
+other's.
+
+Lifespan events go to every mounted application, in the order they were given, and back in the reverse; each has a
+``state`` of its own. Under a WSGI server a mounted ASGI application is started by its own adapter.
+
+Not here: rewriting of URLs, redirects to a final slash, methods. A path is compared as the server decoded it; dot
+segments are the server's matter.
+
+Sources: PEP 3333 "environ Variables"; ASGI HTTP 2.5 ``path``, ``root_path``; ASGI Lifespan 2.0; RFC 9110 section 7.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import quote
+
+from gateway.adapters._paths import split_mount
+from gateway.application import Gateway
+from gateway.contract import Middleware
+from gateway.dual import Dual
+from gateway.errors import ConfigurationError
+from gateway.lifespan import Lifespan, LifespanFailed
+from gateway.problems import problem
+
+if TYPE_CHECKING:
+    from gateway.exchange import Request, Response
+    from gateway.protocols import (
+        Application,
+        ASGIApplication,
+        ASGIReceive,
+        ASGISend,
+        Environ,
+        Interface,
+        RSGIApplication,
+        Scope,
+        StartResponse,
+        WSGIApplication,
+    )
+
+__all__ = ["Mount"]
+
+_State = dict[str, Any]
+
+#: Where the states of the mounted applications lie in the state that the server hands on with each request.
+_STATES: Final = "gateway.mount"
+#: What a path segment of a key must not be, and what it must not hold.
+_NO_SEGMENT: Final = frozenset({"", ".", ".."})
+_NO_PATH: Final = frozenset("%?#\\\0")
+_HOST: Final = re.compile(r"|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """One mounted application: where, and what; both spellings of the prefix are made when built."""
+
+    host: str
+    prefix: str
+    gateway: Gateway[Any]
+
+    @property
+    def key(self) -> str:
+        return f"{self.host}{self.prefix}" or "/"
+
+    @property
+    def rank(self) -> tuple[bool, bool, int, int]:
+        """What is looked at first: a host before none, a whole one before a pattern, then the longer ones."""
+        return (not self.host, self.host.startswith("*"), -len(self.host), -len(self.prefix))
+
+    def takes_host(self, host: str) -> bool:
+        if self.host.startswith("*."):
+            return host.endswith(self.host[1:]) and len(host) > len(self.host) - 1
+        return not self.host or host == self.host
+
+
+class Mount(Dual):
+    """One object of several applications, each below a path prefix, at a host, or both.
+
+    The most particular place wins: an exact host before ``*.domain`` before any host, then the longest prefix. A host
+    that has nothing for a path leaves it to the less particular ones.
+
+    Args:
+        mounts: What is mounted where. A key is ``"/api"``, ``"api.example.org"``, ``"*.example.org/api"``; ``"/"``
+        takes
+            what is left. A value is an application of either interface, a `Gateway` with its own chain, another
+            `Mount`.
+        default: What answers where nothing is mounted; a 404 by default.
+
+    Raises:
+        ConfigurationError: A key is no place, or two keys are the same one, or a value is no application.
+
+    >>> def page(environ, start_response):
+    ...     start_response("200 OK", [])
+    ...     return [environ["SCRIPT_NAME"].encode()]
+    >>> Mount({"/api": page, "admin.example.org": page})
+    Mount('admin.example.org', '/api')
+    """
+
+    def __init__(self, mounts: Mapping[str, Application], *, default: Application | None = None) -> None:
+        entries: dict[tuple[str, str], _Entry] = {}
+        for key, app in mounts.items():
+            host, prefix = _place(key)
+            if (host, prefix) in entries:
+                raise ConfigurationError(f"Mount({{...}}) must name a place once, got {key!r} again")
+            try:
+                entries[host, prefix] = _Entry(host=host, prefix=prefix, gateway=_gateway(app))
+            except ConfigurationError as error:
+                raise ConfigurationError(f"Mount({{{key!r}: ...}}): {error}") from error
+        #: What is mounted, in the order it was given; lifespan events go in this order.
+        self.gateways: tuple[Gateway[Any], ...] = tuple(
+            {id(entry.gateway.app): entry.gateway for entry in entries.values()}.values()
+        )
+        self.default: Gateway[Any] = (
+            Gateway(_nothing, middleware=[_NotFound()]) if default is None else _gateway(default)
+        )
+        # Where the server hands no state on with a request: what the last startup made.
+        self._states: dict[int, _State] | None = None
+        self._entries = tuple(sorted(entries.values(), key=lambda entry: entry.rank))
+        self._install()
+
+    @property
+    def interface(self) -> Interface:
+        """``"wsgi"`` where everything mounted speaks it, else ``"asgi"``."""
+        return "wsgi" if all(gateway.interface == "wsgi" for gateway in self.gateways) else "asgi"
+
+    def _compose(self) -> tuple[WSGIApplication, ASGIApplication]:
+        return self._serve_wsgi, self._serve
+
+    def _compose_rsgi(self) -> RSGIApplication:
+        # A Gateway around this object serves RSGI by the ASGI side, lifespan and all.
+        return Gateway(cast("ASGIApplication", self))._as_rsgi()
+
+    def _serve_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        host = _host(environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or "")
+        path = environ.get("PATH_INFO", "")
+        entry = self._find(host, path.encode("latin-1", "replace").decode("utf-8", "surrogateescape"))
+        if entry is None:
+            return self.default.wsgi(environ, start_response)
+        if entry.prefix:
+            environ = dict(environ)  # what stands outside keeps reading its own paths
+            script_name: str = environ.get("SCRIPT_NAME", "")
+            octets = entry.prefix.encode("utf-8").decode("latin-1")
+            environ["SCRIPT_NAME"] = script_name.rstrip("/") + octets
+            environ["PATH_INFO"] = path[len(octets) :]
+        return entry.gateway.wsgi(environ, start_response)
+
+    async def _serve(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] == "lifespan":
+            await self._run_lifespan(scope, receive, send)
+            return
+        root_path, path = split_mount(scope["path"], scope.get("root_path") or "")
+        entry = self._find(_host(_scope_host(scope)), path)
+        gateway = self.default if entry is None else entry.gateway
+        inner: Scope = scope
+        if entry is not None and entry.prefix:
+            inner = dict(scope)
+            inner["root_path"] = root_path + entry.prefix
+            if not (scope["path"] + "/").startswith(root_path + "/"):
+                # A server of the older convention: its path lacks the root_path, which a deeper one cannot undo.
+                inner["path"] = root_path + path
+                if scope.get("raw_path"):
+                    inner["raw_path"] = quote(root_path, safe="/").encode("ascii") + scope["raw_path"]
+        shared: _State = scope.get("state") or {}
+        states: dict[int, _State] | None = shared.get(_STATES, self._states)
+        if states is not None and id(gateway) in states:
+            inner = dict(inner)
+            inner["state"] = dict(states[id(gateway)])
+        await gateway.asgi(inner, receive, send)
+
+    def _find(self, host: str, path: str) -> _Entry | None:
+        for entry in self._entries:
+            if entry.takes_host(host) and (not entry.prefix or (path + "/").startswith(entry.prefix + "/")):
+                return entry
+        return None
+
+    async def _run_lifespan(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        """Start every mounted application in order, and stop them in the reverse."""
+        await receive()  # lifespan.startup, the only event that can come
+        states: dict[int, _State] = {}
+        phase = "startup"
+        try:
+            async with AsyncExitStack() as started:
+                for gateway in self.gateways:
+                    state = dict(scope.get("state") or {})
+                    await started.enter_async_context(Lifespan(gateway.asgi, state=state))
+                    states[id(gateway)] = state
+                if "state" in scope:
+                    scope["state"][_STATES] = states
+                else:
+                    self._states = states
+                phase = "shutdown"
+                await send({"type": "lifespan.startup.complete"})
+                await receive()  # lifespan.shutdown
+        except LifespanFailed as error:
+            await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(repr(entry.key) for entry in self._entries)})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NotFound(Middleware):
+    """Answer everything with 404, in either interface."""
+
+    websocket = True
+
+    def on_request(self, request: Request) -> Response:
+        return problem(request, 404, "Nothing is mounted at this address.")
+
+
+def _nothing(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    raise AssertionError("nothing gets here")  # pragma: no cover - _NotFound answers everything
+
+
+def _gateway(app: Application) -> Gateway[Any]:
+    return app if isinstance(app, Gateway) else Gateway(app)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _place(key: str) -> tuple[str, str]:
+    """Split a key into host, in lower case, and prefix, without its final slash."""
+    host, slash, rest = key.partition("/")
+    host = host.lower().removesuffix(".")
+    prefix = f"/{rest}".rstrip("/") if slash else ""
+    segments = prefix.split("/")[1:]
+    if not key or not _HOST.fullmatch(host) or any(part in _NO_SEGMENT or set(part) & _NO_PATH for part in segments):
+        raise ConfigurationError(
+            f"Mount({{...}}) takes '/prefix', 'host', 'host/prefix' or '*.domain', without port, query, '..' and "
+            f"percent-encoding, got {key!r}"
+        )
+    return host, prefix
+
+
+def _host(value: str) -> str:
+    """Return the host of a Host field: lower case, without port and final dot."""
+    if not value.startswith("["):
+        value = value.partition(":")[0]
+    else:
+        value = value.partition("]")[0] + "]"
+    return value.lower().removesuffix(".")
+
+
+def _scope_host(scope: Scope) -> str:
+    for name, value in scope.get("headers") or ():
+        if name == b"host":
+            return bytes(value).decode("latin-1")
+    server = scope.get("server")
+    return str(server[0]) if server else ""

@@ -1,0 +1,378 @@
+"""`Mount`: which application gets a request, and what it sees of its address, under both kinds of server."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import JSONResponse
+from starlette.routing import Mount as StarletteMount
+from starlette.routing import Route
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from gateway.application import Gateway
+from gateway.errors import ConfigurationError
+from gateway.mount import Mount
+from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, StartResponse, detect
+from gateway.testing.clients import Client
+from gateway.testing.websocket import WebSocketDenied
+from tests.gateway.chain_parts import Guard, Mark, asgi_app, wsgi_app
+
+Server = Literal["wsgi", "asgi"]
+SERVERS: tuple[Server, Server] = ("wsgi", "asgi")
+
+
+class Wsgi:
+    """Tells where it is mounted and what was asked for, as WSGI says it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        root, path = (environ[key].encode("latin-1").decode() for key in ("SCRIPT_NAME", "PATH_INFO"))
+        body = json.dumps([self.name, root, path]).encode()
+        start_response("200 OK", [("content-type", "application/json"), ("content-length", str(len(body)))])
+        return [body]
+
+
+class Asgi:
+    """The same, as ASGI says it; it counts its lifespans, and its websocket tells the same."""
+
+    def __init__(self, name: str, events: list[str] | None = None, fail: str = "") -> None:
+        self.name = name
+        self.events = [] if events is None else events
+        self.fail = fail
+
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] == "lifespan":
+            await self.lifespan(scope, receive, send)
+            return
+        root, path = scope["root_path"], scope["path"]
+        assert path.startswith(root), "path keeps the full path"
+        said: list[object] = [self.name, root, path[len(root) :]]
+        if "state" in scope and "name" in scope["state"]:
+            assert scope["state"]["name"] == self.name
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": json.dumps(said)})
+            await receive()
+            return
+        body = json.dumps(said).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def lifespan(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        await receive()
+        if self.fail == "startup":
+            await send({"type": "lifespan.startup.failed", "message": f"{self.name} has no database"})
+            return
+        scope["state"]["name"] = self.name
+        self.events.append(f"start {self.name}")
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.events.append(f"stop {self.name}")
+        if self.fail == "shutdown":
+            await send({"type": "lifespan.shutdown.failed", "message": f"{self.name} would not go"})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+MOUNT = Mount(
+    {
+        "/": Wsgi("root"),
+        "/api": Asgi("api"),
+        "/api/v2": Wsgi("v2"),
+        "/späth": Asgi("späth"),
+        "api.example.org": Asgi("host"),
+        "*.example.org/static": Wsgi("static"),
+        "*.example.org": Wsgi("any"),
+        "[::1]/six": Wsgi("six"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    id: str
+    host: str
+    path: str
+    said: list[str]
+
+
+CASES = [
+    Case("root", "x", "/other", ["root", "", "/other"]),
+    Case("prefix", "x", "/api/users", ["api", "/api", "/users"]),
+    Case("prefix-alone", "x", "/api", ["api", "/api", ""]),
+    Case("prefix-and-slash", "x", "/api/", ["api", "/api", "/"]),
+    Case("whole-segments", "x", "/apix", ["root", "", "/apix"]),
+    Case("longest", "x", "/api/v2/x", ["v2", "/api/v2", "/x"]),
+    Case("longest-by-segments", "x", "/api/v22", ["api", "/api", "/v22"]),
+    Case("non-ascii", "x", "/sp%C3%A4th/%C3%BC", ["späth", "/späth", "/ü"]),
+    Case("case-matters", "x", "/API", ["root", "", "/API"]),
+    Case("host", "api.example.org", "/api", ["host", "", "/api"]),
+    Case("host-with-port-and-case", "API.Example.org:8080", "/x", ["host", "", "/x"]),
+    Case("host-with-final-dot", "api.example.org.", "/x", ["host", "", "/x"]),
+    Case("wildcard", "www.example.org", "/x", ["any", "", "/x"]),
+    Case("wildcard-deeper", "a.b.example.org", "/static/x", ["static", "/static", "/x"]),
+    Case("wildcard-is-not-the-domain", "example.org", "/x", ["root", "", "/x"]),
+    Case("wildcard-is-not-a-longer-name", "badexample.org", "/x", ["root", "", "/x"]),
+    Case("exact-host-before-wildcard-path", "api.example.org", "/static/x", ["host", "", "/static/x"]),
+    Case("v6-host", "[::1]:8000", "/six/x", ["six", "/six", "/x"]),
+    Case("a-host-without-a-place-falls-through", "[::1]", "/x", ["root", "", "/x"]),
+]
+
+
+@pytest.mark.parametrize("root_path", ["", "/outer"])
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_the_most_particular_place_gets_the_request(case: Case, server: Server, root_path: str) -> None:
+    with Client(MOUNT, interface=server, root_path=root_path) as client:
+        response = client.get(case.path, headers={"host": case.host})
+    name, root, path = case.said
+    assert response.json() == [name, root_path + root, path]
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/users", "/apix"])
+def test_an_application_sees_what_the_frameworks_own_mounts_show_it(path: str) -> None:
+    async def told(request: StarletteRequest) -> JSONResponse:
+        return JSONResponse([request.scope["root_path"], request.scope["path"], str(request.url)])
+
+    inner = Starlette(routes=[Route("/{rest:path}", told), Route("/", told)])
+    theirs = Starlette(routes=[StarletteMount("/api", app=inner)])
+    with Client(Mount({"/api": inner}), interface="asgi") as ours, Client(theirs) as reference:
+        expected = reference.get(path, follow_redirects=True)
+        if path != "/api":  # Starlette redirects to /api/, and mounts nothing at /api itself
+            found = ours.get(path)
+            assert (found.status_code, found.status_code != 200 or found.json()) == (
+                expected.status_code,
+                expected.status_code != 200 or expected.json(),
+            )
+    mounts = {"/api": Wsgi("api")}
+    with Client(Mount(dict(mounts), default=Wsgi("d")), interface="wsgi") as ours:
+        with Client(DispatcherMiddleware(Wsgi("d"), mounts), interface="wsgi") as reference:
+            assert ours.get(path).json() == reference.get(path).json()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_where_nothing_is_mounted_the_answer_is_404_as_problem_details(server: Server) -> None:
+    with Client(Mount({"/api": Asgi("api")}), interface=server) as client:
+        response = client.get("/other")
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json()["detail"] == "Nothing is mounted at this address."
+        assert client.head("/other").text == ""
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_default_takes_what_is_left_at_its_own_address(server: Server) -> None:
+    with Client(Mount({"/api": Asgi("api")}, default=Wsgi("rest")), interface=server) as client:
+        assert client.get("/apix").json() == ["rest", "", "/apix"]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_each_mounted_application_has_a_chain_and_a_crossing_of_its_own(server: Server) -> None:
+    other: Server = "asgi" if server == "wsgi" else "wsgi"
+    apps: dict[str, Any] = {"wsgi": wsgi_app, "asgi": asgi_app}
+    native = Gateway(apps[server], middleware=[Mark(name="native")])
+    crossed = Gateway(apps[other], middleware=[Mark(name="crossed")])
+    assert [gateway.explain().plans[server].crossings for gateway in (native, crossed)] == [0, 1]
+    with Client(Mount({"/native": native, "/crossed": crossed}), interface=server) as client:
+        assert client.get("/native").headers["x-mark"] == f"native:{server}"
+        assert client.get("/crossed").headers["x-mark"] == f"crossed:{server}"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_gateway_around_a_mount_adds_no_crossing(server: Server) -> None:
+    gateway = Gateway(Mount({"/w": Wsgi("w"), "/a": Asgi("a")}), middleware=[Mark()])
+    assert {plan.crossings for plan in gateway.explain().plans.values()} == {0}
+    with Client(gateway, interface=server) as client:
+        for name in ("w", "a"):
+            response = client.get(f"/{name}/x")
+            assert response.json() == [name, f"/{name}", "/x"]
+            assert response.headers["x-mark"] == f"mark:{server}"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_mounts_nest(server: Server) -> None:
+    inner = Mount({"/b": Asgi("b"), "/": Wsgi("inner")})
+    with Client(Mount({"/a": inner}), interface=server) as client:
+        assert client.get("/a/b/c").json() == ["b", "/a/b", "/c"]
+        assert client.get("/a/c").json() == ["inner", "/a", "/c"]
+        assert client.get("/c").status_code == 404
+
+
+def test_what_stands_outside_keeps_its_own_paths() -> None:
+    environ: Environ = {"PATH_INFO": "/api/x", "SCRIPT_NAME": "", "HTTP_HOST": "x", "REQUEST_METHOD": "GET"}
+    list(Mount({"/api": Wsgi("api")}).wsgi(environ, lambda *args: print))  # type: ignore[arg-type]  # answers nobody
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("", "/api/x")
+
+
+def test_a_server_whose_path_lacks_the_root_path_is_understood() -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        seen.append(scope)
+        await Asgi("api")(scope, receive, send)
+
+    async def settled(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        # hypercorn's older convention
+        if scope["type"] == "http":
+            scope = {**scope, "root_path": "/outer", "path": "/api/x", "raw_path": b"/api/x"}
+        await Mount({"/api": app}).asgi(scope, receive, send)
+
+    with Client(settled, validate="off", lifespan=False) as client:
+        assert client.get("/").json() == ["api", "/outer/api", "/x"]
+    assert (seen[0]["path"], seen[0]["raw_path"]) == ("/outer/api/x", b"/outer/api/x")
+
+
+# --- websockets
+
+
+def test_websockets_are_dispatched_too() -> None:
+    with Client(MOUNT, interface="asgi") as client:
+        with client.websocket("/api/chat") as socket:
+            assert socket.receive_json() == ["api", "/api", "/chat"]
+        with pytest.raises(WebSocketDenied):
+            with client.websocket("/other"):
+                pass
+
+
+def test_a_websocket_to_nowhere_is_refused() -> None:
+    with Client(Mount({"/api": Asgi("api")}), interface="asgi") as client:
+        with pytest.raises(WebSocketDenied) as caught:
+            with client.websocket("/other"):
+                pass
+    assert caught.value.response.status_code in (403, 404)
+
+
+# --- lifespan
+
+
+def test_lifespan_reaches_each_application_in_order_and_back() -> None:
+    events: list[str] = []
+    twice = Asgi("one", events)
+    mount = Mount({"/one": twice, "/w": Wsgi("w"), "/two": Asgi("two", events), "/again": twice})
+    with Client(mount, interface="asgi") as client:
+        assert events == ["start one", "start two"]
+        for path in ("/one", "/two", "/again"):
+            assert client.get(path).status_code == 200  # each asserts its own state
+    assert events == ["start one", "start two", "stop two", "stop one"]
+
+
+def test_lifespan_reaches_applications_of_mounts_inside() -> None:
+    events: list[str] = []
+    with Client(Mount({"/a": Mount({"/b": Asgi("b", events)}), "/c": Asgi("c", events)}), interface="asgi") as client:
+        assert client.get("/a/b").json() == ["b", "/a/b", ""]
+        assert client.get("/c").json() == ["c", "/c", ""]
+    assert events == ["start b", "start c", "stop c", "stop b"]
+
+
+def test_under_a_wsgi_server_each_application_is_started_by_its_adapter() -> None:
+    events: list[str] = []
+    mount = Mount({"/one": Asgi("one", events), "/two": Asgi("two", events)})
+    with Client(mount, interface="wsgi") as client:
+        client.get("/two")
+        assert events == ["start two"]
+        client.get("/one")
+        assert events == ["start two", "start one"]
+
+
+async def drive_lifespan(mount: Mount, scope: Scope) -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
+    events = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> dict[str, Any]:
+        return events.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await mount.asgi(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_failed_startup_stops_what_was_started_and_is_told(backend: str) -> None:
+    import anyio
+
+    events: list[str] = []
+    mount = Mount({"/one": Asgi("one", events), "/two": Asgi("two", events, fail="startup")})
+    sent = anyio.run(drive_lifespan, mount, {"type": "lifespan", "state": {}}, backend=backend)
+    assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
+    assert "two has no database" in sent[0]["message"]
+    assert events == ["start one", "stop one"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_failed_shutdown_is_told_and_stops_no_other(backend: str) -> None:
+    import anyio
+
+    events: list[str] = []
+    mount = Mount({"/one": Asgi("one", events), "/two": Asgi("two", events, fail="shutdown")})
+    sent = anyio.run(drive_lifespan, mount, {"type": "lifespan", "state": {}}, backend=backend)
+    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
+    assert "two would not go" in sent[1]["message"]
+    assert events == ["start one", "start two", "stop two", "stop one"]
+
+
+def test_a_server_without_state_is_served_with_the_applications_own() -> None:
+    import anyio
+
+    mount = Mount({"/one": Asgi("one")})
+    scope: Scope = {"type": "lifespan"}
+    anyio.run(drive_lifespan, mount, scope)
+    assert "state" not in scope
+    with Client(mount, interface="asgi", lifespan=False, validate="off") as client:
+        assert client.get("/one").json() == ["one", "/one", ""]
+
+
+# --- built wrong, and the object itself
+
+
+PLACES = [
+    ("empty", ""),
+    ("port", "example.org:80"),
+    ("dots", "/api/../x"),
+    ("dot", "/./x"),
+    ("double-slash", "//api"),
+    ("query", "/api?x"),
+    ("percent", "/a%20b"),
+    ("wildcard-inside", "www.*.org"),
+    ("wildcard-alone", "*"),
+    ("backslash", "/a\\b"),
+]
+
+
+@pytest.mark.parametrize("key", [case[1] for case in PLACES], ids=[case[0] for case in PLACES])
+def test_what_is_no_place_is_refused(key: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"Mount\(\{\.\.\.\}\) takes '/prefix'"):
+        Mount({key: wsgi_app})
+
+
+def test_a_place_is_named_once() -> None:
+    with pytest.raises(ConfigurationError, match="must name a place once, got '/api/' again"):
+        Mount({"/api": wsgi_app, "/api/": asgi_app})
+
+
+def test_what_is_no_application_is_refused_with_its_place() -> None:
+    with pytest.raises(ConfigurationError, match=r"Mount\(\{'/api': \.\.\.\}\): "):
+        Mount({"/api": 5})  # type: ignore[dict-item]  # wrong on purpose
+
+
+def test_a_mount_is_one_object_for_every_server() -> None:
+    mount = Mount({"/w": wsgi_app, "/a": Gateway(asgi_app, middleware=[Guard()])})
+    assert detect(mount) == "asgi"
+    assert detect(Mount({"/w": wsgi_app})) == "wsgi"
+    assert repr(mount) == "Mount('/w', '/a')"
+    copied = pickle.loads(pickle.dumps(mount))
+    assert repr(copied) == repr(mount)
+    with Client(copied, interface="wsgi") as client:
+        assert client.get("/a").headers["x-mark"] == "guard:wsgi"
