@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway.adapters.asgi_to_rsgi import AsgiToRsgi
     from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
     from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
 
-__all__ = ["AsgiToWsgi", "WsgiToAsgi"]
+__all__ = ["AsgiToRsgi", "AsgiToWsgi", "WsgiToAsgi"]
 
 _MODULES = {
+    "AsgiToRsgi": "gateway.adapters.asgi_to_rsgi",
     "AsgiToWsgi": "gateway.adapters.asgi_to_wsgi",
     "WsgiToAsgi": "gateway.adapters.wsgi_to_asgi",
 }

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.errors import ApplicationError
-from gateway.lifespan import Lifespan
+from gateway.lifespan import Lifespan, LifespanMode
 from gateway.protocols import ASGIApplication, Message
 
 __all__ = ["AsgiToRsgi"]
@@ -95,10 +95,10 @@ class AsgiToRsgi:
         ConfigurationError: ``lifespan`` is none of these.
     """
 
-    def __init__(self, app: ASGIApplication, *, lifespan: Literal["auto", "on", "off"] = "auto") -> None:
+    def __init__(self, app: ASGIApplication, *, lifespan: LifespanMode = "auto") -> None:
         Lifespan(app, mode=lifespan)  # refuses a wrong mode here and now
         self.app = app
-        self.lifespan = lifespan
+        self.lifespan: LifespanMode = lifespan
         self._started: dict[asyncio.AbstractEventLoop, _Started] = {}
 
     def __repr__(self) -> str:

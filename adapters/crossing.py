@@ -8,9 +8,8 @@ The adapters are imported when a crossing is made, so that a chain without one l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from gateway.dual import Dual
@@ -71,7 +70,9 @@ def cross(app: Application, source: Interface, target: Interface, *, engine: str
     if source == "asgi2":
         import asgiref.compatibility
 
-        single: ASGIApplication = asgiref.compatibility.double_to_single_callable(app)  # type: ignore[no-untyped-call]  # asgiref's are not typed
+        # asgiref's functions have no types.
+        made = asgiref.compatibility.double_to_single_callable(app)  # type: ignore[no-untyped-call]
+        single = cast("ASGIApplication", made)
         return cross(single, "asgi", target, engine=engine)
     if (source, target) == ("wsgi", "asgi"):
         return _wsgi_to_asgi(app, engine)
@@ -89,7 +90,9 @@ def _wsgi_to_asgi(app: Any, engine: str) -> Application:
     if _is_adapter(app, "gateway.adapters.asgi_to_wsgi", "AsgiToWsgi"):
         return _inside(app)
     if engine == "builtin":
-        return _adapter("WsgiToAsgi")(app)
+        from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
+
+        return WsgiToAsgi(app)
     if engine == "a2wsgi":
         with _needs("a2wsgi"):
             from a2wsgi import WSGIMiddleware
@@ -105,7 +108,9 @@ def _asgi_to_wsgi(app: Any, engine: str) -> Application:
     if _is_adapter(app, "gateway.adapters.wsgi_to_asgi", "WsgiToAsgi"):
         return _inside(app)
     if engine == "builtin":
-        return _adapter("AsgiToWsgi")(app)
+        from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
+
+        return AsgiToWsgi(app)
     if engine == "a2wsgi":
         with _needs("a2wsgi"):
             from a2wsgi import ASGIMiddleware
@@ -128,13 +133,8 @@ def _inside(adapter: Any) -> Application:
     return inner
 
 
-def _adapter(name: str) -> Callable[[Application], Application]:
-    made: Callable[[Application], Application] = getattr(import_module("gateway.adapters"), name)
-    return made
-
-
 @contextmanager
-def _needs(package: str) -> Iterator[None]:
+def _needs(package: str) -> Generator[None, None, None]:
     try:
         yield
     except ModuleNotFoundError as error:

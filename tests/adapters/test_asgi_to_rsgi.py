@@ -7,7 +7,9 @@ import http.client
 import json
 import pickle
 import socket
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +260,36 @@ def test_lifespan_starts_before_the_first_request_and_stops_after_the_last(tmp_p
 def test_a_refused_startup_ends_the_worker(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="no database"):
         start(get("granian-rsgi"), launch(tmp_path, RSGI_REFUSE="1")).stop()
+
+
+@pytest.fixture(scope="module", params=["one_of_flask", "one_of_fastapi"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unix]:
+    """A plain ``granian module:attribute`` around a Gateway."""
+    path = tmp_path_factory.mktemp("site") / "s"
+    command = [sys.executable, "-m", "granian", f"tests.adapters.rsgi_sites:{request.param}"]
+    served = replace(get("granian-rsgi"), arguments=lambda launch: [*command[1:], "--uds", str(path)])
+    with start(served, Launch(target="", bind=Bind(path=str(path)), app_dir=str(ROOT))):
+        connection = Unix(str(path))
+        yield connection
+        connection.close()
+
+
+def test_a_plain_granian_serves_a_gateway_around_flask_and_fastapi(site: Unix) -> None:
+    site.request("GET", "/caf%C3%A9?q=x%20y")
+    response = site.getresponse()
+    assert (response.status, response.read().decode()) == (200, "/caf\u00e9 x y")
+    assert [cookie.partition(";")[0] for cookie in response.headers.get_all("set-cookie", [])] == ["a=1", "b=2"]
+    site.request("POST", "/upload", body=b"x" * 1_048_576)
+    assert site.getresponse().read() == b"1048576"
+    site.request("POST", "/upload", body=iter([b"x" * 70_000] * 3), encode_chunked=True)
+    assert site.getresponse().read() == b"210000"
+    site.request("GET", "/stream")
+    assert site.getresponse().read() == b"".join(b"%d " % number for number in range(100))
+    for path, status in (("/error", 500), ("/missing", 404)):
+        site.request("GET", path)
+        response = site.getresponse()
+        response.read()
+        assert response.status == status
 
 
 # --- without a server ------------------------------------------------------------------------------------------------

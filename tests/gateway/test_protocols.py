@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from gateway.adapters import AsgiToRsgi, AsgiToWsgi, WsgiToAsgi
+from gateway.application import Gateway
 from gateway.errors import ConfigurationError
 from gateway.protocols import Interface, check_interface, detect, is_factory
 
@@ -397,12 +399,6 @@ def webtest_lint() -> object:
     return middleware(wsgi_function)
 
 
-def gateway_of(app: Any) -> object:
-    from gateway.application import Gateway
-
-    return Gateway(app)
-
-
 @dataclass(frozen=True)
 class Case:
     id: str
@@ -474,6 +470,14 @@ CASES = [
     Case("a2wsgi-to-asgi", a2wsgi_to_asgi, "asgi"),
     Case("a2wsgi-to-wsgi", a2wsgi_to_wsgi, "wsgi"),
     Case("asgiref-to-asgi", asgiref_to_asgi, "asgi"),
+    Case("adapter-to-asgi", lambda: WsgiToAsgi(wsgi_function), "asgi"),
+    Case("adapter-to-wsgi", lambda: AsgiToWsgi(asgi_function), "wsgi"),
+    Case("adapter-to-rsgi", lambda: AsgiToRsgi(asgi_function), "rsgi"),
+    Case("gateway-of-wsgi", lambda: Gateway(wsgi_function), "wsgi"),
+    Case("gateway-of-asgi", lambda: Gateway(asgi_function), "asgi"),
+    Case("gateway-of-asgi2", lambda: Gateway(AsgiTwo), "asgi2"),
+    Case("gateway-view-of-wsgi", lambda: Gateway(wsgi_function).asgi, "asgi"),
+    Case("gateway-view-of-asgi", lambda: Gateway(asgi_function).wsgi, "wsgi"),
     Case("uvicorn-middleware", uvicorn_middleware, "asgi"),
     Case("hypercorn-dispatcher", hypercorn_dispatcher, "asgi"),
     Case("sentry-wsgi", sentry_wsgi, "wsgi"),
