@@ -129,22 +129,16 @@ class LoopThread:
             self.loop.run_forever()
         finally:
             try:
-                close_loop(self.loop, self.loop.run_until_complete)
+                self.loop.run_until_complete(wind_up())
+                self.loop.close()
             finally:
                 ended: Callable[[], object] | None = getattr(self, "_ended", None)
                 if ended is not None:
                     ended()
 
 
-def close_loop(
-    loop: asyncio.AbstractEventLoop, run: Callable[[asyncio.Future[None]], object], *, seconds: float = 5.0
-) -> None:
-    """Cancel every task of a loop that does not run, end its generators and executor, and close it."""
-    run(loop.create_task(_wind_up(seconds)))
-    loop.close()
-
-
-async def _wind_up(seconds: float) -> None:
+async def wind_up(seconds: float = 5.0) -> None:
+    """Cancel every other task of the running loop, end its generators and its executor."""
     loop = asyncio.get_running_loop()
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:

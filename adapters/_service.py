@@ -16,6 +16,7 @@ import threading
 from typing import Any
 
 from gateway.adapters._gates import Lock, real_lock
+from gateway.adapters._lend import LentLoop, lending_is_possible
 from gateway.adapters._loop import ForeignLoop, LoopThread
 from gateway.adapters._waiting import Job, Runner
 from gateway.lifespan import Lifespan
@@ -154,6 +155,11 @@ def _acquire(kind: str | asyncio.AbstractEventLoop) -> Runner:
 
 
 def _make(kind: str) -> Runner:
+    if kind == "lend" and lending_is_possible():
+        try:
+            return LentLoop()
+        except NotImplementedError as error:
+            _log.warning("the loop cannot be lent, it gets a thread of its own: %s", error)
     return LoopThread()
 
 

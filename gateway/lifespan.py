@@ -271,6 +271,7 @@ class Lifespan:
                 )
             else:
                 _log.debug("the application does not support lifespan: %r", self._error)
+            self._error = None  # its traceback would keep the frames of whoever ran the loop then
 
     def _ask_to_stop(self) -> bool:
         if self._phase is not _Phase.SERVING:

@@ -18,7 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 #: Every mode that this interpreter has: ``lend`` needs eager tasks.
-MODES = ["shared"]
+MODES = ["shared", "lend"] if sys.version_info >= (3, 12) else ["shared"]
 
 
 def make_environ(body: bytes | None = None, **changes: Any) -> dict[str, Any]:

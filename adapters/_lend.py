@@ -1,0 +1,290 @@
+"""A loop without a thread of its own: whichever WSGI thread finds it free runs it, for as long as its request needs.
+
+Theory of operation. There is one loop, and one lock, ``_lead``: who holds it is the *leader* and may touch the loop.
+
+* A WSGI thread that gets the lock starts its request at once, eagerly, in itself. An application that never suspends is
+  done then: no hand-off, no turn of the loop. If it suspends, the thread runs the loop until there is news for it.
+* A thread that does not get the lock puts its request into the inbox, wakes the loop and sleeps, as with a thread of
+  the loop's own. A leader that leaves signals one such *follower*, which leads on.
+* Between leaders nobody runs the loop. The *caretaker* thread watches for it, from outside: it polls the selector's
+  descriptor, with the next timer as its timeout, and leads for as long as something is ready. It is started when a
+  leader leaves something behind that may become ready: callbacks, timers, sockets.
+
+Nothing may be lost when a leader leaves, hence ``_tend()``: after letting the lock go, look at what is left, and name
+who goes on. A callback that is posted while nobody leads writes to the loop's own pipe, which the caretaker sees.
+
+The parts of asyncio's loop that are used here are private: ``_thread_id``, ``_run_once``, ``_ready``, ``_scheduled``,
+``_selector``. `lending_is_possible` checks for them, and everything that is not CPython's selector loop on 3.12 and
+newer, with a selector that can be polled, gets the shared loop instead.
+
+Not for applications that keep things by thread: the loop's thread changes between requests.
+
+Sources: CPython 3.12, 3.13 ``asyncio/base_events.py`` (``run_forever``), ``Task(eager_start=True)``; epoll(7): an epoll
+descriptor can itself be polled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from gateway.adapters._gates import (
+    make_thread_gate,
+    real_lock,
+    real_thread_id,
+    start_real_thread,
+    threading_is_patched,
+)
+from gateway.adapters._loop import call_safely, wind_up
+from gateway.adapters._waiting import Conversation, Job
+
+_log = logging.getLogger("gateway.adapters")
+
+_PRIVATE = ("_thread_id", "_run_once", "_ready", "_scheduled", "_selector")
+#: How many more turns a leader gives the loop when its own request is done, for what that has left to do.
+_LAST_TURNS = 3
+
+
+def lending_is_possible() -> bool:
+    """Tell whether a loop can be lent here: Python 3.12, asyncio's own loop, a selector to poll, real threads."""
+    return (
+        sys.version_info >= (3, 12)
+        and sys.implementation.name == "cpython"
+        and hasattr(select, "poll")
+        and not threading_is_patched()
+        and all(hasattr(asyncio.SelectorEventLoop, name) for name in ("_run_once", "_asyncgen_firstiter_hook"))
+    )
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """asyncio's loop, which says when something from outside needs it."""
+
+    on_wake: Callable[[], object] | None = None
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(callback, *args, context=context)
+        if self.on_wake is not None:
+            self.on_wake()
+        return handle
+
+
+class LentLoop:
+    """A loop that the waiting threads run themselves."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.loop: Any = _Loop()  # Any: its private parts are used
+        missing = [name for name in _PRIVATE if not hasattr(self.loop, name)]
+        if missing or not hasattr(self.loop._selector, "fileno"):
+            self.loop.close()
+            raise NotImplementedError(f"this asyncio has no {', '.join(missing) or 'selector that can be polled'}")
+        self._lead = real_lock()
+        self._inbox: deque[Callable[[], object]] = deque()
+        self._followers: deque[Conversation] = deque()
+        self._own_sockets = len(self.loop._selector.get_map())
+        self._caretaker = 0  # its thread's id
+        self._caretaker_ended: Callable[[], object] | None = None
+        self._alarm = float("inf")  # when the caretaker will look at the timers
+        self._stopping = False
+        self._stopped = False
+        self.loop.on_wake = self._outside
+
+    # the interface of a runner
+
+    def start(self, conversation: Conversation) -> None:
+        """Begin the conversation in this thread if the loop is free, else have its leader begin it."""
+        if self._lead.acquire(False):
+            if asyncio._get_running_loop() is None:
+                self._enter()
+                try:
+                    conversation.begin()
+                finally:
+                    self._leave()
+                self._tend()
+                return
+            self._lead.release()  # another loop runs in this thread: let a thread without one lead
+        self._inbox.append(conversation.begin)
+        self._nudge()
+
+    def wait(self, conversation: Conversation) -> None:
+        """Lead until the conversation has news, or sleep while another thread leads."""
+        if conversation.signalled:
+            return
+        if asyncio._get_running_loop() is None and self._lead.acquire(False):
+            self._run_for(conversation)
+        else:
+            self._followers.append(conversation)
+            # The leader may have left before it could see this follower. What it left behind is then the caretaker's.
+            if not self._lead.locked():
+                self._nudge()
+            conversation.block()
+            try:
+                self._followers.remove(conversation)
+            except ValueError:  # taken out by the leader that signalled it
+                pass
+        self._tend()
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """Have a callback run by whoever leads next; by this thread, if the loop is free."""
+        if self._stopped:
+            return
+        self._inbox.append(callback)
+        if asyncio._get_running_loop() is None and self._lead.acquire(False):
+            self._enter()
+            self._drain()
+            self._leave()
+            self._tend()
+        else:
+            self._nudge()
+
+    def alive(self) -> bool:
+        """Tell whether the loop can be run."""
+        return not self._stopped
+
+    def stop(self) -> None:
+        """End the loop and the caretaker."""
+        if self._stopped or os.getpid() != self.pid:
+            return
+        if asyncio._get_running_loop() is self.loop:  # from within: its last user was dropped without a close
+            self.loop.call_soon(self._stop_from_within)
+            return
+        Job.run(self, wind_up)
+        self._end()
+
+    # leading
+
+    def _enter(self) -> None:
+        """Make this thread the one that runs the loop. What ``run_forever`` does, without its turns."""
+        loop = self.loop
+        self._hooks = sys.get_asyncgen_hooks()
+        loop._thread_id = real_thread_id()
+        sys.set_asyncgen_hooks(firstiter=loop._asyncgen_firstiter_hook, finalizer=loop._asyncgen_finalizer_hook)
+        asyncio._set_running_loop(loop)
+
+    def _leave(self) -> None:
+        asyncio._set_running_loop(None)
+        self.loop._thread_id = None
+        sys.set_asyncgen_hooks(*self._hooks)
+        self._lead.release()
+
+    def _drain(self) -> None:
+        inbox = self._inbox
+        while inbox:
+            call_safely(self.loop, inbox.popleft())
+
+    def _run_for(self, conversation: Conversation) -> None:
+        loop = self.loop
+        self._enter()
+        try:
+            self._drain()
+            while not conversation.signalled:
+                loop._run_once()
+                if self._inbox:
+                    self._drain()
+            # What ends with the request (its task's callbacks) is done here rather than by a thread woken for it.
+            for _ in range(_LAST_TURNS):
+                if not loop._ready:
+                    break
+                loop._run_once()
+        finally:
+            self._leave()
+
+    def _tend(self) -> None:
+        """See that what is left will be looked after, now that this thread has let the loop go."""
+        if self._inbox:
+            self._nudge()
+        followers = self._followers
+        while followers:
+            try:
+                follower = followers.popleft()
+            except IndexError:
+                break
+            follower.signal()  # it looks for its news, finds none, and leads
+            return
+        loop = self.loop
+        if loop._ready:
+            self._nudge()
+        elif loop._scheduled:
+            try:
+                when = loop._scheduled[0]._when
+            except IndexError:  # another leader has just run it
+                return
+            if when < self._alarm:
+                self._nudge()
+        elif not self._caretaker and len(loop._selector.get_map()) > self._own_sockets:
+            self._watch()
+
+    def _nudge(self) -> None:
+        """Wake whoever runs the loop, or the caretaker."""
+        self._watch()
+        self.loop._write_to_self()
+
+    def _outside(self) -> None:
+        if not self._caretaker and not self._lead.locked():
+            self._watch()  # super() has written to the pipe already
+
+    # the caretaker
+
+    def _watch(self) -> None:
+        if not self._caretaker and not self._stopping:
+            self._caretaker = -1
+            ended, self._caretaker_ended = make_thread_gate()
+            self._await_caretaker = ended
+            start_real_thread(self._take_care, ())
+
+    def _take_care(self) -> None:
+        self._caretaker = real_thread_id()
+        loop = self.loop
+        poller = select.poll()
+        poller.register(loop._selector.fileno(), select.POLLIN)
+        try:
+            while not self._stopping:
+                # The alarm is set before the timers are read, so that a leader who adds one sees it.
+                self._alarm = 0.0
+                when = loop._scheduled[0]._when if loop._scheduled else None
+                self._alarm = float("inf") if when is None else when
+                if not self._inbox and not loop._ready:
+                    seconds = None if when is None else max(0.0, when - loop.time())
+                    poller.poll(None if seconds is None else int(seconds * 1000) + 1)
+                if self._stopping:
+                    break
+                self._lead.acquire()
+                self._enter()
+                try:
+                    self._drain()
+                    loop.call_soon(_nothing)  # so that the turn does not wait
+                    loop._run_once()
+                    while loop._ready or self._inbox:
+                        self._drain()
+                        loop.call_soon(_nothing)
+                        loop._run_once()
+                finally:
+                    self._leave()
+        finally:
+            self._caretaker = 0
+            if self._caretaker_ended is not None:
+                self._caretaker_ended()
+
+    # the end
+
+    def _stop_from_within(self) -> None:
+        start_real_thread(self.stop, ())
+
+    def _end(self) -> None:
+        self._stopping = True
+        if self._caretaker:
+            self.loop._write_to_self()
+            self._await_caretaker()
+        self._stopped = True
+        self._lead.acquire()  # for ever: nobody runs it any more
+        self.loop.close()
+
+
+def _nothing() -> None:
+    pass
