@@ -26,13 +26,15 @@ descriptor can itself be polled.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import select
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from contextvars import Context
+from typing import Any, TypeVarTuple
 
 from gateway.adapters._gates import (
     make_thread_gate,
@@ -62,16 +64,25 @@ def lending_is_possible() -> bool:
     )
 
 
+_Ts = TypeVarTuple("_Ts")
+
+
 class _Loop(asyncio.SelectorEventLoop):
     """asyncio's loop, which says when something from outside needs it."""
 
     on_wake: Callable[[], object] | None = None
 
-    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon_threadsafe(
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         handle = super().call_soon_threadsafe(callback, *args, context=context)
         if self.on_wake is not None:
             self.on_wake()
         return handle
+
+
+def _new_loop() -> Any:  # its private parts are used
+    return _Loop()
 
 
 class LentLoop:
@@ -79,7 +90,7 @@ class LentLoop:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.loop: Any = _Loop()  # Any: its private parts are used
+        self.loop: Any = _new_loop()
         missing = [name for name in _PRIVATE if not hasattr(self.loop, name)]
         if missing or not hasattr(self.loop._selector, "fileno"):
             self.loop.close()
@@ -124,10 +135,8 @@ class LentLoop:
             if not self._lead.locked():
                 self._nudge()
             conversation.block()
-            try:
+            with contextlib.suppress(ValueError):  # the leader that signalled it has taken it out
                 self._followers.remove(conversation)
-            except ValueError:  # taken out by the leader that signalled it
-                pass
         self._tend()
 
     def post(self, callback: Callable[[], object]) -> None:
@@ -151,7 +160,7 @@ class LentLoop:
         """End the loop and the caretaker."""
         if self._stopped or os.getpid() != self.pid:
             return
-        if asyncio._get_running_loop() is self.loop:  # from within: its last user was dropped without a close
+        if self.loop._thread_id == real_thread_id():  # from within: its last user was dropped without a close
             self.loop.call_soon(self._stop_from_within)
             return
         Job.run(self, wind_up)
@@ -245,15 +254,14 @@ class LentLoop:
         poller.register(loop._selector.fileno(), select.POLLIN)
         try:
             while not self._stopping:
-                # The alarm is set before the timers are read, so that a leader who adds one sees it.
-                self._alarm = 0.0
+                # "Never" before the timers are read: a leader who adds one in between finds it sooner, and nudges.
+                self._alarm = float("inf")
                 when = loop._scheduled[0]._when if loop._scheduled else None
-                self._alarm = float("inf") if when is None else when
+                if when is not None:
+                    self._alarm = when
                 if not self._inbox and not loop._ready:
                     seconds = None if when is None else max(0.0, when - loop.time())
                     poller.poll(None if seconds is None else int(seconds * 1000) + 1)
-                if self._stopping:
-                    break
                 self._lead.acquire()
                 self._enter()
                 try:
