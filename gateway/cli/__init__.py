@@ -12,7 +12,9 @@ from collections.abc import Sequence
 __all__ = ["COMMANDS", "main"]
 
 #: Name of a command to the place of its ``click.Command``. A line adds a command.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "run": "gateway.cli.run:command",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,9 +21,14 @@ from types import ModuleType
 
 from gateway.errors import ConfigurationError
 
-__all__ = ["DEFAULT_NAMES", "Target", "load", "parse"]
+__all__ = ["DEFAULT_NAMES", "INDIRECT", "VARIABLE", "Target", "load", "parse"]
 
+#: The names that are tried when none is given, in this order.
 DEFAULT_NAMES = ("app", "application")
+#: Names the application for ``INDIRECT``.
+VARIABLE = "GATEWAY_APP"
+#: What a server is told when it cannot be told the application itself.
+INDIRECT = "gateway.servers._target:application"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,135 @@
+"""``gateway run``: find the application, choose a server that suits it, and become that server.
+
+The server's own command takes the place of this process (``exec``), so signals, workers, reloading and the duties of
+process 1 in a container are the server's, and stay so when this package changes. What cannot work is found out before:
+each fault is one line and exit status 2.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from gateway.dual import Dual
+from gateway.errors import ConfigurationError
+from gateway.protocols import Interface, detect, is_coroutine_function
+from gateway.servers import Bind, Command, Launch, Server, choose
+from gateway.servers._load import INDIRECT, VARIABLE, Target, load, parse
+
+__all__ = ["command", "plan"]
+
+
+@click.command("run", short_help="Serve an application under an installed server.")
+@click.argument("target", metavar="MODULE[:ATTRIBUTE]")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- SERVER ARGUMENTS]")
+@click.option("--server", metavar="NAME", help="Which server; without it the first installed one that suits.")
+@click.option("--bind", default="127.0.0.1:8000", show_default=True, help="HOST:PORT, unix:/PATH or fd://NUMBER.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; the server's own default without it.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads in each process, for servers that have them.")
+@click.option("--reload", is_flag=True, help="Restart when a source file changes.")
+@click.option(
+    "--app-dir",
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder to import the application from; the current one without it.",
+)
+@click.option("--factory", is_flag=True, help="The attribute is a function that returns the application.")
+@click.option("--dry-run", is_flag=True, help="Print the server's command instead of running it.")
+def command(
+    target: str,
+    arguments: tuple[str, ...],
+    server: str | None,
+    bind: str,
+    workers: int | None,
+    threads: int | None,
+    reload: bool,
+    app_dir: str | None,
+    factory: bool,
+    dry_run: bool,
+) -> None:
+    """Serve an application, WSGI or ASGI, under a server of either kind.
+
+    MODULE:ATTRIBUTE names the application as an import string: shop:app, shop.web:site.app, shop:create_app(). Without
+    an attribute, app and application are tried; a Django project is mysite.wsgi or mysite.asgi.
+
+    \b
+    gateway run shop:app
+    gateway run shop:app --server waitress --bind 0.0.0.0:8080
+    gateway run shop:create_app() --server gunicorn --workers 4 -- --timeout 60
+    """
+    folder = str(Path(app_dir).absolute()) if app_dir is not None else None
+    launch = Launch(
+        target=INDIRECT,
+        bind=Bind.parse(bind),
+        workers=workers,
+        threads=threads,
+        reload=reload,
+        app_dir=folder,
+        arguments=arguments,
+    )
+    sys.path.insert(0, folder or str(Path.cwd()))
+    found, application = load(parse(target, factory=factory))
+    interface = detect(application)
+    chosen, launch = plan(found, application, interface, launch, server)
+    to_run = chosen.command(launch)
+    if dry_run:
+        click.echo(str(to_run))
+        return
+    if reason := launch.bind.unavailable():
+        raise ConfigurationError(f"{reason}; end that process, or choose another address with --bind")
+    how = "" if launch.target != INDIRECT or interface == chosen.interface else f" as {chosen.interface.upper()}"
+    click.echo(f"{found} speaks {interface.upper()}; {chosen.name} serves it{how} on {launch.bind}", err=True)
+    _become(to_run)
+
+
+def plan(
+    target: Target, application: object, interface: Interface, launch: Launch, name: str | None
+) -> tuple[Server, Launch]:
+    """Choose the server, and say what it is told to import: the application itself, or the wrapped one.
+
+    Args:
+        target: The import string of the application.
+        application: What it names.
+        interface: What the application speaks.
+        launch: What was asked for.
+        name: A server or a family of servers; None leaves the choice.
+
+    Raises:
+        ConfigurationError: There is no such server, it is not installed, or it cannot do what was asked for.
+    """
+    server = choose(interface, launch, name)
+    if interface == "rsgi" and server.interface != "rsgi":
+        raise ConfigurationError(
+            f"{target} speaks RSGI, which granian alone serves, not {server.name}; choose --server granian-rsgi"
+        )
+    if _told_directly(server, target, application, interface):
+        return server, replace(launch, target=str(target))
+    return server, replace(launch, environment={**launch.environment, VARIABLE: str(target)})
+
+
+def _told_directly(server: Server, target: Target, application: object, interface: Interface) -> bool:
+    """Whether the server can import the application by itself, and will then call it by the right interface."""
+    if target.call or (len(target.names) > 1 and not server.dotted):
+        return False
+    if isinstance(application, Dual):
+        return True
+    if interface != server.interface:
+        return False
+    # Servers that know several interfaces call ASGI only what looks asynchronous.
+    looks = is_coroutine_function(application) or is_coroutine_function(getattr(application, "__call__", None))  # noqa: B004
+    return interface != "asgi" or looks
+
+
+def _become(command: Command) -> None:
+    """Replace this process by the server's; on Windows, which cannot, wait for it and leave with its status."""
+    environment = {**os.environ, **command.environment}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if sys.platform == "win32":
+        sys.exit(subprocess.call(command.argv, env=environment))
+    # Threads that the application's module has started end here; the server imports it anew.
+    os.execvpe(command.argv[0], command.argv, environment)
