@@ -81,7 +81,7 @@ def command(
         return
     if reason := launch.bind.unavailable():
         raise ConfigurationError(f"{reason}; end that process, or choose another address with --bind")
-    how = "" if launch.target != INDIRECT or interface == chosen.interface else f" as {chosen.interface.upper()}"
+    how = "" if interface == chosen.interface else f" as {chosen.interface.upper()}"
     click.echo(f"{found} speaks {interface.upper()}; {chosen.name} serves it{how} on {launch.bind}", err=True)
     _become(to_run)
 
@@ -102,6 +102,7 @@ def plan(
         ConfigurationError: There is no such server, it is not installed, or it cannot do what was asked for.
     """
     server = choose(interface, launch, name)
+    launch = replace(launch, crosses=interface != server.interface)
     if interface == "rsgi" and server.interface != "rsgi":
         raise ConfigurationError(
             f"{target} speaks RSGI, which granian alone serves, not {server.name}; choose --server granian-rsgi"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 from wsgiref.types import WSGIApplication
 
+from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.errors import ConfigurationError
 from gateway.servers._bind import Bind
 from gateway.servers._load import load
@@ -51,7 +52,11 @@ def parse_arguments(program: str, argv: list[str]) -> Options:
 def run(program: str, serve: Callable[[Options], None]) -> None:
     """Run one runner: read the arguments, serve until told to stop; an error is one line and exit status 2."""
     try:
-        serve(parse_arguments(program, sys.argv[1:]))
+        options = parse_arguments(program, sys.argv[1:])
+        try:
+            serve(options)
+        finally:
+            close_all()
     except ConfigurationError as error:
         sys.exit(_fail(program, str(error)))
     except OSError as error:

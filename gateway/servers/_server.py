@@ -74,6 +74,8 @@ class Launch:
         reload: Restart when a source file changes.
         app_dir: Folder to import from; None is the current one.
         arguments: Further arguments, passed to the server's own command as they are.
+        crosses: The application speaks another interface than the server: hooks of this package start and stop it
+            with each worker, where the server has hooks.
         environment: Variables to set for the server process.
         isolated: Keep the server from writing outside its own process (control sockets in the home folder).
     """
@@ -85,6 +87,7 @@ class Launch:
     reload: bool = False
     app_dir: str | None = None
     arguments: tuple[str, ...] = ()
+    crosses: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     isolated: bool = False
 

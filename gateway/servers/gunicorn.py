@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 
 from gateway.servers._server import Capabilities, Launch, Server
 
@@ -25,10 +26,18 @@ def _arguments(launch: Launch, *, worker: str, threads: int | None = None) -> It
         yield from ("--threads", str(count))
     if launch.reload:
         yield "--reload"
+    if launch.crosses and worker != "asgi" and not _configured(launch):
+        yield from ("--config", "python:gateway.servers.gunicorn_hooks")
     if launch.isolated and int(metadata.version("gunicorn").partition(".")[0]) >= _CONTROL_SOCKET_SINCE:
         yield "--no-control-socket"
     yield from launch.arguments
     yield launch.target
+
+
+def _configured(launch: Launch) -> bool:
+    """Whether the user has a configuration: Gunicorn reads one only, and theirs may import the hooks."""
+    given = any(argument.startswith(("-c", "--config")) for argument in launch.arguments)
+    return given or Path("gunicorn.conf.py").exists()
 
 
 _gunicorn = partial(

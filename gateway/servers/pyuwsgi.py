@@ -28,6 +28,8 @@ def _arguments(launch: Launch) -> Iterator[str]:
     yield from ("--pythonpath", launch.app_dir or ".")
     yield from launch.arguments
     yield from ("--module", launch.target)
+    if launch.crosses:
+        yield from ("--import", "gateway.servers.uwsgi_hooks")
 
 
 PYUWSGI = Server(

@@ -1,0 +1,47 @@
+"""uWSGI's hooks for an ASGI application: startup in each worker after the fork, shutdown when the worker ends.
+
+``uwsgi --import gateway.servers.uwsgi_hooks``, after the module of the application. Threads must be enabled, since the
+application's loop runs in one: ``--enable-threads``, or ``--threads``.
+
+Sources: uWSGI documentation "uwsgi API", ``--import``; measured with 2.0.30: ``postfork`` functions run in each worker
+when the application was imported by the master, and never with ``--lazy-apps``, where the import itself comes after
+the fork; ``uwsgi.atexit`` runs in either.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Protocol, cast
+
+from gateway.adapters.asgi_to_wsgi import close_all, start_all
+
+__all__ = ["install"]
+
+
+class _Uwsgi(Protocol):
+    """The part of uWSGI's own module that is used here."""
+
+    post_fork_hook: object
+    atexit: object
+
+    def worker_id(self) -> int: ...
+
+
+def install(uwsgi: _Uwsgi) -> None:
+    """Register startup and shutdown with the server that runs this process."""
+    previous = getattr(uwsgi, "post_fork_hook", None)
+
+    def start() -> None:
+        if callable(previous):
+            previous()
+        start_all()
+
+    if uwsgi.worker_id() == 0:  # the master, which forks later
+        uwsgi.post_fork_hook = start
+    else:
+        start_all()
+    uwsgi.atexit = close_all
+
+
+if "uwsgi" in sys.modules:  # inside the server only, which puts it there
+    install(cast("_Uwsgi", sys.modules["uwsgi"]))

@@ -1,0 +1,374 @@
+"""``gateway run``: the command it becomes, the applications it serves, and one line for each thing that is wrong."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.servers import Bind, get
+
+PYTHON = sys.executable
+PLAIN = """
+from flask import Flask
+
+app = Flask(__name__)
+
+@app.get("/")
+def hello():
+    return "flask one"
+
+def create_app(name="made"):
+    return app
+"""
+FAST = """
+from fastapi import FastAPI
+
+app = FastAPI()
+
+@app.get("/")
+def hello():
+    return "fastapi one"
+"""
+OTHERS = """
+from gateway import Gateway
+import sv_flask
+
+both = Gateway(sv_flask.app)
+nothing = None
+
+class site:
+    inner = sv_flask.app
+
+def plain(scope, receive, send):
+    return sv_fast_app(scope, receive, send)
+
+plain.__gateway_interface__ = "asgi"
+
+class Old:
+    def __init__(self, scope):
+        self.scope = scope
+
+    async def __call__(self, receive, send):
+        pass
+
+class Rust:
+    async def __rsgi__(self, scope, protocol):
+        protocol.response_str(200, [], "rsgi one")
+
+rust = Rust()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("project")
+    (made / "sv_flask.py").write_text(PLAIN)
+    (made / "sv_fast.py").write_text(FAST)
+    (made / "sv_others.py").write_text(OTHERS)
+    (made / "sv_raises.py").write_text("raise LookupError('no\\ndatabase')")
+    project = made / "mysite"
+    project.mkdir()
+    (project / "__init__.py").write_text("")
+    (project / "settings.py").write_text("SECRET_KEY = 'x'\nROOT_URLCONF = 'mysite.urls'\nALLOWED_HOSTS = ['*']\n")
+    (project / "urls.py").write_text(
+        "from django.http import HttpResponse\nfrom django.urls import path\n"
+        "urlpatterns = [path('', lambda request: HttpResponse('django one'))]\n"
+    )
+    for kind in ("wsgi", "asgi"):
+        (project / f"{kind}.py").write_text(
+            "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n"
+            f"from django.core.{kind} import get_{kind}_application\napplication = get_{kind}_application()\n"
+        )
+    return made
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PYTHON, "-m", "gateway", "run", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    id: str
+    arguments: str
+    expected: str
+
+
+INDIRECT = "gateway.servers._target:application"
+PLANNED = [
+    Case(
+        "wsgi-under-its-own-kind", "sv_flask:app --server waitress", "-m waitress --listen=127.0.0.1:8000 sv_flask:app"
+    ),
+    Case(
+        "asgi-under-its-own-kind",
+        "sv_fast --server uvicorn --workers 2 --bind :80",
+        "-m uvicorn --host 0.0.0.0 --port 80 --workers 2 sv_fast:app",
+    ),
+    Case(
+        "wsgi-under-an-asgi-server",
+        "sv_flask --server uvicorn --reload",
+        f"GATEWAY_APP=sv_flask:app PYTHON -m uvicorn --host 127.0.0.1 --port 8000 --reload {INDIRECT}",
+    ),
+    Case(
+        "asgi-under-a-wsgi-server",
+        "sv_fast --server waitress --threads 2",
+        f"GATEWAY_APP=sv_fast:app PYTHON -m waitress --listen=127.0.0.1:8000 --threads=2 {INDIRECT}",
+    ),
+    Case(
+        "asgi-under-gunicorns-wsgi-workers-with-hooks",
+        "sv_fast --server gunicorn-sync",
+        "GATEWAY_APP=sv_fast:app PYTHON -m gunicorn --bind 127.0.0.1:8000 --worker-class sync "
+        f"--config python:gateway.servers.gunicorn_hooks {INDIRECT}",
+    ),
+    Case(
+        "a-configuration-of-ones-own-is-kept",
+        "sv_fast --server gunicorn-sync -- --config mine.py",
+        "GATEWAY_APP=sv_fast:app PYTHON -m gunicorn --bind 127.0.0.1:8000 --worker-class sync "
+        f"--config mine.py {INDIRECT}",
+    ),
+    Case("family", "sv_fast --server gunicorn", "-m gunicorn --bind 127.0.0.1:8000 --worker-class asgi sv_fast:app"),
+    Case(
+        "default-for-wsgi",
+        "sv_flask",
+        "-m gunicorn --bind 127.0.0.1:8000 --worker-class gthread --threads 4 sv_flask:app",
+    ),
+    Case("default-for-asgi", "sv_fast", "-m uvicorn --host 127.0.0.1 --port 8000 sv_fast:app"),
+    Case(
+        "default-for-rsgi",
+        "sv_others:rust",
+        "-m granian --interface rsgi --host 127.0.0.1 --port 8000 sv_others:rust",
+    ),
+    Case("gateway-object", "sv_others:both --server waitress", "-m waitress --listen=127.0.0.1:8000 sv_others:both"),
+    Case(
+        "gateway-object-under-the-other-kind",
+        "sv_others:both --server uvicorn",
+        "-m uvicorn --host 127.0.0.1 --port 8000 sv_others:both",
+    ),
+    Case(
+        "dotted", "sv_others:site.inner --server waitress", "-m waitress --listen=127.0.0.1:8000 sv_others:site.inner"
+    ),
+    Case(
+        "dotted-where-the-server-cannot",
+        "sv_others:site.inner --server gunicorn-sync",
+        f"GATEWAY_APP=sv_others:site.inner PYTHON -m gunicorn --bind 127.0.0.1:8000 --worker-class sync {INDIRECT}",
+    ),
+    Case(
+        "factory",
+        "sv_flask:create_app --factory --server waitress",
+        f"GATEWAY_APP='sv_flask:create_app()' PYTHON -m waitress --listen=127.0.0.1:8000 {INDIRECT}",
+    ),
+    Case(
+        "factory-with-arguments",
+        "'sv_flask:create_app(name=\"x\")' --server waitress",
+        f"GATEWAY_APP='sv_flask:create_app(name=\"x\")' PYTHON -m waitress --listen=127.0.0.1:8000 {INDIRECT}",
+    ),
+    Case(
+        "asgi-that-does-not-look-it",
+        "sv_others:plain --server hypercorn",
+        f"GATEWAY_APP=sv_others:plain PYTHON -m hypercorn --bind 127.0.0.1:8000 --worker-class asyncio asgi:{INDIRECT}",
+    ),
+    Case(
+        "asgi2", "sv_others:Old", f"GATEWAY_APP=sv_others:Old PYTHON -m uvicorn --host 127.0.0.1 --port 8000 {INDIRECT}"
+    ),
+    Case("django-wsgi", "mysite.wsgi --server waitress", "-m waitress --listen=127.0.0.1:8000 mysite.wsgi:application"),
+    Case("django-asgi", "mysite.asgi", "-m uvicorn --host 127.0.0.1 --port 8000 mysite.asgi:application"),
+    Case(
+        "unix-socket-and-own-arguments",
+        "sv_flask --server waitress --bind unix:/run/a.sock -- --backlog=9 --ident=me",
+        "-m waitress --unix-socket=/run/a.sock --backlog=9 --ident=me sv_flask:app",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", PLANNED, ids=lambda case: case.id)
+def test_a_dry_run_prints_the_exact_command(folder: Path, case: Case) -> None:
+    done = run(folder, "--dry-run", *shlex.split(case.arguments))
+    assert done.returncode == 0, done.stderr
+    expected = case.expected if "PYTHON" in case.expected else f"PYTHON {case.expected}"
+    assert done.stdout == expected.replace("PYTHON", PYTHON) + "\n"
+
+
+WRONG = [
+    Case("unknown-server", "sv_flask --server unicorn", "there is no server 'unicorn'; did you mean 'gunicorn'?"),
+    Case(
+        "no-module",
+        "sv_absent:app",
+        "there is no module 'sv_absent' in FOLDER; correct the name, or give its folder with --app-dir",
+    ),
+    Case("no-attribute", "sv_flask:ap", "sv_flask has no attribute 'ap'; did you mean 'app'?"),
+    Case(
+        "no-default-name",
+        "sv_others",
+        "sv_others has neither 'app' nor 'application'; name the application: sv_others:attribute",
+    ),
+    Case("no-application", "sv_others:nothing", "NoneType"),
+    Case(
+        "raises",
+        "sv_raises",
+        "importing 'sv_raises' raised LookupError: no database (FOLDER/sv_raises.py, line 1); correct it there",
+    ),
+    Case("file-name", "sv_flask.py", "for the file sv_flask.py that is sv_flask:app"),
+    Case("address", "sv_flask --bind nowhere:http", "an address must be host:port"),
+    Case(
+        "cannot",
+        "sv_flask --server waitress --workers 2",
+        "waitress cannot start several workers; choose another with --server: ",
+    ),
+    Case("rsgi-elsewhere", "sv_others:rust --server uvicorn", "speaks RSGI, which granian alone serves, not uvicorn"),
+    Case("no-folder", "sv_flask --bind unix:/no/such/folder/sock", "the folder /no/such/folder does not exist"),
+    Case("app-dir", "sv_flask --app-dir /no/such", "does not exist"),
+]
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: case.id)
+def test_each_fault_is_one_line_and_status_2(folder: Path, case: Case) -> None:
+    done = run(folder, *shlex.split(case.arguments))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    *_, last = done.stderr.splitlines()
+    assert last.startswith("Error: ")
+    assert case.expected.replace("FOLDER", str(folder)) in last
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_server_package_is_one_line_and_status_2(folder: Path) -> None:
+    code = (
+        "import gateway.servers._server as s; "
+        "s._found = lambda module: module != 'waitress'; from gateway.cli import main; "
+        "main(['run', 'sv_flask', '--server', 'waitress'])"
+    )
+    done = subprocess.run([PYTHON, "-c", code], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "Error: waitress needs the package 'waitress'; run: pip install \"waitress\"\n"
+
+
+def test_a_port_in_use_is_one_line_and_status_2(folder: Path) -> None:
+    with Bind(port=0).listen() as listener:
+        port = listener.getsockname()[1]
+        done = run(folder, "sv_flask", "--bind", f"127.0.0.1:{port}")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"Error: 127.0.0.1:{port} is in use by another process; "
+        "end that process, or choose another address with --bind\n"
+    )
+
+
+@contextmanager
+def running(folder: Path, *arguments: str, cwd: Path | None = None) -> Iterator[tuple[Bind, subprocess.Popen[bytes]]]:
+    """Run the command on a unix socket until it answers; then end it by its process id, which is the server's."""
+    bind = Bind(path=str(folder / f"{os.getpid()}-{time.monotonic_ns()}.sock"))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [PYTHON, "-m", "gateway", "run", "--bind", str(bind), *arguments],
+            cwd=cwd or folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            yield bind, process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def answer(bind: Bind, process: subprocess.Popen[bytes], log: Path, wanted: str = "one") -> str:
+    """Ask until the answer holds ``wanted``: the server has started, or has reloaded."""
+    deadline = time.monotonic() + 30
+    seen = b""
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            with bind.connect(5.0) as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+                seen = b"".join(iter(lambda: connection.recv(65536), b""))
+        except OSError:
+            seen = b""
+        if wanted.encode() in seen and b" 200 " in seen.partition(b"\r\n")[0] + b" ":
+            return seen.decode()
+        time.sleep(0.05)
+    raise AssertionError(f"no answer with {wanted!r}, the last was {seen!r}:\n{log.read_text()}")
+
+
+SERVED = [
+    pytest.param("sv_flask:app", "uvicorn", (), "flask one", id="flask-uvicorn"),
+    pytest.param("sv_flask:app", "uvicorn", ("--workers", "2"), "flask one", id="flask-uvicorn-2-workers"),
+    pytest.param("sv_flask:app", "waitress", (), "flask one", id="flask-waitress"),
+    pytest.param("sv_flask:app", "gunicorn", ("--workers", "2"), "flask one", id="flask-gunicorn-2-workers"),
+    pytest.param("sv_fast:app", "uvicorn", (), "fastapi one", id="fastapi-uvicorn"),
+    pytest.param("sv_fast:app", "waitress", ("--threads", "2"), "fastapi one", id="fastapi-waitress"),
+    pytest.param("sv_fast:app", "gunicorn", (), "fastapi one", id="fastapi-gunicorn"),
+    pytest.param("sv_fast:app", "gunicorn-gthread", ("--workers", "2"), "fastapi one", id="fastapi-gunicorn-gthread"),
+    pytest.param("sv_fast:app", "wsgiref", (), "fastapi one", id="fastapi-wsgiref"),
+    pytest.param("mysite.asgi", "waitress", (), "django one", id="django-asgi-waitress"),
+    pytest.param("sv_flask:create_app()", "uvicorn", (), "flask one", id="factory-uvicorn"),
+]
+
+
+@pytest.mark.parametrize(("target", "server", "options", "expected"), SERVED)
+def test_an_application_answers_under_the_server_named(
+    folder: Path, target: str, server: str, options: tuple[str, ...], expected: str
+) -> None:
+    with running(folder, target, "--server", server, *options) as (bind, process):
+        assert expected in answer(bind, process, folder / "log")
+        said = (folder / "log").read_text().splitlines()[0]
+        assert said.startswith(f"{target}") or target == "mysite.asgi"
+        assert " speaks " in said
+
+
+def test_the_process_is_the_server_itself(folder: Path) -> None:
+    with running(folder, "sv_flask", "--server", "waitress") as (bind, process):
+        answer(bind, process, folder / "log")
+        shown = Path(f"/proc/{process.pid}/cmdline")
+        if shown.exists():  # Linux
+            assert shown.read_bytes().split(b"\0")[1:3] == [b"-m", b"waitress"]
+        process.send_signal(get("waitress").stop_signal)
+        assert process.wait(10) == 0
+
+
+def test_an_application_of_another_folder_is_found(folder: Path, tmp_path: Path) -> None:
+    with running(folder, "sv_fast", "--server", "waitress", "--app-dir", str(folder), cwd=tmp_path) as (bind, process):
+        assert "fastapi one" in answer(bind, process, folder / "log")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "server", "options"),
+    [
+        pytest.param(PLAIN, "uvicorn", (), id="flask-uvicorn"),
+        pytest.param(PLAIN, "gunicorn", (), id="flask-gunicorn"),
+        pytest.param(FAST, "gunicorn-gthread", ("--workers", "2"), id="fastapi-gunicorn-gthread-2-workers"),
+        pytest.param(FAST, "uvicorn", (), id="fastapi-uvicorn"),
+        pytest.param(FAST, "granian-wsgi", (), id="fastapi-granian-wsgi"),
+        pytest.param(FAST, "werkzeug", (), id="fastapi-werkzeug"),
+    ],
+)
+def test_a_changed_file_is_served_after_a_reload(
+    tmp_path: Path, source: str, server: str, options: tuple[str, ...]
+) -> None:
+    module = tmp_path / "sv_changes.py"
+    module.write_text(source)
+    with running(tmp_path, "sv_changes", "--server", server, "--reload", *options) as (bind, process):
+        answer(bind, process, tmp_path / "log", "one")
+        module.write_text(source.replace("one", "two, after a change"))
+        answer(bind, process, tmp_path / "log", "two")
