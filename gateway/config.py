@@ -1,0 +1,382 @@
+"""A gateway from a file: ``[tool.gateway]`` in ``pyproject.toml``, or ``gateway.toml``.
+
+In ``gateway.toml`` the same keys stand at the top::
+
+    [tool.gateway]
+    application = "shop.web:app"        # module:attribute, or module:factory()
+    app_dir = "src"                     # where to import from; the file's own folder by default
+    interface = "wsgi"                  # only where it cannot be told
+    engine = "builtin"
+    max_crossings = 2
+    server = "gunicorn"                 # or { name = "gunicorn", bind = "127.0.0.1:8000", workers = 2 }
+
+    [[tool.gateway.middleware]]         # outermost first
+    use = "request_id"                  # a built-in's name, a plug-in's, or an import path
+    options = { header = "x-request-id" }
+
+    [[tool.gateway.middleware]]
+    use = "whitenoise:WhiteNoise"       # a third party's: say its interface
+    interface = "wsgi"
+    safe_to_skip = true
+    options = { root = "static" }
+    unless = ["/api"]                   # path prefixes; or `when`
+
+Keys and types are checked before anything is imported, options when their middleware is: what is not known is an error
+with the file, the key, what was found and what is possible. No environment variables, no includes, no interpolation:
+the file says what runs.
+
+Sources: PEP 518 (``[tool]`` tables); TOML 1.0.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeGuard, cast
+
+from gateway._items import ThirdParty, checked
+from gateway.application import Gateway
+from gateway.chain import ChainItem, asgi_only, path_in, unless, when, wsgi_only
+from gateway.contract import Middleware
+from gateway.errors import ConfigurationError
+from gateway.plugins import did_you_mean, import_path, reason
+from gateway.plugins import load as load_plugin
+from gateway.protocols import Application, check_interface
+
+__all__ = ["Config", "MiddlewareConfig", "ServerConfig", "find", "load", "read"]
+
+FILES: Final = ("gateway.toml", "pyproject.toml")
+
+_TOP: Final[Mapping[str, str]] = {
+    "application": "string",
+    "app_dir": "string",
+    "interface": "string",
+    "engine": "string",
+    "max_crossings": "number",
+    "server": "string or table",
+    "middleware": "list of tables",
+}
+_SERVER: Final[Mapping[str, str]] = {
+    "name": "string",
+    "bind": "string",
+    "workers": "number",
+    "threads": "number",
+    "arguments": "list of strings",
+}
+_MIDDLEWARE: Final[Mapping[str, str]] = {
+    "use": "string",
+    "interface": "string",
+    "options": "table",
+    "safe_to_skip": "true or false",
+    "when": "list of strings",
+    "unless": "list of strings",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """What ``gateway run`` starts; None leaves the choice to it."""
+
+    name: str | None = None
+    bind: str | None = None
+    workers: int | None = None
+    threads: int | None = None
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiddlewareConfig:
+    """One entry of the chain, as the file has it."""
+
+    use: str
+    interface: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict[str, object])
+    safe_to_skip: bool = False
+    when: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A file that was read and checked; nothing of it is imported yet.
+
+    Attributes:
+        file: Where it was read from.
+        application: Import string of the application.
+        app_dir: Folder to import from.
+        interface: What the application speaks, where the file says so.
+        engine: Who carries the crossings.
+        max_crossings: How many there may be.
+        server: What to start.
+        middleware: The chain, outermost first.
+    """
+
+    file: Path
+    application: str
+    app_dir: Path
+    interface: str | None = None
+    engine: str = "builtin"
+    max_crossings: int = 2
+    server: ServerConfig = ServerConfig()
+    middleware: tuple[MiddlewareConfig, ...] = ()
+
+    def build(self) -> Gateway[Application]:
+        """Import application and chain, and compose them.
+
+        The application's folder is put in front of the import path, and stays there: applications import lazily.
+
+        Raises:
+            ConfigurationError: Something cannot be imported, an option does not exist, or the chain is refused.
+        """
+        folder = str(self.app_dir)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        with _Place(self.file, "application"):
+            app = _application(self.application)
+        items: list[object] = []
+        for index, entry in enumerate(self.middleware):
+            with _Place(self.file, f"middleware[{index}]"):
+                items.append(_item(entry))
+        with _Place(self.file, ""):
+            interface = None if self.interface is None else check_interface(self.interface)
+            return Gateway(app, interface, items, engine=self.engine, max_crossings=self.max_crossings)
+
+
+def find(start: Path | None = None) -> Path | None:
+    """Find the configuration file of a folder: ``gateway.toml``, or a ``pyproject.toml`` that has ``[tool.gateway]``.
+
+    Args:
+        start: The folder; the current one by default. Its parents are not searched.
+    """
+    folder = Path.cwd() if start is None else start
+    for name in FILES:
+        file = folder / name
+        if file.is_file() and (name == "gateway.toml" or _table(file) is not None):
+            return file
+    return None
+
+
+def load(file: Path | None = None) -> Gateway[Application]:
+    """Read a file and build its gateway.
+
+    Args:
+        file: The file; found in the current folder by default.
+
+    Raises:
+        ConfigurationError: There is no such file, or it is wrong.
+    """
+    found = find() if file is None else file
+    if found is None:
+        raise ConfigurationError(
+            f"a configuration is gateway.toml, or pyproject.toml with a table [tool.gateway]; "
+            f"found neither in {Path.cwd()}"
+        )
+    return read(found).build()
+
+
+def read(file: Path) -> Config:
+    """Read and check a file, without importing anything that it names.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is no TOML, or has a key or a value that it must not have.
+    """
+    table = _table(file)
+    if table is None:
+        raise ConfigurationError(f"{file}: must have a table [tool.gateway], found none")
+    with _Place(file, ""):
+        top = _checked(table, _TOP, "")
+        application = top.get("application")
+        if not isinstance(application, str):
+            raise ConfigurationError("application must name what to serve, 'module:attribute'; the key is missing")
+        entries = cast("list[Mapping[str, object]]", top.get("middleware", []))  # checked: a list of tables
+        return Config(
+            file=file,
+            application=application,
+            app_dir=(file.parent / str(top.get("app_dir", "."))).resolve(),
+            interface=None if "interface" not in top else check_interface(str(top["interface"])),
+            engine=str(top.get("engine", "builtin")),
+            max_crossings=cast("int", top.get("max_crossings", 2)),  # checked: a number
+            server=_server(top.get("server", {})),
+            middleware=tuple(_entry(entry, f"middleware[{index}]") for index, entry in enumerate(entries)),
+        )
+
+
+class _Place:
+    """Say in an error where it comes from: the file, and the key."""
+
+    def __init__(self, file: Path, key: str) -> None:
+        self.place = f"{file}: {key}: " if key else f"{file}: "
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, ConfigurationError):
+            raise ConfigurationError(f"{self.place}{error}") from error
+
+
+def _table(file: Path) -> Mapping[str, object] | None:
+    """Return the table of the gateway; None where a ``pyproject.toml`` has none."""
+    try:
+        whole: Mapping[str, object] = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file}: cannot be read: {reason(error)}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{file}: is no TOML: {error}") from error
+    if file.name != "pyproject.toml":
+        return whole
+    tool = whole.get("tool")
+    table = tool.get("gateway") if _is_table(tool) else None
+    if table is not None and not _is_table(table):
+        raise ConfigurationError(f"{file}: tool.gateway must be a table, found {table!r}")
+    return table
+
+
+def _checked(table: Mapping[str, object], schema: Mapping[str, str], place: str) -> Mapping[str, object]:
+    """Check keys and types against a schema."""
+    prefix = f"{place}." if place else ""
+    for key, value in table.items():
+        if key not in schema:
+            raise ConfigurationError(
+                f"there is no key {prefix}{key}{did_you_mean(key, schema)}; possible are {', '.join(schema)}"
+            )
+        if not _TYPES[schema[key]](value):
+            raise ConfigurationError(f"{prefix}{key} must be a {schema[key]}, found {value!r}")
+    return table
+
+
+def _server(value: object) -> ServerConfig:
+    if isinstance(value, str):
+        return ServerConfig(name=value)
+    table = dict(_checked(cast("Mapping[str, object]", value), _SERVER, "server"))  # checked: a table
+    arguments = cast("list[str]", table.pop("arguments", []))  # checked: a list of strings
+    return ServerConfig(**cast("dict[str, None]", table), arguments=tuple(arguments))  # checked against _SERVER
+
+
+def _entry(entry: Mapping[str, object], place: str) -> MiddlewareConfig:
+    table = _checked(entry, _MIDDLEWARE, place)
+    use = table.get("use")
+    if not isinstance(use, str):
+        raise ConfigurationError(f"{place}.use must name the middleware; the key is missing")
+    if "when" in table and "unless" in table:
+        raise ConfigurationError(f"{place} must have when or unless, found both; put the exception into a second entry")
+    interface = table.get("interface")
+    if interface not in (None, "wsgi", "asgi"):
+        raise ConfigurationError(f"{place}.interface must be 'wsgi' or 'asgi', found {interface!r}")
+    if interface != "wsgi" and "safe_to_skip" in table:
+        raise ConfigurationError(f"{place}.safe_to_skip is for a third party's with interface = 'wsgi'")
+    return MiddlewareConfig(
+        use=use,
+        interface=None if interface is None else str(interface),
+        options=cast("Mapping[str, object]", table.get("options", {})),  # checked: a table
+        safe_to_skip=bool(table.get("safe_to_skip", False)),
+        when=_prefixes(table, "when", place),
+        unless=_prefixes(table, "unless", place),
+    )
+
+
+def _prefixes(table: Mapping[str, object], key: str, place: str) -> tuple[str, ...]:
+    prefixes = tuple(cast("list[str]", table.get(key, [])))  # checked: a list of strings
+    for prefix in prefixes:
+        if not prefix.startswith("/"):
+            raise ConfigurationError(f"{place}.{key} must hold path prefixes that start with '/', found {prefix!r}")
+    return prefixes
+
+
+def _application(target: str) -> Application:
+    """Import an application, or call the factory that ``module:factory()`` names."""
+    factory = target.endswith("()")
+    found = import_path(target.removesuffix("()"))
+    if not callable(found):
+        raise ConfigurationError(f"{target!r} must be an application, found {found!r}")
+    if not factory:
+        return cast("Application", found)  # `detect` has the last word
+    try:
+        made: object = found()
+    except Exception as error:
+        raise ConfigurationError(f"{target!r}: the factory raised {reason(error)}") from error
+    return cast("Application", made)  # as above
+
+
+def _item(entry: MiddlewareConfig) -> ChainItem:
+    factory = load_plugin("middleware", entry.use)
+    if not callable(factory):
+        raise ConfigurationError(f"use must name a middleware, {entry.use!r} is {factory!r}")
+    _check_options(factory, entry)
+    if entry.interface == "wsgi":
+        item: object = wsgi_only(factory, safe_to_skip=entry.safe_to_skip, **entry.options)
+    elif entry.interface == "asgi":
+        item = asgi_only(factory, **entry.options)
+    else:
+        item = _made(factory, entry)
+    middleware = checked(item)
+    if entry.when:
+        return when(path_in(*entry.when), middleware)
+    if entry.unless:
+        return unless(path_in(*entry.unless), middleware)
+    return middleware
+
+
+def _made(factory: Callable[..., object], entry: MiddlewareConfig) -> object:
+    try:
+        item = factory(**entry.options)
+    except ConfigurationError:
+        raise
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{entry.use!r} cannot be made from options {dict(entry.options)!r}: {error}; "
+            f"if it is a third party's, say interface = 'wsgi' or 'asgi'"
+        ) from error
+    if not isinstance(item, Middleware | ThirdParty):
+        raise ConfigurationError(
+            f"{entry.use!r} must make a middleware, found {item!r}; "
+            f"if it is a third party's, say interface = 'wsgi' or 'asgi'"
+        )
+    return item
+
+
+def _check_options(factory: Callable[..., object], entry: MiddlewareConfig) -> None:
+    """Refuse an option that the middleware does not have, before it is made."""
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())
+    except (TypeError, ValueError):
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    if entry.interface is not None:
+        parameters = parameters[1:]  # the application
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+    known = [parameter.name for parameter in parameters if parameter.kind not in positional]
+    for option in entry.options:
+        if option not in known:
+            raise ConfigurationError(
+                f"options: {entry.use!r} has no option {option!r}{did_you_mean(option, known)}; "
+                f"possible are {', '.join(known) or 'none'}"
+            )
+
+
+def _is_table(value: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(value, dict)
+
+
+def _is_list_of(value: object, check: Callable[[object], bool]) -> bool:
+    return isinstance(value, list) and all(check(each) for each in cast("Sequence[object]", value))
+
+
+def _is_string(value: object) -> bool:
+    return isinstance(value, str)
+
+
+_TYPES: Final[Mapping[str, Callable[[object], bool]]] = {
+    "string": _is_string,
+    "number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "true or false": lambda value: isinstance(value, bool),
+    "table": _is_table,
+    "string or table": lambda value: _is_string(value) or _is_table(value),
+    "list of strings": lambda value: _is_list_of(value, _is_string),
+    "list of tables": lambda value: _is_list_of(value, _is_table),
+}

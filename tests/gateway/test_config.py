@@ -1,0 +1,306 @@
+"""A gateway from a file: what it builds, and each thing that can be wrong, with file, key, found and possible."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Config, MiddlewareConfig, ServerConfig, find, load, read
+from gateway.errors import ConfigurationError
+from gateway.testing.clients import Client
+
+PARTS = "tests.gateway.chain_parts"
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Iterator[Write]:
+    """Write a configuration file; what its ``app_dir`` puts on the import path is taken away again."""
+
+    def write(text: str, name: str = "gateway.toml") -> Path:
+        file = tmp_path / name
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    before = list(sys.path)
+    yield write
+    sys.path[:] = before
+
+
+# --- what is built
+
+
+WHOLE = f"""
+application = "{PARTS}:wsgi_app"
+interface = "wsgi"
+engine = "a2wsgi"
+max_crossings = 3
+server = {{ name = "gunicorn", bind = "127.0.0.1:9000", workers = 2, threads = 4, arguments = ["--timeout", "60"] }}
+
+[[middleware]]
+use = "{PARTS}:Mark"
+options = {{ name = "first" }}
+
+[[middleware]]
+use = "{PARTS}:wsgi_mark"
+interface = "wsgi"
+safe_to_skip = true
+options = {{ name = "second" }}
+unless = ["/api", "/internal"]
+
+[[middleware]]
+use = "{PARTS}:Mark"
+when = ["/api"]
+"""
+
+
+def test_every_key_is_read(write: Write) -> None:
+    file = write(WHOLE)
+    assert read(file) == Config(
+        file=file,
+        application=f"{PARTS}:wsgi_app",
+        app_dir=file.parent.resolve(),
+        interface="wsgi",
+        engine="a2wsgi",
+        max_crossings=3,
+        server=ServerConfig(
+            name="gunicorn", bind="127.0.0.1:9000", workers=2, threads=4, arguments=("--timeout", "60")
+        ),
+        middleware=(
+            MiddlewareConfig(use=f"{PARTS}:Mark", options={"name": "first"}),
+            MiddlewareConfig(
+                use=f"{PARTS}:wsgi_mark",
+                interface="wsgi",
+                safe_to_skip=True,
+                options={"name": "second"},
+                unless=("/api", "/internal"),
+            ),
+            MiddlewareConfig(use=f"{PARTS}:Mark", when=("/api",)),
+        ),
+    )
+
+
+def test_the_chain_of_a_file_runs(write: Write) -> None:
+    gateway = load(write(WHOLE))
+    assert gateway.engine == "a2wsgi"
+    assert gateway.max_crossings == 3
+    with Client(gateway, interface="wsgi") as client:
+        assert client.get("/x").headers.get_list("x-mark") == ["second:wsgi", "first:wsgi"]
+        assert client.get("/api/x").headers.get_list("x-mark") == ["mark:wsgi", "first:wsgi"]
+
+
+def test_a_pyproject_has_the_same_keys_in_its_table(write: Write) -> None:
+    text = (
+        f'[project]\nname = "shop"\n[tool.gateway]\napplication = "{PARTS}:asgi_app"\nserver = "uvicorn"\n'
+        f'[[tool.gateway.middleware]]\nuse = "{PARTS}:asgi_mark"\ninterface = "asgi"\n'
+    )
+    config = read(write(text, "pyproject.toml"))
+    assert config.server == ServerConfig(name="uvicorn")
+    with Client(config.build(), interface="asgi") as client:
+        assert client.get("/").headers["x-mark"] == "a:asgi"
+
+
+def test_the_least_file_has_one_key(write: Write) -> None:
+    config = read(write(f'application = "{PARTS}:wsgi_app"'))
+    assert (config.engine, config.max_crossings, config.server, config.middleware) == ("builtin", 2, ServerConfig(), ())
+
+
+def test_an_application_is_imported_from_the_files_folder(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "configured_shop.py").write_text(
+        f"from {PARTS} import asgi_app\n\ndef create():\n    return asgi_app\n"
+    )
+    gateway = load(write('application = "configured_shop:create()"\napp_dir = "src"'))
+    assert gateway.interface == "asgi"
+    assert sys.path[0] == str((tmp_path / "src").resolve())
+    load(tmp_path / "gateway.toml")
+    assert sys.path.count(sys.path[0]) == 1
+
+
+def test_a_middleware_may_be_made_by_a_function(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "configured_flow.py").write_text(
+        "from gateway.contract import as_middleware\n\n"
+        "@as_middleware\n"
+        "def stamp(request, *, text='x'):\n"
+        "    response = yield\n"
+        "    response.headers.append('x-stamp', text)\n"
+    )
+    text = (
+        f'application = "{PARTS}:wsgi_app"\n[[middleware]]\nuse = "configured_flow:stamp"\noptions = {{ text = "ok" }}'
+    )
+    with Client(load(write(text)), interface="wsgi") as client:
+        assert client.get("/").headers["x-stamp"] == "ok"
+
+
+# --- where it is found
+
+
+def test_gateway_toml_is_found_before_pyproject(write: Write, tmp_path: Path) -> None:
+    assert find(tmp_path) is None
+    pyproject = write("[tool.other]\nx = 1\n", "pyproject.toml")
+    assert find(tmp_path) is None
+    pyproject.write_text('[tool.gateway]\napplication = "x:y"\n')
+    assert find(tmp_path) == pyproject
+    own = write('application = "x:y"')
+    assert find(tmp_path) == own
+
+
+def test_the_current_folder_is_searched_and_its_parents_are_not(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(f'application = "{PARTS}:wsgi_app"')
+    monkeypatch.chdir(tmp_path)
+    assert load().interface == "wsgi"
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    with pytest.raises(ConfigurationError, match=r"found neither in .*below"):
+        load()
+
+
+# --- what is wrong
+
+
+@dataclass(frozen=True)
+class Wrong:
+    id: str
+    text: str
+    message: str
+
+
+APP = f'application = "{PARTS}:wsgi_app"\n'
+
+WRONG = [
+    Wrong("no-toml", "application = ", "is no TOML: "),
+    Wrong("no-application", "engine = 'builtin'", "application must name what to serve, .* the key is missing"),
+    Wrong(
+        "unknown-key",
+        APP + "engin = 'x'",
+        r"there is no key engin \(did you mean 'engine'\?\); possible are application, app_dir, interface",
+    ),
+    Wrong("wrong-type", APP + "max_crossings = 'two'", "max_crossings must be a number, found 'two'"),
+    Wrong("a-bool-is-no-number", APP + "max_crossings = true", "max_crossings must be a number, found True"),
+    Wrong("unknown-interface", APP + "interface = 'wsig'", "an interface must be one of 'wsgi', .* got 'wsig'"),
+    Wrong("server-type", APP + "server = 5", "server must be a string or table, found 5"),
+    Wrong("server-key", APP + "server = { nme = 'x' }", r"no key server.nme \(did you mean 'name'\?\)"),
+    Wrong("server-value", APP + "server = { workers = '2' }", "server.workers must be a number, found '2'"),
+    Wrong(
+        "arguments", APP + "server = { arguments = [1] }", r"server.arguments must be a list of strings, found \[1\]"
+    ),
+    Wrong("middleware-type", APP + "middleware = ['x']", r"middleware must be a list of tables, found \['x'\]"),
+    Wrong("no-use", APP + "[[middleware]]\ninterface = 'wsgi'", r"middleware\[0\].use must name the middleware"),
+    Wrong(
+        "entry-key",
+        APP + "[[middleware]]\nuse = 'x:y'\n[[middleware]]\nuse = 'x:y'\noption = {}",
+        r"no key middleware\[1\].option \(did you mean 'options'\?\)",
+    ),
+    Wrong(
+        "entry-interface",
+        APP + "[[middleware]]\nuse = 'x:y'\ninterface = 'asgi2'",
+        r"middleware\[0\].interface must be 'wsgi' or 'asgi', found 'asgi2'",
+    ),
+    Wrong(
+        "both-conditions",
+        APP + "[[middleware]]\nuse = 'x:y'\nwhen = ['/a']\nunless = ['/b']",
+        r"middleware\[0\] must have when or unless, found both",
+    ),
+    Wrong(
+        "prefix",
+        APP + "[[middleware]]\nuse = 'x:y'\nwhen = ['api']",
+        r"middleware\[0\].when must hold path prefixes that start with '/', found 'api'",
+    ),
+    Wrong(
+        "safe-to-skip-elsewhere",
+        APP + "[[middleware]]\nuse = 'x:y'\nsafe_to_skip = true",
+        r"middleware\[0\].safe_to_skip is for a third party's",
+    ),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.id)
+def test_a_wrong_file_is_refused_before_anything_is_imported(wrong: Wrong, write: Write) -> None:
+    file = write(wrong.text)
+    with pytest.raises(ConfigurationError, match=wrong.message) as caught:
+        read(file)
+    assert str(caught.value).startswith(f"{file}: ")
+
+
+def test_a_pyproject_without_the_table_is_refused(write: Write) -> None:
+    with pytest.raises(ConfigurationError, match=r"must have a table \[tool.gateway\], found none"):
+        read(write("[tool.other]\nx = 1", "pyproject.toml"))
+    with pytest.raises(ConfigurationError, match="tool.gateway must be a table, found 5"):
+        read(write("[tool]\ngateway = 5", "pyproject.toml"))
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: FileNotFoundError"):
+        read(tmp_path / "absent.toml")
+    (tmp_path / "gateway.toml").write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match="cannot be read: UnicodeDecodeError"):
+        read(tmp_path / "gateway.toml")
+
+
+UNBUILDABLE = [
+    Wrong("absent-module", 'application = "no_such_module:app"', "application: 'no_such_module:app': no module named"),
+    Wrong(
+        "absent-attribute",
+        f'application = "{PARTS}:wsgi_ap"',
+        r"application: .* has no attribute 'wsgi_ap' \(did you mean 'wsgi_app'\?\)",
+    ),
+    Wrong("no-application", f'application = "{PARTS}:CROSSINGS"', "must be an application, found 'tests.crossings'"),
+    Wrong("factory-raises", f'application = "{PARTS}:wsgi_app()"', "the factory raised TypeError: .*environ"),
+    Wrong("unknown-engine", APP + "engine = 'a2wsgy'", r"engine must be one of .*did you mean 'a2wsgi'"),
+    Wrong(
+        "unknown-middleware",
+        APP + "[[middleware]]\nuse = 'nonsense'",
+        r"middleware\[0\]: middleware must be one of .* got 'nonsense'",
+    ),
+    Wrong(
+        "unknown-option",
+        APP + f"[[middleware]]\nuse = '{PARTS}:Mark'\noptions = {{ nam = 'x' }}",
+        r"middleware\[0\]: options: '.*Mark' has no option 'nam' \(did you mean 'name'\?\); possible are name",
+    ),
+    Wrong(
+        "unknown-option-of-a-third-party",
+        APP + f"[[middleware]]\nuse = '{PARTS}:wsgi_mark'\ninterface = 'wsgi'\noptions = {{ app = 1 }}",
+        r"has no option 'app'.* possible are name",
+    ),
+    Wrong(
+        "third-party-without-interface",
+        APP + f"[[middleware]]\nuse = '{PARTS}:wsgi_mark'",
+        r"middleware\[0\]: .* say interface = 'wsgi' or 'asgi'",
+    ),
+    Wrong(
+        "makes-something-else",
+        APP + "[[middleware]]\nuse = 'builtins:dict'",
+        r"middleware\[0\]: 'builtins:dict' must make a middleware, found \{\}; if it is a third party's",
+    ),
+    Wrong("no-callable", APP + f"[[middleware]]\nuse = '{PARTS}:CROSSINGS'", "use must name a middleware"),
+    Wrong(
+        "chain-refused",
+        APP.replace("wsgi_app", "asgi_app") + f"[[middleware]]\nuse = '{PARTS}:wsgi_mark'\ninterface = 'wsgi'",
+        "a websocket must not pass by",
+    ),
+    Wrong(
+        "option-refused",
+        APP + "[[middleware]]\nuse = 'tests.gateway.test_config:Refusing'",
+        r"middleware\[0\]: Refusing takes nothing",
+    ),
+]
+
+
+def Refusing() -> None:  # noqa: N802  # stands for a class
+    raise ConfigurationError("Refusing takes nothing")
+
+
+@pytest.mark.parametrize("wrong", UNBUILDABLE, ids=lambda wrong: wrong.id)
+def test_what_cannot_be_built_is_refused_with_file_and_key(wrong: Wrong, write: Write) -> None:
+    file = write(wrong.text)
+    config = read(file)
+    with pytest.raises(ConfigurationError, match=wrong.message) as caught:
+        config.build()
+    assert str(caught.value).startswith(f"{file}: ")
