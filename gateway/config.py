@@ -160,16 +160,16 @@ def find(start: Path | None = None) -> Path | None:
     return None
 
 
-def load(file: Path | None = None) -> Gateway[Application]:
+def load(file: Path | str | None = None) -> Gateway[Application]:
     """Read a file and build its gateway.
 
     Args:
-        file: The file; found in the current folder by default.
+        file: The file, or its path; found in the current folder by default.
 
     Raises:
         ConfigurationError: There is no such file, or it is wrong.
     """
-    found = find() if file is None else file
+    found = find() if file is None else Path(file)
     if found is None:
         raise ConfigurationError(
             f"a configuration is gateway.toml, or pyproject.toml with a table [tool.gateway]; "

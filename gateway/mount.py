@@ -32,6 +32,7 @@ from gateway.lifespan import Lifespan, LifespanFailed
 from gateway.problems import problem
 
 if TYPE_CHECKING:
+    from gateway._explain import Explanation
     from gateway.exchange import Request, Response
     from gateway.protocols import (
         Application,
@@ -203,6 +204,10 @@ class Mount(Dual):
             await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
             return
         await send({"type": "lifespan.shutdown.complete"})
+
+    def explain(self) -> dict[str, Explanation]:
+        """Say for each place what the chain of its application does; the most particular place first."""
+        return {entry.key: entry.gateway.explain() for entry in self._entries}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(repr(entry.key) for entry in self._entries)})"

@@ -6,9 +6,10 @@
 | ``middleware`` | ``gateway.middleware`` | a `Middleware` class, or a factory of one |
 | ``server`` | ``gateway.servers`` | a server, as `gateway.servers` describes one |
 
-What this package brings itself is a static table of import paths, so that it works without installed metadata (a zipped
-application, a frozen one) and needs no search at import. A plug-in cannot take the name of a built-in. Entry points are
-read when a name is asked for, never in a request.
+What this package brings itself is a static table, so that it works without installed metadata (a zipped application,
+a frozen one) and needs no search at import: for engines the one below, for middleware the names that `gateway.middleware`
+exports, under the names of their modules (``request_id`` for ``RequestId``), for servers the table of `gateway.servers`.
+A plug-in cannot take the name of a built-in. Entry points are read when a name is asked for, never in a request.
 
 Source: PyPA entry points specification.
 """
@@ -16,6 +17,7 @@ Source: PyPA entry points specification.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -44,15 +46,12 @@ _GROUPS: Mapping[Kind, str] = {
     "server": "gateway.servers",
 }
 
-_BUILTIN: Mapping[Kind, Mapping[str, str]] = {
-    "engine": {
-        "builtin": "gateway._engines:BUILTIN",
-        "a2wsgi": "gateway._engines:A2WSGI",
-        "asgiref": "gateway._engines:ASGIREF",
-    },
-    "middleware": {},
-    "server": {},
+_ENGINES: Mapping[str, str] = {
+    "builtin": "gateway._engines:BUILTIN",
+    "a2wsgi": "gateway._engines:A2WSGI",
+    "asgiref": "gateway._engines:ASGIREF",
 }
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 @runtime_checkable
@@ -105,7 +104,7 @@ def available(kind: Kind) -> dict[str, Plugin]:
     Raises:
         ConfigurationError: Two distributions bring one name.
     """
-    found = {name: Plugin(name=name, path=path) for name, path in _BUILTIN[kind].items()}
+    found = {name: Plugin(name=name, path=path) for name, path in _builtin(kind).items()}
     builtin = frozenset(found)
     for entry in sorted(entry_points(group=_GROUPS[kind]), key=lambda entry: entry.name):
         plugin = Plugin(name=entry.name, path=entry.value.replace(" ", ""), distribution=_distribution(entry))
@@ -131,7 +130,7 @@ def load(kind: Kind, name: str) -> object:
     Raises:
         ConfigurationError: There is no such name, or it cannot be imported.
     """
-    builtin = _BUILTIN[kind].get(name)
+    builtin = _builtin(kind).get(name)
     if builtin is not None:
         return import_path(builtin)
     if ":" in name:
@@ -185,6 +184,15 @@ def did_you_mean(name: str, possible: Iterable[str]) -> str:
 def reason(error: BaseException) -> str:
     """Name an error in one line: its type, and what it says."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _builtin(kind: Kind) -> Mapping[str, str]:
+    if kind == "engine":
+        return _ENGINES
+    if kind == "server":
+        return {}
+    exported: Iterable[str] = getattr(import_module("gateway.middleware"), "__all__", ())
+    return {_CAPITAL.sub("_", name).lower(): f"gateway.middleware:{name}" for name in exported if name[:1].isupper()}
 
 
 def _distribution(entry: EntryPoint) -> str:

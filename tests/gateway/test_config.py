@@ -232,7 +232,7 @@ def test_a_wrong_file_is_refused_before_anything_is_imported(wrong: Wrong, write
 def test_a_pyproject_without_the_table_is_refused(write: Write) -> None:
     with pytest.raises(ConfigurationError, match=r"must have a table \[tool.gateway\], found none"):
         read(write("[tool.other]\nx = 1", "pyproject.toml"))
-    with pytest.raises(ConfigurationError, match="tool.gateway must be a table, found 5"):
+    with pytest.raises(ConfigurationError, match=r"tool\.gateway must be a table, found 5"):
         read(write("[tool]\ngateway = 5", "pyproject.toml"))
 
 
@@ -293,7 +293,7 @@ UNBUILDABLE = [
 ]
 
 
-def Refusing() -> None:  # noqa: N802  # stands for a class
+def Refusing() -> None:  # stands for a class
     raise ConfigurationError("Refusing takes nothing")
 
 

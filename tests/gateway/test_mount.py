@@ -367,6 +367,14 @@ def test_what_is_no_application_is_refused_with_its_place() -> None:
         Mount({"/api": 5})  # type: ignore[dict-item]  # wrong on purpose
 
 
+def test_a_mount_explains_the_chain_of_each_place() -> None:
+    mount = Mount({"/": wsgi_app, "/a": Gateway(asgi_app, middleware=[Guard()])})
+    explained = {place: explanation.as_dict() for place, explanation in mount.explain().items()}
+    assert list(explained) == ["/a", "/"]
+    assert explained["/a"]["servers"]["wsgi"]["order"][0]["name"] == "Guard"
+    assert explained["/"]["servers"]["asgi"]["crossings"][0]["adapter"] == "WsgiToAsgi"
+
+
 def test_a_mount_is_one_object_for_every_server() -> None:
     mount = Mount({"/w": wsgi_app, "/a": Gateway(asgi_app, middleware=[Guard()])})
     assert detect(mount) == "asgi"

@@ -58,8 +58,17 @@ def test_a_built_in_engine_is_found_by_its_name(engine: Engine) -> None:
 
 def test_every_built_in_can_be_imported() -> None:
     for kind in plugins._GROUPS:
-        for name in plugins._BUILTIN[kind]:
+        for name in plugins._builtin(kind):
             assert load(kind, name) is not None
+
+
+def test_a_built_in_middleware_goes_by_the_name_of_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gateway.middleware
+
+    monkeypatch.setattr(gateway.middleware, "__all__", ["HttpsRedirect", "presets"], raising=False)
+    monkeypatch.setattr(gateway.middleware, "HttpsRedirect", OneWay, raising=False)
+    assert load("middleware", "https_redirect") is OneWay
+    assert "presets" not in available("middleware")
 
 
 def test_a_plug_in_is_found_by_its_entry_point(distribution: Callable[[str, str], None]) -> None:

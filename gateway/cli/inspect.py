@@ -1,0 +1,124 @@
+"""``gateway inspect``: what a composed application does under each kind of server, without serving it.
+
+It imports the application and asks it to explain itself; nothing is started. A plain application is shown as it would
+be served: with no middleware, and a crossing under servers of the other kind.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gateway._explain import Explanation, ServerDict, counted
+from gateway.application import Gateway
+from gateway.config import find
+from gateway.config import load as load_config
+from gateway.errors import ConfigurationError
+from gateway.mount import Mount
+from gateway.protocols import Application, detect
+from gateway.servers._load import load, parse
+
+__all__ = ["command", "explanations", "table"]
+
+
+@click.command("inspect", short_help="Show what a chain does under each kind of server.")
+@click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
+@click.option("--format", "form", type=click.Choice(["table", "text", "json"]), default="table", show_default=True)
+@click.option(
+    "--app-dir",
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder to import the application from; the current one without it.",
+)
+@click.option("--factory", is_flag=True, help="The attribute is a function that returns the application.")
+def command(target: str | None, form: str, app_dir: str | None, factory: bool) -> None:
+    """Show order, wrappers, crossings, websockets and cost of an application's chain, for WSGI and for ASGI servers.
+
+    Without MODULE:ATTRIBUTE it is the one that gateway.toml or [tool.gateway] in pyproject.toml names.
+
+    \b
+    gateway inspect shop:app
+    gateway inspect shop:app --format json
+    """
+    found = explanations(_load(target, app_dir, factory=factory))
+    if form == "json":
+        click.echo(json.dumps({place: each.as_dict() for place, each in found.items()}, indent=2))
+    elif form == "text":
+        click.echo("\n\n".join(f"{place}\n{each}" if place else str(each) for place, each in found.items()))
+    else:
+        # Where the output is no terminal its width is not known: nothing is cut then.
+        console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+        for place, each in found.items():
+            for name, server in each.as_dict()["servers"].items():
+                console.print(table(f"{place} under {name.upper()} servers".strip(), each, server))
+            for warning in each.warnings:
+                console.print(f"warning: {warning}", markup=False)
+
+
+def explanations(app: object) -> Mapping[str, Explanation]:
+    """Explain an application: by place where several are mounted, else under the empty name.
+
+    Raises:
+        ConfigurationError: It is no application.
+    """
+    if isinstance(app, Mount):
+        return app.explain()
+    if isinstance(app, Gateway):
+        return {"": cast("Gateway[Application]", app).explain()}
+    detect(app)
+    return {"": Gateway(cast("Application", app)).explain()}  # `detect` has just said that it is one
+
+
+def table(title: str, explanation: Explanation, server: ServerDict) -> Table:
+    """Draw the chain under one kind of server, outermost first."""
+    cost = server["cost_microseconds"]
+    price = "cost of its engine unknown" if cost is None else f"about {cost:.0f} us a request"
+    drawn = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        caption=f"{counted(len(server['crossings']))}, {price}",
+        caption_justify="left",
+    )
+    for column in ("", "interface", "what", "kind", "wrapper", "websocket"):
+        drawn.add_column(column, justify="right" if not column else "left")
+    crossings = {crossing["position"]: crossing for crossing in server["crossings"]}
+    wrappers = [number for number, segment in enumerate(server["segments"], start=1) for _ in segment["middleware"]]
+    websocket = server["websocket"]
+    for position, part in enumerate(server["order"]):
+        if position in crossings:
+            _crossing(drawn, crossings[position]["adapter"], crossings[position]["engine"])
+        sees = "-" if not websocket["served"] else "yes" if part["name"] in websocket["takes_part"] else "no"
+        drawn.add_row(str(position + 1), part["interface"], part["name"], part["kind"], str(wrappers[position]), sees)
+    if len(server["order"]) in crossings:
+        crossing = crossings[len(server["order"])]
+        _crossing(drawn, crossing["adapter"], crossing["engine"])
+    serves = "yes" if websocket["served"] else f"no: {websocket['reason']}"
+    drawn.add_row("", server["application_interface"], explanation.application, "application", "", serves)
+    return drawn
+
+
+def _crossing(drawn: Table, adapter: str, engine: str) -> None:
+    drawn.add_row("", "---", f"{adapter} ({engine})", "crossing", "", "")
+
+
+def _load(target: str | None, app_dir: str | None, *, factory: bool) -> object:
+    folder = Path(app_dir).absolute() if app_dir is not None else Path.cwd()
+    if target is not None:
+        sys.path.insert(0, str(folder))
+        _, app = load(parse(target, factory=factory))
+        return app
+    file = find(folder)
+    if file is None:
+        raise ConfigurationError(
+            f"what to inspect must be named: gateway inspect module:app; or by a gateway.toml or a table "
+            f"[tool.gateway] in pyproject.toml, and {folder} has neither"
+        )
+    return load_config(file)

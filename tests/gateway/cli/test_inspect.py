@@ -1,0 +1,149 @@
+"""``gateway inspect``: the table, the text, the JSON, and what it needs to know."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli._group import group
+from gateway.cli.inspect import command
+
+SHOP = """
+from gateway.application import Gateway
+from gateway.chain import asgi_only, path_in, unless, wsgi_only
+from gateway.mount import Mount
+from tests.gateway.chain_parts import Guard, Mark, asgi_app, asgi_mark, wsgi_app, wsgi_mark
+
+app = Gateway(asgi_app, middleware=[Mark(), unless(path_in("/x"), Guard()), asgi_only(asgi_mark)])
+crossed = Gateway(wsgi_app, middleware=[Guard(), wsgi_only(wsgi_mark)])
+site = Mount({"/chat": app, "/": wsgi_app})
+plain = asgi_app
+number = 5
+
+def create():
+    return crossed
+"""
+
+
+@pytest.fixture(autouse=True)
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a module, as the current one."""
+    (tmp_path / "inspected_shop.py").write_text(SHOP)
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    yield tmp_path
+    sys.path[:] = before
+    sys.modules.pop("inspected_shop", None)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments), catch_exceptions=False)
+
+
+def rows(output: str) -> list[list[str]]:
+    return [line.split() for line in output.splitlines() if line.strip() and "─" not in line]
+
+
+def test_the_table_has_a_row_for_each_middleware_and_each_crossing() -> None:
+    result = run("inspected_shop:crossed")
+    assert result.exit_code == 0
+    assert rows(result.output) == [
+        ["under", "WSGI", "servers"],
+        ["interface", "what", "kind", "wrapper", "websocket"],
+        ["1", "wsgi", "Guard", "colourless", "1", "-"],
+        ["2", "wsgi", "wsgi_mark", "wsgi", "only", "2", "-"],
+        ["wsgi", "wsgi_app", "application", "no:", "the", "application", "speaks", "WSGI"],
+        ["no", "crossing,", "about", "1", "us", "a", "request"],
+        ["under", "ASGI", "servers"],
+        ["interface", "what", "kind", "wrapper", "websocket"],
+        ["1", "asgi", "Guard", "colourless", "1", "-"],
+        ["---", "WsgiToAsgi", "(builtin)", "crossing"],
+        ["2", "wsgi", "wsgi_mark", "wsgi", "only", "2", "-"],
+        ["wsgi", "wsgi_app", "application", "no:", "the", "application", "speaks", "WSGI"],
+        ["1", "crossing,", "about", "48", "us", "a", "request"],
+    ]
+
+
+def test_the_table_says_who_sees_websockets_and_shares_a_wrapper() -> None:
+    lines = rows(run("inspected_shop:app").output)
+    asgi = lines[lines.index(["under", "ASGI", "servers"]) + 2 :]
+    assert asgi[:4] == [
+        ["1", "asgi", "Mark", "colourless", "1", "no"],
+        ["2", "asgi", "unless(path_in('/x'),", "Guard)", "colourless", "1", "yes"],
+        ["3", "asgi", "asgi_mark", "asgi", "only", "2", "yes"],
+        ["asgi", "asgi_app", "application", "yes"],
+    ]
+
+
+def test_a_crossing_before_the_application_has_its_row() -> None:
+    lines = rows(run("inspected_shop:plain").output)
+    assert lines[2:4] == [
+        ["---", "AsgiToWsgi", "(builtin)", "crossing"],
+        ["asgi", "asgi_app", "application", "no:", "WSGI", "has", "none"],
+    ]
+
+
+def test_warnings_stand_below_the_tables(shop: Path) -> None:
+    (shop / "inspected_shop.py").write_text(
+        SHOP + "import warnings\nwarnings.simplefilter('ignore')\n"
+        "crossed = Gateway(asgi_app, middleware=[wsgi_only(wsgi_mark, safe_to_skip=True)])\n"
+    )
+    lines = run("inspected_shop:crossed").output.splitlines()
+    assert any(line.startswith("warning: this chain has 2 crossings under ASGI servers") for line in lines)
+
+
+def test_json_is_what_explain_says() -> None:
+    import importlib
+
+    result = run("inspected_shop:create", "--factory", "--format", "json")
+    module = importlib.import_module("inspected_shop")
+    assert json.loads(result.output) == {"": module.crossed.explain().as_dict()}
+    assert run("inspected_shop:create()", "--format", "json").output == result.output
+
+
+def test_a_mount_is_shown_place_by_place() -> None:
+    assert list(json.loads(run("inspected_shop:site", "--format", "json").output)) == ["/chat", "/"]
+    assert run("inspected_shop:site").output.startswith("/chat under WSGI servers")
+    text = run("inspected_shop:site", "--format", "text").output
+    assert text.startswith("/chat\nunder WSGI servers: 1 crossing")
+    assert "\n\n/\nunder WSGI servers: no crossing" in text
+
+
+def test_text_is_what_explain_prints() -> None:
+    result = run("inspected_shop:crossed", "--format", "text")
+    assert result.output.startswith(
+        "under WSGI servers: no crossing, about 1 us a request\n  wsgi  Guard (one wrapper)\n"
+    )
+
+
+def test_without_a_name_the_configuration_is_shown(shop: Path) -> None:
+    (shop / "gateway.toml").write_text(
+        'application = "inspected_shop:plain"\n[[middleware]]\nuse = "tests.gateway.chain_parts:Guard"\n'
+    )
+    lines = rows(run().output)
+    assert ["1", "wsgi", "Guard", "colourless", "1", "-"] in lines
+
+
+def test_a_folder_of_its_own_is_imported_from(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    assert run("inspected_shop:crossed", "--app-dir", str(shop)).exit_code == 0
+
+
+FAULTS = [
+    (["inspected_shop:nothing"], "has no attribute 'nothing'"),
+    (["inspected_shop:number"], "an application must be recognised"),
+    ([], "what to inspect must be named: gateway inspect module:app"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), FAULTS, ids=["absent", "no-application", "no-name"])
+def test_a_fault_is_one_line_and_status_2(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(group, ["inspect", *arguments])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert len(result.output.strip().splitlines()) == 1
