@@ -7,9 +7,10 @@
 | ``server`` | ``gateway.servers`` | a server, as `gateway.servers` describes one |
 
 What this package brings itself is a static table, so that it works without installed metadata (a zipped application,
-a frozen one) and needs no search at import: for engines the one below, for middleware the names that `gateway.middleware`
-exports, under the names of their modules (``request_id`` for ``RequestId``), for servers the table of `gateway.servers`.
-A plug-in cannot take the name of a built-in. Entry points are read when a name is asked for, never in a request.
+a frozen one) and needs no search at import: for engines the one below, for middleware the names that
+`gateway.middleware` exports, under the names of their modules (``request_id`` for ``RequestId``), for servers the table
+of `gateway.servers`. A plug-in cannot take the name of a built-in. Entry points are read when a name is asked for,
+never in a request.
 
 Source: PyPA entry points specification.
 """
