@@ -76,12 +76,14 @@ class Inbox:
         """Say that the body is complete."""
         with self._lock:
             self._ended = True
+            self._ask = _nothing  # it holds who holds this; no more is asked for
             self._feed_the_starving()
 
     def fail(self) -> None:
         """Say that the rest will never come; reads raise `ClientDisconnected` once the buffer is empty."""
         with self._lock:
             self._failed = not self._ended
+            self._ask = _nothing
             self._feed_the_starving()
 
     def _feed_the_starving(self) -> None:
@@ -128,6 +130,10 @@ class Inbox:
         while chunk := self.take(1 << 62):
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _nothing() -> None:
+    pass
 
 
 class RequestStream(io.RawIOBase):

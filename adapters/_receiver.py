@@ -108,6 +108,7 @@ class Receiver:
             self._lost()
         finally:
             self._running = False
+            self._cancel = None  # it holds the task, whose exception holds this
 
     def _lost(self) -> None:
         self._stopped = True

@@ -42,8 +42,9 @@ class Run:
 
     __slots__ = (
         "_abandoned", "_application", "_blocked", "_bodiless", "_closing", "_coalesce", "_context", "_entries",
-        "_environ", "_gate", "_head", "_high", "_lock", "_low", "_notified", "_port", "_rest", "_size", "committed",
-        "end_sent", "ended", "error", "extensions", "file", "finished", "gone", "left", "progress", "whole",
+        "_environ", "_gate", "_head", "_head_only", "_high", "_lock", "_low", "_notified", "_port", "_rest", "_size",
+        "_streaming", "committed", "end_sent", "ended", "error", "extensions", "file", "finished", "gone", "left",
+        "progress", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -69,7 +70,8 @@ class Run:
             high: Bytes that are held at most, one chunk aside.
         """
         self._application = application
-        self._environ = environ
+        self._environ: Environ | None = environ
+        self._head_only = environ["REQUEST_METHOD"] == "HEAD"
         self._context = context
         self._port = port
         self._coalesce = coalesce_bytes
@@ -83,6 +85,7 @@ class Run:
         self._size = 0  # bytes that were pushed and not yet released
         self._blocked = False
         self._notified = False
+        self._streaming = False  # the worker's own note: something was handed over already
         self._bodiless = False
         self._rest: int | None = None  # what Content-Length still allows
         self._closing: Callable[[], object] | None = None
@@ -147,7 +150,7 @@ class Run:
         The buffer must be unbounded: nobody takes from it while the application runs.
         """
         try:
-            result = self._application(self._environ, self.start_response)
+            result = self._application(self._take_environ(), self.start_response)
             kind: type = type(result)
             if (kind is list or kind is tuple) and not self.committed:
                 self._take_whole(result)
@@ -179,7 +182,7 @@ class Run:
 
     def _run(self) -> None:
         try:
-            result = self._application(self._environ, self.start_response)
+            result = self._application(self._take_environ(), self.start_response)
             kind: type = type(result)
             if (kind is list or kind is tuple) and not self.committed:
                 self._take_whole(result)  # neither has close()
@@ -189,6 +192,12 @@ class Run:
                 self._iterate(result)
         except BaseException as error:  # raised again by the loop's side
             self.error = error
+
+    def _take_environ(self) -> Environ:
+        environ = self._environ
+        assert environ is not None
+        self._environ = None  # it holds the input, which holds this: without a cycle there is nothing to collect
+        return environ
 
     def _take_whole(self, chunks: Iterable[bytes]) -> None:
         for chunk in chunks:
@@ -210,11 +219,9 @@ class Run:
                 self._refuse_short(self._rest - len(body))
             _warn_of_overrun(head)
             body = body[: self._rest]
-        if self._notified:  # a hint went before
-            with self._lock:
-                self._entries += (head, body)
-                self._size += len(body)
-                self.ended = True
+        if self._streaming:  # a hint went before
+            self._hand_over(head, 0)
+            self._hand_over(body, len(body), ended=True)
         else:
             self.whole = head, body
 
@@ -224,7 +231,7 @@ class Run:
             return False
         length = _content_length(self._head)
         message = file_message(wrapper, length, self.extensions)
-        if message is None or self._environ["REQUEST_METHOD"] == "HEAD" or not has_body(self._head["status"]):
+        if message is None or self._head_only or not has_body(self._head["status"]):
             return False
         self.file = message
         self._hand_over(self._commit(), 0, ended=True)
@@ -278,6 +285,7 @@ class Run:
             self._entries.append(head)
 
     def _hand_over(self, entry: Entry, size: int, *, ended: bool = False) -> bool:
+        self._streaming = True
         with self._lock:
             if self.gone:
                 return False
@@ -321,7 +329,7 @@ class Run:
                 "check that the application is WSGI, and every path through it (PEP 3333)"
             )
         self.committed = True
-        if self._environ["REQUEST_METHOD"] == "HEAD" or not has_body(head["status"]):
+        if self._head_only or not has_body(head["status"]):
             self._bodiless = True
         else:
             self._rest = _content_length(head)
