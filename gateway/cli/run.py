@@ -14,18 +14,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
+from gateway.config import Config, find, read
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
 from gateway.protocols import Interface, detect, is_coroutine_function
 from gateway.servers import Bind, Command, Launch, Server, choose
 from gateway.servers._load import INDIRECT, VARIABLE, Target, load, parse
 
-__all__ = ["command", "plan"]
+__all__ = ["command", "configured", "plan"]
 
 
 @click.command("run", short_help="Serve an application under an installed server.")
-@click.argument("target", metavar="MODULE[:ATTRIBUTE]")
+@click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- SERVER ARGUMENTS]")
 @click.option("--server", metavar="NAME", help="Which server; without it the first installed one that suits.")
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, help="HOST:PORT, unix:/PATH or fd://NUMBER.")
@@ -40,7 +42,7 @@ __all__ = ["command", "plan"]
 @click.option("--factory", is_flag=True, help="The attribute is a function that returns the application.")
 @click.option("--dry-run", is_flag=True, help="Print the server's command instead of running it.")
 def command(
-    target: str,
+    target: str | None,
     arguments: tuple[str, ...],
     server: str | None,
     bind: str,
@@ -56,12 +58,24 @@ def command(
     MODULE:ATTRIBUTE names the application as an import string: shop:app, shop.web:site.app, shop:create_app(). Without
     an attribute, app and application are tried; a Django project is mysite.wsgi or mysite.asgi.
 
+    Without MODULE, gateway.toml or [tool.gateway] in pyproject.toml says what is served, and how; what is said here
+    goes before what stands there.
+
     \b
     gateway run shop:app
     gateway run shop:app --server waitress --bind 0.0.0.0:8080
     gateway run shop:create_app() --server gunicorn --workers 4 -- --timeout 60
     """
     folder = str(Path(app_dir).absolute()) if app_dir is not None else None
+    if target is None:
+        config = configured(folder)
+        target, folder = f"gateway.config:load({str(config.file)!r})", str(config.app_dir)
+        server = server or config.server.name
+        workers = workers or config.server.workers
+        threads = threads or config.server.threads
+        arguments = arguments or config.server.arguments
+        if click.get_current_context().get_parameter_source("bind") is ParameterSource.DEFAULT:
+            bind = config.server.bind or bind
     launch = Launch(
         target=INDIRECT,
         bind=Bind.parse(bind),
@@ -84,6 +98,22 @@ def command(
     how = "" if interface == chosen.interface else f" as {chosen.interface.upper()}"
     click.echo(f"{found} speaks {interface.upper()}; {chosen.name} serves it{how} on {launch.bind}", err=True)
     _become(to_run)
+
+
+def configured(folder: str | None) -> Config:
+    """Read the configuration file of a folder, the current one by default.
+
+    Raises:
+        ConfigurationError: There is none, or it is wrong.
+    """
+    place = Path.cwd() if folder is None else Path(folder)
+    file = find(place)
+    if file is None:
+        raise ConfigurationError(
+            f"what to serve must be named: gateway run module:app; or by a gateway.toml or a table [tool.gateway] in "
+            f"pyproject.toml, and {place} has neither"
+        )
+    return read(file.absolute())
 
 
 def plan(
