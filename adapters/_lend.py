@@ -117,7 +117,9 @@ class LentLoop:
                     conversation.begin()
                 finally:
                     self._leave()
-                self._tend()
+                # Without news this thread is about to wait, and so to lead, and tends afterwards.
+                if conversation.signalled:
+                    self._tend()
                 return
             self._lead.release()  # another loop runs in this thread: let a thread without one lead
         self._inbox.append(conversation.begin)
@@ -220,14 +222,22 @@ class LentLoop:
         if loop._ready:
             self._nudge()
         elif loop._scheduled:
-            try:
-                when = loop._scheduled[0]._when
-            except IndexError:  # another leader has just run it
-                return
-            if when < self._alarm:
+            if self._next_timer() < self._alarm:
                 self._nudge()
         elif not self._caretaker and len(loop._selector.get_map()) > self._own_sockets:
             self._watch()
+
+    def _next_timer(self) -> float:
+        """Return when the next timer is due. Another thread may lead meanwhile: then it will look itself, later."""
+        scheduled = self.loop._scheduled
+        try:
+            first = scheduled[0]
+        except IndexError:
+            return float("inf")
+        if not first._cancelled:
+            return float(first._when)
+        # Cancelled ones stay until a turn of the loop; a timeout that was not reached needs nobody to wake for it.
+        return min((timer._when for timer in tuple(scheduled) if not timer._cancelled), default=float("inf"))
 
     def _nudge(self) -> None:
         """Wake whoever runs the loop, or the caretaker."""
