@@ -10,11 +10,12 @@ The environ is the server's own, with ``wsgi.input`` and ``wsgi.errors`` replace
 
 from __future__ import annotations
 
+import dis
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from gateway.errors import ProtocolViolation
 from gateway.protocols import Environ, WSGIApplication
@@ -320,10 +321,25 @@ class ErrorStream:
 
 
 def _other(call: WsgiCall, stream: str, original: object, name: str) -> object:
-    """Return an attribute that the specification does not name; one that is not there is no use of it."""
+    """Return an attribute that the specification does not name, or say that it is not there.
+
+    To ask whether a stream has ``readinto``, and to do without if it has not, keeps the rule; so ``hasattr`` and
+    ``getattr`` are told that the streams of the specification have nothing more. ``stream.readinto`` gets what it asks
+    for, and breaks the rule.
+    """
+    if not _is_attribute_access(sys._getframe(2)):
+        raise AttributeError(f"{stream} has the attributes that PEP 3333 names, and no {name!r}")
+    while isinstance(original, (InputStream, ErrorStream)):  # of a validator further out
+        original = original._stream
     value: object = getattr(original, name)
     call.to_application(call.engine.check(_STREAM, call.exchange, f"{stream}.{name}"))
     return value
+
+
+def _is_attribute_access(frame: FrameType) -> bool:
+    """Tell whether the instruction that a frame runs is ``x.name``, rather than a call of ``hasattr(x, "name")``."""
+    code = frame.f_code.co_code
+    return dis.opname[code[frame.f_lasti]] in ("LOAD_ATTR", "LOAD_METHOD")
 
 
 class ResponseIterable:

@@ -144,7 +144,15 @@ def pseudo(headers: object) -> str | None:
     return next((f"the header {name!r}" for name, _ in header_pairs(headers) if name.startswith(b":")), None)
 
 
-@RULES.rule("E09", "Response header names are lowercased.", _HTTP + "Response Start", "application", *START)
+#: The specification says must. It is a warning because Django sends names as they are written, and every server copes.
+@RULES.rule(
+    "E09",
+    "Response header names are lowercased.",
+    _HTTP + "Response Start",
+    "application",
+    *START,
+    severity="warning",
+)
 def names_are_lowercased(connection: Connection, message: Message) -> str | None:
     return lowercase(message.get("headers", ()))
 

@@ -119,7 +119,7 @@ def again(fresh: bool) -> Any:
     def run(mode: str) -> Any:
         first = environ()
         second = environ() if fresh else first
-        return serve(Serve(HELLO, environ=first), Serve(HELLO, environ=second), mode=mode)
+        return serve(Serve(HELLO, environ=first, same=True), Serve(HELLO, environ=second, same=True), mode=mode)
 
     return run
 

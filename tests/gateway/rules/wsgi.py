@@ -59,6 +59,8 @@ class Serve:
     start_response: Callable[..., Any] | None = None
     #: What the server does with the iterable, instead of iterating and closing it once.
     iterate: Callable[[Any], list[bytes]] | None = None
+    #: Give the environ itself, not a copy: it is used more than once.
+    same: bool = False
     #: How the application is called.
     call: Callable[[App, Any, Any], Any] | None = None
 
@@ -91,6 +93,12 @@ def _iterate(iterable: Iterable[bytes]) -> list[bytes]:
 
 def _drive(call: Serve, validator: Any, result: Result) -> None:
     sent: list[bytes] = []
+    environ = call.environ
+    if not call.same and type(environ) is dict:
+        environ = dict(environ)
+        stream = environ.get("wsgi.input")
+        if isinstance(stream, io.BytesIO):
+            environ["wsgi.input"] = io.BytesIO(b"" if stream.closed else stream.getvalue())
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         try:
@@ -104,7 +112,7 @@ def _drive(call: Serve, validator: Any, result: Result) -> None:
             exc_info = None
 
     try:
-        iterable = (call.call or (lambda app, *args: app(*args)))(validator, call.environ, start_response)
+        iterable = (call.call or (lambda app, *args: app(*args)))(validator, environ, start_response)
         if call.iterate is not None:
             sent += call.iterate(iterable)
         else:
