@@ -27,7 +27,7 @@ import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final, overload
+from typing import Any, Final, TypeGuard, overload
 
 from gateway.protocols import (
     ASGIApplication,
@@ -44,8 +44,7 @@ __all__ = ["Dual"]
 _SIGNATURE: Final = inspect.Signature(
     [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("scope", "receive", "send")]
 )
-_ASGI_NAMES: Final = ("scope", "receive", "send")
-_WSGI_NAMES: Final = ("environ", "start_response")
+_NOTHING: Final = object()
 _INSTALLED: Final = frozenset({"__call__", "__signature__", "_asgi", "_rsgi", "_view", "_wsgi"})
 
 
@@ -102,31 +101,54 @@ class Dual(ABC):
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]: ...
     @overload
     def __call__(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(
+        self,
+        scope: Any = _NOTHING,
+        receive: Any = _NOTHING,
+        send: Any = _NOTHING,
+        *,
+        environ: Any = _NOTHING,
+        start_response: Any = _NOTHING,
+    ) -> Any:
         """Answer a server's call, in the interface that its arguments show."""
-        if not kwargs:
-            if len(args) == 3:
-                return self._asgi(*args)
-            if len(args) == 2 and isinstance(args[0], dict):
-                return self._wsgi(*args)
-        return self._call_otherwise(args, kwargs)
+        # Defaults instead of `*args, **kwargs`: neither a tuple nor a dictionary is made in a request.
+        if environ is start_response is _NOTHING:
+            if send is not _NOTHING:
+                if receive is not _NOTHING and scope is not _NOTHING:
+                    return self._asgi(scope, receive, send)
+            elif receive is not _NOTHING and isinstance(scope, dict):
+                return self._wsgi(scope, receive)  # pyright: ignore[reportUnknownArgumentType]  # a dict of anything
+        return self._call_otherwise(
+            {
+                name: value
+                for name, value in (
+                    ("scope", scope),
+                    ("receive", receive),
+                    ("send", send),
+                    ("environ", environ),
+                    ("start_response", start_response),
+                )
+                if value is not _NOTHING
+            }
+        )
 
     async def _serve_asgi(self, scope: Any, receive: Any, send: Any) -> None:
         await self._asgi(scope, receive, send)
 
-    def _call_otherwise(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The rare calls: by keyword, ASGI 2, RSGI as a function, and the wrong ones."""
-        for names, serve in ((_ASGI_NAMES, self._asgi), (_WSGI_NAMES, self._wsgi)):
-            given = {**dict(zip(names, args, strict=False)), **kwargs}
-            if len(args) + len(kwargs) == len(names) and given.keys() == set(names):
-                if names is _WSGI_NAMES and not isinstance(given["environ"], dict):
-                    break
-                return serve(*(given[name] for name in names))
-        if not kwargs and len(args) == 1 and isinstance(args[0], dict):
-            return functools.partial(self._asgi, args[0])
-        if not kwargs and len(args) == 2 and hasattr(args[0], "rsgi_version"):
-            return self.__rsgi__(*args)
-        seen = ", ".join([*(type(value).__name__ for value in args), *(f"{name}=" for name in kwargs)])
+    def _call_otherwise(self, given: dict[str, Any]) -> Any:
+        """The rare calls: WSGI by keyword, ASGI 2, RSGI as a function, and the wrong ones."""
+        match given:
+            case {"environ": environ, "start_response": start_response, **rest} if not rest and _is_dict(environ):
+                return self._wsgi(environ, start_response)
+            case {"scope": environ, "start_response": start_response, **rest} if not rest and _is_dict(environ):
+                return self._wsgi(environ, start_response)
+            case {"scope": scope, **rest} if not rest and _is_dict(scope):
+                return functools.partial(self._asgi, scope)
+            case {"scope": scope, "receive": protocol, **rest} if not rest and hasattr(scope, "rsgi_version"):
+                return self.__rsgi__(scope, protocol)
+            case _:
+                pass
+        seen = ", ".join(f"{name}: {type(value).__name__}" for name, value in given.items())
         raise TypeError(
             f"{type(self).__name__} must be called as (scope, receive, send) by an ASGI server or as "
             f"(environ, start_response) by a WSGI server, got ({seen})"
@@ -155,6 +177,10 @@ class Dual(ABC):
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         self._install()
+
+
+def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
 
 
 def _as_coroutine_function(asgi: ASGIApplication) -> Callable[[Any, Any, Any], Coroutine[Any, Any, None]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gateway import Gateway, wrap
+from gateway.contract import Flow, as_middleware
+from gateway.exchange import Request
 
 
 def _body(scope_or_environ: Any) -> bytes:
@@ -85,6 +87,25 @@ def create_asgi_app():
     from starlette.routing import Route
 
     return Starlette(routes=[Route("/x", lambda request: PlainTextResponse(f"hello {request.url.path}"))])
+
+
+@as_middleware
+def stamp(request: Request, *, name: str = "x-stamp") -> Flow:
+    """Mark the response."""
+    response = yield
+    response.headers.append(name, "stamped")
+
+
+@wrap(middleware=[stamp()])
+def wsgi_stamped(environ, start_response):
+    """A function behind a middleware."""
+    return wsgi_function.app(environ, start_response)
+
+
+@wrap(middleware=[stamp(), stamp(name="x-again")])
+async def asgi_stamped(scope, receive, send):
+    """A coroutine function behind two."""
+    await asgi_function.app(scope, receive, send)
 
 
 nested = Gateway(wsgi_generator)
