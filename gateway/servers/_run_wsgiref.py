@@ -18,6 +18,9 @@ from gateway.servers._runner import Options, run
 
 __all__: list[str] = []
 
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 1 << 20
+
 
 class _Server(WSGIServer):
     """wsgiref's server on a socket that is already open."""
@@ -47,8 +50,21 @@ class _RequestHandler(WSGIRequestHandler):
             return False
         if self.headers.get("Transfer-Encoding") is not None:
             self.send_error(501, "Transfer-Encoding is not supported by wsgiref")
+            self._linger()
             return False
         return True
+
+    def _linger(self) -> None:
+        """Read what the client still sends: to close on it would reset the connection, and the answer be lost."""
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_WR)
+        self.connection.settimeout(_LINGER_SECONDS)
+        left = _LINGER_BYTES
+        try:
+            while left > 0 and (received := self.connection.recv(65536)):
+                left -= len(received)
+        except OSError:  # it took too long, or the client has gone
+            return
 
     def address_string(self) -> str:
         """The peer for the access log, without a name lookup."""

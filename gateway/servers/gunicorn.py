@@ -58,7 +58,7 @@ SYNC = _gunicorn(
     interface="wsgi",
     requirement="gunicorn",
     arguments=partial(_arguments, worker="sync"),
-    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True),
+    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, keep_alive=False),
     quirks=(*_QUIRKS, "One request at a time in each worker, and no keep-alive: put NGINX before it."),
 )
 GTHREAD = _gunicorn(

@@ -41,7 +41,9 @@ PYUWSGI = Server(
     dotted=False,
     posix=True,
     arguments=_arguments,
-    capabilities=Capabilities(inherited_socket=True, workers=True, threads=True, reload=True, chunked_upload="lost"),
+    capabilities=Capabilities(
+        inherited_socket=True, workers=True, threads=True, reload=True, chunked_upload="lost", keep_alive=False
+    ),
     quirks=(
         "A request body in chunks is not in wsgi.input; uwsgi.chunked_read() would have it.",
         "It closes every connection of --http-socket, and answers no Expect: 100-continue.",

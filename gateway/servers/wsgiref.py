@@ -29,7 +29,9 @@ WSGIREF = Server(
     module="wsgiref",
     requirement="",
     arguments=_arguments,
-    capabilities=Capabilities(inherited_socket=True, threads=True, chunked_upload="refused", raw_path=False),
+    capabilities=Capabilities(
+        inherited_socket=True, threads=True, chunked_upload="refused", raw_path=False, keep_alive=False
+    ),
     quirks=(
         "It answers in HTTP/1.0 and closes every connection.",
         "It does not decode chunks: our runner answers 501, where wsgiref alone would lose the body.",

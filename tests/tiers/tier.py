@@ -1,0 +1,162 @@
+"""A tier of the suite: an application behind a real server, and perhaps NGINX before it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway import servers
+from gateway.servers import Bind, Launch, Running, Server, start
+from gateway.servers._running import _await_answer
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+#: Applications of the suite: name, import string, interface.
+APPLICATIONS = {"flask": ("tests.tiers.flask_app:app", "wsgi"), "fastapi": ("tests.tiers.fastapi_app:app", "asgi")}
+BEHIND_NGINX = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-asgi")
+TIERS = (*servers.names(), *(f"nginx-{name}" for name in BEHIND_NGINX))
+
+NGINX = """
+daemon off;
+{user}
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_max_body_size 8m;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    upstream application {{ server unix:{upstream} fail_timeout=0; }}
+    server {{
+        listen unix:{listen};
+        location / {{
+            proxy_pass http://application;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto $scheme;
+        }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> list[str]:
+        return [value for known, value in self.headers if known.lower() == name.lower()]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Where an application of the suite is reached.
+
+    Attributes:
+        name: Of the tier: a server's name, or ``nginx-`` and that.
+        application: Name of the application.
+        server: The server that calls the application.
+        running: Its process.
+        bind: Where clients connect: the server, or what stands before it.
+    """
+
+    name: str
+    application: str
+    server: Server
+    running: Running
+    bind: Bind
+
+    @property
+    def proxied(self) -> bool:
+        return self.name.startswith("nginx-")
+
+    @contextmanager
+    def connection(self) -> Iterator[http.client.HTTPConnection]:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = self.bind.connect(20.0)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        *,
+        chunked: bool = False,
+    ) -> Answer:
+        """Send one request on a connection of its own; the body is bytes, or an iterator of chunks."""
+        with self.connection() as connection:
+            connection.request(method, path, body=body, headers=headers or {}, encode_chunked=chunked)  # type: ignore[arg-type]  # bytes or an iterator of bytes
+            response = connection.getresponse()
+            return Answer(response.status, response.getheaders(), response.read())
+
+    def raw(self, request: bytes) -> bytes:
+        """Send bytes, and return all that comes until the connection is closed."""
+        with self.bind.connect(20.0) as connection:
+            connection.sendall(request)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def missing(name: str) -> str | None:
+    """Say why a tier cannot be started here."""
+    if name.startswith("nginx-") and shutil.which("nginx", path=_path()) is None:
+        return "the program nginx is not installed"
+    return servers.get(name.removeprefix("nginx-")).missing()
+
+
+@contextmanager
+def serve(name: str, application: str, folder: Path) -> Iterator[Tier]:
+    """Start a tier, and end it by the process ids that were started."""
+    server = servers.get(name.removeprefix("nginx-"))
+    target, interface = APPLICATIONS[application]
+    bind = Bind(path=str(folder / "app.sock")) if name != server.name else Bind(port=0)
+    launch = Launch(target=target, bind=bind, app_dir=str(ROOT), crosses=interface != server.interface)
+    with start(server, launch) as running:
+        if name == server.name:
+            yield Tier(name, application, server, running, running.bind)
+        else:
+            with _nginx(folder, running.bind) as front:
+                yield Tier(name, application, server, running, front)
+
+
+@contextmanager
+def _nginx(folder: Path, upstream: Bind) -> Iterator[Bind]:
+    bind = Bind(path=str(folder / "nginx.sock"))
+    user = "user root;" if os.geteuid() == 0 else ""  # its workers must reach the folder of the test
+    configuration = folder / "nginx.conf"
+    configuration.write_text(NGINX.format(user=user, folder=folder, upstream=upstream.path, listen=bind.path))
+    nginx = shutil.which("nginx", path=_path())
+    assert nginx is not None
+    with (folder / "nginx.log").open("wb") as log:
+        process = subprocess.Popen(
+            [nginx, "-p", str(folder), "-c", str(configuration)], stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            _await_answer(process, bind, "/", 30.0)
+            yield bind
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _path() -> str:
+    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
