@@ -45,7 +45,8 @@ PYUWSGI = Server(
         inherited_socket=True, workers=True, threads=True, reload=True, chunked_upload="lost", keep_alive=False
     ),
     quirks=(
-        "A request body in chunks is not in wsgi.input; uwsgi.chunked_read() would have it.",
+        "A request body in chunks is not in wsgi.input; our adapter reads it with uwsgi.chunked_read(), so an ASGI "
+        "application has it and a WSGI application does not.",
         "It closes every connection of --http-socket, and answers no Expect: 100-continue.",
         "Dot segments of the path are resolved before the application sees it.",
         "The application is imported before the fork, unless --lazy-apps is given.",

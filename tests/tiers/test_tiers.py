@@ -72,10 +72,12 @@ def test_a_megabyte_arrives_whole(tier: Tier) -> None:
 
 
 def test_a_chunked_upload_is_decoded_refused_or_lost_as_documented(tier: Tier) -> None:
-    chunks = [b"a" * 10, b"b" * 70_000, b"c"]
+    fate = "decoded" if tier.proxied else tier.server.capabilities.chunked_upload
+    if fate == "lost" and tier.application == "fastapi":
+        fate = "decoded"  # the adapter asks the server itself for the body
+    chunks = [b"a" * 10, b"b" * (10 if fate == "lost" else 70_000), b"c"]
     whole = b"".join(chunks)
     answer = tier.ask("POST", "/upload", iter(chunks), {"Transfer-Encoding": "chunked"}, chunked=True)
-    fate = "decoded" if tier.proxied else tier.server.capabilities.chunked_upload
     if fate == "decoded":
         assert json.loads(answer.body) == {"length": len(whole), "sha256": hashlib.sha256(whole).hexdigest()}
     elif fate == "refused":
