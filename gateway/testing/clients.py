@@ -18,7 +18,6 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Generator,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -27,7 +26,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context, copy_context
 from functools import partial
 from types import TracebackType
-from typing import IO, Generic, Literal, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import Generic, Literal, TypeVar, Unpack
 
 import anyio
 import anyio.to_thread
@@ -42,42 +41,19 @@ from gateway.testing._record import Record
 from gateway.testing._request import ServerSettings, build_websocket_scope
 from gateway.testing._response import AsyncChunks, AsyncResponse, AsyncSteps, Chunks, ReadChunks, Response, SyncSteps
 from gateway.testing._stage import RAISED_ANYWAY, Stage, Validate, head_of
+from gateway.testing._verbs import AsyncVerbs, Content, HeaderItems, Params, RequestOptions, Verbs
 from gateway.testing._wsgi_exchange import WsgiCall
 from gateway.testing.faults import Fault
 from gateway.testing.leaks import LeakReport, Snapshot
 from gateway.testing.tiers import Tier, Unsupported
 from gateway.testing.websocket import AsyncWebSocket, WebSocket
 
-__all__ = ["AsyncClient", "Client", "Content", "NotClean", "RequestOptions"]
+__all__ = ["AsyncClient", "Client", "NotClean"]
 
 T = TypeVar("T")
 S = TypeVar("S", SyncSteps, AsyncSteps)
 
-Primitive: TypeAlias = str | int | float | bool | None
-Params: TypeAlias = Mapping[str, Primitive | Sequence[Primitive]] | list[tuple[str, Primitive]] | str
-HeaderItems: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
-#: A request body: bytes, or chunks that reach the application as they are cut.
-Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
-FileContent: TypeAlias = IO[bytes] | bytes | str
-File: TypeAlias = FileContent | tuple[str | None, FileContent] | tuple[str | None, FileContent, str | None]
-
 _DEFAULT_EXTENSIONS = ("trailers", "early_hint", "pathsend", "zerocopysend", "debug")
-
-
-class RequestOptions(TypedDict, total=False):
-    """What every request may be given, beside method and URL."""
-
-    params: Params
-    headers: HeaderItems
-    cookies: dict[str, str]
-    content: Content
-    data: Mapping[str, object]
-    files: Mapping[str, File] | Sequence[tuple[str, File]]
-    json: object
-    auth: tuple[str, str]
-    follow_redirects: bool
-    timeout: float | None
-    fault: Fault
 
 
 class NotClean(GatewayError, AssertionError):  # a finding, as pytest's own outcomes
@@ -114,6 +90,11 @@ class _Common(Generic[S]):
     def violations(self) -> list[ProtocolViolation]:
         """What the validators have found so far."""
         return self._stage.violations
+
+    def assert_kept(self) -> None:
+        """Raise `NotClean` if a rule was broken."""
+        if self._broken():
+            raise NotClean(self._broken(), LeakReport())
 
     def _broken(self) -> list[ProtocolViolation]:
         return [violation for violation in self.violations if violation.rule not in RAISED_ANYWAY]
@@ -329,7 +310,7 @@ class _InThread:
         return await anyio.to_thread.run_sync(self._context.run, step)
 
 
-class Client(_Common[SyncSteps]):
+class Client(Verbs[Response], _Common[SyncSteps]):
     """A client for tests that need no async.
 
     Use it as it is, or in ``with``: it then starts the lifespan at once, not at the first request, and stops it at the
@@ -403,34 +384,6 @@ class Client(_Common[SyncSteps]):
         """Send a request and read the whole response."""
         response = self._http.request(method, url, **_options(options, _nothing))  # type: ignore[arg-type]  # checked
         return _as(Response, response)
-
-    def get(self, url: str, **options: Unpack[RequestOptions]) -> Response:
-        """Send a GET request."""
-        return self.request("GET", url, **options)
-
-    def options(self, url: str, **options: Unpack[RequestOptions]) -> Response:
-        """Send an OPTIONS request."""
-        return self.request("OPTIONS", url, **options)
-
-    def head(self, url: str, **options: Unpack[RequestOptions]) -> Response:
-        """Send a HEAD request."""
-        return self.request("HEAD", url, **options)
-
-    def post(self, url: str, **options: Unpack[RequestOptions]) -> Response:
-        """Send a POST request."""
-        return self.request("POST", url, **options)
-
-    def put(self, url: str, **options: Unpack[RequestOptions]) -> Response:
-        """Send a PUT request."""
-        return self.request("PUT", url, **options)
-
-    def patch(self, url: str, **options: Unpack[RequestOptions]) -> Response:
-        """Send a PATCH request."""
-        return self.request("PATCH", url, **options)
-
-    def delete(self, url: str, **options: Unpack[RequestOptions]) -> Response:
-        """Send a DELETE request."""
-        return self.request("DELETE", url, **options)
 
     @contextmanager
     def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Generator[Response]:
@@ -537,7 +490,7 @@ class Client(_Common[SyncSteps]):
             self._lifespan_started = True
 
 
-class AsyncClient(_Common[AsyncSteps]):
+class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
     """A client for asynchronous tests: it runs in the caller's loop, asyncio or trio.
 
     Use it in ``async with``, which starts and stops the lifespan, or as it is: the lifespan then starts with the first
@@ -587,34 +540,6 @@ class AsyncClient(_Common[AsyncSteps]):
         self._note()
         response = await self._http.request(method, url, **_options(options, _nothing_async))  # type: ignore[arg-type]  # checked
         return _as(AsyncResponse, response)
-
-    async def get(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
-        """Send a GET request."""
-        return await self.request("GET", url, **options)
-
-    async def options(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
-        """Send an OPTIONS request."""
-        return await self.request("OPTIONS", url, **options)
-
-    async def head(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
-        """Send a HEAD request."""
-        return await self.request("HEAD", url, **options)
-
-    async def post(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
-        """Send a POST request."""
-        return await self.request("POST", url, **options)
-
-    async def put(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
-        """Send a PUT request."""
-        return await self.request("PUT", url, **options)
-
-    async def patch(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
-        """Send a PATCH request."""
-        return await self.request("PATCH", url, **options)
-
-    async def delete(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
-        """Send a DELETE request."""
-        return await self.request("DELETE", url, **options)
 
     @asynccontextmanager
     async def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncGenerator[AsyncResponse]:

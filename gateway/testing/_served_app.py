@@ -1,0 +1,96 @@
+"""In the process of a server under test: import the application that a test named, and make it one for any server.
+
+A server is given ``gateway.testing._served_app:app``; the environment says where the application is. It runs behind a
+validator that only collects: a rule that the *server* breaks must not fail the test of an application, so what the
+application broke goes to the error output, a line each, where the test's process finds it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable
+from typing import cast
+from wsgiref.types import StartResponse
+
+from gateway.application import Gateway
+from gateway.errors import ConfigurationError, ProtocolViolation
+from gateway.protocols import (
+    Application,
+    ASGIApplication,
+    ASGIReceive,
+    ASGISend,
+    Environ,
+    Scope,
+    WSGIApplication,
+    detect,
+)
+from gateway.rules.validator import Validator
+
+__all__ = ["FILE", "MARK", "MODULE", "NAME", "READY", "app"]
+
+MODULE, FILE, NAME = "GATEWAY_TESTING_MODULE", "GATEWAY_TESTING_FILE", "GATEWAY_TESTING_NAME"
+#: The path of the first request, which tells that the server answers; the application does not see it.
+READY = "/.gateway-testing-ready"
+#: What a line with a violation begins with.
+MARK = "gateway.testing violation: "
+
+
+def _load() -> object:
+    module, file, name = (os.environ[key] for key in (MODULE, FILE, NAME))
+    if file:
+        # The file and not the name: pytest's import modes name a test's module as no other program would find it.
+        spec = importlib.util.spec_from_file_location(module, file)
+        if spec is None or spec.loader is None:
+            raise ConfigurationError(f"{file} must be a Python module that a server can import")
+        loaded = importlib.util.module_from_spec(spec)
+        sys.modules[module] = loaded
+        spec.loader.exec_module(loaded)
+    else:
+        loaded = importlib.import_module(module)
+    found: object = loaded
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _report(violation: ProtocolViolation) -> None:
+    if violation.side != "server":
+        sys.stderr.write(f"{MARK}{violation}\n")
+        sys.stderr.flush()
+
+
+def _serve() -> Gateway[Application]:
+    application = cast(Application, _load())
+    spoken = detect(application)
+    checked = cast(Application, Validator(application, spoken, mode="collect", on_violation=_report))
+    if spoken == "wsgi":
+        return Gateway(_ready_wsgi(cast(WSGIApplication, checked)), "wsgi")
+    return Gateway(_ready_asgi(cast(ASGIApplication, checked)), "asgi")
+
+
+def _ready_wsgi(app: WSGIApplication) -> WSGIApplication:
+    def with_ready(environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != READY:
+            return app(environ, start_response)
+        start_response("204 No Content", [])
+        return []
+
+    return with_ready
+
+
+def _ready_asgi(app: ASGIApplication) -> ASGIApplication:
+    async def with_ready(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] != "http" or scope["path"] != READY:
+            await app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    return with_ready
+
+
+#: What the server calls.
+app = _serve() if NAME in os.environ else None

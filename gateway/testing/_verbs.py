@@ -1,0 +1,110 @@
+"""What a request may be given, and a method for every HTTP method: the part that all clients share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from typing import IO, Generic, TypeAlias, TypedDict, TypeVar, Unpack
+
+from gateway.testing.faults import Fault
+
+__all__ = ["AsyncVerbs", "Content", "HeaderItems", "Params", "RequestOptions", "Verbs"]
+
+Primitive: TypeAlias = str | int | float | bool | None
+Params: TypeAlias = Mapping[str, Primitive | Sequence[Primitive]] | list[tuple[str, Primitive]] | str
+HeaderItems: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+#: A request body: bytes, or chunks that reach the application as they are cut.
+Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
+FileContent: TypeAlias = IO[bytes] | bytes | str
+File: TypeAlias = FileContent | tuple[str | None, FileContent] | tuple[str | None, FileContent, str | None]
+
+
+class RequestOptions(TypedDict, total=False):
+    """What every request may be given, beside method and URL."""
+
+    params: Params
+    headers: HeaderItems
+    cookies: dict[str, str]
+    content: Content
+    data: Mapping[str, object]
+    files: Mapping[str, File] | Sequence[tuple[str, File]]
+    json: object
+    auth: tuple[str, str]
+    follow_redirects: bool
+    timeout: float | None
+    fault: Fault
+
+
+R = TypeVar("R")
+
+
+class Verbs(Generic[R]):
+    """A method for every HTTP method, for a thread."""
+
+    @abstractmethod
+    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a request and read the whole response."""
+
+    def get(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a GET request."""
+        return self.request("GET", url, **options)
+
+    def options(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send an OPTIONS request."""
+        return self.request("OPTIONS", url, **options)
+
+    def head(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a HEAD request."""
+        return self.request("HEAD", url, **options)
+
+    def post(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a POST request."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a PUT request."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a PATCH request."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a DELETE request."""
+        return self.request("DELETE", url, **options)
+
+
+class AsyncVerbs(Generic[R]):
+    """A method for every HTTP method, for a task."""
+
+    @abstractmethod
+    async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a request and read the whole response."""
+
+    async def get(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a GET request."""
+        return await self.request("GET", url, **options)
+
+    async def options(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send an OPTIONS request."""
+        return await self.request("OPTIONS", url, **options)
+
+    async def head(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a HEAD request."""
+        return await self.request("HEAD", url, **options)
+
+    async def post(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a POST request."""
+        return await self.request("POST", url, **options)
+
+    async def put(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a PUT request."""
+        return await self.request("PUT", url, **options)
+
+    async def patch(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a PATCH request."""
+        return await self.request("PATCH", url, **options)
+
+    async def delete(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a DELETE request."""
+        return await self.request("DELETE", url, **options)

@@ -1,0 +1,341 @@
+"""The pytest plugin: one test function under every tier. Opt in with
+
+    pytest_plugins = ["gateway.testing.pytest_plugin"]
+
+in the ``conftest.py`` at the root of the tests. It has no entry point on purpose: loaded by itself, it would import a
+package of the name ``gateway``, which may be the user's own.
+
+Fixtures: ``web`` and ``aweb`` make a client for the tier being run, ``web_server`` the URL of the application under the
+server being run. Mark: ``@pytest.mark.tiers("direct", "adapted", "roundtrip", "uvicorn", "gunicorn", ...)``; ``"all"``
+stands for every tier. Options: ``--tiers``, ``--tiers-trace``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, cast, get_args
+
+import pytest
+
+from gateway.errors import ConfigurationError
+from gateway.protocols import Application, detect
+from gateway.servers import Launch, Running, Server, choose, families, names
+from gateway.testing._record import Record
+from gateway.testing._stage import Stage
+from gateway.testing.clients import AsyncClient, Client
+from gateway.testing.served import AsyncServedClient, ServedClient, serve, told_violations
+from gateway.testing.tiers import Tier, Unsupported
+
+__all__ = [
+    "aweb",
+    "gateway_servers",
+    "gateway_tier",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_generate_tests",
+    "pytest_runtest_call",
+    "pytest_runtest_setup",
+    "web",
+    "web_server",
+]
+
+IN_PROCESS: tuple[str, ...] = get_args(Tier)
+_FIXTURES = {"web", "aweb", "web_server", "gateway_tier"}
+
+#: What ``web`` and ``aweb`` return: clients of one surface.
+AnyClient: TypeAlias = Client | ServedClient
+AnyAsyncClient: TypeAlias = AsyncClient | AsyncServedClient
+
+
+class _HasStage(Protocol):
+    _stage: Stage
+
+
+# -- which tiers
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--tiers`` and ``--tiers-trace``."""
+    group = parser.getgroup("gateway", "tiers of gateway.testing")
+    group.addoption(
+        "--tiers",
+        default=None,
+        metavar="TIER,...",
+        help="run only these tiers of each test: direct, adapted, roundtrip, a server's name, in-process, or all",
+    )
+    group.addoption(
+        "--tiers-trace",
+        default=None,
+        metavar="DIR",
+        help="write what passed between client and application into DIR, one file of JSON lines for each test",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark."""
+    config.addinivalue_line(
+        "markers",
+        "tiers(*names, xfail={name: reason}): run the test under these tiers: direct, adapted, roundtrip, the name of "
+        "a server, or all (of which servers run only with --tiers)",
+    )
+    _chosen(config)
+
+
+def _known() -> tuple[str, ...]:
+    return (*IN_PROCESS, *names(), *families())
+
+
+def _chosen(config: pytest.Config) -> set[str] | None:
+    given = cast("str | None", config.getoption("--tiers", default=None))
+    if given is None:
+        return None
+    chosen: set[str] = set()
+    for name in filter(None, (part.strip() for part in given.split(","))):
+        if name == "all":
+            chosen.update(_known())
+        elif name == "in-process":
+            chosen.update(IN_PROCESS)
+        else:
+            chosen.add(_checked(name))
+    return chosen
+
+
+def _checked(name: str) -> str:
+    if name not in _known():
+        raise pytest.UsageError(f"there is no tier {name!r}; tiers are: {', '.join(_known())}")
+    return name
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses the fixtures once for each of its tiers."""
+    if not _FIXTURES & set(metafunc.fixturenames):
+        return
+    mark = metafunc.definition.get_closest_marker("tiers")
+    wanted = mark.args if mark is not None else ("direct",)
+    expected: Mapping[str, str] = mark.kwargs.get("xfail", {}) if mark is not None else {}
+    chosen = _chosen(metafunc.config)
+    tiers: list[str] = []
+    for name in wanted:
+        if name == "all":
+            # Servers are slow to start, so only who asks for them by name gets them.
+            tiers += _known_once(chosen) if chosen is not None else IN_PROCESS
+        elif chosen is None or _checked(name) in chosen:
+            tiers.append(_checked(name))
+    metafunc.parametrize(
+        "gateway_tier",
+        [
+            pytest.param(name, marks=[pytest.mark.xfail(reason=expected[name])] if name in expected else [])
+            for name in dict.fromkeys(tiers)
+        ],
+        indirect=True,
+    )
+
+
+def _known_once(chosen: set[str]) -> list[str]:
+    return [name for name in _known() if name in chosen and (name not in families() or not _members(name) & chosen)]
+
+
+def _members(family: str) -> set[str]:
+    return {name for name in names() if name.startswith(f"{family}-")}
+
+
+@pytest.fixture
+def gateway_tier(request: pytest.FixtureRequest) -> str:
+    """The name of the tier being run."""
+    return str(request.param)
+
+
+# -- what a tier cannot do is skipped
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip where a fixture asks for what the tier cannot do."""
+    return (yield from _skipping())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip where the test asks for what the tier cannot do."""
+    return (yield from _skipping())
+
+
+def _skipping() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except Unsupported as error:
+        pytest.skip(str(error))
+
+
+# -- clients
+
+
+@dataclass
+class _Servers:
+    """The servers that the tests of one module have started: one for each application and name."""
+
+    running: dict[tuple[str, int], tuple[Running, object]] = field(
+        default_factory=dict[tuple[str, int], tuple[Running, object]]
+    )
+
+    def get(self, name: str, app: object, request: pytest.FixtureRequest) -> Running:
+        known = self.running.get((name, id(app)))
+        if known is None:
+            running = serve(_server(name, app), app, request.node.getparent(pytest.Module).obj)
+            # The application is kept with it, so that its id stays its own.
+            known = self.running[name, id(app)] = (running, app)
+        return known[0]
+
+    def stop(self) -> None:
+        with ExitStack() as stack:
+            for running, _ in self.running.values():
+                stack.callback(running.stop)
+            self.running.clear()
+
+
+def _server(name: str, app: object) -> Server:
+    try:
+        return choose(detect(app), Launch(target="x:y"), name)
+    except ConfigurationError as error:
+        raise Unsupported(str(error)) from None
+
+
+@pytest.fixture(scope="module")
+def gateway_servers() -> Iterator[object]:
+    """The servers of the module's tests, stopped after the last of them."""
+    servers = _Servers()
+    yield servers
+    servers.stop()
+
+
+@dataclass
+class _Session:
+    """What one test has made: closed, and looked over, when it is done."""
+
+    request: pytest.FixtureRequest
+    tier: str
+    servers: _Servers
+    stages: list[Stage] = field(default_factory=list[Stage])
+    served: list[tuple[Running, int]] = field(default_factory=list[tuple[Running, int]])
+
+    def in_process(self) -> Tier | None:
+        return cast(Tier, self.tier) if self.tier in IN_PROCESS else None
+
+    def serve(self, app: object) -> Running:
+        running = self.servers.get(self.tier, app, self.request)
+        self.served.append((running, len(told_violations(running))))
+        return running
+
+    def watch(self, client: _HasStage) -> None:
+        client._stage.records = []
+        self.stages.append(client._stage)
+
+    def finish(self) -> None:
+        """Write the trace; fail if a server's validator found anything against the application."""
+        folder = cast("str | None", self.request.config.getoption("--tiers-trace", default=None))
+        if folder is not None:
+            records = [record for stage in self.stages for record in stage.records or ()]
+            _trace(Path(folder), self.request.node.nodeid, records)
+        found = [line for running, before in self.served for line in told_violations(running)[before:]]
+        if found:
+            pytest.fail("the application broke rules under the server:\n" + "\n".join(dict.fromkeys(found)))
+
+
+@pytest.fixture
+def _gateway_session(request: pytest.FixtureRequest, gateway_tier: str, gateway_servers: object) -> Iterator[_Session]:
+    session = _Session(request, gateway_tier, cast(_Servers, gateway_servers))
+    yield session
+    session.finish()
+
+
+@pytest.fixture
+def web(_gateway_session: _Session) -> Iterator[Callable[..., AnyClient]]:
+    """``web(app, **options)``: a `Client` on the application in the tier being run; closed after the test.
+
+    At the end it must be clean: no rule broken, no task, thread or response left.
+    """
+    clients: list[AnyClient] = []
+
+    def make(app: Application, **options: Any) -> AnyClient:
+        tier = _gateway_session.in_process()
+        client: AnyClient
+        if tier is None:
+            running = _gateway_session.serve(app)
+            client = ServedClient(running.server, _url(running), **options)
+        else:
+            client = Client(app, tier=tier, **options)
+            _gateway_session.watch(client)
+        clients.append(client)
+        return client
+
+    yield make
+    with ExitStack() as stack:
+        for client in clients:
+            stack.callback(client.close)
+            if isinstance(client, Client):
+                stack.callback(client.assert_clean)
+
+
+@pytest.fixture
+def aweb(_gateway_session: _Session) -> Iterator[Callable[..., AnyAsyncClient]]:
+    """``aweb(app, **options)``: an `AsyncClient` on the application in the tier being run, for an asynchronous test.
+
+    Whoever wants the lifespan stopped uses it in ``async with``. No rule may be broken at the end.
+    """
+    clients: list[AsyncClient] = []
+
+    def make(app: Application, **options: Any) -> AnyAsyncClient:
+        tier = _gateway_session.in_process()
+        if tier is None:
+            running = _gateway_session.serve(app)
+            return AsyncServedClient(running.server, _url(running), **options)
+        client = AsyncClient(app, tier=tier, **options)
+        _gateway_session.watch(client)
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        client.assert_kept()
+
+
+@pytest.fixture
+def web_server(_gateway_session: _Session) -> Callable[[Application], str]:
+    """``web_server(app)``: the URL where the application is served by the server of the tier being run."""
+
+    def url(app: Application) -> str:
+        if _gateway_session.in_process() is not None:
+            raise Unsupported(f"the tier {_gateway_session.tier} has no server; name one in the mark or with --tiers")
+        return _url(_gateway_session.serve(app))
+
+    return url
+
+
+def _url(running: Running) -> str:
+    return f"http://{running.bind.host}:{running.bind.port}"
+
+
+# -- traces
+
+
+def _trace(folder: Path, test: str, records: list[Record]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^\w.\[\]-]+", "_", test)
+    with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+        for number, record in enumerate(records):
+            for message in record.messages:
+                line = {"exchange": number, **{key: _readable(value) for key, value in message.items()}}
+                file.write(json.dumps(line) + "\n")
+
+
+def _readable(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, (list, tuple)):
+        return [_readable(one) for one in cast("list[object]", value)]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)

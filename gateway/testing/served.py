@@ -1,0 +1,402 @@
+"""Clients for the same tests under real servers: `Client`'s surface over a connection on loopback.
+
+What only a client inside the process can know (the messages, how often ``close()`` was called, faults) raises
+`Unsupported` here; the pytest plugin makes it a skip with that reason.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, NoReturn, TypeVar, Unpack
+
+from gateway.errors import ConfigurationError
+from gateway.servers import Launch, Running, Server, start
+from gateway.testing._http import http
+from gateway.testing._record import Record
+from gateway.testing._response import AsyncResponse, Response
+from gateway.testing._served_app import FILE, MARK, MODULE, NAME, READY
+from gateway.testing._verbs import AsyncVerbs, Content, HeaderItems, Params, RequestOptions, Verbs
+from gateway.testing.tiers import Unsupported
+from gateway.testing.websocket import WebSocketClosed, WebSocketDenied
+
+__all__ = [
+    "AsyncServedClient",
+    "AsyncServedResponse",
+    "ServedClient",
+    "ServedResponse",
+    "ServedWebSocket",
+    "locate",
+    "serve",
+    "told_violations",
+]
+
+
+def locate(app: object, *modules: ModuleType) -> tuple[str, str, str]:
+    """Find the module, its file and the name of an application, so that a server can import it in its own process.
+
+    Args:
+        app: The application.
+        modules: Where to look first: the test's own module. Then the module that the application says it is from.
+
+    Raises:
+        ConfigurationError: It is no global of those: made in a function, or by a fixture.
+    """
+    own = sys.modules.get(str(getattr(app, "__module__", "")))
+    for module in (*modules, *([own] if own is not None else [])):
+        for name, value in vars(module).items():
+            if value is app:
+                return module.__name__, getattr(module, "__file__", None) or "", name
+    raise ConfigurationError(
+        "an application for a server tier must be a global of its module, because the server imports it in a process "
+        f"of its own; {app!r} is none. Move it out of the function, or leave server tiers out of this test's mark"
+    )
+
+
+def serve(server: Server, app: object, *modules: ModuleType) -> Running:
+    """Start a server with the application, validated, and wait until it answers."""
+    module, file, name = locate(app, *modules)
+    launch = Launch(
+        target="gateway.testing._served_app:app",
+        app_dir=str(Path.cwd()),
+        environment={MODULE: module, FILE: file, NAME: name},
+    )
+    return start(server, launch, ready=READY)
+
+
+def told_violations(running: Running) -> list[str]:
+    """What the validator in the server's process has found against the application."""
+    return [line.removeprefix(MARK) for line in running.output().splitlines() if line.startswith(MARK)]
+
+
+def _unsupported(what: str) -> NoReturn:
+    raise Unsupported(f"{what} can be seen by a client inside the process only; a server is between them here")
+
+
+def _plain(options: RequestOptions, *, asynchronous: bool) -> dict[str, object]:
+    given: dict[str, object] = dict(options)
+    content: Content | None = options.get("content")
+    if asynchronous and isinstance(content, (list, tuple)):
+
+        async def chunks(pieces: Sequence[bytes] = tuple(content)) -> AsyncGenerator[bytes]:
+            for piece in pieces:
+                if piece:  # an empty chunk would end a chunked body
+                    yield piece
+
+        given["content"] = chunks()
+    elif isinstance(content, (list, tuple)):
+        given["content"] = [piece for piece in content if piece]
+    return given
+
+
+class _OverNetwork:
+    """A record that was filled from a connection: the rest of it is not known."""
+
+    @property
+    def messages(self) -> NoReturn:
+        _unsupported("messages")
+
+    @property
+    def trailers(self) -> NoReturn:
+        _unsupported("trailers")
+
+    @property
+    def early_hints(self) -> NoReturn:
+        _unsupported("early hints")
+
+    @property
+    def sent_file(self) -> NoReturn:
+        _unsupported("a sent file")
+
+    @property
+    def debug(self) -> NoReturn:
+        _unsupported("debug information")
+
+    @property
+    def app_saw(self) -> NoReturn:
+        _unsupported("what the application saw")
+
+    @property
+    def app_error(self) -> NoReturn:
+        _unsupported("what the application raised")
+
+    @property
+    def close_called(self) -> NoReturn:
+        _unsupported("how often close() was called")
+
+    @property
+    def chunks(self) -> NoReturn:
+        _unsupported("exact chunks")
+
+
+class ServedResponse(_OverNetwork, Response):
+    """A response of `ServedClient`. ``iter_chunks()`` gives what the network delivers."""
+
+    def iter_chunks(self) -> Iterator[bytes]:
+        """Iterate over the body as it arrives."""
+        return self.iter_raw()
+
+
+class AsyncServedResponse(_OverNetwork, AsyncResponse):
+    """A response of `AsyncServedClient`. ``iter_chunks()`` gives what the network delivers."""
+
+    def iter_chunks(self) -> AsyncIterator[bytes]:
+        """Iterate over the body as it arrives."""
+        return self.aiter_raw()
+
+
+class _Network(http.HTTPTransport):
+    def handle_request(self, request: http.Request) -> http.Response:
+        answer = super().handle_request(request)
+        response = ServedResponse(
+            answer.status_code, headers=answer.headers, stream=answer.stream, extensions=answer.extensions
+        )
+        response.record = _record(answer)
+        return response
+
+
+class _AsyncNetwork(http.AsyncHTTPTransport):
+    async def handle_async_request(self, request: http.Request) -> http.Response:
+        answer = await super().handle_async_request(request)
+        response = AsyncServedResponse(
+            answer.status_code, headers=answer.headers, stream=answer.stream, extensions=answer.extensions
+        )
+        response.record = _record(answer)
+        return response
+
+
+def _record(answer: http.Response) -> Record:
+    return Record(status=answer.status_code, reason=answer.reason_phrase, headers=answer.headers.raw, complete=True)
+
+
+class ServedClient(Verbs[Response]):
+    """`gateway.testing.Client` for an application under a server.
+
+    Args:
+        server: Which one it is.
+        base_url: Where it listens.
+        options: ``headers``, ``cookies``, ``follow_redirects`` and ``timeout`` as for `Client`; what belongs to a
+            client inside the process is refused with `Unsupported`.
+    """
+
+    def __init__(self, server: Server, base_url: str, **options: Any) -> None:
+        self.server = server
+        self._http = http.Client(base_url=base_url, transport=_Network(), **_settings(options))
+
+    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a request and read the whole response."""
+        self._check(options)
+        return _as(Response, self._http.request(method, url, **_plain(options, asynchronous=False)))  # type: ignore[arg-type]  # checked
+
+    @contextmanager
+    def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Generator[Response]:
+        """Send a request and give the response as soon as it has a head."""
+        self._check(options)
+        if not self.server.capabilities.streaming:
+            raise Unsupported(f"{self.server.name} sends a response when it is complete")
+        with self._http.stream(method, url, **_plain(options, asynchronous=False)) as response:  # type: ignore[arg-type]  # checked
+            yield _as(Response, response)
+
+    @contextmanager
+    def websocket(
+        self,
+        url: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        headers: HeaderItems | None = None,
+        params: Params | None = None,
+        timeout: float | None = None,
+    ) -> Generator[ServedWebSocket]:
+        """Open a WebSocket, where the server has them."""
+        if not self.server.capabilities.websocket:
+            raise Unsupported(f"{self.server.name} has no websocket")
+        with ServedWebSocket.open(self._http, url, subprotocols, headers, params, timeout) as socket:
+            yield socket
+
+    @property
+    def cookies(self) -> http.Cookies:
+        """The cookies that the application has set."""
+        return self._http.cookies
+
+    @property
+    def headers(self) -> http.Headers:
+        """The headers of every request."""
+        return self._http.headers
+
+    @property
+    def lifespan_state(self) -> NoReturn:
+        """Not known here."""
+        _unsupported("the lifespan's state")
+
+    def __enter__(self) -> ServedClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the server goes on."""
+        self._http.close()
+
+    def _check(self, options: RequestOptions) -> None:
+        _check(self.server, options)
+
+
+class AsyncServedClient(AsyncVerbs[AsyncResponse]):
+    """`gateway.testing.AsyncClient` for an application under a server. The arguments are those of `ServedClient`."""
+
+    def __init__(self, server: Server, base_url: str, **options: Any) -> None:
+        self.server = server
+        self._http = http.AsyncClient(base_url=base_url, transport=_AsyncNetwork(), **_settings(options))
+
+    async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
+        """Send a request and read the whole response."""
+        _check(self.server, options)
+        response = await self._http.request(method, url, **_plain(options, asynchronous=True))  # type: ignore[arg-type]  # checked
+        return _as(AsyncResponse, response)
+
+    @asynccontextmanager
+    async def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncGenerator[AsyncResponse]:
+        """Send a request and give the response as soon as it has a head."""
+        _check(self.server, options)
+        if not self.server.capabilities.streaming:
+            raise Unsupported(f"{self.server.name} sends a response when it is complete")
+        async with self._http.stream(method, url, **_plain(options, asynchronous=True)) as response:  # type: ignore[arg-type]  # checked
+            yield _as(AsyncResponse, response)
+
+    def websocket(self, url: str, **options: object) -> NoReturn:
+        """Not offered: the synchronous client has it."""
+        raise Unsupported("over a server, WebSockets are tested with the synchronous client: use the fixture `web`")
+
+    @property
+    def cookies(self) -> http.Cookies:
+        """The cookies that the application has set."""
+        return self._http.cookies
+
+    async def __aenter__(self) -> AsyncServedClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections; the server goes on."""
+        await self._http.aclose()
+
+
+class ServedWebSocket:
+    """`gateway.testing.WebSocket` over a connection."""
+
+    def __init__(self, session: Any, timeout: float | None) -> None:
+        self._session = session
+        self._timeout = timeout
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        client: http.Client,
+        url: str,
+        subprotocols: Sequence[str],
+        headers: HeaderItems | None,
+        params: Params | None,
+        timeout: float | None,
+    ) -> Generator[ServedWebSocket]:
+        """Open one with the HTTP library's own implementation."""
+        try:
+            from httpx2.websockets import WebSocketUpgradeError
+        except ImportError:
+            raise Unsupported("a WebSocket over a connection needs httpx2 and wsproto") from None
+        place = client.base_url.join(url)
+        place = place.copy_with(scheme={"http": "ws", "https": "wss"}[place.scheme])
+        try:
+            with client.websocket(place, subprotocols=list(subprotocols), headers=headers, params=params) as session:
+                yield cls(session, timeout)
+        except WebSocketUpgradeError as error:
+            refused = ServedResponse(error.response.status_code, headers=error.response.headers)
+            refused.record = _record(error.response)
+            raise WebSocketDenied(refused) from None
+
+    @property
+    def accepted_subprotocol(self) -> str | None:
+        """What the application chose, or None."""
+        chosen: str | None = self._session.subprotocol
+        return chosen
+
+    def send_text(self, text: str) -> None:
+        """Send a text message."""
+        self._session.send_text(text)
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send a binary message."""
+        self._session.send_bytes(data)
+
+    def send_json(self, value: object) -> None:
+        """Send a value as a JSON text message."""
+        self._session.send_json(value)
+
+    def receive_text(self, timeout: float | None = None) -> str:
+        """Return the next message, which has to be text."""
+        return str(self._receive(self._session.receive_text, timeout))
+
+    def receive_bytes(self, timeout: float | None = None) -> bytes:
+        """Return the next message, which has to be binary."""
+        return bytes(self._receive(self._session.receive_bytes, timeout))
+
+    def receive_json(self, timeout: float | None = None) -> object:
+        """Return the next message, read as JSON."""
+        value: object = self._receive(self._session.receive_json, timeout)
+        return value
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close; the application is told with this code."""
+        self._session.close(code, reason or None)
+
+    def drop(self) -> NoReturn:
+        """Not offered over a connection."""
+        _unsupported("a dropped connection")
+
+    def _receive(self, receive: Callable[..., Any], timeout: float | None) -> Any:
+        from httpx2.websockets import WebSocketDisconnect
+
+        try:
+            return receive(timeout=self._timeout if timeout is None else timeout)
+        except WebSocketDisconnect as error:
+            raise WebSocketClosed(error.code, error.reason or "") from None
+
+
+_REFUSED = ("root_path", "client", "http_version", "scheme", "extensions", "backend", "fault", "tier", "interface")
+_MEANINGLESS = ("validate", "lifespan", "raise_app_exceptions", "base_url")
+
+
+def _settings(options: dict[str, Any]) -> dict[str, Any]:
+    for name in _REFUSED:
+        if name in options:
+            raise Unsupported(f"{name}= is a matter of the server here, and its command line decides it")
+    settings = {name: value for name, value in options.items() if name not in _MEANINGLESS}
+    return {"timeout": 10.0, **settings, "trust_env": False}
+
+
+def _check(server: Server, options: RequestOptions) -> None:
+    if "fault" in options:
+        _unsupported("what a Fault does")
+    content = options.get("content")
+    chunked = content is not None and not isinstance(content, (str, bytes))
+    if chunked and server.capabilities.chunked_upload != "decoded":
+        raise Unsupported(f"{server.name} does not hand a body in chunks to the application")
+
+
+R = TypeVar("R", bound=http.Response)
+
+
+def _as(kind: type[R], response: http.Response) -> R:
+    if not isinstance(response, kind):  # pragma: no cover  # our transport makes no other
+        raise TypeError(f"expected a {kind.__name__}, got {response!r}")
+    return response
