@@ -13,6 +13,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+pytest_plugins = ["gateway.testing.pytest_plugin"]
+
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.toml")
 MOST_ALLOWED_SKIPS = 5
 

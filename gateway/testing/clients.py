@@ -221,6 +221,7 @@ class _AsyncTransport(http.AsyncBaseTransport):
     def __init__(self, client: AsyncClient) -> None:
         self._stage = client._stage
         self._open = client._open
+        self._start = client._start_lifespan
 
     async def handle_async_request(self, request: http.Request) -> AsyncResponse:
         stage = self._stage
@@ -228,11 +229,10 @@ class _AsyncTransport(http.AsyncBaseTransport):
         fault: Fault = extensions.get("gateway.fault") or stage.fault
         timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
         source = _source(request)
+        await self._start()
         if stage.interface == "wsgi":
             steps: AsyncSteps = _InThread(stage.wsgi_call(request, source, fault))
         else:
-            if stage.lifespan is not None:
-                await stage.lifespan.start()
             steps = stage.asgi_call(request, source, fault, timeout)
         streams = bool(extensions.get("gateway.streams"))
         if streams:
@@ -485,9 +485,17 @@ class Client(Verbs[Response], _Common[SyncSteps]):
             raise NotClean(self._broken(), leaks)
 
     def _start_lifespan(self) -> None:
-        if not self._lifespan_started and self._stage.lifespan is not None:
-            self._loop.run(self._stage.lifespan.start)
-            self._lifespan_started = True
+        lifespan = self._stage.lifespan
+        if self._lifespan_started or lifespan is None:
+            return
+
+        async def start() -> Snapshot:
+            await lifespan.start()
+            return Snapshot.take(running_loop())
+
+        # What the application starts in its lifespan it may keep until the end.
+        self._before = self._loop.run(start)
+        self._lifespan_started = True
 
 
 class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
@@ -537,7 +545,6 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
 
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
         """Send a request and read the whole response."""
-        self._note()
         response = await self._http.request(method, url, **_options(options, _nothing_async))  # type: ignore[arg-type]  # checked
         return _as(AsyncResponse, response)
 
@@ -547,7 +554,6 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
 
         Leaving the block before the response is complete is what a client that goes away does: the application is told.
         """
-        self._note()
         async with self._http.stream(method, url, **_options(options, _nothing_async, streams=True)) as response:  # type: ignore[arg-type]  # checked
             yield _as(AsyncResponse, response)
 
@@ -562,9 +568,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         timeout: float | None = None,
     ) -> AsyncGenerator[AsyncWebSocket]:
         """Open a WebSocket. See `Client.websocket`."""
-        self._note()
-        if self._stage.lifespan is not None:
-            await self._stage.lifespan.start()
+        await self._start_lifespan()
         core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
         try:
             await core.connect()
@@ -581,9 +585,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
     # -- its life
 
     async def __aenter__(self) -> AsyncClient:
-        self._note()
-        if self._stage.lifespan is not None:
-            await self._stage.lifespan.start()
+        await self._start_lifespan()
         return self
 
     async def __aexit__(
@@ -635,8 +637,11 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         if leaks or self._broken():
             raise NotClean(self._broken(), leaks)
 
-    def _note(self) -> None:
+    async def _start_lifespan(self) -> None:
         if self._before is None:
+            if self._stage.lifespan is not None:
+                await self._stage.lifespan.start()
+            # What the application starts in its lifespan it may keep until the end.
             self._before = Snapshot.take(running_loop())
 
 

@@ -17,8 +17,9 @@ from gateway.testing._wsgi_exchange import FileWrapper
 
 __all__ = ["ClosingWatch", "LeakReport", "Snapshot"]
 
-# Threads of pools that are kept on purpose, and of our own loops.
-_KEPT = ("gateway", "AnyIO", "asyncio_", "ThreadPoolExecutor", "Trio", "pydevd")
+# Threads of pools that are kept on purpose, of our own loops, and those that Python did not start (it cannot tell when
+# they end).
+_KEPT = ("Dummy-", "gateway", "AnyIO", "asyncio_", "ThreadPoolExecutor", "Trio", "pydevd")
 _OWN_TASKS = "gateway"
 
 

@@ -317,7 +317,9 @@ class ServedWebSocket:
         place = client.base_url.join(url)
         place = place.copy_with(scheme={"http": "ws", "https": "wss"}[place.scheme])
         try:
-            with client.websocket(place, subprotocols=list(subprotocols), headers=headers, params=params) as session:
+            with client.websocket(
+                place, subprotocols=list(subprotocols) or None, headers=headers, params=params
+            ) as session:
                 yield cls(session, timeout)
         except WebSocketUpgradeError as error:
             refused = ServedResponse(error.response.status_code, headers=error.response.headers)

@@ -67,7 +67,7 @@ def test_without_a_mark(web):
     result = project.runpytest("-v")
     result.assert_outcomes(passed=7)
     result.stdout.fnmatch_lines(
-        ["*::test_echo[[]wsgi-direct]*", "*::test_echo[[]asgi-roundtrip]*", "*::test_without_a_mark[[]direct]*"],
+        ["*::test_echo[[]direct-wsgi]*", "*::test_echo[[]roundtrip-asgi]*", "*::test_without_a_mark[[]direct]*"],
         consecutive=False,
     )
 
@@ -254,4 +254,4 @@ def test_bad(web):
     )
     result = project.runpytest()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*the application broke rules under the server*", "*P04*"])
+    result.stdout.fnmatch_lines(["*the application broke rules under the server*", "*P05*"])
