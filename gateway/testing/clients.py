@@ -44,7 +44,7 @@ from gateway.testing._stage import RAISED_ANYWAY, Stage, Validate, head_of
 from gateway.testing._verbs import AsyncVerbs, Content, HeaderItems, Params, RequestOptions, Verbs
 from gateway.testing._wsgi_exchange import WsgiCall
 from gateway.testing.faults import Fault
-from gateway.testing.leaks import LeakReport, Snapshot
+from gateway.testing.leaks import GRACE, LeakReport, Snapshot
 from gateway.testing.tiers import Tier, Unsupported
 from gateway.testing.websocket import AsyncWebSocket, WebSocket
 
@@ -473,10 +473,13 @@ class Client(Verbs[Response], _Common[SyncSteps]):
     def leaks(self) -> LeakReport:
         """What has come since the client was made and is still there."""
 
-        async def left() -> LeakReport:
-            return self._before.left(running_loop(), self._unclosed())
+        async def tasks() -> list[str]:
+            with anyio.move_on_after(GRACE):
+                while self._before.left_tasks(running_loop()):
+                    await anyio.sleep(0.01)
+            return self._before.left_tasks(running_loop())
 
-        return self._before.left(None, self._unclosed()) if self._loop.thread is None else self._loop.run(left)
+        return self._before.left(self._loop.run(tasks) if self._loop.thread is not None else (), self._unclosed())
 
     def assert_clean(self) -> None:
         """Raise `NotClean` if a rule was broken, or anything was left behind."""
@@ -629,7 +632,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
     def leaks(self) -> LeakReport:
         """What has come since the first request and is still there. Tasks on asyncio only; call it in the loop."""
         before = self._before or Snapshot.take(running_loop())
-        return before.left(running_loop(), self._unclosed())
+        return before.left(before.left_tasks(running_loop()), self._unclosed())
 
     def assert_clean(self) -> None:
         """Raise `NotClean` if a rule was broken, or anything was left behind."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ __all__ = ["ClosingWatch", "LeakReport", "Snapshot"]
 # they end).
 _KEPT = ("Dummy-", "gateway", "AnyIO", "asyncio_", "ThreadPoolExecutor", "Trio", "pydevd")
 _OWN_TASKS = "gateway"
+#: Seconds in which what is about to end may end.
+GRACE = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,21 @@ class Snapshot:
             snapshot.tasks.add(task)
         return snapshot
 
-    def left(self, loop: asyncio.AbstractEventLoop | None = None, iterables: Iterable[str] = ()) -> LeakReport:
-        """Say what has come since and is still there. On the loop's own thread, or while the loop stands still."""
+    def left(self, tasks: Iterable[str] = (), iterables: Iterable[str] = ()) -> LeakReport:
+        """Say which threads have come since and are still there, after a moment in which they may end."""
+        deadline = time.monotonic() + GRACE
         threads = [
-            thread.name
+            thread
             for thread in threading.enumerate()
-            if thread.ident not in self.threads and thread.is_alive() and not thread.name.startswith(_KEPT)
+            if thread.ident not in self.threads and not thread.name.startswith(_KEPT)
         ]
-        tasks = [
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return LeakReport(tuple(iterables), tuple(tasks), tuple(thread.name for thread in threads if thread.is_alive()))
+
+    def left_tasks(self, loop: asyncio.AbstractEventLoop | None) -> list[str]:
+        """Say which tasks of a loop have come since and are still there. On the loop's own thread."""
+        return [
             repr(task.get_coro())
             for task in _tasks(loop)
             if task not in self.tasks
@@ -72,7 +82,6 @@ class Snapshot:
             # The loop's own finalizer of a generator that a test left half-way.
             and type(task.get_coro()).__name__ != "async_generator_athrow"
         ]
-        return LeakReport(tuple(iterables), tuple(tasks), tuple(threads))
 
 
 def _tasks(loop: asyncio.AbstractEventLoop | None) -> set[asyncio.Task[object]]:
