@@ -475,7 +475,7 @@ class Client(Verbs[Response], _Common[SyncSteps]):
 
         async def tasks() -> list[str]:
             with anyio.move_on_after(GRACE):
-                while self._before.left_tasks(running_loop()):
+                while self._before.left_tasks(running_loop()):  # noqa: ASYNC110  # tasks end without telling
                     await anyio.sleep(0.01)
             return self._before.left_tasks(running_loop())
 

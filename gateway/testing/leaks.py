@@ -62,14 +62,16 @@ class Snapshot:
     def left(self, tasks: Iterable[str] = (), iterables: Iterable[str] = ()) -> LeakReport:
         """Say which threads have come since and are still there, after a moment in which they may end."""
         deadline = time.monotonic() + GRACE
-        threads = [
-            thread
+        while (threads := self._left_threads()) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return LeakReport(tuple(iterables), tuple(tasks), tuple(threads))
+
+    def _left_threads(self) -> list[str]:
+        return [
+            thread.name
             for thread in threading.enumerate()
             if thread.ident not in self.threads and not thread.name.startswith(_KEPT)
         ]
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return LeakReport(tuple(iterables), tuple(tasks), tuple(thread.name for thread in threads if thread.is_alive()))
 
     def left_tasks(self, loop: asyncio.AbstractEventLoop | None) -> list[str]:
         """Say which tasks of a loop have come since and are still there. On the loop's own thread."""
