@@ -62,6 +62,7 @@ __all__ = [
     "finished",
     "hook",
     "io",
+    "misuse",
     "peek",
     "reply",
     "require_middleware",
@@ -408,7 +409,7 @@ class FlowRun:
                 if before and answer is None:
                     self.state = "response"
                     return None
-                error = _misuse("the bare `yield` runs the rest of the chain: once, and not after reply()")
+                error = misuse(effect)
             elif type(effect) is Reply:
                 answer = effect.response
                 if before:
@@ -429,7 +430,14 @@ class FlowRun:
             elif type(effect) is Peek:
                 error = _misuse("peek() looks at the response body: call it after the bare `yield`")
             else:
-                error = _misuse(f"a flow yields nothing by itself but a bare `yield`, got {effect!r}; use `yield from`")
+                error = misuse(effect)
+
+
+def misuse(effect: object) -> ConfigurationError:
+    """Return the error for a flow that yields something by itself, or a second time."""
+    if effect is None:
+        return _misuse("the bare `yield` runs the rest of the chain: once, and not after reply()")
+    return _misuse(f"a flow yields nothing by itself but a bare `yield`, got {effect!r}; use `yield from`")
 
 
 def _misuse(message: str) -> ConfigurationError:
@@ -439,8 +447,9 @@ def _misuse(message: str) -> ConfigurationError:
 class FlowHooks(Hooks):
     """The hooks that drive one generator a request; a driver may drive the generator itself instead."""
 
-    def __init__(self, start: Callable[[Request], Flow], slot: Slot[FlowRun]) -> None:
-        self.start = start
+    def __init__(self, function: Callable[..., Flow], options: dict[str, object], slot: Slot[FlowRun]) -> None:
+        self.function = function
+        self.start: Callable[[Request], Flow] = (lambda request: function(request, **options)) if options else function
         self.slot = slot
 
     def on_request(self, request: Request) -> Steps[Response | None]:
@@ -491,10 +500,7 @@ class FlowMiddleware(Middleware):
     options: tuple[tuple[str, object], ...] = ()
 
     def build(self, context: BuildContext) -> Hooks:
-        function, options = self.function, dict(self.options)
-        if options:
-            return FlowHooks(lambda request: function(request, **options), context.slot(FlowRun))
-        return FlowHooks(function, context.slot(FlowRun))
+        return FlowHooks(self.function, dict(self.options), context.slot(FlowRun))
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in self.options)

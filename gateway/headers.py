@@ -197,10 +197,14 @@ class Headers:
         Raises:
             HeaderError: RFC 9110 forbids the name or the value.
         """
-        if isinstance(name, Header):
-            self._pairs.append(name.wsgi)
+        if value is None:  # first, because most of what is appended is a constant
+            try:
+                self._pairs.append(name.wsgi)  # type: ignore[union-attr]  # a str has none, which is cheaper to find late
+            except AttributeError:
+                raise _no_value(name) from None
         else:
-            self._pairs.append((name, _checked(name, value)))
+            field = _text(name)
+            self._pairs.append((field, _checked(field, value)))
 
     @overload
     def set(self, name: Header, value: None = None, /) -> None: ...
@@ -327,10 +331,15 @@ class AsgiHeaders(Headers):
     @overload
     def append(self, name: str, value: str, /) -> None: ...
     def append(self, name: str | Header, value: str | None = None, /) -> None:
-        if isinstance(name, Header):
-            self._raw.append(name.asgi)
+        if value is None:  # first, because most of what is appended is a constant
+            try:
+                self._raw.append(name.asgi)  # type: ignore[union-attr]  # a str has none, which is cheaper to find late
+            except AttributeError:
+                raise _no_value(name) from None
         else:
-            self._raw.append((_name(name)[1], _checked(name, value).encode("latin-1")))
+            field = _text(name)
+            _check_value(field, value)
+            self._raw.append((_name(field)[1], value.encode("latin-1")))
 
     @overload
     def set(self, name: Header, value: None = None, /) -> None: ...
@@ -438,10 +447,20 @@ def _each(source: HeaderSource) -> Iterable[Header | tuple[str, str]]:
     return source
 
 
+def _text(name: str | Header) -> str:
+    if isinstance(name, str):
+        return name
+    raise TypeError(f"a Header constant has its value already, got {name!r} and another one")
+
+
+def _no_value(name: object) -> TypeError:
+    return TypeError(f"header {name!r} needs a value: pass a str, or one Header constant alone")
+
+
 def _checked(name: str, value: str | None) -> str:
     _name(name)
     if value is None:
-        raise TypeError(f"header {name!r} needs a value: pass a str, or one Header constant alone")
+        raise _no_value(name)
     _check_value(name, value)
     return value
 

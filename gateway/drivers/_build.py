@@ -5,11 +5,13 @@ No IO. Everything that can be decided before the first request is decided here.
 
 from __future__ import annotations
 
+import dis
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.contract import BuildContext, Hooks, hook, require_middleware
+from gateway.contract import BuildContext, FlowHooks, Hooks, hook, require_middleware
 from gateway.errors import ConfigurationError
 
 __all__ = ["Segment", "build_segment"]
@@ -40,12 +42,21 @@ class Segment:
 
 
 def _defers(hooks: Hooks) -> bool:
-    import inspect
-
     if any(hook(hooks, name) is not None for name in ("on_body", "on_error", "on_request_body")):
         return True
     response = hook(hooks, "on_response")
     return response is not None and inspect.isgeneratorfunction(response)
+
+
+def is_simple_flow(hooks: Hooks) -> bool:
+    """Return whether hooks are a generator whose only effects are bare yields: it does no IO, no peek, no reply.
+
+    ``yield from`` is the only way to ask for anything else, so its absence in the code says so.
+    """
+    if type(hooks) is not FlowHooks:
+        return False
+    code = getattr(hooks.function, "__code__", None)
+    return code is not None and all(step.opname != "GET_YIELD_FROM_ITER" for step in dis.get_instructions(code))
 
 
 def build_segment(middleware: Iterable[object], interface: Literal["wsgi", "asgi"]) -> Segment:

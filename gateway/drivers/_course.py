@@ -33,6 +33,9 @@ logger = logging.getLogger("gateway.drivers")
 BLOCK = 64 * 1024
 
 
+_UNSET: Final = object()
+
+
 class Pull:
     """Ask the driver for the next part of the application's body."""
 
@@ -100,6 +103,7 @@ class Course:
         self.chain = chain
         self.request = request
         self.method = request.method
+        self.websocket = request.is_websocket
         self.entered = 0
         self.level = 0
         self.response: Response | None = None
@@ -120,31 +124,63 @@ class Course:
             self.entered = self.level = index + 1
             try:
                 answer = _response("on_request", (yield from settle(hooks.on_request(self.request))))
-            except Refuse as refuse:
-                answer = refusal(self.request, refuse)
             except Exception as error:
-                return (yield from self.fail(error, index))
+                return (yield from self.entry_failed(error, index))
             if answer is not None:
                 return (yield from self.respond(answer, index))
         return None
+
+    def answer(self, returned: object, index: int) -> Steps[Response]:
+        """Answer with what ``on_request`` at ``index`` returned."""
+        try:
+            response = _response("on_request", returned)
+        except Exception as error:
+            return (yield from self.fail(error, index))
+        return (yield from self.respond(cast("Response", response), index))  # a driver comes here with an answer only
+
+    def entry_failed(self, error: Exception, index: int) -> Steps[Response]:
+        """Answer an exception of ``on_request`` at ``index``: a refusal answers by itself."""
+        if isinstance(error, Refuse):
+            return (yield from self.respond(refusal(self.request, error), index))
+        return (yield from self.fail(error, index))
 
     # -- outwards
 
     def respond(self, response: Response, level: int) -> Steps[Response]:
         """Run ``on_response`` and ``on_body`` of those outside ``level``; return the head to send."""
         self._source(response)
+        return self._outwards(response, level)
+
+    def resume(self, response: Response, index: int, returned: object) -> Steps[Response]:
+        """Go on where ``on_response`` of ``index`` has returned something for the application's response."""
+        self._source(response)
+        return self._outwards(response, index + 1, returned)
+
+    def resume_body(self, response: Response, index: int, change: object) -> Steps[Response]:
+        """Go on where ``on_body`` of ``index`` has returned a transform for the application's response."""
+        self._source(response)
+        try:
+            self._install(change)
+        except Exception as error:
+            return (yield from self.fail(error, index))
+        return (yield from self._outwards(response, index))
+
+    def _outwards(self, response: Response, level: int, returned: object = _UNSET) -> Steps[Response]:
         for index in reversed(range(level)):
             self.level = index
             hooks = self.chain[index]
             try:
-                other = _response("on_response", (yield from settle(hooks.on_response(self.request, response), self)))
+                if returned is _UNSET:
+                    returned = hooks.on_response(self.request, response)
+                other = _response("on_response", (yield from settle(returned, self)))
+                returned = _UNSET
                 if other is not None:
                     response = other
                     self._source(response)
                 elif self.broken is not None:
                     # It caught the application's error in its peek and offers nothing instead.
                     raise self.broken
-                if not self.opaque and has_body(self.method, response.status):
+                if not self.opaque and not self.websocket and has_body(self.method, response.status):
                     change = hooks.on_body(self.request, response)
                     if change is not None:
                         self._install(change)
@@ -255,6 +291,8 @@ class Course:
 
     def take(self, size: int | None) -> Steps[bytes | None]:
         """Answer a peek."""
+        if self.websocket:
+            return None
         if self.current is None or not has_body(self.method, self.current.status):
             return b""
         try:
@@ -265,8 +303,11 @@ class Course:
             raise
         return None if self.opaque else b"".join(self.held)
 
-    def _install(self, change: Transform) -> None:
+    def _install(self, change: object) -> None:
         """Let what is held pass a new transform; what is pulled later passes it after the others."""
+        if not (hasattr(change, "push") and hasattr(change, "finish")):
+            raise ConfigurationError(f"on_body must return a Transform (push and finish) or None, got {change!r}")
+        change = cast("Transform", change)  # it has both methods
         self.transforms.append(change)
         chunk = b"".join(self.held)
         chunk = change.push(chunk) if chunk else b""

@@ -6,10 +6,12 @@ and an application that did not finish are *failed*; all else is *completed*.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.errors import ApplicationError
 from gateway.exchange import Outcome
 
-__all__ = ["judge"]
+__all__ = ["judge", "raised_in"]
 
 
 def judge(
@@ -43,3 +45,23 @@ def judge(
         error,
         disconnected,
     )
+
+
+def raised_in(send: Callable[..., object], error: BaseException) -> bool:
+    """Return whether an ``OSError`` came out of the server's ``send``, which says that the client went away.
+
+    The specialised driver hands the server's awaitable back untouched, so it looks afterwards: the traceback passes the
+    code of ``send``, or the class is the server's own.
+    """
+    if not isinstance(error, OSError):
+        return False
+    if isinstance(error, ConnectionError) or type(error).__module__ != "builtins":
+        return True
+    function = getattr(send, "__func__", send)
+    code = getattr(function, "__code__", None)
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is code:
+            return True
+        trace = trace.tb_next
+    return False

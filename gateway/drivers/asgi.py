@@ -1,28 +1,375 @@
-"""The ASGI side of a segment: HTTP by the segment's driver, everything else passes."""
+"""The ASGI side of a segment, specialised when it is built.
+
+Theory of operation. Almost every exchange is regular: no middleware answers, nothing fails, the body is not touched.
+For those one closure holds all state in its variables, calls exactly the hooks that are defined and hands the
+server's own awaitable back to the application. Whatever is irregular (an answer, an error, a transform, a generator
+in the response phase, trailers, a refusal) *leaves* for an :class:`~gateway.drivers.reference.AsgiExchange`, which
+is given the state so far and takes the long way from there. The short way has three states: ``IDLE`` (no head),
+``COMMITTED`` (the head is out), ``DONE`` (the last message was sent); ``LEFT`` says that the exchange has taken over.
+
+Rules for changing it: the short way decides nothing that the long way decides too; it only notices that there is
+something to decide. Every branch of it has a scenario in the property tests against the reference.
+
+Tiers, by what the segment defines: nothing (the application itself), heads only (:func:`_heads`), all else
+(:func:`_full`). What a chain does not define is no branch in a request, or one test of a constant.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Awaitable, Generator, Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, cast
 
-from gateway.drivers.reference import ReferenceAsgi
+from gateway.contract import Refuse, misuse
+from gateway.drivers._colour import run_async
+from gateway.drivers._course import has_body, settle
+from gateway.drivers._outcome import raised_in
+from gateway.drivers._plan import Plan
+from gateway.drivers._process import ProcessHooks
+from gateway.drivers._request_body import RequestBody
+from gateway.drivers.reference import FILES, AsgiExchange, prepare
+from gateway.drivers.websocket import WebsocketExchange
+from gateway.exchange import AsgiRequest, Outcome, Response
+from gateway.headers import AsgiHeaders
 
 if TYPE_CHECKING:
+    from gateway.contract import Flow
     from gateway.drivers._build import Segment
-    from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Scope
+    from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
 
-__all__ = ["AsgiDriver"]
+__all__ = ["build"]
+
+#: Plain ints: what a closure compares in every message.
+START = "http.response.start"
+IDLE: int = 0
+COMMITTED: int = 1
+DONE: int = 2
+LEFT: int = 3
+
+logger = logging.getLogger("gateway.drivers")
 
 
-class AsgiDriver:
-    """An ASGI application that runs a segment around another."""
+class _RawHeaders(AsgiHeaders):
+    """Headers over a list, made by one call."""
 
-    def __init__(self, segment: Segment, app: ASGIApplication) -> None:
-        self.segment = segment
-        self.app = app
-        self._http = ReferenceAsgi(segment, app)
+    __slots__ = ()
 
-    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+
+
+class _Head(Response):
+    """The head of an application, made by one call."""
+
+    def __init__(self, status: int, raw: list[tuple[bytes, bytes]]) -> None:
+        self.status = status
+        self.headers = _RawHeaders(raw)
+
+
+def build(segment: Segment, app: ASGIApplication, *, naive: bool) -> ASGIApplication:
+    """Return an ASGI application that runs the segment around another."""
+    process = ProcessHooks(segment.http, "asgi") if ProcessHooks.needed(segment.http) else None
+    other = _other(segment, app, process)
+    if naive:
+        http = _naive(segment, app, other)
+    elif any(segment.defines(name) for name in ("on_request", "on_request_body", "on_error", "on_finish", "on_body")):
+        http = _full(segment, app, other)
+    elif segment.defines("on_response"):
+        http = _heads(segment, app, other)
+    elif segment.websocket or process is not None:
+        http = _rest(app, other)
+    else:
+        return app
+    return http if process is None else _started(process, http)
+
+
+def _other(segment: Segment, app: ASGIApplication, process: ProcessHooks | None) -> ASGIApplication:
+    """Return what serves every scope but HTTP: WebSocket handshakes, the lifespan, what is not known."""
+    chain = segment.websocket
+
+    async def other(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] == "websocket" and chain:
+            await WebsocketExchange(chain, app, scope, receive, send).run()
+        elif scope["type"] == "lifespan" and process is not None:
+            await process.lifespan(app, scope, receive, send)
         else:
-            await self.app(scope, receive, send)
+            await app(scope, receive, send)
+
+    return other
+
+
+def _rest(app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
+    """Serve a chain without a hook for HTTP."""
+
+    async def http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        await (app if scope["type"] == "http" else other)(scope, receive, send)
+
+    return http
+
+
+def _started(process: ProcessHooks, serve: ASGIApplication) -> ASGIApplication:
+    """Start the hooks before the first request where no lifespan did."""
+
+    async def started(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if not process.started and scope["type"] in ("http", "websocket"):
+            await process.start_async()
+        await serve(scope, receive, send)
+
+    return started
+
+
+def _naive(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
+    async def http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] == "http":
+            await AsgiExchange(segment, app, AsgiRequest(scope), receive, send).run()
+        else:
+            await other(scope, receive, send)
+
+    return http
+
+
+class _Regular(AsgiRequest):
+    """A request with the state of its regular exchange: one object, because two would cost twice."""
+
+    _began: float
+    _body: RequestBody | None = None
+    _disconnected = False
+    _extensions: Mapping[str, object]
+    _first: float
+    _left: AsgiExchange | None = None
+    _method: str
+    _running: list[Flow | None]
+    _status: int
+
+    def __init__(self, plan: Plan, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        self.scope = scope
+        self._app = app
+        self._plan = plan
+        self._receive = receive
+        self._send = send
+        # Not defaults of the class: what changes must be found in one place, or the interpreter's caches miss.
+        self._state = IDLE
+        self._sent = 0
+
+    def leave(self, entered: int) -> AsgiExchange:
+        """Hand the exchange over to the long way, with what happened so far."""
+        plan = self._plan
+        left = self._left = AsgiExchange(plan.segment, self._app, self, self._receive, self._send)
+        left.extensions = self._extensions if plan.prepares else self.extensions
+        if plan.watches:
+            left.began = self._began
+        if plan.bodies:
+            left.course.method = self._method
+        left.course.entered = left.course.level = entered
+        left.disconnected = self._disconnected
+        if self._body is not None:
+            left.body = self._body
+        plan.hand_over(self, self._running if plan.easy else [], entered)
+        if self._state == COMMITTED:
+            left.state, left.started = "committed", True
+            left.course.level = 0
+            if plan.watches:
+                left.status, left.first_byte_at, left.sent = self._status, self._first, self._sent
+        self._state = LEFT
+        return left
+
+    def passing(self, message: Message) -> Awaitable[None]:
+        """Take a message of the application; no coroutine of ours stands between it and the server."""
+        if self._state == COMMITTED:
+            if not self._plan.watches:
+                return self._send(message)
+            if message["type"] == "http.response.body":
+                chunk = message.get("body")
+                if chunk:
+                    self._sent += len(chunk)
+                return self._send(message) if message.get("more_body") else self.last(message)
+            return self.leave(self._plan.size).file(message) if message["type"] in FILES else self._send(message)
+        if self._state != IDLE or message["type"] != "http.response.start":
+            return self._send(message) if self._left is None else self._left.send(message)
+        plan = self._plan
+        if plan.watches and message.get("trailers"):
+            return self.leave(plan.size).send(message)
+        response = _Head(message["status"], [*message.get("headers", ())])
+        index = plan.size
+        returned: object = None
+        change: object = None
+        try:
+            if plan.mixed:
+                for index, on_response, on_body in plan.outward:
+                    if on_response is not None:
+                        returned = on_response(self, response)
+                        if returned is not None:
+                            break
+                    elif index in plan.easy:
+                        flow = self._running[index]
+                        try:
+                            effect = flow.send(response)  # type: ignore[union-attr]  # every easy one was begun
+                        except StopIteration:
+                            continue
+                        flow.throw(misuse(effect))  # type: ignore[union-attr]  # as above
+                    if on_body is not None and has_body(self._method, response.status):
+                        change = on_body(self, response)
+                        if change is not None:
+                            break
+            else:
+                for index, on_response in plan.heads:  # noqa: B007  # where it stopped
+                    returned = on_response(self, response)
+                    if returned is not None:
+                        break
+        except Exception as error:
+            left = self.leave(plan.size)
+            steps = left.course.fail(error, index)
+        else:
+            if returned is None and change is None:
+                self._state = COMMITTED
+                if plan.watches:
+                    self._status = response.status
+                    self._first = perf_counter() - self._began
+                if len(message) == 3:
+                    return self._send({"type": START, "status": response.status, "headers": response.headers.asgi()})
+                return self._send({**message, "status": response.status, "headers": response.headers.asgi()})
+            left = self.leave(plan.size)
+            left.trailers = bool(message.get("trailers", False))
+            if change is not None:
+                steps = left.course.resume_body(response, index, change)
+            else:
+                steps = left.course.resume(response, index, returned)
+        left.started = True
+        left.steps = steps
+        return left.advance(None)
+
+    async def last(self, message: Message) -> None:
+        """Send the last message; that is the completion."""
+        await self._send(message)
+        self._state = DONE
+        received = self._body.received if self._body is not None else 0
+        outcome = Outcome("completed", self._status, self._sent, received, self._first, perf_counter() - self._began)
+        cut: BaseException | None = None
+        for on_finish in self._plan.finishing:
+            try:
+                result = on_finish(self, outcome)
+                if result is not None:
+                    await run_async(settle(result))
+            except Exception:
+                logger.exception("on_finish of %r failed; the response is not altered", on_finish)
+            except BaseException as error:
+                cut = cut or error
+        if cut is not None:
+            raise cut
+
+    async def reading(self) -> Message:
+        """Pass a message on to the application; a body is counted and passes the transforms."""
+        message = await self._receive()
+        kind = message["type"]
+        if kind == "http.request":
+            if self._body is None:
+                self._body = self._left.body if self._left is not None else RequestBody(self._plan.chain, self)
+            chunk: bytes = message.get("body", b"")
+            try:
+                changed = self._body.push(chunk, not message.get("more_body", False))
+            except Refuse:
+                if self._state in (IDLE, COMMITTED):
+                    self.leave(self._plan.size)
+                raise
+            if changed is not chunk:
+                return {**message, "body": changed}
+        elif kind == "http.disconnect" and self._state != DONE:
+            self._disconnected = True
+            if self._left is not None and self._left.state not in ("done", "aborted"):
+                self._left.disconnected = True
+        return message
+
+    async def raised(self, error: BaseException) -> None:
+        """End the exchange after the application raised."""
+        if self._state == DONE:
+            raise error
+        left = self._left or self.leave(self._plan.size)
+        left.disconnected = left.disconnected or raised_in(self._send, error)
+        await left.raised(error)
+
+    async def returned(self) -> None:
+        """End an exchange that is not complete although the application returned, or that left."""
+        await (self._left or self.leave(self._plan.size)).returned()
+
+
+def _heads(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
+    """Serve a chain that only touches heads of responses."""
+    plan = Plan(segment)
+
+    async def http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] != "http":
+            await other(scope, receive, send)
+            return
+        request = _Regular(plan, app, scope, receive, send)
+        try:
+            await app(scope, receive, request.passing)
+        except BaseException as error:
+            if request._state != LEFT:
+                raise
+            await request.raised(error)
+        else:
+            if request._state == LEFT:
+                await request.returned()
+
+    return http
+
+
+def _full(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
+    """Serve any chain; what it does not define is left out once, here."""
+    plan = Plan(segment)
+    inward, easy, bodies, watches, prepares = plan.inward, bool(plan.easy), plan.bodies, plan.watches, plan.prepares
+
+    async def http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] != "http":
+            await other(scope, receive, send)
+            return
+        request = _Regular(plan, app, scope, receive, send)
+        if watches:
+            request._began = perf_counter()
+        if prepares:
+            request._extensions = request.extensions
+        if bodies:
+            request._method = request.method
+        running: list[Flow | None] = []
+        if easy:
+            running = request._running = [None] * plan.size
+        index = 0
+        returned: object = None
+        try:
+            for index, flow, enter in inward:
+                returned = enter(request)
+                if returned is None:
+                    continue
+                if flow:
+                    running[index] = generator = cast("Flow", returned)
+                    returned = next(cast("Generator[object, object, None]", generator), None)  # what is really yielded
+                    if returned is not None:
+                        generator.throw(misuse(returned))
+                    continue
+                returned = await run_async(settle(returned))
+                if returned is not None:
+                    break
+        except Exception as error:
+            left = request.leave(index + 1)
+            await left.take_over(left.course.entry_failed(error, index))
+            return
+        except BaseException as error:
+            await request.leave(index + 1).end(error)
+            raise
+        if returned is not None:
+            left = request.leave(index + 1)
+            await left.take_over(left.course.answer(returned, index))
+            return
+        if prepares:
+            prepare(segment, request)
+        try:
+            await app(request.scope, request.reading if plan.reads else receive, request.passing)
+        except BaseException as error:
+            await request.raised(error)
+        else:
+            state = request._state
+            if state in (IDLE, LEFT) or (watches and state == COMMITTED):
+                await request.returned()
+
+    return http

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.drivers._build import Segment
     from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Environ, Message, Scope, WSGIApplication
 
-__all__ = ["ReferenceAsgi", "ReferenceWsgi"]
+__all__ = ["FILES", "AsgiExchange", "ReferenceAsgi", "ReferenceWsgi", "WsgiExchange", "prepare"]
 
 State = Literal["idle", "held", "committed", "done", "aborted"]
 
@@ -43,20 +43,22 @@ class ReferenceWsgi:
         self.app = app
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return WsgiExchange(self.segment, self.app, environ, start_response).respond()
+        return WsgiExchange(self.segment, self.app, WsgiRequest(environ), start_response).respond()
 
 
 class WsgiExchange:
     """One request through a segment on WSGI."""
 
-    def __init__(self, segment: Segment, app: WSGIApplication, environ: Environ, start_response: StartResponse) -> None:
+    def __init__(
+        self, segment: Segment, app: WSGIApplication, request: WsgiRequest, start_response: StartResponse
+    ) -> None:
         self.state: State = "idle"
         self.segment = segment
         self.app = app
-        self.environ = environ
+        self.environ = request.environ
         self.server_start = start_response
         self.server_write: Callable[[bytes], object] | None = None
-        self.request = WsgiRequest(environ)
+        self.request = request
         self.course = Course(segment.http, self.request)
         self.body = RequestBody(segment.http, self.request)
         self.steps: Steps[Response] | None = None
@@ -84,21 +86,44 @@ class WsgiExchange:
                 self.commit(answer)
             else:
                 wrap_input(self.environ, self.body, keeps_length=self.segment.keeps_length)
-                self.call()
         except BaseException as error:
-            self.close_source()
             self.end(error)
             raise
-        if not self.replaced and self._is_file(self.source):
-            return self.file()
+        if answer is not None:
+            return _WsgiBody(self)
+        try:
+            source = self.app(self.environ, self.start)
+        except BaseException as error:
+            return self.raised(error)
+        return self.adopt(source)
+
+    def take_over(self, steps: Steps[Response]) -> Iterable[bytes]:
+        """Return the body of a response phase that is to come, without the application."""
+        self.steps = steps
+        try:
+            self.advance(None)
+        except BaseException as error:
+            self.end(error)
+            raise
         return _WsgiBody(self)
 
-    def call(self) -> None:
-        """Call the application; an exception of its own may be answered."""
+    def raised(self, error: BaseException) -> Iterable[bytes]:
+        """Return the body after the application raised, or raise."""
         try:
-            self.source = self.app(self.environ, self.start)
-        except Exception as error:
+            if not isinstance(error, Exception):
+                raise error
             self.application_failed(error)
+        except BaseException as final:
+            self.end(final)
+            raise
+        return _WsgiBody(self)
+
+    def adopt(self, source: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the body after the application returned its own."""
+        self.source = source
+        if not self.replaced and self._is_file(source):
+            return self.file()
+        return _WsgiBody(self)
 
     def _is_file(self, source: object) -> bool:
         wrapper = self.environ.get("wsgi.file_wrapper")
@@ -382,6 +407,19 @@ def _one(effect: object) -> Steps[object]:
     return answer
 
 
+#: Messages of a file that the server sends by itself.
+FILES = ("http.response.pathsend", "http.response.zerocopysend")
+
+
+def prepare(segment: Segment, request: AsgiRequest) -> None:
+    """Change what an application is told, where the chain touches bodies."""
+    extensions = request.extensions
+    if segment.defines("on_body") and any(name in extensions for name in FILES):
+        request.own()["extensions"] = {name: value for name, value in extensions.items() if name not in FILES}
+    if not segment.keeps_length and "content-length" in request.headers:
+        request.headers.delete("content-length")
+
+
 class ReferenceAsgi:
     """An ASGI application for HTTP that runs a segment around another, naively."""
 
@@ -390,21 +428,21 @@ class ReferenceAsgi:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        await AsgiExchange(self.segment, self.app, scope, receive, send).run()
+        await AsgiExchange(self.segment, self.app, AsgiRequest(scope), receive, send).run()
 
 
 class AsgiExchange:
     """One HTTP request through a segment on ASGI."""
 
     def __init__(
-        self, segment: Segment, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend
+        self, segment: Segment, app: ASGIApplication, request: AsgiRequest, receive: ASGIReceive, send: ASGISend
     ) -> None:
         self.state: State = "idle"
         self.segment = segment
         self.app = app
         self.server_receive = receive
         self.server_send = send
-        self.request = AsgiRequest(scope)
+        self.request = request
         self.extensions = self.request.extensions
         self.course = Course(segment.http, self.request)
         self.body = RequestBody(segment.http, self.request)
@@ -429,35 +467,52 @@ class AsgiExchange:
                 self.replaced = True
                 await self.commit(answer)
             else:
-                self.prepare()
-                await self.call()
+                prepare(self.segment, self.request)
+        except BaseException as error:
+            await self.end(error)
+            raise
+        if answer is not None:
+            await self.end(None)
+            return
+        try:
+            await self.app(self.request.scope, self.receive, self.send)
+        except BaseException as error:
+            await self.raised(error)
+        else:
+            await self.returned()
+
+    async def take_over(self, steps: Steps[Response]) -> None:
+        """Run the exchange to its end from a response phase that is to come, without the application."""
+        self.steps = steps
+        try:
+            await self.advance(None)
         except BaseException as error:
             await self.end(error)
             raise
         await self.end(None)
 
-    def prepare(self) -> None:
-        """Change what the application is told, where the chain touches bodies."""
-        request = self.request
-        if self.segment.defines("on_body") and self.extensions:
-            hidden = ("http.response.pathsend", "http.response.zerocopysend")
-            if any(name in self.extensions for name in hidden):
-                kept = {name: value for name, value in self.extensions.items() if name not in hidden}
-                request.own()["extensions"] = kept
-        if not self.segment.keeps_length and "content-length" in request.headers:
-            request.headers.delete("content-length")
-
-    async def call(self) -> None:
-        """Call the application; an exception of its own may be answered."""
+    async def raised(self, error: BaseException) -> None:
+        """End the exchange after the application raised."""
         try:
-            await self.app(self.request.scope, self.receive, self.send)
-        except Exception as error:
+            if not isinstance(error, Exception):
+                raise error
             await self.application_failed(error)
-            return
-        if self.failed is not None:
-            raise self.failed
-        if not self.replaced and self.state != "done":
-            await self.refuse()
+        except BaseException as final:
+            await self.end(final)
+            raise
+        await self.end(None)
+
+    async def returned(self) -> None:
+        """End the exchange after the application returned."""
+        try:
+            if self.failed is not None:
+                raise self.failed
+            if not self.replaced and self.state != "done":
+                await self.refuse()
+        except BaseException as final:
+            await self.end(final)
+            raise
+        await self.end(None)
 
     # -- what the application calls
 
@@ -492,7 +547,7 @@ class AsgiExchange:
             await self.advance(None)
         elif kind == "http.response.body" and self.started:
             await self.feed((message.get("body", b""), not message.get("more_body", False), False))
-        elif kind in ("http.response.pathsend", "http.response.zerocopysend") and self.started:
+        elif kind in FILES and self.started:
             await self.file(message)
         elif kind == "http.response.trailers":
             await self.pass_on(message)
@@ -583,8 +638,8 @@ class AsgiExchange:
             await run_async(self.course.pull())
 
     async def send_body(self, chunk: bytes, *, last: bool) -> None:
-        await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": not last})
         self.sent += len(chunk)
+        await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": not last})
         if last:
             self.body_ended = True
             if not self.trailers or self.replaced:

@@ -1,0 +1,121 @@
+"""The specialised drivers do what the naive ones do: over random chains, applications and faults, nothing differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.gateway.drivers._scenario import App, Fault, run_asgi, run_wsgi
+
+ON_REQUEST = ["pass", "write", "reply", "stream", "empty", "raise", "refuse", "io", "io-reply", "io-raise", "wrong"]
+ON_RESPONSE = [
+    "pass", "header", "header", "constant", "status", "reply", "stream", "empty", "raise", "io", "io-reply", "io-raise",
+    "peek-2-pass", "peek-all-pass", "peek-4-catch", "peek-all-swallow", "peek-1-reply", "wrong",
+]  # fmt: skip
+HOOK_CHAIN = st.fixed_dictionaries(
+    {},
+    optional={
+        "on_request": st.sampled_from(["pass"] * 6 + ON_REQUEST),
+        "on_request_body": st.sampled_from(["pass", "double", "double", "refuse", "raise"]),
+        "on_response": st.sampled_from(["header"] * 8 + ON_RESPONSE),
+        "on_body": st.sampled_from(["pass", "pass", "double", "raise", "fails"]),
+        "on_error": st.sampled_from(["pass", "pass", "reply", "raise", "io", "io-reply"]),
+        "on_finish": st.sampled_from(["pass", "pass", "raise", "io", "io-raise"]),
+    },
+)
+LIGHT_CHAIN = st.fixed_dictionaries(
+    {},
+    optional={
+        "on_request": st.sampled_from(["pass"] * 4 + ["write", "reply", "raise", "io"]),
+        "on_response": st.sampled_from(["header"] * 6 + ["reply", "raise", "status", "constant"]),
+        "on_error": st.sampled_from(["pass", "reply"]),
+        "on_finish": st.sampled_from(["pass", "raise"]),
+    },
+)
+FLOWS = st.fixed_dictionaries(
+    {
+        "form": st.just("flow"),
+        "before": st.sampled_from(["pass"] * 5 + ["raise", "skip", "reply", "io"]),
+        "after": st.sampled_from(
+            ["pass", "header", "header", "raise", "status", "reply", "transform", "peek", "handle", "again"]
+        ),
+    }
+)
+SIMPLE_FLOWS = st.fixed_dictionaries(
+    {
+        "form": st.just("flow"),
+        "before": st.sampled_from(["pass"] * 5 + ["raise", "skip"]),
+        "after": st.sampled_from(["pass", "header", "header", "raise", "status"]),
+    }
+)
+CHAINS = st.one_of(
+    st.lists(LIGHT_CHAIN, min_size=1, max_size=4),
+    st.lists(st.one_of(LIGHT_CHAIN, SIMPLE_FLOWS), min_size=1, max_size=4),
+    st.lists(st.one_of(HOOK_CHAIN, FLOWS), min_size=1, max_size=4),
+)
+CHUNKS = st.lists(st.sampled_from([b"hello", b"ab", b"", b"xyz"]), max_size=4).map(tuple)
+REQUESTS = st.fixed_dictionaries(
+    {"method": st.sampled_from(["GET", "GET", "POST", "HEAD"]), "body": st.sampled_from([b"", b"x", b"payload"])}
+)
+SETTINGS = settings(max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def check(run: Any, chain: list[dict[str, str]], app: App, fault: Fault, request: dict[str, Any]) -> None:
+    naive = run(chain, app, fault, reference=True, request=request)
+    special = run(chain, app, fault, reference=False, request=request)
+    assert special.events == naive.events
+    assert special == naive
+
+
+@SETTINGS
+@given(
+    CHAINS,
+    st.builds(
+        App,
+        shape=st.sampled_from(["list", "list", "eager", "lazy", "write"]),
+        chunks=CHUNKS,
+        status=st.sampled_from([200, 200, 204, 404]),
+        fails=st.sampled_from(
+            [""] * 6 + ["before", "started", "restart", "twice", "chunk0", "chunk1", "end", "close"]
+        ),
+        reads=st.booleans(),
+        swallows=st.booleans(),
+        length=st.booleans(),
+    ),
+    st.one_of(st.just(Fault()), st.builds(Fault, kind=st.just("gone"), after=st.integers(0, 3))),
+    REQUESTS,
+)
+def test_wsgi_specialised_and_naive_are_one(
+    chain: list[dict[str, str]], app: App, fault: Fault, request: dict[str, Any]
+) -> None:
+    check(run_wsgi, chain, app, fault, request)
+
+
+@SETTINGS
+@given(
+    CHAINS,
+    st.builds(
+        App,
+        shape=st.sampled_from(["list", "list", "chunks", "hints", "trailers", "debug"]),
+        chunks=CHUNKS,
+        status=st.sampled_from([200, 200, 204, 404]),
+        fails=st.sampled_from(
+            [""] * 8
+            + ["before", "started", "chunk0", "chunk1", "end", "silent", "unfinished", "cancel", "background"]
+        ),
+        reads=st.booleans(),
+        swallows=st.booleans(),
+        length=st.booleans(),
+    ),
+    st.one_of(
+        st.just(Fault()),
+        st.builds(Fault, kind=st.sampled_from(["gone", "oserror"]), after=st.integers(0, 3)),
+    ),
+    REQUESTS,
+)
+def test_asgi_specialised_and_naive_are_one(
+    chain: list[dict[str, str]], app: App, fault: Fault, request: dict[str, Any]
+) -> None:
+    check(run_asgi, chain, app, fault, request)
