@@ -13,12 +13,15 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 
 from gateway.contract import Io, Steps
 from gateway.errors import ConfigurationError
 
-__all__ = ["FINISH_SECONDS", "in_thread", "in_trio", "run_async", "run_plain", "run_shielded"]
+if TYPE_CHECKING:
+    from gateway.protocols import ASGIReceive
+
+__all__ = ["FINISH_SECONDS", "in_thread", "in_trio", "is_gone", "run_async", "run_plain", "run_shielded"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -96,6 +99,27 @@ async def run_shielded(steps: Steps[None], seconds: float = FINISH_SECONDS) -> N
         task.cancel()
         return
     task.result()
+
+
+async def is_gone(receive: ASGIReceive, seconds: float = 0.05) -> bool:
+    """Return whether the server says that the client went away.
+
+    Only for an exchange whose application has ended early: a ``receive()`` that is abandoned may lose a message.
+    """
+
+    async def wait() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    if in_trio():
+        with sys.modules["trio"].move_on_after(seconds) as scope:
+            await wait()
+        return not scope.cancelled_caught
+    try:
+        await asyncio.wait_for(wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

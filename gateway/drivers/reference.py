@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal, cast
 
 from gateway.contract import Steps
-from gateway.drivers._colour import run_async, run_plain, run_shielded
+from gateway.drivers._colour import is_gone, run_async, run_plain, run_shielded
 from gateway.drivers._course import PULL, Course, Pulled, has_body
 from gateway.drivers._files import blocks, blocks_async
 from gateway.drivers._outcome import judge
@@ -509,6 +509,9 @@ class AsgiExchange:
                 raise self.failed
             if not self.replaced and self.state != "done":
                 await self.refuse()
+            if self.state not in ("done", "aborted") and not self.disconnected:
+                # It stopped early: because it swallowed the server's OSError, or by a fault of its own?
+                self.disconnected = await is_gone(self.server_receive)
         except BaseException as final:
             await self.end(final)
             raise

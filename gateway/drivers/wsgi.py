@@ -255,14 +255,14 @@ class _Body:
     def __init__(self, request: _Regular, source: Iterable[bytes]) -> None:
         self._request = request
         self._source = source
-        self._parts: Iterator[bytes] | None = None
+        self._parts: Generator[bytes, None, None] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         if self._parts is None:
             self._parts = self._count()
         return self._parts
 
-    def _count(self) -> Iterator[bytes]:
+    def _count(self) -> Generator[bytes, None, None]:
         request = self._request
         sent = request._sent
         try:
@@ -288,6 +288,8 @@ class _Body:
     def close(self) -> None:
         """Close the application's iterable, then end the exchange."""
         request = self._request
+        if self._parts is not None:
+            self._parts.close()  # it notes how much was taken
         try:
             close = getattr(self._source, "close", None)
             if close is not None:

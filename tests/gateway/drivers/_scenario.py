@@ -341,7 +341,9 @@ def wsgi_app(record: Record, app: App) -> Any:
     return serve
 
 
-def run_wsgi(chain: list[dict[str, str]], app: App, fault: Fault, *, reference: bool, request: dict[str, Any]) -> Record:
+def run_wsgi(
+    chain: list[dict[str, str]], app: App, fault: Fault, *, reference: bool, request: dict[str, Any]
+) -> Record:
     import io as streams
 
     record = Record()
@@ -459,7 +461,9 @@ def asgi_app(record: Record, app: App) -> Any:
     return serve
 
 
-def run_asgi(chain: list[dict[str, str]], app: App, fault: Fault, *, reference: bool, request: dict[str, Any]) -> Record:
+def run_asgi(
+    chain: list[dict[str, str]], app: App, fault: Fault, *, reference: bool, request: dict[str, Any]
+) -> Record:
     record = Record()
     serve = drivers.build_asgi(build_chain(record, chain), asgi_app(record, app), reference=reference)
     payload = request.get("body", b"")
@@ -475,7 +479,7 @@ def run_asgi(chain: list[dict[str, str]], app: App, fault: Fault, *, reference: 
     async def receive() -> Any:
         if incoming:
             return incoming.pop(0)
-        if fault.kind == "gone":
+        if fault.kind in ("gone", "oserror"):
             return {"type": "http.disconnect"}
         await asyncio.Event().wait()
 
@@ -483,6 +487,8 @@ def run_asgi(chain: list[dict[str, str]], app: App, fault: Fault, *, reference: 
 
     async def send(message: Any) -> None:
         nonlocal chunks
+        if fault.kind == "oserror" and chunks > fault.after:
+            raise OSError("gone")
         if message["type"] == "http.response.start":
             record.starts += 1
             record.status, record.headers = message["status"], [(n.decode(), v.decode()) for n, v in message["headers"]]
