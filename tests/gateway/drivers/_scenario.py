@@ -1,7 +1,7 @@
 """One exchange described by data, run by a driver, with everything that can be seen of it recorded.
 
-A scenario has a chain, an application and a fault. Running it twice, by the naive driver and by the specialised one, must
-give the same record: what the server got, what was raised, and every hook call in order with its arguments.
+A scenario has a chain, an application and a fault. Running it twice, by the naive driver and by the specialised one,
+must give the same record: what the server got, what was raised, and every hook call in order with its arguments.
 """
 
 from __future__ import annotations
@@ -481,7 +481,7 @@ def run_asgi(
             return incoming.pop(0)
         if fault.kind in ("gone", "oserror"):
             return {"type": "http.disconnect"}
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
     chunks = 0
 
