@@ -112,11 +112,11 @@ class Exchange:
             self._port.submit(run, run.failed)
             await run.progress.wait()
             whole = run.whole
-            if whole is not None:
+            if whole is None:
+                await self._stream(body_complete)
+            elif not run.gone:
                 await self._send(whole[0])
                 await self._send({"type": "http.response.body", "body": whole[1], "more_body": False})
-            else:
-                await self._stream(body_complete)
         except Exception:
             run.abort()
             await self._finish()

@@ -5,9 +5,9 @@ callback to the loop. Callbacks wait in one outbox and one wake-up of the loop r
 call, and the dearest part of a small request.
 
 Why no wake-up is lost without a lock: a poster appends to the outbox, then reads the flag; the loop clears the flag,
-then empties the outbox until it is found empty. Append and pop take turns on the deque (the interpreter's lock, or the
-deque's own in a free-threaded build), so either the loop's last pop comes after the append and finds it, or the append
-comes after that pop, and then the poster sees the cleared flag. Whoever changes the order of these lines loses this.
+then pops until a pop finds nothing. Append and pop take turns on the deque (the interpreter's lock, or the deque's own
+in a free-threaded build), so either the loop's last pop comes after the append and finds it, or the append comes after
+that pop, and then the poster sees the cleared flag. Whoever changes the order of these lines loses this.
 """
 
 from __future__ import annotations
@@ -45,35 +45,63 @@ class Signal(ABC):
         """Return what to await; the waiting begins with this call."""
 
 
-class Port(ABC):
-    """The two-way connection of one event loop with its workers."""
+class Outbox:
+    """Callbacks on their way to the loop; one wake-up runs all that wait."""
 
-    def __init__(self, workers: Workers) -> None:
-        self.workers = workers
-        self.pid = os.getpid()
-        self._outbox: deque[Callback] = deque()
+    __slots__ = ("_callbacks", "_signalled", "_wake")
+
+    def __init__(self, wake: Callable[[Callback], None]) -> None:
+        """Make an outbox.
+
+        Args:
+            wake: Has the loop call what it is given; any thread calls it, and a loop that is gone calls nothing.
+        """
+        self._wake = wake
+        self._callbacks: deque[Callback] = deque()
         self._signalled = False
 
-    def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:
-        """Have a worker call ``job``; ``failed`` is called where none can. Loop thread only."""
-        self.workers.submit(job)
+    def leave(self, callback: Callback) -> None:
+        """Add a callback without a wake-up; whoever leaves one sees to it that somebody calls `flush`. Any thread."""
+        self._callbacks.append(callback)
 
     def post(self, callback: Callback) -> None:
-        """Have the loop call ``callback``. Any thread; a loop that is gone runs nothing any more."""
-        self._outbox.append(callback)
+        """Add a callback and wake the loop. Any thread."""
+        self._callbacks.append(callback)
         if not self._signalled:
             self._signalled = True
-            self._wake()
+            self._wake(self._drain)
+
+    def flush(self) -> None:
+        """Wake the loop if anything was left. Any thread."""
+        if self._callbacks and not self._signalled:
+            self._signalled = True
+            self._wake(self._drain)
 
     def _drain(self) -> None:
         self._signalled = False
-        pop = self._outbox.popleft
+        pop = self._callbacks.popleft
         while True:
             try:
                 callback = pop()
             except IndexError:
                 return
             callback()
+
+
+class Port(ABC):
+    """The two-way connection of one event loop with its workers."""
+
+    def __init__(self, outbox: Outbox, workers: Workers) -> None:
+        self.workers = workers
+        self.pid = os.getpid()
+        #: Has the loop call something soon; any thread.
+        self.post = outbox.post
+        #: The same at the end of a job: the worker wakes the loop when it has no other job.
+        self.leave = outbox.leave
+
+    def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:
+        """Have a worker call ``job``; ``failed`` is called where none can. Loop thread only."""
+        self.workers.submit(job)
 
     @abstractmethod
     def serves(self, loop: object) -> bool:
@@ -83,9 +111,6 @@ class Port(ABC):
     @abstractmethod
     def gone(self) -> bool:
         """Whether its loop will never run again."""
-
-    @abstractmethod
-    def _wake(self) -> None: ...
 
     @abstractmethod
     def signal(self) -> Signal:
@@ -125,7 +150,16 @@ class AsyncioPort(Port):
     """A `Port` of an asyncio loop, whoever made it (asyncio, uvloop)."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: int) -> None:
-        super().__init__(Workers(threads, prepare=_Adoption(loop)))
+        def wake(callback: Callback) -> None:
+            try:
+                loop.call_soon_threadsafe(callback)
+            except RuntimeError:
+                # Closed: nobody waits for what the worker made. Anything else is an error of this module.
+                if not loop.is_closed():
+                    raise
+
+        outbox = Outbox(wake)
+        super().__init__(outbox, Workers(threads, outbox.flush, prepare=_Adoption(loop)))
         self._loop = loop
 
     def serves(self, loop: object) -> bool:
@@ -134,14 +168,6 @@ class AsyncioPort(Port):
     @property
     def gone(self) -> bool:
         return self._loop.is_closed() or self.pid != os.getpid()
-
-    def _wake(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._drain)
-        except RuntimeError:
-            # Closed: nobody waits for what the worker made. Anything else is an error of this module.
-            if not self._loop.is_closed():
-                raise
 
     def signal(self) -> AsyncioSignal:
         return AsyncioSignal(self._loop)
@@ -159,6 +185,7 @@ class SensitivePort(AsyncioPort):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop, 1)
+        self.leave = self.post  # no worker of ours looks after it
         self._running: set[asyncio.Task[None]] = set()
 
     def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from gateway.adapters._ports import Background, Port, Signal, Spawn
+from gateway.adapters._ports import Background, Callback, Outbox, Port, Signal, Spawn
 from gateway.adapters._workers import Workers
 
 
@@ -34,7 +34,12 @@ class TrioPort(Port):
     """A `Port` of one trio run."""
 
     def __init__(self, token: trio.lowlevel.TrioToken, threads: int) -> None:
-        super().__init__(Workers(threads))
+        def wake(callback: Callback) -> None:
+            with contextlib.suppress(trio.RunFinishedError):  # nobody waits for what the worker made
+                token.run_sync_soon(callback)
+
+        outbox = Outbox(wake)
+        super().__init__(outbox, Workers(threads, outbox.flush))
         self._token = token
 
     def serves(self, loop: object) -> bool:
@@ -49,10 +54,6 @@ class TrioPort(Port):
         except trio.RunFinishedError:
             return True
         return False
-
-    def _wake(self) -> None:
-        with contextlib.suppress(trio.RunFinishedError):  # nobody waits for what the worker made
-            self._token.run_sync_soon(self._drain)
 
     def signal(self) -> TrioSignal:
         return TrioSignal()

@@ -112,5 +112,5 @@ class Receiver:
 
     def _lost(self) -> None:
         self._stopped = True
-        self.inbox.fail()
         self._disconnected()
+        self.inbox.fail()  # the last: what a worker answers to it goes nowhere

@@ -178,7 +178,7 @@ class Run:
     def __call__(self) -> None:
         """Run the application; the worker's job. Never raises."""
         self._context.run(self._run)
-        self._port.post(self._done)
+        self._port.leave(self._done)
 
     def _run(self) -> None:
         try:
@@ -350,7 +350,7 @@ class Run:
         except BaseException as error:
             self.error = error
         self._closing = None
-        self._port.post(self._done)
+        self._port.leave(self._done)
 
     # -------------------------------------------------------------------------------------------- the loop's side
 
