@@ -52,14 +52,13 @@ def server_name(server: Sequence[object] | None, scheme: str) -> tuple[str, str]
     >>> server_name(("/run/app.sock", None), "https")
     ('localhost', '443')
     """
+    if server and len(server) > 1:
+        host, port = server[0], port_number(server[1])
+        if host and port is not None:
+            return str(host), str(port)
     default = _DEFAULT_PORTS.get(scheme, "80")
-    if not server:
-        return "localhost", default
-    host = str(server[0] or "localhost")
-    port = port_number(server[1]) if len(server) > 1 else None
-    if host.startswith(("/", "unix:")):
-        return "localhost", default
-    return host, default if port is None else str(port)
+    host = str(server[0]) if server else ""
+    return (host, default) if host and not host.startswith(("/", "unix:")) else ("localhost", default)
 
 
 def server_address(name: str, port: str) -> tuple[str, int | None] | None:

@@ -40,12 +40,29 @@ logger = logging.getLogger(__name__)
 class Run:
     """A WSGI application called once; made on the loop, run by a worker, taken from by the loop."""
 
-    __slots__ = (
-        "_abandoned", "_application", "_blocked", "_bodiless", "_closing", "_coalesce", "_context", "_entries",
-        "_environ", "_gate", "_head", "_head_only", "_high", "_lock", "_low", "_notified", "_port", "_rest", "_size",
-        "_streaming", "committed", "end_sent", "ended", "error", "extensions", "file", "finished", "gone", "left",
-        "progress", "whole",
-    )  # fmt: skip
+    # Where every run begins; an attribute is set on the instance when it changes.
+    committed = False
+    ended = False
+    finished = False
+    gone = False
+    error: BaseException | None = None
+    #: The head and the whole body of a response that was handed over at once.
+    whole: tuple[Message, bytes] | None = None
+    #: A file to send. `left` says that the worker has gone, and that `close` is to be a second job.
+    file: Message | None = None
+    left = False
+    #: The loop's own note: the last message was sent.
+    end_sent = False
+    _abandoned = False
+    _blocked = False
+    _bodiless = False
+    _closing: Callable[[], object] | None = None
+    _gate: threading.Lock | None = None
+    _head: Message | None = None
+    _notified = False
+    _rest: int | None = None  # what Content-Length still allows
+    _size = 0  # bytes that were pushed and not yet released
+    _streaming = False  # the worker's own note: something was handed over already
 
     def __init__(
         self,
@@ -76,32 +93,10 @@ class Run:
         self._port = port
         self._coalesce = coalesce_bytes
         self._high = high
-        self._low = high // 2
-        self.extensions = extensions
         self._lock = threading.Lock()
-        self._gate: threading.Lock | None = None
-        self._head: Message | None = None
         self._entries: list[Entry] = []
-        self._size = 0  # bytes that were pushed and not yet released
-        self._blocked = False
-        self._notified = False
-        self._streaming = False  # the worker's own note: something was handed over already
-        self._bodiless = False
-        self._rest: int | None = None  # what Content-Length still allows
-        self._closing: Callable[[], object] | None = None
+        self.extensions = extensions
         self.progress = port.signal()
-        self.committed = False
-        self.ended = False
-        self.end_sent = False  # the loop's own note
-        self.finished = False
-        self.gone = False
-        self.error: BaseException | None = None
-        #: The head and the whole body of a response that was handed over at once.
-        self.whole: tuple[Message, bytes] | None = None
-        #: A file to send. `left` says that the worker has gone, and that `close` is to be a second job.
-        self.file: Message | None = None
-        self.left = False
-        self._abandoned = False
 
     # ------------------------------------------------------------------------------------ the application's side
 
@@ -385,7 +380,7 @@ class Run:
         """Say that bytes were sent, so that the worker may go on."""
         with self._lock:
             self._size -= size
-            if self._blocked and self._size <= self._low:
+            if self._blocked and self._size <= self._high // 2:
                 self._open_gate()
 
     def abort(self) -> None:

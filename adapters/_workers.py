@@ -7,8 +7,8 @@ process from ending (the standard executor joins them at exit).
 Theory of operation. Waking a thread costs more than a small request, and under the interpreter's lock a woken thread
 can only wait for that lock. So not every job wakes a thread. At most one worker is the *scout*: woken, and without a
 job so far. The scout takes the first job that waits; if more are waiting it makes the next worker the scout, and then
-runs its own. As long as jobs are quick, the first worker does them all, one after another. When it blocks it lets go of the
-interpreter's lock, the scout runs, takes the next job and wakes the next scout: blocking jobs get a thread each, at
+runs its own. As long as jobs are quick, the first worker does them all, one after another. When it blocks it lets go of
+the interpreter's lock, the scout runs, takes the next job and wakes the next scout: blocking jobs get a thread each, at
 once, up to the limit. In a free-threaded build the scouts follow each other without waiting.
 
 The same holds for results. A worker *leaves* a result in the outbox, and wakes the loop when it finds no more jobs. If

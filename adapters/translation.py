@@ -80,12 +80,15 @@ def _spell_environ(scope: Scope) -> Environ:
     get = scope.get
     scheme = get("scheme") or "http"
     raw_path = get("raw_path")
-    path = scope["path"]
-    query = get("query_string") or b""
-    script_name, path_info = wsgi_path(path, get("root_path") or "", raw_path)
+    path, root_path = scope["path"], get("root_path")
+    # The rule in one line, for what nearly every path is; `wsgi_path` says the same.
+    script_name, path_info = (
+        wsgi_path(path, root_path or "", raw_path) if root_path or not path.isascii() else ("", path)
+    )
     name, port = server_name(get("server"), scheme)
     client = get("client")
-    query_string = query.decode("latin-1")
+    query = get("query_string")
+    query_string = query.decode("latin-1") if query else ""
     environ: Environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": script_name,
@@ -93,7 +96,7 @@ def _spell_environ(scope: Scope) -> Environ:
         "QUERY_STRING": query_string,
         "SERVER_NAME": name,
         "SERVER_PORT": port,
-        "SERVER_PROTOCOL": server_protocol(get("http_version") or "1.1"),
+        "SERVER_PROTOCOL": server_protocol(get("http_version", "1.1")),
         "REMOTE_ADDR": "",  # a unix socket's client has none
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,

@@ -96,7 +96,13 @@ class WsgiToAsgi:
         self._thread_sensitive = thread_sensitive
         self._prefetch_bytes = prefetch_bytes
         self._high = buffer_bytes
-        self._multithread = threads > 1 and not inline and not thread_sensitive
+        self._constants: Environ = {
+            "wsgi.multithread": threads > 1 and not inline and not thread_sensitive,
+            "wsgi.multiprocess": True,  # cannot be known here; what is safe to assume
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+        }
         self._ports: list[Port] = []
 
     def __repr__(self) -> str:
@@ -176,14 +182,12 @@ class WsgiToAsgi:
 
     def _environ(self, scope: Scope) -> Environ:
         environ = scope_to_environ(scope)
-        environ["wsgi.multithread"] = self._multithread
-        environ["wsgi.multiprocess"] = True  # cannot be known here; what is safe to assume
-        environ["wsgi.run_once"] = False
-        environ["wsgi.input_terminated"] = True
-        environ["wsgi.file_wrapper"] = FileWrapper
-        if "wsgi.errors" not in environ:  # else it came back from an environ
+        environ.update(self._constants)
+        if "gateway.environ" in scope:  # it was an environ before: its error stream stays, its server's offers do not
+            environ.setdefault("wsgi.errors", sys.stderr)
+            environ.pop("wsgi.early_hints", None)
+        else:
             environ["wsgi.errors"] = sys.stderr
-        environ.pop("wsgi.early_hints", None)
         return environ
 
     async def _body(self, environ: Environ, receive: ASGIReceive) -> io.BytesIO | list[bytes] | None:

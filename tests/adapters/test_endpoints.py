@@ -17,7 +17,7 @@ SERVERS = [
     ("unix", ("/s.sock", None), "http", ("localhost", "80")),
     ("indexed-unix-path", ("/", "t"), "http", ("localhost", "80")),
     ("no-port", ("h", None), "https", ("h", "443")),
-    ("no-host", ("", 1), "http", ("localhost", "1")),
+    ("no-host", ("", 1), "http", ("localhost", "80")),
     ("one", ("h",), "http", ("h", "80")),
 ]
 
