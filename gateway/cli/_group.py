@@ -13,7 +13,7 @@ import click
 
 from gateway._version import __version__
 from gateway.cli import COMMANDS
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, MissingExtraError
 
 __all__ = ["group"]
 
@@ -29,7 +29,11 @@ class _LazyGroup(click.Group):
         if place is None:
             return None
         module, _, attribute = place.partition(":")
-        command = getattr(import_module(module), attribute)
+        try:
+            command = getattr(import_module(module), attribute)
+        except MissingExtraError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
         if not isinstance(command, click.Command):
             raise TypeError(f"{place} must be a click.Command, got {command!r}")
         return command

@@ -44,6 +44,7 @@ class Capabilities:
             application sees an empty body.
         header_order: Response headers are sent as the application ordered them (``kept``), sorted by name
             (``sorted``), or with equal names moved together (``grouped``).
+        latin_headers: A header value beyond ASCII is sent as the latin-1 bytes that its text stands for; else as UTF-8.
         keep_alive: A connection carries several requests.
         raw_path: The request path as it was sent is known to the application.
         drains: The stop signal lets requests in flight end.
@@ -59,6 +60,7 @@ class Capabilities:
     streaming: bool = True
     chunked_upload: Literal["decoded", "refused", "lost"] = "decoded"
     header_order: Literal["kept", "sorted", "grouped"] = "kept"
+    latin_headers: bool = True
     keep_alive: bool = True
     raw_path: bool = True
     drains: bool = True

@@ -33,6 +33,7 @@ def _arguments(launch: Launch, *, interface: str) -> Iterator[str]:
 
 _granian = partial(Server, family="granian", module="granian", requirement="granian")
 _UNIX = "Its unix socket has mode 0755: set --uds-permissions for a proxy of another user."
+_UTF8 = "Header values beyond ASCII are sent as UTF-8, where PEP 3333 has latin-1."
 _RELOAD = '--reload needs its extra: pip install "granian[reload]".'
 
 ASGI = _granian(
@@ -46,10 +47,11 @@ WSGI = _granian(
     name="granian-wsgi",
     interface="wsgi",
     arguments=partial(_arguments, interface="wsgi"),
-    capabilities=Capabilities(workers=True, threads=True, reload=True, raw_path=False),
+    capabilities=Capabilities(workers=True, threads=True, reload=True, latin_headers=False, raw_path=False),
     quirks=(
         _UNIX,
         _RELOAD,
+        _UTF8,
         "Its environ holds the process's environment variables too.",
         "Functions registered with atexit do not run when a worker is stopped.",
     ),
@@ -58,6 +60,13 @@ RSGI = _granian(
     name="granian-rsgi",
     interface="rsgi",
     arguments=partial(_arguments, interface="rsgi"),
-    capabilities=Capabilities(workers=True, reload=True, websocket=True, lifespan=True, raw_path=False),
-    quirks=(_UNIX, _RELOAD),
+    capabilities=Capabilities(
+        workers=True,
+        reload=True,
+        websocket=True,
+        lifespan=True,
+        latin_headers=False,
+        raw_path=False,
+    ),
+    quirks=(_UNIX, _RELOAD, _UTF8),
 )

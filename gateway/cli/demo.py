@@ -1,0 +1,226 @@
+"""``gateway demo``: one WSGI and one ASGI application under every installed server, and every answer compared.
+
+The reference is the application called directly, in its own interface. Status, body and every header are compared:
+name, value and order; only what belongs to the connection is ignored, by name. What a server is known to do to the
+headers of any application (``Capabilities.header_order``, ``latin_headers``) is done to the reference first, and where
+it does not take chunked uploads, none is sent; the table says so.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from http.client import HTTPException
+from itertools import zip_longest
+from pathlib import Path
+
+import click
+
+from gateway.cli import _demo_apps
+from gateway.cli._reference import Answer, Request, call_asgi, call_wsgi
+from gateway.cli._wire import ask
+from gateway.errors import ConfigurationError, MissingExtraError
+from gateway.protocols import Interface
+from gateway.servers import Bind, Launch, Server, StartError, families, get, installed, names, start
+
+try:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.table import Table
+except ModuleNotFoundError as error:
+    raise MissingExtraError("gateway demo", "standard", package="rich") from error
+
+__all__ = ["REQUESTS", "Result", "command", "compare", "demonstrate"]
+
+_BODY = bytes(range(256)) * 1024
+REQUESTS: Sequence[Request] = (
+    Request("hello"),
+    Request("head", "HEAD"),
+    Request("upload", "POST", "/upload", _BODY),
+    Request("chunked upload", "POST", "/upload", _BODY, chunked=True),
+    Request("stream", path="/stream"),
+    Request("cookies", path="/cookies"),
+    Request("beyond ASCII", path="/echo/caf%C3%A9%20%E6%97%A5?q=%C3%BC"),
+    Request("redirect", path="/elsewhere"),
+    Request("not found", path="/missing"),
+)
+#: Interface of an application of the demo to the import string of the object that serves it.
+_TARGETS: Mapping[Interface, str] = {"wsgi": "gateway.cli._demo_apps:wsgi", "asgi": "gateway.cli._demo_apps:asgi"}
+_AT_ONCE = 4
+
+
+@dataclass
+class Result:
+    """What came of one server with one application.
+
+    Attributes:
+        server: The server.
+        application: Interface of the application.
+        requests: How many requests were answered and compared.
+        differences: A sentence for each answer that was not identical, or for what prevented one.
+        left_out: Requests that the server is known not to take.
+    """
+
+    server: Server
+    application: Interface
+    requests: int = 0
+    differences: list[str] = field(default_factory=list[str])
+    left_out: list[str] = field(default_factory=list[str])
+
+    @property
+    def identical(self) -> bool:
+        """Whether there were answers, and each was the reference."""
+        return not self.differences and self.requests > 0
+
+
+@click.command("demo", short_help="Compare every installed server's answers.")
+@click.option("--server", "only", metavar="NAME", multiple=True, help="Only this server; may be given again.")
+def command(only: tuple[str, ...]) -> None:
+    """Serve one WSGI and one ASGI application under every installed server, and compare the answers.
+
+    Each answer is compared with what the application says when it is called directly, without a server and without an
+    adapter. The exit status is 0 only if every answer is identical.
+    """
+    servers = _chosen(only)
+    console = Console()
+    results: list[Result] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("Starting servers", total=len(servers) * len(_TARGETS))
+        for result in demonstrate(servers):
+            results.append(result)
+            progress.update(task, advance=1, description=f"{result.server.name} ({result.application.upper()})")
+    results.sort(key=lambda result: (servers.index(result.server), result.application))
+    _show(console, results)
+    if not all(result.identical for result in results):
+        sys.exit(1)
+
+
+def _chosen(only: Sequence[str]) -> list[Server]:
+    if not only:
+        return list(installed())
+    wanted: list[Server] = []
+    for name in only:
+        wanted += [get(known) for known in names() if get(known).family == name] if name in families() else [get(name)]
+    for server in wanted:
+        if reason := server.missing():
+            raise ConfigurationError(reason)
+    return wanted
+
+
+def demonstrate(servers: Sequence[Server]) -> Iterator[Result]:
+    """Run each server with each application, several at once, and give each result when it is there."""
+    references: dict[Interface, list[Answer]] = {
+        "wsgi": [call_wsgi(_demo_apps.wsgi_application, request) for request in REQUESTS],
+        "asgi": [call_asgi(_demo_apps.asgi_application, request) for request in REQUESTS],
+    }
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        running = [
+            pool.submit(_examine, server, interface, references[interface])
+            for server in servers
+            for interface in _TARGETS
+        ]
+        try:
+            for done in as_completed(running):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _examine(server: Server, interface: Interface, reference: Sequence[Answer]) -> Result:
+    result = Result(server, interface)
+    launch = Launch(
+        target=_TARGETS[interface],
+        bind=Bind(port=0),
+        app_dir=str(Path(__file__).parent.parent.parent),
+        crosses=interface != server.interface,
+    )
+    try:
+        with start(server, launch) as running:
+            for request, expected in zip(REQUESTS, reference, strict=True):
+                if request.chunked and server.capabilities.chunked_upload != "decoded":
+                    result.left_out.append(request.name)
+                    continue
+                try:
+                    answer = ask(running.bind, request)
+                except (OSError, HTTPException) as error:
+                    result.differences.append(f"{request.name}: no answer, {type(error).__name__}: {error}")
+                    continue
+                result.requests += 1
+                result.differences += [f"{request.name}: {said}" for said in compare(expected, answer, server)]
+    except StartError as error:
+        result.differences.append(str(error))
+    return result
+
+
+def compare(expected: Answer, answer: Answer, server: Server) -> Iterator[str]:
+    """Name each difference between the reference and a server's answer, a phrase each.
+
+    Args:
+        expected: What the application says when it is called directly.
+        answer: What came over the wire.
+        server: Whose it is; what it is known to do to headers is done to the reference.
+    """
+    expected = _as_sent_by(server, expected)
+    if expected.status != answer.status:
+        yield f"status {answer.status} instead of {expected.status}"
+    for at, (wanted, found) in enumerate(zip_longest(expected.headers, answer.headers), 1):
+        if wanted != found:
+            yield f"header {at} is {_written(found)} instead of {_written(wanted)}"
+            break
+    if expected.body != answer.body:
+        at = next(
+            (at for at, (one, other) in enumerate(zip(expected.body, answer.body, strict=False)) if one != other),
+            min(len(expected.body), len(answer.body)),
+        )
+        yield f"the body of {len(answer.body)} bytes instead of {len(expected.body)} differs from byte {at}"
+
+
+def _as_sent_by(server: Server, answer: Answer) -> Answer:
+    if not server.capabilities.latin_headers:  # read from the wire as latin-1, as every client does
+        answer = replace(
+            answer, headers=tuple((name, value.encode().decode("latin-1")) for name, value in answer.headers)
+        )
+    if server.capabilities.header_order == "sorted":
+        return replace(answer, headers=tuple(sorted(answer.headers, key=lambda pair: pair[0])))
+    if server.capabilities.header_order == "grouped":
+        first = {name: at for at, (name, _) in reversed(list(enumerate(answer.headers)))}
+        return replace(answer, headers=tuple(sorted(answer.headers, key=lambda pair: first[pair[0]])))
+    return answer
+
+
+def _written(header: tuple[str, str] | None) -> str:
+    return "missing" if header is None else repr(": ".join(header))
+
+
+def _show(console: Console, results: Sequence[Result]) -> None:
+    table = Table(title="One object, any server")
+    for column in ("Server", "Interface", "Application"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("Requests", justify="right")
+    table.add_column("Identical")
+    for result in results:
+        table.add_row(
+            f"{result.server.name} {result.server.version()}",
+            result.server.interface.upper(),
+            result.application.upper(),
+            str(result.requests) + ("*" if result.left_out else ""),
+            "[green]yes[/green]" if result.identical else "[red]no[/red]",
+        )
+    console.print(table)
+    if any(result.left_out for result in results):
+        console.print("* without the chunked upload, which this server does not take", style="dim", highlight=False)
+    for result in results:
+        for difference in result.differences:
+            console.print(
+                f"{result.server.name}, {result.application.upper()} application: {difference}",
+                style="red",
+                highlight=False,
+                markup=False,
+            )
+    requests = sum(result.requests for result in results)
+    different = sum(len(result.differences) for result in results)
+    said = "every answer is identical" if not different else f"{different} differences"
+    console.print(f"{len({result.server.name for result in results})} servers, {requests} answers: {said}.")

@@ -1,0 +1,86 @@
+"""An ASGI application under a WSGI server starts before the first request and ends with its worker, once each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.servers import Bind, Launch, StartError, get, start
+
+APPLICATION = """
+import os
+from gateway import Gateway
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        if os.path.exists("/" + os.environ.get("SV_FAIL", "absent")):
+            await send({"type": "lifespan.startup.failed", "message": "no database"})
+            return
+        print("startup", os.getpid(), flush=True)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("shutdown", os.getpid(), flush=True)
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    print("request", os.getpid(), flush=True)
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
+
+app = Gateway(asgi)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "sv_life.py").write_text(APPLICATION)
+    return tmp_path
+
+
+def lines(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith(("startup", "request", "shutdown"))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gunicorn-sync",
+        "pyuwsgi",
+        "wsgiref",
+        "waitress",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("gunicorn-gthread", "gunicorn-gevent", "granian-wsgi", "cheroot", "werkzeug", "gevent")
+        ),
+    ],
+)
+def test_lifespan_runs_once_around_the_requests_of_a_worker(folder: Path, name: str) -> None:
+    server = get(name)
+    if reason := server.missing():
+        pytest.skip(reason)
+    launch = Launch(target="sv_life:app", bind=Bind(port=0), app_dir=str(folder), crosses=True)
+    with start(server, launch) as running:
+        running.process.send_signal(server.stop_signal)
+        running.process.wait(20)
+        seen = lines(running.output())
+    (pid,) = {line.split()[1] for line in seen}
+    assert seen == [f"startup {pid}", f"request {pid}", f"shutdown {pid}"]
+
+
+@pytest.mark.parametrize("how", ["option", "import in a configuration"])
+def test_a_startup_that_fails_keeps_gunicorns_worker_from_serving(
+    folder: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = get("gunicorn-sync")
+    if reason := server.missing():
+        pytest.skip(reason)
+    (folder / "fail").touch()
+    monkeypatch.setenv("SV_FAIL", str(folder / "fail").lstrip("/"))
+    arguments: tuple[str, ...] = ()
+    if how != "option":
+        (folder / "mine.py").write_text("from gateway.servers.gunicorn_hooks import *\n")
+        arguments = ("--config", str(folder / "mine.py"))
+    launch = Launch(target="sv_life:app", bind=Bind(port=0), app_dir=str(folder), crosses=True, arguments=arguments)
+    with pytest.raises(StartError, match=r"ended with status 3(?s:.*)no database"):
+        start(server, launch)
