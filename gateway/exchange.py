@@ -335,6 +335,10 @@ class _ScopeHeaders(AsgiHeaders):
         self._own()
         super().set(cast("str", name), cast("str", value))
 
+    def append_constants(self, constants: Iterable[Header]) -> None:
+        self._own()
+        super().append_constants(constants)
+
     def delete(self, name: str) -> bool:
         self._own()
         return super().delete(name)

@@ -263,6 +263,10 @@ class Headers:
             else:
                 self.append(item[0], item[1])
 
+    def append_constants(self, constants: Iterable[Header]) -> None:
+        """Append many constants at once."""
+        self._pairs.extend([constant.wsgi for constant in constants])
+
     def add_vary(self, *names: str) -> None:
         """Say that the response depends on these request fields; what ``Vary`` names already is not doubled.
 
@@ -360,6 +364,9 @@ class AsgiHeaders(Headers):
             self._raw[:] = kept
         return found
 
+    def append_constants(self, constants: Iterable[Header]) -> None:
+        self._raw.extend([constant.asgi for constant in constants])
+
     def asgi(self) -> list[tuple[bytes, bytes]]:
         return self._raw
 
@@ -420,6 +427,10 @@ class EnvironHeaders(Headers):
     def set(self, name: str | Header, value: str | None = None, /) -> None:
         field = name if isinstance(name, Header) else Header(name, _checked(name, value))
         self._environ[_environ_key(field.key)] = field.value
+
+    def append_constants(self, constants: Iterable[Header]) -> None:
+        for constant in constants:
+            self.append(constant)
 
     def delete(self, name: str) -> bool:
         return self._environ.pop(_environ_key(name), None) is not None

@@ -32,7 +32,9 @@ class Segment:
     keeps_length: bool
 
     def defines(self, name: str) -> bool:
-        """Return whether any of the hooks is defined."""
+        """Return whether any of the hooks is defined; constant headers count as ``on_response``."""
+        if name == "on_response" and any(hooks.constant_headers for hooks in self.http):
+            return True
         return any(hook(hooks, name) is not None for hooks in self.http)
 
     @property

@@ -31,6 +31,8 @@ logger = logging.getLogger("gateway.drivers")
 
 #: How much of a file object is read at once.
 BLOCK = 64 * 1024
+#: From how many bytes on a transform's push leaves the event loop.
+OFFLOAD = 128 * 1024
 
 
 _UNSET: Final = object()
@@ -171,6 +173,8 @@ class Course:
             hooks = self.chain[index]
             try:
                 if returned is _UNSET:
+                    for constant in hooks.constant_headers:
+                        response.headers.append(constant)
                     returned = hooks.on_response(self.request, response)
                 other = _response("on_response", (yield from settle(returned, self)))
                 returned = _UNSET
@@ -267,7 +271,7 @@ class Course:
         else:
             found = yield from self._next_own(self.own)
             chunk, last = (b"", True) if found is None else (found, self._is_bytes())
-        self.held.extend(self.push(chunk, last))
+        self.held.extend((yield from self.push_anywhere(chunk, last)))
         self.ended = last
 
     def _is_bytes(self) -> bool:
@@ -280,6 +284,14 @@ class Course:
             answer = yield cast("None", effect)  # the driver sends what next() gave
             return cast("bytes | None", answer)
         return next(body, None)
+
+    def push_anywhere(self, chunk: bytes, last: bool) -> Steps[list[bytes]]:
+        """Push, off the loop where the chunk is large: a transform is CPU work."""
+        if not self.transforms or len(chunk) < OFFLOAD:
+            return self.push(chunk, last)
+        effect = Io(lambda: self.push(chunk, last), lambda: in_thread(self.push, chunk, last))
+        answer = yield cast("None", effect)  # the driver sends what push() gave
+        return cast("list[bytes]", answer)
 
     def push(self, chunk: bytes, last: bool) -> list[bytes]:
         """Pass bytes through the transforms; return what comes out, without empty chunks."""

@@ -14,7 +14,7 @@ from gateway.drivers._colour import in_thread
 if TYPE_CHECKING:
     from gateway.exchange import FileBody
 
-__all__ = ["blocks", "blocks_async", "open_at"]
+__all__ = ["BLOCK", "blocks", "blocks_async", "open_at", "whole"]
 
 BLOCK = 128 * 1024
 
@@ -25,6 +25,15 @@ def open_at(body: FileBody) -> BinaryIO:
     if body.offset:
         file.seek(body.offset)
     return file
+
+
+def whole(body: FileBody) -> int | None:
+    """Return how many bytes follow the offset if all of them are to be sent, ``None`` if only some are.
+
+    A file wrapper sends to the end of the file; what ends before is sent in blocks.
+    """
+    left = max(Path(body.path).stat().st_size - body.offset, 0)
+    return left if body.count is None or body.count >= left else None
 
 
 def blocks(body: FileBody) -> Generator[bytes, None, None]:

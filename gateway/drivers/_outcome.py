@@ -28,10 +28,11 @@ def judge(
     """Return the outcome of an exchange."""
     if error is not None:
         kind = "aborted" if disconnected or not isinstance(error, Exception) else "failed"
+    elif disconnected:
+        # Also where everything was handed over: a server takes what an application sends to a client that is gone.
+        kind = "aborted"
     elif completed:
         kind = "completed"
-    elif disconnected:
-        kind = "aborted"
     else:
         kind = "failed"
         error = ApplicationError("the application returned before its response was complete")

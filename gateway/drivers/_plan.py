@@ -17,6 +17,7 @@ from gateway.exchange import Outcome, Request, Response
 if TYPE_CHECKING:
     from gateway.contract import Flow, Transform
     from gateway.drivers._build import Segment
+    from gateway.headers import Header
 
 __all__ = ["Plan"]
 
@@ -26,12 +27,39 @@ OnBody = Callable[[Request, Response], "Transform | None"]
 OnFinish = Callable[[Request, Outcome], object]
 
 
-def _outward(chain: tuple[Hooks, ...]) -> tuple[tuple[int, OnResponse], ...]:
-    return tuple(
-        (index, cast("OnResponse", found))  # the hook of that name
-        for index in reversed(range(len(chain)))
-        if (found := hook(chain[index], "on_response")) is not None
-    )
+def _on_response(hooks: Hooks) -> OnResponse | None:
+    """Return what to call for a head: the constants of a middleware, then its hook."""
+    found = cast("OnResponse | None", hook(hooks, "on_response"))
+    constants = tuple(hooks.constant_headers)
+    if not constants:
+        return found
+
+    def add(request: Request, response: Response) -> object:
+        response.headers.append_constants(constants)
+        return None if found is None else found(request, response)
+
+    return add
+
+
+def _heads(chain: tuple[Hooks, ...]) -> tuple[tuple[int, OnResponse], ...]:
+    """Return what to call for a head, from the innermost; neighbours that have constants only are one call."""
+    calls: list[tuple[int, OnResponse]] = []
+    constants: list[Header] = []
+    for index in reversed(range(len(chain))):
+        if hook(chain[index], "on_response") is None:
+            constants.extend(chain[index].constant_headers)
+            continue
+        _flush(calls, constants, index + 1)
+        calls.append((index, cast("OnResponse", _on_response(chain[index]))))
+    _flush(calls, constants, 0)
+    return tuple(calls)
+
+
+def _flush(calls: list[tuple[int, OnResponse]], constants: list[Header], index: int) -> None:
+    if constants:
+        together = tuple(constants)
+        constants.clear()
+        calls.append((index, lambda request, response: response.headers.append_constants(together)))
 
 
 class Plan:
@@ -51,13 +79,13 @@ class Plan:
             for index in range(self.size)
             if (found := hook(chain[index], "on_request")) is not None
         )
-        self.heads = tuple((index, found) for index, found in _outward(chain) if index not in self.easy)
+        self.heads = _heads(chain)
         self.outward: tuple[tuple[int, OnResponse | None, OnBody | None], ...] = tuple(
             (index, None, None)
             if index in self.easy
             else (
                 index,
-                cast("OnResponse | None", hook(chain[index], "on_response")),
+                _on_response(chain[index]),
                 cast("OnBody | None", hook(chain[index], "on_body")),
             )
             for index in reversed(range(self.size))

@@ -28,6 +28,7 @@ from gateway.drivers._outcome import raised_in
 from gateway.drivers._plan import Plan
 from gateway.drivers._process import ProcessHooks
 from gateway.drivers._request_body import RequestBody
+from gateway.drivers._watch import Watcher, has_request_body
 from gateway.drivers.reference import FILES, AsgiExchange, prepare
 from gateway.drivers.websocket import WebsocketExchange
 from gateway.exchange import AsgiRequest, Outcome, Response
@@ -139,8 +140,10 @@ class _Regular(AsgiRequest):
     _first: float
     _left: AsgiExchange | None = None
     _method: str
+    _read_all: bool = False
     _running: list[Flow | None]
     _status: int
+    _watcher: Watcher | None = None
 
     def __init__(self, plan: Plan, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         self.scope = scope
@@ -151,6 +154,7 @@ class _Regular(AsgiRequest):
         # Not defaults of the class: what changes must be found in one place, or the interpreter's caches miss.
         self._state = IDLE
         self._sent = 0
+        self._watched = False
 
     def leave(self, entered: int) -> AsgiExchange:
         """Hand the exchange over to the long way, with what happened so far."""
@@ -163,6 +167,7 @@ class _Regular(AsgiRequest):
             left.course.method = self._method
         left.course.entered = left.course.level = entered
         left.disconnected = self._disconnected
+        left.read_all, left.watcher = self._read_all, self._watcher
         if self._body is not None:
             left.body = self._body
         plan.hand_over(self, self._running if plan.easy else [], entered)
@@ -183,7 +188,11 @@ class _Regular(AsgiRequest):
                 chunk = message.get("body")
                 if chunk:
                     self._sent += len(chunk)
-                return self._send(message) if message.get("more_body") else self.last(message)
+                if not message.get("more_body"):
+                    return self.last(message)
+                if not self._watched:
+                    self.watch()
+                return self._send(message)
             return self.leave(self._plan.size).file(message) if message["type"] in FILES else self._send(message)
         if self._state != IDLE or message["type"] != "http.response.start":
             return self._send(message) if self._left is None else self._left.send(message)
@@ -239,9 +248,23 @@ class _Regular(AsgiRequest):
         left.steps = steps
         return left.advance(None)
 
+    def watch(self) -> None:
+        """Look out for a client that goes away, once."""
+        if self._read_all or not has_request_body(self.scope):
+            self._watcher = Watcher(self._receive)
+        self._watched = True
+
     async def last(self, message: Message) -> None:
         """Send the last message; that is the completion."""
         await self._send(message)
+        if self._watcher is not None:
+            if self._watcher.gone:
+                await self.leave(self._plan.size).end(None, completed=True)
+                return
+            self._watcher.stop()
+        if self._disconnected:
+            await self.leave(self._plan.size).end(None, completed=True)
+            return
         self._state = DONE
         received = self._body.received if self._body is not None else 0
         outcome = Outcome("completed", self._status, self._sent, received, self._first, perf_counter() - self._began)
@@ -260,12 +283,16 @@ class _Regular(AsgiRequest):
 
     async def reading(self) -> Message:
         """Pass a message on to the application; a body is counted and passes the transforms."""
-        message = await self._receive()
+        watcher = self._watcher if self._left is None else self._left.watcher
+        message = await (self._receive if watcher is None else watcher.receive)()
         kind = message["type"]
         if kind == "http.request":
             if self._body is None:
                 self._body = self._left.body if self._left is not None else RequestBody(self._plan.chain, self)
             chunk: bytes = message.get("body", b"")
+            self._read_all = not message.get("more_body", False)
+            if self._left is not None:
+                self._left.read_all = self._read_all
             try:
                 changed = self._body.push(chunk, not message.get("more_body", False))
             except Refuse:

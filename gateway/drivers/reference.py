@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Literal, cast
 from gateway.contract import Steps
 from gateway.drivers._colour import is_gone, run_async, run_plain, run_shielded
 from gateway.drivers._course import PULL, Course, Pulled, has_body
-from gateway.drivers._files import blocks, blocks_async
+from gateway.drivers._files import BLOCK, blocks, blocks_async, open_at, whole
 from gateway.drivers._outcome import judge
 from gateway.drivers._request_body import RequestBody, wrap_input
+from gateway.drivers._watch import Watcher, has_request_body
 from gateway.errors import ApplicationError
 from gateway.exchange import AsgiRequest, FileBody, Response, WsgiRequest, reason_phrase
 from gateway.headers import AsgiHeaders, Headers
@@ -90,7 +91,7 @@ class WsgiExchange:
             self.end(error)
             raise
         if answer is not None:
-            return _WsgiBody(self)
+            return self.result()
         try:
             source = self.app(self.environ, self.start)
         except BaseException as error:
@@ -102,10 +103,23 @@ class WsgiExchange:
         self.steps = steps
         try:
             self.advance(None)
+            return self.result()
         except BaseException as error:
             self.end(error)
             raise
-        return _WsgiBody(self)
+
+    def result(self) -> Iterable[bytes]:
+        """Return the body: a middleware's file by the server's own means where that sends the same bytes."""
+        response = self.course.response
+        wrapper = self.environ.get("wsgi.file_wrapper")
+        if not self.replaced or response is None or wrapper is None or not isinstance(response.body, FileBody):
+            return _WsgiBody(self)
+        size = whole(response.body)
+        if size is None or not has_body(self.course.method, response.status):
+            return _WsgiBody(self)
+        source: Iterable[bytes] = wrapper(open_at(response.body), BLOCK)
+        self.sent = size
+        return self.untouched(source)
 
     def raised(self, error: BaseException) -> Iterable[bytes]:
         """Return the body after the application raised, or raise."""
@@ -113,10 +127,10 @@ class WsgiExchange:
             if not isinstance(error, Exception):
                 raise error
             self.application_failed(error)
+            return self.result()
         except BaseException as final:
             self.end(final)
             raise
-        return _WsgiBody(self)
 
     def adopt(self, source: Iterable[bytes]) -> Iterable[bytes]:
         """Return the body after the application returned its own."""
@@ -146,6 +160,13 @@ class WsgiExchange:
             return _WsgiBody(self)
         length = self.course.response.headers.get("content-length") if self.course.response else None
         self.sent = int(length) if length and length.isdigit() and has_body(self.course.method, self.status or 0) else 0
+        return self.untouched(source)
+
+    def untouched(self, source: Iterable[bytes]) -> Iterable[bytes]:
+        """Return a file as the server knows it; its ``close()`` ends the exchange.
+
+        A wrapper of ours would hide from the server that it can send the file by itself.
+        """
         self.exhausted = True
         close = getattr(source, "close", None)
 
@@ -454,6 +475,8 @@ class AsgiExchange:
         self.trailers = False
         self.body_ended = False
         self.disconnected = False
+        self.read_all = False
+        self.watcher: Watcher | None = None
         self.began = perf_counter()
         self.first_byte_at: float | None = None
         self.status: int | None = None
@@ -511,7 +534,8 @@ class AsgiExchange:
                 await self.refuse()
             if self.state not in ("done", "aborted") and not self.disconnected:
                 # It stopped early: because it swallowed the server's OSError, or by a fault of its own?
-                self.disconnected = await is_gone(self.server_receive)
+                receive = self.server_receive if self.watcher is None else self.watcher.receive
+                self.disconnected = await is_gone(receive)
         except BaseException as final:
             await self.end(final)
             raise
@@ -521,12 +545,13 @@ class AsgiExchange:
 
     async def receive(self) -> Message:
         """Pass a message on; a body passes the transforms."""
-        message = await self.server_receive()
+        message = await (self.server_receive if self.watcher is None else self.watcher.receive)()
         if message["type"] == "http.disconnect":
             if self.state != "done":
                 self.disconnected = True
         elif message["type"] == "http.request":
             chunk: bytes = message.get("body", b"")
+            self.read_all = not message.get("more_body", False)
             changed = self.body.push(chunk, not message.get("more_body", False))
             if changed is not chunk:
                 message = {**message, "body": changed}
@@ -642,11 +667,18 @@ class AsgiExchange:
 
     async def send_body(self, chunk: bytes, *, last: bool) -> None:
         self.sent += len(chunk)
+        if not last and self.watcher is None and not self.replaced:
+            self.watch()
         await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": not last})
         if last:
             self.body_ended = True
             if not self.trailers or self.replaced:
                 await self.end(None, completed=True)
+
+    def watch(self) -> None:
+        """Look out for a client that goes away, where somebody waits for the end."""
+        if self.segment.defines("on_finish") and (self.read_all or not has_request_body(self.request.scope)):
+            self.watcher = Watcher(self.server_receive)
 
     def flows(self) -> bool:
         """Return whether the application's head is out and its body follows."""
@@ -662,7 +694,7 @@ class AsgiExchange:
             if ready or part[1]:
                 await self.send_body(ready, last=part[1])
         else:
-            ready = b"".join(self.course.push(part[0], part[1]))
+            ready = b"".join(await run_async(self.course.push_anywhere(part[0], part[1])))
             if ready or part[1] or not self.course.transforms:
                 await self.send_body(ready, last=part[1])
 
@@ -713,6 +745,9 @@ class AsgiExchange:
             self.steps.close()
             self.steps = None
         self.course.close()
+        if self.watcher is not None:
+            self.disconnected = self.disconnected or self.watcher.gone
+            self.watcher.stop()
         outcome = judge(
             completed=completed,
             error=error,
