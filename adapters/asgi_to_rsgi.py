@@ -176,7 +176,7 @@ class _Http:
         self._scope = scope
         self._gone = False  # the client; as far as we were told
         # Of the request.
-        self._body: AsyncIterator[tuple[bytes, bool]] | None = None
+        self._body: _Body | None = None
         self._request_ended = False
         self._disconnect: asyncio.Future[None] | None = None
         # Of the response.
@@ -205,10 +205,10 @@ class _Http:
         if self._request_ended:
             return await self._wait_for_disconnect()
         if self._body is None:
-            self._body = _read(self._protocol, self._scope)
+            self._body = _Body(self._protocol, self._scope)
         try:
-            chunk, more_body = await anext(self._body)
-        except (StopAsyncIteration, EOFError):
+            chunk, more_body = await self._body.read()
+        except EOFError:
             self._gone = True
             return {"type": "http.disconnect"}
         self._request_ended = not more_body
@@ -275,6 +275,51 @@ class _Http:
             self._response_ended.set()
 
 
+class _Body:
+    """What comes of one request's body."""
+
+    __slots__ = ("_chunks", "_left", "_protocol")
+
+    def __init__(self, protocol: _HttpProtocol, scope: _RsgiScope) -> None:
+        self._protocol = protocol
+        self._chunks: AsyncIterator[bytes] | None = None
+        declared = scope.headers.get("content-length")
+        #: Bytes to come; None where no length was declared.
+        self._left: int | None = int(declared) if declared is not None and declared.isdecimal() else None
+        if declared is None and not _may_have_body(scope):
+            self._left = 0
+
+    async def read(self) -> tuple[bytes, bool]:
+        """Return the next bytes, and whether more comes.
+
+        Raises:
+            EOFError: The client went away before the end.
+        """
+        left = self._left
+        if left == 0:
+            return b"", False
+        try:
+            if self._chunks is None:
+                if left is not None and left <= _SMALL_BODY:
+                    return self._counted(await self._protocol(), last=True)
+                self._chunks = self._protocol.__aiter__()
+            return self._counted(await anext(self._chunks))
+        except StopAsyncIteration:
+            return self._counted(b"", last=True)
+        except Exception as error:
+            if not _is_gone(error):
+                raise
+            raise EOFError from error
+
+    def _counted(self, chunk: bytes, *, last: bool = False) -> tuple[bytes, bool]:
+        if self._left is None:
+            return chunk, not last
+        self._left -= len(chunk)
+        if last and self._left:
+            raise EOFError
+        return chunk, self._left > 0
+
+
 class _WebSocket:
     """One websocket: its ``receive`` and ``send``."""
 
@@ -284,13 +329,12 @@ class _WebSocket:
         self._protocol = protocol
         self._transport: _WebSocketTransport | None = None
         self._connected = False
-        self._closed: asyncio.Future[int] | None = None
+        self._closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def run(self, app: ASGIApplication, rsgi: _RsgiScope, state: dict[str, Any] | None) -> None:
         scope = _scope_of(rsgi, state)
         # RSGI answers the handshake by itself: there is no subprotocol to choose from.
         scope.update(type="websocket", scheme="wss" if rsgi.scheme == "https" else "ws", subprotocols=[], extensions={})
-        self._closed = asyncio.get_running_loop().create_future()
         try:
             await app(scope, self._receive, self._send)
         except BaseException:
@@ -299,7 +343,6 @@ class _WebSocket:
         self._close(1000)
 
     async def _receive(self) -> Message:
-        assert self._closed is not None
         if not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}
@@ -318,13 +361,11 @@ class _WebSocket:
         return {"type": "websocket.receive", "text": message.data}
 
     def _disconnected(self, code: int) -> Message:
-        assert self._closed is not None
         if not self._closed.done():
             self._closed.set_result(code)
         return {"type": "websocket.disconnect", "code": self._closed.result(), "reason": ""}
 
     async def _send(self, message: Message) -> None:
-        assert self._closed is not None
         kind = message["type"]
         if kind == "websocket.accept" and self._transport is None and not self._closed.done():
             self._transport = await self._protocol.accept()
@@ -348,44 +389,9 @@ class _WebSocket:
 
     def _close(self, code: int) -> None:
         """Close, or refuse the handshake with 403; nothing where it is closed already."""
-        assert self._closed is not None
         if not self._closed.done():
             self._closed.set_result(code if self._transport is not None else 1006)
             self._protocol.close(403 if self._transport is None else code)
-
-
-async def _read(protocol: _HttpProtocol, scope: _RsgiScope) -> AsyncIterator[tuple[bytes, bool]]:
-    """Yield the request's body as pairs of bytes and whether more comes.
-
-    Raises:
-        EOFError: The client went away before the end.
-    """
-    declared = scope.headers.get("content-length")
-    length = int(declared) if declared is not None and declared.isdecimal() else None
-    if length == 0 or (length is None and not _may_have_body(scope)):
-        yield b"", False
-        return
-    received = 0
-    try:
-        if length is not None and length <= _SMALL_BODY:
-            body = await protocol()
-            received = len(body)
-            if received == length:
-                yield body, False
-                return
-        else:
-            async for chunk in protocol:
-                received += len(chunk)
-                yield chunk, received != length
-                if received == length:
-                    return
-    except Exception as error:
-        if not _is_gone(error):
-            raise
-        raise EOFError from error
-    if length is not None:
-        raise EOFError(f"{received} of {length} bytes came")
-    yield b"", False
 
 
 def _scope_of(rsgi: _RsgiScope, state: dict[str, Any] | None) -> dict[str, Any]:

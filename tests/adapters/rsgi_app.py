@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.adapters.asgi_to_rsgi import AsgiToRsgi
+from gateway.errors import ApplicationError
 
 happened: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 TEXT = (b"content-type", b"text/plain")
@@ -47,11 +48,13 @@ async def show(scope, receive, send):
 
 async def upload(scope, receive, send):
     """Answer with the size of the body, and what the next receive() gives once the response has ended."""
+    happened[f"reading-{scope['query_string'].decode()}"].set()
     size = messages = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            happened["upload-cut"].set()
+            assert await receive() == {"type": "http.disconnect"}
+            happened[scope["query_string"].decode()].set()
             return
         size += len(message["body"])
         messages += 1
@@ -93,6 +96,7 @@ async def endless(scope, receive, send):
 
 async def waiting(scope, receive, send):
     assert await receive() == {"type": "http.request", "body": b"", "more_body": False}
+    happened["waiting"].set()
     assert await receive() == {"type": "http.disconnect"}
     happened["disconnected"].set()
 
@@ -152,8 +156,8 @@ async def wrong(scope, receive, send):
         nonlocal refused
         try:
             await send(message)
-        except Exception as error:
-            refused += type(error).__name__ == "ApplicationError"
+        except ApplicationError:
+            refused += 1
 
     start = {"type": "http.response.start", "status": 200, "headers": []}
     await expect_refusal({"type": "http.response.body", "body": b"before the head"})
@@ -182,7 +186,31 @@ async def websocket(scope, receive, send):
         await send({"type": "websocket.close", "code": 4000})
         assert (await receive())["type"] == "websocket.disconnect"
         return
+    if scope["path"] == "/wrong":
+        refused = 0
+        for message in ({"type": "websocket.send", "text": "too early"}, {"type": "websocket.unknown"}):
+            try:
+                await send(message)
+            except ApplicationError:
+                refused += 1
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": f"refused {refused}"})
+        assert (await receive())["type"] == "websocket.disconnect"
+        return
     await send({"type": "websocket.accept"})
+    if scope["path"] in ("/receives", "/sends"):
+        await send({"type": "websocket.send", "text": (await receive())["text"].upper()})
+        if scope["path"] == "/receives":
+            assert (await receive())["type"] == "websocket.disconnect"
+            assert (await receive())["type"] == "websocket.disconnect"
+            happened["websocket-vanished-while-it-receives"].set()
+        else:
+            try:
+                while True:
+                    await send({"type": "websocket.send", "bytes": b"x" * 65536})
+            except OSError:
+                happened["websocket-vanished-while-it-sends"].set()
+        return
     if scope["path"] == "/fails":
         raise LookupError("broken in the websocket")
     if scope["path"] == "/closes":

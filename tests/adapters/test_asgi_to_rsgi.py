@@ -8,18 +8,24 @@ import json
 import pickle
 import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
+from granian.server.embed import Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, unix_connect
 
 from gateway.adapters.asgi_to_rsgi import AsgiToRsgi, _address, _response_headers, _scope_of
 from gateway.errors import ConfigurationError
-from gateway.servers import Bind, Launch, Running, StartError, get, start
+from gateway.servers import Bind, Launch, StartError, get, start
+from tests.adapters.rsgi_app import application, happened
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,16 +50,60 @@ class Unix(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-@pytest.fixture(scope="module")
-def granian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with start(get("granian-rsgi"), launch(tmp_path_factory.mktemp("rsgi"))) as running:
-        yield running
+@contextmanager
+def embedded(folder: Path) -> Iterator[str]:
+    """Granian inside this process, on a loop that runs already, in a thread of its own."""
+    path = folder / "s"
+    server = Server(AsgiToRsgi(application), uds=path, log_enabled=False)
+    loops: Queue[asyncio.AbstractEventLoop] = Queue()
+
+    async def serve() -> None:
+        loops.put(asyncio.get_running_loop())
+        await server.serve()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    loop = loops.get(timeout=30)
+    try:
+        await_connection(str(path))
+        yield str(path)
+    finally:
+        loop.call_soon_threadsafe(server.stop)
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def await_connection(path: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(path)
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+@pytest.fixture(scope="module", params=["process", "embedded"])
+def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a granian listens that serves `rsgi_app`: a process of its own, or embedded in this one."""
+    folder = tmp_path_factory.mktemp("rsgi")
+    if request.param == "process":
+        with start(get("granian-rsgi"), launch(folder)):
+            yield str(folder / "s")
+    else:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RSGI_NOTES", str(folder / "notes"))
+            happened.clear()
+            with embedded(folder) as where:
+                yield where
 
 
 @pytest.fixture
-def client(granian: Running) -> Iterator[Unix]:
-    assert granian.bind.path is not None
-    connection = Unix(granian.bind.path)
+def client(path: str) -> Iterator[Unix]:
+    connection = Unix(path)
     yield connection
     connection.close()
 
@@ -65,11 +115,10 @@ def get_json(client: Unix, target: str, **headers: str) -> Any:
 
 def wait_until(client: Unix, event: str) -> None:
     """Return when the application has seen the event; the server answers then and not before."""
-    other = Unix(client.path)
-    other.request("GET", f"/happened?{event}")
-    response = other.getresponse()
-    assert (response.status, response.read()) == (200, b"ok")
-    other.close()
+    with closing(Unix(client.path)) as other:
+        other.request("GET", f"/happened?{event}")
+        response = other.getresponse()
+        assert (response.status, response.read()) == (200, b"ok")
 
 
 def test_the_scope_is_one_of_asgi(client: Unix) -> None:
@@ -149,6 +198,7 @@ def test_a_chunk_leaves_when_it_is_sent_and_the_end_when_it_is_known(client: Uni
 
 def test_a_client_that_leaves_while_the_application_waits_is_reported(client: Unix) -> None:
     client.request("GET", "/waiting")
+    wait_until(client, "waiting")  # else granian may drop a request that it has not handed over yet
     client.close()
     wait_until(client, "disconnected")
 
@@ -160,13 +210,15 @@ def test_a_client_that_leaves_during_the_response_makes_send_fail(client: Unix) 
     wait_until(client, "send-failed")
 
 
-def test_a_client_that_leaves_during_the_request_body_is_reported(client: Unix) -> None:
-    client.putrequest("POST", "/upload")
-    client.putheader("Content-Length", "1000000")
+@pytest.mark.parametrize("size", [1000, 1_000_000])
+def test_a_client_that_leaves_during_the_request_body_is_reported(client: Unix, size: int) -> None:
+    client.putrequest("POST", f"/upload?cut-{size}")
+    client.putheader("Content-Length", str(size))
     client.endheaders()
-    client.send(b"x" * 1000)
+    client.send(b"x" * 100)
+    wait_until(client, f"reading-cut-{size}")
     client.close()
-    wait_until(client, "upload-cut")
+    wait_until(client, f"cut-{size}")
 
 
 def test_a_listener_is_told_when_the_response_has_ended(client: Unix) -> None:
@@ -175,19 +227,11 @@ def test_a_listener_is_told_when_the_response_has_ended(client: Unix) -> None:
     wait_until(client, "listener-ended")
 
 
-@pytest.mark.parametrize("path", ["/failing", "/silent", "/half-silent"])
-def test_an_error_before_the_response_is_a_500(client: Unix, path: str) -> None:
-    client.request("GET", path)
+@pytest.mark.parametrize("target", ["/failing", "/silent", "/half-silent"])
+def test_an_error_before_the_response_is_a_500(client: Unix, target: str) -> None:
+    client.request("GET", target)
     response = client.getresponse()
     assert (response.status, response.read()) == (500, b"")
-
-
-def test_an_error_is_the_servers_to_log(client: Unix, granian: Running) -> None:
-    for path in ("/failing", "/silent"):
-        client.request("GET", path)
-        client.getresponse().read()
-    assert "broken before the head" in granian.output()
-    assert "it returned without a response" in granian.output()
 
 
 def test_a_response_that_breaks_off_looks_incomplete_where_its_length_was_declared(client: Unix) -> None:
@@ -246,9 +290,37 @@ def test_a_websocket_whose_application_fails_is_closed(client: Unix) -> None:
         websocket.recv(30)
 
 
+@pytest.mark.parametrize("how", ["receives", "sends"])
+def test_a_websocket_whose_client_vanishes_is_reported(client: Unix, how: str) -> None:
+    with connect(client, f"/{how}") as websocket:
+        websocket.send("ready")
+        assert websocket.recv(30) == "READY"
+        websocket.socket.shutdown(socket.SHUT_RDWR)
+        wait_until(client, f"websocket-vanished-while-it-{how}")
+
+
+def test_a_websocket_message_out_of_order_is_refused(client: Unix) -> None:
+    with connect(client, "/wrong") as websocket:
+        assert websocket.recv(30) == "refused 2"
+
+
 def test_a_websocket_that_is_closed_before_it_was_accepted_is_refused_with_403(client: Unix) -> None:
     with pytest.raises(InvalidStatus, match="403"), connect(client, "/refused"):
         pass
+
+
+def test_an_error_is_the_servers_to_log(tmp_path: Path) -> None:
+    with start(get("granian-rsgi"), launch(tmp_path)) as running:
+        client = Unix(str(tmp_path / "s"))
+        for target in ("/failing", "/silent", "/half-silent"):
+            client.request("GET", target)
+            client.getresponse().read()
+        client.close()
+        deadline = time.monotonic() + 30  # the answer is sent before the error is logged
+        for said in ("broken before the head", "it returned without a response", "it returned after the head"):
+            while said not in running.output():
+                assert time.monotonic() < deadline, running.output()
+                time.sleep(0.01)
 
 
 def test_lifespan_starts_before_the_first_request_and_stops_after_the_last(tmp_path: Path) -> None:

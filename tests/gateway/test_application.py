@@ -8,6 +8,9 @@ import functools
 import inspect
 import multiprocessing
 import pickle
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +21,14 @@ from starlette.routing import Mount, Route
 from webtest import TestApp
 
 import gateway
-from gateway.adapters import AsgiToWsgi, WsgiToAsgi
+from gateway.adapters import AsgiToRsgi, AsgiToWsgi, WsgiToAsgi
 from gateway.adapters.crossing import cross
 from gateway.application import Gateway, as_asgi, as_wsgi, wrap
+from gateway.contract import Flow, Middleware, as_middleware
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
+from gateway.exchange import Request, Response
+from gateway.mount import Mount as Site
 from gateway.testing import Client
 
 
@@ -107,6 +113,7 @@ def test_a_crossing_that_undoes_another_is_folded_away() -> None:
     assert as_wsgi(as_asgi(hello_wsgi)) is hello_wsgi
     assert as_asgi(as_wsgi(hello_asgi)) is hello_asgi
     assert Gateway(WsgiToAsgi(hello_wsgi)).wsgi is hello_wsgi
+    assert Gateway(AsgiToWsgi(hello_asgi)).asgi is hello_asgi
 
 
 def test_a_crossing_that_does_more_than_one_of_ours_is_kept() -> None:
@@ -136,9 +143,51 @@ def test_a_gateway_of_a_gateway_is_the_same_application() -> None:
     assert repr(outer).startswith("Gateway(Gateway(<function hello_wsgi")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrustNobody(Middleware):
+    def on_request(self, request: Request) -> Response:
+        return Response(403)
+
+
+def test_a_chain_stands_around_the_application_in_either_interface() -> None:
+    one = Gateway(hello_wsgi, middleware=[TrustNobody()])
+    assert one.wsgi is not hello_wsgi
+    for interface in ("wsgi", "asgi"):
+        with Client(one, interface=interface) as client:
+            assert client.get("/x").status_code == 403
+    assert "TrustNobody" in str(one.explain())
+
+
+def test_the_chains_of_nested_gateways_are_one_outermost_first() -> None:
+    @as_middleware
+    def tag(request: Request, *, name: str) -> Flow:
+        response = yield
+        response.headers.append("x-tag", name)
+
+    inner = Gateway(hello_wsgi, middleware=[tag(name="inner")])
+    with Client(Gateway(inner, middleware=[tag(name="outer")]), interface="wsgi") as client:
+        assert client.get("/x").headers.get_list("x-tag") == ["inner", "outer"]
+
+
+def test_an_object_of_both_interfaces_is_asked_for_the_one_that_is_needed() -> None:
+    site = Site({"/w": hello_wsgi, "/a": hello_asgi})
+    one = Gateway(site)
+    assert one.wsgi is site.wsgi
+    assert one.asgi is site.asgi
+
+
+def test_the_rsgi_object_is_made_once_around_the_asgi_view() -> None:
+    one = Gateway(hello_asgi)
+    adapter = one.__rsgi__.__self__  # type: ignore[attr-defined]
+    assert isinstance(adapter, AsgiToRsgi)
+    assert adapter.app is hello_asgi
+    assert one.__rsgi_del__.__self__ is adapter  # type: ignore[attr-defined]
+
+
 def test_repr_tells_what_is_inside() -> None:
     flask = Flask("shop")
     assert repr(Gateway(flask)) == "Gateway(<Flask 'shop'>, interface='wsgi')"
+    assert repr(Gateway(flask, middleware=[TrustNobody()])).endswith("interface='wsgi', middleware=[TrustNobody()])")
     assert repr(Gateway(flask, engine="a2wsgi")) == "Gateway(<Flask 'shop'>, interface='wsgi', engine='a2wsgi')"
 
 
@@ -196,10 +245,20 @@ def test_an_engine_that_lacks_the_crossing_says_so_when_built() -> None:
 
 
 def test_a_missing_engine_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "a2wsgi", None)
+    monkeypatch.setitem(sys.modules, "a2wsgi", None)
     for app in (hello_wsgi, hello_asgi):
         with pytest.raises(ConfigurationError, match=r'pip install "anytier\[engines\]"'):
             Gateway(app, engine="a2wsgi")
+
+
+def test_an_engine_that_lacks_a_package_of_its_own_is_not_taken_for_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a2wsgi.py").write_text("import no_such_package\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "a2wsgi", raising=False)
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        cross(hello_wsgi, "wsgi", "asgi", engine="a2wsgi")
 
 
 def test_a_gateway_stands_in_a_mount_of_starlette() -> None:

@@ -170,6 +170,22 @@ class RsgiAndAsgi(Rsgi):
         raise NotImplementedError
 
 
+class RsgiOf:
+    """An RSGI object whose own call is no application."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
+
+    def __getattribute__(self, name: str) -> Any:
+        return object.__getattribute__(self, "call") if name == "__call__" else object.__getattribute__(self, name)
+
+    def __call__(self) -> None:
+        raise NotImplementedError
+
+    async def __rsgi__(self, scope, protocol):
+        raise NotImplementedError
+
+
 def plain_decorator(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
@@ -450,6 +466,10 @@ CASES = [
     Case("rsgi-object", Rsgi, "rsgi"),
     Case("rsgi-function", lambda: rsgi_function, "rsgi"),
     Case("rsgi-with-an-unclear-call", RsgiWithAnythingCall, "rsgi"),
+    Case("rsgi-with-a-call-of-no-arguments", lambda: RsgiOf(create_app), "rsgi"),
+    Case("rsgi-with-a-call-of-no-arguments-async", lambda: RsgiOf(create_app_async), "rsgi"),
+    Case("rsgi-with-a-call-of-one-argument", lambda: RsgiOf(one_argument), "rsgi"),
+    Case("rsgi-with-a-call-that-cannot-be-read", lambda: RsgiOf(max), "rsgi"),
     Case("flask", flask, "wsgi"),
     Case("werkzeug-proxy-fix", flask_wrapped_by_proxy_fix, "wsgi"),
     Case("django-wsgi", django_wsgi, "wsgi"),
@@ -550,6 +570,16 @@ async def one_async_argument(value):
     raise NotImplementedError
 
 
+class ScopeOnly:
+    def __init__(self, scope):
+        self.scope = scope
+
+
+class ScopeWithPlainCall(ScopeOnly):
+    def __call__(self, receive, send):
+        raise NotImplementedError
+
+
 async def rsgi_with_an_option(scope, protocol, option=None):
     raise NotImplementedError
 
@@ -585,6 +615,9 @@ UNCLEAR = [
     Unclear("an-unbound-call", lambda: AsgiTwo.__call__, "method without its object"),
     Unclear("an-asgi2-instance", lambda: AsgiTwo({}), "instance of an ASGI 2 application; give the class"),
     Unclear("a-class-of-instances", lambda: Wsgi, r"give an instance: Wsgi\(\.\.\.\)"),
+    Unclear("a-class-that-cannot-be-read", lambda: dict, r"dict\(\.\.\.\)"),
+    Unclear("a-class-of-scopes", lambda: ScopeOnly, r"ScopeOnly\(scope\)"),
+    Unclear("a-class-with-a-plain-call", lambda: ScopeWithPlainCall, r"ScopeWithPlainCall\(scope\)"),
     Unclear("a-built-in", lambda: max, "cannot tell what arguments"),
     Unclear("what-says-nonsense", lambda: type("X", (), {"__gateway_interface__": "cgi"})(), "got 'cgi'"),
 ]
