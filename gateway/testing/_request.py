@@ -176,7 +176,7 @@ def build_environ(
         "wsgi.url_scheme": scheme,
         "wsgi.input": body,
         "wsgi.errors": errors if errors is not None else sys.stderr,
-        "wsgi.multithread": False,
+        "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,

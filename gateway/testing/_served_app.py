@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -29,9 +30,11 @@ from gateway.protocols import (
 )
 from gateway.rules.validator import Validator
 
-__all__ = ["FILE", "MARK", "MODULE", "NAME", "READY", "app"]
+__all__ = ["FILE", "MARK", "MODULE", "NAME", "READY", "SIDES", "app"]
 
 MODULE, FILE, NAME = "GATEWAY_TESTING_MODULE", "GATEWAY_TESTING_FILE", "GATEWAY_TESTING_NAME"
+#: Whose violations are told, comma-separated.
+SIDES = "GATEWAY_TESTING_SIDES"
 #: The path of the first request, which tells that the server answers; the application does not see it.
 READY = "/.gateway-testing-ready"
 #: What a line with a violation begins with.
@@ -57,8 +60,8 @@ def _load() -> object:
 
 
 def _report(violation: ProtocolViolation) -> None:
-    if violation.side != "server":
-        sys.stderr.write(f"{MARK}{violation}\n")
+    if violation.side in os.environ[SIDES].split(","):
+        sys.stderr.write(f"{MARK}{json.dumps(violation.__reduce__()[1])}\n")
         sys.stderr.flush()
 
 

@@ -6,13 +6,15 @@ from abc import abstractmethod
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import IO, Generic, TypeAlias, TypedDict, TypeVar, Unpack
 
+from gateway.testing._http import http
 from gateway.testing.faults import Fault
 
-__all__ = ["AsyncVerbs", "Content", "HeaderItems", "Params", "RequestOptions", "Verbs"]
+__all__ = ["AsyncVerbs", "Content", "HeaderItems", "Params", "RequestOptions", "Verbs", "add_cookies", "encoded"]
 
 Primitive: TypeAlias = str | int | float | bool | None
 Params: TypeAlias = Mapping[str, Primitive | Sequence[Primitive]] | list[tuple[str, Primitive]] | str
-HeaderItems: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+#: Header lines in order; text is sent as latin-1, which is what WSGI reads it as.
+HeaderItems: TypeAlias = Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]]
 #: A request body: bytes, or chunks that reach the application as they are cut.
 Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
 FileContent: TypeAlias = IO[bytes] | bytes | str
@@ -33,6 +35,23 @@ class RequestOptions(TypedDict, total=False):
     follow_redirects: bool
     timeout: float | None
     fault: Fault
+
+
+def encoded(headers: HeaderItems | None) -> list[tuple[bytes, bytes]]:
+    """Encode header lines as they go over the wire; the HTTP library would take ASCII only."""
+    items = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return [
+        (name.encode("ascii"), value if isinstance(value, bytes) else value.encode("latin-1")) for name, value in items
+    ]
+
+
+def add_cookies(request: http.Request) -> None:
+    """Add the cookies of this one request to those of the client, which the HTTP library is about to stop doing."""
+    cookies: dict[str, str] | None = request.extensions.get("gateway.cookies")
+    if cookies:
+        own = [f"{name}={value}" for name, value in cookies.items()]
+        kept = request.headers.get("cookie")
+        request.headers["cookie"] = "; ".join([kept, *own] if kept else own)
 
 
 R = TypeVar("R")

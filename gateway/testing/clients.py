@@ -19,7 +19,6 @@ from collections.abc import (
     Callable,
     Generator,
     Iterator,
-    Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
@@ -41,7 +40,7 @@ from gateway.testing._record import Record
 from gateway.testing._request import ServerSettings, build_websocket_scope
 from gateway.testing._response import AsyncChunks, AsyncResponse, AsyncSteps, Chunks, ReadChunks, Response, SyncSteps
 from gateway.testing._stage import RAISED_ANYWAY, Stage, Validate, head_of
-from gateway.testing._verbs import AsyncVerbs, Content, HeaderItems, Params, RequestOptions, Verbs
+from gateway.testing._verbs import AsyncVerbs, Content, HeaderItems, Params, RequestOptions, Verbs, add_cookies, encoded
 from gateway.testing._wsgi_exchange import WsgiCall
 from gateway.testing.faults import Fault
 from gateway.testing.leaks import GRACE, LeakReport, Snapshot
@@ -143,9 +142,11 @@ def _options(
     """Split off what is ours. Chunked content travels beside the HTTP library, which would cut it anew."""
     given: dict[str, object] = dict(options)
     extensions: dict[str, object] = {"gateway.streams": streams}
-    for name in ("fault", "timeout"):
+    for name in ("fault", "timeout", "cookies"):
         if name in given:
             extensions[f"gateway.{name}"] = given.pop(name)
+    if "headers" in options:
+        given["headers"] = encoded(options["headers"])
     content = options.get("content")
     if content is not None and not isinstance(content, (str, bytes)):
         if isinstance(content, AsyncIterable):
@@ -185,6 +186,7 @@ class _Transport(http.BaseTransport):
         extensions = request.extensions
         fault: Fault = extensions.get("gateway.fault") or stage.fault
         timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
+        add_cookies(request)
         source = _source(request)
         if stage.interface == "wsgi":
             steps: SyncSteps = stage.wsgi_call(request, source, fault)
@@ -228,6 +230,7 @@ class _AsyncTransport(http.AsyncBaseTransport):
         extensions = request.extensions
         fault: Fault = extensions.get("gateway.fault") or stage.fault
         timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
+        add_cookies(request)
         source = _source(request)
         await self._start()
         if stage.interface == "wsgi":
@@ -659,7 +662,7 @@ def _websocket(
 ) -> AsyncWebSocket:
     if stage.interface != "asgi":
         raise Unsupported("WSGI has no websocket; drive the application as ASGI, or leave this test to the ASGI tiers")
-    request = client.build_request("GET", url, headers=headers, params=params)
+    request = client.build_request("GET", url, headers=encoded(headers), params=params)
     if subprotocols:
         request.headers["sec-websocket-protocol"] = ", ".join(subprotocols)
     state = stage.lifespan.state if stage.lifespan is not None and stage.lifespan.supported else None
@@ -667,10 +670,10 @@ def _websocket(
     return AsyncWebSocket(stage.asgi, scope, stage.timeout if timeout is None else timeout)
 
 
-def _with_defaults(headers: HeaderItems | None) -> list[tuple[str, str]]:
-    given = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+def _with_defaults(headers: HeaderItems | None) -> list[tuple[bytes, bytes]]:
+    given = encoded(headers)
     named = {name.lower() for name, _ in given}
-    return [*([] if "user-agent" in named else [("user-agent", "anytier-testing")]), *given]
+    return [*([] if b"user-agent" in named else [(b"user-agent", b"anytier-testing")]), *given]
 
 
 R = TypeVar("R", bound=http.Response)

@@ -113,6 +113,10 @@ class ClosingWatch:
         """The requests whose iterable is not closed."""
         return list(self._open)
 
+    def forget(self) -> None:
+        """Begin anew: what is open now is not told again."""
+        self._open.clear()
+
     def app(self, environ: Environ, start_response: Callable[..., Callable[[bytes], object]]) -> Iterable[bytes]:
         """The watched application."""
         iterable = self._app(environ, start_response)
@@ -130,13 +134,13 @@ class _Watched:
         self._iterable = iterable
         self._close = close
         self._still_open = still_open
-        self._label: str | None = label
+        self._label = label
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._iterable)
 
     def close(self) -> None:
-        if self._label is not None:
+        if self._label in self._still_open:
             self._still_open.remove(self._label)
-            self._label = None
+        self._label = ""
         self._close()

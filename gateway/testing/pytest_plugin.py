@@ -241,7 +241,7 @@ class _Session:
         if folder is not None:
             records = [record for stage in self.stages for record in stage.records or ()]
             _trace(Path(folder), self.request.node.nodeid, records)
-        found = [line for running, before in self.served for line in told_violations(running)[before:]]
+        found = [str(one) for running, before in self.served for one in told_violations(running)[before:]]
         if found:
             pytest.fail("the application broke rules under the server:\n" + "\n".join(dict.fromkeys(found)))
 

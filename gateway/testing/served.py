@@ -6,6 +6,7 @@ What only a client inside the process can know (the messages, how often ``close(
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -13,13 +14,13 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NoReturn, TypeVar, Unpack
 
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, ProtocolViolation, Side
 from gateway.servers import Launch, Running, Server, start
 from gateway.testing._http import http
 from gateway.testing._record import Record
 from gateway.testing._response import AsyncResponse, Response
-from gateway.testing._served_app import FILE, MARK, MODULE, NAME, READY
-from gateway.testing._verbs import AsyncVerbs, Content, HeaderItems, Params, RequestOptions, Verbs
+from gateway.testing._served_app import FILE, MARK, MODULE, NAME, READY, SIDES
+from gateway.testing._verbs import AsyncVerbs, Content, HeaderItems, Params, RequestOptions, Verbs, add_cookies, encoded
 from gateway.testing.tiers import Unsupported
 from gateway.testing.websocket import WebSocketClosed, WebSocketDenied
 
@@ -56,20 +57,26 @@ def locate(app: object, *modules: ModuleType) -> tuple[str, str, str]:
     )
 
 
-def serve(server: Server, app: object, *modules: ModuleType) -> Running:
-    """Start a server with the application, validated, and wait until it answers."""
+def serve(
+    server: Server, app: object, *modules: ModuleType, sides: Sequence[Side] = ("application", "middleware")
+) -> Running:
+    """Start a server with the application, validated, and wait until it answers.
+
+    `told_violations` then gives what was found against one of ``sides``.
+    """
     module, file, name = locate(app, *modules)
     launch = Launch(
         target="gateway.testing._served_app:app",
         app_dir=str(Path.cwd()),
-        environment={MODULE: module, FILE: file, NAME: name},
+        environment={MODULE: module, FILE: file, NAME: name, SIDES: ",".join(sides)},
     )
     return start(server, launch, ready=READY)
 
 
-def told_violations(running: Running) -> list[str]:
-    """What the validator in the server's process has found against the application."""
-    return [line.removeprefix(MARK) for line in running.output().splitlines() if line.startswith(MARK)]
+def told_violations(running: Running) -> list[ProtocolViolation]:
+    """What the validator in the server's process has found."""
+    lines = [line.removeprefix(MARK) for line in running.output().splitlines() if line.startswith(MARK)]
+    return [ProtocolViolation(*json.loads(line)) for line in lines]
 
 
 def _unsupported(what: str) -> NoReturn:
@@ -78,6 +85,10 @@ def _unsupported(what: str) -> NoReturn:
 
 def _plain(options: RequestOptions, *, asynchronous: bool) -> dict[str, object]:
     given: dict[str, object] = dict(options)
+    if "cookies" in options:
+        given["extensions"] = {"gateway.cookies": given.pop("cookies")}
+    if "headers" in options:
+        given["headers"] = encoded(options["headers"])
     content: Content | None = options.get("content")
     if asynchronous and isinstance(content, (list, tuple)):
 
@@ -150,6 +161,7 @@ class AsyncServedResponse(_OverNetwork, AsyncResponse):
 
 class _Network(http.HTTPTransport):
     def handle_request(self, request: http.Request) -> http.Response:
+        add_cookies(request)
         answer = super().handle_request(request)
         response = ServedResponse(
             answer.status_code, headers=answer.headers, stream=answer.stream, extensions=answer.extensions
@@ -160,6 +172,7 @@ class _Network(http.HTTPTransport):
 
 class _AsyncNetwork(http.AsyncHTTPTransport):
     async def handle_async_request(self, request: http.Request) -> http.Response:
+        add_cookies(request)
         answer = await super().handle_async_request(request)
         response = AsyncServedResponse(
             answer.status_code, headers=answer.headers, stream=answer.stream, extensions=answer.extensions
@@ -318,7 +331,7 @@ class ServedWebSocket:
         place = place.copy_with(scheme={"http": "ws", "https": "wss"}[place.scheme])
         try:
             with client.websocket(
-                place, subprotocols=list(subprotocols) or None, headers=headers, params=params
+                place, subprotocols=list(subprotocols) or None, headers=encoded(headers), params=params
             ) as session:
                 yield cls(session, timeout)
         except WebSocketUpgradeError as error:

@@ -52,11 +52,13 @@ def test_a_head_request_has_headers_and_no_body(interface: str) -> None:
 
 def test_params_headers_and_cookies_are_sent(interface: str) -> None:
     with Client(apps.ECHO[interface], headers={"X-Always": "1"}, cookies={"a": "b"}) as client:
-        seen = client.get("/é€", params={"q": ["1", "2"], "ü": "ö"}, headers=[("X-Once", "x"), ("X-Once", "y")]).json()
+        seen = client.get("/é€", params={"q": ["1", "2"], "ü": "ö"}, headers=[("X-Once", "x"), ("X-Once", "ÿ")]).json()
+        both = client.get("/", cookies={"c": "d"}).json()["headers"]["cookie"]
     assert seen["path"] == "/é€"
     assert seen["query"] == "q=1&q=2&%C3%BC=%C3%B6"
     assert seen["headers"]["x-always"] == "1"
-    assert seen["headers"]["x-once"] == "x,y"
+    assert seen["headers"]["x-once"] == "x,ÿ"
+    assert both == "a=b; c=d"
     assert seen["headers"]["cookie"] == "a=b"
     assert seen["headers"]["host"] == "testserver"
 

@@ -1,0 +1,414 @@
+"""The conformance battery, to be called on one's own application, middleware, adapter or server.
+
+    battery(app)                                    a framework's application
+    battery(middleware=Compression, interface="asgi")
+    battery(adapter=WsgiToAsgi, interface="wsgi")   it adapts WSGI applications
+    battery(server="uvicorn")
+
+Every case is one request, or a few, under a validator on each side, with a fault where that is the case's point. A case
+fails by a violation, by an exception that is not its point, by something left behind, and by an answer that is not the
+direct one where nothing may change. The rules are those of `gateway.rules`; the report names each that was broken.
+
+Sources: ASGI 3.0, HTTP 2.5; PEP 3333; for a server RFC 9110 and RFC 9112.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import cast
+
+from gateway.errors import ConfigurationError, GatewayError, ProtocolViolation
+from gateway.protocols import Application, ASGIApplication, Interface, Message, WSGIApplication, detect
+from gateway.rules.tables import RULES
+from gateway.rules.validator import Validator
+from gateway.servers import Server
+from gateway.servers import get as get_server
+from gateway.testing._concurrency import LoopThread
+from gateway.testing._http import http
+from gateway.testing._probes import PROBES
+from gateway.testing._response import Response
+from gateway.testing._stage import RAISED_ANYWAY
+from gateway.testing._verbs import RequestOptions
+from gateway.testing.clients import Client
+from gateway.testing.faults import BytesPerSecond, Fault
+from gateway.testing.leaks import ClosingWatch
+from gateway.testing.served import ServedClient, serve, told_violations
+
+__all__ = ["BatteryFailed", "BatteryReport", "CaseResult", "battery"]
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One case and what came of it.
+
+    Attributes:
+        id: Its name: ``post-bytewise /form``.
+        violations: The rules that were broken in it.
+        error: What else went wrong, in a sentence; None: nothing.
+        warnings: What a specification says *should* be otherwise; no case fails by it.
+    """
+
+    id: str
+    violations: tuple[ProtocolViolation, ...] = ()
+    error: str | None = None
+    warnings: tuple[ProtocolViolation, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing went wrong."""
+        return not self.violations and self.error is None
+
+    def __str__(self) -> str:
+        lines = [f"{'ok' if self.passed else 'FAILED'} {self.id}"]
+        lines += [f"    {violation}" for violation in self.violations]
+        lines += [f"    {self.error}"] if self.error is not None else []
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class BatteryReport:
+    """All cases of one run."""
+
+    subject: str
+    cases: list[CaseResult] = field(default_factory=list[CaseResult])
+
+    @property
+    def failed(self) -> list[CaseResult]:
+        """The cases in which something went wrong."""
+        return [case for case in self.cases if not case.passed]
+
+    @property
+    def violations(self) -> list[ProtocolViolation]:
+        """Every violation of every case."""
+        return [violation for case in self.cases for violation in case.violations]
+
+    @property
+    def rules(self) -> set[str]:
+        """The ids of the rules that were broken."""
+        return {violation.rule for violation in self.violations}
+
+    @property
+    def ok(self) -> bool:
+        """Whether every case passed."""
+        return not self.failed
+
+    def __str__(self) -> str:
+        head = f"{self.subject}: {len(self.cases) - len(self.failed)} of {len(self.cases)} cases passed"
+        return "\n".join([head, *map(str, self.failed)])
+
+
+class BatteryFailed(GatewayError, AssertionError):  # a finding, as pytest's own outcomes
+    """At least one case failed; ``report`` has all of them."""
+
+    def __init__(self, report: BatteryReport) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+
+def battery(
+    app: Application | None = None,
+    *,
+    middleware: Callable[[Application], Application] | None = None,
+    adapter: Callable[[Application], Application] | None = None,
+    server: str | Server | None = None,
+    interface: Interface | None = None,
+    paths: Sequence[str] = ("/",),
+    transparent: bool = False,
+    lifespan: bool = True,
+    raises: bool = True,
+) -> BatteryReport:
+    """Run the conformance battery on an application, a middleware, an adapter or a server.
+
+    Args:
+        app: An application; every case is run on each of ``paths``.
+        middleware: Gets an application of ``interface`` and returns one of the same. Probes stand behind it.
+        adapter: Gets an application of ``interface`` and returns one of the other. It must change nothing.
+        server: A name of `gateway.servers`, or a `Server`. It is started, with a probe that looks at what it does.
+        interface: What ``app`` speaks, where it cannot be told; for ``middleware`` and ``adapter`` what they get.
+        paths: Where the application answers.
+        transparent: The middleware changes neither request nor response; every answer is compared with the direct one.
+        lifespan: Whether an ASGI application's lifespan is run.
+        raises: Raise `BatteryFailed` if a case failed; else only report.
+
+    Returns:
+        The report.
+
+    Raises:
+        BatteryFailed: See ``raises``.
+        ConfigurationError: Not exactly one of the four was given.
+    """
+    given = [name for name, value in _named(app, middleware, adapter, server) if value is not None]
+    if len(given) != 1:
+        raise ConfigurationError(
+            f"battery() takes exactly one of app, middleware, adapter and server, got {' and '.join(given) or 'none'}"
+        )
+    if app is not None:
+        report = _application(app, interface, paths, lifespan)
+    elif server is not None:
+        report = _server(get_server(server) if isinstance(server, str) else server)
+    else:
+        build = cast("Callable[[Application], Application]", middleware or adapter)
+        report = _between(build, interface or "asgi", adapter is not None, transparent or adapter is not None, lifespan)
+    if raises and not report.ok:
+        raise BatteryFailed(report)
+    return report
+
+
+def _named(*values: object) -> Iterator[tuple[str, object]]:
+    return zip(("app", "middleware", "adapter", "server"), values, strict=True)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request, and what may come of it."""
+
+    id: str
+    method: str = "GET"
+    options: RequestOptions = field(default_factory=RequestOptions)
+    #: The client leaves: an application may raise then, and the answer is cut.
+    leaves: bool = False
+    #: What the probe raises.
+    raising: bool = False
+    path: str | None = None
+    #: Left out on an application: its answer to this is its own affair.
+    probe_only: bool = False
+
+
+_HEADERS = [("x-twice", "1"), ("x-twice", "2"), ("x-latin", "caf\xe9"), ("x-empty", ""), ("accept-language", "de, en")]
+_FORM = {"content-type": "multipart/form-data; boundary=battery"}
+_BODY = b"a=1&b=2\r\n" * 40
+
+
+def _case(id: str, method: str = "GET", **options: object) -> Case:
+    ours = {name: options.pop(name) for name in ("leaves", "raising", "path", "probe_only") if name in options}
+    return Case(id, method, cast(RequestOptions, options), **cast("dict[str, bool]", ours))  # type: ignore[arg-type]  # path
+
+
+CASES: tuple[Case, ...] = (
+    _case("get"),
+    _case("head", "HEAD"),
+    _case("options", "OPTIONS"),
+    _case("unknown-method", "PROPFIND"),
+    _case("query", params={"a": ["1", "2"], "b c": "d&e", "ü": "é"}),
+    _case("headers", headers=_HEADERS),
+    _case("cookies", cookies={"a": "1", "b": "2"}),
+    _case("post-whole", "POST", content=_BODY),
+    _case("post-empty", "POST", content=b""),
+    _case("post-chunks", "POST", content=[_BODY[:7], b"", _BODY[7:]]),
+    _case("post-bytewise", "POST", content=_BODY, fault=Fault(request_chunks=[1] * 40)),
+    _case("post-at-random", "POST", content=_BODY, fault=Fault(request_chunks=Random(7))),
+    _case("post-json", "POST", json={"a": [1, "é"]}),
+    _case("post-form", "POST", data={"a": "1", "b": ["2", "3"]}),
+    _case("post-files", "POST", files={"file": ("ü.txt", b"inside")}, headers=_FORM),
+    _case("leaves-before-headers", fault=Fault(disconnect="before_headers"), leaves=True),
+    _case("leaves-mid-request", "POST", content=_BODY, fault=Fault(disconnect="mid_request", at=20), leaves=True),
+    _case("leaves-at-head", fault=Fault(disconnect="after_bytes", at=0), leaves=True),
+    _case("leaves-after-a-byte", fault=Fault(disconnect="after_bytes", at=1), leaves=True),
+    _case("leaves-after-a-chunk", fault=Fault(disconnect="after_chunks", at=1), leaves=True),
+    _case("leaves-by-event-alone", fault=Fault(disconnect="after_bytes", at=1, how="event"), leaves=True),
+    _case("leaves-by-error-alone", fault=Fault(disconnect="after_bytes", at=1, how="oserror"), leaves=True),
+    _case("reads-slowly", fault=Fault(reader=BytesPerSecond(10_000_000))),
+    _case("percent-encoded-path", path="/echo/%2F/%C3%A9/a%20b;v=1", probe_only=True),
+    _case("empty", path="/empty", probe_only=True),
+    _case("repeated-headers", path="/cookies", probe_only=True),
+    _case("chunks", path="/chunks", probe_only=True),
+    _case("big", path="/big", probe_only=True),
+    _case(
+        "leaves-a-big-one", path="/big", fault=Fault(disconnect="after_bytes", at=5000), leaves=True, probe_only=True
+    ),
+    _case("raises", path="/raises", raising=True, probe_only=True),
+    _case("raises-late", path="/raises-late", raising=True, probe_only=True),
+)
+
+
+def _application(app: Application, interface: Interface | None, paths: Sequence[str], lifespan: bool) -> BatteryReport:
+    spoken = detect(app, interface)
+    report = BatteryReport(f"the {spoken} application {app!r}")
+    cases = [case for case in CASES if not case.probe_only]
+    with Client(app, interface=spoken, validate="collect", lifespan=lifespan, follow_redirects=False) as client:
+        for path in paths:
+            for case in cases:
+                report.cases.append(_ask(client, case, path)[0])
+            report.cases.append(_at_once(client, path))
+        report.cases.append(_leaves_nothing(client))
+    if spoken == "asgi":
+        report.cases.append(_unknown_scope(cast(ASGIApplication, app)))
+    return report
+
+
+def _between(
+    build: Callable[[Application], Application], interface: Interface, adapts: bool, transparent: bool, lifespan: bool
+) -> BatteryReport:
+    if interface not in PROBES:
+        raise ConfigurationError(f"interface must be one of {', '.join(PROBES)}, got {interface!r}")
+    probe = cast(Application, PROBES[interface])
+    watch = ClosingWatch(cast(WSGIApplication, probe)) if interface == "wsgi" else None
+    # The inner validator sees what stands between as a server, the outer one as an application.
+    inner = Validator(cast(Application, watch.app) if watch is not None else probe, interface, mode="collect")
+    subject = build(cast(Application, inner))
+    outside: Interface = interface if not adapts else "asgi" if interface == "wsgi" else "wsgi"
+    report = BatteryReport(f"{'the adapter' if adapts else 'the middleware'} {_name(build)} around {interface}")
+    with (
+        Client(subject, interface=outside, validate="collect", lifespan=lifespan) as client,
+        Client(probe, interface=interface, validate="off", lifespan=lifespan) as direct,
+    ):
+        for case in CASES:
+            before = len(inner.violations)
+            result, response = _ask(client, case, case.path or "/echo")
+            error = result.error
+            if error is None and transparent and response is not None and not case.leaves:
+                error = _differs(response, _ask(direct, case, case.path or "/echo")[1])
+            if error is None and watch is not None and watch.open:
+                error = "the application's iterable was not closed (PEP 3333, Specification Details)"
+                watch.forget()
+            report.cases.append(
+                CaseResult(case.id, (*result.violations, *_counted(inner.violations[before:])), error, result.warnings)
+            )
+        report.cases.append(_at_once(client, "/echo"))
+        report.cases.append(_leaves_nothing(client))
+    return report
+
+
+def _server(server: Server) -> BatteryReport:
+    report = BatteryReport(f"the server {server.name}")
+    interface = "asgi" if server.interface in ("asgi", "rsgi") else "wsgi"
+    probe = cast(Application, PROBES[interface])
+    with (
+        serve(server, probe, sides=("server",)) as running,
+        ServedClient(server, f"http://{running.bind.host}:{running.bind.port}") as client,
+        Client(probe, validate="off") as direct,
+    ):
+        for case in CASES:
+            if "fault" in case.options:
+                continue
+            before = len(told_violations(running))
+            try:
+                answer = client.request(case.method, case.path or "/echo", **case.options)
+            except http.HTTPError as error:
+                # A cut connection is what an error in mid-response has to be.
+                failed = None if case.path == "/raises-late" else f"the request failed: {error!r}"
+            else:
+                failed = _server_differs(case, answer, _ask(direct, case, case.path or "/echo")[1])
+            told = told_violations(running)[before:]
+            report.cases.append(CaseResult(case.id, tuple(told), failed))
+    return report
+
+
+def _server_differs(case: Case, answer: Response, wanted: Response | None) -> str | None:
+    if case.path == "/raises":
+        return None if answer.status_code == 500 else f"an application that raises is a 500, got {answer.status_code}"
+    if case.path == "/raises-late":
+        return "a response that the application did not complete must not look complete (RFC 9112 section 8)"
+    return None if wanted is None else _differs(answer, wanted, over_network=True)
+
+
+#: What a server adds, or decides.
+_SERVERS_OWN = {"date", "server", "connection", "keep-alive", "transfer-encoding", "content-length", "via"}
+
+
+def _differs(response: Response, wanted: Response | None, *, over_network: bool = False) -> str | None:
+    if wanted is None:
+        return None
+    ignored = _SERVERS_OWN if over_network else set[str]()
+    seen, expected = (
+        [(name.lower(), value) for name, value in one.headers.multi_items() if name.lower() not in ignored]
+        for one in (response, wanted)
+    )
+    if over_network:
+        seen, expected = sorted(seen), sorted(expected)
+    for what, have, want in (
+        ("status", response.status_code, wanted.status_code),
+        ("headers", seen, expected),
+        ("body", response.content, wanted.content),
+    ):
+        if have != want:
+            return f"the {what} must be as the application gave it, {_short(want)}; got {_short(have)}"
+    return None
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 300 else f"{text[:200]} ... {text[-80:]}"
+
+
+def _ask(client: Client, case: Case, path: str) -> tuple[CaseResult, Response | None]:
+    """Send a case's request; say what went wrong, and what came back."""
+    before = len(client.violations)
+    response: Response | None = None
+    error: str | None = None
+    try:
+        response = client.request(case.method, path, **case.options)
+    except Exception as raised:
+        if case.raising and not isinstance(raised, LookupError):
+            error = f"what the application raises must come out as it was, got {raised!r}"
+        elif not case.raising and not case.leaves:
+            error = f"the request must be answered, and raised {raised!r}"
+    if case.raising and response is not None and response.status_code < 500 and response.complete:
+        error = "an application that raises must not look as if it had answered"
+    if response is not None and response.close_called > 1:
+        error = f"close() must be called once, was {response.close_called} times"
+    warnings = tuple(response.warnings) if response is not None else ()
+    return CaseResult(f"{case.id} {path}", _counted(client.violations[before:]), error, warnings), response
+
+
+def _counted(violations: Sequence[ProtocolViolation]) -> tuple[ProtocolViolation, ...]:
+    return tuple(violation for violation in violations if violation.rule not in RAISED_ANYWAY)
+
+
+def _at_once(client: Client, path: str, count: int = 8) -> CaseResult:
+    """The same request from several threads: an instance serves all of them."""
+    before = len(client.violations)
+    seen: list[object] = []
+
+    def ask() -> None:
+        try:
+            response = client.get(path)
+            seen.append((response.status_code, len(response.headers)))
+        except Exception as error:
+            seen.append(repr(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    error = None if len(set(map(str, seen))) == 1 else f"{count} requests at once were answered differently: {seen!r}"
+    return CaseResult(f"at-once {path}", _counted(client.violations[before:]), error)
+
+
+def _leaves_nothing(client: Client) -> CaseResult:
+    leaks = client.leaks()
+    return CaseResult("leaves-nothing-behind", (), str(leaks) if leaks else None)
+
+
+def _unknown_scope(app: ASGIApplication) -> CaseResult:
+    async def call() -> bool:
+        async def receive() -> Message:
+            return {"type": "gateway.testing.unknown"}
+
+        async def send(message: Message) -> None:
+            return None
+
+        try:
+            await app({"type": "gateway.testing", "asgi": {"version": "3.0"}}, receive, send)
+        except Exception:
+            return True
+        return False
+
+    loop = LoopThread("asyncio")
+    try:
+        raised = loop.run(call)
+    finally:
+        loop.stop()
+    rule = RULES["C08"]
+    told = () if raised else (rule.violation("an application that returned"),)
+    if rule.severity == "warning":
+        return CaseResult("unknown-scope-type", warnings=told)
+    return CaseResult("unknown-scope-type", told)
+
+
+def _name(build: object) -> str:
+    return getattr(build, "__qualname__", None) or repr(build)

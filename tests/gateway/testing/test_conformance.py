@@ -1,0 +1,169 @@
+"""The battery finds what is wrong in an application, a middleware, an adapter and a server, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
+from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
+from gateway.errors import ConfigurationError
+from gateway.protocols import ASGIReceive, ASGISend, Environ, Message, Scope
+from gateway.testing import BatteryFailed, battery
+from tests.gateway.testing import apps, test_frameworks
+
+
+# Django leaves the file of a request body open that the client did not finish; it goes with the garbage.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", test_frameworks.FRAMEWORKS)
+def test_a_frameworks_application_passes(name: str) -> None:
+    report = battery(test_frameworks.FRAMEWORKS[name](), paths=["/hello", "/stream"])
+    assert report.ok
+    assert len(report.cases) >= 48
+    gc.collect()
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_a_middleware_that_does_nothing_passes(interface: Any) -> None:
+    assert battery(middleware=lambda app: app, interface=interface, transparent=True).ok
+
+
+def test_our_adapters_pass() -> None:
+    assert battery(adapter=WsgiToAsgi, interface="wsgi").ok
+    assert battery(adapter=AsgiToWsgi, interface="asgi").ok
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "waitress"])
+def test_servers_pass(server: str) -> None:
+    assert battery(server=server).ok
+
+
+# -- each of these is wrong in one way, and the report says in which
+
+
+async def lower_cased_body(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    if scope["type"] != "http":
+        raise NotImplementedError
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"3")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else b"four"})
+
+
+async def ignores_every_scope(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    if scope["type"] == "http":
+        await apps.reply(send, b"" if scope["method"] == "HEAD" else b"x")
+
+
+async def leaves_tasks(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    if scope["type"] != "http":
+        raise NotImplementedError
+    apps.left.add(asyncio.create_task(asyncio.Event().wait()))
+    await apps.reply(send, b"" if scope["method"] == "HEAD" else b"x")
+
+
+def test_an_application_that_breaks_a_rule_is_named_with_the_rule() -> None:
+    with pytest.raises(BatteryFailed, match="E15") as failed:
+        battery(lower_cased_body)
+    report = failed.value.report
+    assert report.rules == {"E15"}
+    assert {case.id for case in report.failed} >= {"get /", "post-whole /"}
+    assert "cases passed" in str(report)
+
+
+def test_what_is_only_recommended_is_a_warning() -> None:
+    report = battery(ignores_every_scope, lifespan=False)
+    (case,) = [case for case in report.cases if case.id == "unknown-scope-type"]
+    assert [violation.rule for violation in case.warnings] == ["C08"]
+
+
+def test_what_an_application_leaves_behind_is_found() -> None:
+    report = battery(leaves_tasks, raises=False)
+    assert [case.id for case in report.failed] == ["leaves-nothing-behind"]
+    apps.left.clear()
+
+
+def forgets_to_close(app: Any) -> Any:
+    def wrapped(environ: Environ, start_response: apps.StartResponse) -> Iterator[bytes]:
+        yield from app(environ, start_response)
+
+    return wrapped
+
+
+def doubles(app: Any) -> Any:
+    async def wrapped(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        async def sending(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start":
+                await send(message)
+
+        await app(scope, receive, sending)
+
+    return wrapped
+
+
+def joins_cookies(app: Any) -> Any:
+    def wrapped(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            return start_response(status, list(dict(headers).items()), exc_info)
+
+        result: Iterable[bytes] = app(environ, start)
+        return result
+
+    return wrapped
+
+
+class Swallows:
+    """Hides what the application raises behind an answer that looks complete."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except LookupError:
+            if not started:
+                await apps.reply(send, b"")
+            else:
+                await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize(
+    ("middleware", "interface", "found"),
+    [
+        (forgets_to_close, "wsgi", "not closed"),
+        (doubles, "asgi", "E06"),
+        (joins_cookies, "wsgi", "headers must be as the application gave it"),
+        (Swallows, "asgi", "must not look as if it had answered"),
+    ],
+    ids=["forgets-to-close", "starts-twice", "loses-a-cookie", "swallows-errors"],
+)
+def test_a_middleware_that_is_wrong_is_found_out(middleware: Any, interface: Any, found: str) -> None:
+    report = battery(middleware=middleware, interface=interface, transparent=True, raises=False)
+    assert found in str(report)
+
+
+def test_an_adapter_that_loses_something_is_found_out() -> None:
+    def lossy(app: Any) -> Any:
+        return WsgiToAsgi(joins_cookies(app))
+
+    report = battery(adapter=lossy, interface="wsgi", raises=False)
+    assert [case.id for case in report.failed] == ["repeated-headers"]
+
+
+def test_exactly_one_subject_is_taken() -> None:
+    with pytest.raises(ConfigurationError, match="exactly one"):
+        battery()
+    with pytest.raises(ConfigurationError, match="app and server"):
+        battery(apps.wsgi_echo, server="uvicorn")
