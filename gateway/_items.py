@@ -150,6 +150,8 @@ def node_of(item: Item) -> Node:
             runs_in=item.runs_in,
             short_circuits=item.short_circuits,
             body_cpu=item.body_cpu,
+            # Twins are there to see what the application does, unless they said that they do something else.
+            watches=item.runs_in == BOTH and not item.short_circuits and not item.body_cpu,
             colourless=False,
         )
     answers = item.short_circuits

@@ -7,11 +7,13 @@ middleware, twins) are free; this module chooses for them. The order of a chain 
 Of all plans with the fewest crossings it takes, in this order:
 
 1. the one with the least body work on the event loop: a transform of bodies belongs where worker threads run it (WSGI);
-2. the one in which crossings stand inside what may answer by itself (a preflight, a 429, a static file): what is
+2. the one with the most twins beside the application: they watch it (errors, context variables), and see the most of
+   it in its own interface;
+3. the one in which crossings stand inside what may answer by itself (a preflight, a 429, a static file): what is
    answered outside never pays the crossing;
-3. the one with its crossings as far inside as they go, so that what is free stands where the server calls it.
+4. the one with its crossings as far inside as they go, so that what is free stands where the server calls it.
 
-Each of the three is a sum over single crossings and single nodes, so the best continuation from a node on depends on
+Each of them is a sum over single crossings and single nodes, so the best continuation from a node on depends on
 nothing outside it. Two things follow, and the rest of the package relies on them: one pass from the inside finds the
 optimum, and the plans for both kinds of server agree from the first bound node inwards, so what is bound is built once.
 
@@ -31,7 +33,7 @@ __all__ = ["BOTH", "INTERFACES", "Colour", "Node", "Plan", "Segment", "cost_of",
 
 #: The two interfaces that a chain can be planned for; ``asgi2`` and ``rsgi`` are turned into ``asgi`` before.
 Colour: TypeAlias = Literal["wsgi", "asgi"]
-Cost: TypeAlias = tuple[int, int, int, int]
+Cost: TypeAlias = tuple[int, int, int, int, int]
 
 INTERFACES: tuple[Colour, Colour] = ("wsgi", "asgi")
 BOTH: frozenset[Colour] = frozenset(INTERFACES)
@@ -46,6 +48,7 @@ class Node:
         runs_in: The interfaces it can run in; one (bound) or both (free).
         short_circuits: It may answer by itself.
         body_cpu: It spends CPU on bodies.
+        watches: It watches the application, so it should stand beside it.
         colourless: Neighbours that are so and stand in one interface are run by one driver.
     """
 
@@ -53,6 +56,7 @@ class Node:
     runs_in: frozenset[Colour] = BOTH
     short_circuits: bool = False
     body_cpu: bool = False
+    watches: bool = False
     colourless: bool = True
 
     def __post_init__(self) -> None:
@@ -128,17 +132,16 @@ def plan(server: Colour, nodes: Sequence[Node], application: frozenset[Colour]) 
     end = Node(name="application", runs_in=application)
     # best[colour]: cost and line of the cheapest way from here inwards, when what stands here runs in that colour.
     best: dict[Colour, tuple[Cost, tuple[Colour, ...]]] = {
-        colour: ((0, 0, 0, 0), (colour,)) for colour in INTERFACES if colour in end.runs_in
+        colour: ((0, 0, 0, 0, 0), (colour,)) for colour in INTERFACES if colour in end.runs_in
     }
-    inside = 0
     for depth, node in enumerate(reversed(nodes)):
+        inside = nodes[len(nodes) - depth :]
         best = {
-            colour: _cheapest(colour, best, depth, inside, loop_work=node.body_cpu and colour == "asgi")
+            colour: _cheapest(colour, best, inside, loop_work=node.body_cpu and colour == "asgi")
             for colour in INTERFACES
             if colour in node.runs_in
         }
-        inside += node.short_circuits
-    _, line = _cheapest(server, best, len(nodes), inside, loop_work=False)
+    _, line = _cheapest(server, best, nodes, loop_work=False)
     return Plan(server=server, interfaces=line[1:-1], application=line[-1], nodes=tuple(nodes))
 
 
@@ -150,13 +153,14 @@ def cost_of(nodes: Sequence[Node], line: Sequence[Colour]) -> Cost:
         line: Interfaces from the server to the application, two more than there are nodes.
 
     Returns:
-        Crossings; nodes with body work on the loop; nodes that may answer and stand inside a crossing, counted once
-        for each crossing; nodes inside a crossing, counted likewise. Compared from the first to the last.
+        Crossings; nodes with body work on the loop; then, summed over the crossings, the nodes inside: those that
+        watch (negative: the more the better), those that may answer, all. Compared from the first to the last.
     """
     crossings = [index for index, (outer, inner) in enumerate(_pairs(line)) if outer != inner]
     return (
         len(crossings),
         sum(node.body_cpu and colour == "asgi" for node, colour in zip(nodes, line[1:], strict=False)),
+        -sum(node.watches for index in crossings for node in nodes[index:]),
         sum(node.short_circuits for index in crossings for node in nodes[index:]),
         sum(len(nodes) - index for index in crossings),
     )
@@ -165,20 +169,22 @@ def cost_of(nodes: Sequence[Node], line: Sequence[Colour]) -> Cost:
 def _cheapest(
     colour: Colour,
     best: dict[Colour, tuple[Cost, tuple[Colour, ...]]],
-    depth: int,
-    inside: int,
+    inside: Sequence[Node],
     *,
     loop_work: bool,
 ) -> tuple[Cost, tuple[Colour, ...]]:
-    """Stand in ``colour`` outside of ``depth`` nodes, ``inside`` of which may answer, and go on the cheapest way."""
+    """Stand in ``colour`` just outside of the nodes ``inside``, and go on the cheapest way."""
+    watching = sum(node.watches for node in inside)
+    answering = sum(node.short_circuits for node in inside)
     candidates: list[tuple[Cost, int, tuple[Colour, ...]]] = []
     for inner, (cost, line) in best.items():
         crossed = inner != colour
         total = (
             cost[0] + crossed,
             cost[1] + loop_work,
-            cost[2] + inside * crossed,
-            cost[3] + depth * crossed,
+            cost[2] - watching * crossed,
+            cost[3] + answering * crossed,
+            cost[4] + len(inside) * crossed,
         )
         candidates.append((total, crossed, (colour, *line)))
     total, _, line = min(candidates)

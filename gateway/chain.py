@@ -97,13 +97,14 @@ def either(
 ) -> ThirdParty:
     """Put a third party's twins into a chain: the same middleware for WSGI and for ASGI; the plan takes one.
 
-    Websockets always see the ASGI twin.
+    Where the plan has a choice it takes the one beside the application, which sees the most of it: its exceptions, its
+    context variables. Websockets always see the ASGI twin.
 
     Args:
         wsgi: The WSGI twin: a factory, or ``wsgi_only(...)`` where it has options.
         asgi: The ASGI twin: a factory, or ``asgi_only(...)``.
-        short_circuits: They may answer by themselves.
-        body_cpu: They spend CPU on bodies.
+        short_circuits: They may answer by themselves, so they should rather stand where the server calls them.
+        body_cpu: They spend CPU on bodies, so they should rather stand where worker threads run them.
     """
     one = wsgi if isinstance(wsgi, ThirdParty) else wsgi_only(wsgi)
     other = asgi if isinstance(asgi, ThirdParty) else asgi_only(asgi)

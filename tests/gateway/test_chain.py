@@ -102,9 +102,15 @@ CASES = [
         {"wsgi": ["one:wsgi", "w:wsgi", "two:wsgi"], "asgi": ["one:asgi", "w:wsgi", "two:wsgi"]},
     ),
     Case(
-        "twins-follow",
+        "twins-stand-beside-the-application",
         "asgi",
-        (either(wsgi=wsgi_mark, asgi=asgi_mark),),
+        (Mark(), either(wsgi=wsgi_mark, asgi=asgi_mark)),
+        {"wsgi": ["mark:wsgi", "a:asgi"], "asgi": ["mark:asgi", "a:asgi"]},
+    ),
+    Case(
+        "twins-that-answer-stand-at-the-server",
+        "asgi",
+        (either(wsgi=wsgi_mark, asgi=asgi_mark, short_circuits=True),),
         {"wsgi": ["w:wsgi"], "asgi": ["a:asgi"]},
     ),
     Case(

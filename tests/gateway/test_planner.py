@@ -31,6 +31,10 @@ def answering(name: str = "s") -> Node:
     return Node(name=name, short_circuits=True)
 
 
+def watching(name: str = "x") -> Node:
+    return Node(name=name, watches=True, colourless=False)
+
+
 def transforming(name: str = "t") -> Node:
     return Node(name=name, body_cpu=True)
 
@@ -54,6 +58,10 @@ CASES = [
     Case("body-work-goes-before-answering", "asgi", (transforming(), answering()), WSGI, ("wsgi", "wsgi"), 1),
     Case("body-work-on-the-servers-threads", "wsgi", (transforming(), free()), ASGI, ("wsgi", "wsgi"), 1),
     Case("no-crossing-is-paid-for-body-work", "asgi", (transforming(),), ASGI, ("asgi",), 0),
+    Case("watching-stands-beside-the-application", "wsgi", (free(), watching()), ASGI, ("wsgi", "asgi"), 1),
+    Case("watching-goes-before-answering", "wsgi", (watching(), answering()), ASGI, ("asgi", "asgi"), 1),
+    Case("body-work-goes-before-watching", "asgi", (transforming(), watching()), WSGI, ("wsgi", "wsgi"), 1),
+    Case("no-crossing-is-paid-for-watching", "asgi", (wsgi(), watching()), WSGI, ("wsgi", "wsgi"), 1),
     Case("one-bound-the-other-way", "asgi", (free(), wsgi(), free()), ASGI, ("asgi", "wsgi", "wsgi"), 2),
     Case("bound-among-its-own", "wsgi", (wsgi(), free(), wsgi()), WSGI, ("wsgi", "wsgi", "wsgi"), 0),
     Case("two-bound-apart-share-one-stretch", "asgi", (wsgi(), free(), wsgi()), WSGI, ("wsgi", "wsgi", "wsgi"), 1),
@@ -78,6 +86,7 @@ def random_chain(rng: random.Random) -> tuple[Colour, list[Node], frozenset[Colo
             runs_in=rng.choice([WSGI, ASGI, BOTH, BOTH, BOTH]),
             short_circuits=rng.random() < 0.4,
             body_cpu=rng.random() < 0.3,
+            watches=rng.random() < 0.3,
             colourless=rng.random() < 0.7,
         )
         for index in range(rng.randrange(9))
