@@ -464,7 +464,6 @@ def test_a_condition_that_cannot_be_asked_is_refused() -> None:
 # --- websockets
 
 
-@pytest.mark.xfail(reason="the driver of websockets is not there yet")
 def test_a_websocket_sees_every_middleware_that_takes_part_in_order() -> None:
     gateway = chain(asgi_app, Guard(name="one"), a(name="a"), Mark(name="no"), Guard(name="two"))
     with Client(gateway, interface="asgi") as client, client.websocket("/") as socket:
@@ -476,7 +475,6 @@ def test_a_websocket_sees_every_middleware_that_takes_part_in_order() -> None:
         ]
 
 
-@pytest.mark.xfail(reason="the driver of websockets is not there yet")
 def test_a_websocket_passes_by_what_is_declared_safe_and_still_meets_the_guards() -> None:
     gateway = chain(asgi_app, Guard(name="one"), w(), Guard(name="two"), a(), max_crossings=4)
     with Client(gateway, interface="asgi") as client:
@@ -488,7 +486,6 @@ def test_a_websocket_passes_by_what_is_declared_safe_and_still_meets_the_guards(
                 pass
 
 
-@pytest.mark.xfail(reason="the driver of websockets is not there yet")
 def test_a_guard_inside_a_wsgi_part_refuses_websockets() -> None:
     gateway = chain(asgi_app, w(), when(path_in("/private"), Guard()))
     assert gateway.explain().plans["asgi"].interfaces == ("wsgi", "wsgi")
