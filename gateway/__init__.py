@@ -11,6 +11,8 @@ from gateway._version import __version__
 
 if TYPE_CHECKING:
     from gateway.application import Gateway, as_asgi, as_wsgi, wrap
+    from gateway.chain import asgi_only, either, path_in, unless, when, wsgi_only
+    from gateway.contract import Flow, Middleware, as_middleware
     from gateway.errors import (
         ApplicationError,
         ConfigurationError,
@@ -19,36 +21,62 @@ if TYPE_CHECKING:
         ProtocolViolation,
         ServerError,
     )
+    from gateway.exchange import Request, Response
+    from gateway.mount import Mount
     from gateway.protocols import detect
 
 __all__ = [
     "ApplicationError",
     "ConfigurationError",
+    "Flow",
     "Gateway",
     "GatewayError",
+    "Middleware",
     "MissingExtraError",
+    "Mount",
     "ProtocolViolation",
+    "Request",
+    "Response",
     "ServerError",
     "__version__",
     "as_asgi",
+    "as_middleware",
     "as_wsgi",
+    "asgi_only",
     "detect",
+    "either",
+    "path_in",
+    "unless",
+    "when",
     "wrap",
+    "wsgi_only",
 ]
 
 #: Where each name is defined. The imports above say the same to type checkers; a test compares the two.
 _MODULES = {
     "ApplicationError": "gateway.errors",
     "ConfigurationError": "gateway.errors",
+    "Flow": "gateway.contract",
     "Gateway": "gateway.application",
     "GatewayError": "gateway.errors",
+    "Middleware": "gateway.contract",
     "MissingExtraError": "gateway.errors",
+    "Mount": "gateway.mount",
     "ProtocolViolation": "gateway.errors",
+    "Request": "gateway.exchange",
+    "Response": "gateway.exchange",
     "ServerError": "gateway.errors",
     "as_asgi": "gateway.application",
+    "as_middleware": "gateway.contract",
     "as_wsgi": "gateway.application",
+    "asgi_only": "gateway.chain",
     "detect": "gateway.protocols",
+    "either": "gateway.chain",
+    "path_in": "gateway.chain",
+    "unless": "gateway.chain",
+    "when": "gateway.chain",
     "wrap": "gateway.application",
+    "wsgi_only": "gateway.chain",
 }
 
 

@@ -22,11 +22,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from gateway.errors import ConfigurationError
 from gateway.protocols import ASGIApplication, WSGIApplication
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "Engine",
@@ -105,6 +107,8 @@ def available(kind: Kind) -> dict[str, Plugin]:
     Raises:
         ConfigurationError: Two distributions bring one name.
     """
+    from importlib.metadata import entry_points  # slow to import, and most programs name built-ins only
+
     found = {name: Plugin(name=name, path=path) for name, path in _builtin(kind).items()}
     builtin = frozenset(found)
     for entry in sorted(entry_points(group=_GROUPS[kind]), key=lambda entry: entry.name):
