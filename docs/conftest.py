@@ -5,6 +5,8 @@ from __future__ import annotations
 from sybil import Sybil
 from sybil.parsers.myst import DocTestDirectiveParser, PythonCodeBlockParser, SkipParser
 
+pytest_plugins = ["gateway.testing.pytest_plugin"]
+
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), DocTestDirectiveParser(), SkipParser()],
     pattern="*.md",
