@@ -7,8 +7,20 @@
 
 from __future__ import annotations
 
+from gateway.rules.observer import ClientObserver
 from gateway.rules.table import Minor, Rule, Severity, Table
 from gateway.rules.tables import ASGI_TABLES, RULES, TABLES, WSGI_TABLES
 from gateway.rules.validator import Validator
 
-__all__ = ["ASGI_TABLES", "RULES", "TABLES", "WSGI_TABLES", "Minor", "Rule", "Severity", "Table", "Validator"]
+__all__ = [
+    "ASGI_TABLES",
+    "RULES",
+    "TABLES",
+    "WSGI_TABLES",
+    "ClientObserver",
+    "Minor",
+    "Rule",
+    "Severity",
+    "Table",
+    "Validator",
+]

@@ -9,6 +9,7 @@ from gateway.rules import (
     asgi_http,
     asgi_lifespan,
     asgi_websocket,
+    deployment,
     wsgi_application,
     wsgi_server,
 )
@@ -25,6 +26,6 @@ ASGI_TABLES: tuple[Table, ...] = (
     asgi_lifespan.RULES,
 )
 WSGI_TABLES: tuple[Table, ...] = (wsgi_application.RULES, wsgi_server.RULES)
-TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES)
+TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES, deployment.RULES)
 #: Every rule by id.
 RULES: dict[str, Rule] = {rule.id: rule for table in TABLES for rule in table}

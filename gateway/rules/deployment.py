@@ -1,0 +1,276 @@
+"""Hazards of a deployment: what is within the specifications, and loses requests or trust all the same.
+
+The checks are pure: they judge a `Deployment`, which says what is served by which server with which arguments.
+`facts` looks at an application object. Nothing here starts a server.
+
+Sources: the servers' own sources and documentation, tried with the versions that this project's suite runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.errors import ProtocolViolation
+from gateway.rules.table import Table
+
+__all__ = ["RULES", "Deployment", "facts", "hazards"]
+
+RULES = Table("Deployment")
+_NOTHING: dict[str, str] = {}
+#: Seconds for which a server keeps an idle connection, where no option says otherwise, and that option.
+_KEEP_ALIVE = {
+    "gunicorn": (2.0, ("--keep-alive",)),
+    "uvicorn": (5.0, ("--timeout-keep-alive",)),
+    "hypercorn": (5.0, ("--keep-alive",)),
+}
+#: Servers that SIGTERM ends at once, with the requests that are under way.
+_DROPS_ON_SIGTERM = ("waitress", "cheroot", "bjoern", "daphne")
+#: Mode of a unix socket that a server makes, and the options that change it.
+_SOCKET_MODE = {
+    "waitress": ("0600", ("--unix-socket-perms",)),
+    "granian": ("0755", ("--uds-permissions",)),
+    "hypercorn": ("0755", ("-m", "--umask")),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What is served, by what, and how.
+
+    Attributes:
+        server: The server's family: ``"gunicorn"``, ``"uvicorn"``; empty where it is not known.
+        arguments: The arguments of the server's own command.
+        environment: The environment variables that it is started with.
+        workers: The number of worker processes.
+        idle_timeout: Seconds for which the load balancer in front keeps an idle connection.
+        stop_signal: The signal by which the supervisor stops the server.
+        unix_socket: The server listens on a unix socket for a proxy that runs as another user.
+        copied_call: The application is a function that carries another object's ``__call__``.
+        accepts_nothing: The application can be called without an argument.
+        threads: Names of the threads that importing the application started.
+    """
+
+    server: str = ""
+    arguments: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    workers: int = 1
+    idle_timeout: float | None = None
+    stop_signal: str = "SIGTERM"
+    unix_socket: bool = False
+    copied_call: bool = False
+    accepts_nothing: bool = False
+    threads: Sequence[str] = ()
+
+    def option(self, *names: str) -> str | None:
+        """Return the value of an option in the arguments; ``""`` for a flag, None where it is not there."""
+        for number, argument in enumerate(self.arguments):
+            name, equals, value = argument.partition("=")
+            if name in names:
+                following = self.arguments[number + 1 : number + 2]
+                if equals:
+                    return value
+                return following[0] if following and not following[0].startswith("-") else ""
+        return None
+
+
+def facts(app: object, threads_before: Sequence[threading.Thread] | None = None) -> Deployment:
+    """Return what an application object says by itself.
+
+    Args:
+        app: The application. It is called without arguments, as uvicorn does to find factories.
+        threads_before: The threads that ran before it was imported; None: nothing is said of threads.
+    """
+    new = [] if threads_before is None else [t.name for t in threading.enumerate() if t not in threads_before]
+    return Deployment(
+        copied_call=inspect.isfunction(app) and "__call__" in vars(app),
+        accepts_nothing=_accepts_nothing(app),
+        threads=sorted(new),
+    )
+
+
+def _accepts_nothing(app: object) -> bool:
+    if not callable(app):
+        return False
+    try:
+        result: object = app()
+    except TypeError:
+        return False
+    except Exception:  # it was called, and went on to fail
+        return True
+    close = getattr(result, "close", None)
+    if inspect.iscoroutine(result) and callable(close):
+        close()  # never to be awaited
+    return True
+
+
+def hazards(deployment: Deployment) -> list[tuple[ProtocolViolation, bool]]:
+    """Return what the checks find, each with whether it is an error rather than a warning."""
+    found = [(rule, rule.check(deployment)) for rule in RULES]
+    return [(rule.violation(what), rule.severity_of(what) == "error") for rule, what in found if what is not None]
+
+
+@RULES.rule(
+    "D01",
+    "A wrapper does not carry the marks of what it wraps: functools.wraps copies an instance's `__call__`.",
+    "hypercorn, hypercorn.utils.is_asgi; uvicorn, uvicorn.config.Config.load",
+    "application",
+    "deployment",
+    seen="live",
+)
+def marks_are_the_applications_own(deployment: Deployment) -> str | None:
+    found = "a function with another object's __call__, by which servers tell the wrong interface"
+    return found if deployment.copied_call else None
+
+
+@RULES.rule(
+    "D02",
+    "An application called without arguments raises TypeError; else it is taken for a factory.",
+    "uvicorn, uvicorn.config.Config.load",
+    "application",
+    "deployment",
+    seen="live",
+)
+def application_is_no_factory(deployment: Deployment) -> str | None:
+    return "a call without arguments that did not raise TypeError" if deployment.accepts_nothing else None
+
+
+@RULES.rule(
+    "D03",
+    "Importing the application starts no thread where the server forks afterwards: it would not run in the workers.",
+    "POSIX fork(); gunicorn settings, preload_app; uWSGI, The Art of Graceful Reloading",
+    "application",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def no_threads_before_the_fork(deployment: Deployment) -> str | None:
+    gunicorn = deployment.server == "gunicorn" and deployment.option("--preload", "--preload-app") is not None
+    uwsgi = deployment.server in ("uwsgi", "pyuwsgi") and deployment.option("--lazy-apps", "--lazy") is None
+    if not deployment.threads or not (gunicorn or uwsgi):
+        return None
+    return f"{', '.join(deployment.threads)} started on import, before {deployment.server} forks"
+
+
+@RULES.rule(
+    "D04",
+    "Forwarded addresses are believed from the proxies that are there, not from everybody.",
+    "gunicorn settings, forwarded_allow_ips; uvicorn settings, --forwarded-allow-ips; waitress, trusted_proxy",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def trust_is_not_for_everybody(deployment: Deployment) -> str | None:
+    if deployment.unix_socket:
+        return None  # who can open the socket is the proxy
+    options = ("--forwarded-allow-ips", "--trusted-proxy")
+    if deployment.option(*options) == "*":
+        return "forwarded addresses believed from '*'"
+    reads = deployment.server in ("gunicorn", "uvicorn", "") and deployment.option(*options) is None
+    trusted = deployment.environment.get("FORWARDED_ALLOW_IPS", "")
+    if reads and "*" in [part.strip() for part in trusted.split(",")]:
+        return f"FORWARDED_ALLOW_IPS={trusted}"
+    daphne = deployment.server == "daphne" and deployment.option("--proxy-headers") is not None
+    return "--proxy-headers, which believes every client" if daphne else None
+
+
+@RULES.rule(
+    "D05",
+    "A server keeps idle connections longer than the load balancer in front; else that sends into closed ones.",
+    "RFC 9112 9.3.1, 9.5; gunicorn settings, keepalive; uvicorn settings, --timeout-keep-alive",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def keep_alive_outlasts_the_load_balancer(deployment: Deployment) -> str | None:
+    known = _KEEP_ALIVE.get(deployment.server)
+    if known is None or deployment.idle_timeout is None:
+        return None
+    default, options = known
+    text = deployment.option(*options)
+    try:
+        seconds = float(text) if text else default
+    except ValueError:
+        return None  # the server says that
+    if seconds > deployment.idle_timeout:
+        return None
+    return f"{seconds:g} s of {deployment.server}, {deployment.idle_timeout:g} s of the load balancer"
+
+
+@RULES.rule(
+    "D06",
+    "hypercorn runs one worker: with more it ends all but the first to finish at once, and their requests.",
+    "hypercorn 0.18, hypercorn.run",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def hypercorn_has_one_worker(deployment: Deployment) -> str | None:
+    text = deployment.option("-w", "--workers")
+    workers = int(text) if text and text.isdigit() else deployment.workers
+    return f"{workers} workers of hypercorn" if deployment.server == "hypercorn" and workers > 1 else None
+
+
+@RULES.rule(
+    "D07",
+    "The stop signal lets requests end: not SIGTERM for waitress, cheroot, bjoern and daphne.",
+    "waitress, waitress.runner; cheroot, cheroot.cli; daphne, daphne.server",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def stop_signal_drains(deployment: Deployment) -> str | None:
+    drops = deployment.server in _DROPS_ON_SIGTERM and deployment.stop_signal == "SIGTERM"
+    return f"SIGTERM, on which {deployment.server} drops what is under way" if drops else None
+
+
+@RULES.rule(
+    "D08",
+    "A proxy that sends lengths stands before uWSGI, which gives an application no chunked body through wsgi.input.",
+    "uWSGI, Managing Chunked input",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def uwsgi_is_not_given_chunks(deployment: Deployment) -> str | None:
+    facing = deployment.option("--socket", "--uwsgi-socket") is None
+    uwsgi = deployment.server in ("uwsgi", "pyuwsgi")
+    return "uWSGI facing clients: a chunked body is empty" if uwsgi and facing else None
+
+
+@RULES.rule(
+    "D09",
+    "uWSGI runs the application's threads only with --enable-threads or --threads.",
+    "uWSGI, Things to know: Threads",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def uwsgi_runs_threads(deployment: Deployment) -> str | None:
+    enabled = deployment.option("--enable-threads", "--threads") is not None
+    uwsgi = deployment.server in ("uwsgi", "pyuwsgi")
+    return "uWSGI without --enable-threads: a thread of the application never runs" if uwsgi and not enabled else None
+
+
+@RULES.rule(
+    "D10",
+    "A unix socket can be opened by the proxy, which runs as another user.",
+    "waitress, unix_socket_perms; granian, --uds-permissions; hypercorn, --umask",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def unix_socket_can_be_opened(deployment: Deployment) -> str | None:
+    known = _SOCKET_MODE.get(deployment.server)
+    if known is None or not deployment.unix_socket or deployment.option(*known[1]) is not None:
+        return None
+    return f"a socket of mode {known[0]}, the default of {deployment.server}; set {known[1][-1]}"

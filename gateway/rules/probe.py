@@ -1,0 +1,288 @@
+"""Ask a running server which rules it keeps: an application that does what few do, and a client that watches.
+
+The application runs inside the server under a `Validator` that collects; the client, which speaks raw HTTP/1.1 over a
+socket, fetches what that found and adds what only a client sees. ``gateway check --server`` starts the server.
+
+The application is to be served by one worker process: ``gateway.rules.probe:asgi`` or ``gateway.rules.probe:wsgi``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from gateway.protocols import ASGIReceive, ASGISend, Environ, Message, Scope
+from gateway.rules.observer import ClientObserver
+from gateway.rules.validator import Validator
+
+__all__ = ["LIFESPAN", "Answer", "asgi", "fetch", "probe", "wsgi"]
+
+#: The environment variable that makes the application refuse the lifespan protocol, when it is "raise".
+LIFESPAN = "GATEWAY_PROBE_LIFESPAN"
+#: How long the application waits between two parts of a response, in seconds; a client on the same machine has the
+#: first part long before.
+PAUSE = 0.5
+_HEADERS = [(b"content-type", b"text/plain"), (b"set-cookie", b"a=1"), (b"x-a", b"1"), (b"set-cookie", b"b=2; Path=/")]
+
+
+async def _pause(seconds: float) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        import trio
+
+        await trio.sleep(seconds)
+    else:
+        await asyncio.sleep(seconds)
+
+
+async def _next_event(receive: ASGIReceive, seconds: float) -> str:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        import trio
+
+        with trio.move_on_after(seconds):
+            return str((await receive())["type"])
+        return "none"
+    try:
+        return str((await asyncio.wait_for(receive(), seconds))["type"])
+    except TimeoutError:
+        return "none"
+
+
+async def _text(send: ASGISend, text: str, **start: object) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS[:1], **start})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+
+async def _application(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    elif scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close"})
+    elif scope["type"] == "http":
+        await _http(scope, receive, send)
+    else:
+        raise NotImplementedError(scope["type"])
+
+
+async def _lifespan(receive: ASGIReceive, send: ASGISend) -> None:
+    if os.environ.get(LIFESPAN) == "raise":
+        raise NotImplementedError("this application has no lifespan")
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    size = 0
+    message: Message = {"more_body": True}
+    while message.get("more_body"):
+        message = await receive()
+        size += len(message.get("body", b""))
+    path = scope["path"].rpartition("/")[2]
+    if path == "flush":
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS[:1]})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        await _pause(PAUSE)
+        await send({"type": "http.response.body", "body": b" %r" % time.monotonic()})
+    elif path == "idle":
+        await _text(send, await _next_event(receive, PAUSE))
+    elif path == "headers":
+        await _text(send, "ok", headers=_HEADERS)
+    elif path == "cut":
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS[:1]})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        raise RuntimeError("the probe breaks this response off")
+    elif path == "additional":
+        await _text(send, "ok", gateway_probe=True)
+    elif path == "invalid":
+        with contextlib.suppress(Exception):  # which is what the server is to raise
+            await send({"type": "http.response.start", "status": "200", "headers": []})
+        await _text(send, "ok")
+    elif path == "trailers" and "http.response.trailers" in (scope.get("extensions") or {}):
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"trailer", b"x-end")], "trailers": True}
+        )
+        await send({"type": "http.response.body", "body": b"ok"})
+        await send({"type": "http.response.trailers", "headers": [(b"x-end", b"1")]})
+    elif path == "report":
+        await _text(send, json.dumps(_found(asgi)))
+    else:
+        await _text(send, json.dumps({"query": scope["query_string"].decode("latin-1"), "size": size}))
+
+
+def _wsgi_application(environ: Environ, start_response: Callable[..., object]) -> Iterable[bytes]:
+    path = environ.get("PATH_INFO", "").rpartition("/")[2]
+    size = 0
+    if environ.get("CONTENT_LENGTH") or environ.get("wsgi.input_terminated"):
+        length = environ.get("CONTENT_LENGTH")
+        size = len(environ["wsgi.input"].read(int(length)) if length else environ["wsgi.input"].read())
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if path == "flush":
+        return _slow()
+    if path == "report":
+        return [json.dumps(_found(wsgi)).encode()]
+    return [json.dumps({"query": environ.get("QUERY_STRING", ""), "size": size}).encode()]
+
+
+def _slow() -> Iterator[bytes]:
+    yield b"first"
+    time.sleep(PAUSE)
+    yield b" %r" % time.monotonic()
+
+
+asgi = Validator(_application, "asgi", "collect")
+wsgi = Validator(_wsgi_application, "wsgi", "collect")
+
+
+def _found(validator: Validator) -> list[tuple[str, str]]:
+    """Return what the validator found against the server: rule and finding."""
+    both = [*validator.violations, *validator.warnings]
+    return [(violation.rule, violation.found) for violation in both if violation.side == "server"]
+
+
+@dataclass
+class Answer:
+    """A response as it came over the wire."""
+
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    body: bytes = b""
+    #: The framing was right to the end: last chunk, or as many bytes as declared.
+    complete: bool = False
+    trailers: bool = False
+    #: When the first byte of the body came, by `time.monotonic`.
+    first: float = 0.0
+
+
+def fetch(address: tuple[str, int] | str, request: bytes, timeout: float = 30.0) -> Answer:
+    """Send a request as it stands, and read until the server closes the connection."""
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    raw = b""
+    first = 0.0
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        connection.connect(address)
+        connection.sendall(request)
+        with contextlib.suppress(OSError):  # a connection that is reset has given what it gives
+            while data := connection.recv(65536):
+                raw += data
+                if not first and len(raw.partition(b"\r\n\r\n")[2]) >= 5:
+                    first = time.monotonic()
+                if _framed(raw):
+                    break  # a server that keeps the connection open all the same
+    return _parse(raw, first)
+
+
+def _framed(raw: bytes) -> bool:
+    """Tell whether a response has come to the end that its own framing declares."""
+    answer = _parse(raw, 0.0)
+    return answer.complete and any(name in (b"content-length", b"transfer-encoding") for name, _ in answer.headers)
+
+
+def _parse(raw: bytes, first: float) -> Answer:
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    words = lines[0].split()
+    if len(words) < 2 or not words[1].isdigit():
+        return Answer()
+    pairs = [line.partition(b":") for line in lines[1:]]
+    answer = Answer(int(words[1]), [(name.strip().lower(), value.strip()) for name, _, value in pairs], first=first)
+    fields = dict(answer.headers)
+    if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            digits = size.partition(b";")[0].strip()
+            if not digits:
+                break
+            length = int(digits, 16)
+            if not length:
+                answer.trailers = rest.strip(b"\r\n") != b""
+                answer.complete = rest.endswith(b"\r\n")
+                break
+            answer.body += rest[:length]
+            rest = rest[length + 2 :]
+    else:
+        answer.body = rest
+        declared = fields.get(b"content-length")
+        answer.complete = declared is None or len(rest) == int(declared)
+        if declared is None and words[0] == b"HTTP/1.0":
+            answer.complete = False  # ended by the close of the connection: nobody can tell
+    return answer
+
+
+def _request(method: str, target: str, body: bytes = b"", *lines: str) -> bytes:
+    persistence = [] if any(line.startswith("Connection:") for line in lines) else ["Connection: close"]
+    head = [f"{method} {target} HTTP/1.1", "Host: testserver", *persistence, *lines]
+    return "\r\n".join([*head, "", ""]).encode("latin-1") + body
+
+
+def probe(address: tuple[str, int] | str, interface: str) -> list[tuple[str, str]]:
+    """Ask a server that serves the probe application, and return what it breaks: rule and finding, sorted.
+
+    Args:
+        address: Host and port, or the path of a unix socket.
+        interface: The interface in which the server calls the application.
+    """
+    observer = ClientObserver()
+    extra: list[tuple[str, str]] = []
+
+    def get(path: str, *lines: str) -> Answer:
+        return fetch(address, _request("GET", path, b"", *lines), timeout=30.0)
+
+    echoed = get("/echo?x=1&y=%C3%A9")
+    query = _query(echoed)
+    if query not in ("x=1&y=%C3%A9", None):
+        extra.append(("P37" if interface == "wsgi" else "H06", f"{query!r} for ?x=1&y=%C3%A9"))
+    get("/a%20b/%C3%A9?x", "X-Two: 1", "X-Two: 2", "Cookie: a=1")
+    fetch(address, _request("POST", "/echo", b"0123456789", "Content-Length: 10"))
+    fetch(address, _request("POST", "/echo", b"3\r\nabc\r\n0\r\n\r\n", "Transfer-Encoding: chunked"))
+    fetch(address, _request("HEAD", "/echo"))
+    flushed = get("/flush")
+    _, _, moment = flushed.body.partition(b" ")
+    if flushed.body.startswith(b"first") and moment:
+        seen = 5 if flushed.first and flushed.first < float(moment) else 0
+        observer.flushed(interface, sent=5, seen=seen)
+    if interface != "wsgi":
+        _probe_asgi(observer, get)
+        denied = get("/deny", "Upgrade: websocket", *_HANDSHAKE)
+        if denied.status not in (0, 200, 426):  # no websocket here
+            observer.handshake_denied(denied.status)
+    report = get("/report")
+    extra += [(rule, found) for rule, found in json.loads(report.body or b"[]")]
+    extra += [(violation.rule, violation.found) for violation in (*observer.violations, *observer.warnings)]
+    first = dict(sorted(extra, reverse=True))  # one finding of each rule
+    return sorted(first.items())
+
+
+_HANDSHAKE = ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "Connection: Upgrade")
+
+
+def _query(answer: Answer) -> str | None:
+    try:
+        value: object = json.loads(answer.body)["query"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return value if isinstance(value, str) else None
+
+
+def _probe_asgi(observer: ClientObserver, get: Callable[..., Answer]) -> None:
+    if get("/idle").body == b"http.disconnect":
+        observer.disconnect_given(client_left=False, complete=False)
+    observer.headers_delivered(_HEADERS, get("/headers").headers)
+    cut = get("/cut")
+    if cut.body == b"begun":
+        observer.response_cut(complete=cut.complete)
+    get("/additional")
+    get("/invalid")
+    observer.trailers_delivered(te=False, trailers=get("/trailers").trailers)

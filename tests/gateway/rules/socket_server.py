@@ -1,0 +1,194 @@
+"""A small ASGI server on a real socket, which breaks the rules that it is told to break."""
+
+import asyncio
+import base64
+import hashlib
+import threading
+from typing import Any
+
+
+class SocketServer:
+    """Serves an application in a thread until the block ends; one request per connection.
+
+    Args:
+        app: The application.
+        faults: Ids of the rules that the server breaks.
+    """
+
+    def __init__(self, app: Any, *faults: str) -> None:
+        self.app = app
+        self.faults = set(faults)
+        self.address: tuple[str, int] = ("127.0.0.1", 0)
+        self.serving = False
+        self._ready = threading.Event()
+
+    def __enter__(self) -> "SocketServer":
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
+        self._thread.start()
+        assert self._ready.wait(30)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        events: asyncio.Queue[Any] = asyncio.Queue()
+        replies: asyncio.Queue[Any] = asyncio.Queue()
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}
+        lifespan = asyncio.ensure_future(self.app(scope, events.get, replies.put))
+        events.put_nowait({"type": "lifespan.startup"})
+        reply = asyncio.ensure_future(replies.get())
+        await asyncio.wait([lifespan, reply], return_when=asyncio.FIRST_COMPLETED)
+        supported = reply.done()
+        if not supported:
+            reply.cancel()
+            lifespan.exception()
+        if supported or "L06" not in self.faults:
+            server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
+            self.address = server.sockets[0].getsockname()[:2]
+            self.serving = True
+            self._ready.set()
+            await self._stop.wait()
+            server.close()
+            await server.wait_closed()
+        else:
+            self._ready.set()
+            await self._stop.wait()
+        if supported:
+            events.put_nowait({"type": "lifespan.shutdown"})
+            await lifespan
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._request(reader, writer)
+        finally:
+            writer.close()
+
+    async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+        method, target, _ = head[0].split()
+        pairs = [line.partition(b":") for line in head[1:] if line]
+        headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
+        fields = dict(headers)
+        body = b""
+        if fields.get(b"transfer-encoding") == b"chunked":
+            while size := int(await reader.readline(), 16):
+                body += await reader.readexactly(size)
+                await reader.readline()
+            await reader.readline()
+        else:
+            body = await reader.readexactly(int(fields.get(b"content-length", b"0")))
+        path, mark, query = target.partition(b"?")
+        from urllib.parse import unquote
+
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": method.decode(),
+            "path": unquote(path.decode()),
+            "raw_path": path,
+            "query_string": mark + query if "H06" in self.faults else query,
+            "headers": headers,
+            "client": writer.get_extra_info("peername")[:2],
+            "server": self.address,
+            "extensions": {"http.response.trailers": {}},
+        }
+        if b"sec-websocket-key" in fields:
+            await self._websocket({**scope, "type": "websocket", "subprotocols": [], "extensions": {}}, writer, fields)
+        else:
+            await self._http(scope, body, reader, writer)
+
+    async def _http(self, scope: Any, body: bytes, reader: Any, writer: asyncio.StreamWriter) -> None:
+        exchange = _Http(self.faults, body, writer, scope, bytes(dict(scope["headers"]).get(b"te", b"")))
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        except Exception:
+            if "C09" not in self.faults:
+                writer.transport.abort()
+                return
+        await exchange.end()
+
+    async def _websocket(self, scope: Any, writer: asyncio.StreamWriter, fields: dict[bytes, bytes]) -> None:
+        events = [{"type": "websocket.connect"}]
+        status = 400 if "W15" in self.faults else 403
+
+        async def receive() -> Any:
+            return events.pop(0)
+
+        async def send(message: Any) -> None:
+            if message["type"] == "websocket.accept":
+                key = fields[b"sec-websocket-key"] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+                accept = base64.b64encode(hashlib.sha1(key).digest())
+                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: %s\r\n\r\n" % accept)
+            else:
+                writer.write(b"HTTP/1.1 %d Denied\r\nContent-Length: 0\r\n\r\n" % status)
+            await writer.drain()
+
+        await self.app(scope, receive, send)
+
+
+class _Http:
+    def __init__(self, faults: set[str], body: bytes, writer: asyncio.StreamWriter, scope: Any, te: bytes) -> None:
+        self.faults = faults
+        self.events = [{"type": "http.request", "body": body, "more_body": False}]
+        self.writer = writer
+        self.head = scope["method"] == "HEAD"
+        self.te = te == b"trailers"
+        self.completed = asyncio.Event()
+        self.held: list[bytes] = []
+        self.trailers: list[tuple[bytes, bytes]] = []
+
+    async def receive(self) -> Any:
+        if self.events:
+            return self.events.pop(0)
+        if "E05" not in self.faults:
+            await self.completed.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._start(message)
+        elif kind == "http.response.body":
+            data = message.get("body", b"")
+            await self._write(b"%x\r\n%s\r\n" % (len(data), data) if data and not self.head else b"")
+            if not message.get("more_body"):
+                self.completed.set()
+        elif kind == "http.response.trailers":
+            self.trailers = list(message["headers"])
+
+    def _start(self, message: Any) -> None:
+        status = message["status"]
+        if not isinstance(status, int):
+            if "C06" in self.faults:
+                return
+            raise TypeError("status must be an int")
+        if "C07" in self.faults and set(message) - {"type", "status", "headers", "trailers"}:
+            raise TypeError("unexpected key")
+        headers = list(message["headers"])
+        if "E26" in self.faults:
+            cookies = [value for name, value in headers if name == b"set-cookie"]
+            headers = [pair for pair in headers if pair[0] != b"set-cookie"]
+            headers += [(b"set-cookie", b", ".join(cookies))] if cookies else []
+        lines = b"".join(b"%s: %s\r\n" % pair for pair in headers)
+        self.held.append(b"HTTP/1.1 %d OK\r\n%sTransfer-Encoding: chunked\r\n\r\n" % (status, lines))
+
+    async def _write(self, data: bytes) -> None:
+        self.held.append(data)
+        if "E25" not in self.faults:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        self.writer.write(b"".join(self.held))
+        self.held.clear()
+        await self.writer.drain()
+
+    async def end(self) -> None:
+        trailers = self.trailers if self.te or "X09" in self.faults else []
+        self.held.append(b"0\r\n" + b"".join(b"%s: %s\r\n" % pair for pair in trailers) + b"\r\n")
+        await self._flush()
