@@ -13,6 +13,7 @@ __all__ = ["COMMANDS", "main"]
 
 #: Name of a command to the place of its ``click.Command``. A line adds a command.
 COMMANDS: dict[str, str] = {
+    "check": "gateway.cli.check:command",
     "demo": "gateway.cli.demo:command",
     "run": "gateway.cli.run:command",
     "inspect": "gateway.cli.inspect:command",

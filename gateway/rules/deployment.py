@@ -42,6 +42,7 @@ class Deployment:
 
     Attributes:
         server: The server's family: ``"gunicorn"``, ``"uvicorn"``; empty where it is not known.
+        version: The server's version; empty where it is not known.
         arguments: The arguments of the server's own command.
         environment: The environment variables that it is started with.
         workers: The number of worker processes.
@@ -54,6 +55,7 @@ class Deployment:
     """
 
     server: str = ""
+    version: str = ""
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     workers: int = 1
@@ -247,7 +249,7 @@ def uwsgi_is_not_given_chunks(deployment: Deployment) -> str | None:
 
 @RULES.rule(
     "D09",
-    "uWSGI runs the application's threads only with --enable-threads or --threads.",
+    "uWSGI before 2.0.27 runs the application's threads only with --enable-threads or --threads.",
     "uWSGI, Things to know: Threads",
     "server",
     "deployment",
@@ -256,8 +258,9 @@ def uwsgi_is_not_given_chunks(deployment: Deployment) -> str | None:
 )
 def uwsgi_runs_threads(deployment: Deployment) -> str | None:
     enabled = deployment.option("--enable-threads", "--threads") is not None
-    uwsgi = deployment.server in ("uwsgi", "pyuwsgi")
-    return "uWSGI without --enable-threads: a thread of the application never runs" if uwsgi and not enabled else None
+    version = tuple(int(part) for part in deployment.version.split(".")[:3] if part.isdecimal())
+    old = deployment.server in ("uwsgi", "pyuwsgi") and () < version < (2, 0, 27)
+    return f"uWSGI {deployment.version} without --enable-threads" if old and not enabled else None
 
 
 @RULES.rule(

@@ -16,12 +16,13 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Message, Scope
 from gateway.rules.observer import ClientObserver
 from gateway.rules.validator import Validator
 
-__all__ = ["LIFESPAN", "Answer", "asgi", "fetch", "probe", "wsgi"]
+__all__ = ["LIFESPAN", "Answer", "Broken", "asgi", "fetch", "probe", "wsgi"]
 
 #: The environment variable that makes the application refuse the lifespan protocol, when it is "raise".
 LIFESPAN = "GATEWAY_PROBE_LIFESPAN"
@@ -145,10 +146,26 @@ asgi = Validator(_application, "asgi", "collect")
 wsgi = Validator(_wsgi_application, "wsgi", "collect")
 
 
-def _found(validator: Validator) -> list[tuple[str, str]]:
-    """Return what the validator found against the server: rule and finding."""
-    both = [*validator.violations, *validator.warnings]
-    return [(violation.rule, violation.found) for violation in both if violation.side == "server"]
+class Broken(NamedTuple):
+    """A rule that a server breaks.
+
+    Attributes:
+        rule: The rule's id.
+        found: What was found instead.
+        severity: ``"error"`` or ``"warning"``.
+    """
+
+    rule: str
+    found: str
+    severity: str
+
+
+def _found(observer: Validator | ClientObserver) -> list[Broken]:
+    """Return what was found against the server."""
+    both = [(v, "error") for v in observer.violations] + [(v, "warning") for v in observer.warnings]
+    return [
+        Broken(violation.rule, violation.found, severity) for violation, severity in both if violation.side == "server"
+    ]
 
 
 @dataclass
@@ -227,15 +244,15 @@ def _request(method: str, target: str, body: bytes = b"", *lines: str) -> bytes:
     return "\r\n".join([*head, "", ""]).encode("latin-1") + body
 
 
-def probe(address: tuple[str, int] | str, interface: str) -> list[tuple[str, str]]:
-    """Ask a server that serves the probe application, and return what it breaks: rule and finding, sorted.
+def probe(address: tuple[str, int] | str, interface: str) -> list[Broken]:
+    """Ask a server that serves the probe application, and return what it breaks, sorted, one finding of each rule.
 
     Args:
         address: Host and port, or the path of a unix socket.
         interface: The interface in which the server calls the application.
     """
     observer = ClientObserver()
-    extra: list[tuple[str, str]] = []
+    extra: list[Broken] = []
 
     def get(path: str, *lines: str) -> Answer:
         return fetch(address, _request("GET", path, b"", *lines), timeout=30.0)
@@ -243,7 +260,7 @@ def probe(address: tuple[str, int] | str, interface: str) -> list[tuple[str, str
     echoed = get("/echo?x=1&y=%C3%A9")
     query = _query(echoed)
     if query not in ("x=1&y=%C3%A9", None):
-        extra.append(("P37" if interface == "wsgi" else "H06", f"{query!r} for ?x=1&y=%C3%A9"))
+        extra.append(Broken("P37" if interface == "wsgi" else "H06", f"{query!r} for ?x=1&y=%C3%A9", "error"))
     get("/a%20b/%C3%A9?x", "X-Two: 1", "X-Two: 2", "Cookie: a=1")
     fetch(address, _request("POST", "/echo", b"0123456789", "Content-Length: 10"))
     fetch(address, _request("POST", "/echo", b"3\r\nabc\r\n0\r\n\r\n", "Transfer-Encoding: chunked"))
@@ -259,10 +276,9 @@ def probe(address: tuple[str, int] | str, interface: str) -> list[tuple[str, str
         if denied.status not in (0, 200, 426):  # no websocket here
             observer.handshake_denied(denied.status)
     report = get("/report")
-    extra += [(rule, found) for rule, found in json.loads(report.body or b"[]")]
-    extra += [(violation.rule, violation.found) for violation in (*observer.violations, *observer.warnings)]
-    first = dict(sorted(extra, reverse=True))  # one finding of each rule
-    return sorted(first.items())
+    extra += [Broken(rule, found, severity) for rule, found, severity in json.loads(report.body or b"[]")]
+    extra += _found(observer)
+    return sorted({broken.rule: broken for broken in sorted(extra, reverse=True)}.values())
 
 
 _HANDSHAKE = ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "Connection: Upgrade")

@@ -73,6 +73,7 @@ def importing(start: bool, *arguments: str) -> Callable[[str], Result]:
 
 PROXY = {"FORWARDED_ALLOW_IPS": "127.0.0.1, *"}
 UWSGI = ("--socket=/run/app.sock", "--enable-threads", "--lazy-apps")
+OLD_UWSGI = deployed("uwsgi", UWSGI[0], version="2.0.26")
 
 CASES = [
     Case("D01", judged(wrapped(Gateway(hello))), judged(wrapped(hello)), "wraps"),
@@ -95,7 +96,10 @@ CASES = [
     Case("D06", deployed("hypercorn", workers=4), deployed("uvicorn", workers=4), "workers"),
     Case("D07", deployed("waitress"), deployed("waitress", stop_signal="SIGINT")),
     Case("D08", deployed("uwsgi", *UWSGI[1:]), deployed("uwsgi", *UWSGI)),
-    Case("D09", deployed("pyuwsgi", UWSGI[0]), deployed("pyuwsgi", *UWSGI[::2], "--threads", "4")),
+    Case("D09", deployed("uwsgi", UWSGI[0], version="2.0.26"), deployed("uwsgi", *UWSGI, version="2.0.26")),
+    Case(
+        "D09", deployed("uwsgi", UWSGI[0], version="2.0.26"), deployed("uwsgi", UWSGI[0], version="2.0.30"), "version"
+    ),
     Case(
         "D10",
         deployed("granian", unix_socket=True),

@@ -1,0 +1,239 @@
+"""``gateway check``: which rules does an application keep, and which ones does a server?
+
+Exit status 0: every rule is kept; 1: one is broken, or the application failed; 2: it could not be checked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import cast
+from xml.etree import ElementTree
+
+import click
+
+from gateway._version import __version__
+from gateway.errors import ConfigurationError, ProtocolViolation
+from gateway.protocols import Application, detect
+from gateway.rules import RULES, ClientObserver, Validator
+from gateway.rules.deployment import Deployment, facts, hazards
+from gateway.rules.drive import drive_asgi, drive_wsgi
+from gateway.rules.probe import LIFESPAN, Broken, probe
+from gateway.servers import Bind, Launch, Running, Server, StartError, get, start
+from gateway.servers._load import load, parse
+
+__all__ = ["Finding", "command"]
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        rule: The rule's id; ``"raised"`` where the application raised.
+        severity: ``"error"`` or ``"warning"``.
+        side: Whose fault it is.
+        must: What must hold.
+        found: What was found.
+        source: Where it is written.
+    """
+
+    rule: str
+    severity: str
+    side: str
+    must: str
+    found: str
+    source: str
+
+    @classmethod
+    def of(cls, violation: ProtocolViolation, *, error: bool) -> Finding:
+        """Return the line of a violation."""
+        severity = "error" if error else "warning"
+        return cls(violation.rule, severity, violation.side, violation.must, violation.found, violation.source)
+
+
+@click.command("check", short_help="Check an application, or a server, against the specifications.")
+@click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- SERVER ARGUMENTS]")
+@click.option("--paths", multiple=True, help="A target to request; may be given several times.  [default: /]")
+@click.option("--interface", type=click.Choice(["wsgi", "asgi"]), help="Where it cannot be told from the application.")
+@click.option("--server", metavar="NAME", help="Start this server with a probe, and say which rules the server keeps.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "junit", "sarif"]), default="text")
+@click.option("--strict", is_flag=True, help="Warnings fail, too.")
+@click.option("--app-dir", type=click.Path(exists=True, file_okay=False), help="Folder to import from.")
+@click.option("--factory", is_flag=True, help="The attribute is a function that returns the application.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes that the deployment has.")
+@click.option("--bind", default="127.0.0.1:8000", help="Where the deployment listens: HOST:PORT or unix:/PATH.")
+@click.option("--idle-timeout", type=float, metavar="SECONDS", help="Of the load balancer in front.")
+@click.option("--stop-signal", default="SIGTERM", show_default=True, help="By which the supervisor stops the server.")
+def command(
+    target: str | None,
+    arguments: tuple[str, ...],
+    paths: tuple[str, ...],
+    interface: str | None,
+    server: str | None,
+    form: str,
+    strict: bool,
+    app_dir: str | None,
+    factory: bool,
+    workers: int,
+    bind: str,
+    idle_timeout: float | None,
+    stop_signal: str,
+) -> None:
+    """Check an application against the rules of WSGI, ASGI and HTTP, and its deployment for hazards.
+
+    \b
+    gateway check shop:app --paths / --paths /cart
+    gateway check shop:app --server gunicorn-gthread --idle-timeout 60 -- --keep-alive 75
+    gateway check --server uvicorn --format sarif
+    """
+    if target is None and server is None:
+        raise click.UsageError("name an application, module:attribute, or a server, --server NAME")
+    chosen = get(server) if server is not None else None
+    deployment = Deployment()
+    findings: list[Finding] = []
+    if target is not None:
+        sys.path.insert(0, str(Path(app_dir or ".").absolute()))
+        before = threading.enumerate()
+        _, app = load(parse(target, factory=factory))
+        deployment = facts(app, before)
+        findings += _application(cast(Application, app), interface, paths or ("/",))  # whatever it is, detect() judges
+    if chosen is not None:
+        findings += _server(chosen)
+        deployment = replace(
+            deployment,
+            server=chosen.family,
+            version=_version(chosen),
+            arguments=arguments,
+            environment=dict(os.environ),
+            workers=workers,
+            idle_timeout=idle_timeout,
+            stop_signal=stop_signal,
+            unix_socket=Bind.parse(bind).path is not None,
+        )
+    findings += [Finding.of(violation, error=error) for violation, error in hazards(deployment)]
+    findings = sorted(set(findings))
+    subject = target or f"server {server}"
+    click.echo(_FORMATS[form](subject, findings))
+    failed = any(strict or finding.severity == "error" for finding in findings)
+    click.get_current_context().exit(1 if failed else 0)
+
+
+def _version(server: Server) -> str:
+    try:
+        return metadata.version(server.family)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _application(app: Application, interface: str | None, paths: Iterable[str]) -> list[Finding]:
+    """Call an application under the validator, and return what was found."""
+    spoken = detect(app, interface)
+    requests = [(method, path) for path in paths for method in ("GET", "HEAD")]
+    validator = Validator(app, spoken, "collect")
+    driver: Callable[..., list[str]] = drive_wsgi if spoken == "wsgi" else drive_asgi
+    raised = driver(validator, requests)
+    found = [Finding.of(violation, error=True) for violation in validator.violations]
+    found += [Finding.of(violation, error=False) for violation in validator.warnings]
+    must = "An application answers, or says with a response what is wrong"
+    return found + [Finding("raised", "error", "application", must, text, "gateway check") for text in raised]
+
+
+def _server(server: Server) -> list[Finding]:
+    """Start a server with the probe application, and return what the server breaks."""
+    if server.interface not in ("wsgi", "asgi"):
+        raise ConfigurationError(f"a probe speaks WSGI and ASGI, and {server.name} calls {server.interface}")
+    with _probed(server) as running:
+        broken = probe(_address(running.bind), server.interface)
+    if server.interface == "asgi":
+        observer = ClientObserver()
+        observer.lifespan_unsupported(serves=_serves_without_lifespan(server))
+        broken += [Broken(violation.rule, violation.found, "error") for violation in observer.violations]
+    return [Finding.of(RULES[b.rule].violation(b.found), error=b.severity == "error") for b in broken]
+
+
+def _serves_without_lifespan(server: Server) -> bool:
+    try:
+        with _probed(server, {LIFESPAN: "raise"}):
+            return True
+    except StartError:
+        return False
+
+
+def _probed(server: Server, environment: dict[str, str] | None = None) -> Running:
+    target = f"gateway.rules.probe:{server.interface}"
+    launch = Launch(target=target, bind=Bind(port=0), workers=1, environment=environment or {})
+    return start(server, launch)
+
+
+def _address(bind: Bind) -> tuple[str, int] | str:
+    return bind.path if bind.path is not None else (bind.host, bind.port)
+
+
+def _text(subject: str, findings: list[Finding]) -> str:
+    lines = [f"{f.severity:7} {f.rule:4} {f.side}: {f.must}; found {f.found} ({f.source})" for f in findings]
+    errors = sum(finding.severity == "error" for finding in findings)
+    return "\n".join([*lines, f"{subject}: {errors} errors, {len(findings) - errors} warnings"])
+
+
+def _json(subject: str, findings: list[Finding]) -> str:
+    return json.dumps({"subject": subject, "findings": [vars(finding) for finding in findings]}, indent=2)
+
+
+def _junit(subject: str, findings: list[Finding]) -> str:
+    """One case for each rule, so that a report shows what was checked as well as what failed."""
+    broken: dict[str, list[Finding]] = {}
+    for finding in findings:
+        broken.setdefault(finding.rule, []).append(finding)
+    names = [*RULES, *(rule for rule in broken if rule not in RULES)]
+    failures = sum(any(f.severity == "error" for f in found) for found in broken.values())
+    suite = ElementTree.Element(
+        "testsuite", name=f"gateway check {subject}", tests=str(len(names)), failures=str(failures)
+    )
+    for name in names:
+        case = ElementTree.SubElement(suite, "testcase", classname="gateway.rules", name=name)
+        for finding in broken.get(name, []):
+            tag = "failure" if finding.severity == "error" else "system-out"
+            element = ElementTree.SubElement(case, tag)
+            element.text = f"{finding.side}: {finding.must}; found {finding.found} ({finding.source})"
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def _sarif(subject: str, findings: list[Finding]) -> str:
+    rules = [
+        {"id": rule.id, "shortDescription": {"text": rule.sentence}, "help": {"text": rule.source}}
+        for rule in RULES.values()
+    ]
+    results = [
+        {
+            "ruleId": finding.rule,
+            "level": finding.severity,
+            "message": {"text": f"{finding.side}: {finding.must}; found {finding.found} ({finding.source})"},
+            "locations": [{"logicalLocations": [{"fullyQualifiedName": subject}]}],
+        }
+        for finding in findings
+    ]
+    driver = {"name": "gateway check", "version": __version__, "rules": rules}
+    return json.dumps(
+        {
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [{"tool": {"driver": driver}, "results": results}],
+        },
+        indent=2,
+    )
+
+
+_FORMATS: dict[str, Callable[[str, list[Finding]], str]] = {
+    "text": _text,
+    "json": _json,
+    "junit": _junit,
+    "sarif": _sarif,
+}

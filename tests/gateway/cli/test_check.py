@@ -1,0 +1,138 @@
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli._group import group
+from gateway.rules import RULES
+
+GOOD = """
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else b"hello"]
+"""
+BAD = """
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x", b"a\\r\\nb")]})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else b"hello"})
+"""
+WARNS = GOOD.replace('b"" if environ["REQUEST_METHOD"] == "HEAD" else ', "")
+RAISES = """
+    def app(environ, start_response):
+        raise ValueError("no database")
+"""
+CATCH_ALL = """
+    async def app(scope, receive, send):
+        pass
+"""
+FAILED_START = """
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+"""
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
+    """Write an application into a module of its own and check it."""
+    monkeypatch.setattr("sys.path", [*__import__("sys").path])
+    name = "checked_" + str(abs(hash(request.node.name)))
+
+    def run(source: str, *arguments: str) -> Result:
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
+        return CliRunner().invoke(group, ["check", f"{name}:app", "--app-dir", str(tmp_path), *arguments])
+
+    return run
+
+
+def rules(result: Result) -> set[str]:
+    return {finding["rule"] for finding in json.loads(result.stdout)["findings"]}
+
+
+def test_a_conformant_application_exits_with_0(check: Any) -> None:
+    result = check(GOOD)
+    assert (result.exit_code, result.output.splitlines()[-1].endswith("0 errors, 0 warnings")) == (0, True)
+
+
+def test_a_violation_exits_with_1_and_names_the_rule(check: Any) -> None:
+    result = check(BAD, "--format", "json")
+    assert (result.exit_code, rules(result)) == (1, {"E12"})
+
+
+def test_a_warning_fails_only_where_it_is_asked_for(check: Any) -> None:
+    result = check(WARNS, "--format", "json")
+    assert (result.exit_code, rules(result)) == (0, {"P10"})
+
+
+def test_a_warning_fails_with_strict(check: Any) -> None:
+    assert check(WARNS, "--strict").exit_code == 1
+
+
+def test_an_application_that_raises_is_reported(check: Any) -> None:
+    result = check(RAISES, "--format", "json")
+    assert (result.exit_code, rules(result)) == (1, {"raised"})
+
+
+def test_an_application_that_takes_every_protocol_is_reported(check: Any) -> None:
+    result = check(CATCH_ALL, "--format", "json")
+    assert result.exit_code == 1
+    assert {"C08", "E19", "L05"} <= rules(result)
+
+
+def test_a_failed_startup_is_reported_and_nothing_requested(check: Any) -> None:
+    result = check(FAILED_START)
+    assert result.exit_code == 1
+    assert "no database" in result.output
+
+
+def test_an_application_that_is_not_there_exits_with_2() -> None:
+    result = CliRunner().invoke(group, ["check", "no_such_module:app"])
+    assert result.exit_code == 2
+
+
+def test_neither_application_nor_server_exits_with_2() -> None:
+    assert CliRunner().invoke(group, ["check"]).exit_code == 2
+
+
+def test_an_unknown_server_exits_with_2(check: Any) -> None:
+    assert check(GOOD, "--server", "unicorn").exit_code == 2
+
+
+def test_every_path_is_requested(check: Any) -> None:
+    source = GOOD.replace('"200 OK"', '"200 OK" if environ["PATH_INFO"] == "/" else "200"')
+    assert check(source, "--paths", "/").exit_code == 0
+    assert check(source, "--paths", "/", "--paths", "/a%20b?x=1").exit_code == 1
+
+
+def test_junit_has_a_case_for_every_rule_and_a_failure_for_each_broken_one(check: Any) -> None:
+    suite = ElementTree.fromstring(check(BAD, "--format", "junit").stdout)
+    assert {case.get("name") for case in suite} == set(RULES)
+    assert [case.get("name") for case in suite if case.find("failure") is not None] == ["E12"]
+    assert suite.get("failures") == "1"
+
+
+def test_sarif_has_the_rules_and_the_results(check: Any) -> None:
+    run = json.loads(check(BAD, "--format", "sarif").stdout)["runs"][0]
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == set(RULES)
+    assert [(result["ruleId"], result["level"]) for result in run["results"]] == [("E12", "error")]
+
+
+@pytest.mark.parametrize(
+    ("server", "kept"),
+    [
+        pytest.param("uvicorn", True, marks=pytest.mark.slow),
+        pytest.param("waitress", True, marks=pytest.mark.slow),
+        pytest.param("granian-asgi", False, marks=pytest.mark.slow),
+    ],
+)
+def test_a_server_is_probed(server: str, kept: bool) -> None:
+    result = CliRunner().invoke(group, ["check", "--server", server, "--stop-signal", "SIGINT", "--format", "json"])
+    assert result.exit_code == (0 if kept else 1), result.output
+    if not kept:  # ports are str
+        assert {"H11", "H12"} <= rules(result)
