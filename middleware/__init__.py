@@ -1,0 +1,50 @@
+"""The middleware of this package: what stands between a load balancer and an application.
+
+Each is one module of the same name; a name is imported when it is first used, so that an extra that one of them needs
+is needed by nobody else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.middleware.compression import Compression
+    from gateway.middleware.conditional_get import ConditionalGet
+    from gateway.middleware.https_redirect import HttpsRedirect
+    from gateway.middleware.proxy_headers import ProxyHeaders
+    from gateway.middleware.request_id import RequestId
+    from gateway.middleware.static_files import StaticFiles
+    from gateway.middleware.trusted_host import TrustedHost
+
+__all__ = [
+    "Compression",
+    "ConditionalGet",
+    "HttpsRedirect",
+    "ProxyHeaders",
+    "RequestId",
+    "StaticFiles",
+    "TrustedHost",
+]
+
+_MODULES = {
+    "Compression": "compression",
+    "ConditionalGet": "conditional_get",
+    "HttpsRedirect": "https_redirect",
+    "ProxyHeaders": "proxy_headers",
+    "RequestId": "request_id",
+    "StaticFiles": "static_files",
+    "TrustedHost": "trusted_host",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

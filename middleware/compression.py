@@ -1,0 +1,235 @@
+"""Compress response bodies in the coding that the client prefers: zstd, br or gzip.
+
+Everything that can go wrong is decided at the head, by what RFC 9110 says of content codings, and in one place; the
+body then passes through one encoder. A body that comes whole keeps a Content-Length, a stream is compressed as it
+passes; event streams are left alone unless asked for, and are then let out event by event.
+
+Sources: RFC 9110 sections 8.4 (Content-Encoding), 8.8.3 (ETag), 12.5.3 (Accept-Encoding), 12.5.5 (Vary); RFC 9111
+section 5.2.2.6 (no-transform); RFC 9530 (digests); the BREACH attack and its mitigation by padding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from gateway.contract import BuildContext, Hooks, Middleware, Slot, Steps, Transform, peek
+from gateway.errors import ConfigurationError
+from gateway.exchange import Response
+from gateway.middleware._accept_encoding import choose_coding
+from gateway.middleware._codings import CODINGS, Encoder, available, encoder_factory
+
+if TYPE_CHECKING:
+    from gateway.exchange import Request
+    from gateway.headers import Headers
+
+__all__ = ["DEFAULT_TYPES", "Compression"]
+
+#: Media types whose content shrinks: exact, or ``type/*``, or ``*+suffix``.
+DEFAULT_TYPES = (
+    "text/*",
+    "*+json",
+    "*+xml",
+    "*+text",
+    "application/javascript",
+    "application/json",
+    "application/ld+json",
+    "application/manifest+json",
+    "application/rtf",
+    "application/wasm",
+    "application/x-javascript",
+    "application/x-ndjson",
+    "application/x-protobuf",
+    "application/xml",
+    "font/otf",
+    "font/ttf",
+    "image/bmp",
+    "image/svg+xml",
+    "image/x-icon",
+)
+_EVENT_STREAM = "text/event-stream"
+#: What speaks of the bytes before the coding: gone where they are not the bytes sent.
+_STALE = ("content-length", "accept-ranges", "content-md5", "digest", "content-digest", "repr-digest")
+_SUFFIX = re.compile(rf'-(?:{"|".join(CODINGS)})"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compression(Middleware):
+    """Compress what the client accepts compressed.
+
+    Left alone are: HEAD's missing body (its head is the one that GET has), 1xx, 204, 205, 206, 304, what has a
+    Content-Encoding or Content-Range, ``Cache-Control: no-transform``, media types not in ``types``, content shorter
+    than ``min_bytes``, and files that the server sends by itself. ``Vary: Accept-Encoding`` is on every response that
+    could have been compressed, whether or not this one was.
+
+    Args:
+        codings: What to offer, best first; None for all that are installed. The client's qualities decide, this order
+            among equals.
+        levels: Another level for a coding, on the library's scale.
+        min_bytes: Content of a declared length below this is left alone.
+        types: Media types to compress: exact, ``type/*`` or ``*+suffix``.
+        event_stream: Compress ``text/event-stream`` too, flushed after each chunk.
+        etag: ``"weaken"`` a strong entity tag, as the coded bytes differ from the tagged ones; or give it a
+            ``"suffix"`` of the coding and take it off again in ``If-None-Match`` and ``If-Match``.
+        padding: Random bytes at most in a gzip header, so that a length tells an attacker less (BREACH). br and zstd
+            have no place for them: offer gzip alone where a page mixes secrets with what a stranger may choose.
+        skip_if: ``skip_if(request, response)`` says that this one is to be left alone.
+    """
+
+    body_cpu: ClassVar[bool] = True
+
+    codings: tuple[str, ...] | None = None
+    levels: Mapping[str, int] = field(default_factory=dict)
+    min_bytes: int = 500
+    types: tuple[str, ...] = DEFAULT_TYPES
+    event_stream: bool = False
+    etag: Literal["weaken", "suffix"] = "weaken"
+    padding: int = 100
+    skip_if: Callable[[Request, Response], bool] | None = None
+
+    def __post_init__(self) -> None:
+        if self.codings is not None and not self.codings:
+            raise ConfigurationError("Compression(codings=...) must name at least one coding, or be None for all")
+        if self.min_bytes < 0:
+            raise ConfigurationError(f"Compression(min_bytes=...) must be at least 0, got {self.min_bytes!r}")
+        if not 0 <= self.padding <= 4096:
+            raise ConfigurationError(f"Compression(padding=...) must be 0 to 4096 bytes, got {self.padding!r}")
+        if self.etag not in ("weaken", "suffix"):
+            raise ConfigurationError(f'Compression(etag=...) must be "weaken" or "suffix", got {self.etag!r}')
+        for pattern in self.types:
+            if "/" not in pattern and not pattern.startswith("*+"):
+                raise ConfigurationError(
+                    f'Compression(types=...) takes "type/subtype", "type/*" or "*+suffix", got {pattern!r}'
+                )
+        unknown = set(self.levels) - set(CODINGS)
+        if unknown:
+            raise ConfigurationError(f"Compression(levels=...) names {sorted(unknown)}; codings are {list(CODINGS)}")
+        for coding in self.codings or available():
+            encoder_factory(coding, self.levels.get(coding), padding=self.padding)
+
+    def build(self, context: BuildContext) -> Hooks:
+        return _Suffixing(self, context) if self.etag == "suffix" else _Compressing(self, context)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The coding chosen for a response whose body passes through, and whether each chunk is let out at once."""
+
+    coding: str
+    flushed: bool
+
+
+class _Compressing(Hooks):
+    def __init__(self, options: Compression, context: BuildContext) -> None:
+        self._options = options
+        self._offered = options.codings or available()
+        self._encoders = {
+            coding: encoder_factory(coding, options.levels.get(coding), padding=options.padding)
+            for coding in self._offered
+        }
+        self._exact = {pattern for pattern in options.types if "*" not in pattern}
+        self._tops = tuple(pattern[:-1] for pattern in options.types if pattern.endswith("/*"))
+        self._suffixes = tuple(pattern[1:] for pattern in options.types if pattern.startswith("*+"))
+        self._plan: Slot[_Plan] = context.slot(_Plan)
+        self._asked: Slot[str] = context.slot(str)
+
+    def on_response(self, request: Request, response: Response) -> Steps[None]:
+        headers = response.headers
+        if response.status == 304:
+            headers.add_vary("Accept-Encoding")
+            self._restore_suffix(request, headers)
+            return
+        if not self._could(response):
+            return
+        if self._options.skip_if is not None and self._options.skip_if(request, response):
+            return
+        media_type = _media_type(headers)
+        coding = choose_coding(request.headers.get("accept-encoding"), self._offered)
+        length = headers.get("content-length")
+        size = int(length) if length is not None and length.isascii() and length.isdigit() else None
+        headers.add_vary("Accept-Encoding")
+        if coding is None or (size is not None and size < self._options.min_bytes):
+            return
+        if request.method == "HEAD":
+            self._mark(headers, coding)
+            return
+        if (yield from peek(0)) is None:  # a file that the server sends by itself: its bytes are not ours to change
+            return
+        self._mark(headers, coding)
+        self._plan[request] = _Plan(coding, media_type == _EVENT_STREAM)
+
+    def on_body(self, request: Request, response: Response) -> Transform | None:
+        plan = self._plan.get(request)
+        if plan is None:
+            return None
+        encoder = self._encoders[plan.coding]()
+        return _Flushed(encoder) if plan.flushed else encoder
+
+    def _could(self, response: Response) -> bool:
+        """Tell whether a response is one that is compressed for some client."""
+        status, headers = response.status, response.headers
+        if status < 200 or status in (204, 205, 206):
+            return False
+        if "content-encoding" in headers or "content-range" in headers:
+            return False
+        if "no-transform" in (headers.get("cache-control") or "").lower():
+            return False
+        media_type = _media_type(headers)
+        if media_type == _EVENT_STREAM:
+            return self._options.event_stream
+        return (
+            media_type in self._exact or media_type.startswith(self._tops) or media_type.endswith(self._suffixes)
+        ) and bool(media_type)
+
+    def _mark(self, headers: Headers, coding: str) -> None:
+        """Say in the head that the bytes are coded, and drop what was said of the others."""
+        headers.set("content-encoding", coding)
+        for name in _STALE:
+            headers.delete(name)
+        tag = headers.get("etag")
+        if tag is None or tag.startswith("W/"):
+            return
+        headers.set("etag", f"W/{tag}" if self._options.etag == "weaken" else f'{tag[:-1]}-{coding}"')
+
+    def _restore_suffix(self, request: Request, headers: Headers) -> None:
+        """Give a 304 the entity tag that the client holds."""
+        asked, tag = self._asked.get(request), headers.get("etag")
+        if asked is None or tag is None:
+            return
+        for coding in self._offered:
+            if f'{tag[:-1]}-{coding}"' in asked:
+                headers.set("etag", f'{tag[:-1]}-{coding}"')
+                return
+
+
+class _Suffixing(_Compressing):
+    """The same, where coded representations have entity tags of their own."""
+
+    def on_request(self, request: Request) -> None:
+        """Take the suffix off the entity tags that the client sends back, for whoever compares them further in."""
+        for name in ("if-none-match", "if-match"):
+            value = request.headers.get(name)
+            if value is not None and _SUFFIX.search(value):
+                self._asked[request] = value
+                request.headers.set(name, _SUFFIX.sub('"', value))
+
+
+class _Flushed:
+    """An encoder that lets out every chunk at once."""
+
+    __slots__ = ("_encoder",)
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def push(self, chunk: bytes) -> bytes:
+        return self._encoder.push(chunk) + self._encoder.flush()
+
+    def finish(self) -> bytes:
+        return self._encoder.finish()
+
+
+def _media_type(headers: Headers) -> str:
+    return (headers.get("content-type") or "").partition(";")[0].strip().lower()

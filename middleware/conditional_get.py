@@ -1,0 +1,165 @@
+"""Answer 304 where the client has the representation already, 412 where its precondition fails.
+
+The application makes its response and its validators as ever; what is saved is the body on the wire. Put it inside
+:class:`~gateway.middleware.Compression`, so that nothing is compressed for nobody.
+
+Sources: RFC 9110 sections 13.1, 13.2.2 (order of evaluation), 15.4.5 (304), 15.5.13 (412).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from gateway.contract import BuildContext, Hooks, Middleware, Slot, Steps, peek
+from gateway.errors import ConfigurationError
+from gateway.exchange import Response
+from gateway.middleware._validators import Preconditions, evaluate, parse_etag, parse_http_date
+from gateway.problems import problem
+
+if TYPE_CHECKING:
+    from gateway.exchange import Request
+
+__all__ = ["ConditionalGet"]
+
+#: What describes the content that a 304 does not carry. ``Last-Modified`` goes where an entity tag says it better.
+_CONTENT_FIELDS = (
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "content-language",
+    "content-range",
+    "content-md5",
+    "content-digest",
+    "digest",
+    "repr-digest",
+    "accept-ranges",
+    "transfer-encoding",
+    "trailer",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionalGet(Middleware):
+    """Evaluate the preconditions of GET and HEAD against the application's 200 response.
+
+    ``If-None-Match`` and ``If-Modified-Since`` lead to 304, ``If-Match`` and ``If-Unmodified-Since`` to 412. Other
+    methods pass: by the time this layer sees their response, the application has acted.
+
+    Args:
+        auto_etag: Make an entity tag from the content of a GET response that declares a Content-Length of at most
+            ``max_bytes``, has no entity tag and is not ``no-store``; such a response is held until it is whole.
+            A response without a declared length streams, and is never held.
+        max_bytes: Size up to which ``auto_etag`` looks at content, in bytes.
+    """
+
+    after: ClassVar[tuple[str, ...]] = ("Compression",)
+
+    auto_etag: bool = False
+    max_bytes: int = 256 * 1024
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < 1:
+            raise ConfigurationError(f"ConditionalGet(max_bytes=...) must be at least 1, got {self.max_bytes!r}")
+
+    def build(self, context: BuildContext) -> Hooks:
+        slot = context.slot(Preconditions)
+        return _Tagging(slot, self.max_bytes) if self.auto_etag else _Evaluating(slot)
+
+
+def _conditions(request: Request) -> Preconditions | None:
+    """Read the conditional fields; None where there is nothing to evaluate, or the method is not for this layer."""
+    if request.method not in ("GET", "HEAD"):
+        return None
+    get = request.headers.get
+    conditions = Preconditions(
+        get("if-match"), get("if-none-match"), get("if-modified-since"), get("if-unmodified-since")
+    )
+    return None if conditions == _NONE else conditions
+
+
+_NONE = Preconditions()
+
+
+def _decide(request: Request, response: Response, conditions: Preconditions) -> Response | None:
+    """Return the 304 or 412 that replaces a 200; None to let it pass."""
+    tag, date = response.headers.get("etag"), response.headers.get("last-modified")
+    verdict = evaluate(
+        conditions,
+        method=request.method,
+        etag=parse_etag(tag) if tag else None,
+        last_modified=parse_http_date(date) if date else None,
+    )
+    if verdict == 200:
+        return None
+    if verdict == 412:
+        return problem(request, 412, "A precondition of the request does not hold for the current representation.")
+    headers = response.headers.copy()
+    for name in _CONTENT_FIELDS:
+        headers.delete(name)
+    if tag:
+        headers.delete("last-modified")
+    return Response(304, headers)
+
+
+class _Evaluating(Hooks):
+    """Evaluate against the validators that the application gave."""
+
+    def __init__(self, slot: Slot[Preconditions]) -> None:
+        self._slot = slot
+
+    def on_request(self, request: Request) -> None:
+        conditions = _conditions(request)
+        if conditions is not None:
+            self._slot[request] = conditions
+
+    def on_response(self, request: Request, response: Response) -> Response | None:
+        conditions = self._slot.get(request)
+        if conditions is None or response.status != 200:
+            return None
+        return _decide(request, response, conditions)
+
+
+class _Tagging(Hooks):
+    """Give content of known, small size an entity tag first."""
+
+    def __init__(self, slot: Slot[Preconditions], max_bytes: int) -> None:
+        self._slot = slot
+        self._max_bytes = max_bytes
+
+    def on_request(self, request: Request) -> None:
+        conditions = _conditions(request)
+        if conditions is not None:
+            self._slot[request] = conditions
+
+    def on_response(self, request: Request, response: Response) -> Steps[Response | None]:
+        if response.status != 200:
+            return None
+        if self._wants_tag(request, response):
+            content = yield from peek(None)
+            if content is not None:
+                response.headers.set("etag", _tag(content))
+        conditions = self._slot.get(request)
+        return None if conditions is None else _decide(request, response, conditions)
+
+    def _wants_tag(self, request: Request, response: Response) -> bool:
+        headers = response.headers
+        length = headers.get("content-length") or ""
+        return (
+            request.method == "GET"
+            and length.isascii()
+            and length.isdigit()
+            and int(length) <= self._max_bytes
+            and "etag" not in headers
+            and "no-store" not in (headers.get("cache-control") or "").lower()
+        )
+
+
+_digest: Callable[..., hashlib._Hash] = hashlib.sha1
+
+
+def _tag(content: bytes) -> str:
+    """Make a strong entity tag of the content; SHA-1 tells contents apart, it protects nothing."""
+    return f'"{_digest(content, usedforsecurity=False).hexdigest()}"'

@@ -1,0 +1,278 @@
+"""Who the client really is, behind proxies that are trusted by address and counted from the right.
+
+What a proxy says is believed only where the peer of the connection is trusted. Then the list is read from the right:
+each proxy appended the address that it saw, and the first that is not a trusted proxy is the client. What stands
+further left was written by the client and is never looked at. One family of fields is read, the other is removed.
+
+Sources: RFC 7239 (Forwarded); the ``X-Forwarded-*`` conventions; RFC 3986 section 3.2.2 for hosts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
+
+from gateway.contract import BuildContext, Hooks, Middleware
+from gateway.errors import ConfigurationError
+from gateway.middleware._forwarded import Trust, parse_address, parse_forwarded, split_list
+from gateway.middleware._host import parse_host, parse_port
+
+if TYPE_CHECKING:
+    from gateway.exchange import Request
+
+__all__ = ["PLATFORMS", "ForwardedFrom", "ProxyHeaders"]
+
+_X_FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix")
+#: Other spellings that applications are known to read; nothing here believes them.
+_OTHERS = ("x-forwarded", "x-forwarded-scheme", "x-forwarded-protocol", "x-forwarded-ssl", "x-url-scheme", "x-real-ip")
+_EVERY = ("forwarded", *_X_FORWARDED, *_OTHERS)
+_STATE = "gateway.proxy_headers"
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
+
+
+class _Platform(TypedDict):
+    trust: tuple[str, ...]
+    hops: int
+
+
+_PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+#: How the load balancers of some platforms reach an application, and how many values they append.
+PLATFORMS: Mapping[str, _Platform] = {
+    "aws-alb": {"trust": _PRIVATE, "hops": 1},
+    "gcp": {"trust": ("130.211.0.0/22", "35.191.0.0/16"), "hops": 2},  # appends "client, balancer"
+    "heroku": {"trust": _PRIVATE, "hops": 1},
+    "cloudflare": {
+        "trust": (
+            "173.245.48.0/20",
+            "103.21.244.0/22",
+            "103.22.200.0/22",
+            "103.31.4.0/22",
+            "141.101.64.0/18",
+            "108.162.192.0/18",
+            "190.93.240.0/20",
+            "188.114.96.0/20",
+            "197.234.240.0/22",
+            "198.41.128.0/17",
+            "162.158.0.0/15",
+            "104.16.0.0/13",
+            "104.24.0.0/14",
+            "172.64.0.0/13",
+            "131.0.72.0/22",
+            "2400:cb00::/32",
+            "2606:4700::/32",
+            "2803:f800::/32",
+            "2405:b500::/32",
+            "2405:8100::/32",
+            "2a06:98c0::/29",
+            "2c0f:f248::/32",
+        ),
+        "hops": 1,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedFrom:
+    """What the connection itself said, before anything was believed; in ``request.state["gateway.proxy_headers"]``.
+
+    Attributes:
+        trusted: Whether the peer is a trusted proxy.
+        client: The peer of the connection; None for a unix socket.
+        scheme: The scheme of the connection.
+        host: The Host field as it came.
+    """
+
+    trusted: bool
+    client: tuple[str, int] | None
+    scheme: str
+    host: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxyHeaders(Middleware):
+    """Take client address, scheme, and on request host, port and prefix from the proxies in front.
+
+    A second one in the same request does nothing: a hop is never counted twice.
+
+    Args:
+        trust: Networks (CIDR) or addresses of the proxies, ``"unix:"`` for the peer of a unix socket, ``"*"`` for any
+            peer, which needs ``hops``.
+        hops: How many proxies append to the list, the peer included; None to walk from the right by ``trust``. A list
+            shorter than that gives its leftmost value.
+        mode: The family of fields to read: ``"x-forwarded"``, ``"forwarded"`` (RFC 7239), or ``"off"`` to believe
+            nothing.
+        host: Believe the host that the proxy names.
+        port: Believe ``X-Forwarded-Port``.
+        prefix: Believe ``X-Forwarded-Prefix``: the path that the proxy cut off, put before the mount point again.
+        untrusted: What to do with all these fields where the peer is not trusted: ``"strip"`` them, so that no code
+            further in is fooled, or ``"keep"`` them.
+    """
+
+    websocket: ClassVar[bool] = True
+    before: ClassVar[tuple[str, ...]] = (
+        "RequestId",
+        "AccessLog",
+        "TrustedHost",
+        "HttpsRedirect",
+        "Cors",
+        "RateLimit",
+        "Metrics",
+        "Health",
+    )
+
+    trust: Sequence[str]
+    hops: int | None = None
+    mode: Literal["x-forwarded", "forwarded", "off"] = "x-forwarded"
+    host: bool = False
+    port: bool = False
+    prefix: bool = False
+    untrusted: Literal["strip", "keep"] = "strip"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.trust, str):
+            raise ConfigurationError(
+                f'ProxyHeaders(trust=...) takes a tuple of networks: ("{self.trust}",), got {self.trust!r}'
+            )
+        if self.mode not in ("x-forwarded", "forwarded", "off"):
+            raise ConfigurationError(
+                f'ProxyHeaders(mode=...) must be "x-forwarded", "forwarded" or "off", got {self.mode!r}'
+            )
+        if self.untrusted not in ("strip", "keep"):
+            raise ConfigurationError(f'ProxyHeaders(untrusted=...) must be "strip" or "keep", got {self.untrusted!r}')
+        if self.hops is not None and self.hops < 1:
+            raise ConfigurationError(f"ProxyHeaders(hops=...) must be at least 1, or None, got {self.hops!r}")
+        if self.mode != "off" and not self.trust:
+            raise ConfigurationError(
+                'ProxyHeaders(trust=...) names no proxy, so nothing would be believed; name networks, "unix:", '
+                'or set mode="off" to remove the fields only'
+            )
+        if "*" in self.trust and self.hops is None:
+            raise ConfigurationError(
+                'ProxyHeaders(trust=("*",)) believes any peer, so the leftmost, forgeable value would be the client; '
+                "say how many proxies append to the list: hops=1"
+            )
+        if self.mode == "forwarded" and (self.port or self.prefix):
+            raise ConfigurationError(
+                'ProxyHeaders(mode="forwarded") has no port or prefix of its own (RFC 7239 section 5); '
+                "the port is part of host="
+            )
+        try:
+            Trust.parse(self.trust)
+        except ValueError as error:
+            raise ConfigurationError(
+                f'ProxyHeaders(trust=...) takes networks such as 10.0.0.0/8, addresses, "unix:" or "*"; {error}'
+            ) from error
+
+    @classmethod
+    def for_platform(cls, name: str, *, host: bool = False, port: bool = False) -> ProxyHeaders:
+        """Return the settings for the load balancer of a platform: one of :data:`PLATFORMS`.
+
+        Raises:
+            ConfigurationError: The platform is not known.
+        """
+        if name not in PLATFORMS:
+            raise ConfigurationError(f"platform {name!r} is not known; possible are {', '.join(sorted(PLATFORMS))}")
+        return replace(cls(**PLATFORMS[name]), host=host, port=port)
+
+    def build(self, context: BuildContext) -> Hooks:
+        return _Believing(self, Trust.parse(self.trust))
+
+
+class _Believing(Hooks):
+    websocket: ClassVar[bool] = True
+
+    def __init__(self, options: ProxyHeaders, trust: Trust) -> None:
+        self._options = options
+        self._trust = trust
+        family = {"x-forwarded": set(_X_FORWARDED), "forwarded": {"forwarded"}, "off": set()}[options.mode]
+        self._never = tuple(name for name in _EVERY if name not in family)
+
+    def on_request(self, request: Request) -> None:
+        if _STATE in request.state:
+            return
+        peer, headers = request.client, request.headers
+        trusted = self._options.mode != "off" and self._trust.holds(peer[0] if peer else None)
+        request.state[_STATE] = ForwardedFrom(trusted, peer, request.scheme, headers.get("host"))
+        if not trusted and self._options.untrusted == "keep":
+            return
+        for name in self._never if trusted else _EVERY:
+            if name in headers:
+                headers.delete(name)
+        if trusted:
+            if self._options.mode == "forwarded":
+                self._read_forwarded(request)
+            else:
+                self._read_x_forwarded(request)
+
+    def _read_x_forwarded(self, request: Request) -> None:
+        options, get = self._options, request.headers.get
+        nodes = [parse_address(value) for value in split_list(get("x-forwarded-for") or "")]
+        index = self._trust.client_index([node[0] if node else None for node in nodes], options.hops)
+        # Counted from the right, the other lists have the same place: each hop appended to all of them.
+        from_right = len(nodes) - index if index is not None else 1
+        if index is not None:
+            request.client = nodes[index]
+        scheme = _pick(get("x-forwarded-proto"), from_right)
+        if scheme is not None:
+            _set_scheme(request, scheme)
+        host = _pick(get("x-forwarded-host"), from_right) if options.host else None
+        port = _pick(get("x-forwarded-port"), from_right) if options.port else None
+        _set_host(request, host, port)
+        prefix = _pick(get("x-forwarded-prefix"), from_right) if options.prefix else None
+        if prefix is not None:
+            _set_prefix(request, prefix)
+
+    def _read_forwarded(self, request: Request) -> None:
+        hops = parse_forwarded(request.headers.get("forwarded") or "")
+        if not hops:
+            return
+        nodes = [parse_address(hop.node) for hop in hops]
+        index = self._trust.client_index([node[0] if node else None for node in nodes], self._options.hops)
+        if index is not None:
+            request.client = nodes[index]
+        hop = hops[-1 if index is None else index]
+        _set_scheme(request, hop.proto)
+        if self._options.host:
+            _set_host(request, hop.host, None)
+
+
+def _pick(value: str | None, from_right: int) -> str | None:
+    """Return the element of a list that the chosen hop wrote; the leftmost where the list is shorter."""
+    elements = split_list(value or "")
+    return elements[max(len(elements) - from_right, 0)] if elements else None
+
+
+def _set_scheme(request: Request, scheme: str) -> None:
+    scheme = scheme.lower()
+    secure: Sequence[str] = ("https", "wss")
+    if scheme in ("http", "https", "ws", "wss"):
+        names = ("ws", "wss") if request.is_websocket else ("http", "https")
+        request.scheme = names[scheme in secure]
+
+
+def _set_host(request: Request, value: str | None, port_value: str | None) -> None:
+    """Replace host and port by what the proxy says, where that is within the grammar; else leave both."""
+    if value is None and port_value is None:
+        return
+    host = parse_host(value if value is not None else request.headers.get("host") or "")
+    if host is None:
+        return
+    port = parse_port(port_value) if port_value is not None else None
+    default = 443 if request.scheme in ("https", "wss") else 80
+    if port is not None and host.port is None:
+        host = replace(host, port=None if port == default else port)
+    request.headers.set("host", str(host))
+    request.server = (host.name, host.port or default)
+
+
+def _set_prefix(request: Request, value: str) -> None:
+    """Put the prefix that the proxy cut off before path and mount point again."""
+    prefix = value.rstrip("/")
+    segments = prefix.split("/")
+    if not _PREFIX.fullmatch(prefix) or ".." in segments or "." in segments:
+        return
+    path, root_path = request.path, request.root_path
+    request.root_path = prefix + root_path
+    request.path = prefix + path

@@ -1,0 +1,177 @@
+"""Give each request an id that logs, the application, upstream and the client can agree on, and keep its trace.
+
+Sources: the ``X-Request-ID`` convention; W3C Trace Context level 1 sections 3.2 (traceparent), 3.3 (tracestate);
+RFC 9562 section 5.7 (UUID version 7).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from gateway.contract import BuildContext, Hooks, Middleware
+from gateway.errors import ConfigurationError
+from gateway.headers import Header
+from gateway.middleware.proxy_headers import ForwardedFrom
+
+if TYPE_CHECKING:
+    from gateway.exchange import Outcome, Request, Response
+
+__all__ = ["RequestId", "RequestIdFilter", "current_request_id", "current_trace_id"]
+
+_ID: ContextVar[str | None] = ContextVar("gateway_request_id", default=None)
+_TRACE: ContextVar[str | None] = ContextVar("gateway_trace_id", default=None)
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def current_request_id() -> str | None:
+    """Return the id of the request that this task or thread serves, None outside of one."""
+    return _ID.get()
+
+
+def current_trace_id() -> str | None:
+    """Return the trace id (32 hexadecimal digits) that came with the request, None without one."""
+    return _TRACE.get()
+
+
+class RequestIdFilter(logging.Filter):
+    """Put ``request_id`` and ``trace_id`` on every log record; "-" outside of a request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = _ID.get() or "-"
+        record.trace_id = _TRACE.get() or "-"
+        return True
+
+
+def _uuid4() -> str:
+    return uuid.uuid4().hex
+
+
+def _uuid7() -> str:
+    milliseconds = time.time_ns() // 1_000_000
+    value = milliseconds << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(0x3 << 62) | 2 << 62
+    return uuid.UUID(int=value).hex
+
+
+def _ulid() -> str:
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+_GENERATORS: dict[str, Callable[[], str]] = {"uuid4": _uuid4, "uuid7": _uuid7, "ulid": _ulid}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestId(Middleware):
+    """Take the id that a trusted proxy gave, or make one; put it on request, state, context and response.
+
+    In ``request.state``: ``request_id``, and ``trace_id`` where a valid ``traceparent`` came. A malformed
+    ``traceparent`` is removed, and ``tracestate`` with it.
+
+    Args:
+        header: The field that carries the id, in and out.
+        accept: Whose id is taken: ``"trusted-peer"``, where ``ProxyHeaders`` found the peer to be a trusted proxy;
+            ``"valid"``, anybody's; ``"never"``.
+        valid: Regular expression that an accepted id matches whole.
+        generate: How an id is made: ``"uuid4"``, ``"uuid7"`` (sorts by time), ``"ulid"``, or a function.
+    """
+
+    websocket: ClassVar[bool] = True
+    after: ClassVar[tuple[str, ...]] = ("ProxyHeaders",)
+    before: ClassVar[tuple[str, ...]] = ("AccessLog", "Errors")
+
+    header: str = "X-Request-ID"
+    accept: Literal["never", "trusted-peer", "valid"] = "trusted-peer"
+    valid: str = r"[A-Za-z0-9._-]{8,128}"
+    generate: Literal["uuid4", "uuid7", "ulid"] | Callable[[], str] = "uuid4"
+
+    def __post_init__(self) -> None:
+        Header(self.header, "x")
+        if self.accept not in ("never", "trusted-peer", "valid"):
+            raise ConfigurationError(
+                f'RequestId(accept=...) must be "never", "trusted-peer" or "valid", got {self.accept!r}'
+            )
+        try:
+            re.compile(self.valid)
+        except re.error as error:
+            raise ConfigurationError(
+                f"RequestId(valid=...) is no regular expression: {self.valid!r}: {error}"
+            ) from error
+        if not callable(self.generate) and self.generate not in _GENERATORS:
+            raise ConfigurationError(
+                f"RequestId(generate=...) must be one of {', '.join(_GENERATORS)} or a function, got {self.generate!r}"
+            )
+
+    def build(self, context: BuildContext) -> Hooks:
+        return _Naming(self, context)
+
+
+class _Naming(Hooks):
+    websocket: ClassVar[bool] = True
+
+    def __init__(self, options: RequestId, context: BuildContext) -> None:
+        self._header = options.header
+        self._accept = options.accept
+        self._valid = re.compile(options.valid)
+        self._generate = options.generate if callable(options.generate) else _GENERATORS[options.generate]
+        self._slot = context.slot(str)
+
+    def on_request(self, request: Request) -> None:
+        state = request.state
+        name = state.get("request_id")
+        if not isinstance(name, str):
+            name = self._accepted(request) or self._generate()
+            state["request_id"] = name
+            request.headers.set(self._header, name)
+        self._slot[request] = name
+        _ID.set(name)
+        _TRACE.set(self._trace(request))
+
+    def on_response(self, request: Request, response: Response) -> None:
+        response.headers.set(self._header, self._slot[request])
+
+    def on_finish(self, request: Request, outcome: Outcome) -> None:
+        # A worker thread serves others afterwards; they must not find this one's id.
+        _ID.set(None)
+        _TRACE.set(None)
+
+    def _accepted(self, request: Request) -> str | None:
+        if self._accept == "never":
+            return None
+        if self._accept == "trusted-peer":
+            peer = request.state.get("gateway.proxy_headers")
+            if not (isinstance(peer, ForwardedFrom) and peer.trusted):
+                return None
+        value = request.headers.get(self._header)
+        return value if value is not None and self._valid.fullmatch(value) else None
+
+    @staticmethod
+    def _trace(request: Request) -> str | None:
+        headers = request.headers
+        value = headers.get("traceparent")
+        if value is None:
+            return None
+        match = _TRACEPARENT.fullmatch(value)
+        version = match[1] if match else "ff"
+        if (
+            match is None
+            or version == "ff"
+            or (version == "00" and match[4] is not None)
+            or match[2] == "0" * 32
+            or match[3] == "0" * 16
+        ):
+            headers.delete("traceparent")
+            headers.delete("tracestate")
+            return None
+        request.state["trace_id"] = match[2]
+        return match[2]

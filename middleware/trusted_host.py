@@ -1,0 +1,84 @@
+"""Refuse requests whose Host is missing, repeated, malformed, or not one of ours.
+
+An application that builds links from Host, or a cache that is keyed by it, believes whatever a client writes there.
+
+Sources: RFC 9112 section 3.2 (400 for a missing, repeated or invalid Host); RFC 9110 sections 7.2, 15.5.20 (421).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from gateway.contract import BuildContext, Hooks, Middleware
+from gateway.errors import ConfigurationError
+from gateway.middleware._host import HostPattern, parse_host
+from gateway.problems import problem
+
+if TYPE_CHECKING:
+    from gateway.exchange import Request, Response
+
+__all__ = ["TrustedHost"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustedHost(Middleware):
+    """Let only requests for our own hosts through; also WebSocket handshakes.
+
+    Names compare without case and without a final dot. What is not within the grammar is 400, whatever is allowed;
+    it is never repaired and never redirected.
+
+    Args:
+        allowed: ``"example.com"``, ``"*.example.com"`` (below it only), each perhaps with ``":port"``; ``"*"`` for any
+            well-formed host.
+        status: Of the refusal of another's host: 400, or 421 (Misdirected Request), which tells an HTTP/2 client to
+            open another connection.
+        exempt: Paths that are not checked, compared exactly: a health check comes by address.
+    """
+
+    websocket: ClassVar[bool] = True
+    after: ClassVar[tuple[str, ...]] = ("ProxyHeaders", "Health")
+
+    allowed: Sequence[str]
+    status: Literal[400, 421] = 400
+    exempt: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.allowed, str) or not self.allowed:
+            raise ConfigurationError(
+                f'TrustedHost(allowed=...) takes a tuple of hosts, at least one: ("example.com",), got {self.allowed!r}'
+            )
+        for pattern in self.allowed:
+            if HostPattern.parse(pattern) is None:
+                raise ConfigurationError(
+                    f'TrustedHost(allowed=...) takes "example.com", "*.example.com" or "*", each perhaps with a port, '
+                    f"got {pattern!r}; a scheme or a path is not part of a host (RFC 9110 section 7.2)"
+                )
+        if self.status not in (400, 421):
+            raise ConfigurationError(f"TrustedHost(status=...) must be 400 or 421, got {self.status!r}")
+
+    def build(self, context: BuildContext) -> Hooks:
+        patterns = tuple(pattern for pattern in map(HostPattern.parse, self.allowed) if pattern is not None)
+        return _Checking(patterns, self.status, frozenset(self.exempt))
+
+
+class _Checking(Hooks):
+    websocket: ClassVar[bool] = True
+
+    def __init__(self, patterns: tuple[HostPattern, ...], status: int, exempt: frozenset[str]) -> None:
+        self._patterns = patterns
+        self._status = status
+        self._exempt = exempt
+
+    def on_request(self, request: Request) -> Response | None:
+        lines = request.headers.get_all("host")
+        host = parse_host(lines[0]) if len(lines) == 1 else None
+        if host is not None and any(pattern.matches(host) for pattern in self._patterns):
+            request.state["gateway.trusted_host"] = host
+            return None
+        if self._exempt and request.path in self._exempt:
+            return None
+        if host is None:
+            return problem(request, 400, "The request needs exactly one well-formed Host field.")
+        return problem(request, self._status, "This server does not answer for the requested host.")

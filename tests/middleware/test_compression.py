@@ -1,0 +1,237 @@
+"""Compression: RFC 9110's rules of content codings, on every kind of response."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+
+import brotli
+import pytest
+import zstandard
+
+from gateway.errors import ConfigurationError
+from gateway.middleware.compression import Compression
+from gateway.middleware.conditional_get import ConditionalGet
+from tests.middleware.conftest import MakeStack
+from tests.middleware.stacks import Answer, Script, Stack
+
+TEXT = b"a word and a word and another word, " * 60
+DECODE: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "br": brotli.decompress,
+    "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+}
+
+
+def script(*extra: tuple[str, str], status: int = 200, kind: str = "text/plain", length: bool = True) -> Script:
+    """Return an application that sends the text whole, or in three chunks without a declared length."""
+    fields = (("Content-Type", kind), *extra)
+    if length:
+        return Script(status, (*fields, ("Content-Length", str(len(TEXT)))), (TEXT,))
+    return Script(status, fields, (TEXT[:700], TEXT[700:701], TEXT[701:]))
+
+
+def fetch(chain: Stack, accept: str = "gzip", **changes: object) -> Answer:
+    return chain.request(headers=[("Accept-Encoding", accept)], **changes)
+
+
+def decoded(answer: Answer) -> bytes:
+    coding = answer.get("content-encoding")
+    return DECODE[coding](answer.body) if coding else answer.body
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+@pytest.mark.parametrize("length", [True, False], ids=["whole", "stream"])
+def test_the_body_decodes_to_what_the_application_sent(stack: MakeStack, coding: str, length: bool) -> None:
+    answer = fetch(stack(Compression(), script=script(length=length)), coding)
+    assert answer.get("content-encoding") == coding
+    assert decoded(answer) == TEXT
+    assert len(answer.body) < len(TEXT)
+
+
+def test_a_whole_body_keeps_a_true_content_length(stack: MakeStack) -> None:
+    answer = fetch(stack(Compression(), script=script()))
+    assert answer.get("content-length") == str(len(answer.body))
+
+
+def test_a_stream_loses_its_content_length(stack: MakeStack) -> None:
+    large = TEXT * 100
+    app = Script(
+        headers=(("Content-Type", "text/plain"), ("Content-Length", str(len(large)))), chunks=(large[:9], large[9:])
+    )
+    answer = fetch(stack(Compression(), script=app))
+    assert answer.get("content-length") is None
+    assert decoded(answer) == large
+
+
+@pytest.mark.parametrize(
+    ("accept", "coding"),
+    [
+        ("gzip;q=0", None),
+        ("gzip;q=0, br;q=0.1", "br"),
+        ("br;q=0", None),
+        ("gzipped", None),
+        ("*", "zstd"),
+        ("*;q=0", None),
+        ("x-gzip", "gzip"),
+        ("gzip;q=0.9, br;q=0.8", "gzip"),
+        ("identity", None),
+        ("", None),
+    ],
+)
+def test_qualities_are_parsed_and_tokens_compared_whole(stack: MakeStack, accept: str, coding: str | None) -> None:
+    answer = fetch(stack(Compression(), script=script()), accept)
+    assert (answer.status, answer.get("content-encoding")) == (200, coding)
+    assert decoded(answer) == TEXT
+
+
+def test_the_servers_preference_decides_among_equals(stack: MakeStack) -> None:
+    answer = fetch(stack(Compression(codings=("br", "gzip")), script=script()), "gzip, br, zstd")
+    assert answer.get("content-encoding") == "br"
+
+
+@pytest.mark.parametrize("accept", ["gzip", "identity", None])
+def test_vary_is_on_every_response_that_could_have_been_compressed(stack: MakeStack, accept: str | None) -> None:
+    fields = [("Accept-Encoding", accept)] if accept else []
+    answer = stack(Compression(), script=script()).request(headers=fields)
+    assert answer.get("vary") == "Accept-Encoding"
+
+
+def test_vary_is_merged_not_overwritten_or_doubled(stack: MakeStack) -> None:
+    assert fetch(stack(Compression(), script=script(("Vary", "Cookie")))).get("vary") == "Cookie, Accept-Encoding"
+    assert fetch(stack(Compression(), script=script(("Vary", "accept-encoding")))).get("vary") == "accept-encoding"
+    assert fetch(stack(Compression(), script=script(("Vary", "*")))).get("vary") == "*"
+
+
+LEFT_ALONE = [
+    ("coded-already", script(("Content-Encoding", "br"))),
+    ("content-range", script(("Content-Range", "bytes 0-1/2"))),
+    ("no-transform", script(("Cache-Control", "public, no-transform"))),
+    ("206", script(status=206)),
+    ("205", Script(205, (("Content-Type", "text/plain"), ("Content-Length", "0")), ())),
+    ("204", Script(204, (("Content-Type", "text/plain"),), ())),
+    ("image", script(kind="image/png")),
+    ("no-type", Script(headers=(("Content-Length", str(len(TEXT))),), chunks=(TEXT,))),
+    ("event-stream", script(kind="text/event-stream", length=False)),
+]
+
+
+@pytest.mark.parametrize("app", [case[1] for case in LEFT_ALONE], ids=[case[0] for case in LEFT_ALONE])
+def test_what_must_not_be_compressed_is_left_alone(stack: MakeStack, app: Script) -> None:
+    answer = fetch(stack(Compression(), script=app))
+    assert answer.status == app.status
+    assert answer.get("content-encoding") == dict(app.headers).get("Content-Encoding")
+    assert answer.body == b"".join(app.chunks)
+    assert answer.get("vary") is None
+
+
+def test_content_shorter_than_the_minimum_is_left_alone_but_varies(stack: MakeStack) -> None:
+    app = Script(headers=(("Content-Type", "text/plain"), ("Content-Length", "499")), chunks=(b"x" * 499,))
+    answer = fetch(stack(Compression(), script=app))
+    assert (answer.get("content-encoding"), answer.get("vary")) == (None, "Accept-Encoding")
+
+
+@pytest.mark.parametrize("kind", ["application/vnd.api+json", "image/svg+xml", "TEXT/HTML; charset=utf-8", "text/css"])
+def test_types_match_without_case_by_suffix_and_by_top_level(stack: MakeStack, kind: str) -> None:
+    assert fetch(stack(Compression(), script=script(kind=kind))).get("content-encoding") == "gzip"
+
+
+def test_a_head_has_the_fields_of_the_get(stack: MakeStack) -> None:
+    chain = stack(Compression(), script=script(("ETag", '"v1"')))
+    head, get = fetch(chain, method="HEAD"), fetch(chain)
+    assert head.body == b""
+    for name in ("content-encoding", "etag", "vary", "content-type"):
+        assert head.get(name) == get.get(name)
+
+
+def test_a_strong_entity_tag_is_weakened_and_stale_fields_go(stack: MakeStack) -> None:
+    app = script(
+        ("ETag", '"v1"'), ("Accept-Ranges", "bytes"), ("Content-MD5", "x"), ("Content-Digest", "x"), ("Digest", "x")
+    )
+    answer = fetch(stack(Compression(), script=app))
+    assert answer.get("etag") == 'W/"v1"'
+    assert not {"accept-ranges", "content-md5", "content-digest", "digest"} & {n.lower() for n, _ in answer.headers}
+
+
+def test_a_weak_entity_tag_stays(stack: MakeStack) -> None:
+    assert fetch(stack(Compression(), script=script(("ETag", 'W/"v1"')))).get("etag") == 'W/"v1"'
+
+
+def test_uncompressed_answers_keep_their_entity_tag(stack: MakeStack) -> None:
+    assert fetch(stack(Compression(), script=script(("ETag", '"v1"'))), "identity").get("etag") == '"v1"'
+
+
+def test_a_suffixed_entity_tag_comes_back_to_the_application_without_it(stack: MakeStack) -> None:
+    chain = stack(Compression(etag="suffix"), ConditionalGet(), script=script(("ETag", '"v1"')))
+    tag = fetch(chain).get("etag")
+    assert tag == '"v1-gzip"'
+    again = chain.request(headers=[("Accept-Encoding", "gzip"), ("If-None-Match", tag)])
+    assert (again.status, again.get("etag"), again.get("vary")) == (304, '"v1-gzip"', "Accept-Encoding")
+    plain = chain.request(headers=[("If-None-Match", '"v1"')])
+    assert (plain.status, plain.get("etag")) == (304, '"v1"')
+
+
+def test_a_304_varies_as_the_200_does(stack: MakeStack) -> None:
+    chain = stack(Compression(), ConditionalGet(), script=script(("ETag", '"v1"')))
+    answer = chain.request(headers=[("Accept-Encoding", "gzip"), ("If-None-Match", 'W/"v1"')])
+    assert (answer.status, answer.get("vary"), answer.get("content-encoding")) == (304, "Accept-Encoding", None)
+
+
+def test_an_event_stream_opted_in_is_let_out_event_by_event(stack: MakeStack) -> None:
+    import zlib
+
+    events = [b"data: 1\n\n", b"data: 2\n\n"]
+    app = Script(headers=(("Content-Type", "text/event-stream"),), chunks=events)
+    answer = fetch(stack(Compression(event_stream=True), script=app))
+    decoder = zlib.decompressobj(31)
+    assert decoder.decompress(answer.chunks[0]) == events[0]
+    assert decoder.decompress(b"".join(answer.chunks[1:])) == events[1]
+
+
+def test_padding_makes_the_length_of_equal_answers_differ(stack: MakeStack) -> None:
+    chain = stack(Compression(), script=script())
+    answers = [fetch(chain) for _ in range(12)]
+    assert len({len(answer.body) for answer in answers}) > 1
+    assert {decoded(answer) for answer in answers} == {TEXT}
+
+
+def test_skip_if_leaves_a_response_alone(stack: MakeStack) -> None:
+    chain = stack(Compression(skip_if=lambda request, response: "set-cookie" in response.headers), script=script())
+    assert fetch(chain).get("content-encoding") == "gzip"
+    secret = stack(
+        Compression(skip_if=lambda request, response: "set-cookie" in response.headers),
+        script=script(("Set-Cookie", "session=1")),
+    )
+    assert fetch(secret).get("content-encoding") is None
+
+
+def test_an_application_that_fails_in_its_body_is_cut_not_completed(stack: MakeStack) -> None:
+    app = Script(
+        headers=(("Content-Type", "text/plain"),), chunks=(TEXT, TEXT), raises=RuntimeError("late"), raises_after=1
+    )
+    answer = fetch(stack(Compression(), script=app))
+    assert isinstance(answer.error, RuntimeError | OSError)
+
+
+def test_a_client_that_leaves_ends_the_stream(stack: MakeStack) -> None:
+    app = Script(headers=(("Content-Type", "text/event-stream"),), chunks=[b"data: x\n\n"] * 50)
+    answer = fetch(stack(Compression(event_stream=True), script=app), leave_after=2)
+    assert len(answer.chunks) < 50
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"codings": ()},
+        {"codings": ("deflate",)},
+        {"min_bytes": -1},
+        {"padding": -1},
+        {"etag": "strong"},
+        {"types": ("html",)},
+        {"levels": {"gzip": 11}},
+        {"levels": {"lzma": 1}},
+    ],
+)
+def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError):
+        Compression(**options)  # type: ignore[arg-type]

@@ -1,0 +1,166 @@
+"""RequestId: one id for a request, from who may give it, everywhere that it is looked for."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+
+from gateway.errors import ConfigurationError
+from gateway.headers import HeaderError
+from gateway.middleware.proxy_headers import ProxyHeaders
+from gateway.middleware.request_id import RequestId, RequestIdFilter, current_request_id, current_trace_id
+from tests.middleware.conftest import MakeStack
+from tests.middleware.stacks import Script, Seen
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
+def test_an_id_is_made_and_is_the_same_on_request_response_state_and_context(stack: MakeStack) -> None:
+    found: list[str | None] = []
+
+    def act(seen: Seen) -> None:
+        found.append(current_request_id())
+
+    answer = stack(RequestId(), script=Script(act=act)).request()
+    name = answer.get("x-request-id") or ""
+    assert re.fullmatch("[0-9a-f]{32}", name)
+    assert answer.seen[0].headers["x-request-id"] == name
+    assert answer.seen[0].state["request_id"] == name
+    assert found == [name]
+
+
+def test_the_response_has_one_id_even_if_the_application_set_another(stack: MakeStack) -> None:
+    answer = stack(RequestId(), script=Script(headers=(("X-Request-ID", "mine"),))).request()
+    assert answer.all("x-request-id") == [answer.seen[0].state["request_id"]]
+
+
+@pytest.mark.parametrize(
+    ("accept", "value", "taken"),
+    [
+        ("valid", "abcd-1234", True),
+        ("valid", "short", False),
+        ("valid", "x" * 129, False),
+        ("valid", "has space", False),
+        ("valid", "<script>alert</script>", False),
+        ("never", "abcd-1234", False),
+        ("trusted-peer", "abcd-1234", False),
+    ],
+)
+def test_only_a_valid_id_of_who_may_give_one_is_taken(stack: MakeStack, accept: str, value: str, taken: bool) -> None:
+    middleware = RequestId(accept=accept)  # type: ignore[arg-type]
+    answer = stack(middleware).request(headers=[("X-Request-ID", value)])
+    assert (answer.get("x-request-id") == value) is taken
+
+
+def test_a_trusted_proxy_may_give_the_id_and_another_peer_may_not(stack: MakeStack) -> None:
+    chain = stack(ProxyHeaders(trust=("10.0.0.0/8",)), RequestId())
+    fields = [("X-Request-ID", "from-the-proxy")]
+    assert chain.request(headers=fields, client=("10.0.0.1", 1)).get("x-request-id") == "from-the-proxy"
+    assert chain.request(headers=fields, client=("198.51.100.1", 1)).get("x-request-id") != "from-the-proxy"
+
+
+@pytest.mark.parametrize(
+    ("generate", "pattern"),
+    [
+        ("uuid4", "[0-9a-f]{12}4[0-9a-f]{19}"),
+        ("uuid7", "[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}"),
+        ("ulid", "[0-9A-Z]{26}"),
+    ],
+)
+def test_ids_can_be_made_in_three_ways_and_differ(stack: MakeStack, generate: str, pattern: str) -> None:
+    chain = stack(RequestId(generate=generate))  # type: ignore[arg-type]
+    names = [chain.request().get("x-request-id") or "" for _ in range(3)]
+    assert all(re.fullmatch(pattern, name) for name in names)
+    assert len(set(names)) == 3
+
+
+def test_uuid7_and_ulid_sort_by_time() -> None:
+    from gateway.middleware.request_id import _GENERATORS
+
+    for kind in ("uuid7", "ulid"):
+        first = _GENERATORS[kind]()
+        while _GENERATORS[kind]()[:10] == first[:10]:
+            pass
+        assert first < _GENERATORS[kind]()
+
+
+def test_a_function_and_another_header_can_be_given(stack: MakeStack) -> None:
+    answer = stack(RequestId(header="X-Correlation-ID", generate=lambda: "fixed")).request()
+    assert answer.get("x-correlation-id") == "fixed"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (PARENT, True),
+        (f"cc-{TRACE}-00f067aa0ba902b7-01", True),
+        (f"cc-{TRACE}-00f067aa0ba902b7-01-what-comes", True),
+        (f"00-{TRACE}-00f067aa0ba902b7-01-more", False),
+        (f"ff-{TRACE}-00f067aa0ba902b7-01", False),
+        (f"00-{TRACE.upper()}-00f067aa0ba902b7-01", False),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", False),
+        (f"00-{TRACE}-{'0' * 16}-01", False),
+        ("garbage", False),
+    ],
+)
+def test_a_traceparent_is_valid_or_removed_with_its_tracestate(stack: MakeStack, value: str, kept: bool) -> None:
+    found: list[str | None] = []
+
+    def act(seen: Seen) -> None:
+        found.append(current_trace_id())
+
+    answer = stack(RequestId(), script=Script(act=act)).request(
+        headers=[("traceparent", value), ("tracestate", "vendor=1")]
+    )
+    seen = answer.seen[0]
+    assert seen.headers.get("traceparent") == (value if kept else None)
+    assert ("tracestate" in seen.headers) is kept
+    assert seen.state.get("trace_id") == (TRACE if kept else None)
+    assert found == [TRACE if kept else None]
+
+
+def test_the_filter_puts_both_on_log_records(stack: MakeStack) -> None:
+    records: list[tuple[str, str]] = []
+
+    def act(seen: Seen) -> None:
+        record = logging.LogRecord("app", logging.INFO, __file__, 1, "hello", (), None)
+        assert RequestIdFilter().filter(record)
+        records.append((record.request_id, record.trace_id))  # type: ignore[attr-defined]
+
+    answer = stack(RequestId(), script=Script(act=act)).request(headers=[("traceparent", PARENT)])
+    assert records == [(answer.get("x-request-id"), TRACE)]
+
+
+def test_outside_of_a_request_there_is_no_id(stack: MakeStack) -> None:
+    stack(RequestId()).request()
+    record = logging.LogRecord("app", logging.INFO, __file__, 1, "hello", (), None)
+    RequestIdFilter().filter(record)
+    assert current_request_id() is None
+    assert (record.request_id, record.trace_id) == ("-", "-")  # type: ignore[attr-defined]
+
+
+def test_two_in_one_chain_agree(stack: MakeStack) -> None:
+    answer = stack(RequestId(), RequestId()).request()
+    assert answer.all("x-request-id") == [answer.seen[0].state["request_id"]]
+
+
+def test_a_websocket_gets_an_id_too(socket_stack: MakeStack) -> None:
+    answer = socket_stack(RequestId()).handshake()
+    assert answer.get("x-request-id") == answer.seen[0].state["request_id"]
+
+
+def test_an_error_of_the_application_leaves_no_id_behind(stack: MakeStack) -> None:
+    answer = stack(RequestId(), script=Script(raises=RuntimeError("x"))).request()
+    assert answer.error is not None or answer.status == 500
+    assert current_request_id() is None
+
+
+@pytest.mark.parametrize(
+    "options", [{"accept": "always"}, {"valid": "("}, {"generate": "uuid1"}, {"header": "X Request"}]
+)
+def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
+    with pytest.raises((ConfigurationError, HeaderError)):
+        RequestId(**options)  # type: ignore[arg-type]
