@@ -10,30 +10,42 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway.middleware.body_limit import BodyLimit
     from gateway.middleware.compression import Compression
     from gateway.middleware.conditional_get import ConditionalGet
+    from gateway.middleware.cors import Cors
     from gateway.middleware.https_redirect import HttpsRedirect
     from gateway.middleware.proxy_headers import ProxyHeaders
+    from gateway.middleware.rate_limit import RateLimit
     from gateway.middleware.request_id import RequestId
+    from gateway.middleware.security_headers import SecurityHeaders
     from gateway.middleware.static_files import StaticFiles
     from gateway.middleware.trusted_host import TrustedHost
 
 __all__ = [
+    "BodyLimit",
     "Compression",
     "ConditionalGet",
+    "Cors",
     "HttpsRedirect",
     "ProxyHeaders",
+    "RateLimit",
     "RequestId",
+    "SecurityHeaders",
     "StaticFiles",
     "TrustedHost",
 ]
 
 _MODULES = {
+    "BodyLimit": "body_limit",
     "Compression": "compression",
     "ConditionalGet": "conditional_get",
+    "Cors": "cors",
     "HttpsRedirect": "https_redirect",
     "ProxyHeaders": "proxy_headers",
+    "RateLimit": "rate_limit",
     "RequestId": "request_id",
+    "SecurityHeaders": "security_headers",
     "StaticFiles": "static_files",
     "TrustedHost": "trusted_host",
 }

@@ -1,0 +1,111 @@
+"""Refuse request bodies larger than they may be: before the application runs, or where the limit is passed.
+
+A declared length is judged at once; a body without one is counted as the application reads. What is no length is 400.
+
+Sources: RFC 9110 sections 8.6 (Content-Length), 15.5.14 (413), 10.1.1 (Expect); RFC 9112 section 6.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from gateway.contract import BuildContext, Hooks, Middleware, Refuse, Transform
+from gateway.errors import ConfigurationError
+from gateway.problems import problem
+
+if TYPE_CHECKING:
+    from gateway.exchange import Request, Response
+
+__all__ = ["BodyLimit"]
+
+_MOST_DIGITS = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyLimit(Middleware):
+    """Refuse a request body larger than ``max_bytes`` with 413.
+
+    A client that waits for ``100 Continue`` is refused before it sends its body, as nothing here reads it.
+
+    Args:
+        max_bytes: The limit.
+        paths: Other limits below some paths, whole segments; the longest counts: ``{"/upload": 100 * 2**20}``.
+    """
+
+    websocket: ClassVar[bool] = False
+    after: ClassVar[tuple[str, ...]] = ("AccessLog", "Cors")
+    keeps_request_length: ClassVar[bool] = True
+
+    max_bytes: int
+    paths: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.max_bytes <= 0:
+            raise ConfigurationError(f"BodyLimit(max_bytes=...) must be above 0, got {self.max_bytes!r}")
+        for path, limit in self.paths.items():
+            if not path.startswith("/") or limit < 0:
+                raise ConfigurationError(
+                    f'BodyLimit(paths=...) maps paths to bytes: {{"/upload": 1000}}, got {path!r}: {limit!r}'
+                )
+
+    def build(self, context: BuildContext) -> Hooks:
+        return _Limiting(self)
+
+
+class _Limiting(Hooks):
+    keeps_request_length: ClassVar[bool] = True
+
+    def __init__(self, options: BodyLimit) -> None:
+        self._max_bytes = options.max_bytes
+        self._paths = sorted(
+            ((path.rstrip("/"), limit) for path, limit in options.paths.items()), key=lambda item: -len(item[0])
+        )
+
+    def _limit(self, request: Request) -> int:
+        if self._paths:
+            path = request.path
+            for prefix, limit in self._paths:
+                if path == prefix or path.startswith(prefix + "/"):
+                    return limit
+        return self._max_bytes
+
+    def on_request(self, request: Request) -> Response | None:
+        declared = request.headers.get_all("content-length")
+        if not declared:
+            return None
+        length = declared[0]
+        if len(declared) > 1 or not (length.isascii() and length.isdigit()):
+            return problem(request, 400, "Content-Length must be one number without a sign.")
+        if len(length.lstrip("0")) > _MOST_DIGITS or int(length) > self._limit(request):
+            return _too_large(request, self._limit(request))
+        return None
+
+    def on_request_body(self, request: Request) -> Transform | None:
+        if "content-length" in request.headers:
+            return None  # judged already; the server delivers no more than was declared
+        return _Counting(request, self._limit(request))
+
+
+class _Counting:
+    """A body without a declared length: passes as it is until it is too large."""
+
+    __slots__ = ("_left", "_limit", "_request")
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._request = request
+        self._limit = self._left = limit
+
+    def push(self, chunk: bytes) -> bytes:
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise Refuse(413, response=_too_large(self._request, self._limit))
+        return chunk
+
+    def finish(self) -> bytes:
+        return b""
+
+
+def _too_large(request: Request, limit: int) -> Response:
+    return problem(request, 413, f"The request body must not be larger than {limit} bytes.")

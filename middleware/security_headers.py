@@ -1,0 +1,202 @@
+"""Tell browsers to be careful: content types, referrers, frames, isolation, and a Content-Security-Policy with nonces.
+
+What the application sets itself wins, unless told otherwise. Values that never change are checked and encoded when
+the chain is built.
+
+Sources: the Fetch standard (nosniff, CORP); HTML standard (COOP, COEP); Referrer Policy; Permissions Policy; CSP
+level 3 sections 3 (headers), 6.7.3 (nonces); RFC 7034 (X-Frame-Options); OWASP Secure Headers.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from gateway.contract import BuildContext, Hooks, Middleware
+from gateway.errors import ConfigurationError
+from gateway.headers import Header, HeaderError
+
+if TYPE_CHECKING:
+    from gateway.exchange import Request, Response
+
+__all__ = ["PRESETS", "LazyNonce", "SecurityHeaders"]
+
+_COMMON = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+#: Fields of each preset. ``api`` is for answers that no browser shows, ``web`` for pages, ``strict`` for pages that
+#: load nothing from elsewhere.
+PRESETS: Mapping[str, Mapping[str, str]] = {
+    "api": {
+        **_COMMON,
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "X-Frame-Options": "DENY",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    },
+    "web": {
+        **_COMMON,
+        "X-Frame-Options": "SAMEORIGIN",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    },
+    "strict": {
+        **_COMMON,
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Embedder-Policy": "require-corp",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "X-Frame-Options": "DENY",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "Content-Security-Policy": (
+            "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+        ),
+    },
+}
+_CSP = ("content-security-policy", "content-security-policy-report-only")
+_PLACE = "{nonce}"
+_STATE = "csp_nonce"
+
+
+class LazyNonce:
+    """The nonce of one response, in ``request.state["csp_nonce"]``; made when it is first read.
+
+    A page writes ``<script nonce="{{ nonce }}">``; only a nonce that was read is in the policy.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self) -> None:
+        self._value: str | None = None
+
+    def __str__(self) -> str:
+        if self._value is None:
+            self._value = secrets.token_urlsafe(16)
+        return self._value
+
+    def __bool__(self) -> bool:
+        """Tell whether it was read."""
+        return self._value is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecurityHeaders(Middleware):
+    """Add security fields to every response that has none of its own of the same name.
+
+    Args:
+        preset: ``"api"``, ``"web"`` or ``"strict"``: see :data:`PRESETS`.
+        headers: Fields to add or replace; None leaves one of the preset out.
+        content_security_policy: The policy; ``{nonce}`` in it stands for the response's nonce source, and falls away
+            where the page did not read ``request.state["csp_nonce"]``.
+        report_only: A second policy that browsers report on and do not enforce.
+        paths: Changes below some paths, whole segments; the longest counts: ``{"/embed": {"X-Frame-Options": None}}``.
+        override: Replace what the application set.
+        strip: Response fields to remove: they only help who looks for known holes.
+    """
+
+    after: ClassVar[tuple[str, ...]] = ("AccessLog",)
+
+    preset: Literal["api", "web", "strict"] = "web"
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    content_security_policy: str | None = None
+    report_only: str | None = None
+    paths: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    override: bool = False
+    strip: Sequence[str] = ("server", "x-powered-by")
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ConfigurationError(
+                f"SecurityHeaders(preset=...) must be one of {', '.join(PRESETS)}, got {self.preset!r}"
+            )
+        if isinstance(self.strip, str):
+            raise ConfigurationError(f"SecurityHeaders(strip=...) takes a tuple of names, got {self.strip!r}")
+        for path in self.paths:
+            if not path.startswith("/"):
+                raise ConfigurationError(f"SecurityHeaders(paths=...) takes paths that begin with '/', got {path!r}")
+        for changes in ({}, *self.paths.values()):
+            try:
+                self._fields(changes)
+            except HeaderError as error:
+                raise ConfigurationError(f"SecurityHeaders: {error}") from error
+
+    def _fields(self, changes: Mapping[str, str | None]) -> _Fields:
+        """Make the fields of one part of the site: preset, then options, then the part's own changes."""
+        values: dict[str, tuple[str, str]] = {}
+        named: dict[str, str | None] = {}
+        if self.content_security_policy is not None:
+            named["Content-Security-Policy"] = self.content_security_policy
+        if self.report_only is not None:
+            named["Content-Security-Policy-Report-Only"] = self.report_only
+        for source in (PRESETS[self.preset], self.headers, named, changes):
+            for name, value in source.items():
+                if value is None:
+                    values.pop(name.lower(), None)
+                else:
+                    values[name.lower()] = (name, value)
+        for name, value in values.values():
+            Header(name, value)
+        constant = tuple(Header(name, value) for name, value in values.values() if _PLACE not in value)
+        with_nonce = tuple((name, value) for name, value in values.values() if _PLACE in value)
+        return _Fields(constant, with_nonce)
+
+    def build(self, context: BuildContext) -> Hooks:
+        paths = sorted(self.paths.items(), key=lambda item: -len(item[0]))
+        parts = tuple((path.rstrip("/"), self._fields(changes)) for path, changes in paths)
+        kind = _Adding if not any(part.with_nonce for part in (self._fields({}), *(f for _, f in parts))) else _Noncing
+        return kind(self, self._fields({}), parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    constant: tuple[Header, ...]
+    with_nonce: tuple[tuple[str, str], ...]
+
+
+class _Adding(Hooks):
+    def __init__(self, options: SecurityHeaders, fields: _Fields, parts: tuple[tuple[str, _Fields], ...]) -> None:
+        self._override = options.override
+        self._strip = tuple(name.lower() for name in options.strip)
+        self._fields = fields
+        self._parts = parts
+
+    def _for(self, request: Request) -> _Fields:
+        if self._parts:
+            path = request.path
+            for prefix, fields in self._parts:
+                if path == prefix or path.startswith(prefix + "/"):
+                    return fields
+        return self._fields
+
+    def on_response(self, request: Request, response: Response) -> None:
+        headers = response.headers
+        present = {name for name, _ in headers.items()}
+        for name in self._strip:
+            if name in present:
+                headers.delete(name)
+        for header in self._for(request).constant:
+            if header.key not in present:
+                headers.append(header)
+            elif self._override:
+                headers.set(header)
+
+
+class _Noncing(_Adding):
+    def on_request(self, request: Request) -> None:
+        request.state.setdefault(_STATE, LazyNonce())
+
+    def on_response(self, request: Request, response: Response) -> None:
+        super().on_response(request, response)
+        nonce = request.state.get(_STATE)
+        source = f"'nonce-{nonce}'" if nonce else ""
+        for name, value in self._for(request).with_nonce:
+            if self._override or name not in response.headers:
+                response.headers.set(name, _policy(value, source))
+
+
+def _policy(value: str, source: str) -> str:
+    """Put the nonce source into a policy; without one its place falls away."""
+    parts = [" ".join(part.replace(_PLACE, source).split()) for part in value.split(";")]
+    return "; ".join(part for part in parts if part)
