@@ -35,6 +35,23 @@ __all__ = ["RateLimit", "by_client", "by_header"]
 
 _log = logging.getLogger("gateway.middleware.rate_limit")
 _STRATEGIES = {"fixed": "fixed-window", "moving": "moving-window", "sliding": "sliding-window-counter"}
+#: Schemes of the library's stores that exist in both colours.
+_STORES = (
+    "memory",
+    "redis",
+    "rediss",
+    "redis+unix",
+    "redis+cluster",
+    "redis+sentinel",
+    "valkey",
+    "valkeys",
+    "valkey+unix",
+    "valkey+cluster",
+    "valkey+sentinel",
+    "memcached",
+    "mongodb",
+    "mongodb+srv",
+)
 Key = Callable[["Request"], "str | None"]
 
 
@@ -100,7 +117,6 @@ class RateLimit(Middleware):
     def __post_init__(self) -> None:
         try:
             import limits
-            from limits.storage.registry import SCHEMES
         except ImportError as error:
             raise MissingExtraError("RateLimit", "ratelimit", package="limits") from error
         try:
@@ -126,10 +142,9 @@ class RateLimit(Middleware):
         if self.timeout <= 0:
             raise ConfigurationError(f"RateLimit(timeout=...) must be above 0 seconds, got {self.timeout!r}")
         scheme = self.store.partition("://")[0]
-        if "://" not in self.store or scheme not in SCHEMES or scheme.startswith("async+"):
-            known = sorted(name for name in SCHEMES if not name.startswith("async+"))
+        if "://" not in self.store or scheme not in _STORES:
             raise ConfigurationError(
-                f"RateLimit(store=...) must be an address of {', '.join(known)}, got {self.store!r}"
+                f"RateLimit(store=...) must be an address of {', '.join(_STORES)}, got {self.store!r}"
             )
         workers = os.environ.get("WEB_CONCURRENCY", "1")
         if scheme == "memory" and workers.isdigit() and int(workers) > 1:

@@ -84,13 +84,11 @@ def declared_length(environ: Environ) -> int | None:
 def wrap_input(environ: Environ, body: RequestBody, *, keeps_length: bool) -> None:
     """Put the transforms between the application and ``wsgi.input``.
 
-    A request without a body keeps its stream as it is, so that nothing is paid and nothing is read.
+    A request that cannot have a body keeps its stream as it is. One that ends by itself may have one even where no
+    field says so: HTTP/2 needs neither length nor coding, and some servers keep the coding to themselves.
     """
     length = declared_length(environ)
-    terminated = bool(environ.get("wsgi.input_terminated"))
-    if not length and not terminated:
-        return
-    if not length and "HTTP_TRANSFER_ENCODING" not in environ:
+    if length == 0 or (length is None and not environ.get("wsgi.input_terminated")):
         return
     environ["wsgi.input"] = InputStream(environ["wsgi.input"], body, length)
     if not keeps_length:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -116,24 +116,40 @@ class Answer:
 class Stack:
     """A chain around a scripted application, standing in one of the four ways."""
 
-    def __init__(self, kind: str, middleware: Sequence[Any], script: Script | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        middleware: Sequence[Any],
+        script: Script | None = None,
+        applications: tuple[Any, Any] | None = None,
+    ) -> None:
         self.kind = kind
         self.script = script or Script()
         self.seen: list[Seen] = []
+        self._runner: asyncio.Runner | None = None
+        self._events: asyncio.Queue[dict[str, Any]]
+        self._lifespan: asyncio.Future[None]
         chain = tuple(middleware)
+        wsgi, asgi = applications or (self._wsgi, self._asgi)
         self.application: Any
         if kind == "wsgi":
-            self.application = build_wsgi(chain, self._wsgi)
+            self.application = build_wsgi(chain, wsgi)
         elif kind == "asgi":
-            self.application = build_asgi(chain, self._asgi)
+            self.application = build_asgi(chain, asgi)
         elif kind == "wsgi-under-asgi":
             from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
 
-            self.application = WsgiToAsgi(build_wsgi(chain, self._wsgi))
+            self.application = WsgiToAsgi(build_wsgi(chain, wsgi))
         else:
             from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 
-            self.application = AsgiToWsgi(build_asgi(chain, self._asgi))
+            self.application = AsgiToWsgi(build_asgi(chain, asgi))
+
+    def another(self) -> Stack:
+        """Return a stack over the same application object, with a loop of its own, for another thread."""
+        stack = Stack.__new__(Stack)
+        stack.__dict__.update(self.__dict__, _runner=None, seen=[])
+        return stack
 
     # the application, in either interface
 
@@ -332,9 +348,42 @@ class Stack:
             scope["scheme"] = {"http": "ws", "https": "wss"}.get(call.scheme, call.scheme)
         return scope
 
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run on this stack's one loop, as a server has one; the first request starts the lifespan."""
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+            self._runner.run(self._start())
+        self._runner.run(work)
+
+    async def _start(self) -> None:
+        self._events = asyncio.Queue()
+        answers: asyncio.Queue[str] = asyncio.Queue()
+
+        async def send(message: dict[str, Any]) -> None:
+            await answers.put(message["type"])
+
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+        self._lifespan = asyncio.ensure_future(self.application(scope, self._events.get, send))
+        await self._events.put({"type": "lifespan.startup"})
+        assert await answers.get() == "lifespan.startup.complete"
+
+    async def _stop(self) -> None:
+        await self._events.put({"type": "lifespan.shutdown"})
+        await self._lifespan
+
+    def close(self) -> None:
+        """End the lifespan, the adapter and the loop."""
+        if self._runner is not None:
+            self._runner.run(self._stop())
+            self._runner.close()
+            self._runner = None
+        close = getattr(self.application, "close", None)
+        if close is not None:
+            close()
+
     def _serve_asgi(self, call: Call) -> Answer:
         answer = Answer()
-        asyncio.run(self._exchange(call, answer))
+        self._run(self._exchange(call, answer))
         return answer
 
     async def _exchange(self, call: Call, answer: Answer) -> None:
@@ -405,7 +454,7 @@ class Stack:
             except Exception as error:
                 answer.error = error
 
-        asyncio.run(run())
+        self._run(run())
         return answer
 
 

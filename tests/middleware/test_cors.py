@@ -1,0 +1,203 @@
+"""Cors: preflights, marks, Vary, and the Origin of WebSockets."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import ConfigurationError
+from gateway.middleware.cors import Cors
+from gateway.middleware.trusted_host import TrustedHost
+from tests.middleware.conftest import MakeStack
+from tests.middleware.stacks import Answer, Script, Stack
+
+APP = "https://app.example"
+EVIL = "https://evil.example"
+OURS = Cors(origins=(APP,), methods=("GET", "PUT"), headers=("X-Token",), credentials=True, expose=("X-Total",))
+
+
+def marks(answer: Answer) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers if name.lower().startswith("access-control-")}
+
+
+def preflight(chain: Stack, origin: str, method: str = "PUT", headers: str | None = "x-token", **more: str) -> Answer:
+    fields = [("Origin", origin), ("Access-Control-Request-Method", method)]
+    if headers is not None:
+        fields.append(("Access-Control-Request-Headers", headers))
+    fields += [(name.replace("_", "-"), value) for name, value in more.items()]
+    return chain.request("/", method="OPTIONS", headers=fields)
+
+
+def test_a_preflight_is_answered_without_the_application(stack: MakeStack) -> None:
+    answer = preflight(stack(OURS), APP)
+    assert (answer.status, answer.body, answer.seen) == (204, b"", [])
+    assert marks(answer) == {
+        "access-control-allow-origin": APP,
+        "access-control-allow-credentials": "true",
+        "access-control-allow-methods": "GET, PUT",
+        "access-control-allow-headers": "X-Token",
+        "access-control-max-age": "600",
+    }
+    assert answer.get("vary") == "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+
+
+def test_a_preflight_of_another_origin_gets_no_marks(stack: MakeStack) -> None:
+    answer = preflight(stack(OURS), EVIL)
+    assert (answer.status, marks(answer), answer.seen) == (204, {}, [])
+    assert "Origin" in (answer.get("vary") or "")
+
+
+def test_another_origin_can_be_refused(stack: MakeStack) -> None:
+    chain = stack(Cors(origins=(APP,), refuse=True))
+    refused = preflight(chain, EVIL)
+    assert (refused.status, marks(refused)) == (403, {})
+    assert chain.request(headers=[("Origin", EVIL)]).status == 403
+    assert chain.request(headers=[("Origin", APP)]).status == 200
+    assert chain.request(headers=[("Origin", "http://here.example"), ("Host", "here.example")]).status == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [[("Origin", APP)], [("Access-Control-Request-Method", "GET")], []],
+    ids=["no-method", "no-origin", "plain"],
+)
+def test_an_options_request_that_is_no_preflight_reaches_the_application(
+    stack: MakeStack, fields: list[tuple[str, str]]
+) -> None:
+    assert len(stack(OURS).request(method="OPTIONS", headers=fields).seen) == 1
+
+
+def test_an_allowed_origin_may_read_the_answer(stack: MakeStack) -> None:
+    answer = stack(OURS).request(headers=[("Origin", APP)])
+    assert marks(answer) == {
+        "access-control-allow-origin": APP,
+        "access-control-allow-credentials": "true",
+        "access-control-expose-headers": "X-Total",
+    }
+    assert (answer.body, answer.get("vary")) == (b"hello", "Origin")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        EVIL,
+        "null",
+        "https://app.example.evil.example",
+        "https://APP.example",
+        "http://app.example",
+        "https://app.example:444",
+        "x",
+    ],
+)
+def test_another_origin_gets_the_answer_without_any_mark(stack: MakeStack, origin: str) -> None:
+    answer = stack(OURS).request(headers=[("Origin", origin)])
+    assert (answer.body, marks(answer), answer.get("vary")) == (b"hello", {}, "Origin")
+
+
+def test_the_answer_varies_also_where_no_origin_came(stack: MakeStack) -> None:
+    answer = stack(OURS).request()
+    assert (marks(answer), answer.get("vary")) == ({}, "Origin")
+
+
+@pytest.mark.parametrize("vary", ["Cookie", "origin", "Origin, Cookie", "*"])
+def test_vary_is_merged_and_never_doubled(stack: MakeStack, vary: str) -> None:
+    answer = stack(OURS, script=Script(headers=(("Vary", vary),))).request(headers=[("Origin", APP)])
+    assert answer.get("vary") == {"Cookie": "Cookie, Origin"}.get(vary, vary)
+
+
+def test_a_public_answer_has_a_star_and_does_not_vary(stack: MakeStack) -> None:
+    public = Cors(origins=("*",), expose=("X-Total",))
+    for fields in ([("Origin", EVIL)], []):
+        answer = stack(public).request(headers=fields)
+        assert marks(answer) == {"access-control-allow-origin": "*", "access-control-expose-headers": "X-Total"}
+        assert answer.get("vary") is None
+
+
+def test_null_is_allowed_only_by_name(stack: MakeStack) -> None:
+    chain = stack(Cors(origins=("null",)))
+    assert marks(chain.request(headers=[("Origin", "null")])) == {"access-control-allow-origin": "null"}
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://a.apps.example", True),
+        ("https://a.apps.example.evil.example", False),
+        ("xhttps://a.apps.example", False),
+    ],
+)
+def test_a_regular_expression_matches_whole(stack: MakeStack, origin: str, allowed: bool) -> None:
+    chain = stack(Cors(origin_regex=r"https://[a-z]+\.apps\.example"))
+    assert bool(marks(chain.request(headers=[("Origin", origin)]))) is allowed
+
+
+def test_any_asked_field_is_allowed_by_a_star_and_never_echoed_unchecked(stack: MakeStack) -> None:
+    chain = stack(Cors(origins=(APP,), headers=("*",)))
+    assert marks(preflight(chain, APP, headers="x-a,X-B"))["access-control-allow-headers"] == "x-a, X-B"
+    assert "access-control-allow-headers" not in marks(preflight(chain, APP, headers="x-a, b ad"))
+    assert "access-control-allow-headers" not in marks(preflight(chain, APP, headers=None))
+
+
+def test_a_private_network_is_opened_only_by_option(stack: MakeStack) -> None:
+    asked = {"Access_Control_Request_Private_Network": "true"}
+    name = "access-control-allow-private-network"
+    assert marks(preflight(stack(Cors(origins=(APP,), private_network=True)), APP, **asked))[name] == "true"
+    assert name not in marks(preflight(stack(Cors(origins=(APP,), private_network=True)), APP))
+    assert name not in marks(preflight(stack(Cors(origins=(APP,))), APP, **asked))
+
+
+def test_the_applications_own_marks_stay(stack: MakeStack) -> None:
+    own = Script(headers=(("Access-Control-Allow-Origin", "https://own.example"),))
+    answer = stack(OURS, script=own).request(headers=[("Origin", APP)])
+    assert marks(answer) == {"access-control-allow-origin": "https://own.example"}
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_error_answers_are_marked_too(stack: MakeStack, status: int) -> None:
+    assert marks(stack(OURS, script=Script(status=status)).request(headers=[("Origin", APP)]))
+
+
+def test_a_refusal_from_further_in_is_marked_too(stack: MakeStack) -> None:
+    chain = stack(OURS, TrustedHost(allowed=("here.example",)))
+    answer = chain.request(headers=[("Origin", APP), ("Host", "other.example")])
+    assert (answer.status, marks(answer)["access-control-allow-origin"]) == (400, APP)
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (APP, 101),
+        (EVIL, 403),
+        ("null", 403),
+        ("http://here.example", 101),
+        ("http://here.example:81", 403),
+        ("https://here.example", 403),
+        (None, 101),
+    ],
+)
+def test_a_websocket_is_opened_by_allowed_and_own_origins_only(
+    socket_stack: MakeStack, origin: str | None, status: int
+) -> None:
+    fields = [("Host", "here.example")] + ([("Origin", origin)] if origin else [])
+    assert socket_stack(OURS).handshake(headers=fields).status == status
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"origins": APP},
+        {"origins": ("*",), "credentials": True},
+        {"origins": (APP,), "headers": ("*",), "credentials": True},
+        {"origins": ("*", APP)},
+        {"origins": ("https://app.example/",)},
+        {"origins": ("https://app.example:443",)},
+        {"origins": ("app.example",)},
+        {"origins": ("https://*.example",)},
+        {"origins": (APP,), "methods": ("G ET",)},
+        {"origins": (APP,), "max_age": -1},
+        {"origin_regex": "("},
+    ],
+)
+def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match="Cors"):
+        Cors(**options)  # type: ignore[arg-type]
