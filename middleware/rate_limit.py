@@ -14,6 +14,7 @@ import ipaddress
 import logging
 import math
 import os
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -176,6 +177,33 @@ class _Verdict:
     stands: tuple[_Stand, ...]
 
 
+class _OwnLimiter:
+    """One limiter for this process: made by the first request, anew after a fork, as a store's threads and connections
+    do not survive one.
+    """
+
+    def __init__(self, options: RateLimit) -> None:
+        self._options = options
+        self._making = threading.Lock()
+        self._made: tuple[int, RateLimiter] | None = None
+
+    def get(self) -> RateLimiter:
+        """Return it; threads that come first together get the same one."""
+        pid = os.getpid()
+        if self._made is None or self._made[0] != pid:
+            with self._making:
+                if self._made is None or self._made[0] != pid:
+                    self._made = (pid, _limiter(self._options))
+        return self._made[1]
+
+    def close(self) -> None:
+        """Close the store's connections, where it has any."""
+        made, self._made = self._made, None
+        close = getattr(getattr(made[1].storage, "storage", None), "close", None) if made else None
+        if close is not None:
+            close()
+
+
 class _Counting(Hooks):
     """What both have in common: who is counted, and what the answer says."""
 
@@ -238,20 +266,13 @@ class _InMemory(_Counting):
 
     def __init__(self, options: RateLimit, context: BuildContext) -> None:
         super().__init__(options, context)
-        self._limiter: RateLimiter | None = None
-        self._pid = 0
-
-    def _own_limiter(self) -> RateLimiter:
-        """Make the limiter in the process that serves: its timer thread does not survive a fork."""
-        if self._limiter is None or self._pid != os.getpid():
-            self._limiter, self._pid = _limiter(self._options), os.getpid()
-        return self._limiter
+        self._limiter = _OwnLimiter(options)
 
     def on_request(self, request: Request) -> Response | None:
         who = self._who(request)
         if who is None:
             return None
-        return self._judge(request, _ask(self._own_limiter(), self._items, self._options.namespace, *who))
+        return self._judge(request, _ask(self._limiter.get(), self._items, self._options.namespace, *who))
 
 
 class _InStore(_Counting):
@@ -259,8 +280,7 @@ class _InStore(_Counting):
 
     def __init__(self, options: RateLimit, context: BuildContext) -> None:
         super().__init__(options, context)
-        self._plain: RateLimiter | None = None
-        self._pid = 0
+        self._plain = _OwnLimiter(options)
         self._async: tuple[asyncio.AbstractEventLoop, AsyncLimiter] | None = None
         self._failing = False
 
@@ -292,9 +312,7 @@ class _InStore(_Counting):
         return None
 
     def _ask_plain(self, key: str, cost: int) -> _Verdict:
-        if self._plain is None or self._pid != os.getpid():
-            self._plain, self._pid = _limiter(self._options), os.getpid()
-        return _ask(self._plain, self._items, self._options.namespace, key, cost)
+        return _ask(self._plain.get(), self._items, self._options.namespace, key, cost)
 
     async def _ask_async(self, key: str, cost: int) -> _Verdict:
         loop = asyncio.get_running_loop()
@@ -313,13 +331,7 @@ class _InStore(_Counting):
 
     def on_stop(self, process: Process) -> Steps[None]:
         """Close the clients, so that no connection is left to the garbage collector."""
-        yield from io(self._close_plain, self._close_async)
-
-    def _close_plain(self) -> None:
-        limiter, self._plain = self._plain, None
-        close = getattr(getattr(limiter.storage, "storage", None), "close", None) if limiter else None
-        if close is not None:
-            close()
+        yield from io(self._plain.close, self._close_async)
 
     async def _close_async(self) -> None:
         limiter = self._async[1] if self._async else None
