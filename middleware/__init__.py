@@ -10,10 +10,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway.middleware.access_log import AccessLog
     from gateway.middleware.body_limit import BodyLimit
     from gateway.middleware.compression import Compression
     from gateway.middleware.conditional_get import ConditionalGet
     from gateway.middleware.cors import Cors
+    from gateway.middleware.errors import Errors
     from gateway.middleware.https_redirect import HttpsRedirect
     from gateway.middleware.proxy_headers import ProxyHeaders
     from gateway.middleware.rate_limit import RateLimit
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     from gateway.middleware.trusted_host import TrustedHost
 
 __all__ = [
+    "AccessLog",
     "BodyLimit",
     "Compression",
     "ConditionalGet",
     "Cors",
+    "Errors",
     "HttpsRedirect",
     "ProxyHeaders",
     "RateLimit",
@@ -37,10 +41,12 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AccessLog": "access_log",
     "BodyLimit": "body_limit",
     "Compression": "compression",
     "ConditionalGet": "conditional_get",
     "Cors": "cors",
+    "Errors": "errors",
     "HttpsRedirect": "https_redirect",
     "ProxyHeaders": "proxy_headers",
     "RateLimit": "rate_limit",

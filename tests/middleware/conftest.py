@@ -34,8 +34,8 @@ def stack(request: pytest.FixtureRequest) -> Iterator[MakeStack]:
 def socket_stack() -> Iterator[MakeStack]:
     """Give the same for WebSocket handshakes, which exist in ASGI only."""
 
-    def make(*middleware: Any, script: Script | None = None) -> Stack:
-        made.append(Stack("asgi", middleware, script))
+    def make(*middleware: Any, script: Script | None = None, applications: tuple[Any, Any] | None = None) -> Stack:
+        made.append(Stack("asgi", middleware, script, applications))
         return made[-1]
 
     made: list[Stack] = []

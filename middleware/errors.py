@@ -1,0 +1,174 @@
+"""Turn exceptions into answers: problem details, text or HTML, as the client prefers, and never too late.
+
+An exception is answered only while no head is committed; afterwards it goes on to the server, which cuts the
+connection, so that half an answer never looks whole. The text of an exception is the developer's business: a client
+sees it only from exceptions that are made for clients, or with ``debug`` on the same machine.
+
+Sources: RFC 9457 (problem details); RFC 9110 section 15 (status codes).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from gateway.contract import BuildContext, Hooks, Middleware, Refuse
+from gateway.errors import ConfigurationError
+from gateway.exchange import Response
+from gateway.middleware.proxy_headers import ForwardedFrom
+from gateway.problems import preferred_media_type, problem, refusal
+
+if TYPE_CHECKING:
+    from gateway.exchange import Request
+
+__all__ = ["KNOWN", "Errors", "Known"]
+
+_log = logging.getLogger("gateway.middleware.errors")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How an exception that is made for clients says its status and its sentence.
+
+    Attributes:
+        status: The attribute that holds the status, or the status itself.
+        detail: The attribute that holds the sentence, None for none.
+        headers: The attribute that holds further fields, None for none.
+    """
+
+    status: str | int
+    detail: str | None = None
+    headers: str | None = None
+
+
+#: Exceptions of frameworks by the full name of their class; no framework is imported to know them.
+KNOWN: Mapping[str, Known] = {
+    "werkzeug.exceptions.HTTPException": Known("code", "description"),
+    "starlette.exceptions.HTTPException": Known("status_code", "detail", "headers"),
+    "litestar.exceptions.http_exceptions.HTTPException": Known("status_code", "detail", "headers"),
+    "falcon.http_error.HTTPError": Known("status", "description", "headers"),
+    "quart.exceptions.HTTPException": Known("code", "description"),
+    "django.http.response.Http404": Known(404),
+    "django.core.exceptions.PermissionDenied": Known(403),
+    "django.core.exceptions.BadRequest": Known(400),
+    "django.core.exceptions.SuspiciousOperation": Known(400),
+    "pyramid.httpexceptions.HTTPException": Known("code", "detail"),
+    "bottle.HTTPError": Known("status_code", "body"),
+}
+
+#: What an entry of ``answers`` may be.
+Answer = int | Callable[["Request", Exception], Response]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors(Middleware):
+    """Answer exceptions from further in, and log those that nobody expected.
+
+    An exception that a framework made for clients (see :data:`KNOWN`) keeps its status and sentence. Any other is 500,
+    is logged with its traceback, and says nothing to the client but its request id.
+
+    Args:
+        answers: Own exceptions: a status, or a function of request and exception that returns the response. The nearest
+            class in the exception's ancestry counts.
+        debug: Show the traceback, and only to a client on this very machine.
+        log: Log unexpected exceptions to the logger ``gateway.middleware.errors``.
+    """
+
+    after: ClassVar[tuple[str, ...]] = ("AccessLog", "RequestId", "Cors", "SecurityHeaders", "Metrics", "Compression")
+
+    answers: Mapping[type[Exception], Answer] = field(default_factory=dict)
+    debug: bool = False
+    log: bool = True
+
+    def __post_init__(self) -> None:
+        for kind, answer in self.answers.items():
+            key: object = kind
+            if not (isinstance(key, type) and issubclass(key, Exception)):
+                raise ConfigurationError(f"Errors(answers=...) maps exception classes, got {key!r}")
+            if not callable(answer) and not 400 <= answer <= 599:
+                raise ConfigurationError(
+                    f"Errors(answers=...) maps {kind.__name__} to a status from 400 to 599 or a function, "
+                    f"got {answer!r}"
+                )
+
+    def build(self, context: BuildContext) -> Hooks:
+        return _Answering(self)
+
+
+class _Answering(Hooks):
+    def __init__(self, options: Errors) -> None:
+        self._options = options
+
+    def on_error(self, request: Request, error: Exception) -> Response | None:
+        for kind in type(error).__mro__:
+            answer = self._options.answers.get(kind)
+            if callable(answer):
+                return answer(request, error)
+            if answer is not None:
+                return problem(request, answer)
+        if isinstance(error, Refuse):
+            return refusal(request, error)
+        return _expected(request, error) or self._unexpected(request, error)
+
+    def _unexpected(self, request: Request, error: Exception) -> Response:
+        name = request.state.get("request_id")
+        if self._options.log:
+            _log.error(
+                "%s %s: %s",
+                request.method,
+                request.raw_path.decode("latin-1"),
+                type(error).__qualname__,
+                exc_info=error,
+                extra={"request_id": name},
+            )
+        if self._options.debug and _is_here(request):
+            return _debug_page(request, error)
+        extensions = {"request_id": name} if isinstance(name, str) else None
+        return problem(request, 500, "The server met an error that it did not expect.", extensions=extensions)
+
+
+def _expected(request: Request, error: Exception) -> Response | None:
+    """Answer an exception that a framework made for clients; None where it is none."""
+    for kind in type(error).__mro__:
+        known = KNOWN.get(f"{kind.__module__}.{kind.__qualname__}")
+        if known is None:
+            continue
+        status = known.status if isinstance(known.status, int) else _status(getattr(error, known.status, None))
+        if status is None:
+            return None
+        detail = getattr(error, known.detail, None) if known.detail else None
+        headers = getattr(error, known.headers, None) if known.headers else None
+        pairs = [(str(name), str(value)) for name, value in (headers or {}).items()] if headers else []
+        return problem(request, status, detail if isinstance(detail, str) else None, headers=pairs)
+    return None
+
+
+def _status(value: object) -> int | None:
+    """Read a status as frameworks spell it: 404, or "404 Not Found"; None where it is no error's."""
+    digits = value.partition(" ")[0] if isinstance(value, str) else str(value)
+    status = int(digits) if digits.isascii() and digits.isdigit() else 0
+    return status if 400 <= status <= 599 else None
+
+
+def _is_here(request: Request) -> bool:
+    """Tell whether the client is on this machine, both as the connection and as the proxies say."""
+    peers = [request.client]
+    connection = request.state.get("gateway.proxy_headers")
+    if isinstance(connection, ForwardedFrom):
+        peers.append(connection.client)
+    try:
+        return all(peer is not None and ipaddress.ip_address(peer[0]).is_loopback for peer in peers)
+    except ValueError:
+        return False
+
+
+def _debug_page(request: Request, error: Exception) -> Response:
+    text = "".join(traceback.format_exception(error))
+    if preferred_media_type(request.headers.get("accept")) == "application/problem+json":
+        return problem(request, 500, str(error), extensions={"traceback": text.splitlines()})
+    fields = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+    return Response(500, [*fields, ("X-Content-Type-Options", "nosniff")], text)

@@ -1,0 +1,243 @@
+"""AccessLog: exactly one line a request, and it is true."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.errors import ConfigurationError
+from gateway.middleware.access_log import AccessLog, Entry
+from gateway.middleware.errors import Errors
+from gateway.middleware.proxy_headers import ProxyHeaders
+from gateway.middleware.request_id import RequestId
+from tests.middleware.conftest import MakeStack
+from tests.middleware.stacks import Script, Seen, Stack
+
+
+class Lines(logging.Handler):
+    """Collects what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def entries(self, chain: Stack) -> list[Entry]:
+        """Return what was logged, once the chain's own thread has written it."""
+        chain.close()
+        return [record.entry for record in self.records]  # type: ignore[attr-defined]
+
+    def lines(self, chain: Stack) -> list[str]:
+        chain.close()
+        return [record.getMessage() for record in self.records]
+
+
+@pytest.fixture
+def log() -> Iterator[Lines]:
+    """Give a handler on the access logger."""
+    logger, handler = logging.getLogger("gateway.access"), Lines()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+
+
+def test_a_request_is_one_line_with_true_counts(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(), script=Script(status=201, chunks=(b"hello", b"world"), reads=True))
+    chain.request(
+        "/a%20b?x=1", method="POST", body=b"12345", headers=[("User-Agent", "ua"), ("Referer", "r"), ("Host", "h")]
+    )
+    [entry] = log.entries(chain)
+    assert (entry.method, entry.path, entry.query, entry.status) == ("POST", "/a%20b", "x=1", 201)
+    assert (entry.bytes_sent, entry.bytes_received, entry.outcome) == (10, 5, "completed")
+    assert (entry.user_agent, entry.referer, entry.host, entry.http_version) == ("ua", "r", "h", "1.1")
+    assert (entry.client, entry.scheme, entry.error, entry.close_code) == ("203.0.113.7", "http", None, None)
+    assert entry.first_byte is not None
+    assert 0 <= entry.first_byte <= entry.duration < 60
+    assert entry.time > 1_700_000_000
+
+
+def test_a_client_that_leaves_is_aborted_with_the_bytes_that_it_got(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(), script=Script(chunks=[b"x" * 100] * 50))
+    answer = chain.request(leave_after=3)
+    [entry] = log.entries(chain)
+    assert (entry.status, entry.outcome) == (200, "aborted")
+    assert len(answer.body) <= entry.bytes_sent < 5000
+
+
+def test_a_client_that_leaves_before_the_head_is_499(socket_stack: MakeStack, log: Lines) -> None:
+    """Only an event loop can tell: a WSGI server finds out when it writes."""
+
+    async def asgi(scope, receive, send):  # type: ignore[no-untyped-def]
+        if scope["type"] == "lifespan":
+            return
+        raise asyncio.CancelledError
+
+    chain = socket_stack(AccessLog(), applications=(None, asgi))
+    with pytest.raises(asyncio.CancelledError):
+        chain.request()
+    [entry] = log.entries(chain)
+    assert (entry.status, entry.outcome) == (499, "aborted")
+
+
+@pytest.mark.parametrize(
+    ("after", "status", "sent"), [(None, 500, 0), (1, 200, 5)], ids=["before-the-head", "in-the-body"]
+)
+def test_an_exception_is_one_line_that_names_it(
+    stack: MakeStack, log: Lines, after: int | None, status: int, sent: int
+) -> None:
+    chain = stack(AccessLog(), script=Script(chunks=(b"hello", b"x"), raises=RuntimeError("x"), raises_after=after))
+    chain.request()
+    [entry] = log.entries(chain)
+    assert (entry.status, entry.outcome, entry.error, entry.bytes_sent) == (status, "failed", "RuntimeError", sent)
+
+
+def test_an_answered_exception_is_logged_as_what_was_answered(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(), Errors(log=False), script=Script(raises=RuntimeError("x")))
+    answer = chain.request()
+    [entry] = log.entries(chain)
+    assert (entry.status, entry.outcome, entry.bytes_sent) == (500, "completed", len(answer.body))
+
+
+def test_a_head_sends_no_bytes(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(), script=Script(status=204, chunks=()))
+    chain.request(method="HEAD")
+    [entry] = log.entries(chain)
+    assert (entry.status, entry.bytes_sent, entry.outcome) == (204, 0, "completed")
+
+
+def test_a_second_one_logs_nothing(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(), AccessLog())
+    chain.request()
+    assert len(log.entries(chain)) == 1
+
+
+def test_client_request_id_trace_and_route_are_those_of_the_request(stack: MakeStack, log: Lines) -> None:
+    def act(seen: Seen) -> None:
+        seen.state["route"] = "/items/{id}"
+
+    chain = stack(ProxyHeaders(trust=("10.0.0.0/8",)), RequestId(), AccessLog(), script=Script(act=act))
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    fields = [("X-Forwarded-For", "198.51.100.9"), ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")]
+    answer = chain.request("/items/7", headers=fields, client=("10.0.0.1", 1))
+    [entry] = log.entries(chain)
+    assert (entry.client, entry.trace_id, entry.route) == ("198.51.100.9", trace, "/items/{id}")
+    assert entry.request_id == answer.get("x-request-id")
+
+
+ATTACK = 'x" 200 5\r\n203.0.113.9 - - "GET /forged\x1b[31m \\ é'
+
+
+def test_a_json_line_cannot_be_broken(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog())
+    chain.request("/a%0d%0ab", headers=[("User-Agent", ATTACK)])
+    [line] = log.lines(chain)
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["user_agent"] == ATTACK
+
+
+def test_a_combined_line_cannot_be_forged(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(format="combined"))
+    chain.request("/a%0d%0ab", headers=[("User-Agent", ATTACK), ("Referer", "\x00")])
+    [line] = log.lines(chain)
+    assert line.isascii()
+    assert line.isprintable()
+    assert re.fullmatch(
+        r'203\.0\.113\.7 - - \[[^\]]+ \+0000\] "GET /a%0d%0ab HTTP/1\.1" 200 5 "\\x00" "x\\x22 [^"]+"', line
+    )
+
+
+def test_the_format_can_be_a_function(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(format=lambda entry: f"{entry.method} {entry.status}"))
+    chain.request()
+    assert log.lines(chain) == ["GET 200"]
+
+
+def test_secrets_in_the_query_are_hidden(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(redact=("token", "pass")))
+    chain.request("/?a=1&token=secret&TOKEN=secret&xtoken=shown&pass=")
+    [entry] = log.entries(chain)
+    assert entry.query == "a=1&token=***&TOKEN=***&xtoken=shown&pass=***"
+
+
+def test_the_query_can_be_left_out(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(query=False))
+    chain.request("/?a=1")
+    assert [entry.query for entry in log.entries(chain)] == [None]
+
+
+def test_paths_can_be_skipped(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(skip=("/livez",)))
+    chain.request("/livez")
+    chain.request("/other")
+    assert [entry.path for entry in log.entries(chain)] == ["/other"]
+
+
+def test_a_sample_of_nothing_still_logs_what_failed(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(sample=0), script=Script(act=lambda seen: Script(status=int(seen.path[1:]))))
+    for status in (200, 404, 503):
+        chain.request(f"/{status}")
+    assert [entry.status for entry in log.entries(chain)] == [503]
+
+
+def test_without_a_handler_lines_go_to_standard_output(stack: MakeStack, capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("gateway.access")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        chain = stack(AccessLog(format=lambda entry: f"{entry.method} {entry.path}"))
+        chain.request("/x")
+        chain.close()
+    finally:
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+    assert capsys.readouterr().out == "GET /x\n"
+
+
+def test_a_handler_that_raises_does_not_end_the_log(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("the disk is full")
+
+    logger, broken = logging.getLogger("gateway.access"), Broken()
+    logger.addHandler(broken)
+    logger.setLevel(logging.INFO)
+    try:
+        chain = stack(AccessLog())
+        answers = [chain.request().status for _ in range(2)]
+        chain.close()
+    finally:
+        logger.removeHandler(broken)
+        logger.setLevel(logging.NOTSET)
+    assert answers == [200, 200]
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 2
+
+
+def test_a_websocket_is_one_line_with_its_close_code(socket_stack: MakeStack, log: Lines) -> None:
+    chain = socket_stack(AccessLog())
+    chain.handshake("/ws")
+    [entry] = log.entries(chain)
+    assert (entry.method, entry.path, entry.status, entry.scheme, entry.close_code) == (
+        "WEBSOCKET",
+        "/ws",
+        101,
+        "ws",
+        1000,
+    )
+
+
+@pytest.mark.parametrize("options", [{"format": "xml"}, {"sample": 1.1}, {"skip": "/livez"}, {"redact": "token"}])
+def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match="AccessLog"):
+        AccessLog(**options)  # type: ignore[arg-type]

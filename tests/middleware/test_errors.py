@@ -1,0 +1,165 @@
+"""Errors: what the client may know, in the form that it prefers, and only while it is not too late."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import bottle
+import falcon
+import litestar.exceptions
+import pyramid.httpexceptions
+import pytest
+import starlette.exceptions
+import werkzeug.exceptions
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+
+from gateway.contract import Refuse
+from gateway.errors import ConfigurationError
+from gateway.exchange import Response
+from gateway.middleware.cors import Cors
+from gateway.middleware.errors import Errors
+from gateway.middleware.proxy_headers import ProxyHeaders
+from gateway.middleware.request_id import RequestId
+from tests.middleware.conftest import MakeStack
+from tests.middleware.stacks import Script
+
+
+class Shortage(Exception):
+    """An application's own exception."""
+
+
+class Famine(Shortage):
+    """A narrower one."""
+
+
+def failing(error: BaseException, after: int | None = None) -> Script:
+    return Script(raises=error, raises_after=after, chunks=(b"one", b"two"))
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "application/problem+json"),
+        ("*/*", "application/problem+json"),
+        ("text/html, */*;q=0.1", "text/html; charset=utf-8"),
+        ("text/plain;q=0.9, text/html;q=0.2", "text/plain; charset=utf-8"),
+        ("application/json", "application/problem+json"),
+        ("text/html;q=0, text/plain;q=0.1", "text/plain; charset=utf-8"),
+    ],
+)
+def test_an_exception_is_a_problem_in_the_form_that_the_client_prefers(
+    stack: MakeStack, accept: str | None, kind: str
+) -> None:
+    fields = [("Accept", accept)] if accept else []
+    answer = stack(Errors(), script=failing(RuntimeError("secret"))).request(headers=fields)
+    assert (answer.status, answer.error, answer.get("content-type")) == (500, None, kind)
+    assert b"secret" not in answer.body
+    if kind == "application/problem+json":
+        assert json.loads(answer.body)["status"] == 500
+
+
+EXPECTED = [
+    ("werkzeug", werkzeug.exceptions.NotFound("no page"), 404, "no page"),
+    ("starlette", starlette.exceptions.HTTPException(418, "teapot"), 418, "teapot"),
+    ("litestar", litestar.exceptions.NotAuthorizedException("who?"), 401, "who?"),
+    ("falcon", falcon.HTTPConflict(title="t", description="again"), 409, "again"),
+    ("django-404", Http404("private"), 404, None),
+    ("django-403", PermissionDenied("private"), 403, None),
+    ("pyramid", pyramid.httpexceptions.HTTPGone("gone"), 410, "gone"),
+    ("bottle", bottle.HTTPError(409, "conflict"), 409, "conflict"),
+    ("refuse", Refuse(429, "slow down"), 429, "slow down"),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "detail"), [case[1:] for case in EXPECTED], ids=[case[0] for case in EXPECTED]
+)
+def test_exceptions_that_frameworks_make_for_clients_keep_status_and_sentence(
+    stack: MakeStack, error: Exception, status: int, detail: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = stack(Errors(), script=failing(error)).request()
+    assert answer.status == status
+    assert json.loads(answer.body).get("detail") == detail
+    assert not caplog.records
+
+
+def test_a_frameworks_further_fields_are_kept(stack: MakeStack) -> None:
+    error = starlette.exceptions.HTTPException(503, headers={"Retry-After": "5"})
+    assert stack(Errors(), script=failing(error)).request().get("retry-after") == "5"
+
+
+def test_own_exceptions_are_answered_by_the_nearest_class(stack: MakeStack) -> None:
+    middleware = Errors(answers={Shortage: 503, Famine: lambda request, error: Response(200, body=f"ate {error}")})
+    assert stack(middleware, script=failing(Shortage("x"))).request().status == 503
+    assert stack(middleware, script=failing(Famine("all"))).request().body == b"ate all"
+
+
+def test_after_the_head_the_exception_goes_on_and_the_answer_is_cut(stack: MakeStack) -> None:
+    answer = stack(Errors(), script=failing(RuntimeError("late"), after=1)).request()
+    assert (answer.status, answer.body) == (200, b"one")
+    assert isinstance(answer.error, RuntimeError)
+
+
+def test_an_unexpected_exception_is_logged_with_its_traceback(
+    stack: MakeStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = stack(RequestId(), Errors(), script=failing(RuntimeError("secret"))).request("/a\n%0ab?x")
+    [record] = [record for record in caplog.records if record.name == "gateway.middleware.errors"]
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+    assert record.exc_info[1] is not None
+    assert record.request_id == answer.get("x-request-id")  # type: ignore[attr-defined]
+    assert json.loads(answer.body)["request_id"] == answer.get("x-request-id")
+
+
+def test_logging_can_be_turned_off(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
+    stack(Errors(log=False), script=failing(RuntimeError("x"))).request()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("client", "shown"), [(("127.0.0.1", 1), True), (("::1", 1), True), (("203.0.113.1", 1), False), (None, False)]
+)
+def test_a_traceback_is_shown_only_with_debug_and_on_this_machine(
+    stack: MakeStack, client: tuple[str, int] | None, shown: bool
+) -> None:
+    script = failing(RuntimeError("secret"))
+    for accept in ("text/html", "application/json"):
+        answer = stack(Errors(debug=True), script=script).request(client=client, headers=[("Accept", accept)])
+        assert (answer.status, b"secret" in answer.body, b"Traceback" in answer.body) == (500, shown, shown)
+    assert b"secret" not in stack(Errors(), script=script).request(client=("127.0.0.1", 1)).body
+
+
+def test_a_client_behind_a_local_proxy_is_not_on_this_machine(stack: MakeStack) -> None:
+    chain = stack(ProxyHeaders(trust=("127.0.0.1",)), Errors(debug=True), script=failing(RuntimeError("secret")))
+    answer = chain.request(client=("127.0.0.1", 1), headers=[("X-Forwarded-For", "203.0.113.1")])
+    assert b"secret" not in answer.body
+
+
+def test_a_forged_loopback_address_shows_nothing(stack: MakeStack) -> None:
+    chain = stack(ProxyHeaders(trust=("10.0.0.1",)), Errors(debug=True), script=failing(RuntimeError("secret")))
+    answer = chain.request(client=("10.0.0.1", 1), headers=[("X-Forwarded-For", "127.0.0.1")])
+    assert b"secret" not in answer.body
+
+
+def test_an_answered_exception_still_gets_what_stands_outside(stack: MakeStack) -> None:
+    chain = stack(RequestId(), Cors(origins=("https://app.example",)), Errors(), script=failing(RuntimeError("x")))
+    answer = chain.request(headers=[("Origin", "https://app.example")])
+    assert (answer.status, answer.get("access-control-allow-origin")) == (500, "https://app.example")
+    assert answer.get("x-request-id") is not None
+
+
+def test_a_system_exit_is_no_error_to_answer(stack: MakeStack) -> None:
+    chain = stack(Errors(), script=failing(KeyboardInterrupt()))
+    if chain.kind in ("asgi-under-wsgi", "wsgi-under-asgi"):
+        return  # a loop or a worker thread has its own way with them
+    with pytest.raises(KeyboardInterrupt):
+        chain.request()
+
+
+@pytest.mark.parametrize("answers", [{ValueError: 200}, {int: 500}, {ValueError("x"): 500}])
+def test_a_wrong_option_is_refused_when_built(answers: dict[object, object]) -> None:
+    with pytest.raises(ConfigurationError, match="Errors"):
+        Errors(answers=answers)  # type: ignore[arg-type]
