@@ -23,7 +23,7 @@ from gateway.middleware.errors import Errors
 from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.middleware.request_id import RequestId
 from tests.middleware.conftest import MakeStack
-from tests.middleware.stacks import Script
+from tests.middleware.stacks import Script, Stack
 
 
 class Shortage(Exception):
@@ -151,12 +151,16 @@ def test_an_answered_exception_still_gets_what_stands_outside(stack: MakeStack) 
     assert answer.get("x-request-id") is not None
 
 
-def test_a_system_exit_is_no_error_to_answer(stack: MakeStack) -> None:
-    chain = stack(Errors(), script=failing(KeyboardInterrupt()))
-    if chain.kind in ("asgi-under-wsgi", "wsgi-under-asgi"):
-        return  # a loop or a worker thread has its own way with them
-    with pytest.raises(KeyboardInterrupt):
-        chain.request()
+class Stop(BaseException):
+    """What is no Exception: the process is to end, or the task."""
+
+
+def test_what_is_no_exception_is_not_answered() -> None:
+    for kind in ("wsgi", "asgi"):
+        chain = Stack(kind, [Errors()], failing(Stop()))
+        with pytest.raises(Stop):
+            chain.request()
+        chain.close()
 
 
 @pytest.mark.parametrize("answers", [{ValueError: 200}, {int: 500}, {ValueError("x"): 500}])
