@@ -395,7 +395,7 @@ def _full(segment: Segment, app: WSGIApplication) -> WSGIApplication:
         if returned is not None:
             left = request.leave(index + 1)
             return left.take_over(left.course.answer(returned, index))
-        if plan.reads and (environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ):
+        if plan.reads and (environ.get("CONTENT_LENGTH") or environ.get("wsgi.input_terminated")):
             request._body = RequestBody(segment.http, request)
             wrap_input(environ, request._body, keeps_length=segment.keeps_length)
         try:

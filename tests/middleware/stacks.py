@@ -365,11 +365,17 @@ class Stack:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
         self._lifespan = asyncio.ensure_future(self.application(scope, self._events.get, send))
         await self._events.put({"type": "lifespan.startup"})
-        assert await answers.get() == "lifespan.startup.complete"
+        started = asyncio.ensure_future(answers.get())
+        await asyncio.wait([started, self._lifespan], return_when=asyncio.FIRST_COMPLETED)
+        if started.done():
+            assert started.result() == "lifespan.startup.complete"
+        else:
+            started.cancel()
 
     async def _stop(self) -> None:
         await self._events.put({"type": "lifespan.shutdown"})
-        await self._lifespan
+        await asyncio.wait([self._lifespan])
+        self._lifespan.exception()
 
     def close(self) -> None:
         """End the lifespan, the adapter and the loop."""

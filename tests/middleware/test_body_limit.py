@@ -44,6 +44,7 @@ def test_the_refusal_stands_also_if_the_application_swallows_it(stack: MakeStack
         return [b"fine"]
 
     async def asgi(scope, receive, send):  # type: ignore[no-untyped-def]
+        assert scope["type"] == "http"
         try:
             while (await receive()).get("more_body"):
                 pass
