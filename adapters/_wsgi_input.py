@@ -26,6 +26,8 @@ _log = logging.getLogger("gateway.adapters")
 
 #: Read before the application starts, and per piece afterwards.
 PIECE_BYTES = 64 * 1024
+#: Of a length that is a number: an exbibyte has 19. Python refuses to read thousands of them.
+_MOST_DIGITS = 19
 #: The first piece of a body of unknown length: ``read(n)`` of some servers blocks until n bytes or the end have come.
 FIRST_PIECE_BYTES = 4 * 1024
 
@@ -101,6 +103,10 @@ def open_body(environ: Environ) -> RequestBody | None:
             f"(RFC 9110 section 8.6)"
         )
         error.status_hint = 400
+        raise error
+    if len(length) > _MOST_DIGITS:
+        error = ServerError(f"CONTENT_LENGTH has {len(length)} digits; no server carries such a body")
+        error.status_hint = 413
         raise error
     size = int(length)
     if size == 0:

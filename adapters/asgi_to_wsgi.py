@@ -21,6 +21,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
+from http import HTTPStatus
 from typing import Any, Literal, get_args
 
 from asgiref.compatibility import guarantee_single_callable
@@ -31,7 +32,7 @@ from gateway.adapters._service import Service
 from gateway.adapters._wsgi_input import open_body
 from gateway.adapters._wsgi_response import respond
 from gateway.adapters.translation import environ_to_scope
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, ServerError
 from gateway.lifespan import Lifespan, LifespanMode
 from gateway.protocols import ASGIApplication, Environ
 
@@ -110,12 +111,15 @@ class AsgiToWsgi:
         service = self._service
         if service is None or not service.serving or service.pid != os.getpid():
             service = self._started()
-        scope = environ_to_scope(environ)
+        try:
+            scope = environ_to_scope(environ)
+            body = open_body(environ)
+        except ServerError as error:  # the server let through what HTTP forbids: the client is told so
+            return _refuse(start_response, error)
         offers = _offer(environ, scope)
         state = service.lifespan.state
         # A scope that came from an ASGI server, over a WSGI middleware, may have one.
         scope["state"] = {**scope["state"], **state} if "state" in scope else state.copy()
-        body = open_body(environ)
         call = AsgiCall(self._application, scope, body, service.runner, service, copy_context(), offers)
         service.runner.start(call)
         return respond(call, environ, start_response, self._coalesce)
@@ -218,3 +222,10 @@ _EXTENSIONS = (
     ("wsgi.early_hints", frozenset({"http.response.early_hint"})),
     ("gunicorn.http2.send_trailers", frozenset({"http.response.trailers"})),
 )
+
+
+def _refuse(start_response: Callable[..., object], error: ServerError) -> list[bytes]:
+    body = f"{error}\n".encode()
+    fields = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    start_response(f"{error.status_hint} {HTTPStatus(error.status_hint).phrase}", fields)
+    return [body]

@@ -206,7 +206,7 @@ class WsgiToAsgi:
             limit = 0  # unknown: the first message may be all of it
         elif length == "0":
             return io.BytesIO()
-        elif length.isascii() and length.isdecimal() and int(length) <= self._prefetch_bytes:
+        elif len(length) < 20 and length.isascii() and length.isdecimal() and int(length) <= self._prefetch_bytes:
             limit = self._prefetch_bytes
         else:
             return []
