@@ -13,13 +13,14 @@ import asyncio
 import concurrent.futures
 import io
 import threading
+from typing import cast
 
 from gateway.adapters._input import ClientDisconnected, LazyInput, buffered
 from gateway.adapters._ports import Port, Spawn
 from gateway.adapters._receiver import Receiver
 from gateway.adapters._response import Run
 from gateway.errors import ApplicationError
-from gateway.protocols import ASGIReceive, ASGISend
+from gateway.protocols import ASGIReceive, ASGISend, Message
 
 #: Raised in a coroutine, these would mean something else than that an application raised them.
 _NOT_FOR_COROUTINES = (GeneratorExit, StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError)
@@ -160,33 +161,39 @@ class Exchange:
     async def _send_taken(self) -> bool:
         """Send what was pushed; tell whether there was anything."""
         run, send = self._run, self._send
-        entries, ended = run.take()
-        if run.gone or not (entries or (ended and not run.end_sent)):
+        entries = run.take()
+        if run.gone or not (entries or (run.ended and not run.end_sent)):
             return False
-        parts: list[bytes] = []
-        size = 0
-        for entry in entries:
-            if not isinstance(entry, bytes):
-                if parts:
-                    await self._send_body(parts, size, more_body=True)
-                    parts, size = [], 0
-                await send(entry)
-                continue
-            if parts and size + len(entry) > self._join_bytes:
-                await self._send_body(parts, size, more_body=True)
-                parts, size = [], 0
-            parts.append(entry)
-            size += len(entry)
+        first = 0
+        while first < len(entries) and not isinstance(entries[first], bytes):  # hints, the head
+            await send(cast(Message, entries[first]))
+            first += 1
+        parts = cast("list[bytes]", entries[first:])  # nothing else comes after the head
+        total = sum(map(len, parts))
+        if total > self._join_bytes:
+            parts, total = await self._send_all_but_the_last(parts)
         if run.file is not None:
             await send(run.file)
             run.file = None
             run.end_sent = True
-        elif ended:
+        elif run.ended:
             run.end_sent = True
-            await self._send_body(parts, size, more_body=False)
+            await self._send_body(parts, total, more_body=False)
         elif parts:
-            await self._send_body(parts, size, more_body=True)
+            await self._send_body(parts, total, more_body=True)
         return True
+
+    async def _send_all_but_the_last(self, chunks: list[bytes]) -> tuple[list[bytes], int]:
+        """Send chunks in messages of up to ``join_bytes``, or one each; return what the last message is made of."""
+        parts: list[bytes] = []
+        size = 0
+        for chunk in chunks:
+            if parts and size + len(chunk) > self._join_bytes:
+                await self._send_body(parts, size, more_body=True)
+                parts, size = [], 0
+            parts.append(chunk)
+            size += len(chunk)
+        return parts, size
 
     async def _send_body(self, parts: list[bytes], size: int, *, more_body: bool) -> None:
         if self._run.gone:

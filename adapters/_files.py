@@ -76,11 +76,11 @@ def file_message(wrapper: FileWrapper, length: int | None, extensions: Container
     count = rest if length is None else length
     if ZEROCOPYSEND in extensions:
         return {"type": ZEROCOPYSEND, "file": file, "offset": offset, "count": count}
-    name = getattr(file, "name", None)
-    if count != status.st_size or not isinstance(name, str | bytes | os.PathLike):
+    try:
+        path = os.fsdecode(getattr(file, "name", None))  # type: ignore[arg-type]  # what is no path raises
+    except TypeError:
         return None
-    path = os.fsdecode(name)
-    if not _same_file(path, status):
+    if count != status.st_size or not _same_file(path, status):
         return None
     return {"type": PATHSEND, "path": os.path.abspath(path)}  # noqa: PTH100  # links stay: the server may have rules for them
 

@@ -1,11 +1,10 @@
-"""One run of a WSGI application and its response on the way from a worker to the loop.
+"""One run of a WSGI application: what PEP 3333 asks of a server, on the worker's side.
 
-The worker calls the application and pushes what it answers; the loop takes it and sends it. Between the two stands a
-buffer bounded in bytes. The worker wakes the loop only when the loop sleeps, and sleeps itself only while the buffer is
-full, so hand-offs do not grow with the number of chunks. A list needs no buffer: it is handed over whole.
+The worker calls the application and pushes what it answers into the `Outflow` that the run is; the loop takes it and
+sends it. A list needs no buffer: it is handed over whole.
 
 States, in this order: nothing said; head said (`start_response`); committed (first non-empty chunk, or the end: from
-here on the head cannot change); ended (no byte will follow); finished (``close()`` was called, the worker is free).
+here on the head cannot change); closed (no byte will follow); finished (``close()`` was called, the worker is free).
 `abort` may come at any time, from the loop: the worker stops at the next chunk, and still calls ``close()``.
 
 Sources: PEP 3333 "The start_response() Callable", "Handling the Content-Length Header", "Buffering and Streaming",
@@ -15,7 +14,7 @@ Sources: PEP 3333 "The start_response() Callable", "Handling the Content-Length 
 from __future__ import annotations
 
 import logging
-import threading
+import sys
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextvars import Context
 from types import GeneratorType, TracebackType
@@ -25,6 +24,7 @@ from wsgiref.types import WSGIApplication
 from gateway.adapters._files import FileWrapper, file_message
 from gateway.adapters._headers import asgi_response_headers
 from gateway.adapters._input import ClientDisconnected
+from gateway.adapters._outflow import Outflow
 from gateway.adapters._ports import Port
 from gateway.adapters._status import has_body, status_code
 from gateway.errors import ApplicationError
@@ -37,14 +37,12 @@ Entry: TypeAlias = bytes | Message
 logger = logging.getLogger(__name__)
 
 
-class Run:
+class Run(Outflow[Entry]):
     """A WSGI application called once; made on the loop, run by a worker, taken from by the loop."""
 
     # Where every run begins; an attribute is set on the instance when it changes.
     committed = False
-    ended = False
     finished = False
-    gone = False
     error: BaseException | None = None
     #: The head and the whole body of a response that was handed over at once.
     whole: tuple[Message, bytes] | None = None
@@ -54,15 +52,13 @@ class Run:
     #: The loop's own note: the last message was sent.
     end_sent = False
     _abandoned = False
-    _blocked = False
-    _bodiless = False
     _closing: Callable[[], object] | None = None
-    _gate: threading.Lock | None = None
+    _declared = False  # whether the response has a Content-Length
     _head: Message | None = None
-    _notified = False
-    _rest: int | None = None  # what Content-Length still allows
-    _size = 0  # bytes that were pushed and not yet released
-    _streaming = False  # the worker's own note: something was handed over already
+    #: What may still be sent: a chunk below it needs no further thought. Nothing before the head is committed, nothing
+    #: where there is no content; without a Content-Length there is no end to it.
+    _rest = 0
+    _streaming = False  # something was handed over already
 
     def __init__(
         self,
@@ -86,17 +82,13 @@ class Run:
             coalesce_bytes: A list is joined up to this size; 0 joins none.
             high: Bytes that are held at most, one chunk aside.
         """
+        super().__init__(port, high)
         self._application = application
         self._environ: Environ | None = environ
         self._head_only = environ["REQUEST_METHOD"] == "HEAD"
         self._context = context
-        self._port = port
         self._coalesce = coalesce_bytes
-        self._high = high
-        self._lock = threading.Lock()
-        self._entries: list[Entry] = []
         self.extensions = extensions
-        self.progress = port.signal()
 
     # ------------------------------------------------------------------------------------ the application's side
 
@@ -135,7 +127,8 @@ class Run:
         """Send links ahead of the response; ``wsgi.early_hints`` as gunicorn has it."""
         links = [value.encode("latin-1") for name, value in headers if name.lower() == "link"]
         if links and not self.committed:
-            self._hand_over({"type": "http.response.early_hint", "links": links}, 0)
+            self._streaming = True
+            self._put({"type": "http.response.early_hint", "links": links}, 0)
 
     # ---------------------------------------------------------------------------------------------- without a worker
 
@@ -207,16 +200,16 @@ class Run:
             return
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         head = self._commit()
-        if self._bodiless:
+        if not self._rest and not self._declared:  # no content
             body = b""
-        elif self._rest is not None and self._rest != len(body):
+        elif self._declared and self._rest != len(body):
             if len(body) < self._rest:
                 self._refuse_short(self._rest - len(body))
             _warn_of_overrun(head)
             body = body[: self._rest]
         if self._streaming:  # a hint went before
-            self._hand_over(head, 0)
-            self._hand_over(body, len(body), ended=True)
+            self._put(head, 0)
+            self._put(body, len(body), last=True)
         else:
             self.whole = head, body
 
@@ -229,14 +222,27 @@ class Run:
         if message is None or self._head_only or not has_body(self._head["status"]):
             return False
         self.file = message
-        self._hand_over(self._commit(), 0, ended=True)
+        self._put(self._commit(), 0, last=True)
         return True
 
     def _iterate(self, result: Iterable[bytes]) -> None:
+        append, high = self._entries.append, self._high
         try:
             for chunk in result:
-                if not self._push(chunk):
+                if type(chunk) is not bytes or not 0 < (size := len(chunk)) < self._rest:
+                    if self._push(chunk):
+                        continue
                     break
+                # The ordinary chunk; what follows is `_put`, in line: there are many of them.
+                if self.gone:
+                    break
+                self._rest -= size
+                append(chunk)
+                self._produced += size
+                if not self._notified:
+                    self._notify()
+                if self._produced - self._released > high:
+                    self._wait_for_room()
             if not self.gone:
                 # An exhausted generator has nothing to do in close(); others may, and the end must not wait for it.
                 self._end(wake=type(result) is not GeneratorType and hasattr(result, "close"))
@@ -246,7 +252,7 @@ class Run:
                 close()
 
     def _push(self, chunk: bytes) -> bool:
-        """Hand a chunk over; tell whether more is wanted. Sleeps while the buffer is full."""
+        """Hand any chunk over; tell whether more is wanted. Sleeps while the buffer is full."""
         if self.gone:
             return False
         if not isinstance(chunk, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]  # an application's value
@@ -255,66 +261,25 @@ class Run:
         if not size:
             return True
         if not self.committed:
-            self._hand_over_head()
-        if self._bodiless:
-            return False
+            self._entries.append(self._commit())  # no wake-up: a chunk or the end follows at once
         rest = self._rest
-        if rest is not None:
-            if size >= rest:
-                if size > rest:
-                    if self._head is not None:
-                        _warn_of_overrun(self._head)
-                    if not rest:
-                        return False
-                    chunk, size = chunk[:rest], rest
-                # Complete by its own word: the end goes with the last chunk, whatever the application still does.
-                self._rest = 0
-                return self._hand_over(chunk, size, ended=True)
+        if size < rest:
             self._rest = rest - size
-        return self._hand_over(chunk, size)
-
-    def _hand_over_head(self) -> None:
-        # No wake-up: what commits the head follows at once.
-        head = self._commit()
-        with self._lock:
-            self._entries.append(head)
-
-    def _hand_over(self, entry: Entry, size: int, *, ended: bool = False) -> bool:
-        self._streaming = True
-        with self._lock:
-            if self.gone:
-                return False
-            self._entries.append(entry)
-            self._size += size
-            if ended:
-                self.ended = True
-            notify = not self._notified
-            self._notified = True
-            blocked = self._size > self._high
-            if blocked:
-                self._blocked = True
-                if self._gate is None:
-                    self._gate = threading.Lock()
-                    self._gate.acquire()
-        if notify:
-            self._port.post(self.progress.set)
-        if blocked and self._gate is not None:
-            self._gate.acquire()
-            return not self.gone
-        return True
+            return self._put(chunk, size)
+        if size > rest and self._declared and self._head is not None:
+            _warn_of_overrun(self._head)
+        if not rest:
+            return False
+        # Complete by its own word: the end goes with the last chunk, whatever the application still does.
+        self._rest = 0
+        return self._put(chunk[:rest], rest, last=True)
 
     def _end(self, *, wake: bool) -> None:
         if not self.committed:
-            self._hand_over_head()
-        if self._rest and not self._bodiless:
+            self._entries.append(self._commit())
+        if self._declared and self._rest:
             self._refuse_short(self._rest)
-        with self._lock:
-            notify = wake and not self.ended and not self._notified
-            self.ended = True
-            if notify:
-                self._notified = True
-        if notify:
-            self._port.post(self.progress.set)
+        self._put_end(wake=wake)
 
     def _commit(self) -> Message:
         head = self._head
@@ -324,10 +289,10 @@ class Run:
                 "check that the application is WSGI, and every path through it (PEP 3333)"
             )
         self.committed = True
-        if self._head_only or not has_body(head["status"]):
-            self._bodiless = True
-        else:
-            self._rest = _content_length(head)
+        if not self._head_only and has_body(head["status"]):
+            length = _content_length(head)
+            self._declared = length is not None
+            self._rest = sys.maxsize if length is None else length
         return head
 
     def _refuse_short(self, missing: int) -> NoReturn:
@@ -363,35 +328,6 @@ class Run:
         self._closing = None
         self._done()
 
-    def take(self) -> tuple[list[Entry], bool]:
-        """Return what was pushed since the last time, and whether it is the end.
-
-        Whoever gets nothing must wait for `progress` before it asks again.
-        """
-        with self._lock:
-            entries = self._entries
-            if entries:
-                self._entries = []
-            else:
-                self._notified = False
-            return entries, self.ended
-
-    def release(self, size: int) -> None:
-        """Say that bytes were sent, so that the worker may go on."""
-        with self._lock:
-            self._size -= size
-            if self._blocked and self._size <= self._high // 2:
-                self._open_gate()
-
-    def abort(self) -> None:
-        """Say that nobody wants the rest. The worker stops at the next chunk and calls ``close()``."""
-        with self._lock:
-            self.gone = True
-            self._entries = []
-            if self._blocked:
-                self._open_gate()
-        self.progress.set()
-
     def abandon(self) -> None:
         """Abort, and say that nobody waits for the end either."""
         self._abandoned = True
@@ -399,11 +335,6 @@ class Run:
         if self.left:
             self.left = False
             self._port.submit(self.close, self.failed)
-
-    def _open_gate(self) -> None:
-        self._blocked = False
-        if self._gate is not None:
-            self._gate.release()
 
 
 def _content_length(head: Message) -> int | None:

@@ -32,7 +32,7 @@ from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplica
 __all__ = ["WsgiToAsgi"]
 
 #: The longest body message that is made by joining chunks that were waiting.
-JOIN_BYTES = 128 * 1024
+JOIN_BYTES = 64 * 1024
 
 
 class WsgiToAsgi:

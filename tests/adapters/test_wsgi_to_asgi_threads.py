@@ -521,12 +521,19 @@ def test_workers_run_every_job_that_was_submitted_before_they_are_closed() -> No
     before = worker_threads()
     workers = Workers(3, lambda: None)
     done: list[int] = []
+    all_done = threading.Event()
+
+    def job(number: int) -> None:
+        done.append(number)
+        if len(done) == 50:
+            all_done.set()
+
     for number in range(50):
-        workers.submit(lambda number=number: done.append(number))  # type: ignore[misc]
+        workers.submit(lambda number=number: job(number))  # type: ignore[misc]
     assert 1 <= workers.size <= 3
-    threads = worker_threads()
     workers.close()
-    for thread in threads - before:
+    assert all_done.wait(20)
+    for thread in worker_threads() - before:
         thread.join(20)
     assert sorted(done) == list(range(50))
 
