@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from gateway.errors import ConfigurationError
+from gateway.plugins import available
 from gateway.protocols import Interface
 from gateway.servers._bind import Bind
 from gateway.servers._running import Running, StartError, start
@@ -60,7 +61,10 @@ _BUILTIN: dict[str, str] = {
 
 
 def names() -> tuple[str, ...]:
-    """The names of all servers that are known, installed or not, in the order of the choice."""
+    """The names of all servers that are known, installed or not, in the order of the choice.
+
+    Those of plug-ins are not among them: `get` finds one by its name, and none is chosen unless named.
+    """
     return tuple(_BUILTIN)
 
 
@@ -71,12 +75,17 @@ def get(name: str) -> Server:
         ConfigurationError: There is none; the message names those there are.
     """
     place = _BUILTIN.get(name)
-    if place is None:
-        near = difflib.get_close_matches(name, [*_BUILTIN, *families()], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(_BUILTIN)}"
+    if place is not None:
+        module, _, attribute = place.partition(":")
+        server = getattr(import_module(module), attribute)
+    elif name in (plugins := available("server")):
+        place = plugins[name].path
+        server = plugins[name].load()
+    else:
+        known = [*_BUILTIN, *plugins]
+        near = difflib.get_close_matches(name, [*known, *families()], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(known)}"
         raise ConfigurationError(f"there is no server {name!r}; {hint}")
-    module, _, attribute = place.partition(":")
-    server = getattr(import_module(module), attribute)
     if not isinstance(server, Server):
         raise ConfigurationError(f"{place} must be a gateway.servers.Server, got {server!r}")
     return server

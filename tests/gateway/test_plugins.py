@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -14,6 +15,7 @@ from gateway._engines import A2WSGI, ASGIREF, BUILTIN, Crossings, find
 from gateway.errors import ConfigurationError
 from gateway.plugins import Engine, Plugin, available, did_you_mean, import_path, load, reason
 from gateway.protocols import ASGIApplication, Environ, StartResponse, WSGIApplication
+from gateway.servers import get, names
 
 
 def wsgi_app(environ: Environ, start_response: StartResponse) -> list[bytes]:
@@ -28,6 +30,9 @@ class OneWay:
         async def crossed(scope: object, receive: object, send: object) -> None: ...
 
         return crossed
+
+
+SWIFT = dataclasses.replace(get("wsgiref"), name="swift", family="swift")
 
 
 class Empty:
@@ -188,3 +193,14 @@ def test_a_suggestion_is_made_only_where_a_name_is_near() -> None:
 def test_a_reason_is_one_line() -> None:
     assert reason(ValueError("bad")) == "ValueError: bad"
     assert reason(KeyboardInterrupt()) == "KeyboardInterrupt"
+
+
+def test_a_server_of_a_plug_in_can_be_named(distribution: Callable[[str, str], None]) -> None:
+    distribution("swift", f"[gateway.servers]\nswift = {__name__}:SWIFT\nbroken = {__name__}:OneWay\n")
+    sys.modules.setdefault(__name__, sys.modules[OneWay.__module__])
+    assert "swift" not in names(), "it is never chosen unless named"
+    assert get("swift") is SWIFT
+    with pytest.raises(ConfigurationError, match=r"no server 'swfit'; did you mean 'swift'\?"):
+        get("swfit")
+    with pytest.raises(ConfigurationError, match=r":OneWay must be a gateway\.servers\.Server"):
+        get("broken")
