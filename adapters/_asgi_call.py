@@ -29,7 +29,7 @@ import io
 import logging
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, Protocol, TypeAlias
 
@@ -120,36 +120,26 @@ class AsgiCall(Conversation):
         offers: The extensions that were offered in the scope.
     """
 
-    __slots__ = (
-        "_app",
-        "_body",
-        "_chunks",
-        "_context",
-        "_delivered",
-        "_demanded",
-        "_disconnected",
-        "_drained",
-        "_file_waiter",
-        "_more",
-        "_offers",
-        "_runner",
-        "_scope",
-        "_sent",
-        "_state",
-        "_taken",
-        "_tasks",
-        "_trailers_follow",
-        "_waiters",
-        "_want",
-        "bodiless",
-        "error",
-        "finished",
-        "gone",
-        "headers",
-        "parts",
-        "status",
-        "trailers",
-    )
+    # Written on the loop.
+    _state = _START
+    status = 0
+    trailers: Sequence[tuple[bytes, bytes]] = ()
+    _trailers_follow = False
+    _sent = 0
+    _drained: asyncio.Future[None] | None = None
+    _file_waiter: asyncio.Future[None] | None = None
+    finished = False
+    error: BaseException | None = None
+    gone = False
+    _waiters: set[asyncio.Future[None]] | None = None
+    _demanded = False
+    _delivered = False  # the last http.request was handed to the application
+    _disconnected = False
+    _chunks: deque[bytes] | None = None
+    _more = False
+    # Written in the WSGI thread.
+    _taken = 0
+    _want = False
 
     def __init__(
         self,
@@ -161,42 +151,20 @@ class AsgiCall(Conversation):
         context: Context,
         offers: frozenset[str],
     ) -> None:
-        super().__init__()
         self._app = app
         self._scope = scope
         self._runner = runner
         self._tasks = tasks
         self._context = context
         self._offers = offers
-        # Written on the loop.
-        self._state = _START
-        self.status = 0
-        self.headers: list[tuple[str, str]] = []
-        self.trailers: list[Any] = []
-        self._trailers_follow = False
+        self._body = body
         self.bodiless = scope["method"] == "HEAD"
+        self.headers: list[tuple[str, str]] = []
         self.parts: deque[Part] = deque()  # popped in the WSGI thread; a deque's ends are safe for two threads
-        self._sent = 0
-        self._drained: asyncio.Future[None] | None = None
-        self._file_waiter: asyncio.Future[None] | None = None
-        self.finished = False
-        self.error: BaseException | None = None
-        self.gone = False
-        self._waiters: set[asyncio.Future[None]] | None = None
-        self._demanded = False
-        self._delivered = False  # the last http.request was handed to the application
-        self._disconnected = False
-        if body is None:
-            self._chunks: deque[bytes] | None = None
-            self._more = False
-        else:
+        if body is not None:
             self._chunks = deque((body.first,)) if body.first else deque()
             self._more = body.more
             self._disconnected = not body.more and not body.first
-        # Written in the WSGI thread.
-        self._body = body
-        self._taken = 0
-        self._want = False
 
     # on the loop: the application's side
 
@@ -350,7 +318,7 @@ class AsgiCall(Conversation):
                 self.signal()
                 return
             if kind == "http.response.trailers" and self._state == _TRAILERS:
-                self.trailers.extend(message.get("headers") or ())
+                self.trailers = [*self.trailers, *(message.get("headers") or ())]
                 if not message.get("more_trailers", False):
                     self._trailers_follow = False
                     self._complete_body()

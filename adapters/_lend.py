@@ -104,6 +104,7 @@ class LentLoop:
         self._alarm = float("inf")  # when the caretaker will look at the timers
         self._stopping = False
         self._stopped = False
+        self._own_hooks = (self.loop._asyncgen_firstiter_hook, self.loop._asyncgen_finalizer_hook)
         self.loop.on_wake = self._outside
 
     # the interface of a runner
@@ -122,6 +123,7 @@ class LentLoop:
                     self._tend()
                 return
             self._lead.release()  # another loop runs in this thread: let a thread without one lead
+        conversation.prepare()
         self._inbox.append(conversation.begin)
         self._nudge()
 
@@ -132,6 +134,8 @@ class LentLoop:
         if asyncio._get_running_loop() is None and self._lead.acquire(False):
             self._run_for(conversation)
         else:
+            if conversation.prepare():
+                return
             self._followers.append(conversation)
             # The leader may have left before it could see this follower. What it left behind is then the caretaker's.
             if not self._lead.locked():
@@ -175,7 +179,7 @@ class LentLoop:
         loop = self.loop
         self._hooks = sys.get_asyncgen_hooks()
         loop._thread_id = real_thread_id()
-        sys.set_asyncgen_hooks(firstiter=loop._asyncgen_firstiter_hook, finalizer=loop._asyncgen_finalizer_hook)
+        sys.set_asyncgen_hooks(*self._own_hooks)
         asyncio._set_running_loop(loop)
 
     def _leave(self) -> None:

@@ -89,6 +89,7 @@ class LoopThread:
                 "a WSGI callable made of an ASGI application was called on the event loop that runs it, and would wait "
                 "for itself for ever; call it in a thread (asyncio.to_thread), or call the ASGI application"
             )
+        conversation.prepare()
         self._inbox.put(conversation.begin)
 
     def wait(self, conversation: Conversation) -> None:
@@ -174,6 +175,7 @@ class ForeignLoop:
                 "AsgiToWsgi(loop=...) was called on that loop itself, and would wait for itself for ever; call it in a "
                 "thread (asyncio.to_thread), or call the ASGI application"
             )
+        conversation.prepare()
         self._inbox.put(conversation.begin)
 
     def wait(self, conversation: Conversation) -> None:

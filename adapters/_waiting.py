@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Generic, Protocol, TypeVar
 
-from gateway.adapters._gates import make_gate
+from gateway.adapters._gates import Gate, make_gate
 
 T = TypeVar("T")
 
@@ -45,17 +45,32 @@ else:
 class Conversation:
     """Base of what runs on the loop while a WSGI thread waits for it."""
 
-    __slots__ = ("block", "signalled", "wake")
+    # Defaults on the class: a conversation that never has to wait, or to stream, sets few of its attributes.
+    signalled = False
+    _gate: Gate | None = None
 
-    def __init__(self) -> None:
-        self.signalled = False
-        self.block, self.wake = make_gate()
+    def prepare(self) -> bool:
+        """Make the gate, in the thread that may have to wait; before the loop can know of it, or before waiting.
+
+        Returns:
+            Whether there are news already: they may have come before there was a gate to open.
+        """
+        if self._gate is None:
+            self._gate = make_gate()
+        return self.signalled
+
+    def block(self) -> None:
+        """Wait at the gate, which is there."""
+        assert self._gate is not None
+        self._gate[0]()
 
     def signal(self) -> None:
         """Wake the WSGI thread, unless it was woken and has not looked yet. Called after the news is written."""
         if not self.signalled:
             self.signalled = True
-            self.wake()
+            gate = self._gate
+            if gate is not None:
+                gate[1]()
 
     def begin(self) -> None:
         """Start on the loop; called there."""
@@ -88,10 +103,7 @@ class Runner(Protocol):
 class Job(Conversation, Generic[T]):
     """A coroutine run to its end on a loop while the calling thread waits: ``Job.run(runner, function)``."""
 
-    __slots__ = ("_error", "_function", "_result", "_task", "done")
-
     def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        super().__init__()
         self.done = False
         self._function = function
         self._error: BaseException | None = None
