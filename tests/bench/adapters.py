@@ -29,7 +29,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 #: One module each, with a `Direction` called DIRECTION.
-DIRECTIONS = {"wsgi-to-asgi": "tests.bench._adapters_wsgi_to_asgi"}
+DIRECTIONS = {
+    "wsgi-to-asgi": "tests.bench._adapters_wsgi_to_asgi",
+    "asgi-to-wsgi": "tests.bench._adapters_asgi_to_wsgi",
+}
 CASES = ("hello", "chunks", "upload", "download")
 #: Requests of one sample in process, by case; chosen for about a second of the slowest peer.
 CONCURRENCY = (1, 16)
