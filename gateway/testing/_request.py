@@ -10,7 +10,7 @@ Issues"; RFC 9110 section 7.6.1.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import IO
 from urllib.parse import quote, unquote, unquote_to_bytes
@@ -156,8 +156,6 @@ def build_environ(
     *,
     body: InputStream,
     errors: IO[str] | None = None,
-    file_wrapper: Callable[..., object] | None = None,
-    early_hints: Callable[..., object] | None = None,
 ) -> Environ:
     """Build the environ of a request: native strings that hold latin-1, whatever the path holds."""
     mount, rest = _split_mount(head.raw_path, settings.root_path)
@@ -183,10 +181,6 @@ def build_environ(
     }
     if settings.client is not None:
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = settings.client[0], str(settings.client[1])
-    if file_wrapper is not None:
-        environ["wsgi.file_wrapper"] = file_wrapper
-    if early_hints is not None:
-        environ["wsgi.early_hints"] = early_hints
     for name, value in head.headers:
         key = name.decode("latin-1").upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):

@@ -18,7 +18,7 @@ from gateway.testing._asgi_call import AsgiCall
 from gateway.testing._body import Source, recut
 from gateway.testing._lifespan import HeldLifespan, faulty
 from gateway.testing._record import CURRENT, Record
-from gateway.testing._request import Head, ServerSettings, build_environ, build_scope
+from gateway.testing._request import EXTENSIONS, Head, ServerSettings, build_environ, build_scope
 from gateway.testing._wsgi_exchange import Input, WsgiCall
 from gateway.testing.faults import Fault
 from gateway.testing.tiers import Tier, Unsupported, cross
@@ -141,11 +141,12 @@ class Stage:
         """
         if isinstance(source, AsyncIterator):
             raise Unsupported("a WSGI application reads its body in a thread; give content= bytes or a plain iterable")
+        offered = EXTENSIONS["early_hint"] in self.settings.extension_names()
         chunks = _chunks(source, fault)
         record = self._record()
         body = Input(chunks, fault, record)
         environ = build_environ(head_of(request), self.settings, body=body, errors=StringIO())
-        return WsgiCall(cast(WSGIApplication, self.app), environ, record, fault)
+        return WsgiCall(cast(WSGIApplication, self.app), environ, record, fault, early_hints=offered)
 
     def settle(self, record: Record) -> None:
         """End an exchange: raise what is to be raised, first of all a violation that somebody swallowed."""

@@ -51,7 +51,9 @@ class FileWrapper:
 class WsgiCall:
     """See the module's docstring."""
 
-    def __init__(self, app: WSGIApplication, environ: Environ, record: Record, fault: Fault) -> None:
+    def __init__(
+        self, app: WSGIApplication, environ: Environ, record: Record, fault: Fault, *, early_hints: bool = True
+    ) -> None:
         self.record = record
         record.interface = "wsgi"
         self._app = app
@@ -59,6 +61,7 @@ class WsgiCall:
         self._fault = fault
         self._reading = Reading(fault)
         self._pending: deque[bytes] = deque()
+        self._taken: deque[bytes] = deque()
         self._iterable: Iterable[bytes] | None = None
         self._iterator: Iterator[bytes] | None = None
         self._head: tuple[str, list[tuple[str, str]]] | None = None
@@ -67,8 +70,9 @@ class WsgiCall:
         self._leaves = False
         self._closed = False
         self._drops_body = False
-        environ["wsgi.early_hints"] = self._early_hints
-        environ.setdefault("wsgi.file_wrapper", FileWrapper)
+        environ["wsgi.file_wrapper"] = FileWrapper
+        if early_hints:
+            environ["wsgi.early_hints"] = self._early_hints
 
     # -- what the client does
 
@@ -136,17 +140,9 @@ class WsgiCall:
             return
         if data:
             self._block(data)
-            if self._fault.cuts_body_at is not None or self._fault.disconnect is not None:
-                self._written_under_fault()
-
-    def _written_under_fault(self) -> None:
-        # write() has to reach the client before it returns, so a fault acts here, not when the client asks.
-        while self._pending and not self._leaves:
-            chunk, self._leaves = self._reading.take(self._pending.popleft())
-            if chunk:
-                self.record.chunks.append(chunk)
-        if self._leaves:
-            self._leave()
+            # write() has to reach the client before it returns, so the client reads here, not when it asks.
+            while self._pending and not self._leaves:
+                self._take()
 
     def _early_hints(self, headers: Iterable[tuple[str, str]], /) -> None:
         links = [value.encode("latin-1") for name, value in headers if name.lower() == "link"]
@@ -169,29 +165,33 @@ class WsgiCall:
             self._failed(error)
 
     def _next_chunk(self) -> bytes | None:
-        if self.record.error is not None or self._iterator is None:
+        if not self._taken and self.record.error is None and self._iterator is not None:
+            try:
+                if self._fault.disconnect == "before_headers":
+                    self._leave()
+                if not self._pending and not self._gone and not self._leaves:
+                    self._advance()
+                if self._pending and not self._gone:
+                    self._take()
+            except Exception as error:
+                self._failed(error)
+        if not self._taken:
             return None
-        try:
-            if self._fault.disconnect == "before_headers":
-                self._leave()
-            if not self._pending and not self._gone and not self._leaves:
-                self._advance()
-            if self._gone or self._leaves or not self._pending:
-                self._gone = self._gone or self._leaves
-                return None
-            chunk, self._leaves = self._reading.take(self._pending.popleft())
-            if self._fault.rate is not None:
-                time.sleep(len(chunk) / self._fault.rate)
-            if self._leaves:
-                if isinstance(self._fault.reader, Stop):
-                    time.sleep(self._fault.reader.seconds)
-                self._leave()
-            if chunk:
-                self.record.chunks.append(chunk)
-            return chunk or None
-        except Exception as error:
-            self._failed(error)
-            return None
+        chunk = self._taken.popleft()
+        self.record.chunks.append(chunk)
+        return chunk
+
+    def _take(self) -> None:
+        """Let the client read one block, as fast and as far as it does."""
+        chunk, self._leaves = self._reading.take(self._pending.popleft())
+        if self._fault.rate is not None:
+            time.sleep(len(chunk) / self._fault.rate)
+        if chunk:
+            self._taken.append(chunk)
+        if self._leaves:
+            if isinstance(self._fault.reader, Stop):
+                time.sleep(self._fault.reader.seconds)
+            self._leave()
 
     def _close(self) -> None:
         if self._closed:

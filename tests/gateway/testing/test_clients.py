@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,10 +16,10 @@ from typing import Any
 import anyio
 import pytest
 
-from gateway.errors import ApplicationError, ConfigurationError
+from gateway.errors import ApplicationError, ConfigurationError, ProtocolViolation
 from gateway.lifespan import LifespanFailed
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope
-from gateway.testing import AsyncClient, Client, Fault, Unsupported
+from gateway.testing import AsyncClient, AsyncResponse, Client, Fault, NotClean, Unsupported
 from tests.gateway.testing import apps
 
 INTERFACES = ["wsgi", "asgi"]
@@ -280,6 +284,21 @@ def test_write_comes_before_the_iterable() -> None:
             assert list(response.iter_chunks()) == [b"one", b"two", b"three"]
 
 
+def test_early_hints_of_a_wsgi_application_are_seen() -> None:
+    """The way of gunicorn and granian: a callable in the environ."""
+
+    def app(environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
+        if hints := environ.get("wsgi.early_hints"):
+            hints([("Link", "</a.css>; rel=preload"), ("X-Other", "1")])
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return []
+
+    with Client(app) as client:
+        assert client.get("/").early_hints == [b"</a.css>; rel=preload"]
+    with Client(app, extensions=()) as client:
+        assert client.get("/").early_hints == []
+
+
 def test_exc_info_replaces_a_head_that_is_not_sent() -> None:
     def app(environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
         import sys
@@ -531,6 +550,76 @@ def test_closing_ends_the_loop_and_its_thread() -> None:
     assert len(ours()) == before + 1
     client.close()
     assert len(ours()) == before
+
+
+def test_a_client_that_nobody_closed_ends_with_its_last_reference() -> None:
+    client = Client(apps.asgi_echo)
+    client.get("/")
+    thread = client._loop.thread
+    assert thread is not None
+    del client
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_violation_is_told_to_the_exchange_that_made_it() -> None:
+    both = asyncio.Event()
+    waiting: list[str] = []
+
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        waiting.append(scope["path"])
+        if len(waiting) == 2:
+            both.set()
+        await both.wait()
+        bad = [(b"x-bad", b"a\r\nb")] if scope["path"] == "/bad" else []
+        await apps.reply(send, headers=[(b"content-type", b"text/plain"), *bad])
+
+    async def main() -> None:
+        async with AsyncClient(app, lifespan=False) as client:
+            good, bad = await asyncio.gather(client.get("/good"), client.get("/bad"), return_exceptions=True)
+            assert isinstance(bad, ProtocolViolation)
+            assert isinstance(good, AsyncResponse)
+            assert good.violations == []
+
+    asyncio.run(main())
+
+
+def test_a_violation_that_the_application_swallows_is_raised_all_the_same() -> None:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        try:
+            await apps.reply(send, headers=[(b"x-bad", b"a\r\nb")])
+        except ProtocolViolation:
+            await apps.reply(send)
+
+    with Client(app, lifespan=False) as client:
+        with pytest.raises(ProtocolViolation, match="E12"):
+            client.get("/")
+        with pytest.raises(NotClean, match="E12"):
+            client.assert_clean()
+    with Client(app, lifespan=False, validate="collect") as client:
+        assert [violation.rule for violation in client.get("/").violations][:1] == ["E12"]
+    with Client(app, lifespan=False, validate="off") as client:
+        assert client.get("/").violations == []
+
+
+def test_httpx_serves_where_httpx2_is_missing() -> None:
+    program = """
+import sys
+sys.modules["httpx2"] = None
+from gateway.testing import Client, webtest_app
+from tests.gateway.testing import apps
+for app in (apps.asgi_echo, apps.wsgi_echo):
+    with Client(app) as client:
+        response = client.post("/é", content=[b"a", b"", b"b"], cookies={"c": "d"})
+        assert response.json()["body"] == "ab" and response.json()["headers"]["cookie"] == "c=d"
+        with client.stream("GET", "/") as response:
+            assert b"".join(response.iter_chunks())
+assert "httpx" in sys.modules
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_client_may_be_used_within_a_running_loop() -> None:

@@ -139,6 +139,21 @@ def test_a_wsgi_write_raises_when_the_client_has_left() -> None:
         assert len(seen) == 1
 
 
+def test_what_was_written_before_the_client_left_is_streamed() -> None:
+    def app(environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+        for _ in range(3):
+            write(b"0123456789")
+        return [b"end"]
+
+    with Client(app) as client:
+        with client.stream("GET", "/", fault=Fault(disconnect="after_bytes", at=15)) as response:
+            assert list(response.iter_chunks()) == [b"0123456789", b"01234"]
+        begun = time.perf_counter()
+        assert len(client.get("/", fault=Fault(reader=BytesPerSecond(1000))).content) == 33
+        assert time.perf_counter() - begun >= 0.033
+
+
 @pytest.mark.parametrize("how", ["event", "oserror"])
 def test_wsgi_input_ends_where_the_client_leaves(how: Any) -> None:
     seen: list[object] = []
