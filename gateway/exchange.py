@@ -54,12 +54,12 @@ class Request:
     Attributes are properties, described at each. Threads: a request belongs to one exchange and is not shared.
     """
 
-    # Defaults of the class instead of assignments in __init__: a request is made in every exchange.
+    __slots__ = ("_headers", "_slots")
 
     #: Which interface the segment runs in.
     interface: Literal["wsgi", "asgi"]
-    _headers: Headers | None = None
-    _slots: dict[object, object] | None = None
+    _headers: Headers | None
+    _slots: dict[object, object] | None
 
     @property
     def method(self) -> str:
@@ -183,12 +183,16 @@ def _is_below(path: str, root: str) -> bool:
 class AsgiRequest(Request):
     """A request over an ASGI scope; the first write makes one shallow copy of it."""
 
+    __slots__ = ("_owned", "scope")
+
     interface = "asgi"
-    _owned = False
 
     def __init__(self, scope: Scope) -> None:
         #: The scope to hand further in: the server's own, or our copy of it.
         self.scope = scope
+        self._owned = False
+        self._headers = None
+        self._slots = None
 
     def own(self) -> Scope:
         """Return the scope for writing: the first call copies it shallowly."""
@@ -347,10 +351,14 @@ class _ScopeHeaders(AsgiHeaders):
 class WsgiRequest(Request):
     """A request over a WSGI environ, which is edited in place."""
 
+    __slots__ = ("environ",)
+
     interface = "wsgi"
 
     def __init__(self, environ: Environ) -> None:
         self.environ = environ
+        self._headers = None
+        self._slots = None
 
     @property
     def method(self) -> str:
@@ -534,10 +542,12 @@ class Response:
         reason: ``None`` for the registry's phrase.
     """
 
+    __slots__ = ("body", "headers", "reason", "status")
+
     status: int
     headers: Headers
-    body: Body | None = None
-    reason: str | None = None
+    body: Body | None
+    reason: str | None
 
     def __init__(
         self, status: int = 200, headers: HeaderSource = (), body: Body | str = b"", *, reason: str | None = None
@@ -553,6 +563,7 @@ class Response:
         response = Response.__new__(Response)
         response.status = status
         response.headers = headers
+        response.body = None
         response.reason = reason
         return response
 

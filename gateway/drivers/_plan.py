@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from gateway.contract import FlowHooks, FlowRun, Hooks, hook
+from gateway.contract import HOOKS, FlowHooks, FlowRun, Hooks, hook
 from gateway.drivers._build import is_simple_flow
 from gateway.exchange import Outcome, Request, Response
 
@@ -39,6 +39,13 @@ def _on_response(hooks: Hooks) -> OnResponse | None:
         return None if found is None else found(request, response)
 
     return add
+
+
+def _hooked(chain: tuple[Hooks, ...]) -> bool:
+    """Return whether a chain defines any hook of a request."""
+    return any(
+        hook(hooks, name) is not None for hooks in chain for name in HOOKS if name not in ("on_start", "on_stop")
+    )
 
 
 def _heads(chain: tuple[Hooks, ...]) -> tuple[tuple[int, OnResponse], ...]:
@@ -80,22 +87,27 @@ class Plan:
             if (found := hook(chain[index], "on_request")) is not None
         )
         self.heads = _heads(chain)
-        self.outward: tuple[tuple[int, OnResponse | None, OnBody | None], ...] = tuple(
-            (index, None, None)
+        self.outward: tuple[tuple[int, bool, OnResponse | None, OnBody | None], ...] = tuple(
+            (index, True, None, None)
             if index in self.easy
             else (
                 index,
+                False,
                 _on_response(chain[index]),
                 cast("OnBody | None", hook(chain[index], "on_body")),
             )
             for index in reversed(range(self.size))
+        )
+        #: The constants of a chain that has nothing else, outwards.
+        self.constants = tuple(
+            constant for hooks in reversed(chain) for constant in hooks.constant_headers if not _hooked(chain)
         )
         self.finishing = tuple(
             cast("OnFinish", found)  # the hook of that name
             for index in reversed(range(self.size))
             if index not in self.easy and (found := hook(chain[index], "on_finish")) is not None
         )
-        self.bodies = any(change is not None for _, _, change in self.outward)
+        self.bodies = any(change is not None for _, _, _, change in self.outward)
         self.mixed = self.bodies or bool(self.easy)
         self.watches = bool(self.finishing)
         self.defers = segment.defers

@@ -17,9 +17,9 @@ Tiers, by what the segment defines: nothing (the application itself), heads only
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gateway.contract import Refuse, misuse
 from gateway.drivers._colour import run_async
@@ -63,9 +63,13 @@ class _RawHeaders(AsgiHeaders):
 class _Head(Response):
     """The head of an application, made by one call."""
 
+    __slots__ = ()
+
     def __init__(self, status: int, raw: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         self.headers = _RawHeaders(raw)
+        self.body = None
+        self.reason = None
 
 
 def build(segment: Segment, app: ASGIApplication, *, naive: bool) -> ASGIApplication:
@@ -133,28 +137,52 @@ def _naive(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> AS
 class _Regular(AsgiRequest):
     """A request with the state of its regular exchange: one object, because two would cost twice."""
 
+    __slots__ = (
+        "_app",
+        "_began",
+        "_body",
+        "_disconnected",
+        "_extensions",
+        "_first",
+        "_left",
+        "_method",
+        "_plan",
+        "_read_all",
+        "_receive",
+        "_running",
+        "_send",
+        "_sent",
+        "_state",
+        "_status",
+        "_watched",
+        "_watcher",
+    )
+
     _began: float
-    _body: RequestBody | None = None
-    _disconnected = False
     _extensions: Mapping[str, object]
     _first: float
-    _left: AsgiExchange | None = None
     _method: str
-    _read_all: bool = False
     _running: list[Flow | None]
     _status: int
-    _watcher: Watcher | None = None
 
     def __init__(self, plan: Plan, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        # All in slots and nothing left to defaults of the class: that is what the interpreter's caches like best.
         self.scope = scope
+        self._owned = False
+        self._headers = None
+        self._slots = None
         self._app = app
         self._plan = plan
         self._receive = receive
         self._send = send
-        # Not defaults of the class: what changes must be found in one place, or the interpreter's caches miss.
         self._state = IDLE
         self._sent = 0
+        self._left: AsgiExchange | None = None
+        self._body: RequestBody | None = None
+        self._disconnected = False
+        self._read_all = False
         self._watched = False
+        self._watcher: Watcher | None = None
 
     def leave(self, entered: int) -> AsgiExchange:
         """Hand the exchange over to the long way, with what happened so far."""
@@ -205,18 +233,18 @@ class _Regular(AsgiRequest):
         change: object = None
         try:
             if plan.mixed:
-                for index, on_response, on_body in plan.outward:
-                    if on_response is not None:
-                        returned = on_response(self, response)
-                        if returned is not None:
-                            break
-                    elif index in plan.easy:
+                for index, easy, on_response, on_body in plan.outward:
+                    if easy:
                         flow = self._running[index]
                         try:
                             effect = flow.send(response)  # type: ignore[union-attr]  # every easy one was begun
                         except StopIteration:
                             continue
                         flow.throw(misuse(effect))  # type: ignore[union-attr]  # as above
+                    if on_response is not None:
+                        returned = on_response(self, response)
+                        if returned is not None:
+                            break
                     if on_body is not None and has_body(self._method, response.status):
                         change = on_body(self, response)
                         if change is not None:
@@ -323,6 +351,8 @@ class _Regular(AsgiRequest):
 def _heads(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
     """Serve a chain that only touches heads of responses."""
     plan = Plan(segment)
+    if plan.constants:
+        return _constants([constant.asgi for constant in plan.constants], app, other)
 
     async def http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         if scope["type"] != "http":
@@ -338,6 +368,24 @@ def _heads(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> AS
         else:
             if request._state == LEFT:
                 await request.returned()
+
+    return http
+
+
+def _constants(pairs: list[tuple[bytes, bytes]], app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
+    """Serve a chain that has constants and no hook: nothing is made, and nothing can fail."""
+
+    async def http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] != "http":
+            await other(scope, receive, send)
+            return
+
+        def passing(message: Message) -> Awaitable[None]:
+            if message["type"] == START:
+                return send({**message, "headers": [*message.get("headers", ()), *pairs]})
+            return send(message)
+
+        await app(scope, receive, passing)
 
     return http
 
@@ -369,10 +417,10 @@ def _full(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASG
                 if returned is None:
                     continue
                 if flow:
-                    running[index] = generator = cast("Flow", returned)
-                    returned = next(cast("Generator[object, object, None]", generator), None)  # what is really yielded
+                    running[index] = returned  # type: ignore[call-overload]  # a flow: no cast in this loop
+                    returned = next(returned, None)  # type: ignore[call-overload]  # a flow: no cast in this loop
                     if returned is not None:
-                        generator.throw(misuse(returned))
+                        running[index].throw(misuse(returned))  # type: ignore[union-attr]  # as above
                     continue
                 returned = await run_async(settle(returned))
                 if returned is not None:

@@ -64,10 +64,13 @@ class _Pairs(Headers):
 class _Head(Response):
     """The head of an application, made by one call."""
 
+    __slots__ = ()
+
     def __init__(self, status: int, reason: str, pairs: list[tuple[str, str]]) -> None:
         self.status = status
         self.reason = reason
         self.headers = _Pairs(pairs)
+        self.body = None
 
 
 @lru_cache(maxsize=256)
@@ -79,24 +82,44 @@ def _status(line: str) -> tuple[int, str]:
 class _Regular(WsgiRequest):
     """A request with the state of its regular exchange: one object, because two would cost twice."""
 
+    __slots__ = (
+        "_app",
+        "_began",
+        "_body",
+        "_exhausted",
+        "_first",
+        "_head",
+        "_left",
+        "_method",
+        "_plan",
+        "_running",
+        "_sent",
+        "_server_start",
+        "_state",
+        "_status",
+        "_write",
+    )
+
     _began: float
-    _body: RequestBody | None = None
-    _exhausted = False
     _first: float
-    _left: WsgiExchange | None = None
     _method: str
     _running: list[Flow | None]
     _status: int
     _write: Callable[[bytes], object]
 
     def __init__(self, plan: Plan, app: WSGIApplication, environ: Environ, server_start: StartResponse) -> None:
+        # All in slots and nothing left to defaults of the class: that is what the interpreter's caches like best.
         self.environ = environ
+        self._headers = None
+        self._slots = None
         self._plan = plan
         self._app = app
         self._server_start = server_start
-        # Not defaults of the class: what changes must be found in one place, or the interpreter's caches miss.
         self._state = IDLE
         self._sent = 0
+        self._exhausted = False
+        self._body: RequestBody | None = None
+        self._left: WsgiExchange | None = None
         self._head: tuple[str, list[tuple[str, str]]] | None = None
 
     def leave(self, entered: int) -> WsgiExchange:
@@ -148,18 +171,18 @@ class _Regular(WsgiRequest):
         change: object = None
         try:
             if plan.mixed:
-                for index, on_response, on_body in plan.outward:
-                    if on_response is not None:
-                        returned = on_response(self, response)
-                        if returned is not None:
-                            break
-                    elif index in plan.easy:
+                for index, easy, on_response, on_body in plan.outward:
+                    if easy:
                         flow = self._running[index]
                         try:
                             effect = flow.send(response)  # type: ignore[union-attr]  # every easy one was begun
                         except StopIteration:
                             continue
                         flow.throw(misuse(effect))  # type: ignore[union-attr]  # as above
+                    if on_response is not None:
+                        returned = on_response(self, response)
+                        if returned is not None:
+                            break
                     if on_body is not None and has_body(self._method, response.status):
                         change = on_body(self, response)
                         if change is not None:
@@ -342,6 +365,8 @@ def _started(process: ProcessHooks, serve: WSGIApplication) -> WSGIApplication:
 def _heads(segment: Segment, app: WSGIApplication) -> WSGIApplication:
     """Serve a chain that only touches heads of responses."""
     plan = Plan(segment)
+    if plan.constants:
+        return _constants([constant.wsgi for constant in plan.constants], app)
 
     def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         request = _Regular(plan, app, environ, start_response)
@@ -352,6 +377,22 @@ def _heads(segment: Segment, app: WSGIApplication) -> WSGIApplication:
                 return cast("WsgiExchange", request._left).raised(error)  # set with the state
             raise
         return source if request._state == COMMITTED else request.adopt(source)
+
+    return serve
+
+
+def _constants(pairs: list[tuple[str, str]], app: WSGIApplication) -> WSGIApplication:
+    """Serve a chain that has constants and no hook: nothing is made, and nothing can fail."""
+
+    def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        def start(
+            status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
+        ) -> Callable[[bytes], object]:
+            if exc_info is None:
+                return start_response(status, [*headers, *pairs])
+            return start_response(status, [*headers, *pairs], exc_info)
+
+        return app(environ, start)
 
     return serve
 
@@ -378,10 +419,10 @@ def _full(segment: Segment, app: WSGIApplication) -> WSGIApplication:
                 if returned is None:
                     continue
                 if flow:
-                    running[index] = generator = cast("Flow", returned)
-                    returned = next(cast("Generator[object, object, None]", generator), None)  # what is really yielded
+                    running[index] = returned  # type: ignore[call-overload]  # a flow: no cast in this loop
+                    returned = next(returned, None)  # type: ignore[call-overload]  # a flow: no cast in this loop
                     if returned is not None:
-                        generator.throw(misuse(returned))
+                        running[index].throw(misuse(returned))  # type: ignore[union-attr]  # as above
                     continue
                 returned = run_plain(settle(returned))
                 if returned is not None:
