@@ -113,6 +113,8 @@ class Course:
         self.held: list[bytes] = []
         self.ended = False
         self.opaque = False
+        #: Whether the application's body is known to be a file before the head is made.
+        self.is_file = False
         self.broken: Exception | None = None
         self.made: Response | None = None
         self.current: Response | None = None
@@ -239,7 +241,7 @@ class Course:
         self.current = response
         body = response.body
         if body is None:
-            self.made, self.own, self.opaque = None, None, False
+            self.made, self.own, self.opaque = None, None, self.is_file
             return
         self.made = response
         self.opaque = isinstance(body, FileBody)

@@ -148,6 +148,7 @@ class _Regular(AsgiRequest):
         "_method",
         "_plan",
         "_read_all",
+        "_response",
         "_receive",
         "_running",
         "_send",
@@ -162,6 +163,7 @@ class _Regular(AsgiRequest):
     _extensions: Mapping[str, object]
     _first: float
     _method: str
+    _response: Response
     _running: list[Flow | None]
     _status: int
 
@@ -203,6 +205,7 @@ class _Regular(AsgiRequest):
             left.state, left.started = "committed", True
             left.course.level = 0
             if plan.watches:
+                left.course.response = self._response
                 left.status, left.first_byte_at, left.sent = self._status, self._first, self._sent
         self._state = LEFT
         return left
@@ -261,6 +264,7 @@ class _Regular(AsgiRequest):
             if returned is None and change is None:
                 self._state = COMMITTED
                 if plan.watches:
+                    self._response = response
                     self._status = response.status
                     self._first = perf_counter() - self._began
                 if len(message) == 3:

@@ -149,7 +149,7 @@ class WsgiExchange:
         try:
             if self.state != "committed":
                 self.pending = (b"", True, True)
-                self.course.opaque = True
+                self.course.is_file = True
                 self.begin()
         except BaseException as error:
             self.close_source()

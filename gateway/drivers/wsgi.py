@@ -92,6 +92,7 @@ class _Regular(WsgiRequest):
         "_left",
         "_method",
         "_plan",
+        "_response",
         "_running",
         "_sent",
         "_server_start",
@@ -103,6 +104,7 @@ class _Regular(WsgiRequest):
     _began: float
     _first: float
     _method: str
+    _response: Response
     _running: list[Flow | None]
     _status: int
     _write: Callable[[bytes], object]
@@ -139,6 +141,7 @@ class _Regular(WsgiRequest):
             left.state = "committed"
             left.course.level = 0
             if plan.watches:
+                left.course.response = self._response
                 left.status, left.first_byte_at, left.sent = self._status, self._first, self._sent
                 left.server_write = self._write
                 left.exhausted = self._exhausted
@@ -200,6 +203,7 @@ class _Regular(WsgiRequest):
                 if response.status != status or response.reason is not reason:
                     line = f"{response.status} {response.reason or reason_phrase(response.status)}"
                 if plan.watches:
+                    self._response = response
                     self._status = response.status
                     self._first = perf_counter() - self._began
                 self._state = COMMITTED

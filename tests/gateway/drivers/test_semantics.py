@@ -1,0 +1,837 @@
+"""Each sentence of the contract's semantics, in the naive and the specialised driver of both interfaces."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any
+from wsgiref.util import FileWrapper
+
+import pytest
+
+from gateway import drivers
+from gateway.contract import Hooks, Middleware, Refuse, as_middleware, finished, io, peek, reply, transform
+from gateway.errors import ApplicationError, ConfigurationError
+from gateway.exchange import FileBody, Outcome, Request, Response
+from gateway.headers import Header
+from tests.gateway.drivers._scenario import App, Fault, Record, asgi_app, run_asgi, run_wsgi, wsgi_app
+
+
+class Side:
+    """One interface and one driver."""
+
+    def __init__(self, interface: str, reference: bool) -> None:
+        self.interface = interface
+        self.reference = reference
+
+    def __str__(self) -> str:
+        return f"{self.interface}-{'naive' if self.reference else 'special'}"
+
+    def run(self, middleware: list[Middleware], app: App | None = None, method: str = "GET", body: bytes = b"") -> Any:
+        """Run one request; return the record."""
+        return self.serve(middleware, app or App(), method, body)
+
+    def serve(self, middleware: list[Middleware], app: App, method: str, body: bytes) -> Record:
+        from tests.gateway.drivers import _scenario
+
+        run = run_wsgi if self.interface == "wsgi" else run_asgi
+        original = _scenario.build_chain
+        _scenario.build_chain = lambda record, chain: middleware
+        try:
+            return run([], app, Fault(), reference=self.reference, request={"method": method, "body": body})
+        finally:
+            _scenario.build_chain = original
+
+
+SIDES = [Side(interface, reference) for interface in ("wsgi", "asgi") for reference in (True, False)]
+
+
+@pytest.fixture(params=SIDES, ids=str)
+def side(request: pytest.FixtureRequest) -> Side:
+    side: Side = request.param
+    return side
+
+
+def logged(name: str, log: list[Any], **hooks: Any) -> Middleware:
+    """Build a middleware that logs each defined hook before it does what is given."""
+
+    def define(hook: str, act: Any) -> Any:
+        def call(self: Any, *args: Any) -> Any:
+            log.append((name, hook))
+            return act(*args) if callable(act) else act
+
+        return call
+
+    return type(name, (Middleware,), {hook: define(hook, act) for hook, act in hooks.items()})()
+
+
+ALL = {"on_request": None, "on_response": None, "on_error": None, "on_finish": None}
+
+
+def test_hooks_run_inwards_then_outwards(side: Side) -> None:
+    log: list[Any] = []
+    record = side.run([logged("a", log, **ALL), logged("b", log, **ALL)])
+    assert log == [
+        ("a", "on_request"),
+        ("b", "on_request"),
+        ("b", "on_response"),
+        ("a", "on_response"),
+        ("b", "on_finish"),
+        ("a", "on_finish"),
+    ]
+    assert record.body == b"hello"
+
+
+def test_a_short_circuit_is_seen_by_those_outside_only(side: Side) -> None:
+    log: list[Any] = []
+    answering = {**ALL, "on_request": lambda request: Response(401, body="no")}
+    chain = [logged("a", log, **ALL), logged("k", log, **answering), logged("z", log, **ALL)]
+    record = side.run(chain)
+    assert log == [
+        ("a", "on_request"),
+        ("k", "on_request"),
+        ("a", "on_response"),
+        ("k", "on_finish"),
+        ("a", "on_finish"),
+    ]
+    assert record.events == []
+    assert record.body == b"no"
+    assert ("content-length", "2") in record.headers
+
+
+def test_an_error_in_on_request_is_not_offered_to_its_own_on_error(side: Side) -> None:
+    log: list[Any] = []
+
+    def fail(request: Request) -> None:
+        raise ValueError("k")
+
+    outer = {**ALL, "on_error": lambda request, error: Response(500, body=str(error))}
+    record = side.run([logged("a", log, **outer), logged("k", log, **{**ALL, "on_request": fail})])
+    assert log == [
+        ("a", "on_request"),
+        ("k", "on_request"),
+        ("a", "on_error"),
+        ("k", "on_finish"),
+        ("a", "on_finish"),
+    ]
+    assert record.body == b"k"
+    assert record.raised is None
+
+
+def test_an_application_s_error_passes_every_on_error_outwards(side: Side) -> None:
+    log: list[Any] = []
+    outer = {**ALL, "on_error": Response(500, body="sorry")}
+    record = side.run([logged("a", log, **outer), logged("b", log, **ALL)], App(fails="before"))
+    assert [entry for entry in log if entry[1] != "on_request"] == [
+        ("b", "on_error"),
+        ("a", "on_error"),
+        ("b", "on_finish"),
+        ("a", "on_finish"),
+    ]
+    assert record.body == b"sorry"
+
+
+def test_an_answer_to_an_error_passes_on_response_of_those_outside(side: Side) -> None:
+    log: list[Any] = []
+    side.run(
+        [logged("a", log, **ALL), logged("b", log, **{**ALL, "on_error": Response(500)}), logged("c", log, **ALL)],
+        App(fails="before"),
+    )
+    assert ("a", "on_response") in log
+    assert ("b", "on_response") not in log
+    assert ("c", "on_response") not in log
+
+
+def test_an_unhandled_error_reaches_the_server_and_is_a_failure(side: Side) -> None:
+    outcomes: list[Outcome] = []
+    record = side.run(
+        [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))], App(fails="before")
+    )
+    assert record.raised == "Boom('before')"
+    assert outcomes[0].kind == "failed"
+    assert repr(outcomes[0].error) == "Boom('before')"
+    assert outcomes[0].status is None
+    assert outcomes[0].first_byte_at is None
+
+
+def test_after_the_head_is_committed_an_error_is_raised_and_nothing_looks_complete(side: Side) -> None:
+    log: list[Any] = []
+    chain = [logged("a", log, on_error=Response(500), on_finish=None)]
+    record = side.run(chain, App(shape="chunks", chunks=(b"a", b"b"), fails="chunk1"))
+    assert record.raised == "Boom('chunk1')"
+    assert ("a", "on_error") not in log
+    assert record.body == b"a"
+    assert not record.ended
+
+
+def test_on_error_sees_exceptions_only() -> None:
+    log: list[Any] = []
+
+    def exits(environ: Any, start_response: Any) -> Any:
+        raise SystemExit(3)
+
+    outcomes: list[Outcome] = []
+    chain = [logged("a", log, on_error=Response(500), on_finish=lambda request, outcome: outcomes.append(outcome))]
+    for reference in (True, False):
+        with pytest.raises(SystemExit):
+            drivers.build_wsgi(chain, exits, reference=reference)({}, lambda *args: lambda data: None)
+    assert log == [("a", "on_finish")] * 2
+    assert [outcome.kind for outcome in outcomes] == ["aborted"] * 2
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_cancellation_reaches_on_finish_as_aborted_and_its_io_runs(reference: bool) -> None:
+    log: list[Any] = []
+
+    async def write() -> None:
+        await asyncio.sleep(0.01)
+        log.append("written")
+
+    class Writes(Middleware):
+        def on_error(self, request: Request, error: Exception) -> Response:
+            log.append("on_error")
+            return Response(500)
+
+        def on_finish(self, request: Request, outcome: Outcome) -> Any:
+            log.append((outcome.kind, type(outcome.error).__name__))
+            yield from io(lambda: None, write)
+
+    async def main() -> None:
+        entered = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            entered.set()
+            await asyncio.Event().wait()
+
+        async def nothing(*args: Any) -> Any: ...
+
+        serve = drivers.build_asgi([Writes()], app, reference=reference)
+        task = asyncio.ensure_future(serve(scope(), nothing, nothing))
+        await entered.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert log == [("aborted", "CancelledError"), "written"]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_trio_runs_io_and_its_cancellation_is_an_abort(reference: bool) -> None:
+    trio = pytest.importorskip("trio")
+    log: list[Any] = []
+
+    async def write(word: str) -> str:
+        await trio.sleep(0.001)
+        log.append(word)
+        return word
+
+    class Writes(Middleware):
+        def on_request(self, request: Request) -> Any:
+            yield from io(str, write, "in")
+
+        def on_finish(self, request: Request, outcome: Outcome) -> Any:
+            log.append((outcome.kind, type(outcome.error).__name__))
+            yield from io(str, write, "out")
+
+    async def main() -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            nursery.cancel_scope.cancel()
+            await trio.sleep_forever()
+
+        async def nothing(*args: Any) -> Any: ...
+
+        async with trio.open_nursery() as nursery:
+            await drivers.build_asgi([Writes()], app, reference=reference)(scope(), nothing, nothing)
+
+    trio.run(main)
+    assert log == ["in", ("aborted", "Cancelled"), "out"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_client_that_goes_away_during_a_stream_is_seen_by_a_pending_receive(backend: str, reference: bool) -> None:
+    anyio = pytest.importorskip("anyio")
+    outcomes: list[Outcome] = []
+
+    async def main() -> None:
+        gone = anyio.Event()
+        watched = anyio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            await watched.wait()
+            gone.set()
+            await anyio.wait_all_tasks_blocked()
+            assert (await receive())["type"] == "http.request"
+            assert (await receive())["type"] == "http.disconnect"
+            assert (await receive())["type"] == "http.disconnect"
+            await send({"type": "http.response.body", "body": b"b"})
+
+        messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            watched.set()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None: ...
+
+        chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))]
+        await drivers.build_asgi(chain, app, reference=reference)(scope(), receive, send)
+
+    anyio.run(main, backend=backend)
+    assert [(outcome.kind, outcome.disconnected, outcome.bytes_sent) for outcome in outcomes] == [("aborted", True, 2)]
+
+
+def scope(**more: Any) -> dict[str, Any]:
+    return {"type": "http", "method": "GET", "path": "/p", "headers": [], **more}
+
+
+def test_an_error_in_on_finish_is_logged_and_stops_no_other(side: Side, caplog: pytest.LogCaptureFixture) -> None:
+    log: list[Any] = []
+
+    def fail(request: Request, outcome: Outcome) -> None:
+        raise ValueError("lost")
+
+    with caplog.at_level(logging.ERROR, "gateway.drivers"):
+        record = side.run([logged("a", log, on_finish=None), logged("b", log, on_finish=fail)])
+    assert log == [("b", "on_finish"), ("a", "on_finish")]
+    assert record.body == b"hello"
+    assert record.raised is None
+    assert "lost" in caplog.text
+
+
+def test_a_traceback_keeps_the_middleware_s_name(side: Side) -> None:
+    import traceback
+
+    seen: list[str] = []
+
+    class Guilty(Middleware):
+        def on_response(self, request: Request, response: Response) -> None:
+            raise ValueError("guilty")
+
+    def note(request: Request, error: Exception) -> Response:
+        seen.extend(frame.name for frame in traceback.extract_tb(error.__traceback__))
+        return Response(500)
+
+    side.run([logged("a", [], on_error=note), Guilty()])
+    assert "on_response" in seen
+
+
+def test_a_peek_holds_the_head_and_leaves_the_bytes_in_the_body(side: Side) -> None:
+    seen: list[Any] = []
+
+    class Peeks(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            data = yield from peek(4)
+            seen.append(data)
+            response.headers.append("x-start", repr(data))
+
+    record = side.run([Peeks()], App(shape="chunks", chunks=(b"ab", b"cd", b"ef")))
+    assert seen == [b"abcd"]
+    assert record.body == b"abcdef"
+    assert ("x-start", "b'abcd'") in record.headers
+
+
+def test_an_error_while_a_head_is_held_is_raised_into_the_peeking_one_first(side: Side) -> None:
+    log: list[Any] = []
+
+    class Peeks(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            try:
+                yield from peek(100)
+            except Exception as error:
+                log.append(("peek", repr(error)))
+                raise
+
+    chain = [
+        logged("a", log, on_error=lambda request, error: Response(500, body="answer")),
+        Peeks(),
+        logged("z", log, **ALL),
+    ]
+    record = side.run(chain, App(shape="chunks", chunks=(b"ab",), fails="end"))
+    assert [entry for entry in log if entry[1] != "on_request"] == [
+        ("z", "on_response"),
+        ("peek", "Boom('end')"),
+        ("a", "on_error"),
+        ("z", "on_finish"),
+    ]
+    assert record.body == b"answer"
+
+
+class Limit:
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def push(self, chunk: bytes, /) -> bytes:
+        self.left -= len(chunk)
+        if self.left < 0:
+            raise Refuse(413, "too large")
+        return chunk
+
+    def finish(self) -> bytes:
+        return b""
+
+
+class BodyLimit(Middleware):
+    keeps_request_length = True
+
+    def on_request_body(self, request: Request) -> Limit:
+        return Limit(3)
+
+
+class Trimmed(Middleware):
+    def on_request_body(self, request: Request) -> Limit:
+        return Limit(100)
+
+
+@pytest.mark.parametrize("swallows", [True, False])
+def test_a_refusal_in_a_request_body_replaces_the_answer(side: Side, swallows: bool) -> None:
+    log: list[Any] = []
+    app = App(reads=True, swallows=swallows)
+    chain = [logged("a", log, on_response=None), BodyLimit(), logged("z", log, on_response=None, on_finish=None)]
+    record = side.run(chain, app, "POST", b"payload")
+    assert str(record.status)[:3] == "413"
+    assert b"too large" in record.body
+    assert log == [("a", "on_response"), ("z", "on_finish")]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_after_the_head_cuts_the_connection(reference: bool) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with contextlib.suppress(Refuse):
+            await receive()
+        with contextlib.suppress(Refuse):
+            await send({"type": "http.response.body", "body": b"all is well"})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    with pytest.raises(Refuse):
+        asyncio.run(drivers.build_asgi([BodyLimit()], app, reference=reference)(scope(), receive, send))
+    assert sent == ["http.response.start"]
+
+
+def test_a_request_transform_drops_the_length_unless_it_keeps_it(side: Side) -> None:
+    kept = side.run([BodyLimit()], App(reads=True), "POST", b"abc")
+    assert kept.events[:2] == [("app", None, "3" if side.interface == "wsgi" else b"3"), ("read", b"abc")]
+    dropped = side.run([Trimmed()], App(reads=True), "POST", b"abc")
+    assert dropped.events[:2] == [("app", None, None), ("read", b"abc")]
+
+
+def test_input_of_a_transform_ends_by_itself() -> None:
+    import io as streams
+
+    seen: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        seen.append((environ["wsgi.input_terminated"], environ["wsgi.input"].read(), environ["wsgi.input"].read()))
+        start_response("200 OK", [])
+        return []
+
+    environ = {"CONTENT_LENGTH": "3", "wsgi.input": streams.BytesIO(b"abcNEXT REQUEST"), "REQUEST_METHOD": "POST"}
+    list(drivers.build_wsgi([Trimmed()], app)(environ, lambda *args: lambda data: None))
+    assert seen == [(True, b"abc", b"")]
+
+
+def test_a_body_is_not_asked_for_before_the_application_reads(side: Side) -> None:
+    log: list[Any] = []
+    side.run([logged("a", log, on_request_body=None)], App(reads=False), "POST", b"abc")
+    assert log == []
+
+
+def test_the_outcome_tells_what_was_sent_and_received(side: Side) -> None:
+    outcomes: list[Outcome] = []
+    chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))]
+    side.run(chain, App(reads=True, chunks=(b"abc", b"de"), shape="chunks"), "POST", b"payload")
+    outcome = outcomes[0]
+    assert (outcome.kind, outcome.status, outcome.bytes_sent, outcome.bytes_received) == ("completed", 200, 5, 7)
+    assert outcome.first_byte_at is not None
+    assert 0 <= outcome.first_byte_at <= outcome.duration
+    assert outcome.error is None
+    assert not outcome.disconnected
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_background_work_does_not_alter_the_outcome(reference: bool) -> None:
+    for fails in ("", "background"):
+        record = Record()
+        chain = [logged("a", [], on_finish=lambda request, outcome, record=record: record.note(outcome.kind))]
+        serve = drivers.build_asgi(chain, asgi_app(record, App(fails=fails)), reference=reference)
+
+        async def nothing(*args: Any) -> Any: ...
+
+        try:
+            asyncio.run(serve(scope(), nothing, nothing))
+        except Exception as error:
+            record.note(repr(error))
+        expected = [("app", None, None), ("completed",), ("background",)]
+        assert record.events == [*expected, *([("Boom('background')",)] if fails else [])]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+@pytest.mark.parametrize("status", [200, 204, 304])
+def test_on_body_is_asked_where_there_is_a_body_only(side: Side, method: str, status: int) -> None:
+    log: list[Any] = []
+    side.run([logged("a", log, on_body=None)], App(status=status), method)
+    assert log == ([("a", "on_body")] if (method, status) == ("GET", 200) else [])
+
+
+class Upper:
+    def push(self, chunk: bytes, /) -> bytes:
+        return chunk.upper()
+
+    def finish(self) -> bytes:
+        return b"!"
+
+
+class Shout(Middleware):
+    def on_body(self, request: Request, response: Response) -> Upper:
+        return Upper()
+
+
+def test_a_body_in_one_part_has_its_new_length(side: Side) -> None:
+    record = side.run([Shout()])
+    assert record.body == b"HELLO!"
+    assert ("content-length", "6") in record.headers
+
+
+def test_a_streamed_body_loses_its_length(side: Side) -> None:
+    record = side.run([Shout()], App(shape="chunks", chunks=(b"a", b"b")))
+    assert record.body == b"AB!"
+    assert not [value for name, value in record.headers if name == "content-length"]
+
+
+def test_large_pushes_leave_the_event_loop() -> None:
+    import threading
+
+    threads: list[bool] = []
+
+    class Notes:
+        def push(self, chunk: bytes, /) -> bytes:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return chunk
+
+        def finish(self) -> bytes:
+            return b""
+
+    chain = [logged("a", [], on_body=lambda request, response: Notes())]
+    large = b"x" * 200_000
+    for reference in (True, False):
+        record = run_side("asgi", reference, chain, App(shape="chunks", chunks=(large, b"small", large)))
+        assert record.body == large + b"small" + large
+    assert threads == [False, True, False] * 2
+
+
+def run_side(interface: str, reference: bool, chain: list[Middleware], app: App) -> Record:
+    return Side(interface, reference).serve(chain, app, "GET", b"")
+
+
+def test_a_replaced_response_takes_the_place_of_all_of_it(side: Side) -> None:
+    replacing = logged("a", [], on_response=lambda request, response: Response(299, [("x-new", "1")], b"new"))
+    record = side.run([replacing], App(shape="chunks", chunks=(b"old", b"old")))
+    assert record.body == b"new"
+    assert record.headers == [("x-new", "1"), ("content-length", "3")]
+    if side.interface == "wsgi":
+        assert record.closed == 1
+
+
+def test_writing_to_the_request_is_seen_further_in_and_not_by_the_server(side: Side) -> None:
+    def write(request: Request) -> None:
+        request.headers.set("x-request", "seen")
+        request.state["mine"] = 1
+
+    def read(request: Request) -> None:
+        assert request.headers.get("x-request") == "seen"
+        assert request.state == {"mine": 1}
+
+    record = side.run([logged("a", [], on_request=write), logged("b", [], on_request=read)])
+    assert record.events[0][1] == ("seen" if side.interface == "wsgi" else b"seen")
+
+
+def test_state_is_carried_by_the_scope_and_the_environ(side: Side) -> None:
+    given = {"from": "outside"}
+    seen: list[Any] = []
+    chain = [logged("a", [], on_request=lambda request: seen.append(request.state))]
+
+    async def nothing(*args: Any) -> Any: ...
+
+    if side.interface == "asgi":
+        serve = drivers.build_asgi(chain, asgi_app(Record(), App()), reference=side.reference)
+        asyncio.run(serve(scope(**{"gateway.state": given}), nothing, nothing))
+    else:
+        wrapped = drivers.build_wsgi(chain, wsgi_app(Record(), App()), reference=side.reference)
+        wrapped({"gateway.state": given}, lambda *args: lambda data: None)
+    assert seen[0] is given
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_messages_that_are_not_known_pass_in_order(reference: bool) -> None:
+    log: list[Any] = []
+    record = run_side("asgi", reference, [logged("a", log, **ALL)], App(shape="debug"))
+    assert "http.response.debug" in record.extra
+    record = run_side("asgi", reference, [logged("a", log, **ALL)], App(shape="hints"))
+    assert record.extra[0] == "http.response.early_hint"
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_trailers_pass_and_the_end_waits_for_them(reference: bool) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"].rpartition(".")[2])
+
+    async def nothing() -> Any: ...
+
+    chain = [logged("a", [], on_finish=lambda request, outcome: sent.append(outcome.kind))]
+    serve = drivers.build_asgi(chain, asgi_app(Record(), App(shape="trailers")), reference=reference)
+    asyncio.run(serve(scope(), nothing, send))
+    assert sent == ["start", "body", "body", "trailers", "completed"]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(reference: bool, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    outcomes: list[Any] = []
+    closed: list[bool] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Length", "7")])
+        return environ["wsgi.file_wrapper"](path.open("rb"))
+
+    def check(request: Request, response: Response) -> Any:
+        outcomes.append((yield from peek(1)))
+
+    for extra in ({}, {"on_response": check}, {"on_body": lambda request, response: pytest.fail("asked for a file")}):
+        chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome.bytes_sent), **extra)]
+        body = drivers.build_wsgi(chain, app, reference=reference)(
+            {"wsgi.file_wrapper": FileWrapper, "REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
+        )
+        assert type(body) is FileWrapper
+        file = body.filelike
+        assert b"".join(body) == b"content"
+        body.close()
+        closed.append(file.closed)
+    assert closed == [True] * 3
+    assert outcomes == [7, None, 7, 7]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_pathsend_passes_chains_that_touch_heads_and_is_hidden_from_those_that_transform(reference: bool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        offered.append("http.response.pathsend" in scope["extensions"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"7")]})
+        await send({"type": "http.response.pathsend", "path": "/f"})
+
+    offered: list[bool] = []
+    outcomes: list[Any] = []
+    sent: list[str] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    async def nothing() -> Any: ...
+
+    def finish(request: Request, outcome: Outcome) -> None:
+        outcomes.append((outcome.kind, outcome.bytes_sent))
+
+    for extra in ({"on_response": None}, {"on_body": None}):
+        own = {"http.response.pathsend": {}}
+        serve = drivers.build_asgi([logged("a", [], on_finish=finish, **extra)], app, reference=reference)
+        asyncio.run(serve(scope(extensions=own), nothing, send))
+        assert own == {"http.response.pathsend": {}}
+    assert offered == [True, False]
+    assert outcomes == [("completed", 7)] * 2
+
+
+def test_a_middleware_s_file_is_sent_as_the_server_can(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+
+    def answer(body: FileBody) -> list[Middleware]:
+        return [logged("a", [], on_request=lambda request: Response(200, body=body))]
+
+    whole, part = FileBody(str(path)), FileBody(str(path), 2, 3)
+    for reference in (True, False):
+        environ = {"wsgi.file_wrapper": FileWrapper, "REQUEST_METHOD": "GET"}
+        sent = drivers.build_wsgi(answer(whole), wsgi_app(Record(), App()), reference=reference)(
+            dict(environ), lambda *args: lambda data: None
+        )
+        assert isinstance(sent, FileWrapper)
+        assert b"".join(sent) == b"0123456789"
+        sent.close()
+        assert run_side("wsgi", reference, answer(part), App()).body == b"234"
+        assert run_side("asgi", reference, answer(whole), App()).body == b"0123456789"
+        assert run_side("asgi", reference, answer(part), App()).body == b"234"
+
+    messages: list[Any] = []
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    async def nothing() -> Any: ...
+
+    serve = drivers.build_asgi(answer(whole), asgi_app(Record(), App()))
+    asyncio.run(serve(scope(extensions={"http.response.pathsend": {}}), nothing, send))
+    assert messages[-1] == {"type": "http.response.pathsend", "path": str(path)}
+
+
+def test_io_runs_in_either_form_and_either_colour(side: Side) -> None:
+    async def word_async(word: str) -> str:
+        await asyncio.sleep(0)
+        return f"async {word}"
+
+    def word_plain(word: str) -> str:
+        return f"plain {word}"
+
+    log: list[str] = []
+
+    class Uses(Middleware):
+        def on_request(self, request: Request) -> Any:
+            log.append((yield from io(word_plain, word_async, "request")))
+
+        def on_response(self, request: Request, response: Response) -> Any:
+            log.append((yield from io(word_plain, word_async, "response")))
+
+        def on_finish(self, request: Request, outcome: Outcome) -> Any:
+            log.append((yield from io(word_plain, word_async, "finish")))
+
+    @as_middleware
+    def flow(request: Request) -> Any:
+        log.append((yield from io(word_plain, word_async, "before")))
+        yield
+        log.append((yield from io(word_plain, word_async, "after")))
+        yield from finished()
+        log.append((yield from io(word_plain, word_async, "end")))
+
+    side.run([Uses(), flow()])
+    colour = "plain" if side.interface == "wsgi" else "async"
+    assert log == [f"{colour} {word}" for word in ("request", "before", "after", "response", "end", "finish")]
+
+
+def test_what_io_raises_is_raised_at_the_yield(side: Side) -> None:
+    async def fail_async() -> None:
+        raise OSError("store is down")
+
+    def fail() -> None:
+        raise OSError("store is down")
+
+    class Open(Middleware):
+        def on_request(self, request: Request) -> Any:
+            try:
+                yield from io(fail, fail_async)
+            except OSError as error:
+                return Response(503, body=str(error))
+
+    assert side.run([Open()]).body == b"store is down"
+
+
+def test_the_generator_form_can_answer_replace_and_transform(side: Side) -> None:
+    @as_middleware
+    def answers(request: Request) -> Any:
+        yield from reply(Response(418, body="teapot"))
+
+    @as_middleware
+    def replaces(request: Request) -> Any:
+        yield
+        yield from reply(Response(299, body="instead"))
+
+    @as_middleware
+    def shouts(request: Request) -> Any:
+        yield
+        yield from transform(Upper())
+
+    assert side.run([answers()]).body == b"teapot"
+    assert side.run([replaces()]).body == b"instead"
+    assert side.run([shouts()]).body == b"HELLO!"
+
+
+def test_constants_are_appended_from_the_innermost_outwards(side: Side) -> None:
+    def constant(value: str, **hooks: Any) -> Middleware:
+        return type("C", (Middleware,), {"constant_headers": (Header("X-C", value),), **hooks})()
+
+    def values(chain: list[Middleware]) -> list[str]:
+        return [value for name, value in side.run(chain).headers if name == "x-c"]
+
+    assert values([constant("1"), constant("2")]) == ["2", "1"]
+    assert values([constant("1"), constant("2"), logged("a", [], on_request=None)]) == ["2", "1"]
+
+    def again(self: Any, request: Request, response: Response) -> None:
+        response.headers.append("x-c", "hook")
+
+    assert values([constant("1"), constant("2", on_response=again), constant("3")]) == ["3", "2", "hook", "1"]
+
+
+def test_nothing_defined_is_the_application_itself() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    def wsgi(environ: Any, start_response: Any) -> Any: ...
+
+    assert drivers.build_asgi([], app) is app
+    assert drivers.build_asgi([logged("a", [])], app, reference=False) is app
+    assert drivers.build_wsgi([], wsgi) is wsgi
+    assert drivers.build_wsgi([logged("a", [])], wsgi, reference=False) is wsgi
+
+
+def test_the_naive_driver_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gateway.drivers.reference import ReferenceWsgi
+
+    def wsgi(environ: Any, start_response: Any) -> Any: ...
+
+    monkeypatch.setenv("GATEWAY_REFERENCE", "1")
+    assert isinstance(drivers.build_wsgi([logged("a", [], **ALL)], wsgi), ReferenceWsgi)
+    monkeypatch.setenv("GATEWAY_REFERENCE", "0")
+    assert not isinstance(drivers.build_wsgi([logged("a", [], **ALL)], wsgi), ReferenceWsgi)
+
+
+def test_a_wrong_return_value_is_an_error_that_says_so(side: Side) -> None:
+    record = side.run([logged("a", [], on_request="text")])
+    assert record.raised is not None
+    assert "on_request must return a Response or None" in record.raised
+
+
+def test_build_must_return_hooks() -> None:
+    class Wrong(Middleware):
+        def build(self, context: Any) -> Any:
+            return 3
+
+    with pytest.raises(ConfigurationError, match="must return Hooks"):
+        drivers.build_wsgi([Wrong()], lambda environ, start_response: [])
+
+
+def test_an_application_that_ends_early_has_failed() -> None:
+    outcomes: list[Outcome] = []
+    chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))]
+    for reference in (True, False):
+        run_side("asgi", reference, chain, App(shape="chunks", fails="unfinished"))
+    assert [outcome.kind for outcome in outcomes] == ["failed"] * 2
+    assert all(isinstance(outcome.error, ApplicationError) for outcome in outcomes)
+
+
+def test_the_hooks_of_build_are_the_ones_that_run(side: Side) -> None:
+    log: list[Any] = []
+
+    class Inner(Hooks):
+        def on_response(self, request: Request, response: Response) -> None:
+            log.append("built")
+
+    class Outer(Middleware):
+        def build(self, context: Any) -> Hooks:
+            assert context.interface == side.interface
+            return Inner()
+
+    side.run([Outer()])
+    assert log == ["built"]

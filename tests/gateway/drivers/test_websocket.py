@@ -1,0 +1,272 @@
+"""WebSocket handshakes through a chain: guards take part, the head is the accept or what denies it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway import drivers
+from gateway.contract import Middleware, Refuse, as_middleware, finished, io, reply
+from gateway.exchange import Outcome, Request, Response
+
+DENIAL = {"websocket.http.response": {}}
+
+
+def guard(log: list[Any], *, websocket: bool = True, **hooks: Any) -> Middleware:
+    def define(name: str, act: Any) -> Any:
+        def call(self: Any, *args: Any) -> Any:
+            log.append(name)
+            return act(*args) if callable(act) else act
+
+        return call
+
+    body = {name: define(name, act) for name, act in hooks.items()}
+    return type("Guard", (Middleware,), {"websocket": websocket, **body})()
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept", "subprotocol": "chat", "headers": [(b"x-app", b"1")]})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
+def run(chain: list[Any], app: Any = echo, *, extensions: Any = None, incoming: list[Any] | None = None) -> list[Any]:
+    """Run one socket; return what the server got."""
+    sent: list[Any] = []
+    messages = [{"type": "websocket.connect"}, *(incoming or []), {"type": "websocket.disconnect", "code": 1000}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/ws", "headers": [(b"origin", b"o")], "extensions": extensions or {}}
+    before = repr(scope)
+    try:
+        asyncio.run(drivers.build_asgi(chain, app)(scope, receive, send))
+    except Exception as error:
+        sent.append(repr(error))
+    assert repr(scope) == before
+    return sent
+
+
+def test_the_accept_is_a_head_of_status_101() -> None:
+    seen: list[Any] = []
+
+    def check(request: Request, response: Response) -> None:
+        assert request.is_websocket
+        assert request.scheme == "ws"
+        assert request.method == "GET"
+        seen.append(response.status)
+        response.headers.append("x-guard", "2")
+
+    sent = run([guard([], on_response=check)])
+    assert seen == [101]
+    assert sent == [
+        {"type": "websocket.accept", "subprotocol": "chat", "headers": [(b"x-app", b"1"), (b"x-guard", b"2")]}
+    ]
+
+
+def test_the_outcome_has_payload_sizes_and_the_close_code() -> None:
+    outcomes: list[Outcome] = []
+    chain = [guard([], on_finish=lambda request, outcome: outcomes.append(outcome))]
+    run(chain, incoming=[{"type": "websocket.receive", "text": "é"}, {"type": "websocket.receive", "text": "abc"}])
+    outcome = outcomes[0]
+    assert (outcome.kind, outcome.status, outcome.bytes_sent, outcome.bytes_received) == ("completed", 101, 5, 5)
+    assert outcome.websocket_close_code == 1000
+    assert not outcome.disconnected
+
+
+def test_a_socket_that_breaks_is_aborted() -> None:
+    outcomes: list[Outcome] = []
+    chain = [guard([], on_finish=lambda request, outcome: outcomes.append(outcome))]
+    run(chain, incoming=[{"type": "websocket.disconnect", "code": 1006}])
+    assert (outcomes[0].kind, outcomes[0].disconnected, outcomes[0].websocket_close_code) == ("aborted", True, 1006)
+
+
+def test_a_refusal_is_a_denial_response_where_the_server_offers_it() -> None:
+    log: list[Any] = []
+    chain = [
+        guard(log, on_response=lambda request, response: response.headers.append("x-outer", "1")),
+        guard(log, on_request=Response(401, body="who?"), on_finish=None),
+    ]
+    sent = run(chain, extensions=DENIAL)
+    assert sent == [
+        {
+            "type": "websocket.http.response.start",
+            "status": 401,
+            "headers": [(b"x-outer", b"1"), (b"content-length", b"4")],
+        },
+        {"type": "websocket.http.response.body", "body": b"who?", "more_body": False},
+    ]
+    assert log == ["on_request", "on_response", "on_finish"]
+
+
+def test_a_refusal_is_a_close_where_it_does_not() -> None:
+    outcomes: list[Outcome] = []
+
+    def refuse(request: Request) -> None:
+        raise Refuse(429)
+
+    sent = run([guard([], on_request=refuse, on_finish=lambda request, outcome: outcomes.append(outcome))])
+    assert [message["type"] for message in sent] == ["websocket.close"]
+    assert (outcomes[0].status, outcomes[0].kind) == (403, "completed")
+
+
+def test_nothing_is_sent_before_the_connect_was_received() -> None:
+    order: list[str] = []
+
+    async def receive() -> Any:
+        order.append("receive")
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        order.append(message["type"])
+
+    serve = drivers.build_asgi([guard([], on_request=Response(403))], echo)
+    asyncio.run(serve({"type": "websocket", "path": "/", "headers": []}, receive, send))
+    assert order == ["receive", "websocket.close"]
+
+
+def test_a_client_that_leaves_before_a_denial_is_aborted() -> None:
+    outcomes: list[Outcome] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.disconnect", "code": 1006}
+
+    async def send(message: Any) -> None:
+        pytest.fail(f"sent {message}")
+
+    chain = [guard([], on_request=Response(403), on_finish=lambda request, outcome: outcomes.append(outcome))]
+    asyncio.run(drivers.build_asgi(chain, echo)({"type": "websocket", "path": "/", "headers": []}, receive, send))
+    assert (outcomes[0].kind, outcomes[0].disconnected) == ("aborted", True)
+
+
+def test_who_does_not_declare_websocket_is_left_out() -> None:
+    log: list[Any] = []
+    sent = run([guard(log, websocket=False, on_request=Response(403)), guard(log, on_response=None)])
+    assert log == ["on_response"]
+    assert sent[0]["type"] == "websocket.accept"
+    log.clear()
+    assert run([guard(log, websocket=False, on_request=Response(403))])[0]["type"] == "websocket.accept"
+    assert log == []
+
+
+def test_an_accept_can_be_replaced_by_a_denial() -> None:
+    chain = [guard([], on_response=lambda request, response: Response(418, body="no"))]
+    sent = run(chain, extensions=DENIAL)
+    assert [message["type"] for message in sent] == ["websocket.http.response.start", "websocket.http.response.body"]
+    assert sent[0]["status"] == 418
+
+
+def test_an_application_s_denial_passes_the_chain() -> None:
+    async def denies(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"n", "more_body": True})
+        await send({"type": "websocket.http.response.body", "body": b"o"})
+
+    outcomes: list[Outcome] = []
+
+    def change(request: Request, response: Response) -> None:
+        response.status = 403
+        response.headers.append("x", "1")
+
+    chain = [guard([], on_response=change, on_finish=lambda request, outcome: outcomes.append(outcome))]
+    sent = run(chain, denies, extensions=DENIAL)
+    assert sent[0] == {"type": "websocket.http.response.start", "status": 403, "headers": [(b"x", b"1")]}
+    assert (outcomes[0].kind, outcomes[0].status, outcomes[0].bytes_sent) == ("completed", 403, 2)
+
+
+def test_an_application_s_close_is_a_head_of_status_403() -> None:
+    async def closes(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.close", "code": 4000})
+
+    seen: list[Any] = []
+    outcomes: list[Outcome] = []
+    chain = [
+        guard(
+            [],
+            on_response=lambda request, response: seen.append(response.status),
+            on_finish=lambda request, outcome: outcomes.append(outcome),
+        )
+    ]
+    assert run(chain, closes) == [{"type": "websocket.close", "code": 4000}]
+    assert seen == [403]
+    assert (outcomes[0].status, outcomes[0].websocket_close_code) == (403, 4000)
+
+
+def test_an_error_before_the_accept_can_be_answered_and_later_is_raised() -> None:
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise ValueError("early")
+
+    async def fails_late(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        raise ValueError("late")
+
+    log: list[Any] = []
+    chain = [guard(log, on_error=Response(500, body="x"), on_finish=lambda request, outcome: log.append(outcome.kind))]
+    assert run(chain, fails, extensions=DENIAL)[0]["status"] == 500
+    assert run(chain, fails_late, extensions=DENIAL)[-1] == "ValueError('late')"
+    assert log == ["on_error", "on_finish", "completed", "on_finish", "failed"]
+
+
+def test_an_error_in_the_head_phase_is_raised_and_remembered() -> None:
+    async def swallows(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        for _ in range(2):
+            try:
+                await send({"type": "websocket.accept"})
+            except ValueError:
+                continue
+
+    def fail(request: Request, response: Response) -> None:
+        raise ValueError("head")
+
+    assert run([guard([], on_response=fail)], swallows) == ["ValueError('head')"]
+
+
+def test_a_cancelled_socket_is_aborted() -> None:
+    outcomes: list[Outcome] = []
+
+    async def cancelled(scope: Any, receive: Any, send: Any) -> None:
+        raise asyncio.CancelledError
+
+    async def nothing(*args: Any) -> Any: ...
+
+    async def main() -> None:
+        chain = [guard([], on_finish=lambda request, outcome: outcomes.append(outcome))]
+        serve = drivers.build_asgi(chain, cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            await serve({"type": "websocket", "path": "/", "headers": []}, nothing, nothing)
+
+    asyncio.run(main())
+    assert [outcome.kind for outcome in outcomes] == ["aborted"]
+
+
+def test_the_generator_form_takes_part_and_does_io() -> None:
+    log: list[Any] = []
+
+    async def word(value: str) -> str:
+        await asyncio.sleep(0)
+        return value
+
+    @as_middleware(websocket=True)
+    def flow(request: Request) -> Any:
+        if (yield from io(str, word, "deny")) == request.headers.get("origin"):
+            yield from reply(Response(403))
+            return
+        response = yield
+        log.append(response.status)
+        outcome = yield from finished()
+        log.append(outcome.websocket_close_code)
+
+    assert run([flow()])[0]["type"] == "websocket.accept"
+    assert log == [101, 1000]
