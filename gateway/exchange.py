@@ -72,7 +72,11 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The whole path, percent-decoded, ``root_path`` included. A write replaces it; ``raw_path`` follows."""
+        """The whole path, percent-decoded, ``root_path`` included.
+
+        A write replaces it, and ``raw_path`` follows. A path outside the mount point has none: ``root_path`` is
+        ``""`` then.
+        """
         raise NotImplementedError
 
     @path.setter
@@ -218,6 +222,8 @@ class AsgiRequest(Request):
     @path.setter
     def path(self, value: str) -> None:
         scope = self.own()
+        if not _is_below(value, self.root_path):
+            scope["root_path"] = ""
         scope["path"] = value
         scope["raw_path"] = quote(value, safe=_PATH_SAFE).encode("ascii")
 
@@ -377,8 +383,9 @@ class WsgiRequest(Request):
     @path.setter
     def path(self, value: str) -> None:
         root = self.root_path
-        local = value[len(root) :] if root and _is_below(value, root) else value
-        self.environ["PATH_INFO"] = local.encode().decode("latin-1")
+        if not _is_below(value, root):
+            root = self.environ["SCRIPT_NAME"] = ""
+        self.environ["PATH_INFO"] = value[len(root) :].encode().decode("latin-1")
         self._forget_raw_path()
 
     @property

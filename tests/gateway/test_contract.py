@@ -1,0 +1,274 @@
+"""The contract: metadata, the generator form, slots, effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gateway.contract import (
+    CONTRACT,
+    HOOKS,
+    BuildContext,
+    FlowFactory,
+    FlowHooks,
+    FlowRun,
+    Hooks,
+    Middleware,
+    Refuse,
+    Reply,
+    as_middleware,
+    finished,
+    hook,
+    io,
+    misuse,
+    peek,
+    reply,
+    require_middleware,
+    transform,
+)
+from gateway.errors import ConfigurationError
+from gateway.exchange import AsgiRequest, Outcome, Response
+
+
+def request() -> AsgiRequest:
+    return AsgiRequest({"type": "http", "method": "GET", "path": "/", "headers": []})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(Middleware):
+    limit: int = 1
+
+    def on_request(self, request: Any) -> None: ...
+
+
+@as_middleware
+def tag(request: Any, *, name: str = "x", count: int = 1) -> Any:
+    """Tag a response."""
+    yield
+
+
+def test_a_hook_that_is_not_defined_is_none() -> None:
+    assert [name for name in HOOKS if hook(Plain(), name) is not None] == ["on_request"]
+    assert [name for name in HOOKS if hook(Hooks(), name) is not None] == []
+
+
+def test_a_hook_can_be_an_attribute_of_the_instance() -> None:
+    hooks = Hooks()
+    hooks.on_response = lambda request, response: None  # type: ignore[method-assign]  # what a wrapper may do
+    assert hook(hooks, "on_response") is not None
+    assert hook(hooks, "on_request") is None
+
+
+def test_the_default_hooks_do_nothing() -> None:
+    hooks = Hooks()
+    process: Any = None
+    assert hooks.on_start(process) is None
+    assert hooks.on_stop(process) is None
+    assert hooks.on_request(request()) is None
+    assert hooks.on_request_body(request()) is None
+    assert hooks.on_response(request(), Response()) is None
+    assert hooks.on_body(request(), Response()) is None
+    assert hooks.on_error(request(), ValueError()) is None
+    assert hooks.on_finish(request(), Outcome("completed")) is None
+    assert list(hooks.constant_headers) == []
+
+
+def test_a_middleware_builds_itself_by_default() -> None:
+    middleware = Plain(limit=2)
+    assert middleware.build(BuildContext()) is middleware
+    assert repr(middleware) == "Plain(limit=2)"
+    assert middleware == Plain(limit=2)
+
+
+def test_slots_are_apart_and_live_in_the_request() -> None:
+    context = BuildContext()
+    first, second = context.slot(int), context.slot(int)
+    one, other = request(), request()
+    assert first.get(one) is None
+    with pytest.raises(KeyError):
+        first[one]
+    first[one] = 1
+    second[one] = 2
+    assert (first[one], second[one], first.get(other)) == (1, 2, None)
+    assert second.get(one) == 2
+    with pytest.raises(KeyError):
+        context.slot(int)[one]
+    assert "1" not in repr(one.scope)
+
+
+def test_a_generator_form_has_its_function_s_name_and_options() -> None:
+    assert isinstance(tag, FlowFactory)
+    assert tag.__name__ == "tag"
+    assert tag.__doc__ == "Tag a response."
+    made = tag(name="y")
+    assert repr(made) == "tag(name='y')"
+    assert type(made).__name__ == "tag"
+    assert made == tag(name="y")
+    assert made != tag(name="z")
+    assert "as_middleware" in repr(tag)
+    assert isinstance(made.build(BuildContext()), FlowHooks)
+
+
+def test_metadata_of_a_generator_form_is_metadata_of_its_class() -> None:
+    @as_middleware(websocket=True, after=("A",), before=("B",))
+    def guard(request: Any) -> Any:
+        yield
+
+    made = guard()
+    assert (type(made).websocket, type(made).after, type(made).before) == (True, ("A",), ("B",))
+    assert type(tag()).websocket is False
+    assert made.contract == CONTRACT
+
+
+@pytest.mark.parametrize("options", [{"nome": "x"}, {"name": "x", "other": 1}])
+def test_a_wrong_option_is_named(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"tag.*wrong options"):
+        tag(**options)
+
+
+def test_a_missing_option_is_named() -> None:
+    @as_middleware
+    def needs(request: Any, *, key: str) -> Any:
+        yield
+
+    with pytest.raises(ConfigurationError, match="key"):
+        needs()  # type: ignore[call-arg]  # the mistake
+
+
+def test_a_function_that_cannot_be_a_flow_is_refused() -> None:
+    def plain(request: Any) -> None: ...
+
+    def positional(request: Any, name: str) -> Any:
+        yield
+
+    def nothing() -> Any:
+        yield
+
+    with pytest.raises(ConfigurationError, match="generator function"):
+        as_middleware(plain)  # type: ignore[type-var]  # the mistake
+    with pytest.raises(ConfigurationError, match="keyword-only"):
+        as_middleware(positional)
+    with pytest.raises(ConfigurationError, match="request first"):
+        as_middleware(nothing)  # type: ignore[arg-type]  # the mistake
+
+
+def test_what_is_no_middleware_is_refused_with_what_was_meant() -> None:
+    assert require_middleware(tag()).build(BuildContext())
+    with pytest.raises(ConfigurationError, match=r"middleware=\[tag\(\)\]"):
+        require_middleware(tag)
+    with pytest.raises(ConfigurationError, match=r"the class Plain; call it"):
+        require_middleware(Plain)
+    with pytest.raises(ConfigurationError, match="wsgi_only"):
+        require_middleware(lambda app: app)
+
+
+def test_a_newer_contract_is_refused() -> None:
+    class Future(Middleware):
+        contract = CONTRACT + 1
+
+    with pytest.raises(ConfigurationError, match="upgrade"):
+        require_middleware(Future())
+
+
+def test_refuse_carries_what_answers() -> None:
+    refuse = Refuse(413, "too large", headers={"connection": "close"})
+    assert (refuse.status, refuse.status_hint, str(refuse)) == (413, 413, "413: too large")
+    assert str(Refuse(403)) == "403"
+
+
+def test_effects_are_asked_for_and_their_answer_is_returned() -> None:
+    def sync(value: int, *, more: int) -> int:
+        return value + more
+
+    async def coroutine(value: int, *, more: int) -> int:
+        return value * more
+
+    steps = io(sync, coroutine, 2, more=3)
+    effect: Any = next(steps)
+    assert effect.plain() == 5
+    coro = effect.coroutine()
+    with pytest.raises(StopIteration) as stop:
+        coro.send(None)
+    assert stop.value.value == 6
+    with pytest.raises(StopIteration) as stop:
+        steps.send("answer")
+    assert stop.value.value == "answer"
+
+
+def test_a_peek_has_a_size() -> None:
+    effect: Any = next(peek(3))
+    assert effect.size == 3
+    effect = next(peek())
+    assert effect.size is None
+    with pytest.raises(ValueError, match="at least 0"):
+        next(peek(-1))
+
+
+class Change:
+    def push(self, chunk: bytes, /) -> bytes:
+        return chunk
+
+    def finish(self) -> bytes:
+        return b""
+
+
+def run(flow: Any) -> tuple[FlowRun, Any]:
+    made = FlowRun(flow)
+    steps = made.advance(None)
+    try:
+        effect = next(steps)
+    except StopIteration as stop:
+        return made, stop.value
+    return made, effect
+
+
+def test_a_flow_waits_for_its_response_or_for_the_end() -> None:
+    def waits() -> Any:
+        yield
+
+    def answers() -> Any:
+        yield from reply(Response(418))
+        yield from finished()
+
+    def ends() -> Any:
+        return
+        yield
+
+    assert run(waits())[0].state == "response"
+    made, answer = run(answers())
+    assert (made.state, answer.status) == ("outcome", 418)
+    assert run(ends())[0].state == "done"
+
+
+@pytest.mark.parametrize(
+    ("misused", "says"),
+    [
+        (lambda: transform(Change()), "after the bare"),
+        (lambda: peek(1), "after the bare"),
+    ],
+    ids=["transform", "peek"],
+)
+def test_what_belongs_after_the_yield_is_refused_before_it(misused: Any, says: str) -> None:
+    def flow() -> Any:
+        yield from misused()
+
+    with pytest.raises(ConfigurationError, match=says):
+        run(flow())
+
+
+def test_a_flow_yields_bare_once() -> None:
+    def value() -> Any:
+        yield 3
+
+    def after_reply() -> Any:
+        yield from reply(Response(418))
+        yield
+
+    with pytest.raises(ConfigurationError, match="yields nothing by itself"):
+        run(value())
+    with pytest.raises(ConfigurationError, match="once"):
+        run(after_reply())
+    assert "once" in str(misuse(None))
+    assert isinstance(Reply(Response()).response, Response)

@@ -1,0 +1,245 @@
+"""Requests over a scope and over an environ read alike, and write through."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.exchange import AsgiRequest, FileBody, Outcome, ReadableBody, Request, Response, WsgiRequest, reason_phrase
+from gateway.headers import Header, Headers
+
+
+def asgi(**more: Any) -> AsgiRequest:
+    return AsgiRequest(
+        {
+            "type": "http",
+            "method": "POST",
+            "path": "/app/é",
+            "raw_path": b"/app/%C3%A9",
+            "root_path": "/app",
+            "query_string": b"a=1",
+            "scheme": "https",
+            "client": ("10.0.0.1", 1234),
+            "server": ("host", 8000),
+            "http_version": "1.1",
+            "headers": [(b"host", b"h"), (b"x-a", b"1")],
+            **more,
+        }
+    )
+
+
+def wsgi(**more: Any) -> WsgiRequest:
+    return WsgiRequest(
+        {
+            "REQUEST_METHOD": "POST",
+            "SCRIPT_NAME": "/app",
+            "PATH_INFO": "/\xc3\xa9",
+            "QUERY_STRING": "a=1",
+            "wsgi.url_scheme": "https",
+            "REMOTE_ADDR": "10.0.0.1",
+            "REMOTE_PORT": "1234",
+            "SERVER_NAME": "host",
+            "SERVER_PORT": "8000",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "HTTP_HOST": "h",
+            "HTTP_X_A": "1",
+            **more,
+        }
+    )
+
+
+BOTH: dict[str, Callable[[], Request]] = {"asgi": asgi, "wsgi": wsgi}
+
+
+@pytest.fixture(params=BOTH, ids=str)
+def request_(request: pytest.FixtureRequest) -> Request:
+    return BOTH[request.param]()
+
+
+def test_both_interfaces_read_alike(request_: Request) -> None:
+    assert request_.method == "POST"
+    assert request_.path == "/app/é"
+    assert request_.root_path == "/app"
+    assert request_.local_path == "/é"
+    assert request_.raw_path == b"/app/%C3%A9"
+    assert request_.query_string == b"a=1"
+    assert request_.scheme == "https"
+    assert request_.client == ("10.0.0.1", 1234)
+    assert request_.server == ("host", 8000)
+    assert request_.http_version == "1.1"
+    assert request_.headers.get("x-a") == "1"
+    assert not request_.is_websocket
+    assert request_.subprotocols == []
+    assert dict(request_.extensions) == {}
+    assert request_.native
+
+
+def test_both_interfaces_write_alike(request_: Request) -> None:
+    request_.method = "PUT"
+    request_.path = "/app/ü b"
+    request_.query_string = b"b=2"
+    request_.scheme = "http"
+    request_.client = ("::1", 0)
+    request_.server = ("other", None)
+    request_.headers.append(Header("X-A", "2"))
+    request_.headers.set("x-b", "3")
+    request_.state["k"] = "v"
+    assert request_.method == "PUT"
+    assert request_.path == "/app/ü b"
+    assert request_.raw_path == b"/app/%C3%BC%20b"
+    assert request_.query_string == b"b=2"
+    assert request_.scheme == "http"
+    assert request_.client == ("::1", 0)
+    assert request_.server == ("other", None)
+    assert request_.headers.get("x-a") == "1, 2"
+    assert request_.headers.get("x-b") == "3"
+    assert request_.state == {"k": "v"}
+    request_.client = None
+    request_.server = None
+    assert request_.client is None
+    assert request_.server is None
+
+
+def test_a_mount_point_moves_without_changing_the_path(request_: Request) -> None:
+    request_.root_path = ""
+    assert (request_.root_path, request_.path, request_.local_path) == ("", "/app/é", "/app/é")
+    request_.root_path = "/app"
+    assert (request_.root_path, request_.path, request_.local_path) == ("/app", "/app/é", "/é")
+
+
+def test_a_prefix_that_a_proxy_cut_off_is_put_back(request_: Request) -> None:
+    request_.path = "/x" + request_.path
+    request_.root_path = "/x/app"
+    assert (request_.root_path, request_.path, request_.local_path) == ("/x/app", "/x/app/é", "/é")
+
+
+def test_a_mount_point_ends_at_a_whole_segment() -> None:
+    assert asgi(path="/apple").local_path == "/apple"
+    request = wsgi(SCRIPT_NAME="", PATH_INFO="/apple")
+    request.root_path = "/app"
+    assert request.environ["PATH_INFO"] == "/apple"
+
+
+def test_the_first_write_copies_the_scope_once() -> None:
+    request = asgi()
+    server = request.scope
+    state = request.state
+    mine = request.scope
+    assert mine is not server
+    assert "gateway.state" not in server
+    request.scheme = "ws"
+    request.headers.append("x", "y")
+    assert request.scope is mine
+    assert request.state is state
+    assert server["scheme"] == "https"
+    assert len(server["headers"]) == 2
+    assert len(request.headers) == 3
+    assert request.headers.asgi() == request.scope["headers"]
+
+
+def test_a_state_that_is_there_is_the_same_object() -> None:
+    state: dict[str, object] = {}
+    request = asgi(**{"gateway.state": state})
+    server = request.scope
+    assert request.state is state
+    assert request.scope is server
+    assert wsgi(**{"gateway.state": state}).state is state
+
+
+def test_a_scope_with_its_optional_keys_missing_has_the_defaults() -> None:
+    request = AsgiRequest({"type": "http", "method": "GET", "path": "/a b", "headers": []})
+    assert request.raw_path == b"/a%20b"
+    assert (request.root_path, request.query_string, request.scheme) == ("", b"", "http")
+    assert (request.client, request.server, request.http_version) == (None, None, "1.1")
+    socket = AsgiRequest(
+        {"type": "websocket", "path": "/", "headers": [], "subprotocols": ["a"], "client": ["/s", None]}
+    )
+    assert (socket.method, socket.scheme, socket.subprotocols, socket.is_websocket) == ("GET", "ws", ["a"], True)
+    assert socket.client == ("/s", 0)
+    assert AsgiRequest({"type": "http", "path": "/", "headers": [], "server": ("/s.sock", None)}).server == (
+        "/s.sock",
+        None,
+    )
+
+
+def test_an_environ_with_gaps_has_the_defaults() -> None:
+    request = WsgiRequest({})
+    assert (request.method, request.path, request.raw_path, request.query_string) == ("GET", "", b"", b"")
+    assert (request.scheme, request.client, request.server) == ("http", None, None)
+    assert request.http_version == "1.1"
+    assert WsgiRequest({"SERVER_PROTOCOL": "HTTP/2.0"}).http_version == "2"
+    assert WsgiRequest({"SERVER_PROTOCOL": "junk"}).http_version == "junk"
+    assert WsgiRequest({"REMOTE_ADDR": "1.2.3.4"}).client == ("1.2.3.4", 0)
+    assert WsgiRequest({"REMOTE_ADDR": "1.2.3.4", "REMOTE_PORT": "x"}).client == ("1.2.3.4", 0)
+    assert WsgiRequest({"REMOTE_ADDR": "/run/x.sock"}).client is None
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/a%2Fb?q=1", b"/a%2Fb"),
+        ("http://host/a%2Fb?q", b"/a%2Fb"),
+        ("https://host", b"/"),
+        ("*", b"/app/%C3%A9"),
+    ],
+)
+def test_a_raw_path_is_the_request_target_without_its_query(target: str, expected: bytes) -> None:
+    assert wsgi(RAW_URI=target).raw_path == expected
+    assert wsgi(REQUEST_URI=target).raw_path == expected
+
+
+def test_a_rewritten_path_is_not_undone_by_the_server_s_target() -> None:
+    request = wsgi(RAW_URI="/old", REQUEST_URI="/old")
+    request.path = "/app/new"
+    assert request.raw_path == b"/app/new"
+
+
+def test_bytes_that_are_no_utf_8_read_as_the_replacement() -> None:
+    assert wsgi(SCRIPT_NAME="", PATH_INFO="/\xff").path == "/\ufffd"
+
+
+def test_a_response_takes_text_bytes_and_headers() -> None:
+    response = Response(201, {"x-a": "1"}, "é", reason="Made")
+    assert (response.status, response.body, response.reason) == (201, "é".encode(), "Made")
+    headers = Headers([("a", "1")])
+    assert Response(headers=headers).headers is headers
+    assert Response().body == b""
+    assert "201" in repr(response)
+    assert Response.head(200, headers).body is None
+
+
+def test_a_body_can_be_a_file() -> None:
+    assert isinstance(io.BytesIO(), ReadableBody)
+    assert not isinstance(iter([b""]), ReadableBody)
+    assert FileBody("/f").count is None
+
+
+def test_reason_phrases_are_the_registry_s() -> None:
+    assert reason_phrase(404) == "Not Found"
+    assert reason_phrase(799) == "Unknown"
+
+
+def test_an_outcome_has_defaults_for_what_did_not_happen() -> None:
+    outcome = Outcome("failed")
+    assert (outcome.status, outcome.bytes_sent, outcome.first_byte_at, outcome.websocket_close_code) == (
+        None,
+        0,
+        None,
+        None,
+    )
+
+
+def test_the_view_itself_has_no_interface() -> None:
+    view = Request()
+    names = ["method", "path", "root_path", "query_string", "scheme", "client", "server"]
+    for name in [*names, "raw_path", "headers", "http_version", "is_websocket", "subprotocols", "extensions", "state"]:
+        with pytest.raises(NotImplementedError):
+            getattr(view, name)
+    for name in names:
+        with pytest.raises(NotImplementedError):
+            setattr(view, name, None)
+    with pytest.raises(NotImplementedError):
+        view.native  # noqa: B018  # a property
