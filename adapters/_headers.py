@@ -44,6 +44,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _environ_keys: dict[bytes, str | None] = {}
 _field_names: dict[str, bytes | None] = {}
 _response_names: dict[str, bytes | None] = {}
+_response_texts: dict[bytes, str | None] = {}
 
 
 def environ_key(name: bytes) -> str | None:
@@ -191,7 +192,17 @@ def _bad_header(rule: str, name: object, value: object) -> str:
 def wsgi_response_headers(headers: Iterable[Iterable[bytes]]) -> list[tuple[str, str]]:
     """Return ASGI response headers as WSGI wants them: native strings, nothing hop-by-hop."""
     result: list[tuple[str, str]] = []
+    texts = _response_texts
     for name, value in headers:
-        if name.lower() not in _HOP_BY_HOP_OCTETS:
-            result.append((bytes(name).decode("latin-1"), bytes(value).decode("latin-1")))
+        text = texts[name] if name in texts else _response_text(name)
+        if text is not None:
+            result.append((text, value.decode("latin-1") if type(value) is bytes else bytes(value).decode("latin-1")))
     return result
+
+
+def _response_text(name: bytes) -> str | None:
+    octets = bytes(name)
+    text = None if octets.lower() in _HOP_BY_HOP_OCTETS else octets.decode("latin-1")
+    if len(_response_texts) < TABLE_SIZE:
+        _response_texts[octets] = text
+    return text

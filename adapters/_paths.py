@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 #: What RFC 3986 section 3.3 allows unescaped in a path, beside letters and digits.
 _PATH_SAFE = "/;:@&=+$,!*'()~-._"
+_UNESCAPED = "/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
 _SLASHES = re.compile(rb"/{2,}")
 
 
@@ -80,7 +81,10 @@ def asgi_path(script_name: str, path_info: str, raw_uri: str) -> tuple[str, str,
             ``raw_path`` where it decodes to the same path; otherwise ``raw_path`` is the path, quoted.
     """
     script_name = script_name.rstrip("/")
-    octets = latin1_octets(script_name + path_info)
+    path = script_name + path_info
+    if path.isascii() and not path.strip(_UNESCAPED) and (not raw_uri or raw_uri.partition("?")[0] == path):
+        return path, script_name, path.encode("ascii")  # spelled the same everywhere, as most are
+    octets = latin1_octets(path)
     raw_path = raw_target_path(raw_uri)
     if raw_path:
         decoded = unquote_to_bytes(raw_path)

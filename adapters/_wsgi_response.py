@@ -16,8 +16,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
-from gateway.adapters._asgi_call import AsgiCall, EarlyHint, FileBody
+from gateway.adapters._asgi_call import AsgiCall
 from gateway.adapters._headers import wsgi_response_headers
+from gateway.adapters._parts import EarlyHint, FileBody
 from gateway.adapters._status import status_line
 from gateway.protocols import Environ
 

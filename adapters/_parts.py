@@ -1,0 +1,54 @@
+"""What an ASGI application hands to a WSGI server beside bytes: links for early hints, and files.
+
+Sources: ASGI extensions "Early Hints", "Path Send", "Zero Copy Send".
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+
+class EarlyHint:
+    """Links to be sent in a 103 response before the head."""
+
+    __slots__ = ("links",)
+
+    def __init__(self, links: list[bytes]) -> None:
+        self.links = links
+
+
+class FileBody:
+    """A file that the server sends: by its path, or open at its place, ``count`` bytes or all the rest of it."""
+
+    __slots__ = ("count", "file", "path", "whole")
+
+    def __init__(self, path: str | None, file: SharedFile | None, count: int | None, whole: bool) -> None:
+        self.path = path
+        self.file = file
+        self.count = count
+        self.whole = whole  # the response consists of this part alone
+
+
+class SharedFile(io.FileIO):
+    """A duplicate of a file descriptor of the application, which is told when the server has done with it."""
+
+    def __init__(self, file: Any, offset: int | None, done: Callable[[], object]) -> None:
+        descriptor = os.dup(file if isinstance(file, int) else file.fileno())
+        super().__init__(descriptor, "rb")
+        self._done = done
+        if offset is not None:
+            self.seek(offset)
+        elif not isinstance(file, int):
+            self.seek(file.tell())  # a buffered file's own place is not its descriptor's
+
+    def close(self) -> None:
+        """Close the duplicate; the first time, tell the application."""
+        if not self.closed:
+            super().close()
+            self._done()
+
+
+Part: TypeAlias = bytes | EarlyHint | FileBody
