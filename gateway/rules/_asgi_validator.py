@@ -11,12 +11,12 @@ import threading
 from contextvars import ContextVar
 from inspect import iscoroutinefunction
 
-from asgiref.compatibility import is_double_callable
+from asgiref.compatibility import is_double_callable  # pyright: ignore[reportUnknownVariableType]  # untyped
 
 from gateway.errors import ProtocolViolation
 from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
 from gateway.rules._engine import Engine, Stages
-from gateway.rules.asgi_common import is_mapping, is_message
+from gateway.rules.asgi_common import is_message
 from gateway.rules.asgi_state import Connection, LifespanState, Sent, header_values
 from gateway.rules.tables import ASGI_TABLES
 
@@ -191,7 +191,8 @@ class AsgiCall:
         connection = self.connection
         self._late("send")
         connection.step = "send"
-        if not is_mapping(message) or not is_message(message):
+        given: object = message
+        if not is_message(given):
             found = self._engine.check(_FORM, connection, message)
         else:
             message = _kept(message)

@@ -15,11 +15,13 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
-from types import FrameType, TracebackType
+from types import FrameType
+from typing import IO, cast
 
 from gateway.errors import ProtocolViolation
 from gateway.protocols import Environ, WSGIApplication
 from gateway.rules._engine import Engine, Found, Stages
+from gateway.rules._narrow import is_environ, is_list, is_tuple
 from gateway.rules.table import Rule
 from gateway.rules.tables import WSGI_TABLES
 from gateway.rules.wsgi_application import END
@@ -48,7 +50,8 @@ _CALL, _ENVIRON, _START, _STARTED, _RETURNED, _NEXT, _BLOCK, _WRITE, _END, _CLOS
 _INPUT, _STREAM, _ERRORS = (_STAGES.rules(stage) for stage in ("input", "stream", "errors"))
 _DICT = tuple(rule for rule in _ENVIRON if rule.id == "V02")
 
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
+_Callable = Callable[..., object]
+_Application = Callable[..., Iterable[bytes]]
 
 
 def _greenlets() -> bool:
@@ -98,18 +101,18 @@ class WsgiCall:
         found = self.engine.check(_CALL, exchange, Call(args, kwargs))
         self._to_server(found)
         if len(args) != 2 or kwargs:
-            return self.app(*args, **kwargs)  # type: ignore[arg-type]  # as the server called us
+            return cast(_Application, self.app)(*args, **kwargs)  # as the server called us
         environ, start_response = args
-        if not isinstance(environ, dict):
+        if not is_environ(environ):
             self._to_server(self.engine.check(_DICT, exchange, environ))
-            return self.app(environ, start_response)  # type: ignore[arg-type]
+            return cast(_Application, self.app)(environ, start_response)  # as above
         exchange.environ = environ
         self._prepare(environ)
         self._thread, exchange.overlaps = self.running.enter()
         try:
             self._to_server(self.engine.check(_ENVIRON, exchange, environ))
             self._replace_streams(environ)
-            self._server_start = start_response
+            self._server_start = cast(_Callable, start_response)  # a server that gives none finds out
             iterable: object = self.app(environ, self.start_response)
         except BaseException as error:
             self._ended()
@@ -161,7 +164,7 @@ class WsgiCall:
         served = isinstance(wrapper, type) and isinstance(iterable, wrapper)
         if served or any(iterable is file for file in self.made) or found.ids:
             self._ended()
-            return iterable  # type: ignore[return-value]  # the server's own file, or what V24 was said of
+            return cast(Iterable[bytes], iterable)  # the server's own file, or what V24 was said of
         return SizedResponse(self, iterable) if isinstance(iterable, Sized) else ResponseIterable(self, iterable)
 
     def _to_server(self, found: Found) -> None:
@@ -190,17 +193,18 @@ class WsgiCall:
         self.to_application(found)
         exchange.started(call)
         passed = list(args)
-        if len(passed) > 1 and type(passed[1]) is list:
-            exchange.given = passed[1]  # pyright: ignore[reportUnknownMemberType]
-            passed[1] = list(passed[1])  # pyright: ignore[reportUnknownArgumentType]
+        headers = call.headers
+        if len(passed) > 1 and is_list(headers):
+            exchange.given = headers
+            passed[1] = list(headers)
         exc_info = call.exc_info
-        value: object = exc_info[1] if isinstance(exc_info, tuple) and len(exc_info) == 3 else None  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+        value = exc_info[1] if is_tuple(exc_info) and len(exc_info) == 3 else None
         before = _references(exc_info, value)
         write: object = None
         error: BaseException | None = None
         refused = False
         try:
-            write = self._server_start(*passed, **kwargs)  # type: ignore[operator]
+            write = self._server_start(*passed, **kwargs)
         except BaseException as raised:
             error = raised
             trace = raised.__traceback__
@@ -231,12 +235,12 @@ class Write:
 
     def __init__(self, call: WsgiCall, write: object) -> None:
         self._call = call
-        self._write = write
+        self._write = cast(_Callable, write)  # P39 says so if it is not callable
 
     def __call__(self, data: bytes) -> object:
         call = self._call
         call.to_application(call.engine.check(_WRITE, call.exchange, data))
-        result: object = self._write(data)  # type: ignore[operator]  # P39 says so if it is not callable
+        result = self._write(data)
         call.exchange.writes += 1
         call.exchange.output(data)
         return result
@@ -252,8 +256,9 @@ class InputStream:
     def _use(self, method: str, args: tuple[object, ...]) -> object:
         result: object = None
         error: BaseException | None = None
+        use: _Callable = getattr(self._stream, method)
         try:
-            result = getattr(self._stream, method)(*args)
+            result = use(*args)
         except BaseException as raised:
             error = raised
             raise
@@ -267,8 +272,8 @@ class InputStream:
     def _check(self, step: Input) -> Found:
         exchange = self.call.exchange
         found = self.call.engine.check(_INPUT, exchange, step)
-        lines = step.result if isinstance(step.result, list) else [step.result]  # pyright: ignore[reportUnknownVariableType]
-        data = b"".join(line for line in lines if isinstance(line, bytes))  # pyright: ignore[reportUnknownVariableType]
+        lines = step.result if is_list(step.result) else [step.result]
+        data = b"".join(line for line in lines if isinstance(line, bytes))
         exchange.bytes_read += len(data)
         if exchange.undecoded is not None:
             exchange.undecoded = exchange.undecoded + data if exchange.bytes_read <= 65536 else None
@@ -287,7 +292,7 @@ class InputStream:
         return self._use("readlines", args)
 
     def __iter__(self) -> Iterator[object]:
-        for line in self._stream:  # type: ignore[attr-defined]
+        for line in cast(Iterable[object], self._stream):  # V07 says so if it is not iterable
             self.call.to_application(self._check(Input("__iter__", (), line)))
             yield line
 
@@ -305,7 +310,7 @@ class ErrorStream:
     def write(self, text: str) -> object:
         """Write text."""
         self.call.to_application(self.call.engine.check(_ERRORS, self.call.exchange, text))
-        return self._stream.write(text)  # type: ignore[attr-defined]
+        return cast(IO[str], self._stream).write(text)  # V08 says so if it is not one
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write lines."""
@@ -314,7 +319,7 @@ class ErrorStream:
 
     def flush(self) -> object:
         """Flush."""
-        return self._stream.flush()  # type: ignore[attr-defined]
+        return cast(IO[str], self._stream).flush()  # as above
 
     def __getattr__(self, name: str) -> object:
         return _other(self.call, "wsgi.errors", self._stream, name)
@@ -363,8 +368,9 @@ class ResponseIterable:
         exchange.iterating = True
         try:
             if self._iterator is None:
-                self._iterator = iter(self._original)  # type: ignore[call-overload]
-            block = next(self._iterator)
+                self._iterator = iter(cast(Iterable[bytes], self._original))  # V24 and V25 say so if it is not
+            iterator = self._iterator
+            block = next(iterator)
         except StopIteration:
             exchange.exhausted = True
             self._raise(_END, END)
@@ -422,4 +428,4 @@ class SizedResponse(ResponseIterable):
     """The same, where the application's iterable has a length."""
 
     def __len__(self) -> int:
-        return len(self._original)  # type: ignore[arg-type]
+        return len(cast(Sized, self._original))  # which is why this class was chosen

@@ -6,10 +6,10 @@ Sources: ASGI 3.0.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TypeGuard
 
 from gateway.protocols import Message, Scope
+from gateway.rules._narrow import is_buffer, is_list, is_mapping, type_name
 from gateway.rules.asgi_state import Connection, Sent
 from gateway.rules.table import Minor, Table, blame
 
@@ -23,15 +23,10 @@ _OTHERS = {"body", "headers", "links"}
 _EXEMPT = {("http.response.zerocopysend", "file"), ("http.response.debug", "info")}
 
 
-def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
-    """Tell whether a value is a dict, of whatever keys."""
-    return isinstance(value, dict)
-
-
 @RULES.rule("C01", "The scope is a dict whose `type` is a str.", "ASGI 3.0, Applications", "server", "scope")
 def scope_is_a_dict(connection: Connection, scope: object) -> str | None:
     if not is_mapping(scope):
-        return f"a {type(scope).__name__}"
+        return f"a {type_name(scope)}"
     kind = scope.get("type")
     return None if isinstance(kind, str) else f"type {kind!r}"
 
@@ -80,7 +75,7 @@ _PREFIX = {"http": "http.response.", "websocket": "websocket.", "lifespan": "lif
 
 def _form(connection: Connection, message: object) -> str | None:
     if not is_mapping(message):
-        return f"a {type(message).__name__}"
+        return f"a {type_name(message)}"
     kind = message.get("type")
     if not isinstance(kind, str):
         return f"type {kind!r}"
@@ -127,14 +122,13 @@ def _unserialisable(value: object, path: str) -> str | None:
             if found := _unserialisable(item, f"{path}[{key!r}]"):
                 return found
         return None
-    if isinstance(value, list):
-        for number, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+    if is_list(value):
+        for number, item in enumerate(value):
             if found := _unserialisable(item, f"{path}[{number}]"):
                 return found
         return None
-    if isinstance(value, (bytearray, memoryview)):
-        return Minor(f"{path} of type {type(value).__name__}")
-    return f"{path} of type {type(value).__name__}"
+    found = f"{path} of type {type_name(value)}"
+    return Minor(found) if is_buffer(value) else found
 
 
 @RULES.rule(

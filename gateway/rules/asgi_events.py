@@ -9,8 +9,9 @@ import re
 from collections.abc import Sequence
 
 from gateway.protocols import Message
-from gateway.rules.asgi_http import is_pair, wrong_pairs
-from gateway.rules.asgi_state import Connection, Sent, header_pairs, is_collection
+from gateway.rules._narrow import is_buffer, is_collection, is_pair, size, type_name
+from gateway.rules.asgi_http import wrong_pairs
+from gateway.rules.asgi_state import Connection, Sent, header_pairs
 from gateway.rules.table import Minor, Table
 
 __all__ = ["HOP_BY_HOP", "RULES", "TOKEN", "no_body_status"]
@@ -51,7 +52,7 @@ def request_body_is_bytes(connection: Connection, message: Message) -> str | Non
     body: object = message.get("body", b"")
     more: object = message.get("more_body", False)
     if not isinstance(body, bytes):
-        return f"body of type {type(body).__name__}"
+        return f"body of type {type_name(body)}"
     return None if isinstance(more, bool) else f"more_body {more!r}"
 
 
@@ -229,9 +230,9 @@ def one_content_length(connection: Connection, message: Message) -> str | None:
 )
 def body_matches_content_length(connection: Connection, message: Message) -> str | None:
     body: object = message.get("body", b"")
-    if connection.length is None or connection.completed or not isinstance(body, (bytes, bytearray, memoryview)):
+    if connection.length is None or connection.completed or not is_buffer(body):
         return None
-    total = connection.body_sent + len(body)
+    total = connection.body_sent + size(body)
     if total > connection.length and not no_body_status(connection.status):
         return f"{total} bytes for Content-Length {connection.length}"
     last = not message.get("more_body", False)
@@ -251,8 +252,8 @@ def body_is_bytes(connection: Connection, message: Message) -> str | None:
     body: object = message.get("body", b"")
     if isinstance(body, bytes):
         return None
-    found = f"body of type {type(body).__name__}"
-    return Minor(found) if isinstance(body, (bytearray, memoryview)) else found
+    found = f"body of type {type_name(body)}"
+    return Minor(found) if is_buffer(body) else found
 
 
 @RULES.rule(
@@ -296,11 +297,10 @@ def response_is_completed(connection: Connection, error: BaseException | None) -
     "E20", "A 1xx, 204 or 304 response, and one to HEAD, has no body.", "RFC 9110 6.4.1", "application", *CONTENT
 )
 def no_body_where_none_is_allowed(connection: Connection, message: Message) -> str | None:
-    body: object = message.get("body", b"")
-    size = len(body) if isinstance(body, (bytes, bytearray, memoryview)) else 0
+    count = size(message.get("body", b""))
     if message["type"].endswith("send"):
-        size = size or 1  # the server reads the file
-    if not size or not connection.started:
+        count = count or 1  # the server reads the file
+    if not count or not connection.started:
         return None
     if no_body_status(connection.status):
         return f"a body for {connection.status}"

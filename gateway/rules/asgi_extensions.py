@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.protocols import Message, Scope
-from gateway.rules.asgi_common import is_mapping
+from gateway.rules._narrow import is_collection, is_mapping
 from gateway.rules.asgi_events import lowercase, pseudo
 from gateway.rules.asgi_http import wrong_pairs
-from gateway.rules.asgi_state import EXTENSION_MESSAGES, Connection, header_values, is_collection
+from gateway.rules.asgi_state import EXTENSION_MESSAGES, Connection, header_values
 from gateway.rules.table import Table
 
 __all__ = ["RULES"]

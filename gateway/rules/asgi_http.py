@@ -6,13 +6,11 @@ Sources: ASGI HTTP & WebSocket 2.5, HTTP Connection Scope and WSGI Compatibility
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TypeGuard
 from urllib.parse import unquote_to_bytes
 
 from gateway.protocols import Message, Scope
-from gateway.rules.asgi_common import is_mapping
-from gateway.rules.asgi_state import Connection, chunk_framing, header_pairs, header_values, is_collection
+from gateway.rules._narrow import is_collection, is_mapping, is_pair, type_name
+from gateway.rules.asgi_state import Connection, chunk_framing, header_pairs, header_values
 from gateway.rules.table import Minor, Table
 
 __all__ = ["RULES", "wrong_pairs"]
@@ -23,15 +21,10 @@ BOTH = ("scope:http", "scope:websocket")
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 
 
-def is_pair(value: object) -> TypeGuard[Sequence[object]]:
-    """Tell whether a value is a two-item list or tuple."""
-    return isinstance(value, (list, tuple)) and len(value) == 2  # pyright: ignore[reportUnknownArgumentType]
-
-
 def wrong_pairs(headers: object) -> str | None:
     """Return what is wrong with the form of a header list, or None."""
     if not is_collection(headers):
-        return f"headers of type {type(headers).__name__}"
+        return f"headers of type {type_name(headers)}"
     for item in headers:
         if not is_pair(item):
             return f"the header {item!r}"
@@ -228,7 +221,7 @@ def extensions_are_dicts(connection: Connection, scope: Scope) -> str | None:
     if extensions is None:
         return None
     if not is_mapping(extensions):
-        return f"extensions of type {type(extensions).__name__}"
+        return f"extensions of type {type_name(extensions)}"
     for name, value in extensions.items():
         if not isinstance(name, str) or not isinstance(value, dict):
             return f"extensions[{name!r}] = {value!r}"

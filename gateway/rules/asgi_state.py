@@ -19,11 +19,12 @@ Sources: ASGI 3.0; ASGI HTTP & WebSocket 2.5; ASGI lifespan 2.0; ASGI extensions
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeGuard
+from typing import Literal
 
 from gateway.protocols import Message, Scope
+from gateway.rules._narrow import is_collection, is_mapping, is_pair, size
 
 __all__ = ["Connection", "LifespanState", "Sent", "chunk_framing", "header_pairs", "header_values"]
 
@@ -44,26 +45,13 @@ EXTENSION_MESSAGES = {
 _NO_FILES: tuple[object, ...] = ()
 
 
-def is_collection(value: object) -> TypeGuard[Iterable[object]]:
-    """Tell whether a value can be iterated more than once, so that looking at it takes nothing away."""
-    if isinstance(value, (str, bytes, bytearray, dict)) or not isinstance(value, Iterable):
-        return False
-    iterable: Iterable[object] = value
-    try:
-        return iter(iterable) is not iterable
-    except Exception:  # any object can be in a message
-        return False
-
-
 def header_pairs(headers: object) -> Pairs:
     """Return the well-formed pairs of a header list, lower-cased names; what is not well-formed is left out."""
     pairs: Pairs = []
     if is_collection(headers):
         for item in headers:
-            if isinstance(item, (list, tuple)) and len(item) == 2:  # pyright: ignore[reportUnknownArgumentType]
-                name, value = item  # pyright: ignore[reportUnknownVariableType]
-                if isinstance(name, bytes) and isinstance(value, bytes):
-                    pairs.append((name.lower(), value))
+            if is_pair(item) and isinstance(item[0], bytes) and isinstance(item[1], bytes):
+                pairs.append((item[0].lower(), item[1]))
     return pairs
 
 
@@ -177,16 +165,16 @@ class Connection:
     @property
     def spec_version(self) -> tuple[int, ...]:
         """The version of the protocol's specification that the server names, or its default."""
-        asgi = self.scope.get("asgi")
-        text = asgi.get("spec_version", "2.0") if isinstance(asgi, dict) else "2.0"
+        asgi: object = self.scope.get("asgi")
+        text = asgi.get("spec_version", "2.0") if is_mapping(asgi) else "2.0"
         parts = text.split(".") if isinstance(text, str) else []
         return tuple(int(part) for part in parts if part.isdecimal()) or (2, 0)
 
     @property
-    def extensions(self) -> dict[str, object]:
+    def extensions(self) -> Mapping[object, object]:
         """The extensions that the server offers."""
-        extensions = self.scope.get("extensions")
-        return extensions if isinstance(extensions, dict) else {}
+        extensions: object = self.scope.get("extensions")
+        return extensions if is_mapping(extensions) else {}
 
     @property
     def head(self) -> bool:
@@ -266,9 +254,7 @@ class Connection:
 
     def _body(self, message: Message) -> None:
         self.body_messages += 1
-        body = message.get("body", b"")
-        if isinstance(body, (bytes, bytearray, memoryview)):
-            self.body_sent += len(body)
+        self.body_sent += size(message.get("body", b""))
         if message.get("type") == "http.response.zerocopysend":
             self.length = None  # the server counts what it copies
             self.files += (message.get("file"),)

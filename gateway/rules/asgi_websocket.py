@@ -6,9 +6,10 @@ Sources: ASGI HTTP & WebSocket 2.5; RFC 6455.
 from __future__ import annotations
 
 from gateway.protocols import Message, Scope
+from gateway.rules._narrow import is_collection, type_name
 from gateway.rules.asgi_events import lowercase, pseudo
 from gateway.rules.asgi_http import wrong_pairs
-from gateway.rules.asgi_state import Connection, Sent, header_values, is_collection
+from gateway.rules.asgi_state import Connection, Sent, header_values
 from gateway.rules.table import Minor, Table, blame
 
 __all__ = ["RULES"]
@@ -143,9 +144,9 @@ def one_payload(connection: Connection, message: Message) -> str | None:
     if (data is None) == (text is None):
         found = "neither" if data is None else "both"
     elif not isinstance(data, (bytes, type(None))):
-        found = f"bytes of type {type(data).__name__}"
+        found = f"bytes of type {type_name(data)}"
     elif not isinstance(text, (str, type(None))):
-        found = f"text of type {type(text).__name__}"
+        found = f"text of type {type_name(text)}"
     if found is None:
         return None
     return blame("server" if message["type"] == "websocket.receive" else "application", found)

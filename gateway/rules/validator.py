@@ -6,7 +6,7 @@ It changes nothing of what passes through: a conformant exchange is the same wit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal, overload
+from typing import Literal, cast, overload
 
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.protocols import (
@@ -43,34 +43,55 @@ class Validator:
         warnings: What was found where it says *should*.
     """
 
-    app: Application
     interface: Interface
 
     @overload
     def __new__(
-        cls, app: WSGIApplication, interface: Literal["wsgi"] | None = None, mode: Mode = "raise", **options: object
+        cls,
+        app: WSGIApplication,
+        interface: Literal["wsgi"] | None = None,
+        mode: Mode = "raise",
+        *,
+        warnings_as_errors: bool = False,
+        on_violation: Callable[[ProtocolViolation], None] | None = None,
     ) -> WsgiValidator: ...
 
     @overload
     def __new__(
-        cls, app: ASGIApplication, interface: Literal["asgi"] | None = None, mode: Mode = "raise", **options: object
+        cls,
+        app: ASGIApplication,
+        interface: Literal["asgi"] | None = None,
+        mode: Mode = "raise",
+        *,
+        warnings_as_errors: bool = False,
+        on_violation: Callable[[ProtocolViolation], None] | None = None,
     ) -> AsgiValidator: ...
 
     @overload
     def __new__(
-        cls, app: Application, interface: Interface | None = None, mode: Mode = "raise", **options: object
+        cls,
+        app: Application,
+        interface: Interface | None = None,
+        mode: Mode = "raise",
+        *,
+        warnings_as_errors: bool = False,
+        on_violation: Callable[[ProtocolViolation], None] | None = None,
     ) -> Validator: ...
 
     def __new__(
-        cls, app: Application, interface: Interface | None = None, mode: Mode = "raise", **options: object
+        cls,
+        app: Application,
+        interface: Interface | None = None,
+        mode: Mode = "raise",
+        *,
+        warnings_as_errors: bool = False,
+        on_violation: Callable[[ProtocolViolation], None] | None = None,
     ) -> Validator:
-        if cls is not Validator:
-            return super().__new__(cls)
         spoken = detect(app, interface)
         if spoken in ("asgi", "asgi2"):
-            return super().__new__(AsgiValidator)
+            return object.__new__(AsgiValidator)
         if spoken == "wsgi":
-            return super().__new__(WsgiValidator)
+            return object.__new__(WsgiValidator)
         raise ConfigurationError(f"Validator checks WSGI and ASGI applications, got one for {spoken}: {app!r}")
 
     def __init__(
@@ -84,6 +105,8 @@ class Validator:
     ) -> None:
         self.app = app
         self._engine = Engine(mode, warnings_as_errors=warnings_as_errors, on_violation=on_violation)
+        self._lifespans = Lifespans()
+        self._running = Running()
 
     @property
     def violations(self) -> list[ProtocolViolation]:
@@ -92,7 +115,7 @@ class Validator:
 
     @property
     def warnings(self) -> list[ProtocolViolation]:
-        """What was found where a specification says *should*; the list may be cleared."""
+        """What was found where it says *should*; the list may be cleared."""
         return self._engine.warnings
 
     def __repr__(self) -> str:
@@ -100,48 +123,24 @@ class Validator:
 
 
 class AsgiValidator(Validator):
-    """`Validator` around an ASGI application."""
+    """`Validator` around an ASGI application; made by `Validator`, never by itself."""
 
-    app: ASGIApplication
     interface: Interface = "asgi"
     __gateway_interface__ = "asgi"
 
-    def __init__(
-        self,
-        app: ASGIApplication,
-        interface: Interface | None = None,
-        mode: Mode = "raise",
-        *,
-        warnings_as_errors: bool = False,
-        on_violation: Callable[[ProtocolViolation], None] | None = None,
-    ) -> None:
-        super().__init__(app, interface, mode, warnings_as_errors=warnings_as_errors, on_violation=on_violation)
-        self._lifespans = Lifespans()
-
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Call the application, checked."""
-        await AsgiCall(self.app, self._engine, self._lifespans, receive, send).run(scope)
+        app = cast(ASGIApplication, self.app)  # detect() said so
+        await AsgiCall(app, self._engine, self._lifespans, receive, send).run(scope)
 
 
 class WsgiValidator(Validator):
-    """`Validator` around a WSGI application."""
+    """`Validator` around a WSGI application; made by `Validator`, never by itself."""
 
-    app: WSGIApplication
     interface: Interface = "wsgi"
     __gateway_interface__ = "wsgi"
 
-    def __init__(
-        self,
-        app: WSGIApplication,
-        interface: Interface | None = None,
-        mode: Mode = "raise",
-        *,
-        warnings_as_errors: bool = False,
-        on_violation: Callable[[ProtocolViolation], None] | None = None,
-    ) -> None:
-        super().__init__(app, interface, mode, warnings_as_errors=warnings_as_errors, on_violation=on_violation)
-        self._running = Running()
-
     def __call__(self, *args: object, **kwargs: object) -> Iterable[bytes]:
         """Call the application, checked."""
-        return WsgiCall(self.app, self._engine, self._running).run(args, kwargs)
+        app = cast(WSGIApplication, self.app)  # detect() said so
+        return WsgiCall(app, self._engine, self._running).run(args, kwargs)

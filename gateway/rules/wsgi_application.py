@@ -8,9 +8,10 @@ Sources: PEP 3333; RFC 9110.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sized
+from collections.abc import Sized
 from itertools import islice
 
+from gateway.rules._narrow import exactly, is_iterable, is_list, is_tuple, size, type_name
 from gateway.rules.table import Minor, Table
 from gateway.rules.wsgi_state import Call, Exchange, Input, Started, header_items
 
@@ -69,10 +70,10 @@ def _bodyless(exchange: Exchange) -> bool:
 
 @RULES.rule("P04", "The body is not longer than Content-Length.", _LENGTH, "application", "block", "write")
 def body_is_not_longer(exchange: Exchange, data: object) -> str | None:
-    size = len(data) if isinstance(data, (bytes, bytearray, memoryview)) else 0
-    if exchange.length is None or _bodyless(exchange) or not size:
+    count = size(data)
+    if exchange.length is None or _bodyless(exchange) or not count:
         return None
-    total = exchange.bytes_sent + size
+    total = exchange.bytes_sent + count
     return f"{total} bytes for Content-Length {exchange.length}" if total > exchange.length else None
 
 
@@ -100,7 +101,7 @@ def length_comes_once(exchange: Exchange, call: Call) -> str | None:
 
 
 def _sized(data: object) -> bool:
-    return isinstance(data, (bytes, bytearray, memoryview)) and len(data) > 0
+    return size(data) > 0
 
 
 @RULES.rule("P08", "A 1xx or 204 response has no body.", "RFC 9110 15.3.5, 15.2", "application", "block", "write")
@@ -266,15 +267,15 @@ def middleware_does_not_write_blocks(exchange: Exchange, data: object) -> str | 
     severity="warning",
 )
 def no_read_beyond_the_length(exchange: Exchange, step: Input) -> str | None:
-    size = step.args[0] if step.args else None
+    count = step.args[0] if step.args else None
     length = exchange.content_length
     if length is None or exchange.environ.get("wsgi.input_terminated") or step.method != "read":
         return None
-    if not isinstance(size, int) or size <= 0:
+    if not isinstance(count, int) or count <= 0:
         return None
     got = len(step.result) if isinstance(step.result, bytes) else 0
-    asked = exchange.bytes_read + size
-    return f"{asked} bytes asked for, of {length}" if asked > length and (not got or size > length) else None
+    asked = exchange.bytes_read + count
+    return f"{asked} bytes asked for, of {length}" if asked > length and (not got or count > length) else None
 
 
 @RULES.rule(
@@ -330,12 +331,12 @@ def input_methods_take_one_argument(exchange: Exchange, step: Input) -> str | No
 
 @RULES.rule("V16", "wsgi.errors is written to with str.", _PEP + "Input and Error Streams", "application", "errors")
 def errors_take_str(exchange: Exchange, value: object) -> str | None:
-    return None if isinstance(value, str) else f"a {type(value).__name__}"
+    return None if isinstance(value, str) else f"a {type_name(value)}"
 
 
 @RULES.rule("V17", "write() is called with bytes.", _PEP + "Unicode Issues", "application", "write")
 def write_takes_bytes(exchange: Exchange, data: object) -> str | None:
-    return None if type(data) is bytes or isinstance(data, bytes) else f"a {type(data).__name__}"
+    return None if type(data) is bytes or isinstance(data, bytes) else f"a {type_name(data)}"
 
 
 @RULES.rule(
@@ -348,7 +349,7 @@ def write_takes_bytes(exchange: Exchange, data: object) -> str | None:
 def status_has_its_form(exchange: Exchange, call: Call) -> str | None:
     status = call.status
     if type(status) is not str:
-        return f"a status of type {type(status).__name__}"
+        return f"a status of type {type_name(status)}"
     code = call.code
     return f"status {status!r}" if code is None or code < 100 or not _STATUS.fullmatch(status) else None
 
@@ -356,11 +357,16 @@ def status_has_its_form(exchange: Exchange, call: Call) -> str | None:
 @RULES.rule("V19", "The headers are a list of (str, str) tuples.", _START, "application", "start")
 def headers_are_a_list_of_tuples(exchange: Exchange, call: Call) -> str | None:
     headers = call.headers
-    if type(headers) is not list:
-        return f"headers of type {type(headers).__name__}"
-    for item in headers:  # pyright: ignore[reportUnknownVariableType]
-        well_formed = type(item) is tuple and len(item) == 2  # pyright: ignore[reportUnknownArgumentType]
-        if not well_formed or type(item[0]) is not str or type(item[1]) is not str:
+    if not is_list(headers) or not exactly(headers, list):
+        return f"headers of type {type_name(headers)}"
+    for item in headers:
+        if (
+            not is_tuple(item)
+            or not exactly(item, tuple)
+            or len(item) != 2
+            or type(item[0]) is not str
+            or type(item[1]) is not str
+        ):
             return f"the header {item!r}"
     return None
 
@@ -396,8 +402,8 @@ def exc_info_is_a_tuple(exchange: Exchange, call: Call) -> str | None:
     value = call.exc_info
     if value is None:
         return None
-    good = isinstance(value, tuple) and len(value) == 3  # pyright: ignore[reportUnknownArgumentType]
-    return None if good else f"exc_info of type {type(value).__name__}"
+    good = is_tuple(value) and len(value) == 3
+    return None if good else f"exc_info of type {type_name(value)}"
 
 
 @RULES.rule(
@@ -409,14 +415,14 @@ def exc_info_is_a_tuple(exchange: Exchange, call: Call) -> str | None:
 )
 def application_returns_an_iterable(exchange: Exchange, iterable: object) -> str | None:
     if isinstance(iterable, (str, bytes)):
-        return f"a {type(iterable).__name__}"
-    good = isinstance(iterable, Iterable) or hasattr(type(iterable), "__getitem__")
-    return None if good else f"a {type(iterable).__name__}, which is not iterable"
+        return f"a {type_name(iterable)}"
+    good = is_iterable(iterable) or hasattr(type(iterable), "__getitem__")
+    return None if good else f"a {type_name(iterable)}, which is not iterable"
 
 
 @RULES.rule("V25", "The iterable yields bytes.", _PEP + "Unicode Issues", "application", "block")
 def blocks_are_bytes(exchange: Exchange, block: object) -> str | None:
-    return None if isinstance(block, bytes) else f"a {type(block).__name__}"
+    return None if isinstance(block, bytes) else f"a {type_name(block)}"
 
 
 @RULES.rule(

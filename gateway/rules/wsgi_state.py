@@ -25,9 +25,11 @@ Sources: PEP 3333.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.protocols import Environ
+from gateway.rules._narrow import is_pair, is_sequence, size
 
 __all__ = ["Call", "Exchange", "Input", "Started", "header_items"]
 
@@ -37,12 +39,10 @@ Items = list[tuple[str, str]]
 def header_items(headers: object) -> Items:
     """Return the well-formed items of a header list, lower-cased names; what is not well-formed is left out."""
     items: Items = []
-    if isinstance(headers, (list, tuple)):
-        for item in headers:  # pyright: ignore[reportUnknownVariableType]
-            if isinstance(item, tuple) and len(item) == 2:  # pyright: ignore[reportUnknownArgumentType]
-                name, value = item  # pyright: ignore[reportUnknownVariableType]
-                if isinstance(name, str) and isinstance(value, str):
-                    items.append((name.lower(), value))
+    if is_sequence(headers):
+        for item in headers:
+            if is_pair(item) and isinstance(item[0], str) and isinstance(item[1], str):
+                items.append((item[0].lower(), item[1]))
     return items
 
 
@@ -118,7 +118,7 @@ class Exchange:
     code: int | None = None
     headers: Items = field(default_factory=list[tuple[str, str]])
     #: The list that the application gave, to see whether it changes it afterwards.
-    given: list[object] | None = None
+    given: Sequence[object] | None = None
     length: int | None = None
     #: start_response raised although, or because, it was given exc_info.
     raised_back: BaseException | None = None
@@ -168,6 +168,6 @@ class Exchange:
 
     def output(self, data: object) -> None:
         """Take note of a block or of written data."""
-        if isinstance(data, (bytes, bytearray, memoryview)):
-            self.bytes_sent += len(data)
-            self.non_empty = self.non_empty or len(data) > 0
+        count = size(data)
+        self.bytes_sent += count
+        self.non_empty = self.non_empty or count > 0

@@ -1,0 +1,94 @@
+"""Look at a value of which nothing is known.
+
+Messages, scopes and environs hold whatever somebody put in. These functions tell what it is in types that a checker
+follows; none of them raises, and none takes anything from an iterator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeGuard
+
+from gateway.protocols import Environ
+
+__all__ = [
+    "exactly",
+    "is_buffer",
+    "is_collection",
+    "is_environ",
+    "is_iterable",
+    "is_list",
+    "is_mapping",
+    "is_pair",
+    "is_sequence",
+    "is_tuple",
+    "size",
+    "type_name",
+]
+
+
+def type_name(value: object) -> str:
+    """Return the name of a value's type."""
+    return type(value).__name__
+
+
+def exactly(value: object, cls: type) -> bool:
+    """Tell whether a value is of a type, and of no subclass of it."""
+    return type(value) is cls
+
+
+def size(value: object) -> int:
+    """Return the number of bytes of a bytes-like value; 0 for anything else."""
+    if isinstance(value, memoryview):
+        return value.nbytes
+    return len(value) if isinstance(value, (bytes, bytearray)) else 0
+
+
+def is_buffer(value: object) -> bool:
+    """Tell whether a value is bytes, or the like of bytes that servers take for them."""
+    return isinstance(value, (bytes, bytearray, memoryview))
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
+    """Tell whether a value is a dict, of whatever keys."""
+    return isinstance(value, dict)
+
+
+def is_sequence(value: object) -> TypeGuard[Sequence[object]]:
+    """Tell whether a value is a list or a tuple, of whatever."""
+    return isinstance(value, (list, tuple))
+
+
+def is_list(value: object) -> TypeGuard[list[object]]:
+    """Tell whether a value is a list, of whatever."""
+    return isinstance(value, list)
+
+
+def is_tuple(value: object) -> TypeGuard[tuple[object, ...]]:
+    """Tell whether a value is a tuple, of whatever."""
+    return isinstance(value, tuple)
+
+
+def is_environ(value: object) -> TypeGuard[Environ]:
+    """Tell whether a value can be used as an environ."""
+    return isinstance(value, dict)
+
+
+def is_pair(value: object) -> TypeGuard[Sequence[object]]:
+    """Tell whether a value is a two-item list or tuple."""
+    return is_sequence(value) and len(value) == 2
+
+
+def is_iterable(value: object) -> TypeGuard[Iterable[object]]:
+    """Tell whether a value can be iterated."""
+    return isinstance(value, Iterable)
+
+
+def is_collection(value: object) -> TypeGuard[Iterable[object]]:
+    """Tell whether a value can be iterated more than once, so that looking at it takes nothing away."""
+    if isinstance(value, (str, bytes, bytearray, dict)) or not is_iterable(value):
+        return False
+    try:
+        return iter(value) is not value
+    except Exception:  # any object can be in a message
+        return False
