@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import sys
+from socketserver import ThreadingMixIn
 
 from werkzeug._reloader import run_with_reloader
 from werkzeug.serving import make_server
@@ -20,9 +20,15 @@ def _serve(options: Options) -> None:
     def serve() -> None:
         server = make_server(host, bind.port, options.application(), threaded=(options.threads or 2) > 1, fd=bind.fd)
         server.log_startup()
-        server.serve_forever()
+        if isinstance(server, ThreadingMixIn):
+            server.daemon_threads = False  # requests in flight are waited for
+        with server:
+            server.serve_forever()  # ends at KeyboardInterrupt, and returns
 
-    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
+    def stop(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
     if options.reload:
         run_with_reloader(serve)
     else:

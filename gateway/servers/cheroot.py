@@ -28,11 +28,12 @@ CHEROOT = Server(
     module="cheroot",
     requirement="cheroot",
     arguments=_arguments,
-    capabilities=Capabilities(threads=True),
+    capabilities=Capabilities(threads=True, raw_path=False),
     stop_signal=signal.SIGINT,
     quirks=(
         "SIGTERM ends it at once and drops requests in flight; SIGINT drains (KillSignal=SIGINT, STOPSIGNAL SIGINT).",
         "wsgi.input_terminated is False, although its input ends where the body ends.",
+        "%2F in a path is not decoded, so %2F and %252F are the same to an application.",
         "A path that begins with // is refused with 400.",
     ),
 )

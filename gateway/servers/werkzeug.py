@@ -31,9 +31,9 @@ WERKZEUG = Server(
     module="werkzeug",
     requirement="werkzeug",
     arguments=_arguments,
-    capabilities=Capabilities(inherited_socket=True, threads=True, reload=True, drains=False),
+    capabilities=Capabilities(inherited_socket=True, threads=True, reload=True, keep_alive=False),
     quirks=(
-        "It is for development: no limits, and requests in flight are dropped when it is stopped.",
+        "It is for development: no limits, and a connection for every request.",
         "Slashes at the start of the path are joined to one.",
         "Threads are started as they are needed; --threads=1 answers one request at a time, any other number is many.",
     ),

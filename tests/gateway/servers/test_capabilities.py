@@ -1,0 +1,138 @@
+"""What a description says of its server is what the server does: each capability, measured under the real one.
+
+Streaming, chunked uploads and lifespan are measured by the tiers, the order and bytes of headers by the demo.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import InvalidHandshake
+from websockets.sync.client import connect
+
+from gateway import servers
+from gateway.servers import Bind, Launch, Running, start
+
+APPLICATION = """
+import os
+from gateway import Gateway
+
+os.write(1, b"imported %d\\n" % os.getpid())  # at once, so that two processes do not mix
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        message = await receive()
+        await send({"type": "websocket.send", "text": message["text"].upper()})
+        await send({"type": "websocket.close"})
+        return
+    if scope["type"] != "http":
+        raise NotImplementedError
+    import anyio
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    if scope["path"] == "/slow":
+        await send({"type": "http.response.body", "body": b"begun\\n", "more_body": True})
+        await anyio.sleep(0.5)
+        await send({"type": "http.response.body", "body": b"ended\\n"})
+    else:
+        await send({"type": "http.response.body", "body": b"raw " + (scope.get("raw_path") or b"")})
+
+app = Gateway(asgi)
+"""
+#: These few start fast and run always; the others with ``-m slow``.
+QUICK = ("wsgiref", "waitress", "uvicorn")
+NAMES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in servers.names()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    (tmp_path / "sv_facts.py").write_text(APPLICATION)
+    return str(tmp_path)
+
+
+@pytest.fixture
+def running(request: pytest.FixtureRequest, folder: str) -> Iterator[Running]:
+    """The server of the parameter, with the application above."""
+    server = servers.get(request.param)
+    if reason := server.missing():
+        pytest.skip(reason)
+    with start(server, Launch(target="sv_facts:app", bind=Bind(port=0), app_dir=folder, crosses=True)) as started:
+        yield started
+
+
+def get(running: Running, path: str) -> bytes:
+    with running.bind.connect(20.0) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize("running", NAMES, indirect=True)
+def test_requests_in_flight_end_or_are_dropped_as_documented(running: Running) -> None:
+    with running.bind.connect(20.0) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while b"begun" not in answer:
+            answer += connection.recv(65536)
+        running.process.send_signal(running.server.stop_signal)
+        try:
+            answer += b"".join(iter(lambda: connection.recv(65536), b""))
+        except ConnectionResetError:
+            answer += b""
+    assert (b"ended" in answer) is running.server.capabilities.drains
+    running.process.wait(20)
+
+
+@pytest.mark.parametrize("running", NAMES, indirect=True)
+def test_the_path_as_it_was_sent_is_known_as_documented(running: Running) -> None:
+    answer = get(running, "/a%2Fb%20c")
+    assert (b"/a%2Fb%20c" in answer) is running.server.capabilities.raw_path
+    assert b"raw " in answer
+
+
+@pytest.mark.parametrize("running", NAMES, indirect=True)
+def test_a_websocket_is_opened_or_refused_as_documented(running: Running) -> None:
+    address = f"ws://{running.bind.netloc}/"
+    if running.server.capabilities.websocket:
+        with connect(address, open_timeout=20) as websocket:
+            websocket.send("hello")
+            assert websocket.recv(timeout=20) == "HELLO"
+    else:
+        with pytest.raises(InvalidHandshake):
+            connect(address, open_timeout=20)
+    assert b"raw " in get(running, "/")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_unix_socket_is_served_as_documented(name: str, folder: str, tmp_path: Path) -> None:
+    server = servers.get(name)
+    if reason := server.missing():
+        pytest.skip(reason)
+    assert server.capabilities.unix_socket
+    launch = Launch(target="sv_facts:app", bind=Bind(path=str(tmp_path / "s")), app_dir=folder)
+    with start(server, launch) as running:
+        assert b"raw " in get(running, "/")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in servers.names() if servers.get(name).capabilities.workers])
+def test_several_workers_are_started_as_documented(name: str, folder: str) -> None:
+    server = servers.get(name)
+    if reason := server.missing():
+        pytest.skip(reason)
+    launch = Launch(target="sv_facts:app", bind=Bind(port=0), app_dir=folder, workers=2)
+    with start(server, launch) as running:
+        assert b"raw " in get(running, "/")
+        deadline = time.monotonic() + 20
+        while not _two_workers(running.output()):
+            assert time.monotonic() < deadline, running.output()
+            time.sleep(0.05)
+
+
+def _two_workers(said: str) -> bool:
+    imported = {line.split()[1] for line in said.splitlines() if line.startswith("imported ")}
+    # uWSGI imports in its first process, and forks.
+    return len(imported) >= 2 or "spawned uWSGI worker 2" in said
