@@ -44,7 +44,7 @@ async def asgi(scope, receive, send):
 app = Gateway(asgi)
 """
 #: These few start fast and run always; the others with ``-m slow``.
-QUICK = ("wsgiref", "waitress", "uvicorn")
+QUICK = ("wsgiref", "uvicorn")
 NAMES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in servers.names()]
 
 

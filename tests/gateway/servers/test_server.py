@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -209,6 +210,32 @@ def test_a_named_server_that_is_not_installed_is_an_error(monkeypatch: pytest.Mo
     monkeypatch.setattr(Server, "missing", lambda self: f"{self.name} needs the package 'x'")
     with pytest.raises(ConfigurationError, match="cheroot needs the package 'x'"):
         servers.choose("wsgi", HERE, "cheroot")
+
+
+PLUGIN = """
+from dataclasses import replace
+from gateway.servers import get
+
+THEIRS = replace(get("wsgiref"), name="theirs", family="theirs")
+WRONG = 7
+"""
+
+
+def test_a_distribution_adds_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sv_plugin.py").write_text(PLUGIN)
+    metadata = tmp_path / "sv_plugin-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: sv-plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[gateway.servers]\ntheirs = sv_plugin:THEIRS\nwrong = sv_plugin:WRONG\nuvicorn = sv_plugin:WRONG\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "theirs" not in servers.names(), "it is chosen when it is named, and not else"
+    assert servers.get("theirs").name == "theirs"
+    assert servers.choose("asgi", HERE, "theirs").name == "theirs"
+    assert servers.get("uvicorn").name == "uvicorn", "a built-in keeps its name"
+    with pytest.raises(ConfigurationError, match=r"sv_plugin:WRONG must be a gateway\.servers\.Server, got 7"):
+        servers.get("wrong")
 
 
 def test_importing_the_servers_imports_none_of_them() -> None:
