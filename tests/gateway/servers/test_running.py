@@ -155,4 +155,4 @@ def test_a_request_in_flight_ends_before_the_server_does(folder: str, threads: i
             answer += connection.recv(65536)
         running.process.send_signal(server.stop_signal)
         assert b"ended" in answer + b"".join(iter(lambda: connection.recv(65536), b""))
-        assert running.stop() == 0
+        assert running.process.wait(20) == 0
