@@ -32,7 +32,7 @@ from contextvars import Context
 from typing import Any, Protocol
 
 from gateway.adapters._headers import wsgi_response_headers
-from gateway.adapters._parts import EarlyHint, FileBody, Part, SharedFile
+from gateway.adapters._parts import EarlyHint, FileBody, Part, SharedFile, octets
 from gateway.adapters._status import has_body
 from gateway.adapters._waiting import Conversation, Runner, start_task
 from gateway.adapters._wsgi_input import RequestBody
@@ -226,7 +226,7 @@ class AsgiCall(Conversation):
         if kind == "http.response.body" and self._state == _BODY:
             body = message.get("body", b"")
             if type(body) is not bytes:
-                body = _octets(body)
+                body = octets(body)
             more = message.get("more_body", False)
             if body and not self.bodiless:
                 self.parts.append(body)
@@ -401,12 +401,3 @@ def _is_of_client_gone(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _octets(body: object) -> bytes:
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        return bytes(body)
-    raise ApplicationError(
-        f"the body of http.response.body is a byte string, got {type(body).__name__}; encode it (ASGI HTTP "
-        f"'Response Body')"
-    )

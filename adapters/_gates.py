@@ -108,7 +108,7 @@ class _GreenletGate:
         from gevent.hub import Waiter
 
         if not self._open:
-            waiter = Waiter(self._hub)
+            waiter: Any = Waiter(self._hub)
             watcher = self._hub.loop.async_()
             watcher.start(waiter.switch, None)
             self._guard.acquire()

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from gateway.errors import ApplicationError
+
 
 class EarlyHint:
     """Links to be sent in a 103 response before the head."""
@@ -52,3 +54,17 @@ class SharedFile(io.FileIO):
 
 
 Part: TypeAlias = bytes | EarlyHint | FileBody
+
+
+def octets(body: Any) -> bytes:
+    """Return the body of a message as bytes; other buffers are copied.
+
+    Raises:
+        ApplicationError: It is no byte string.
+    """
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)  # pyright: ignore[reportUnknownArgumentType]  # a view's item type does not matter
+    raise ApplicationError(
+        f"the body of http.response.body is a byte string, got {type(body).__name__}; encode it (ASGI HTTP 'Response "
+        f"Body')"
+    )

@@ -24,7 +24,7 @@ from contextvars import copy_context
 from http import HTTPStatus
 from typing import Any, Literal, get_args
 
-from asgiref.compatibility import guarantee_single_callable
+import asgiref.compatibility
 
 from gateway.adapters import _service
 from gateway.adapters._asgi_call import AsgiCall
@@ -179,7 +179,8 @@ class AsgiToWsgi:
 
 
 def _single_callable(app: ASGIApplication) -> ASGIApplication:
-    single: ASGIApplication = guarantee_single_callable(app)  # type: ignore[no-untyped-call]  # asgiref's is not typed
+    compatibility: Any = asgiref.compatibility  # it is not typed
+    single: ASGIApplication = compatibility.guarantee_single_callable(app)
     return single
 
 
