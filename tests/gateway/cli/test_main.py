@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -39,6 +40,11 @@ def test_every_registered_command_is_one_and_has_help() -> None:
         assert isinstance(command, click.Command)
         assert command.name == name
         assert command.help
+
+
+def test_every_command_is_in_the_reference() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "reference" / "cli.md"
+    assert [name for name in COMMANDS if f"| `gateway {name}` |" not in page.read_text(encoding="utf-8")] == []
 
 
 def test_an_unknown_command_is_one_line_and_status_2() -> None:
