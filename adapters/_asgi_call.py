@@ -345,10 +345,6 @@ class AsgiCall(Conversation):
 
     # in the WSGI thread: the server's side
 
-    def start(self) -> None:
-        """Hand the call to the loop."""
-        self._runner.start(self)
-
     def pull(self) -> bool:
         """Wait until there are parts to take, or nothing more will come.
 

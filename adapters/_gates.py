@@ -108,7 +108,8 @@ class _GreenletGate:
         from gevent.hub import Waiter
 
         if not self._open:
-            waiter: Any = Waiter(self._hub)
+            make_waiter: Any = Waiter
+            waiter = make_waiter(self._hub)
             watcher = self._hub.loop.async_()
             watcher.start(waiter.switch, None)
             self._guard.acquire()
