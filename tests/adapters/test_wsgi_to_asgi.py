@@ -710,3 +710,34 @@ def test_the_wrapped_application_can_be_had_and_is_named() -> None:
     app = answering([])
     assert WsgiToAsgi(app).app is app
     assert repr(WsgiToAsgi(app)) == f"WsgiToAsgi({app!r})"
+
+
+@pytest.mark.parametrize("name", ["trio", "uvloop"], ids=["A65-trio", "A66-uvloop"])
+def test_a_request_with_both_bodies_is_served_on_other_loops(name: str) -> None:
+    def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield environ["wsgi.input"].read()
+        yield b"!"
+
+    headers = [(b"content-length", b"200000")]
+    server = serve(WsgiToAsgi(app), lambda: Server([b"x" * 100_000] * 2), backend=name, method="POST", headers=headers)
+    assert server.content == b"x" * 200_000 + b"!"
+    assert server.complete
+
+
+def test_A48_what_the_application_sets_in_its_context_stays_there() -> None:
+    """Informative in the table; a copy is what keeps one request's context out of another's."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("A48", default="unset")
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        variable.set("inner")
+        start_response("200 OK", [])
+        return [variable.get().encode()]
+
+    async def main() -> None:
+        server = Server()
+        await WsgiToAsgi(app)(http_scope(), server.receive, server.send)
+        assert server.content == b"inner"
+        assert variable.get() == "unset"
+
+    run_on("asyncio", main)
