@@ -68,7 +68,7 @@ class Service:
         try:
             if self.runner.alive():
                 Job.run(self.runner, self._stop)
-            else:
+            elif self.lifespan.supported:
                 _log.warning("the loop of an ASGI application ended before it; its lifespan is not shut down")
         finally:
             _services.discard(self)

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from gateway.adapters.crossing import to_asgi, to_wsgi
 from gateway.errors import ConfigurationError
@@ -29,6 +28,9 @@ from gateway.protocols import (
     StartResponse,
     WSGIApplication,
 )
+
+if TYPE_CHECKING:
+    from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 
 __all__ = ["A2WSGI", "ASGIREF", "BUILTIN", "Crossings", "find"]
 
@@ -153,17 +155,24 @@ class _Back:
         self._adapter = AsgiToWsgi
         # Where the loop is not asyncio's, the process's own one.
         self._elsewhere = AsgiToWsgi(app, lifespan="off")
-        self._on: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, WSGIApplication] = weakref.WeakKeyDictionary()
+        self._on: dict[asyncio.AbstractEventLoop, AsgiToWsgi] = {}
         self._lock = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         loop: asyncio.AbstractEventLoop | None = environ.get("gateway.scope", {}).get(_LOOP)
-        app: WSGIApplication | None = self._elsewhere if loop is None else self._on.get(loop)
-        if app is None and loop is not None:
-            with self._lock:
-                app = self._on.get(loop) or self._adapter(self.app, loop=loop, lifespan="off")
-                self._on[loop] = app
-        return cast("WSGIApplication", app)(environ, start_response)
+        if loop is None:
+            return self._elsewhere(environ, start_response)
+        adapter = self._on.get(loop) or self._added(loop)
+        return adapter(environ, start_response)
+
+    def _added(self, loop: asyncio.AbstractEventLoop) -> AsgiToWsgi:
+        """Take in a loop that was not seen before, and let go of those that have ended."""
+        with self._lock:
+            ended = [self._on.pop(known) for known in tuple(self._on) if known.is_closed()]
+            adapter = self._on.setdefault(loop, self._adapter(self.app, loop=loop, lifespan="off"))
+        for each in ended:
+            each.close()
+        return adapter
 
 
 class _WithoutLifespan:

@@ -187,9 +187,10 @@ class Hooks:
     websocket: ClassVar[bool] = False
     #: The version of the contract that the class was written for.
     contract: ClassVar[int] = CONTRACT
-    #: Names of middleware classes that should stand outside this one; a chain that breaks it warns.
+    #: Names of middleware classes that should stand outside this one; a chain that breaks it warns. A name may bring
+    #: its reason along: ``"ProxyHeaders: it counts by the client's address"``.
     after: ClassVar[tuple[str, ...]] = ()
-    #: Names of middleware classes that should stand inside this one; a chain that breaks it warns.
+    #: Names of middleware classes that should stand inside this one; written and checked likewise.
     before: ClassVar[tuple[str, ...]] = ()
     #: Whether ``on_request`` may answer by itself; ``None``: wherever it is defined. For the plan only.
     short_circuits: ClassVar[bool | None] = None

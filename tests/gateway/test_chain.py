@@ -14,7 +14,7 @@ import pytest
 
 from gateway.application import Gateway
 from gateway.chain import ChainWarning, asgi_only, either, path_in, unless, when, wsgi_only
-from gateway.contract import Flow, Middleware, Steps, Transform, as_middleware, io, reply
+from gateway.contract import Flow, Middleware, Process, Steps, Transform, as_middleware, io, reply
 from gateway.errors import ConfigurationError
 from gateway.exchange import Outcome, Request, Response
 from gateway.headers import Header
@@ -395,6 +395,23 @@ def test_a_condition_works_on_the_generator_form(server: Literal["wsgi", "asgi"]
     assert ended == [200]
 
 
+def test_a_condition_does_not_keep_a_middleware_from_starting_and_stopping() -> None:
+    calls: list[str] = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Starts(Middleware):
+        def on_start(self, process: Process) -> None:
+            calls.append("start")
+
+        def on_stop(self, process: Process) -> None:
+            calls.append("stop")
+
+    with Client(chain(asgi_app, when(path_in("/never"), Starts())), interface="asgi") as client:
+        client.get("/")
+        assert calls == ["start"]
+    assert calls == ["start", "stop"]
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_condition_works_on_a_middleware_without_a_response_hook(server: Literal["wsgi", "asgi"]) -> None:
     @dataclass(frozen=True, kw_only=True)
@@ -547,6 +564,18 @@ def test_lifespan_passes_wsgi_parts_by_and_reaches_the_application_once() -> Non
             socket.receive_text()
     assert events == ["start", "stop"]
     assert len(loops) == 1, "what a crossing comes back to runs on the loop that ran the lifespan"
+
+
+def test_loops_that_ended_are_let_go_of(caplog: pytest.LogCaptureFixture) -> None:
+    from gateway.adapters import _service
+
+    gateway = chain(asgi_app, w())
+    before = len(_service._services)
+    for _ in range(4):
+        with Client(gateway, interface="asgi") as client:
+            assert marks(client.get("/")) == ["w:wsgi"]
+    assert len(_service._services) <= before + 1
+    assert caplog.records == []
 
 
 def test_a_crossing_back_works_under_trio_too() -> None:

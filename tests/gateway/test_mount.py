@@ -233,6 +233,20 @@ def test_a_server_whose_path_lacks_the_root_path_is_understood() -> None:
     assert (seen[0]["path"], seen[0]["raw_path"]) == ("/outer/api/x", b"/outer/api/x")
 
 
+def test_without_a_host_field_the_servers_name_counts() -> None:
+    async def nameless(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        assert scope["type"] == "http"
+        await MOUNT.asgi({**scope, "headers": [], "server": ("api.example.org", 80)}, receive, send)
+
+    async def unknown(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        await MOUNT.asgi({**scope, "headers": [], "server": None, "raw_path": None}, receive, send)
+
+    with Client(nameless, validate="off", lifespan=False) as client:
+        assert client.get("/x").json() == ["host", "", "/x"]
+    with Client(unknown, validate="off", lifespan=False) as client:
+        assert client.get("/x").json() == ["root", "", "/x"]
+
+
 # --- websockets
 
 
@@ -373,6 +387,13 @@ def test_a_mount_explains_the_chain_of_each_place() -> None:
     assert list(explained) == ["/a", "/"]
     assert explained["/a"]["servers"]["wsgi"]["order"][0]["name"] == "Guard"
     assert explained["/"]["servers"]["asgi"]["crossings"][0]["adapter"] == "WsgiToAsgi"
+
+
+def test_a_mount_has_granians_own_interface_too() -> None:
+    from gateway.adapters import AsgiToRsgi
+
+    rsgi = Mount({"/a": asgi_app})._as_rsgi()
+    assert isinstance(rsgi, AsgiToRsgi)
 
 
 def test_a_mount_is_one_object_for_every_server() -> None:

@@ -9,7 +9,7 @@ import pytest
 from gateway._order import Rules, broken
 
 PROXY = Rules(name="ProxyHeaders")
-LIMIT = Rules(name="RateLimit", after=("ProxyHeaders",), reason="it counts by the client's address")
+LIMIT = Rules(name="RateLimit", after=("ProxyHeaders: it counts by the client's address",))
 ERRORS = Rules(name="Errors", before=("Compression",))
 COMPRESSION = Rules(name="Compression")
 
