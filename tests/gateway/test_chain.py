@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pytest
 
+from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.application import Gateway
 from gateway.chain import ChainWarning, asgi_only, either, path_in, unless, when, wsgi_only
 from gateway.contract import Flow, Middleware, Process, Steps, Transform, as_middleware, io, reply
@@ -38,6 +39,13 @@ APPS = {"wsgi": wsgi_app, "asgi": asgi_app}
 
 w = functools.partial(wsgi_only, wsgi_mark, safe_to_skip=True)
 a = functools.partial(asgi_only, asgi_mark)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_on() -> Iterator[None]:
+    """What an adapter to WSGI has started ends with the test."""
+    yield
+    close_all()
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from starlette.routing import Mount as StarletteMount
 from starlette.routing import Route
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
+from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.application import Gateway
 from gateway.errors import ConfigurationError
 from gateway.mount import Mount
@@ -26,6 +27,13 @@ from tests.gateway.chain_parts import Guard, Mark, asgi_app, wsgi_app
 
 Server = Literal["wsgi", "asgi"]
 SERVERS: tuple[Server, Server] = ("wsgi", "asgi")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_on() -> Iterator[None]:
+    """What an adapter to WSGI has started ends with the test."""
+    yield
+    close_all()
 
 
 class Wsgi:

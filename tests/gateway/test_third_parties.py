@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 import sentry_sdk
 
+from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.testing.clients import Client
 from tests.gateway.third_parties import BIG, ORIGIN, PLANNED, SPANS, STATIC, Events, build, start_sentry
 
@@ -19,6 +20,13 @@ SERVERS: tuple[Server, Server] = ("wsgi", "asgi")
 each_chain = pytest.mark.parametrize("chain", list(PLANNED))
 each_app = pytest.mark.parametrize("app", ["flask", "fastapi"])
 each_server = pytest.mark.parametrize("server", SERVERS)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_on() -> Iterator[None]:
+    """What an adapter to WSGI has started ends with the test."""
+    yield
+    close_all()
 
 
 @pytest.fixture(autouse=True)
