@@ -29,16 +29,9 @@ from gateway.protocols import (
     detect,
 )
 from gateway.rules.validator import Validator
+from gateway.testing._served_names import FILE, MARK, MODULE, NAME, READY, SIDES
 
-__all__ = ["FILE", "MARK", "MODULE", "NAME", "READY", "SIDES", "app"]
-
-MODULE, FILE, NAME = "GATEWAY_TESTING_MODULE", "GATEWAY_TESTING_FILE", "GATEWAY_TESTING_NAME"
-#: Whose violations are told, comma-separated.
-SIDES = "GATEWAY_TESTING_SIDES"
-#: The path of the first request, which tells that the server answers; the application does not see it.
-READY = "/.gateway-testing-ready"
-#: What a line with a violation begins with.
-MARK = "gateway.testing violation: "
+__all__ = ["app"]
 
 
 def _load() -> object:

@@ -15,11 +15,11 @@ from types import ModuleType, TracebackType
 from typing import Any, NoReturn, TypeVar, Unpack
 
 from gateway.errors import ConfigurationError, ProtocolViolation, Side
-from gateway.servers import Launch, Running, Server, start
+from gateway.servers import Bind, Launch, Running, Server, start
 from gateway.testing._http import http
 from gateway.testing._record import Record
 from gateway.testing._response import AsyncResponse, Response
-from gateway.testing._served_app import FILE, MARK, MODULE, NAME, READY, SIDES
+from gateway.testing._served_names import FILE, MARK, MODULE, NAME, READY, SIDES
 from gateway.testing._verbs import AsyncVerbs, Content, HeaderItems, Params, RequestOptions, Verbs, add_cookies, encoded
 from gateway.testing.tiers import Unsupported
 from gateway.testing.websocket import WebSocketClosed, WebSocketDenied
@@ -67,6 +67,7 @@ def serve(
     module, file, name = locate(app, *modules)
     launch = Launch(
         target="gateway.testing._served_app:app",
+        bind=Bind(port=0),
         app_dir=str(Path.cwd()),
         environment={MODULE: module, FILE: file, NAME: name, SIDES: ",".join(sides)},
     )
@@ -396,6 +397,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
         if name in options:
             raise Unsupported(f"{name}= is a matter of the server here, and its command line decides it")
     settings = {name: value for name, value in options.items() if name not in _MEANINGLESS}
+    settings["headers"] = encoded(settings.get("headers"))
     return {"timeout": 10.0, **settings, "trust_env": False}
 
 

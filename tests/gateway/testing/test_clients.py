@@ -696,3 +696,108 @@ def test_context_variables_reach_the_application() -> None:
             assert (await client.get("/")).text == "seen"
 
     asyncio.run(asynchronous())
+
+
+# -- applications that do not know when to stop, or to start
+
+
+async def _ignores_its_client(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"first", "more_body": True})
+    await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_application_that_goes_on_without_its_client_is_ended_and_named(backend: str) -> None:
+    with Client(_ignores_its_client, lifespan=False, backend=backend, timeout=0.1) as client:  # type: ignore[arg-type]
+        with (
+            pytest.raises(ApplicationError, match="return after the client had left"),
+            client.stream("GET", "/") as response,
+        ):
+            assert next(response.iter_chunks()) == b"first"
+    with Client(_ignores_its_client, lifespan=False, backend=backend, timeout=0.1) as client:  # type: ignore[arg-type]
+        with (
+            pytest.raises(ApplicationError, match=r"send the next chunk|return after"),
+            client.stream("GET", "/") as response,
+        ):
+            list(response.iter_chunks())
+
+
+MESSAGES: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "body-first": ([{"type": "http.response.body"}], "must follow http.response.start"),
+    "no-status": ([{"type": "http.response.start", "status": "200"}], "status must be an int"),
+    "unknown-type": ([{"type": "http.response.tea"}], "tea"),
+    "body-after-the-end": (
+        [
+            {"type": "http.response.start", "status": 200},
+            {"type": "http.response.body"},
+            {"type": "http.response.body"},
+        ],
+        "must not follow a complete body",
+    ),
+    "trailers-not-promised": (
+        [{"type": "http.response.start", "status": 200}, {"type": "http.response.trailers"}],
+        "promised trailers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_what_no_client_can_understand_is_refused_also_without_validation(name: str) -> None:
+    messages, said = MESSAGES[name]
+
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        for message in messages:
+            await send(message)
+
+    with Client(app, lifespan=False, validate="off") as client, pytest.raises(ApplicationError, match=said):
+        client.get("/")
+
+
+def test_a_wsgi_application_that_no_client_can_understand_is_refused_also_without_validation() -> None:
+    def no_head(environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
+        return [b"x"]
+
+    def odd_status(environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
+        start_response("fine", [])
+        return []
+
+    def twice(environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        start_response("200 OK", [])
+        return []
+
+    for app, said in ((no_head, "before the first block"), (odd_status, "three digits"), (twice, "exc_info")):
+        with Client(app, validate="off") as client, pytest.raises(ApplicationError, match=said):
+            client.get("/")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"validate": "loudly"}, {"timeout": 0}, {"backend": "curio"}, {"root_path": "app"}], ids=str
+)
+def test_wrong_options_are_refused_when_built(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        Client(apps.asgi_echo, **wrong)
+
+
+def test_an_asgi2_application_is_driven_too() -> None:
+    class Application:
+        def __init__(self, scope: Scope) -> None:
+            self.scope = scope
+
+        async def __call__(self, receive: ASGIReceive, send: ASGISend) -> None:
+            if self.scope["type"] != "http":
+                raise NotImplementedError(self.scope["type"])
+            await apps.reply(send, self.scope["path"].encode())
+
+    with Client(Application) as client:  # type: ignore[arg-type]  # a class is none of the callables
+        assert client.get("/two").text == "/two"
+
+
+def test_responses_that_are_open_are_closed_with_the_client() -> None:
+    client = Client(apps.events)
+    stream = client.stream("GET", "/")
+    response = stream.__enter__()
+    client.close()
+    assert response.disconnected
+    stream.__exit__(None, None, None)
