@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import pickle
+import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -152,6 +153,29 @@ def test_a_chain_keeps_its_order_and_runs_where_it_was_planned(case: Case, serve
     planned = gateway.explain().as_dict()["servers"][server]
     assert response.headers["x-crossings"] == str(len(planned["crossings"]))
     assert gateway.explain().plans[server].interfaces[0] == server, "the counter stands outside of every crossing"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_chains_run_in_order_where_they_were_planned(seed: int) -> None:
+    rng = random.Random(seed)
+    kinds: list[Callable[[str], object]] = [
+        lambda name: Mark(name=name),
+        lambda name: Squeeze(name=name),
+        lambda name: Guard(name=name),
+        lambda name: w(name=name),
+        lambda name: a(name=name),
+        lambda name: unless(path_in("/elsewhere"), rng.choice([Mark(name=name), w(name=name), a(name=name)])),
+        lambda name: either(wsgi=wsgi_only(wsgi_mark, name=name), asgi=asgi_only(asgi_mark, name=name)),
+    ]
+    names = [f"m{index}" for index in range(rng.randrange(1, 7))]
+    items = [rng.choice(kinds)(name) for name in names]
+    gateway = chain(APPS[rng.choice(SERVERS)], CountCrossings(), *items, max_crossings=8, engine=Counting())
+    for server in SERVERS:
+        planned = gateway.explain().plans[server]
+        response = get(gateway, server)
+        expected = [f"{name}:{colour}" for name, colour in zip(names, planned.interfaces[1:], strict=True)]
+        assert list(reversed(marks(response))) == expected
+        assert response.headers["x-crossings"] == str(planned.crossings)
 
 
 @pytest.mark.parametrize("server", SERVERS)
