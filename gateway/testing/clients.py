@@ -4,7 +4,7 @@
 thread. `AsyncClient` runs an ASGI application in the caller's own loop, asyncio or trio, and a WSGI one in a worker
 thread. Requests, cookies, redirects, forms and files are those of the HTTP library (httpx2, or httpx); the exchange
 with the application is ours: nothing is buffered that was not asked for, both sides are validated, and a `Fault` acts
-where the test wants it.
+where the test wants it. Above 400 lines, because the two stand side by side: what one has, the other has.
 
 Sources: ASGI 3.0, HTTP and WebSocket 2.5, Lifespan 2.0; PEP 3333.
 """
@@ -14,15 +14,10 @@ from __future__ import annotations
 import weakref
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
     Generator,
-    Iterator,
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import Context, copy_context
 from functools import partial
 from types import TracebackType
 from typing import Generic, Literal, TypeVar, Unpack
@@ -32,16 +27,13 @@ import anyio.to_thread
 
 from gateway.errors import GatewayError, ProtocolViolation
 from gateway.protocols import Application, Interface
-from gateway.testing._asgi_call import AsgiCall
-from gateway.testing._body import Source
+from gateway.testing._carrying import AsyncTransport, Transport, nothing, nothing_async, prepared
 from gateway.testing._concurrency import Backend, LoopThread, running_loop
 from gateway.testing._http import http
-from gateway.testing._record import Record
 from gateway.testing._request import ServerSettings, build_websocket_scope
-from gateway.testing._response import AsyncChunks, AsyncResponse, AsyncSteps, Chunks, ReadChunks, Response, SyncSteps
+from gateway.testing._response import AsyncResponse, AsyncSteps, Response, SyncSteps
 from gateway.testing._stage import RAISED_ANYWAY, Stage, Validate, head_of
-from gateway.testing._verbs import AsyncVerbs, Content, HeaderItems, Params, RequestOptions, Verbs, add_cookies, encoded
-from gateway.testing._wsgi_exchange import WsgiCall
+from gateway.testing._verbs import AsyncVerbs, HeaderItems, Params, RequestOptions, Verbs, encoded
 from gateway.testing.faults import Fault
 from gateway.testing.leaks import GRACE, LeakReport, Snapshot
 from gateway.testing.tiers import Tier, Unsupported
@@ -126,193 +118,6 @@ def _stage(
     )
 
 
-def _source(request: http.Request) -> Source:
-    given: Source | None = request.extensions.get("gateway.source")
-    if given is not None:
-        return given
-    stream = request.stream
-    if isinstance(stream, http.SyncByteStream):  # bytes, a form or files: of a known length, so one chunk
-        return b"".join(stream)
-    return aiter(stream)
-
-
-def _options(
-    options: RequestOptions, placeholder: Callable[[], Content], *, streams: bool = False
-) -> dict[str, object]:
-    """Split off what is ours. Chunked content travels beside the HTTP library, which would cut it anew."""
-    given: dict[str, object] = dict(options)
-    extensions: dict[str, object] = {"gateway.streams": streams}
-    for name in ("fault", "timeout", "cookies"):
-        if name in given:
-            extensions[f"gateway.{name}"] = given.pop(name)
-    if "headers" in options:
-        given["headers"] = encoded(options["headers"])
-    content = options.get("content")
-    if content is not None and not isinstance(content, (str, bytes)):
-        if isinstance(content, AsyncIterable):
-            extensions["gateway.source"] = aiter(content)
-        else:
-            extensions["gateway.source"] = list(content) if isinstance(content, (list, tuple)) else iter(content)
-        given["content"] = placeholder()
-    given["extensions"] = extensions
-    return given
-
-
-def _nothing() -> Iterator[bytes]:
-    yield from ()
-
-
-async def _nothing_async() -> AsyncIterator[bytes]:
-    nothing: tuple[bytes, ...] = ()
-    for chunk in nothing:
-        yield chunk
-
-
-def _extensions(record: Record) -> dict[str, object]:
-    return {"reason_phrase": record.reason.encode("latin-1", "replace"), "gateway.record": record}
-
-
-class _Transport(http.BaseTransport):
-    """Carries the HTTP library's requests to the stage, in the calling thread."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = weakref.ref(client)
-        self._stage = client._stage
-
-    def handle_request(self, request: http.Request) -> Response:
-        client, stage = self._client(), self._stage
-        if client is None:  # pragma: no cover  # the client calls it, so it is alive
-            raise RuntimeError("the client is gone")
-        extensions = request.extensions
-        fault: Fault = extensions.get("gateway.fault") or stage.fault
-        timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
-        add_cookies(request)
-        source = _source(request)
-        if stage.interface == "wsgi":
-            steps: SyncSteps = stage.wsgi_call(request, source, fault)
-        else:
-            client._start_lifespan()
-            steps = _Threaded(stage.asgi_call(request, source, fault, timeout), client._loop)
-        streams = bool(extensions.get("gateway.streams"))
-        if streams:
-            steps.open()
-            if steps.record.error is not None:
-                steps.close()
-            else:
-                client._open.append(steps)
-            stream: http.SyncByteStream = Chunks(steps, partial(_ended, client._open, stage, steps))
-        else:
-            steps.complete()
-            stream = ReadChunks(steps.record.chunks)
-        record = steps.record
-        stage.settle(record)
-        response = Response(
-            record.status,
-            headers=record.headers,
-            stream=stream,
-            extensions=_extensions(record),
-        )
-        response.record = record
-        response.steps = steps if streams else None
-        return response
-
-
-class _AsyncTransport(http.AsyncBaseTransport):
-    """Carries the HTTP library's requests to the stage, in the calling task."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._stage = client._stage
-        self._open = client._open
-        self._start = client._start_lifespan
-
-    async def handle_async_request(self, request: http.Request) -> AsyncResponse:
-        stage = self._stage
-        extensions = request.extensions
-        fault: Fault = extensions.get("gateway.fault") or stage.fault
-        timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
-        add_cookies(request)
-        source = _source(request)
-        await self._start()
-        if stage.interface == "wsgi":
-            steps: AsyncSteps = _InThread(stage.wsgi_call(request, source, fault))
-        else:
-            steps = stage.asgi_call(request, source, fault, timeout)
-        streams = bool(extensions.get("gateway.streams"))
-        if streams:
-            await steps.open()
-            if steps.record.error is not None:
-                await steps.close()
-            else:
-                self._open.append(steps)
-            stream: http.AsyncByteStream = AsyncChunks(steps, partial(_ended, self._open, stage, steps))
-        else:
-            await steps.complete()
-            stream = ReadChunks(steps.record.chunks)
-        record = steps.record
-        stage.settle(record)
-        response = AsyncResponse(
-            record.status,
-            headers=record.headers,
-            stream=stream,
-            extensions=_extensions(record),
-        )
-        response.record = record
-        response.steps = steps if streams else None
-        return response
-
-
-def _ended(still_open: list[S], stage: Stage, steps: S) -> None:
-    if steps in still_open:
-        still_open.remove(steps)
-        stage.settle(steps.record)
-
-
-class _Threaded:
-    """An ASGI exchange, stepped from a thread."""
-
-    def __init__(self, call: AsgiCall, loop: LoopThread) -> None:
-        self.record = call.record
-        self._call = call
-        self._loop = loop
-
-    def complete(self) -> None:
-        self._loop.run(self._call.complete)
-
-    def open(self) -> None:
-        self._loop.run(self._call.open)
-
-    def next_chunk(self) -> bytes | None:
-        return self._loop.run(self._call.next_chunk)
-
-    def close(self) -> None:
-        self._loop.run(self._call.close)
-
-
-class _InThread:
-    """A WSGI exchange, stepped from a task: each step in a worker thread, all in one context."""
-
-    def __init__(self, call: WsgiCall) -> None:
-        self.record = call.record
-        self._call = call
-        self._context: Context = copy_context()
-
-    async def complete(self) -> None:
-        await self._run(self._call.complete)
-
-    async def open(self) -> None:
-        await self._run(self._call.open)
-
-    async def next_chunk(self) -> bytes | None:
-        return await self._run(self._call.next_chunk)
-
-    async def close(self) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._run(self._call.close)
-
-    async def _run(self, step: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(self._context.run, step)
-
-
 class Client(Verbs[Response], _Common[SyncSteps]):
     """A client for tests that need no async.
 
@@ -372,7 +177,7 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         self._loop = LoopThread(backend)
         self._lifespan_started = self._stage.lifespan is None
         self._http = http.Client(
-            transport=_Transport(self),
+            transport=Transport(self._stage, self._open, self._loop, weakref.WeakMethod(self._start_lifespan)),
             base_url=base_url,
             follow_redirects=follow_redirects,
             cookies=cookies,
@@ -385,7 +190,7 @@ class Client(Verbs[Response], _Common[SyncSteps]):
 
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
         """Send a request and read the whole response."""
-        response = self._http.request(method, url, **_options(options, _nothing))  # type: ignore[arg-type]  # checked
+        response = self._http.request(method, url, **prepared(options, nothing))  # type: ignore[arg-type]  # checked
         return _as(Response, response)
 
     @contextmanager
@@ -394,7 +199,7 @@ class Client(Verbs[Response], _Common[SyncSteps]):
 
         Leaving the block before the response is complete is what a client that goes away does: the application is told.
         """
-        with self._http.stream(method, url, **_options(options, _nothing, streams=True)) as response:  # type: ignore[arg-type]  # checked
+        with self._http.stream(method, url, **prepared(options, nothing, streams=True)) as response:  # type: ignore[arg-type]  # checked
             yield _as(Response, response)
 
     @contextmanager
@@ -539,7 +344,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         self._stage = _stage(app, interface, tier, validate, lifespan, raise_app_exceptions, settings, timeout, fault)
         self._before: Snapshot | None = None
         self._http = http.AsyncClient(
-            transport=_AsyncTransport(self),
+            transport=AsyncTransport(self._stage, self._open, self._start_lifespan),
             base_url=base_url,
             follow_redirects=follow_redirects,
             cookies=cookies,
@@ -551,7 +356,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
 
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
         """Send a request and read the whole response."""
-        response = await self._http.request(method, url, **_options(options, _nothing_async))  # type: ignore[arg-type]  # checked
+        response = await self._http.request(method, url, **prepared(options, nothing_async))  # type: ignore[arg-type]  # checked
         return _as(AsyncResponse, response)
 
     @asynccontextmanager
@@ -560,7 +365,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
 
         Leaving the block before the response is complete is what a client that goes away does: the application is told.
         """
-        async with self._http.stream(method, url, **_options(options, _nothing_async, streams=True)) as response:  # type: ignore[arg-type]  # checked
+        async with self._http.stream(method, url, **prepared(options, nothing_async, streams=True)) as response:  # type: ignore[arg-type]  # checked
             yield _as(AsyncResponse, response)
 
     @asynccontextmanager

@@ -8,6 +8,7 @@
 Every case is one request, or a few, under a validator on each side, with a fault where that is the case's point. A case
 fails by a violation, by an exception that is not its point, by something left behind, and by an answer that is not the
 direct one where nothing may change. The rules are those of `gateway.rules`; the report names each that was broken.
+(Above 400 lines with the table of the cases.)
 
 Sources: ASGI 3.0, HTTP 2.5; PEP 3333; for a server RFC 9110 and RFC 9112.
 """

@@ -2,6 +2,7 @@
 
 What only a client inside the process can know (the messages, how often ``close()`` was called, faults) raises
 `Unsupported` here; the pytest plugin makes it a skip with that reason.
+(Above 400 lines, because both clients and the socket share what is refused.)
 """
 
 from __future__ import annotations

@@ -1,0 +1,223 @@
+"""Between the HTTP library's client and the stage: requests become exchanges, exchanges become responses.
+
+`Transport` steps an exchange from a thread, `AsyncTransport` from a task; `Threaded` and `InThread` are the two crossed
+combinations: an ASGI application called from a thread, a WSGI application called from a task.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from contextvars import Context, copy_context
+from functools import partial
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from gateway.testing._asgi_call import AsgiCall
+from gateway.testing._body import Source
+from gateway.testing._concurrency import LoopThread
+from gateway.testing._http import http
+from gateway.testing._record import Record
+from gateway.testing._response import AsyncChunks, AsyncResponse, AsyncSteps, Chunks, ReadChunks, Response, SyncSteps
+from gateway.testing._stage import Stage
+from gateway.testing._verbs import Content, RequestOptions, add_cookies, encoded
+from gateway.testing._wsgi_exchange import WsgiCall
+from gateway.testing.faults import Fault
+
+__all__ = ["AsyncTransport", "Transport", "nothing", "nothing_async", "prepared"]
+
+T = TypeVar("T")
+S = TypeVar("S", SyncSteps, AsyncSteps)
+
+
+def _source(request: http.Request) -> Source:
+    given: Source | None = request.extensions.get("gateway.source")
+    if given is not None:
+        return given
+    stream = request.stream
+    if isinstance(stream, http.SyncByteStream):  # bytes, a form or files: of a known length, so one chunk
+        return b"".join(stream)
+    return aiter(stream)
+
+
+def prepared(
+    options: RequestOptions, placeholder: Callable[[], Content], *, streams: bool = False
+) -> dict[str, object]:
+    """Split off what is ours. Chunked content travels beside the HTTP library, which would cut it anew."""
+    given: dict[str, object] = dict(options)
+    extensions: dict[str, object] = {"gateway.streams": streams}
+    for name in ("fault", "timeout", "cookies"):
+        if name in given:
+            extensions[f"gateway.{name}"] = given.pop(name)
+    if "headers" in options:
+        given["headers"] = encoded(options["headers"])
+    content = options.get("content")
+    if content is not None and not isinstance(content, (str, bytes)):
+        if isinstance(content, AsyncIterable):
+            extensions["gateway.source"] = aiter(content)
+        else:
+            extensions["gateway.source"] = list(content) if isinstance(content, (list, tuple)) else iter(content)
+        given["content"] = placeholder()
+    given["extensions"] = extensions
+    return given
+
+
+def nothing() -> Iterator[bytes]:
+    yield from ()
+
+
+async def nothing_async() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for chunk in nothing:
+        yield chunk
+
+
+def _extensions(record: Record) -> dict[str, object]:
+    return {"reason_phrase": record.reason.encode("latin-1", "replace"), "gateway.record": record}
+
+
+class Transport(http.BaseTransport):
+    """Carries the HTTP library's requests to the stage, in the calling thread."""
+
+    def __init__(
+        self, stage: Stage, still_open: list[SyncSteps], loop: LoopThread, start: weakref.WeakMethod[Callable[[], None]]
+    ) -> None:
+        self._stage = stage
+        self._open = still_open
+        self._loop = loop
+        self._start = start  # weak: a client that nobody closes ends with its last reference
+
+    def handle_request(self, request: http.Request) -> Response:
+        stage = self._stage
+        extensions = request.extensions
+        fault: Fault = extensions.get("gateway.fault") or stage.fault
+        timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
+        add_cookies(request)
+        source = _source(request)
+        if stage.interface == "wsgi":
+            steps: SyncSteps = stage.wsgi_call(request, source, fault)
+        else:
+            start = self._start()
+            if start is not None:
+                start()
+            steps = _Threaded(stage.asgi_call(request, source, fault, timeout), self._loop)
+        streams = bool(extensions.get("gateway.streams"))
+        if streams:
+            steps.open()
+            if steps.record.error is not None:
+                steps.close()
+            else:
+                self._open.append(steps)
+            stream: http.SyncByteStream = Chunks(steps, partial(_ended, self._open, stage, steps))
+        else:
+            steps.complete()
+            stream = ReadChunks(steps.record.chunks)
+        record = steps.record
+        stage.settle(record)
+        response = Response(
+            record.status,
+            headers=record.headers,
+            stream=stream,
+            extensions=_extensions(record),
+        )
+        response.record = record
+        response.steps = steps if streams else None
+        return response
+
+
+class AsyncTransport(http.AsyncBaseTransport):
+    """Carries the HTTP library's requests to the stage, in the calling task."""
+
+    def __init__(self, stage: Stage, still_open: list[AsyncSteps], start: Callable[[], Awaitable[None]]) -> None:
+        self._stage = stage
+        self._open = still_open
+        self._start = start
+
+    async def handle_async_request(self, request: http.Request) -> AsyncResponse:
+        stage = self._stage
+        extensions = request.extensions
+        fault: Fault = extensions.get("gateway.fault") or stage.fault
+        timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
+        add_cookies(request)
+        source = _source(request)
+        await self._start()
+        if stage.interface == "wsgi":
+            steps: AsyncSteps = _InThread(stage.wsgi_call(request, source, fault))
+        else:
+            steps = stage.asgi_call(request, source, fault, timeout)
+        streams = bool(extensions.get("gateway.streams"))
+        if streams:
+            await steps.open()
+            if steps.record.error is not None:
+                await steps.close()
+            else:
+                self._open.append(steps)
+            stream: http.AsyncByteStream = AsyncChunks(steps, partial(_ended, self._open, stage, steps))
+        else:
+            await steps.complete()
+            stream = ReadChunks(steps.record.chunks)
+        record = steps.record
+        stage.settle(record)
+        response = AsyncResponse(
+            record.status,
+            headers=record.headers,
+            stream=stream,
+            extensions=_extensions(record),
+        )
+        response.record = record
+        response.steps = steps if streams else None
+        return response
+
+
+def _ended(still_open: list[S], stage: Stage, steps: S) -> None:
+    if steps in still_open:
+        still_open.remove(steps)
+        stage.settle(steps.record)
+
+
+class _Threaded:
+    """An ASGI exchange, stepped from a thread."""
+
+    def __init__(self, call: AsgiCall, loop: LoopThread) -> None:
+        self.record = call.record
+        self._call = call
+        self._loop = loop
+
+    def complete(self) -> None:
+        self._loop.run(self._call.complete)
+
+    def open(self) -> None:
+        self._loop.run(self._call.open)
+
+    def next_chunk(self) -> bytes | None:
+        return self._loop.run(self._call.next_chunk)
+
+    def close(self) -> None:
+        self._loop.run(self._call.close)
+
+
+class _InThread:
+    """A WSGI exchange, stepped from a task: each step in a worker thread, all in one context."""
+
+    def __init__(self, call: WsgiCall) -> None:
+        self.record = call.record
+        self._call = call
+        self._context: Context = copy_context()
+
+    async def complete(self) -> None:
+        await self._run(self._call.complete)
+
+    async def open(self) -> None:
+        await self._run(self._call.open)
+
+    async def next_chunk(self) -> bytes | None:
+        return await self._run(self._call.next_chunk)
+
+    async def close(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._run(self._call.close)
+
+    async def _run(self, step: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(self._context.run, step)
