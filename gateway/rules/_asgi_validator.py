@@ -146,7 +146,7 @@ class AsgiCall:
     def _end(self, error: BaseException | None) -> None:
         connection = self.connection
         if self.pending is None and (error is None or isinstance(error, Exception)):
-            connection.step = "return"
+            connection.begin("return")
             found = self._engine.check(_STAGES.rules("return", f"return:{connection.type}"), connection, error)
             # What the application raised is worth more than our word for it.
             self.pending = found.violation if error is None else None
@@ -177,7 +177,7 @@ class AsgiCall:
         connection = self.connection
         self._late("receive")
         message = await self._receive()
-        connection.step = "receive"
+        connection.begin("receive")
         if not is_message(message):
             self._raise(self._engine.check(_FORM, connection, message).violation)
             return message
@@ -190,7 +190,7 @@ class AsgiCall:
         """Check what the application sends, and pass it on."""
         connection = self.connection
         self._late("send")
-        connection.step = "send"
+        connection.begin("send")
         given: object = message
         if not is_message(given):
             found = self._engine.check(_FORM, connection, message)

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from gateway.protocols import Message, Scope
 from gateway.rules._narrow import is_collection, is_mapping, is_pair, type_name
-from gateway.rules.asgi_state import Connection, chunk_framing, header_pairs, header_values
+from gateway.rules.asgi_state import Connection, chunk_framing, header_values
 from gateway.rules.table import Minor, Table
 
 __all__ = ["RULES", "wrong_pairs"]
@@ -18,6 +18,7 @@ __all__ = ["RULES", "wrong_pairs"]
 RULES = Table("ASGI: HTTP scope")
 SCOPE = "ASGI HTTP 2.5, HTTP Connection Scope"
 BOTH = ("scope:http", "scope:websocket")
+_NOT_ENCODED = re.compile(rb"[\x00-\x20\x7f]")
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 
 
@@ -106,7 +107,7 @@ def query_string(connection: Connection, scope: Scope) -> str | None:
         return None if connection.type == "websocket" else "no query_string"
     if not isinstance(query, bytes):
         return f"query_string {query!r}"
-    if any(byte <= 0x20 or byte == 0x7F for byte in query):
+    if _NOT_ENCODED.search(query):
         return f"query_string {query!r}, not percent-encoded"
     return None
 
@@ -165,7 +166,7 @@ def header_names_are_lowercased(connection: Connection, scope: Scope) -> str | N
     "scope:websocket",
 )
 def no_pseudo_headers(connection: Connection, scope: Scope) -> str | None:
-    for name, _ in header_pairs(scope.get("headers")):
+    for name, _ in connection.pairs(scope.get("headers")):
         if name.startswith(b":"):
             return f"the header {name!r}"
     return None

@@ -50,8 +50,10 @@ def header_pairs(headers: object) -> Pairs:
     pairs: Pairs = []
     if is_collection(headers):
         for item in headers:
-            if is_pair(item) and isinstance(item[0], bytes) and isinstance(item[1], bytes):
-                pairs.append((item[0].lower(), item[1]))
+            if is_pair(item):
+                name, value = item
+                if isinstance(name, bytes) and isinstance(value, bytes):
+                    pairs.append((name.lower(), value))
     return pairs
 
 
@@ -156,11 +158,26 @@ class Connection:
     shutdown_received: bool = False
     shutdown_answered: bool = False
 
-    @property
-    def type(self) -> str:
-        """The protocol; empty where the scope has none."""
-        kind = self.scope.get("type") if isinstance(self.scope, dict) else None
-        return kind if isinstance(kind, str) else ""
+    #: The protocol; empty where the scope has none.
+    type: str = field(init=False)
+    _pairs_of: object = field(init=False, default=None)
+    _pairs: Pairs = field(init=False, default_factory=list[tuple[bytes, bytes]])
+
+    def __post_init__(self) -> None:
+        kind: object = self.scope.get("type") if isinstance(self.scope, dict) else None
+        self.type = kind if isinstance(kind, str) else ""
+
+    def begin(self, step: str) -> None:
+        """Begin a stage: what was kept of the headers of the last one is forgotten."""
+        self.step = step
+        self._pairs_of = None
+
+    def pairs(self, headers: object) -> Pairs:
+        """Return `header_pairs`, read once per stage: most checks of a start look at the headers."""
+        if self._pairs_of is not headers or headers is None:
+            self._pairs = header_pairs(headers)
+            self._pairs_of = headers
+        return self._pairs
 
     @property
     def spec_version(self) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from itertools import islice
 
 from gateway.rules._narrow import exactly, is_iterable, is_list, is_tuple, size, type_name
 from gateway.rules.table import Minor, Table
-from gateway.rules.wsgi_state import Call, Exchange, Input, Started, header_items
+from gateway.rules.wsgi_state import Call, Exchange, Input, Started
 
 __all__ = ["RULES"]
 
@@ -29,7 +29,7 @@ _ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 def latin1(text: str) -> bool:
     """Tell whether a native string holds nothing above U+00FF."""
-    return all(char <= "\xff" for char in text)
+    return text.isascii() or max(text) <= "\xff"
 
 
 @RULES.rule("P01", "start_response is called once; again only with exc_info.", _START, "application", "start")
@@ -85,7 +85,7 @@ def body_is_not_shorter(exchange: Exchange, step: None) -> str | None:
 
 
 def _lengths(call: Call) -> list[str]:
-    return [value for name, value in header_items(call.headers) if name == "content-length"]
+    return [value for name, value in call.items if name == "content-length"]
 
 
 @RULES.rule("P06", "Content-Length is a number: digits only.", "RFC 9110 8.6", "application", "start")
@@ -136,7 +136,7 @@ def no_body_for_head(exchange: Exchange, data: object) -> str | None:
     "start",
 )
 def no_hop_by_hop_header(exchange: Exchange, call: Call) -> str | None:
-    found = [name for name, _ in header_items(call.headers) if name in _HOP]
+    found = [name for name, _ in call.items if name in _HOP]
     return f"the header {found[0]}" if found else None
 
 
@@ -148,7 +148,7 @@ def no_hop_by_hop_header(exchange: Exchange, call: Call) -> str | None:
     "start",
 )
 def no_transfer_encoding(exchange: Exchange, call: Call) -> str | None:
-    names = [name for name, _ in header_items(call.headers)]
+    names = [name for name, _ in call.items]
     return "a Transfer-Encoding header" if "transfer-encoding" in names else None
 
 
@@ -172,7 +172,7 @@ def status_is_latin1(exchange: Exchange, call: Call) -> str | None:
 
 @RULES.rule("P16", "Header names and values are Latin-1.", _PEP + "Unicode Issues", "application", "start")
 def headers_are_latin1(exchange: Exchange, call: Call) -> str | None:
-    for name, value in header_items(call.headers):
+    for name, value in call.items:
         if not latin1(name + value):
             return f"{name!r}: {value!r}"
     return None
@@ -180,7 +180,7 @@ def headers_are_latin1(exchange: Exchange, call: Call) -> str | None:
 
 @RULES.rule("P17", "Header values have no control characters.", _START, "application", "start")
 def values_have_no_controls(exchange: Exchange, call: Call) -> str | None:
-    for name, value in header_items(call.headers):
+    for name, value in call.items:
         if _CONTROL.search(value):
             return f"{name!r}: {value!r}"
     return None
@@ -301,7 +301,7 @@ def streams_are_used_as_specified(exchange: Exchange, attribute: str) -> str | N
 )
 def headers_are_not_changed_afterwards(exchange: Exchange, block: object) -> str | None:
     given = exchange.given
-    if given is None or header_items(given) == exchange.headers:
+    if given is None or given == exchange.given_then:
         return None
     return "a list of headers that was changed after start_response returned"
 
@@ -380,7 +380,7 @@ def headers_are_a_list_of_tuples(exchange: Exchange, call: Call) -> str | None:
     severity="warning",
 )
 def no_status_header(exchange: Exchange, call: Call) -> str | None:
-    return "a Status header" if any(name == "status" for name, _ in header_items(call.headers)) else None
+    return "a Status header" if any(name == "status" for name, _ in call.items) else None
 
 
 @RULES.rule(
@@ -391,7 +391,7 @@ def no_status_header(exchange: Exchange, call: Call) -> str | None:
     "start",
 )
 def names_are_field_names(exchange: Exchange, call: Call) -> str | None:
-    for name, _ in header_items(call.headers):
+    for name, _ in call.items:
         if not _TOKEN.fullmatch(name) or not name[-1].isalnum():
             return f"the name {name!r}"
     return None
@@ -449,7 +449,7 @@ _304 = frozenset({"content-type", "content-encoding", "content-language", "conte
     severity="warning",
 )
 def no_metadata_in_304(exchange: Exchange, call: Call) -> str | None:
-    names = {name for name, _ in header_items(call.headers)}
+    names = {name for name, _ in call.items}
     if (
         call.code != 304
         or not names & _304
@@ -478,7 +478,7 @@ def no_length_with_204(exchange: Exchange, call: Call) -> str | None:
     severity="warning",
 )
 def etag_has_its_form(exchange: Exchange, call: Call) -> str | None:
-    for name, value in islice(header_items(call.headers), 1000):
+    for name, value in islice(call.items, 1000):
         if name == "etag" and not _ETAG.fullmatch(value):
             return f"ETag {value!r}"
     return None

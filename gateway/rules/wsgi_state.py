@@ -25,7 +25,6 @@ Sources: PEP 3333.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.protocols import Environ
@@ -46,33 +45,25 @@ def header_items(headers: object) -> Items:
     return items
 
 
-@dataclass(frozen=True, slots=True)
 class Call:
     """How something was called."""
 
-    args: tuple[object, ...]
-    kwargs: dict[str, object]
+    __slots__ = ("args", "code", "exc_info", "headers", "items", "kwargs", "status")
 
-    @property
-    def status(self) -> object:
-        """The first argument of start_response."""
-        return self.args[0] if self.args else self.kwargs.get("status")
-
-    @property
-    def headers(self) -> object:
-        """The second argument of start_response."""
-        return self.args[1] if len(self.args) > 1 else self.kwargs.get("response_headers", self.kwargs.get("headers"))
-
-    @property
-    def exc_info(self) -> object:
-        """The third argument of start_response."""
-        return self.args[2] if len(self.args) > 2 else self.kwargs.get("exc_info")
-
-    @property
-    def code(self) -> int | None:
-        """The status code, where the status has one."""
+    def __init__(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        self.args = args
+        self.kwargs = kwargs
+        #: The first argument of start_response.
+        self.status: object = args[0] if args else kwargs.get("status")
+        #: The second one.
+        self.headers: object = args[1] if len(args) > 1 else kwargs.get("response_headers", kwargs.get("headers"))
+        #: The third one.
+        self.exc_info: object = args[2] if len(args) > 2 else kwargs.get("exc_info")
+        #: The headers that are well-formed.
+        self.items: Items = header_items(self.headers)
         text = self.status[:3] if isinstance(self.status, str) else ""
-        return int(text) if len(text) == 3 and text.isascii() and text.isdigit() else None
+        #: The status code, where the status has one.
+        self.code: int | None = int(text) if len(text) == 3 and text.isascii() and text.isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +109,8 @@ class Exchange:
     code: int | None = None
     headers: Items = field(default_factory=list[tuple[str, str]])
     #: The list that the application gave, to see whether it changes it afterwards.
-    given: Sequence[object] | None = None
+    given: list[object] | None = None
+    given_then: list[object] | None = None
     length: int | None = None
     #: start_response raised although, or because, it was given exc_info.
     raised_back: BaseException | None = None
@@ -162,7 +154,7 @@ class Exchange:
         self.start_called = True
         self.status = call.status if isinstance(call.status, str) else ""
         self.code = call.code
-        self.headers = header_items(call.headers)
+        self.headers = call.items
         lengths = [value for name, value in self.headers if name == "content-length"]
         self.length = int(lengths[0]) if len(lengths) == 1 and lengths[0].isascii() and lengths[0].isdigit() else None
 

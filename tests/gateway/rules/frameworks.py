@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 CHUNKS = [b"one", b"two", b"three"]
@@ -145,17 +146,27 @@ def litestar() -> Any:
     return Litestar([hello, form, upload, stream], openapi_config=None)
 
 
-def _django() -> Any:
+@contextmanager
+def django_settings() -> Iterator[None]:
+    """Settings of our own while the block lasts: Django has one for the process, and other tests have theirs."""
     import django
     from django.conf import settings
+    from django.utils.functional import empty
+
+    others = settings._wrapped
+    settings._wrapped = empty
+    urls = "tests.gateway.rules.frameworks_urls"
+    settings.configure(DEBUG=False, SECRET_KEY="test", ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"])
+    django.setup()
+    try:
+        yield
+    finally:
+        settings._wrapped = others
+
+
+def _django() -> Any:
     from django.http import HttpResponse, StreamingHttpResponse
     from django.urls import path
-
-    if not settings.configured:
-        settings.configure(
-            DEBUG=False, SECRET_KEY="test", ROOT_URLCONF="tests.gateway.rules.frameworks_urls", ALLOWED_HOSTS=["*"]
-        )
-        django.setup()
 
     def hello(request: Any) -> Any:
         return HttpResponse("hello", content_type="text/plain")

@@ -6,7 +6,14 @@ import pytest
 from gateway.rules import Validator
 from tests.gateway.rules import wsgi
 from tests.gateway.rules.asgi import http
-from tests.gateway.rules.frameworks import ASGI, WSGI, requests
+from tests.gateway.rules.frameworks import ASGI, WSGI, django_settings, requests
+
+
+@pytest.fixture(autouse=True, scope="module")
+def settings() -> Any:
+    with django_settings():
+        yield
+
 
 #: Django sends header names as they are written.
 KNOWN = {"django": {"E09"}}
