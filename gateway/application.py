@@ -93,6 +93,7 @@ class Gateway(Dual, Generic[App]):
             name=getattr(app, "__qualname__", type(app).__qualname__),
             engine=self.engine,
             max_crossings=self.max_crossings,
+            whole=isinstance(app, Dual) and app.interface != "wsgi",
         )
         return self._chain.wsgi, self._chain.asgi
 

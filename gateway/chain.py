@@ -42,7 +42,7 @@ from gateway._items import (
     third_party,
 )
 from gateway._order import broken
-from gateway._planner import INTERFACES, Colour, Plan, Segment, plan
+from gateway._planner import Colour, Plan, Segment, plan
 from gateway.contract import Middleware
 from gateway.drivers import build_asgi, build_wsgi
 from gateway.errors import ConfigurationError
@@ -172,6 +172,7 @@ class Chain:
         name: str = "application",
         engine: str | Engine = "builtin",
         max_crossings: int = 2,
+        whole: bool = False,
     ) -> None:
         """Plan and build.
 
@@ -181,6 +182,8 @@ class Chain:
             name: What the explanation calls the application.
             engine: Who carries the crossings; a name or an engine.
             max_crossings: How many crossings the plan for either kind of server may have.
+            whole: An application that speaks both interfaces has parts with a lifespan or websockets, so an ASGI server
+                must reach it by its ASGI side.
 
         Raises:
             ConfigurationError: An item is no middleware, a plan has too many crossings, a websocket would pass by a
@@ -193,10 +196,15 @@ class Chain:
         self._items = tuple(checked(item) for item in middleware)
         self._crossings = find(engine)
         nodes = tuple(node_of(item) for item in self._items)
-        self.plans: dict[Colour, Plan] = {server: plan(server, nodes, frozenset(applications)) for server in INTERFACES}
+        speaks: frozenset[Colour] = frozenset(applications)
+        self.plans: dict[Colour, Plan] = {
+            "wsgi": plan("wsgi", nodes, speaks),
+            "asgi": plan("asgi", nodes, frozenset({"asgi"}) if whole else speaks),
+        }
+        websockets = self.plans["asgi"].application == "asgi"
         messages = broken([rules_of(item) for item in self._items])
         messages.extend(self._check_crossings(max_crossings))
-        if "asgi" in applications:
+        if websockets:
             self._check_websockets()
         for message in messages:
             warnings.warn(message, ChainWarning, stacklevel=_outside_of_package())
@@ -208,7 +216,7 @@ class Chain:
                 Part(name=name_of(item), kind=kind_of(item), websocket=sees_websockets(item)) for item in self._items
             ],
             max_crossings=max_crossings,
-            speaks_websocket="asgi" in applications,
+            speaks_websocket=websockets,
             warnings=tuple(messages),
         )
         built: dict[object, tuple[object, ASGIApplication | None]] = {}

@@ -18,12 +18,13 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.application import Gateway
+from gateway.chain import ChainWarning, wsgi_only
 from gateway.errors import ConfigurationError
 from gateway.mount import Mount
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, StartResponse, detect
 from gateway.testing.clients import Client
 from gateway.testing.websocket import WebSocketDenied
-from tests.gateway.chain_parts import Guard, Mark, asgi_app, wsgi_app
+from tests.gateway.chain_parts import Guard, Mark, asgi_app, wsgi_app, wsgi_mark
 
 Server = Literal["wsgi", "asgi"]
 SERVERS: tuple[Server, Server] = ("wsgi", "asgi")
@@ -354,6 +355,25 @@ def test_a_server_without_state_is_served_with_the_applications_own() -> None:
     assert "state" not in scope
     with Client(mount, interface="asgi", lifespan=False, validate="off") as client:
         assert client.get("/one").json() == ["one", "/one", ""]
+
+
+def test_lifespan_and_websockets_pass_a_wsgi_middleware_around_a_mount_by() -> None:
+    events: list[str] = []
+    mount = Mount({"/a": Asgi("a", events), "/w": Wsgi("w")})
+    with pytest.raises(ConfigurationError, match="a websocket must not pass by"):
+        Gateway(mount, middleware=[wsgi_only(wsgi_mark)])
+    with pytest.warns(ChainWarning, match="2 crossings under ASGI servers"):
+        gateway = Gateway(mount, middleware=[wsgi_only(wsgi_mark, safe_to_skip=True)])
+    assert gateway.explain().plans["wsgi"].crossings == 0
+    with Client(gateway, interface="asgi") as client:
+        assert events == ["start a"]
+        for path in ("/a", "/w"):
+            assert client.get(path).headers["x-mark"] == "w:wsgi"
+        with client.websocket("/a/chat") as socket:
+            assert socket.receive_json() == ["a", "/a", "/chat"]
+    assert events == ["start a", "stop a"]
+    plain = Gateway(Mount({"/w": Wsgi("w")}), middleware=[wsgi_only(wsgi_mark)])
+    assert {server: plan.crossings for server, plan in plain.explain().plans.items()} == {"wsgi": 0, "asgi": 1}
 
 
 # --- built wrong, and the object itself
