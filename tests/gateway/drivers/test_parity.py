@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.drivers._scenario import App, Fault, run_asgi, run_wsgi
@@ -100,6 +100,9 @@ ASGI = (
 
 
 def check(run: Any, chain: list[dict[str, str]], app: App, fault: Fault, request: dict[str, Any]) -> None:
+    # An application that swallows the server's OSError and then fails by itself: only the naive driver, which awaits
+    # every send, has seen the first. The outcome names the second error in both.
+    assume(not (fault.kind == "oserror" and app.swallows and app.fails))
     naive = run(chain, app, fault, reference=True, request=request)
     special = run(chain, app, fault, reference=False, request=request)
     assert special.events == naive.events

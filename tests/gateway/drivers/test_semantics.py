@@ -835,3 +835,161 @@ def test_the_hooks_of_build_are_the_ones_that_run(side: Side) -> None:
 
     side.run([Outer()])
     assert log == ["built"]
+
+
+def test_an_input_under_a_transform_reads_as_pep_3333_says() -> None:
+    import io as streams
+
+    from gateway.drivers._request_body import InputStream, RequestBody
+    from gateway.exchange import WsgiRequest
+
+    text = b"one\ntwo\n\nlast"
+
+    def stream(length: int | None = len(text), source: bytes = text + b"NEXT") -> InputStream:
+        return InputStream(streams.BytesIO(source), RequestBody([], WsgiRequest({})), length)
+
+    assert stream().read() == text
+    assert stream().read(None) == text
+    assert stream(None, text).read(-1) == text
+    assert [stream().read(0), stream().read(3), stream().read(1000)] == [b"", b"one", text]
+    lines = [b"one\n", b"two\n", b"\n", b"last"]
+    assert list(stream()) == lines
+    assert stream().readlines() == lines
+    assert list(stream(None, text)) == lines
+    assert stream().readlines(5) == lines[:2]
+    assert stream().readlines(None) == lines
+    limited = stream()
+    assert [limited.readline(2), limited.readline(5), limited.readline(0), limited.readline()] == [
+        b"on",
+        b"e\n",
+        b"",
+        b"two\n",
+    ]
+    assert stream(0, b"").readline() == b""
+
+
+def test_an_input_without_a_body_stays_as_it_is() -> None:
+    seen: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        seen.append(environ["wsgi.input"])
+        start_response("200 OK", [])
+        return []
+
+    source = object()
+    for reference in (True, False):
+        serve = drivers.build_wsgi([Trimmed()], app, reference=reference)
+        for more in ({}, {"CONTENT_LENGTH": "0"}, {"CONTENT_LENGTH": ""}):
+            list(serve({"wsgi.input": source, "REQUEST_METHOD": "GET", **more}, lambda *args: lambda data: None))
+    assert seen == [source] * 8
+
+
+def test_a_chunked_body_is_wrapped_on_wsgi_too() -> None:
+    import io as streams
+
+    seen: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        seen.append(environ["wsgi.input"].read())
+        start_response("200 OK", [])
+        return []
+
+    for reference in (True, False):
+        environ = {
+            "wsgi.input": streams.BytesIO(b"abc"),
+            "wsgi.input_terminated": True,
+            "HTTP_TRANSFER_ENCODING": "chunked",
+        }
+        serve = drivers.build_wsgi([BodyLimit()], app, reference=reference)
+        list(serve(environ, lambda *args: lambda data: None))
+        assert type(environ["wsgi.input"]) is not streams.BytesIO
+    assert seen == [b"abc", b"abc"]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_server_sees_how_long_a_list_is(reference: bool) -> None:
+    chain = [logged("a", [], on_finish=None)]
+    body: Any = drivers.build_wsgi(chain, wsgi_app(Record(), App(chunks=(b"a",))), reference=reference)(
+        {"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
+    )
+    if not reference:
+        assert len(body) == 1
+    assert list(body) == [b"a"]
+    body.close()
+    body.close()
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_file_object_and_an_iterable_are_bodies_and_are_closed(reference: bool) -> None:
+    import io as streams
+
+    class Parts:
+        closed = 0
+
+        def __iter__(self) -> Any:
+            return iter([b"one", b"two"])
+
+        def close(self) -> None:
+            Parts.closed += 1
+
+    for interface in ("wsgi", "asgi"):
+        file = streams.BytesIO(b"content")
+        record = run_side(interface, reference, [logged("a", [], on_request=Response(200, body=file))], App())
+        assert record.body == b"content"
+        assert file.closed
+        record = run_side(interface, reference, [logged("a", [], on_request=Response(200, body=Parts()))], App())
+        assert record.body == b"onetwo"
+    assert Parts.closed == 2
+
+
+def test_io_after_a_cancellation_is_limited_in_time(caplog: pytest.LogCaptureFixture) -> None:
+    from gateway.drivers._colour import run_shielded
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        await run_shielded(io(lambda: None, hang), seconds=0.01)
+
+    asyncio.run(main())
+    assert "was cut" in caplog.text
+
+
+def test_io_after_a_cancellation_outlives_a_second_one() -> None:
+    from gateway.drivers._colour import run_shielded
+
+    done: list[bool] = []
+
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def slow() -> None:
+            await gate.wait()
+            done.append(True)
+
+        task = asyncio.ensure_future(run_shielded(io(lambda: None, slow)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        gate.set()
+        await task
+
+    asyncio.run(main())
+    assert done == [True]
+
+
+def test_an_effect_in_the_wrong_hook_is_refused(side: Side) -> None:
+    class Wrong(Middleware):
+        def on_request(self, request: Request) -> Any:
+            yield from peek(1)
+
+    record = side.run([Wrong()])
+    assert record.raised is not None
+    assert "peek(...) in on_response" in record.raised
+
+
+def test_on_body_must_return_a_transform(side: Side) -> None:
+    record = side.run([logged("a", [], on_body="text")])
+    assert record.raised is not None
+    assert "on_body must return a Transform" in record.raised
