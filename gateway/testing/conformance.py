@@ -163,7 +163,7 @@ def _named(*values: object) -> Iterator[tuple[str, object]]:
 
 
 @dataclass(frozen=True)
-class Case:
+class _Case:
     """A request, and what may come of it."""
 
     id: str
@@ -183,12 +183,12 @@ _FORM = {"content-type": "multipart/form-data; boundary=battery"}
 _BODY = b"a=1&b=2\r\n" * 40
 
 
-def _case(id: str, method: str = "GET", **options: object) -> Case:
+def _case(id: str, method: str = "GET", **options: object) -> _Case:
     ours = {name: options.pop(name) for name in ("leaves", "raising", "path", "probe_only") if name in options}
-    return Case(id, method, cast(RequestOptions, options), **cast("dict[str, bool]", ours))  # type: ignore[arg-type]  # path
+    return _Case(id, method, cast(RequestOptions, options), **cast("dict[str, bool]", ours))  # type: ignore[arg-type]  # path
 
 
-CASES: tuple[Case, ...] = (
+CASES: tuple[_Case, ...] = (
     _case("get"),
     _case("head", "HEAD"),
     _case("options", "OPTIONS"),
@@ -298,7 +298,7 @@ def _server(server: Server) -> BatteryReport:
     return report
 
 
-def _server_differs(case: Case, answer: Response, wanted: Response | None) -> str | None:
+def _server_differs(case: _Case, answer: Response, wanted: Response | None) -> str | None:
     if case.path == "/raises":
         return None if answer.status_code == 500 else f"an application that raises is a 500, got {answer.status_code}"
     if case.path == "/raises-late":
@@ -335,7 +335,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 300 else f"{text[:200]} ... {text[-80:]}"
 
 
-def _ask(client: Client, case: Case, path: str) -> tuple[CaseResult, Response | None]:
+def _ask(client: Client, case: _Case, path: str) -> tuple[CaseResult, Response | None]:
     """Send a case's request; say what went wrong, and what came back."""
     before = len(client.violations)
     response: Response | None = None
