@@ -1,0 +1,127 @@
+import gc
+import threading
+import weakref
+from typing import Any
+
+import pytest
+import trio
+
+from gateway.errors import ConfigurationError, ProtocolViolation
+from gateway.protocols import detect
+from gateway.rules import Validator
+from gateway.rules import _engine as engine
+from tests.gateway.rules import asgi, wsgi
+
+
+def test_a_validator_speaks_the_interface_of_its_application() -> None:
+    assert detect(Validator(wsgi.HELLO)) == "wsgi"
+    assert detect(Validator(asgi.ANSWERS)) == "asgi"
+
+
+def test_a_validator_shows_what_it_wraps() -> None:
+    shown = repr(Validator(wsgi.HELLO, mode="collect"))
+    assert shown == f"Validator({wsgi.HELLO!r}, 'wsgi', mode='collect')"
+
+
+def test_a_mode_that_is_none_is_refused_when_built() -> None:
+    with pytest.raises(ConfigurationError, match="'raise' or 'collect', got 'warn'"):
+        Validator(wsgi.HELLO, mode="warn")  # type: ignore[call-overload]
+
+
+def test_an_interface_that_is_not_checked_is_refused_when_built() -> None:
+    with pytest.raises(ConfigurationError, match="rsgi"):
+        Validator(asgi.ANSWERS, "rsgi")
+
+
+@pytest.mark.parametrize("scope", ["http", None, [("type", "http")]])
+def test_a_scope_that_is_no_dict_is_named_and_passed_on(scope: Any) -> None:
+    seen = []
+
+    async def app(given: Any, receive: Any, send: Any) -> None:
+        seen.append(given)
+
+    result = asgi.serve(asgi.Serve(app=app, scope=scope))
+    assert (result.ids, seen) == ({"C01"}, [scope])
+    raised = asgi.serve(asgi.Serve(app=app, scope=scope), mode="raise")
+    assert [error.rule for error in raised.errors] == ["C01"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("message", ["text", None, {}, {"type": 1}, {1: 2}])
+def test_a_message_of_the_server_that_is_none_is_named_and_passed_on(message: Any) -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(await receive())
+        await asgi.sends(asgi.start(), asgi.body(), receives=0)(scope, receive, send)
+
+    result = asgi.serve(asgi.Serve(app=app, events=(message,)))
+    assert (result.ids, seen) == ({"C04"}, [message])
+
+
+def test_trio_serves_a_validated_application() -> None:
+    validator = Validator(asgi.STARTS, "asgi", "raise")
+    server = asgi.Server(validator)
+    trio.run(server.call, asgi.Serve(scope=asgi.lifespan(), events=(asgi.STARTUP, asgi.SHUTDOWN)))
+    assert (server.errors, validator.violations) == ([], [])
+
+
+def test_many_threads_lose_no_finding() -> None:
+    app = wsgi.answers(headers=[*wsgi.PLAIN, ("Connection", "close")])
+    validator = Validator(app, "wsgi", "collect")
+
+    def requests() -> None:
+        for _ in range(50):
+            call = wsgi.Serve(app, environ=wsgi.environ(wsgi__multithread=True))
+            wsgi.serve(call, validator=validator)
+
+    threads = [threading.Thread(target=requests) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [violation.rule for violation in validator.violations] == ["P11"] * 400
+    assert validator._running._threads == {}
+
+
+def test_findings_are_kept_up_to_a_limit_and_told_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "KEPT", 3)
+    told: list[ProtocolViolation] = []
+    app = wsgi.answers("200")
+    validator = Validator(app, "wsgi", "collect", on_violation=told.append)
+    for _ in range(5):
+        wsgi.serve(wsgi.Serve(app), validator=validator)
+    assert (len(validator.violations), len(told)) == (3, 5)
+
+
+def test_an_exchange_that_has_ended_is_let_go_of() -> None:
+    class Body(list[bytes]):
+        pass
+
+    body = Body([b"ok"])
+    gone = weakref.ref(body)
+    app = wsgi.answers(body=body)
+    validator = Validator(app, "wsgi", "collect")
+    wsgi.serve(wsgi.Serve(app), validator=validator)
+    del app, body
+    validator.app = wsgi.HELLO
+    gc.collect()
+    assert gone() is None
+
+
+def test_an_application_that_cannot_be_sized_is_not_asked_twice() -> None:
+    class Unsized(list[bytes]):
+        def __len__(self) -> int:
+            raise RuntimeError("not yet known")
+
+    result = wsgi.serve(wsgi.Serve(wsgi.answers(body=Unsized([b"a"]))), mode="raise")
+    assert (result.errors, result.found) == ([], [])
+
+
+def test_a_file_that_cannot_tell_its_descriptor_is_named() -> None:
+    class File:
+        def fileno(self) -> Any:
+            return None
+
+    message = asgi.msg("http.response.zerocopysend", file=File())
+    scope = asgi.http(extensions={"http.response.zerocopysend": {}})
+    assert "X04" in asgi.serve(asgi.Serve(app=asgi.sends(asgi.start(), message), scope=scope)).ids
