@@ -13,7 +13,7 @@ from gateway.rules._narrow import is_buffer, is_list, is_mapping, type_name
 from gateway.rules.asgi_state import Connection, Sent
 from gateway.rules.table import Minor, Table, blame
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "is_mapping", "is_message"]
 
 RULES = Table("ASGI: every protocol")
 _KNOWN = ("http", "websocket", "lifespan")

@@ -14,7 +14,7 @@ from gateway.rules.asgi_http import wrong_pairs
 from gateway.rules.asgi_state import Connection, Sent, header_pairs
 from gateway.rules.table import Minor, Table
 
-__all__ = ["HOP_BY_HOP", "RULES", "TOKEN", "no_body_status"]
+__all__ = ["HOP_BY_HOP", "RULES", "TOKEN", "lowercase", "no_body_status", "pseudo", "wrong_lengths"]
 
 RULES = Table("ASGI: HTTP messages")
 _HTTP = "ASGI HTTP 2.5, "

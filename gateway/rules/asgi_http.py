@@ -13,7 +13,7 @@ from gateway.rules._narrow import is_collection, is_mapping, is_pair, type_name
 from gateway.rules.asgi_state import Connection, chunk_framing, header_values
 from gateway.rules.table import Minor, Table
 
-__all__ = ["RULES", "wrong_pairs"]
+__all__ = ["RULES", "is_pair", "wrong_pairs"]
 
 RULES = Table("ASGI: HTTP scope")
 SCOPE = "ASGI HTTP 2.5, HTTP Connection Scope"

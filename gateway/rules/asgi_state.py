@@ -26,7 +26,7 @@ from typing import Literal
 from gateway.protocols import Message, Scope
 from gateway.rules._narrow import is_collection, is_mapping, is_pair, size
 
-__all__ = ["Connection", "LifespanState", "Sent", "chunk_framing", "header_pairs", "header_values"]
+__all__ = ["Connection", "LifespanState", "Sent", "chunk_framing", "header_pairs", "header_values", "is_collection"]
 
 LifespanPhase = Literal["called", "starting", "started", "startup failed", "stopping", "stopped", "unsupported"]
 Pairs = list[tuple[bytes, bytes]]

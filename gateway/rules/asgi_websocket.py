@@ -12,7 +12,7 @@ from gateway.rules.asgi_http import wrong_pairs
 from gateway.rules.asgi_state import Connection, Sent, header_values
 from gateway.rules.table import Minor, Table, blame
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "close_code"]
 
 RULES = Table("ASGI: WebSocket")
 _WS = "ASGI WebSocket 2.5, "

@@ -16,7 +16,7 @@ from typing import Literal
 
 from gateway.errors import ProtocolViolation, Side
 
-__all__ = ["Check", "Minor", "Rule", "Seen", "Severity", "Table"]
+__all__ = ["Check", "Minor", "Rule", "Seen", "Severity", "Table", "blame"]
 
 Severity = Literal["error", "warning"]
 #: Who can see a rule broken: a wrapper around the application, a client that also knows what it sent itself, or only a

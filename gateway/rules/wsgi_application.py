@@ -15,7 +15,7 @@ from gateway.rules._narrow import exactly, is_iterable, is_list, is_tuple, size,
 from gateway.rules.table import Minor, Table
 from gateway.rules.wsgi_state import Call, Exchange, Input, Started
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "latin1"]
 
 RULES = Table("WSGI: applications")
 _PEP = "PEP 3333, "

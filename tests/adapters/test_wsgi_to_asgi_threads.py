@@ -316,7 +316,7 @@ def test_A67_a_request_is_gone_without_the_garbage_collector(backend: str) -> No
     gc.disable()
     try:
         run_on(backend, main)
-        left = [thing for thing in gc.get_objects() if isinstance(thing, Run | Exchange | Inbox)]
+        left = [thing for thing in gc.get_objects() if issubclass(type(thing), Run | Exchange | Inbox)]
         assert len(left) <= 3  # each adapter's worker may hold the one it is just putting down
     finally:
         gc.enable()
@@ -448,7 +448,7 @@ def test_inline_runs_on_the_loop_and_takes_no_thread(backend: str) -> None:
     )
     assert server.content == b"body!"
     assert seen == [(threading.current_thread(), False)]
-    assert worker_threads() == before
+    assert worker_threads() <= before
 
 
 def test_inline_sends_a_list_in_two_messages(backend: str) -> None:

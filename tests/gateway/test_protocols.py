@@ -15,6 +15,7 @@ from gateway.adapters import AsgiToRsgi, AsgiToWsgi, WsgiToAsgi
 from gateway.application import Gateway
 from gateway.errors import ConfigurationError
 from gateway.protocols import Interface, check_interface, detect, is_factory
+from tests import django_site
 
 
 def wsgi_function(environ, start_response):
@@ -232,24 +233,15 @@ def flask_wrapped_by_proxy_fix() -> object:
     return ProxyFix(lambda environ, start_response: [])
 
 
-def _django() -> None:
-    import django
-    from django.conf import settings
-
-    if not settings.configured:
-        settings.configure(SECRET_KEY="table", ROOT_URLCONF="tests.gateway.test_protocols", ALLOWED_HOSTS=["*"])
-        django.setup()
-
-
 def django_wsgi() -> object:
-    _django()
+    django_site.configure()
     from django.core.wsgi import get_wsgi_application
 
     return get_wsgi_application()
 
 
 def django_asgi() -> object:
-    _django()
+    django_site.configure()
     from django.core.asgi import get_asgi_application
 
     return get_asgi_application()

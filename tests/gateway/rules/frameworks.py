@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 CHUNKS = [b"one", b"two", b"three"]
@@ -146,22 +145,7 @@ def litestar() -> Any:
     return Litestar([hello, form, upload, stream], openapi_config=None)
 
 
-@contextmanager
-def django_settings() -> Iterator[None]:
-    """Settings of our own while the block lasts: Django has one for the process, and other tests have theirs."""
-    import django
-    from django.conf import settings
-    from django.utils.functional import empty
-
-    others = settings._wrapped
-    settings._wrapped = empty
-    urls = "tests.gateway.rules.frameworks_urls"
-    settings.configure(DEBUG=False, SECRET_KEY="test", ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"])
-    django.setup()
-    try:
-        yield
-    finally:
-        settings._wrapped = others
+URLS = "tests.gateway.rules.frameworks_urls"
 
 
 def _django() -> Any:
@@ -188,7 +172,7 @@ def _serve_django() -> None:
     import sys
     import types
 
-    module = types.ModuleType("tests.gateway.rules.frameworks_urls")
+    module = types.ModuleType(URLS)
     sys.modules[module.__name__] = module
     module.urlpatterns = _django()  # type: ignore[attr-defined]
 

@@ -4,14 +4,15 @@ from typing import Any
 import pytest
 
 from gateway.rules import Validator
+from tests import django_site
 from tests.gateway.rules import wsgi
 from tests.gateway.rules.asgi import http
-from tests.gateway.rules.frameworks import ASGI, WSGI, django_settings, requests
+from tests.gateway.rules.frameworks import ASGI, URLS, WSGI, requests
 
 
 @pytest.fixture(autouse=True, scope="module")
 def settings() -> Any:
-    with django_settings():
+    with django_site.serving(URLS):
         yield
 
 

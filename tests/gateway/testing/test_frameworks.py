@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import pytest
 from litestar import Litestar, Request, get, post
 from litestar.response import Stream
+
+from tests import django_site
 
 PAYLOAD = {"text": "grüße"}
 
@@ -72,17 +75,17 @@ def starlette_app() -> Any:
     )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _django_serves_this_module() -> Iterator[None]:
+    with django_site.serving(__name__):
+        yield
+
+
 def _django(interface: str) -> Any:
-    import django
-    from django.conf import settings
     from django.core.handlers.asgi import ASGIHandler
     from django.core.handlers.wsgi import WSGIHandler
     from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
     from django.urls import path
-
-    if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="only a test", USE_TZ=True)
-        django.setup()
 
     def hello(request: HttpRequest) -> HttpResponse:
         return HttpResponse("hello")
