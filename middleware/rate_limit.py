@@ -262,17 +262,25 @@ class _Counting(Hooks):
 
 
 class _InMemory(_Counting):
-    """Counts in this process; the store takes a lock for microseconds, which is no IO."""
+    """Counts in this process, for microseconds under a lock, which is no IO.
+
+    The lock is our own: the library's store drops a key's lock when it cleans up, and two threads that meet then would
+    both count the same request.
+    """
 
     def __init__(self, options: RateLimit, context: BuildContext) -> None:
         super().__init__(options, context)
         self._limiter = _OwnLimiter(options)
+        self._counting = threading.Lock()
 
     def on_request(self, request: Request) -> Response | None:
         who = self._who(request)
         if who is None:
             return None
-        return self._judge(request, _ask(self._limiter.get(), self._items, self._options.namespace, *who))
+        limiter = self._limiter.get()
+        with self._counting:
+            verdict = _ask(limiter, self._items, self._options.namespace, *who)
+        return self._judge(request, verdict)
 
 
 class _InStore(_Counting):
