@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.middleware.conditional_get import ConditionalGet
     from gateway.middleware.cors import Cors
     from gateway.middleware.errors import Errors
+    from gateway.middleware.health import Health
     from gateway.middleware.https_redirect import HttpsRedirect
     from gateway.middleware.proxy_headers import ProxyHeaders
     from gateway.middleware.rate_limit import RateLimit
@@ -31,6 +32,7 @@ __all__ = [
     "ConditionalGet",
     "Cors",
     "Errors",
+    "Health",
     "HttpsRedirect",
     "ProxyHeaders",
     "RateLimit",
@@ -47,6 +49,7 @@ _MODULES = {
     "ConditionalGet": "conditional_get",
     "Cors": "cors",
     "Errors": "errors",
+    "Health": "health",
     "HttpsRedirect": "https_redirect",
     "ProxyHeaders": "proxy_headers",
     "RateLimit": "rate_limit",

@@ -1,4 +1,4 @@
-"""Gunicorn's hooks for an ASGI application under its WSGI workers: startup before a request, shutdown at the end.
+"""Gunicorn's hooks: an application's startup and shutdown in each worker, draining, and the metrics of several workers.
 
 In ``gunicorn.conf.py``::
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.adapters.asgi_to_wsgi import close_all, start_all
+from gateway.middleware.health import install_signals
 
 __all__ = ["post_worker_init", "worker_exit"]
 
@@ -30,6 +31,8 @@ class _Worker(Protocol):
 def post_worker_init(worker: _Worker) -> None:
     """Start the application in the worker: it is loaded, and serves nothing yet."""
     start_all(single_threaded=type(worker).__name__ in _ONE_THREAD)
+    # Here, because the worker has set its own handlers, and this is its main thread; requests come in others.
+    install_signals()
 
 
 def worker_exit(server: object, worker: _Worker) -> None:

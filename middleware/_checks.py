@@ -1,0 +1,206 @@
+"""Run checks side by side, each plain or asynchronous, under one time limit, in whichever colour the caller is.
+
+A plain check runs in a thread of its own, so that one that hangs blocks neither a loop nor the others; while it hangs
+it is not started again. An asynchronous one is awaited on the running loop (asyncio, trio), or on its own loop where
+none runs. What a check says is kept for a while; who asks meanwhile gets the same answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import logging
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+__all__ = ["Check", "Checks", "Finding"]
+
+_log = logging.getLogger("gateway.middleware.health")
+
+#: It fails by raising or by returning False; what else it returns does not matter.
+Check = Callable[[], object]
+
+
+class _Event(Protocol):
+    """What ``asyncio.Event`` and ``trio.Event`` have in common."""
+
+    def set(self) -> object: ...
+    def wait(self) -> Awaitable[object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check said.
+
+    Attributes:
+        passed: Whether it passed.
+        state: ``ok``, ``failed`` or ``timeout``.
+        seconds: How long it took.
+    """
+
+    passed: bool
+    state: str
+    seconds: float
+
+
+class Checks:
+    """Some named checks.
+
+    Args:
+        checks: By name.
+        timeout: Seconds for each; all run at once.
+        cache: Seconds that an answer is kept.
+        once: Ask a check that has passed never again.
+    """
+
+    def __init__(self, checks: Mapping[str, Check], *, timeout: float, cache: float, once: bool = False) -> None:
+        self._checks = dict(checks)
+        self._timeout = timeout
+        self._cache = cache
+        self._once = once
+        self._found: dict[str, Finding] = {}
+        self._at = float("-inf")
+        self._lock = threading.Lock()
+        self._asking: _Event | None = None
+        self._hanging: dict[str, concurrent.futures.Future[object]] = {}
+
+    def fresh(self) -> dict[str, Finding] | None:
+        """Return what is known, if it is new enough to answer with; None asks for a run."""
+        known = not self._checks or time.monotonic() - self._at < self._cache
+        settled = self._once and len(self._found) == len(self._checks) and all(f.passed for f in self._found.values())
+        return dict(self._found) if known or settled else None
+
+    def run(self) -> dict[str, Finding]:
+        """Run in a thread that may wait; who comes meanwhile waits for the same run."""
+        with self._lock:
+            fresh = self.fresh()
+            if fresh is not None:
+                return fresh
+            deadline = time.monotonic() + self._timeout
+            started = time.monotonic()
+            futures = {name: self._in_thread(name) for name in self._pending()}
+            for name, future in futures.items():
+                try:
+                    self._note(name, started, future.result(max(0.0, deadline - time.monotonic())))
+                except Exception as error:
+                    self._note(name, started, error)
+            return self._close()
+
+    async def run_async(self) -> dict[str, Finding]:
+        """Run on the running loop; who comes meanwhile waits for the same run."""
+        while (fresh := self.fresh()) is None:
+            if self._asking is not None:
+                await self._asking.wait()
+                continue
+            trio = _running_trio()
+            self._asking = waiting = cast("_Event", sys.modules["trio"].Event()) if trio else asyncio.Event()
+            try:
+                started = time.monotonic()
+                if trio:
+                    await self._all_trio(started)
+                else:
+                    names = self._pending()
+                    await asyncio.gather(*(self._one_asyncio(name, started) for name in names))
+                return self._close()
+            finally:
+                self._asking = None
+                waiting.set()
+        return fresh
+
+    def _pending(self) -> list[str]:
+        if not self._once:
+            return list(self._checks)
+        return [name for name in self._checks if name not in self._found or not self._found[name].passed]
+
+    async def _one_asyncio(self, name: str, started: float) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                if _is_async(self._checks[name]):
+                    result: object = await cast("Awaitable[object]", self._checks[name]())
+                else:
+                    # Shielded: a thread cannot be cancelled, and its future must not look as if it were.
+                    result = await asyncio.shield(asyncio.wrap_future(self._in_thread(name)))
+        except Exception as error:
+            result = error
+        self._note(name, started, result)
+
+    async def _all_trio(self, started: float) -> None:
+        import trio
+
+        async def one(name: str) -> None:
+            result: object = TimeoutError()
+            with trio.move_on_after(self._timeout):
+                try:
+                    if _is_async(self._checks[name]):
+                        result = await cast("Awaitable[object]", self._checks[name]())
+                    else:
+                        future = self._in_thread(name)
+                        result = await trio.to_thread.run_sync(lambda: future.result(self._timeout))
+                except Exception as error:
+                    result = error
+            self._note(name, started, result)
+
+        async with trio.open_nursery() as nursery:
+            for name in self._pending():
+                nursery.start_soon(one, name)
+
+    def _in_thread(self, name: str) -> concurrent.futures.Future[object]:
+        """Call a check in a thread of its own, or join the call that still hangs."""
+        hanging = self._hanging.get(name)
+        if hanging is not None and not hanging.done():
+            return hanging
+        future: concurrent.futures.Future[object] = concurrent.futures.Future()
+        self._hanging[name] = future
+
+        def call() -> None:
+            try:
+                future.set_result(self._call(self._checks[name]))
+            except Exception as error:
+                future.set_exception(error)
+            except BaseException as error:  # a check's exit is no exit of whoever waits for it
+                future.set_exception(RuntimeError(f"the check raised {error!r}"))
+
+        threading.Thread(target=call, name=f"gateway-check-{name}", daemon=True).start()
+        return future
+
+    def _call(self, check: Check) -> object:
+        if not _is_async(check):
+            return check()
+
+        async def limited() -> object:
+            async with asyncio.timeout(self._timeout):
+                return await cast("Awaitable[object]", check())
+
+        return asyncio.run(limited())
+
+    def _note(self, name: str, started: float, result: object) -> None:
+        seconds = time.monotonic() - started
+        error = result if isinstance(result, BaseException) else None
+        late = isinstance(error, TimeoutError | concurrent.futures.TimeoutError)
+        passed = error is None and result is not False
+        before = self._found.get(name)
+        self._found[name] = Finding(passed, "ok" if passed else "timeout" if late else "failed", round(seconds, 4))
+        if before is None or before.passed != passed:  # a change is worth a line, each probe is not
+            if not passed:
+                _log.warning("health check %r does not pass: %s", name, repr(error) if error else "it returned False")
+            elif before is not None:
+                _log.warning("health check %r passes again", name)
+
+    def _close(self) -> dict[str, Finding]:
+        self._at = time.monotonic()
+        return dict(self._found)
+
+
+def _is_async(check: Check) -> bool:
+    call = getattr(check, "__call__", None)  # noqa: B004  # an object whose call is a coroutine function
+    return inspect.iscoroutinefunction(inspect.unwrap(check)) or inspect.iscoroutinefunction(call)
+
+
+def _running_trio() -> bool:
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_run())

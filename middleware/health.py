@@ -1,0 +1,216 @@
+"""Say whether the process lives and whether it wants requests; and leave the load balancer before the clients.
+
+``/livez`` says that the process answers, nothing else: a check that fails there makes an orchestrator kill it.
+``/readyz`` says whether requests should come: what it needs answers, it has started, and it does not drain.
+Draining begins by a file, by SIGUSR1, or by a SIGTERM that is held back for ``drain_seconds``; see ``_draining.py``.
+
+Not done here: ``Connection: close`` while draining. It is a hop-by-hop field and the server's to send.
+
+Sources: RFC 9110 sections 15.5.6 (405), 15.6.4 (503); Kubernetes "Liveness, Readiness and Startup Probes".
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import warnings
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from gateway.contract import BuildContext, Hooks, Middleware, Process, Steps, io
+from gateway.errors import ConfigurationError
+from gateway.exchange import Response
+from gateway.middleware._checks import Check, Checks, Finding
+from gateway.middleware._draining import DRAINING
+from gateway.problems import problem
+
+if TYPE_CHECKING:
+    from gateway.exchange import Request
+
+__all__ = ["Check", "Health", "drain", "install_signals"]
+
+
+def drain() -> None:
+    """Start draining in this process, as the signals do: readiness is refused from now on."""
+    DRAINING.begin()
+
+
+def _no_checks() -> Mapping[str, Check]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health(Middleware):
+    """Answer the probes of a load balancer or an orchestrator; outside of what could refuse or log them.
+
+    A check is a function without arguments, plain or ``async``; it fails by raising or by returning False. Checks run
+    side by side, a plain one in a thread. On WSGI an ``async`` one runs on a loop of its own, so it must not
+    share connections with another loop.
+
+    Args:
+        live_path: Answers 200 while the process answers at all, draining too; None to have none.
+        ready_path: Answers 200 where requests are wanted, else 503; None to have none.
+        startup_path: Answers 200 from when every check of ``startup`` has passed; None to have none.
+        checks: What readiness needs, by name.
+        startup: What must pass once before the first readiness, and is not asked again: the startup gate.
+        timeout: Seconds for each check.
+        cache: Seconds that answers of the checks are kept; probes meanwhile start none.
+        detail: Answer in JSON, with each check by name. Exceptions are logged, never shown.
+        drain_file: While this file exists the process drains.
+        drain_signal: SIGUSR1 starts draining. Gunicorn's master sends it to its workers to reopen their logs.
+        drain_seconds: On SIGTERM drain for so long before the server's own handler gets it; None leaves SIGTERM alone.
+            The supervisor's and the platform's patience (``--graceful-timeout``,
+            ``terminationGracePeriodSeconds``) must be longer.
+    """
+
+    before: ClassVar[tuple[str, ...]] = (
+        "AccessLog",
+        "TrustedHost",
+        "HttpsRedirect",
+        "Cors",
+        "RateLimit",
+        "Metrics",
+    )
+    short_circuits: ClassVar[bool | None] = True
+
+    live_path: str | None = "/livez"
+    ready_path: str | None = "/readyz"
+    startup_path: str | None = "/startupz"
+    checks: Mapping[str, Check] = field(default_factory=_no_checks)
+    startup: Mapping[str, Check] = field(default_factory=_no_checks)
+    timeout: float = 1.0
+    cache: float = 1.0
+    detail: bool = False
+    drain_file: str | None = None
+    drain_signal: bool = False
+    drain_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        paths = [path for path in (self.live_path, self.ready_path, self.startup_path) if path is not None]
+        for path in paths:
+            if not path.startswith("/"):
+                raise ConfigurationError(f'Health: a path must start with "/", got {path!r}')
+        if not paths or len(set(paths)) != len(paths):
+            raise ConfigurationError(f"Health needs paths that differ, at least one, got {paths!r}")
+        for option in ("checks", "startup"):
+            for name, check in getattr(self, option).items():
+                if not callable(check):
+                    raise ConfigurationError(f"Health({option}=...) takes functions, got {check!r} for {name!r}")
+        if self.timeout <= 0:
+            raise ConfigurationError(f"Health(timeout=...) must be above 0 seconds, got {self.timeout!r}")
+        if self.cache < 0:
+            raise ConfigurationError(f"Health(cache=...) must not be below 0 seconds, got {self.cache!r}")
+        if self.drain_seconds is not None and self.drain_seconds <= 0:
+            raise ConfigurationError(
+                f"Health(drain_seconds=...) must be above 0, or None to leave SIGTERM alone, got {self.drain_seconds!r}"
+            )
+        if self.drain_signal and not hasattr(signal, "SIGUSR1"):
+            raise ConfigurationError("Health(drain_signal=True) needs SIGUSR1, which this system does not have")
+
+    def build(self, context: BuildContext) -> Hooks:
+        hooks = _Answering(self)
+        _WANTED.add(hooks)
+        return hooks
+
+
+class _Answering(Hooks):
+    def __init__(self, options: Health) -> None:
+        self._options = options
+        self._file = Path(options.drain_file) if options.drain_file is not None else None
+        self._paths = {
+            path: kind
+            for path, kind in (
+                (options.live_path, "live"),
+                (options.ready_path, "ready"),
+                (options.startup_path, "startup"),
+            )
+            if path is not None
+        }
+        self._signals = options.drain_seconds is not None or options.drain_signal
+        self._served = False
+        self._startup = Checks(options.startup, timeout=options.timeout, cache=options.cache, once=True)
+        self._checks = Checks(options.checks, timeout=options.timeout, cache=options.cache)
+
+    # signals
+
+    def on_start(self, process: Process) -> None:
+        if not self.install() and not DRAINING.covers(
+            seconds=self._options.drain_seconds, usr1=self._options.drain_signal
+        ):
+            instead = self._options.drain_file
+            warnings.warn(
+                "Health: signals cannot start the draining here, since the first request comes in a thread "
+                f"({threading.current_thread().name}) that is not the process's main one; "
+                + (f"the drain file {instead!r} works" if instead else "use Health(drain_file=...)")
+                + ", and under Gunicorn so does --config python:gateway.servers.gunicorn_hooks",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def on_stop(self, process: Process) -> None:
+        DRAINING.uninstall(self)
+
+    def install(self) -> bool:
+        """Install the signals that are asked for; False where this thread may not."""
+        if not self._signals:
+            return True
+        options = self._options
+        return DRAINING.install(self, seconds=options.drain_seconds, usr1=options.drain_signal)
+
+    # probes
+
+    def on_request(self, request: Request) -> Steps[Response | None]:
+        kind = self._paths.get(request.path)
+        if self._signals and (kind is not None or not self._served):
+            self._served = True
+            self.install()  # a server may have set its handlers, or begun to run its loop, after on_start
+        if kind is None:
+            return None
+        if request.method not in ("GET", "HEAD"):
+            return problem(request, 405, "A probe asks by GET or HEAD.", headers=[("Allow", "GET, HEAD")])
+        if kind == "live":
+            return self._answer(True, "ok", {})
+        found = self._startup.fresh()
+        if found is None:
+            found = yield from io(self._startup.run, self._startup.run_async)
+        if kind == "startup" or not _passed(found):
+            return self._answer(_passed(found), "ok" if _passed(found) else "starting", found)
+        if self._drains():  # before the checks: a process that leaves asks nobody
+            return self._answer(False, "draining", {})
+        found = self._checks.fresh()
+        if found is None:
+            found = yield from io(self._checks.run, self._checks.run_async)
+        if self._drains():
+            return self._answer(False, "draining", {})
+        return self._answer(_passed(found), "ok" if _passed(found) else "failing", found)
+
+    def _drains(self) -> bool:
+        # A look at one local file takes less than the hand-over to a thread would.
+        return bool(DRAINING) or (self._file is not None and self._file.exists())
+
+    def _answer(self, passed: bool, state: str, found: Mapping[str, Finding]) -> Response:
+        fields = [("Cache-Control", "no-store")]
+        if not self._options.detail:
+            fields.append(("Content-Type", "text/plain; charset=utf-8"))
+            return Response(200 if passed else 503, fields, f"{state}\n")
+        checks = {name: {"status": each.state, "seconds": each.seconds} for name, each in found.items()}
+        fields.append(("Content-Type", "application/json"))
+        return Response(200 if passed else 503, fields, json.dumps({"status": state, "checks": checks}))
+
+
+def _passed(found: Mapping[str, Finding]) -> bool:
+    return all(each.passed for each in found.values())
+
+
+#: What was built in this process, or before it was forked.
+_WANTED: weakref.WeakSet[_Answering] = weakref.WeakSet()
+
+
+def install_signals() -> None:
+    """Install the signals of every ``Health`` that was built; for a server's hook, in the worker's main thread."""
+    for hooks in tuple(_WANTED):
+        hooks.install()
