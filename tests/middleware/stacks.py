@@ -126,6 +126,7 @@ class Stack:
         self.kind = kind
         self.script = script or Script()
         self.seen: list[Seen] = []
+        self._owner = True
         self._runner: asyncio.Runner | None = None
         self._events: asyncio.Queue[dict[str, Any]]
         self._lifespan: asyncio.Future[None]
@@ -148,7 +149,7 @@ class Stack:
     def another(self) -> Stack:
         """Return a stack over the same application object, with a loop of its own, for another thread."""
         stack = Stack.__new__(Stack)
-        stack.__dict__.update(self.__dict__, _runner=None, seen=[])
+        stack.__dict__.update(self.__dict__, _runner=None, _owner=False, seen=[])
         return stack
 
     # the application, in either interface
@@ -384,7 +385,7 @@ class Stack:
             self._runner.close()
             self._runner = None
         close = getattr(self.application, "close", None)
-        if close is not None:
+        if close is not None and self._owner:
             close()
 
     def _serve_asgi(self, call: Call) -> Answer:
