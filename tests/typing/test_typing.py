@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 #: Django comes without types; that is a finding about Django.
 MYPY = [sys.executable, "-m", "mypy", "--strict", "--disable-error-code=import-untyped", "--no-error-summary"]
-PYRIGHT = [sys.executable, "-m", "pyright"]  # strict by the project's own configuration
+PYRIGHT = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]  # strict by the project's own configuration
 
 FINDING = re.compile(r"^\s*(?P<file>[^\s:][^:]*\.py):(?P<line>\d+):(?:\d+:?)?(?: -)? error\b", re.MULTILINE)
 
