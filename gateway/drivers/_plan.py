@@ -6,21 +6,24 @@ irregular leaves for the long way with that place.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from gateway.contract import HOOKS, FlowHooks, FlowRun, Hooks, hook
+from gateway.contract import HOOKS, FlowHooks, Hooks, hook
 from gateway.drivers._build import is_simple_flow
+from gateway.drivers._flows import Runners
 from gateway.exchange import Outcome, Request, Response
 
 if TYPE_CHECKING:
-    from gateway.contract import Flow, Transform
+    from gateway.contract import Transform
     from gateway.drivers._build import Segment
     from gateway.headers import Header
 
 __all__ = ["Plan"]
 
+A = TypeVar("A")
 OnRequest = Callable[[Request], object]
 OnResponse = Callable[[Request, Response], object]
 OnBody = Callable[[Request, Response], "Transform | None"]
@@ -41,6 +44,11 @@ def _on_response(hooks: Hooks) -> OnResponse | None:
     return add
 
 
+def _once(call: OnResponse) -> OnResponse:
+    """Return a callable that stands in no other place: a bound method is an object of its own, a function is not."""
+    return call if inspect.ismethod(call) else functools.partial(call)
+
+
 def _hooked(chain: tuple[Hooks, ...]) -> bool:
     """Return whether a chain defines any hook of a request."""
     return any(
@@ -57,7 +65,7 @@ def _heads(chain: tuple[Hooks, ...]) -> tuple[tuple[int, OnResponse], ...]:
             constants.extend(chain[index].constant_headers)
             continue
         _flush(calls, constants, index + 1)
-        calls.append((index, cast("OnResponse", _on_response(chain[index]))))
+        calls.append((index, _once(cast("OnResponse", _on_response(chain[index])))))
     _flush(calls, constants, 0)
     return tuple(calls)
 
@@ -69,10 +77,11 @@ def _flush(calls: list[tuple[int, OnResponse]], constants: list[Header], index: 
         calls.append((index, lambda request, response: response.headers.append_constants(together)))
 
 
-class Plan:
-    """What is known of a segment before the first request."""
+class Plan(Generic[A]):
+    """What is known of a segment, around an application, before the first request."""
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: Segment, app: A) -> None:
+        self.app = app
         chain = segment.http
         self.segment = segment
         self.chain = chain
@@ -81,12 +90,16 @@ class Plan:
         self.easy = {
             index: hooks for index, hooks in enumerate(chain) if isinstance(hooks, FlowHooks) and is_simple_flow(hooks)
         }
+        self.runners = Runners(self.easy, self.size)
         self.inward: tuple[tuple[int, bool, Callable[[Request], object]], ...] = tuple(
             (index, True, self.easy[index].start) if index in self.easy else (index, False, cast("OnRequest", found))
             for index in range(self.size)
             if (found := hook(chain[index], "on_request")) is not None
         )
-        self.heads = _heads(chain)
+        heads = _heads(chain)
+        #: What to call for a head; a loop over them counts nothing, :meth:`place` finds where it stopped.
+        self.heads = tuple(call for _, call in heads)
+        self._places = {id(call): index for index, call in heads}
         self.outward: tuple[tuple[int, bool, OnResponse | None, OnBody | None], ...] = tuple(
             (index, True, None, None)
             if index in self.easy
@@ -111,12 +124,11 @@ class Plan:
         self.mixed = self.bodies or bool(self.easy)
         self.watches = bool(self.finishing)
         self.defers = segment.defers
-        self.reads = self.watches or segment.defines("on_request_body")
+        self.refuses = segment.defines("on_request_body")
+        self.keeps_length = segment.keeps_length
+        self.reads = self.watches or self.refuses
         self.prepares = segment.defines("on_body") or not segment.keeps_length
 
-    def hand_over(self, request: Request, running: list[Flow | None], entered: int) -> None:
-        """Tell the long way where the generators stand that the short way has begun."""
-        for index, hooks in self.easy.items():
-            if index < entered and (flow := running[index]) is not None:
-                run = hooks.slot[request] = FlowRun(flow)
-                run.state = "done" if inspect.getgeneratorstate(flow) == inspect.GEN_CLOSED else "response"
+    def place(self, call: OnResponse) -> int:
+        """Return where in the chain one of :attr:`heads` stands."""
+        return self._places[id(call)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.exchange import Request
     from gateway.protocols import Environ
 
-__all__ = ["InputStream", "RequestBody", "ServerInput", "declared_length", "wrap_input"]
+__all__ = ["InputStream", "RequestBody", "ServerInput", "declared_length", "hand_in", "has_input", "wrap_input"]
 
 BLOCK = 64 * 1024
 
@@ -81,19 +81,29 @@ def declared_length(environ: Environ) -> int | None:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
 
 
-def wrap_input(environ: Environ, body: RequestBody, *, keeps_length: bool) -> None:
-    """Put the transforms between the application and ``wsgi.input``.
+def has_input(environ: Environ) -> bool:
+    """Return whether a request can have a body.
 
-    A request that cannot have a body keeps its stream as it is. One that ends by itself may have one even where no
-    field says so: HTTP/2 needs neither length nor coding, and some servers keep the coding to themselves.
+    One that ends by itself may have one even where no field says so: HTTP/2 needs neither length nor coding, and some
+    servers keep the coding to themselves.
     """
     length = declared_length(environ)
-    if length == 0 or (length is None and not environ.get("wsgi.input_terminated")):
-        return
-    environ["wsgi.input"] = InputStream(environ["wsgi.input"], body, length)
+    return length != 0 and (length is not None or bool(environ.get("wsgi.input_terminated")))
+
+
+def hand_in(environ: Environ, stream: object, *, keeps_length: bool) -> None:
+    """Put a stream of ours before the application."""
+    environ["wsgi.input"] = stream
     if not keeps_length:
         environ.pop("CONTENT_LENGTH", None)
         environ["wsgi.input_terminated"] = True
+
+
+def wrap_input(environ: Environ, body: RequestBody, *, keeps_length: bool) -> None:
+    """Put the transforms between the application and ``wsgi.input``; one that cannot be there stays as it is."""
+    if has_input(environ):
+        stream = InputStream(environ["wsgi.input"], body, declared_length(environ))
+        hand_in(environ, stream, keeps_length=keeps_length)
 
 
 class InputStream:

@@ -21,9 +21,10 @@ from collections.abc import Awaitable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from gateway.contract import Refuse, misuse
+from gateway.contract import Refuse
 from gateway.drivers._colour import run_async
 from gateway.drivers._course import has_body, settle
+from gateway.drivers._flows import ENDED, begun, ended
 from gateway.drivers._outcome import raised_in
 from gateway.drivers._plan import Plan
 from gateway.drivers._process import ProcessHooks
@@ -35,41 +36,54 @@ from gateway.exchange import AsgiRequest, Outcome, Response
 from gateway.headers import AsgiHeaders
 
 if TYPE_CHECKING:
-    from gateway.contract import Flow
     from gateway.drivers._build import Segment
+    from gateway.drivers._flows import Runner
+    from gateway.drivers._plan import OnResponse
     from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
 
 __all__ = ["build"]
 
 #: Plain ints: what a closure compares in every message.
 START = "http.response.start"
+BODY = "http.response.body"
 IDLE: int = 0
 COMMITTED: int = 1
 DONE: int = 2
 LEFT: int = 3
+#: What stands for the exchange before there is one; a plain ``None`` would be settled for a type checker.
+NOT_LEFT: AsgiExchange | None = None
 
 logger = logging.getLogger("gateway.drivers")
 
 
+# The objects of the short way are made bare and filled where they are made: calling a class with slots *and* an
+# `__init__` costs as much as a hook.
+
+
 class _RawHeaders(AsgiHeaders):
-    """Headers over a list, made by one call."""
+    """Headers over a list, made bare."""
 
     __slots__ = ()
 
-    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        self._raw = raw
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
+    else:
+        __init__ = object.__init__
 
 
 class _Head(Response):
-    """The head of an application, made by one call."""
+    """The head of an application, made bare."""
 
     __slots__ = ()
 
-    def __init__(self, status: int, raw: list[tuple[bytes, bytes]]) -> None:
-        self.status = status
-        self.headers = _RawHeaders(raw)
-        self.body = None
-        self.reason = None
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
+    else:
+        __init__ = object.__init__
 
 
 def build(segment: Segment, app: ASGIApplication, *, naive: bool) -> ASGIApplication:
@@ -135,10 +149,12 @@ def _naive(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> AS
 
 
 class _Regular(AsgiRequest):
-    """A request with the state of its regular exchange: one object, because two would cost twice."""
+    """A request with the state of its regular exchange: one object, because two would cost twice.
+
+    What a plan does not need is not set; :meth:`leave` asks the plan.
+    """
 
     __slots__ = (
-        "_app",
         "_began",
         "_body",
         "_disconnected",
@@ -159,48 +175,52 @@ class _Regular(AsgiRequest):
         "_watcher",
     )
 
-    _began: float
-    _extensions: Mapping[str, object]
-    _first: float
-    _method: str
-    _response: Response
-    _running: list[Flow | None]
-    _status: int
+    if TYPE_CHECKING:
 
-    def __init__(self, plan: Plan, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        # All in slots and nothing left to defaults of the class: that is what the interpreter's caches like best.
-        self.scope = scope
-        self._owned = False
-        self._headers = None
-        self._slots = None
-        self._app = app
-        self._plan = plan
-        self._receive = receive
-        self._send = send
-        self._state = IDLE
-        self._sent = 0
-        self._left: AsgiExchange | None = None
-        self._body: RequestBody | None = None
-        self._disconnected = False
-        self._read_all = False
-        self._watched = False
-        self._watcher: Watcher | None = None
+        def __init__(self) -> None: ...
+
+    else:
+        __init__ = object.__init__
+
+    _left: AsgiExchange | None
+    _plan: Plan[ASGIApplication]
+    _receive: ASGIReceive
+    _send: ASGISend
+    _state: int
+    #: Only for who waits for the end.
+    _began: float
+    _first: float
+    _response: Response
+    _sent: int
+    _status: int
+    _watched: bool
+    #: Only where the request body is read through here.
+    _body: RequestBody | None
+    _disconnected: bool
+    _read_all: bool
+    _watcher: Watcher | None
+    #: Only for who transforms bodies, and for flows.
+    _extensions: Mapping[str, object]
+    _method: str
+    _running: list[Runner]
 
     def leave(self, entered: int) -> AsgiExchange:
         """Hand the exchange over to the long way, with what happened so far."""
         plan = self._plan
-        left = self._left = AsgiExchange(plan.segment, self._app, self, self._receive, self._send)
+        left = self._left = AsgiExchange(plan.segment, plan.app, self, self._receive, self._send)
         left.extensions = self._extensions if plan.prepares else self.extensions
         if plan.watches:
             left.began = self._began
         if plan.bodies:
             left.course.method = self._method
         left.course.entered = left.course.level = entered
-        left.disconnected = self._disconnected
-        left.read_all, left.watcher = self._read_all, self._watcher
-        if self._body is not None:
-            left.body = self._body
-        plan.hand_over(self, self._running if plan.easy else [], entered)
+        if plan.reads:
+            left.disconnected = self._disconnected
+            left.read_all, left.watcher = self._read_all, self._watcher
+            if self._body is not None:
+                left.body = self._body
+        if plan.easy:
+            plan.runners.hand_over(self, self._running, entered)
         if self._state == COMMITTED:
             left.state, left.started = "committed", True
             left.course.level = 0
@@ -212,38 +232,29 @@ class _Regular(AsgiRequest):
 
     def passing(self, message: Message) -> Awaitable[None]:
         """Take a message of the application; no coroutine of ours stands between it and the server."""
-        if self._state == COMMITTED:
-            if not self._plan.watches:
-                return self._send(message)
-            if message["type"] == "http.response.body":
-                chunk = message.get("body")
-                if chunk:
-                    self._sent += len(chunk)
-                if not message.get("more_body"):
-                    return self.last(message)
-                if not self._watched:
-                    self.watch()
-                return self._send(message)
-            return self.leave(self._plan.size).file(message) if message["type"] in FILES else self._send(message)
-        if self._state != IDLE or message["type"] != "http.response.start":
+        if self._state != IDLE or message["type"] != START:
             return self._send(message) if self._left is None else self._left.send(message)
         plan = self._plan
         if plan.watches and message.get("trailers"):
             return self.leave(plan.size).send(message)
-        response = _Head(message["status"], [*message.get("headers", ())])
+        headers = _RawHeaders()
+        raw = headers._raw = [*message.get("headers", ())]
+        response = _Head()
+        response.status = message["status"]
+        response.headers = headers
+        response.body = response.reason = None
         index = plan.size
         returned: object = None
         change: object = None
+        on_response: OnResponse | None = None
         try:
             if plan.mixed:
-                for index, easy, on_response, on_body in plan.outward:
-                    if easy:
-                        flow = self._running[index]
-                        try:
-                            effect = flow.send(response)  # type: ignore[union-attr]  # every easy one was begun
-                        except StopIteration:
-                            continue
-                        flow.throw(misuse(effect))  # type: ignore[union-attr]  # as above
+                for index, flow, on_response, on_body in plan.outward:
+                    if flow:
+                        effect = self._running[index].send(response)
+                        if effect is not ENDED:
+                            ended(self._running[index], effect)
+                        continue
                     if on_response is not None:
                         returned = on_response(self, response)
                         if returned is not None:
@@ -253,32 +264,52 @@ class _Regular(AsgiRequest):
                         if change is not None:
                             break
             else:
-                for index, on_response in plan.heads:  # noqa: B007  # where it stopped
+                for on_response in plan.heads:
                     returned = on_response(self, response)
                     if returned is not None:
                         break
         except Exception as error:
+            if not plan.mixed and on_response is not None:
+                index = plan.place(on_response)
             left = self.leave(plan.size)
-            steps = left.course.fail(error, index)
-        else:
-            if returned is None and change is None:
-                self._state = COMMITTED
-                if plan.watches:
-                    self._response = response
-                    self._status = response.status
-                    self._first = perf_counter() - self._began
-                if len(message) == 3:
-                    return self._send({"type": START, "status": response.status, "headers": response.headers.asgi()})
-                return self._send({**message, "status": response.status, "headers": response.headers.asgi()})
-            left = self.leave(plan.size)
-            left.trailers = bool(message.get("trailers", False))
-            if change is not None:
-                steps = left.course.resume_body(response, index, change)
-            else:
-                steps = left.course.resume(response, index, returned)
-        left.started = True
-        left.steps = steps
-        return left.advance(None)
+            return left.late(message, left.course.fail(error, index))
+        if returned is None and change is None:
+            self._state = COMMITTED
+            if plan.mixed and plan.easy:
+                plan.runners.put(self._running)
+                self._running = []
+            if plan.watches:
+                self._response = response
+                self._status = response.status
+                self._first = perf_counter() - self._began
+            if response.headers is not headers:
+                raw = response.headers.asgi()
+            if len(message) == 3:
+                return self._send({"type": START, "status": response.status, "headers": raw})
+            return self._send({**message, "status": response.status, "headers": raw})
+        left = self.leave(plan.size)
+        if change is not None:
+            return left.late(message, left.course.resume_body(response, index, change))
+        if not plan.mixed and on_response is not None:
+            index = plan.place(on_response)
+        return left.late(message, left.course.resume(response, index, returned))
+
+    def counting(self, message: Message) -> Awaitable[None]:
+        """Do the same where somebody waits for the end: count, and see the last message."""
+        if self._state != COMMITTED:
+            return self.passing(message)
+        kind = message["type"]
+        if kind == BODY:
+            chunk = message.get("body")
+            if chunk:
+                self._sent += len(chunk)
+            if not message.get("more_body"):
+                return self.last(message)
+            if not self._watched:
+                self.watch()
+        elif kind in FILES:
+            return self.leave(self._plan.size).file(message)
+        return self._send(message)
 
     def watch(self) -> None:
         """Look out for a client that goes away, once."""
@@ -299,7 +330,9 @@ class _Regular(AsgiRequest):
             return
         self._state = DONE
         received = self._body.received if self._body is not None else 0
-        outcome = Outcome("completed", self._status, self._sent, received, self._first, perf_counter() - self._began)
+        took = perf_counter() - self._began
+        # All by position: the interpreter calls a class without another frame where no argument is left to a default.
+        outcome = Outcome("completed", self._status, self._sent, received, self._first, took, None, False, None)
         cut: BaseException | None = None
         for on_finish in self._plan.finishing:
             try:
@@ -354,7 +387,7 @@ class _Regular(AsgiRequest):
 
 def _heads(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
     """Serve a chain that only touches heads of responses."""
-    plan = Plan(segment)
+    plan = Plan(segment, app)
     if plan.constants:
         return _constants([constant.asgi for constant in plan.constants], app, other)
 
@@ -362,15 +395,23 @@ def _heads(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> AS
         if scope["type"] != "http":
             await other(scope, receive, send)
             return
-        request = _Regular(plan, app, scope, receive, send)
+        request = _Regular()
+        request.scope = scope
+        request._owned = False
+        request._headers = request._slots = None
+        request._left = NOT_LEFT
+        request._plan = plan
+        request._receive = receive
+        request._send = send
+        request._state = IDLE
         try:
             await app(scope, receive, request.passing)
         except BaseException as error:
-            if request._state != LEFT:
+            if request._left is None:
                 raise
             await request.raised(error)
         else:
-            if request._state == LEFT:
+            if request._left is not None:
                 await request.returned()
 
     return http
@@ -396,23 +437,36 @@ def _constants(pairs: list[tuple[bytes, bytes]], app: ASGIApplication, other: AS
 
 def _full(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
     """Serve any chain; what it does not define is left out once, here."""
-    plan = Plan(segment)
+    plan = Plan(segment, app)
     inward, easy, bodies, watches, prepares = plan.inward, bool(plan.easy), plan.bodies, plan.watches, plan.prepares
+    reads, take = plan.reads, plan.runners.take
 
     async def http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         if scope["type"] != "http":
             await other(scope, receive, send)
             return
-        request = _Regular(plan, app, scope, receive, send)
+        request = _Regular()
+        request.scope = scope
+        request._owned = False
+        request._headers = request._slots = None
+        request._left = NOT_LEFT
+        request._plan = plan
+        request._receive = receive
+        request._send = send
+        request._state = IDLE
+        if reads:
+            request._body = request._watcher = None
+            request._disconnected = request._read_all = False
         if watches:
+            request._sent = 0
+            request._watched = False
             request._began = perf_counter()
         if prepares:
             request._extensions = request.extensions
         if bodies:
             request._method = request.method
-        running: list[Flow | None] = []
         if easy:
-            running = request._running = [None] * plan.size
+            request._running = take()
         index = 0
         returned: object = None
         try:
@@ -421,10 +475,10 @@ def _full(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASG
                 if returned is None:
                     continue
                 if flow:
-                    running[index] = returned  # type: ignore[call-overload]  # a flow: no cast in this loop
-                    returned = next(returned, None)  # type: ignore[call-overload]  # a flow: no cast in this loop
+                    returned = request._running[index].send(returned)
                     if returned is not None:
-                        running[index].throw(misuse(returned))  # type: ignore[union-attr]  # as above
+                        begun(request._running[index], returned)
+                        returned = None
                     continue
                 returned = await run_async(settle(returned))
                 if returned is not None:
@@ -443,7 +497,11 @@ def _full(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASG
         if prepares:
             prepare(segment, request)
         try:
-            await app(request.scope, request.reading if plan.reads else receive, request.passing)
+            await app(
+                request.scope,
+                request.reading if reads else receive,
+                request.counting if watches else request.passing,
+            )
         except BaseException as error:
             await request.raised(error)
         else:

@@ -108,6 +108,12 @@ class WsgiExchange:
             self.end(error)
             raise
 
+    def late(self, steps: Steps[Response]) -> Callable[[bytes], object]:
+        """Take over in the middle of the response phase, inside ``start_response``."""
+        self.steps = steps
+        self.advance(None)
+        return self.write
+
     def result(self) -> Iterable[bytes]:
         """Return the body: a middleware's file by the server's own means where that sends the same bytes."""
         response = self.course.response
@@ -513,6 +519,14 @@ class AsgiExchange:
             await self.end(error)
             raise
         await self.end(None)
+
+    async def late(self, message: Message, steps: Steps[Response]) -> None:
+        """Take over in the middle of the response phase for the head in a message."""
+        self.course.entered = len(self.segment.http)
+        self.started = True
+        self.trailers = bool(message.get("trailers", False))
+        self.steps = steps
+        await self.advance(None)
 
     async def raised(self, error: BaseException) -> None:
         """End the exchange after the application raised."""

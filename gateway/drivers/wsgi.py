@@ -19,16 +19,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
-from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
-from gateway.contract import HOOKS, misuse
+from gateway.contract import HOOKS
 from gateway.drivers._colour import run_plain
 from gateway.drivers._course import has_body, settle
+from gateway.drivers._flows import ENDED, begun, ended
 from gateway.drivers._plan import Plan
 from gateway.drivers._process import ProcessHooks
-from gateway.drivers._request_body import RequestBody, wrap_input
+from gateway.drivers._request_body import InputStream, RequestBody, ServerInput, declared_length, hand_in, has_input
 from gateway.drivers.reference import ReferenceWsgi, WsgiExchange
 from gateway.exchange import Outcome, Response, WsgiRequest, reason_phrase
 from gateway.headers import Headers
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
     from _typeshed import OptExcInfo
 
-    from gateway.contract import Flow
     from gateway.drivers._build import Segment
+    from gateway.drivers._flows import Runner
+    from gateway.drivers._plan import OnResponse
     from gateway.protocols import Environ, WSGIApplication
 
 __all__ = ["build"]
@@ -48,42 +49,61 @@ IDLE: int = 0
 COMMITTED: int = 1
 DONE: int = 2
 LEFT: int = 3
+#: What stands for the exchange before there is one; a plain ``None`` would be settled for a type checker.
+NOT_LEFT: WsgiExchange | None = None
 
 logger = logging.getLogger("gateway.drivers")
 
 
+# The objects of the short way are made bare and filled where they are made: calling a class with slots *and* an
+# `__init__` costs as much as a hook.
+
+
 class _Pairs(Headers):
-    """Headers over a list, made by one call."""
+    """Headers over a list, made bare."""
 
     __slots__ = ()
 
-    def __init__(self, pairs: list[tuple[str, str]]) -> None:
-        self._pairs = pairs
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
+    else:
+        __init__ = object.__init__
 
 
 class _Head(Response):
-    """The head of an application, made by one call."""
+    """The head of an application, made bare."""
 
     __slots__ = ()
 
-    def __init__(self, status: int, reason: str, pairs: list[tuple[str, str]]) -> None:
-        self.status = status
-        self.reason = reason
-        self.headers = _Pairs(pairs)
-        self.body = None
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
+    else:
+        __init__ = object.__init__
 
 
-@lru_cache(maxsize=256)
-def _status(line: str) -> tuple[int, str]:
+#: Status lines that were parsed, as applications repeat few.
+_lines: dict[str, tuple[int, str]] = {}
+
+
+def _parse(line: str) -> tuple[int, str]:
     code, _, reason = line.partition(" ")
-    return int(code), reason
+    parsed = int(code), reason
+    if len(_lines) < 256:
+        _lines[line] = parsed
+    return parsed
 
 
 class _Regular(WsgiRequest):
-    """A request with the state of its regular exchange: one object, because two would cost twice."""
+    """A request with the state of its regular exchange: one object, because two would cost twice.
+
+    What a plan does not need is not set; :meth:`leave` asks the plan.
+    """
 
     __slots__ = (
-        "_app",
         "_began",
         "_body",
         "_exhausted",
@@ -101,42 +121,50 @@ class _Regular(WsgiRequest):
         "_write",
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
+    else:
+        __init__ = object.__init__
+
+    #: The head that the application gave, where it waits for the body.
+    _head: tuple[str, list[tuple[str, str]]] | None
+    _left: WsgiExchange | None
+    _plan: Plan[WSGIApplication]
+    _server_start: StartResponse
+    _state: int
+    #: Only for who waits for the end.
     _began: float
+    _exhausted: bool
     _first: float
-    _method: str
     _response: Response
-    _running: list[Flow | None]
+    _sent: int
     _status: int
     _write: Callable[[bytes], object]
-
-    def __init__(self, plan: Plan, app: WSGIApplication, environ: Environ, server_start: StartResponse) -> None:
-        # All in slots and nothing left to defaults of the class: that is what the interpreter's caches like best.
-        self.environ = environ
-        self._headers = None
-        self._slots = None
-        self._plan = plan
-        self._app = app
-        self._server_start = server_start
-        self._state = IDLE
-        self._sent = 0
-        self._exhausted = False
-        self._body: RequestBody | None = None
-        self._left: WsgiExchange | None = None
-        self._head: tuple[str, list[tuple[str, str]]] | None = None
+    #: Only where the request body is read through here; ``None`` until it is.
+    _body: RequestBody | None
+    #: Only for who transforms bodies, and for flows.
+    _method: str
+    _running: list[Runner]
 
     def leave(self, entered: int) -> WsgiExchange:
         """Hand the exchange over to the long way, with what happened so far."""
         plan = self._plan
-        left = self._left = WsgiExchange(plan.segment, self._app, self, self._server_start)
+        left = self._left = WsgiExchange(plan.segment, plan.app, self, self._server_start)
         if plan.watches:
             left.began = self._began
         if plan.bodies:
             left.course.method = self._method
         left.course.entered = left.course.level = entered
-        left.head = self._head
-        if self._body is not None:
+        if self._state != IDLE:
+            left.head = "", []  # it was given; nobody reads it again
+        elif plan.defers:
+            left.head = self._head
+        if plan.reads and self._body is not None:
             left.body = self._body
-        plan.hand_over(self, self._running if plan.easy else [], entered)
+        if plan.easy:
+            plan.runners.hand_over(self, self._running, entered)
         if self._state == COMMITTED:
             left.state = "committed"
             left.course.level = 0
@@ -148,40 +176,48 @@ class _Regular(WsgiRequest):
         self._state = LEFT
         return left
 
-    def start(
-        self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
-    ) -> Callable[[bytes], object]:
-        """Take the head of the application."""
-        if self._left is not None:
-            return self._left.start(status, headers, exc_info)
-        if self._head is not None and (exc_info is None or self._sent):
-            return self.leave(self._plan.size).start(status, headers, exc_info)
-        self._head = (status, headers)
-        if self._plan.defers:
-            return self.write
-        return self.commit(status, headers, exc_info)
+    def between(self) -> None:
+        """Stand between the application and its input; nothing is made before it reads."""
+        if has_input(self.environ):
+            stream = _Unread()
+            stream._request = self
+            stream._source = self.environ["wsgi.input"]
+            stream._length = declared_length(self.environ)
+            hand_in(self.environ, stream, keeps_length=self._plan.keeps_length)
 
-    def commit(
-        self, line: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None
+    def start(
+        self, line: str, pairs: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
     ) -> Callable[[bytes], object]:
-        """Run the response phase and hand the head to the server."""
+        """Take the head of the application and hand it on, where nothing waits for the body."""
+        if self._state != IDLE and (exc_info is None or self._left is not None):
+            return (self._left or self.leave(self._plan.size)).start(line, pairs, exc_info)
         plan = self._plan
         again = self._state == COMMITTED
-        status, reason = _status(line)
-        response = _Head(status, reason, [*headers])
+        if again and plan.watches and self._sent:
+            return self.leave(plan.size).start(line, pairs, exc_info)
+        try:
+            status, reason = _lines[line]
+        except KeyError:
+            status, reason = _parse(line)
+        headers = _Pairs()
+        changed = headers._pairs = [*pairs]
+        response = _Head()
+        response.status = status
+        response.reason = reason
+        response.headers = headers
+        response.body = None
         index = plan.size
         returned: object = None
         change: object = None
+        on_response: OnResponse | None = None
         try:
             if plan.mixed:
-                for index, easy, on_response, on_body in plan.outward:
-                    if easy:
-                        flow = self._running[index]
-                        try:
-                            effect = flow.send(response)  # type: ignore[union-attr]  # every easy one was begun
-                        except StopIteration:
-                            continue
-                        flow.throw(misuse(effect))  # type: ignore[union-attr]  # as above
+                for index, flow, on_response, on_body in plan.outward:
+                    if flow:
+                        effect = self._running[index].send(response)
+                        if effect is not ENDED:
+                            ended(self._running[index], effect)
+                        continue
                     if on_response is not None:
                         returned = on_response(self, response)
                         if returned is not None:
@@ -191,40 +227,56 @@ class _Regular(WsgiRequest):
                         if change is not None:
                             break
             else:
-                for index, on_response in plan.heads:  # noqa: B007  # where it stopped
+                for on_response in plan.heads:
                     returned = on_response(self, response)
                     if returned is not None:
                         break
         except Exception as error:
-            left = self.leave(plan.size)
-            steps = left.course.fail(error, index)
-        else:
-            if returned is None and change is None:
-                if response.status != status or response.reason is not reason:
-                    line = f"{response.status} {response.reason or reason_phrase(response.status)}"
-                if plan.watches:
-                    self._response = response
-                    self._status = response.status
-                    self._first = perf_counter() - self._began
-                self._state = COMMITTED
-                if exc_info is not None and again:
-                    write = self._server_start(line, response.headers.wsgi(), exc_info)
-                else:
-                    write = self._server_start(line, response.headers.wsgi())
-                if not plan.watches:
-                    return write
-                self._write = write
-                return self.write
-            left = self.leave(plan.size)
-            if change is not None:
-                steps = left.course.resume_body(response, index, change)
-            else:
-                steps = left.course.resume(response, index, returned)
-        left.exc_info = exc_info if again else None
+            if not plan.mixed and on_response is not None:
+                index = plan.place(on_response)
+            left = self._late(line, pairs, exc_info if again else None)
+            return left.late(left.course.fail(error, index))
+        if returned is None and change is None:
+            if response.status != status or response.reason is not reason:
+                line = f"{response.status} {response.reason or reason_phrase(response.status)}"
+            if plan.mixed and plan.easy:
+                plan.runners.put(self._running)
+                self._running = []
+            self._state = COMMITTED
+            if plan.watches:
+                self._response = response
+                self._status = response.status
+                self._first = perf_counter() - self._began
+            if response.headers is not headers:
+                changed = response.headers.wsgi()
+            write = self._server_start(line, changed, exc_info) if again else self._server_start(line, changed)
+            if not plan.watches:
+                return write
+            self._write = write
+            return self.write
+        left = self._late(line, pairs, exc_info if again else None)
+        if change is not None:
+            return left.late(left.course.resume_body(response, index, change))
+        if not plan.mixed and on_response is not None:
+            index = plan.place(on_response)
+        return left.late(left.course.resume(response, index, returned))
+
+    def _late(self, line: str, pairs: list[tuple[str, str]], exc_info: OptExcInfo | None) -> WsgiExchange:
+        """Leave in the middle of the response phase."""
+        left = self.leave(self._plan.size)
+        left.head = line, pairs
+        left.exc_info = exc_info
         left.state = "idle"
-        left.steps = steps
-        left.advance(None)
-        return left.write
+        return left
+
+    def defer(
+        self, line: str, pairs: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        """Take the head of the application and keep it until there is some of the body."""
+        if self._state != IDLE or (self._head is not None and exc_info is None):
+            return (self._left or self.leave(self._plan.size)).start(line, pairs, exc_info)
+        self._head = line, pairs
+        return self.write
 
     def write(self, data: bytes) -> None:
         """PEP 3333's imperative way to send."""
@@ -237,11 +289,11 @@ class _Regular(WsgiRequest):
     def adopt(self, source: Iterable[bytes]) -> Iterable[bytes]:
         """Return what the server gets for the iterable of the application."""
         plan = self._plan
-        if self._body is not None and self._body.refused is not None:
+        if plan.refuses and self._body is not None and self._body.refused is not None:
             return (self._left or self.leave(plan.size)).adopt(source)
-        if self._state == IDLE and self._head is not None and plan.defers and type(source) in (list, tuple):
+        if plan.defers and self._state == IDLE and self._head is not None and type(source) in (list, tuple):
             try:
-                self.commit(self._head[0], self._head[1], None)
+                self.start(self._head[0], self._head[1])
             except BaseException as error:
                 (self._left or self.leave(plan.size)).end(error)
                 raise
@@ -252,13 +304,19 @@ class _Regular(WsgiRequest):
         wrapper = self.environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(source, wrapper):
             return self.leave(plan.size).adopt(source)
-        return _SizedBody(self, source) if isinstance(source, Sized) else _Body(self, source)
+        body = _SizedBody() if hasattr(source, "__len__") else _Body()
+        body._request = self
+        body._source = source
+        body._parts = None
+        return body
 
     def finish(self) -> None:
         """Run ``on_finish`` after the server has taken everything and closed the body."""
         self._state = DONE
         received = self._body.received if self._body is not None else 0
-        outcome = Outcome("completed", self._status, self._sent, received, self._first, perf_counter() - self._began)
+        took = perf_counter() - self._began
+        # All by position: the interpreter calls a class without another frame where no argument is left to a default.
+        outcome = Outcome("completed", self._status, self._sent, received, self._first, took, None, False, None)
         cut: BaseException | None = None
         for on_finish in self._plan.finishing:
             try:
@@ -273,30 +331,59 @@ class _Regular(WsgiRequest):
             raise cut
 
 
+class _Unread:
+    """The input of a request before the application reads it; made bare."""
+
+    __slots__ = ("_length", "_request", "_source")
+
+    _length: int | None
+    _request: _Regular
+    _source: ServerInput
+
+    def _open(self) -> InputStream:
+        request = self._request
+        if request._body is None:
+            left = request._left
+            request._body = RequestBody(request._plan.chain, request) if left is None else left.body
+            self._source = InputStream(self._source, request._body, self._length)
+        return cast("InputStream", self._source)  # it is, once there is a body
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._open().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self._open().readline(size)
+
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        return self._open().readlines(hint)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._open())
+
+
 class _Body:
-    """The application's iterable where somebody waits for its end.
+    """The application's iterable where somebody waits for its end; made bare.
 
     A class for ``close()``, and a generator for the chunks: a ``__next__`` of ours would cost ten times as much.
     """
 
-    def __init__(self, request: _Regular, source: Iterable[bytes]) -> None:
-        self._request = request
-        self._source = source
-        self._parts: Generator[bytes, None, None] | None = None
+    __slots__ = ("_parts", "_request", "_source")
+
+    _parts: Generator[bytes, None, None] | None
+    _request: _Regular
+    _source: Iterable[bytes]
 
     def __iter__(self) -> Iterator[bytes]:
         if self._parts is None:
-            self._parts = self._count()
+            self._parts = self._guarded() if self._request._plan.refuses else self._count(self._source)
         return self._parts
 
-    def _count(self) -> Generator[bytes, None, None]:
+    def _count(self, source: Iterable[bytes]) -> Generator[bytes, None, None]:
         request = self._request
         sent = request._sent
         try:
-            for chunk in self._source:
+            for chunk in source:
                 sent += len(chunk)
-                if request._body is not None and request._body.refused is not None:
-                    raise request._body.refused[0]
                 yield chunk
             request._exhausted = True
         except GeneratorExit:
@@ -311,6 +398,17 @@ class _Body:
             raise
         finally:
             request._sent = sent
+
+    def _guarded(self) -> Generator[bytes, None, None]:
+        """Do the same where a request transform may have refused: the connection is cut then."""
+        return self._count(self._checked())
+
+    def _checked(self) -> Generator[bytes, None, None]:
+        request = self._request
+        for chunk in self._source:
+            if request._body is not None and request._body.refused is not None:
+                raise request._body.refused[0]
+            yield chunk
 
     def close(self) -> None:
         """Close the application's iterable, then end the exchange."""
@@ -335,6 +433,8 @@ class _Body:
 
 class _SizedBody(_Body):
     """The same for a list or tuple: a server that finds one chunk sets Content-Length from it."""
+
+    __slots__ = ()
 
     def __len__(self) -> int:
         return len(cast("Sized", self._source))  # it was made for one
@@ -368,18 +468,27 @@ def _started(process: ProcessHooks, serve: WSGIApplication) -> WSGIApplication:
 
 def _heads(segment: Segment, app: WSGIApplication) -> WSGIApplication:
     """Serve a chain that only touches heads of responses."""
-    plan = Plan(segment)
+    plan = Plan(segment, app)
     if plan.constants:
         return _constants([constant.wsgi for constant in plan.constants], app)
+    defers = plan.defers
 
     def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        request = _Regular(plan, app, environ, start_response)
+        request = _Regular()
+        request.environ = environ
+        request._headers = request._slots = None
+        request._left = NOT_LEFT
+        request._plan = plan
+        request._server_start = start_response
+        request._state = IDLE
+        if defers:
+            request._head = None
         try:
-            source = app(environ, request.start)
+            source = app(environ, request.defer if defers else request.start)
         except BaseException as error:
-            if request._state == LEFT:
-                return cast("WsgiExchange", request._left).raised(error)  # set with the state
-            raise
+            if request._left is None:
+                raise
+            return request._left.raised(error)
         return source if request._state == COMMITTED else request.adopt(source)
 
     return serve
@@ -403,18 +512,30 @@ def _constants(pairs: list[tuple[str, str]], app: WSGIApplication) -> WSGIApplic
 
 def _full(segment: Segment, app: WSGIApplication) -> WSGIApplication:
     """Serve any chain; what it does not define is left out once, here."""
-    plan = Plan(segment)
+    plan = Plan(segment, app)
     inward, easy, bodies, watches = plan.inward, bool(plan.easy), plan.bodies, plan.watches
+    reads, defers, take = plan.reads, plan.defers, plan.runners.take
 
     def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        request = _Regular(plan, app, environ, start_response)
+        request = _Regular()
+        request.environ = environ
+        request._headers = request._slots = None
+        request._left = NOT_LEFT
+        request._plan = plan
+        request._server_start = start_response
+        request._state = IDLE
+        if defers:
+            request._head = None
+        if reads:
+            request._body = None
         if watches:
+            request._sent = 0
+            request._exhausted = False
             request._began = perf_counter()
         if bodies:
             request._method = request.method
-        running: list[Flow | None] = []
         if easy:
-            running = request._running = [None] * plan.size
+            request._running = take()
         index = 0
         returned: object = None
         try:
@@ -423,10 +544,10 @@ def _full(segment: Segment, app: WSGIApplication) -> WSGIApplication:
                 if returned is None:
                     continue
                 if flow:
-                    running[index] = returned  # type: ignore[call-overload]  # a flow: no cast in this loop
-                    returned = next(returned, None)  # type: ignore[call-overload]  # a flow: no cast in this loop
+                    returned = request._running[index].send(returned)
                     if returned is not None:
-                        running[index].throw(misuse(returned))  # type: ignore[union-attr]  # as above
+                        begun(request._running[index], returned)
+                        returned = None
                     continue
                 returned = run_plain(settle(returned))
                 if returned is not None:
@@ -440,11 +561,10 @@ def _full(segment: Segment, app: WSGIApplication) -> WSGIApplication:
         if returned is not None:
             left = request.leave(index + 1)
             return left.take_over(left.course.answer(returned, index))
-        if plan.reads and (environ.get("CONTENT_LENGTH") or environ.get("wsgi.input_terminated")):
-            request._body = RequestBody(segment.http, request)
-            wrap_input(environ, request._body, keeps_length=segment.keeps_length)
+        if reads and (environ.get("wsgi.input_terminated") or environ.get("CONTENT_LENGTH")):
+            request.between()
         try:
-            source = app(environ, request.start)
+            source = app(environ, request.defer if defers else request.start)
         except BaseException as error:
             return (request._left or request.leave(plan.size)).raised(error)
         return request.adopt(source)
