@@ -231,7 +231,7 @@ class AsgiCall(Conversation):
             if body and not self.bodiless:
                 self.parts.append(body)
                 self._sent += len(body)
-                if more:
+                if more and not self.signalled:
                     self.signal()
             if not more:
                 self._complete_body()
@@ -265,7 +265,8 @@ class AsgiCall(Conversation):
         self._state = _DONE
         self.finished = True
         self.signal()
-        self._tell_receive()
+        if self._waiters:
+            self._tell_receive()
 
     async def _send_other(self, kind: str, message: Message) -> None:
         if kind in self._offers:

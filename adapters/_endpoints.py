@@ -8,6 +8,7 @@ Sources: PEP 3333 "environ Variables"; RFC 3875 section 4.1; ASGI HTTP 2.4 ``ser
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 _PROTOCOLS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2", "3": "HTTP/3"}
@@ -61,6 +62,7 @@ def server_name(server: Sequence[object] | None, scheme: str) -> tuple[str, str]
     return (host, default) if host and not host.startswith(("/", "unix:")) else ("localhost", default)
 
 
+@functools.lru_cache(maxsize=256)  # one server has few, and each request asks
 def server_address(name: str, port: str) -> tuple[str, int | None] | None:
     """Return ASGI's ``server`` of ``SERVER_NAME`` and ``SERVER_PORT``, the inverse of `server_name`."""
     return (name, port_number(port)) if name else None

@@ -139,10 +139,18 @@ def request_headers(environ: Environ) -> list[tuple[bytes, bytes]]:
 
     An empty CONTENT_TYPE or CONTENT_LENGTH means that there is none (PEP 3333 "environ Variables").
     """
-    headers: list[tuple[bytes, bytes]] = []
     names = _field_names
+    try:  # in one go where every name was seen before, as in all requests but a few
+        return [
+            (name, value.encode("latin-1"))
+            for key, value in environ.items()
+            if (name := names[key]) is not None and (value or key.startswith("HTTP_"))
+        ]
+    except (KeyError, UnicodeEncodeError):
+        pass
+    headers: list[tuple[bytes, bytes]] = []
     for key, value in environ.items():
-        name = names[key] if key in names else field_name(key)
+        name = field_name(key)
         if name is None or (not value and not key.startswith("HTTP_")):
             continue
         headers.append((name, latin1_octets(value)))
@@ -191,8 +199,13 @@ def _bad_header(rule: str, name: object, value: object) -> str:
 
 def wsgi_response_headers(headers: Iterable[Iterable[bytes]]) -> list[tuple[str, str]]:
     """Return ASGI response headers as WSGI wants them: native strings, nothing hop-by-hop."""
-    result: list[tuple[str, str]] = []
     texts = _response_texts
+    if type(headers) is list:  # in one go, as in `request_headers`
+        try:
+            return [(text, value.decode("latin-1")) for name, value in headers if (text := texts[name]) is not None]
+        except (KeyError, AttributeError, TypeError):
+            pass
+    result: list[tuple[str, str]] = []
     for name, value in headers:
         text = texts[name] if name in texts else _response_text(name)
         if text is not None:

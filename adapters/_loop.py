@@ -23,6 +23,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
+from gateway.adapters._doorbell import soon_threadsafe
 from gateway.adapters._gates import make_gate, make_thread_gate, real_thread_id, start_real_thread
 from gateway.adapters._waiting import Conversation
 from gateway.errors import ConfigurationError
@@ -33,8 +34,11 @@ _log = logging.getLogger("gateway.adapters")
 class _Inbox:
     """Callbacks on their way to a loop, one wake-up for all that wait."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, call_soon_threadsafe: Callable[[Callable[[], object]], object]
+    ) -> None:
         self._loop = loop
+        self._call_soon = call_soon_threadsafe
         self._callbacks: deque[Callable[[], object]] = deque()
         self._signalled = False
 
@@ -44,7 +48,7 @@ class _Inbox:
         if not self._signalled:
             self._signalled = True
             try:
-                self._loop.call_soon_threadsafe(self._drain)
+                self._call_soon(self._drain)
             except RuntimeError:
                 self._signalled = False
                 raise
@@ -80,7 +84,6 @@ class LoopThread:
         started()
         if self._failed is not None:
             raise self._failed
-        self._inbox = _Inbox(self.loop)
 
     def start(self, conversation: Conversation) -> None:
         """Have the conversation begun by the loop's thread."""
@@ -121,6 +124,7 @@ class LoopThread:
         self._thread_id = real_thread_id()
         try:
             self.loop = asyncio.new_event_loop()
+            self._inbox = _Inbox(self.loop, soon_threadsafe(self.loop))
         except BaseException as error:
             self._failed = error
             self._started()
@@ -161,7 +165,7 @@ class ForeignLoop:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.pid = os.getpid()
         self.loop = loop
-        self._inbox = _Inbox(loop)
+        self._inbox = _Inbox(loop, loop.call_soon_threadsafe)
 
     def start(self, conversation: Conversation) -> None:
         """Have the conversation begun by the loop."""

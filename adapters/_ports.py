@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeAlias
 
+from gateway.adapters._doorbell import soon_threadsafe
 from gateway.adapters._workers import Workers
 
 Callback: TypeAlias = Callable[[], None]
@@ -150,9 +151,11 @@ class AsyncioPort(Port):
     """A `Port` of an asyncio loop, whoever made it (asyncio, uvloop)."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: int) -> None:
+        call_soon = soon_threadsafe(loop)
+
         def wake(callback: Callback) -> None:
             try:
-                loop.call_soon_threadsafe(callback)
+                call_soon(callback)
             except RuntimeError:
                 # Closed: nobody waits for what the worker made. Anything else is an error of this module.
                 if not loop.is_closed():

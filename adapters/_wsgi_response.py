@@ -78,9 +78,13 @@ def _whole(call: AsgiCall, coalesce: bool) -> list[bytes] | None:
     """
     if call.trailers:
         return None
+    parts = call.parts
+    if len(parts) == 1:
+        part = parts[0]
+        return [part] if isinstance(part, bytes) else None
     body: list[bytes] = []
     size = 0
-    for part in call.parts:
+    for part in parts:
         if not isinstance(part, bytes):
             return None
         body.append(part)

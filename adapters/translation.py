@@ -131,7 +131,7 @@ def _spell_scope(environ: Environ) -> dict[str, Any]:
         "scheme": get("wsgi.url_scheme") or "http",
         "path": path,
         "raw_path": raw_path,
-        "query_string": latin1_octets(get("QUERY_STRING") or ""),
+        "query_string": latin1_octets(query) if (query := get("QUERY_STRING")) else b"",
         "root_path": root_path,
         "headers": request_headers(environ),
         "server": server_address(get("SERVER_NAME") or "", str(get("SERVER_PORT") or "")),

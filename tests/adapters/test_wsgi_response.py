@@ -15,6 +15,7 @@ import pytest
 
 from gateway import servers
 from gateway.adapters._asgi_call import HIGH_BYTES
+from gateway.adapters._loop import LoopThread
 from gateway.adapters._wsgi_response import JOIN_BYTES
 from gateway.errors import ApplicationError
 from gateway.servers import Bind, Launch
@@ -405,13 +406,17 @@ class Counting:
     def __init__(self, runner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.loop_wakes = 0
         self.thread_wakes = 0
-        inner = runner.loop.call_soon_threadsafe
+        # A loop of ours has a doorbell; one that is lent is woken its own way.
+        waker, name = (
+            (runner._inbox, "_call_soon") if isinstance(runner, LoopThread) else (runner.loop, "call_soon_threadsafe")
+        )
+        inner = getattr(waker, name)
 
         def call_soon_threadsafe(*args: Any, **options: Any) -> Any:
             self.loop_wakes += 1
             return inner(*args, **options)
 
-        runner.loop.call_soon_threadsafe = call_soon_threadsafe
+        setattr(waker, name, call_soon_threadsafe)
         from gateway.adapters import _waiting
 
         make_gate = _waiting.make_gate
