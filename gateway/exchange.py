@@ -578,7 +578,7 @@ class Response:
         return f"<Response {self.status} {self.headers.items()!r}>"
 
 
-@dataclass
+@dataclass(slots=True)
 class Outcome:
     """How an exchange ended; one object for every middleware of a segment, not to be changed.
 

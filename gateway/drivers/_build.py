@@ -25,11 +25,13 @@ class Segment:
         http: The hooks of every middleware.
         websocket: The hooks of those that take part in WebSocket handshakes.
         keeps_length: Whether no request transform changes how long a request body is.
+        touches_bodies: Whether a response body may be transformed; a generator that asks for nothing does not.
     """
 
     http: tuple[Hooks, ...]
     websocket: tuple[Hooks, ...]
     keeps_length: bool
+    touches_bodies: bool
 
     def defines(self, name: str) -> bool:
         """Return whether any of the hooks is defined; constant headers count as ``on_response``."""
@@ -77,5 +79,6 @@ def build_segment(middleware: Iterable[object], interface: Literal["wsgi", "asgi
     return Segment(
         http=tuple(hooks for hooks, _ in built),
         websocket=tuple(hooks for hooks, takes_part in built if takes_part),
+        touches_bodies=any(hook(hooks, "on_body") is not None and not is_simple_flow(hooks) for hooks, _ in built),
         keeps_length=all(hook(hooks, "on_request_body") is None or hooks.keeps_request_length for hooks, _ in built),
     )

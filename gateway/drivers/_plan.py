@@ -127,7 +127,7 @@ class Plan(Generic[A]):
         self.refuses = segment.defines("on_request_body")
         self.keeps_length = segment.keeps_length
         self.reads = self.watches or self.refuses
-        self.prepares = segment.defines("on_body") or not segment.keeps_length
+        self.prepares = segment.touches_bodies or not segment.keeps_length
 
     def place(self, call: OnResponse) -> int:
         """Return where in the chain one of :attr:`heads` stands."""

@@ -68,8 +68,12 @@ class Watcher:
             trio.lowlevel.spawn_system_task(scoped)
         else:
             self._event = asyncio.Event
-            self._cancel = asyncio.get_running_loop().create_task(self._watch()).cancel
+            # Not before the loop turns: a response that is complete by then needs no task.
+            self._cancel = asyncio.get_running_loop().call_soon(self._begin).cancel
         self._waiting: _Event | None = None
+
+    def _begin(self) -> None:
+        self._cancel = asyncio.get_running_loop().create_task(self._watch()).cancel
 
     async def _watch(self) -> None:
         try:

@@ -54,6 +54,7 @@ LEFT: int = 3
 NOT_LEFT: AsgiExchange | None = None
 
 logger = logging.getLogger("gateway.drivers")
+bare_outcome = Outcome.__new__
 
 
 # The objects of the short way are made bare and filled where they are made: calling a class with slots *and* an
@@ -295,21 +296,17 @@ class _Regular(AsgiRequest):
         return left.late(message, left.course.resume(response, index, returned))
 
     def counting(self, message: Message) -> Awaitable[None]:
-        """Do the same where somebody waits for the end: count, and see the last message."""
-        if self._state != COMMITTED:
-            return self.passing(message)
-        kind = message["type"]
-        if kind == BODY:
-            chunk = message.get("body")
-            if chunk:
-                self._sent += len(chunk)
+        """Do the same where somebody waits for the end: count what passes, and see the last message."""
+        if message["type"] == BODY and self._state == COMMITTED:
+            self._sent += len(message.get("body", b""))
             if not message.get("more_body"):
                 return self.last(message)
             if not self._watched:
                 self.watch()
-        elif kind in FILES:
+            return self._send(message)
+        if self._state == COMMITTED and message["type"] in FILES:
             return self.leave(self._plan.size).file(message)
-        return self._send(message)
+        return self.passing(message)
 
     def watch(self) -> None:
         """Look out for a client that goes away, once."""
@@ -329,10 +326,15 @@ class _Regular(AsgiRequest):
             await self.leave(self._plan.size).end(None, completed=True)
             return
         self._state = DONE
-        received = self._body.received if self._body is not None else 0
-        took = perf_counter() - self._began
-        # All by position: the interpreter calls a class without another frame where no argument is left to a default.
-        outcome = Outcome("completed", self._status, self._sent, received, self._first, took, None, False, None)
+        outcome = bare_outcome(Outcome)
+        outcome.kind = "completed"
+        outcome.status = self._status
+        outcome.bytes_sent = self._sent
+        outcome.bytes_received = 0 if self._body is None else self._body.received
+        outcome.first_byte_at = self._first
+        outcome.duration = perf_counter() - self._began
+        outcome.error = outcome.websocket_close_code = None
+        outcome.disconnected = False
         cut: BaseException | None = None
         for on_finish in self._plan.finishing:
             try:

@@ -441,7 +441,7 @@ FILES = ("http.response.pathsend", "http.response.zerocopysend")
 def prepare(segment: Segment, request: AsgiRequest) -> None:
     """Change what an application is told, where the chain touches bodies."""
     extensions = request.extensions
-    if segment.defines("on_body") and any(name in extensions for name in FILES):
+    if segment.touches_bodies and any(name in extensions for name in FILES):
         request.own()["extensions"] = {name: value for name, value in extensions.items() if name not in FILES}
     if not segment.keeps_length and "content-length" in request.headers:
         request.headers.delete("content-length")

@@ -53,6 +53,7 @@ LEFT: int = 3
 NOT_LEFT: WsgiExchange | None = None
 
 logger = logging.getLogger("gateway.drivers")
+bare_outcome = Outcome.__new__
 
 
 # The objects of the short way are made bare and filled where they are made: calling a class with slots *and* an
@@ -313,10 +314,15 @@ class _Regular(WsgiRequest):
     def finish(self) -> None:
         """Run ``on_finish`` after the server has taken everything and closed the body."""
         self._state = DONE
-        received = self._body.received if self._body is not None else 0
-        took = perf_counter() - self._began
-        # All by position: the interpreter calls a class without another frame where no argument is left to a default.
-        outcome = Outcome("completed", self._status, self._sent, received, self._first, took, None, False, None)
+        outcome = bare_outcome(Outcome)
+        outcome.kind = "completed"
+        outcome.status = self._status
+        outcome.bytes_sent = self._sent
+        outcome.bytes_received = 0 if self._body is None else self._body.received
+        outcome.first_byte_at = self._first
+        outcome.duration = perf_counter() - self._began
+        outcome.error = outcome.websocket_close_code = None
+        outcome.disconnected = False
         cut: BaseException | None = None
         for on_finish in self._plan.finishing:
             try:
