@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.middleware.errors import Errors
     from gateway.middleware.health import Health
     from gateway.middleware.https_redirect import HttpsRedirect
+    from gateway.middleware.metrics import Metrics
     from gateway.middleware.proxy_headers import ProxyHeaders
     from gateway.middleware.rate_limit import RateLimit
     from gateway.middleware.request_id import RequestId
@@ -34,6 +35,7 @@ __all__ = [
     "Errors",
     "Health",
     "HttpsRedirect",
+    "Metrics",
     "ProxyHeaders",
     "RateLimit",
     "RequestId",
@@ -51,6 +53,7 @@ _MODULES = {
     "Errors": "errors",
     "Health": "health",
     "HttpsRedirect": "https_redirect",
+    "Metrics": "metrics",
     "ProxyHeaders": "proxy_headers",
     "RateLimit": "rate_limit",
     "RequestId": "request_id",

@@ -8,24 +8,52 @@ or, without a file of one's own, ``gunicorn --config python:gateway.servers.guni
 application starts at the first request and is shut down at the interpreter's exit. A startup that fails ends the worker
 while it boots, which Gunicorn reports with exit status 3.
 
+``Health`` catches its signals under the WSGI workers only with the hooks. Where ``PROMETHEUS_MULTIPROC_DIR`` is set,
+its folder is emptied at the start, and what a worker counted is folded into one file when it ends.
+
 Sources: Gunicorn documentation "Server Hooks".
 """
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Protocol
 
 from gateway.adapters.asgi_to_wsgi import close_all, start_all
+from gateway.middleware import _multiprocess
 from gateway.middleware.health import install_signals
 
-__all__ = ["post_worker_init", "worker_exit"]
+__all__ = ["child_exit", "on_starting", "post_worker_init", "worker_exit"]
+
+_log = logging.getLogger("gateway.servers")
 
 #: Classes of workers that call the application from one thread and patch nothing.
 _ONE_THREAD = frozenset({"SyncWorker"})
 
 
 class _Worker(Protocol):
-    """What the hooks need to know of a worker: its class alone."""
+    """What the hooks need to know of a worker: its class, and its process."""
+
+    pid: int
+
+
+def on_starting(server: object) -> None:
+    """Empty the folder of the workers' metrics; not where a new master takes over while the old one's workers serve."""
+    folder = _multiprocess.directory()
+    if folder is not None and "GUNICORN_PID" not in os.environ:
+        _multiprocess.wipe(folder)
+
+
+def child_exit(server: object, worker: _Worker) -> None:
+    """Keep what a dead worker counted, without its files; runs in the master, whatever ended the worker."""
+    folder = _multiprocess.directory()
+    if folder is None:
+        return
+    try:
+        _multiprocess.fold(folder, worker.pid)
+    except Exception:  # an error here would end the master, and with it every worker
+        _log.exception("the metrics of worker %d stay in files of their own in %s", worker.pid, folder)
 
 
 def post_worker_init(worker: _Worker) -> None:

@@ -1,0 +1,334 @@
+"""Count requests for Prometheus: how long, how many at once, how large; by method, route template and status.
+
+What is measured is the whole exchange, at its end: to the last byte, the client's leaving, or the exception. The route
+is the template that the application put into ``request.state["route"]``, never the path, of which there are as many as
+clients like to invent. The series are ``prometheus_client``'s, in one process or over Gunicorn's workers.
+
+Sources: Prometheus documentation "Metric and label naming", "Exposition formats"; OpenMetrics 1.0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from gateway.contract import BuildContext, Hooks, Middleware, Slot, Steps, io
+from gateway.errors import ConfigurationError, MissingExtraError
+from gateway.exchange import Response
+from gateway.middleware import _multiprocess
+from gateway.middleware._forwarded import Trust
+from gateway.problems import preferred_media_type, problem
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Gauge, Histogram
+
+    from gateway.exchange import Outcome, Request
+
+__all__ = ["Metrics"]
+
+#: RFC 9110 section 9.3, RFC 5789, and QUERY; any other word is counted as "other".
+_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+_OPENMETRICS = "application/openmetrics-text"
+_DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SIZES = (100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0, 100_000_000.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics(Middleware):
+    """Measure every request, also WebSockets, and answer scrapers at ``path``.
+
+    Series, where ``prefix`` is ``http_server``: ``http_server_request_duration_seconds``,
+    ``http_server_request_size_bytes`` and ``http_server_response_size_bytes``, histograms by method, route and status;
+    ``http_server_requests_in_progress`` by method. A WebSocket is the method ``WEBSOCKET``. A client that left before a
+    head is status 499, an exception before it 500. A request without a template is the route ``unmatched``.
+
+    A second one with the same registry and prefix in a request counts nothing. Scrapes are not counted.
+
+    Args:
+        path: Where scrapers ask; None to have no endpoint.
+        allow: Networks (CIDR) or addresses that may scrape, ``"unix:"`` for the peer of a unix socket, ``"*"`` for all.
+            Behind a proxy put ``ProxyHeaders`` outside: else every client has the proxy's private address.
+        prefix: What the names of the series begin with.
+        buckets: Upper bounds of the durations, seconds.
+        size_buckets: Upper bounds of the sizes, bytes.
+        sizes: Measure sizes too.
+        max_routes: How many different routes are counted apart; further ones are ``other``.
+        registry: The library's registry; None is its default one, which holds the process's own series too.
+    """
+
+    websocket: ClassVar[bool] = True
+    after: ClassVar[tuple[str, ...]] = ("ProxyHeaders", "Health")
+    short_circuits: ClassVar[bool | None] = False
+
+    path: str | None = "/metrics"
+    allow: Sequence[str] = (
+        "127.0.0.0/8",
+        "::1",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",
+    )
+    prefix: str = "http_server"
+    buckets: Sequence[float] = _DURATIONS
+    size_buckets: Sequence[float] = _SIZES
+    sizes: bool = True
+    max_routes: int = 500
+    registry: CollectorRegistry | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            import prometheus_client  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("Metrics", "metrics", package="prometheus_client") from error
+        if self.path is not None and not self.path.startswith("/"):
+            raise ConfigurationError(f'Metrics(path=...) must start with "/", or be None, got {self.path!r}')
+        if isinstance(self.allow, str):
+            raise ConfigurationError(f'Metrics(allow=...) takes a tuple: ("{self.allow}",), got {self.allow!r}')
+        try:
+            Trust.parse(self.allow)
+        except ValueError as error:
+            raise ConfigurationError(
+                f'Metrics(allow=...) takes networks such as 10.0.0.0/8, addresses, "unix:" or "*"; {error}'
+            ) from error
+        for option in ("buckets", "size_buckets"):
+            bounds = list(getattr(self, option))
+            if not bounds or bounds != sorted(set(bounds)):
+                raise ConfigurationError(f"Metrics({option}=...) must be increasing bounds, got {bounds!r}")
+        if not self.prefix.isascii() or not self.prefix.isidentifier():
+            raise ConfigurationError(
+                f"Metrics(prefix=...) must be letters, digits and _, as a metric's name is, got {self.prefix!r}"
+            )
+        if self.max_routes < 1:
+            raise ConfigurationError(f"Metrics(max_routes=...) must be at least 1, got {self.max_routes!r}")
+
+    def build(self, context: BuildContext) -> Hooks:
+        series = _series(self)
+        return (_Counting if self.path is None else _Exposing)(self, series, context)
+
+
+class _Series:
+    """The series of one registry under one prefix, with the children that were used."""
+
+    def __init__(self, options: Metrics) -> None:
+        from prometheus_client import Gauge, Histogram
+
+        prefix, labels = options.prefix, ("method", "route", "status")
+        self.options = _shape(options)
+        self.duration = Histogram(
+            f"{prefix}_request_duration_seconds",
+            "Time from a request's arrival to its end.",
+            labels,
+            registry=None,
+            buckets=options.buckets,
+        )
+        self.in_progress = Gauge(
+            f"{prefix}_requests_in_progress",
+            "Requests that have begun and not ended.",
+            ("method",),
+            registry=None,
+            multiprocess_mode="livesum",
+        )
+        self.request_size = self.response_size = None
+        if options.sizes:
+            self.request_size = Histogram(
+                f"{prefix}_request_size_bytes",
+                "Body bytes that the application read.",
+                labels,
+                registry=None,
+                buckets=options.size_buckets,
+            )
+            self.response_size = Histogram(
+                f"{prefix}_response_size_bytes",
+                "Body bytes that were handed to the server.",
+                labels,
+                registry=None,
+                buckets=options.size_buckets,
+            )
+        self.collectors = [
+            each
+            for each in (self.duration, self.in_progress, self.request_size, self.response_size)
+            if each is not None
+        ]
+        self.routes: set[str] = set()
+        self.children: dict[tuple[str, str, int], tuple[Histogram, Histogram | None, Histogram | None]] = {}
+        self.gauges: dict[str, Gauge] = {}
+
+    def register(self, registry: CollectorRegistry) -> None:
+        """Put all into the registry, or none."""
+        done: list[Histogram | Gauge] = []
+        try:
+            for each in self.collectors:
+                registry.register(each)
+                done.append(each)
+        except ValueError as error:
+            for each in done:
+                registry.unregister(each)
+            raise ConfigurationError(
+                f"Metrics: the registry has series of these names from somebody else ({error}); "
+                "choose another prefix=, or a registry= of its own"
+            ) from error
+
+    def gauge(self, method: str) -> Gauge:
+        child = self.gauges.get(method)
+        if child is None:
+            child = self.gauges[method] = self.in_progress.labels(method)
+        return child
+
+    def observe(self, method: str, route: str, status: int, outcome: Outcome, max_routes: int) -> None:
+        key = (method, route, status)
+        children = self.children.get(key)
+        if children is None:
+            children = self._child(method, route, status, max_routes)
+        duration, request_size, response_size = children
+        duration.observe(outcome.duration)
+        if request_size is not None and response_size is not None:
+            request_size.observe(outcome.bytes_received)
+            response_size.observe(outcome.bytes_sent)
+
+    def _child(
+        self, method: str, route: str, status: int, max_routes: int
+    ) -> tuple[Histogram, Histogram | None, Histogram | None]:
+        if route not in self.routes:
+            if len(self.routes) >= max_routes:
+                if route != "other":  # not kept under the route's own name: that is what must not grow
+                    known = self.children.get((method, "other", status))
+                    return known or self._make(method, "other", status)
+            else:
+                self.routes.add(route)
+        return self._make(method, route, status)
+
+    def _make(self, method: str, route: str, status: int) -> tuple[Histogram, Histogram | None, Histogram | None]:
+        values = (method, route, str(status))
+        children = (
+            self.duration.labels(*values),
+            self.request_size.labels(*values) if self.request_size is not None else None,
+            self.response_size.labels(*values) if self.response_size is not None else None,
+        )
+        self.children[method, route, status] = children
+        return children
+
+
+_MAKING = threading.Lock()
+_MADE: weakref.WeakKeyDictionary[CollectorRegistry, dict[str, _Series]] = weakref.WeakKeyDictionary()
+
+
+def _shape(options: Metrics) -> tuple[object, ...]:
+    return (tuple(options.buckets), tuple(options.size_buckets) if options.sizes else None)
+
+
+def _registry(options: Metrics) -> CollectorRegistry:
+    import prometheus_client
+
+    return options.registry if options.registry is not None else prometheus_client.REGISTRY
+
+
+def _series(options: Metrics) -> _Series:
+    """Return the series of a registry and a prefix, made once: a chain is built for each interface."""
+    registry = _registry(options)
+    with _MAKING:
+        made = _MADE.setdefault(registry, {})
+        series = made.get(options.prefix)
+        if series is None:
+            series = _Series(options)
+            series.register(registry)
+            made[options.prefix] = series
+    if series.options != _shape(options):
+        raise ConfigurationError(
+            f"Metrics: the registry has the series of prefix {options.prefix!r} already, with other buckets or sizes; "
+            "give both the same, or choose another prefix="
+        )
+    return series
+
+
+class _Counting(Hooks):
+    """Counts, and answers nobody."""
+
+    websocket: ClassVar[bool] = True
+
+    def __init__(self, options: Metrics, series: _Series, context: BuildContext) -> None:
+        self._options = options
+        self._series = series
+        self._mark = f"gateway.metrics.{id(series):x}"
+        self._method: Slot[str] = context.slot(str)
+
+    def on_request(self, request: Request) -> Response | Steps[Response | None] | None:
+        self._begin(request)
+        return None
+
+    def _begin(self, request: Request) -> None:
+        state = request.state
+        if self._mark in state:
+            return
+        state[self._mark] = True
+        method = request.method
+        if request.is_websocket:
+            method = "WEBSOCKET"
+        elif method not in _METHODS:
+            method = "other"
+        self._series.gauge(method).inc()
+        self._method[request] = method
+
+    def on_finish(self, request: Request, outcome: Outcome) -> None:
+        method = self._method.get(request)
+        if method is None:
+            return
+        self._series.gauge(method).dec()
+        status = outcome.status
+        if status is None:
+            status = 499 if outcome.kind == "aborted" else 500
+        route = request.state.get("route")
+        self._series.observe(
+            method, route if isinstance(route, str) else "unmatched", status, outcome, self._options.max_routes
+        )
+
+
+class _Exposing(_Counting):
+    """Counts, and answers scrapers."""
+
+    def __init__(self, options: Metrics, series: _Series, context: BuildContext) -> None:
+        super().__init__(options, series, context)
+        self._allow = Trust.parse(options.allow)
+        self._path = options.path
+
+    def on_request(self, request: Request) -> Steps[Response | None]:
+        if request.path != self._path or request.is_websocket:
+            self._begin(request)
+            return None
+        client = request.client
+        if not self._allow.holds(client[0] if client else None):
+            return problem(request, 403, "This address may not read metrics.")
+        if request.method not in ("GET", "HEAD"):
+            return problem(request, 405, "Metrics are read by GET or HEAD.", headers=[("Allow", "GET, HEAD")])
+        # Several workers' files are read, or thousands of lines written: too long for a loop to wait.
+        content, media_type = yield from io(self._expose, self._expose_async, request.headers.get("accept") or "")
+        fields = [("Content-Type", media_type), ("Cache-Control", "no-store"), ("Vary", "Accept")]
+        return Response(200, fields, content)
+
+    def _expose(self, accept: str) -> tuple[bytes, str]:
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.exposition import choose_encoder
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        # The library's own reading of Accept knows no q, fails on an odd version and repeats it in Content-Type.
+        chosen = preferred_media_type(accept, ("text/plain", _OPENMETRICS))
+        encode, media_type = choose_encoder(f"{_OPENMETRICS}; version=1.0.0" if chosen == _OPENMETRICS else "")
+        folder = _multiprocess.directory()
+        if folder is None:
+            return encode(_registry(self._options)), media_type
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]  # the library has no types here
+        with _multiprocess.reading(folder):
+            return encode(registry), media_type
+
+    async def _expose_async(self, accept: str) -> tuple[bytes, str]:
+        trio = sys.modules.get("trio")
+        if trio is not None and trio.lowlevel.in_trio_run():
+            answer: tuple[bytes, str] = await trio.to_thread.run_sync(self._expose, accept)
+            return answer
+        return await asyncio.to_thread(self._expose, accept)

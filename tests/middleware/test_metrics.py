@@ -1,0 +1,551 @@
+"""Metrics: what is counted is what happened, by few labels, and no total ever falls."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.errors import ConfigurationError, MissingExtraError
+from gateway.middleware import _multiprocess
+from gateway.middleware.metrics import Metrics
+from gateway.middleware.proxy_headers import ProxyHeaders
+from gateway.servers import Bind, Launch, Running, get, start
+from gateway.servers.gunicorn_hooks import child_exit, on_starting
+from tests.middleware.conftest import MakeStack
+from tests.middleware.stacks import Script, Seen
+
+PATIENCE = 20.0
+LOCAL = ("127.0.0.1", 5)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def count(registry: CollectorRegistry, name: str = "request_duration_seconds_count", **labels: str) -> float | None:
+    """Read one sample."""
+    return registry.get_sample_value(f"http_server_{name}", labels)
+
+
+def routed(seen: Seen) -> None:
+    """Be an application with one route."""
+    if seen.path.startswith("/items/"):
+        seen.state["route"] = "/items/{id}"
+
+
+# what is counted
+
+
+def test_requests_are_counted_by_method_template_and_status(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(Metrics(registry=registry), script=Script(act=routed, status=201))
+    for number in range(3):
+        chain.request(f"/items/{number}", method="POST")
+    chain.request("/elsewhere")
+    assert count(registry, method="POST", route="/items/{id}", status="201") == 3
+    assert count(registry, method="GET", route="unmatched", status="201") == 1
+    assert "elsewhere" not in str(list(registry.collect()))
+    assert "/items/1" not in str(list(registry.collect()))
+
+
+def test_sizes_and_durations_are_those_of_the_whole_exchange(stack: MakeStack, registry: CollectorRegistry) -> None:
+    seen: list[float | None] = []
+
+    def act(_: Seen) -> None:
+        seen.append(count(registry, method="POST", route="unmatched", status="200"))
+
+    chain = stack(Metrics(registry=registry), script=Script(act=act, chunks=(b"x" * 3000,) * 4, reads=True))
+    chain.request(method="POST", body=b"y" * 50)
+    labels = {"method": "POST", "route": "unmatched", "status": "200"}
+    assert seen == [None], "measured before the end"
+    assert count(registry, "response_size_bytes_sum", **labels) == 12000
+    assert count(registry, "request_size_bytes_sum", **labels) == 50
+    assert 0 < (count(registry, "request_duration_seconds_sum", **labels) or 0) < PATIENCE
+    assert count(registry, "request_duration_seconds_bucket", le="+Inf", **labels) == 1
+
+
+def test_sizes_can_be_left_out(stack: MakeStack, registry: CollectorRegistry) -> None:
+    stack(Metrics(registry=registry, sizes=False)).request()
+    assert count(registry, method="GET", route="unmatched", status="200") == 1
+    assert count(registry, "response_size_bytes_count", method="GET", route="unmatched", status="200") is None
+
+
+def test_requests_in_progress_rise_and_fall(stack: MakeStack, registry: CollectorRegistry) -> None:
+    seen: list[float | None] = []
+    chain = stack(
+        Metrics(registry=registry),
+        script=Script(act=lambda _: seen.append(count(registry, "requests_in_progress", method="GET"))),
+    )
+    chain.request()
+    assert seen == [1]
+    assert count(registry, "requests_in_progress", method="GET") == 0
+
+
+@pytest.mark.parametrize(("after", "status"), [(None, "500"), (1, "200")], ids=["before-the-head", "in-the-body"])
+def test_an_exception_is_counted(stack: MakeStack, registry: CollectorRegistry, after: int | None, status: str) -> None:
+    chain = stack(
+        Metrics(registry=registry), script=Script(chunks=(b"a", b"b"), raises=RuntimeError("x"), raises_after=after)
+    )
+    assert chain.request().error is not None
+    assert count(registry, method="GET", route="unmatched", status=status) == 1
+    assert count(registry, "requests_in_progress", method="GET") == 0
+
+
+def test_a_client_that_leaves_is_counted_with_what_it_got(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(Metrics(registry=registry), script=Script(chunks=[b"x" * 100_000] * 50))
+    chain.request(leave_after=3)
+    chain.close()
+    labels = {"method": "GET", "route": "unmatched", "status": "200"}
+    assert count(registry, **labels) == 1
+    assert 300_000 <= (count(registry, "response_size_bytes_sum", **labels) or 0) < 5_000_000
+    assert count(registry, "requests_in_progress", method="GET") == 0
+
+
+def test_a_client_that_leaves_before_the_head_is_499(socket_stack: MakeStack, registry: CollectorRegistry) -> None:
+    import asyncio
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            raise asyncio.CancelledError
+
+    chain = socket_stack(Metrics(registry=registry), applications=(None, asgi))
+    with pytest.raises(asyncio.CancelledError):
+        chain.request()
+    assert count(registry, method="GET", route="unmatched", status="499") == 1
+
+
+def test_words_that_are_no_methods_are_one_label(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(Metrics(registry=registry))
+    for method in ("BREW", "x" * 200, "GETS", "WEBSOCKET"):
+        chain.request(method=method)
+    assert count(registry, method="other", route="unmatched", status="200") == 4
+
+
+def test_routes_past_the_limit_are_one_label(stack: MakeStack, registry: CollectorRegistry) -> None:
+    def act(seen: Seen) -> None:
+        seen.state["route"] = seen.path
+
+    chain = stack(Metrics(registry=registry, max_routes=2), script=Script(act=act))
+    for path in ("/a", "/b", "/c", "/d", "/c", "/a"):
+        chain.request(path)
+    totals = {route: count(registry, method="GET", route=route, status="200") for route in ("/a", "/b", "other")}
+    assert totals == {"/a": 2, "/b": 1, "other": 3}
+    assert count(registry, method="GET", route="/c", status="200") is None
+
+
+def test_websockets_are_counted(socket_stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = socket_stack(Metrics(registry=registry))
+    chain.handshake("/metrics")
+    assert count(registry, method="WEBSOCKET", route="unmatched", status="101") == 1
+    assert count(registry, "requests_in_progress", method="WEBSOCKET") == 0
+
+
+def test_a_second_one_counts_nothing(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(Metrics(registry=registry), Metrics(registry=registry, path=None))
+    chain.request()
+    assert count(registry, method="GET", route="unmatched", status="200") == 1
+    assert count(registry, "requests_in_progress", method="GET") == 0
+
+
+# the endpoint
+
+
+def test_a_scraper_gets_the_text_format_or_openmetrics(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(Metrics(registry=registry))
+    chain.request()
+    answer = chain.request("/metrics", client=LOCAL)
+    assert (answer.status, answer.seen) == (200, [])
+    assert (answer.get("content-type") or "").startswith("text/plain; version=0.0.4")
+    assert answer.get("vary") == "Accept"
+    names = {family.name for family in text_string_to_metric_families(answer.body.decode())}
+    assert "http_server_request_duration_seconds" in names
+    for accept, kind in [
+        ("application/openmetrics-text; version=1.0.0; q=0.6, text/plain; q=0.3", "application/openmetrics-text"),
+        ("application/openmetrics-text; q=0.3, text/plain; q=0.6", "text/plain"),
+        ("application/openmetrics-text; version=x; escaping=\x01", "application/openmetrics-text"),
+        ("application/openmetrics-text; q=0", "text/plain"),
+        ("*/*", "text/plain"),
+    ]:
+        answer = chain.request("/metrics", client=LOCAL, headers=[("Accept", accept)])
+        assert (answer.get("content-type") or "").partition(";")[0] == kind
+        assert answer.body.endswith(b"# EOF\n") is (kind != "text/plain")
+
+
+def test_a_scrape_is_not_counted(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(Metrics(registry=registry))
+    chain.request("/metrics", client=LOCAL)
+    assert b'route="' not in chain.request("/metrics", client=LOCAL).body
+
+
+def test_the_endpoint_is_read_by_get_and_head_only(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(Metrics(registry=registry))
+    head = chain.request("/metrics", client=LOCAL, method="HEAD")
+    assert (head.status, head.body) == (200, b"")
+    assert int(head.get("content-length") or 0) > 0
+    for method in ("POST", "OPTIONS", "BREW"):
+        answer = chain.request("/metrics", client=LOCAL, method=method)
+        assert (answer.status, answer.get("allow"), answer.seen) == (405, "GET, HEAD", [])
+
+
+@pytest.mark.parametrize(
+    ("client", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("10.1.2.3", 200),
+        ("172.31.0.1", 200),
+        ("192.168.7.7", 200),
+        ("::1", 200),
+        ("fd00::7", 200),
+        ("::ffff:10.1.2.3", 200),
+        ("203.0.113.7", 403),
+        ("172.32.0.1", 403),
+        ("2001:db8::1", 403),
+        ("unknown", 403),
+        (None, 403),
+    ],
+)
+def test_only_the_networks_of_scrapers_may_read(
+    stack: MakeStack, registry: CollectorRegistry, client: str | None, status: int
+) -> None:
+    chain = stack(Metrics(registry=registry))
+    answer = chain.request("/metrics", client=(client, 1) if client else None)
+    assert (answer.status, answer.seen) == (status, [])
+    assert (b"http_server" in answer.body) is (status == 200)
+
+
+def test_a_unix_sockets_peer_and_everyone_are_options(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(Metrics(registry=registry, allow=("unix:",)))
+    assert [chain.request("/metrics", client=client).status for client in (None, LOCAL)] == [200, 403]
+    chain = stack(Metrics(registry=registry, allow=("*",)))
+    assert chain.request("/metrics", client=("203.0.113.7", 1)).status == 200
+
+
+def test_behind_a_proxy_the_scrapers_own_address_decides(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(ProxyHeaders(trust=("10.0.0.0/8",)), Metrics(registry=registry))
+    asked = [
+        chain.request("/metrics", client=("10.0.0.1", 1), headers=[("X-Forwarded-For", address)]).status
+        for address in ("203.0.113.7", "192.168.0.9", "10.0.0.9, 203.0.113.7")
+    ]
+    assert asked == [403, 200, 403]
+
+
+def test_the_endpoint_can_be_elsewhere_or_nowhere(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(Metrics(registry=registry, path="/internal/metrics"))
+    assert chain.request("/internal/metrics", client=LOCAL).seen == []
+    assert len(chain.request("/metrics", client=LOCAL).seen) == 1
+    chain = stack(Metrics(registry=registry, path=None))
+    assert len(chain.request("/metrics", client=LOCAL).seen) == 1
+
+
+class Watched:
+    """A collector that notes in which thread it is asked."""
+
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+
+    def collect(self) -> Iterable[Any]:
+        self.threads.append(threading.current_thread())
+        return ()
+
+
+def test_the_series_are_written_off_the_loop(stack: MakeStack, registry: CollectorRegistry) -> None:
+    loops: list[threading.Thread] = []
+    watched = Watched()
+    chain = stack(Metrics(registry=registry), script=Script(act=lambda _: loops.append(threading.current_thread())))
+    registry.register(watched)  # type: ignore[arg-type]  # the library asks for no base class
+    watched.threads.clear()
+    chain.request("/")
+    assert chain.request("/metrics", client=LOCAL).status == 200
+    if stack.kind in ("asgi", "asgi-under-wsgi"):  # type: ignore[attr-defined]
+        assert watched.threads[0] is not loops[0]
+    assert len(watched.threads) == 1
+
+
+def test_on_trio_the_series_are_written_in_a_thread(registry: CollectorRegistry) -> None:
+    import trio
+
+    from gateway.drivers import build_asgi
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("not called")
+
+    watched = Watched()
+    application = build_asgi((Metrics(registry=registry),), app)
+    registry.register(watched)  # type: ignore[arg-type]
+    watched.threads.clear()
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/metrics",
+        "raw_path": b"/metrics",
+        "query_string": b"",
+        "headers": [],
+        "client": LOCAL,
+        "server": ("h", 80),
+    }
+    trio.run(application, scope, receive, send)
+    assert sent[0]["status"] == 200
+    assert watched.threads[0] is not threading.current_thread()
+
+
+# series and registries
+
+
+def test_series_are_registered_once_and_shared(stack: MakeStack, registry: CollectorRegistry) -> None:
+    for chain in (stack(Metrics(registry=registry)), stack(Metrics(registry=registry, path=None))):
+        chain.request()
+    assert count(registry, method="GET", route="unmatched", status="200") == 2
+
+
+def test_two_prefixes_are_two_sets_of_series(stack: MakeStack, registry: CollectorRegistry) -> None:
+    chain = stack(Metrics(registry=registry), Metrics(registry=registry, prefix="inner"))
+    chain.request()
+    assert count(registry, method="GET", route="unmatched", status="200") == 1
+    labels = {"method": "GET", "route": "unmatched", "status": "200"}
+    assert registry.get_sample_value("inner_request_duration_seconds_count", labels) == 1
+
+
+def test_other_buckets_in_the_same_registry_are_refused(stack: MakeStack, registry: CollectorRegistry) -> None:
+    stack(Metrics(registry=registry))
+    for other in (Metrics(registry=registry, buckets=(1.0, 2.0)), Metrics(registry=registry, sizes=False)):
+        with pytest.raises(ConfigurationError, match="other buckets or sizes"):
+            stack(other)
+
+
+def test_names_that_somebody_else_took_are_refused_and_nothing_stays(registry: CollectorRegistry) -> None:
+    from gateway.drivers import build_wsgi
+
+    Counter("http_server_response_size_bytes", "Mine.", registry=registry)
+    with pytest.raises(ConfigurationError, match="somebody else"):
+        build_wsgi((Metrics(registry=registry),), lambda environ, start_response: [])
+    assert "duration" not in str(list(registry.collect()))
+
+
+def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(MissingExtraError, match=r"anytier\[metrics\]"):
+        Metrics()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"path": "metrics"},
+        {"allow": "10.0.0.0/8"},
+        {"allow": ("10.0.0.1/8",)},
+        {"buckets": ()},
+        {"buckets": (2.0, 1.0)},
+        {"size_buckets": (1.0, 1.0)},
+        {"prefix": "a-b"},
+        {"max_routes": 0},
+    ],
+)
+def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match="Metrics"):
+        Metrics(**options)  # type: ignore[arg-type]
+
+
+# several processes
+
+
+def write(folder: Path, name: str, values: dict[str, float]) -> None:
+    """Write a worker's file as the library does."""
+    file = MmapedDict(str(folder / name))  # type: ignore[no-untyped-call]
+    for route, value in values.items():
+        key = mmap_key("requests", "requests_total", ["route"], [route], "Help.")
+        file.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+    file.close()  # type: ignore[no-untyped-call]
+
+
+def read(file: Path) -> dict[str, float]:
+    found = MmapedDict.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]
+    return {re.search(r'"route": "([^"]*)"', key)[1]: value for key, value, _, _ in found}  # type: ignore[index]
+
+
+def test_dead_workers_are_folded_into_one_file(tmp_path: Path) -> None:
+    for pid in range(100, 110):
+        for kind in ("counter", "histogram", "summary"):
+            write(tmp_path, f"{kind}_{pid}.db", {"/a": 1, f"/{pid}": 2})
+        write(tmp_path, f"gauge_livesum_{pid}.db", {"/a": 1})
+    write(tmp_path, "counter_999.db", {"/a": 7})
+    for pid in range(100, 110):
+        _multiprocess.fold(tmp_path, pid)
+    left = sorted(file.name for file in tmp_path.glob("*.*") if not file.name.startswith("."))
+    assert left == ["counter_999.db", "counter_archive.db", "histogram_archive.db", "summary_archive.db"]
+    for kind in ("counter", "histogram", "summary"):
+        assert read(tmp_path / f"{kind}_archive.db") == {"/a": 10, **{f"/{pid}": 2 for pid in range(100, 110)}}
+    assert read(tmp_path / "counter_999.db") == {"/a": 7}
+
+
+def test_a_crash_while_folding_keeps_archive_and_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "counter_1.db", {"/a": 1})
+    _multiprocess.fold(tmp_path, 1)
+    write(tmp_path, "counter_2.db", {"/a": 2})
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", lambda self, target: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            _multiprocess.fold(tmp_path, 2)
+    assert read(tmp_path / "counter_archive.db") == {"/a": 1}
+    _multiprocess.fold(tmp_path, 2)
+    assert read(tmp_path / "counter_archive.db") == {"/a": 3}
+
+
+def test_a_scrape_and_the_folding_exclude_each_other(tmp_path: Path) -> None:
+    write(tmp_path, "counter_1.db", {"/a": 1})
+    folding = threading.Thread(target=_multiprocess.fold, args=(tmp_path, 1))
+    with _multiprocess.reading(tmp_path), _multiprocess.reading(tmp_path):  # scrapes do not exclude scrapes
+        folding.start()
+        folding.join(0.2)
+        assert (tmp_path / "counter_1.db").exists()
+    folding.join(PATIENCE)
+    assert not (tmp_path / "counter_1.db").exists()
+
+
+class Worker:
+    pid = 4321
+
+
+def test_gunicorns_hooks_empty_and_fold_where_the_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    on_starting(None)
+    child_exit(None, Worker())
+    folder = tmp_path / "made" / "here"
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    on_starting(None)
+    write(folder, "counter_4321.db", {"/a": 1})
+    child_exit(None, Worker())
+    assert read(folder / "counter_archive.db") == {"/a": 1}
+    monkeypatch.setenv("GUNICORN_PID", "1")  # a new master beside an old one
+    on_starting(None)
+    assert (folder / "counter_archive.db").exists()
+    monkeypatch.delenv("GUNICORN_PID")
+    on_starting(None)
+    assert not list(folder.glob("*.db"))
+    (folder / "counter_4321.db").mkdir()  # nothing that can be read
+    child_exit(None, Worker())
+    assert "4321 stay in files of their own" in caplog.text
+
+
+APPLICATION = """
+import os
+from gateway import Gateway
+from gateway.middleware import Metrics
+
+def wsgi(environ, start_response):
+    environ["gateway.state"]["route"] = "/work/{id}"
+    body = b"%d" % os.getpid()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+app = Gateway(wsgi, middleware=[Metrics()])
+"""
+
+
+def ask(running: Running, path: str) -> bytes:
+    with running.bind.connect(PATIENCE) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+def total(running: Running, name: str = "http_server_request_duration_seconds_count") -> float:
+    families = text_string_to_metric_families(ask(running, "/metrics").decode())
+    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+
+def _wait(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_two_workers_are_one_total_that_outlives_a_killed_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = get("gunicorn-gthread")
+    if reason := server.missing():
+        pytest.skip(reason)
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    write(folder, "counter_1.db", {"/stale": 1})
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    (tmp_path / "metered.py").write_text(APPLICATION)
+    launch = Launch(
+        target="metered:app",
+        bind=Bind(port=0),
+        app_dir=str(tmp_path),
+        workers=2,
+        arguments=("--config", "python:gateway.servers.gunicorn_hooks"),
+    )
+    with start(server, launch) as running:
+        assert not (folder / "counter_1.db").exists()
+        sent, pids = 1, set()  # the first request was the start's own
+
+        def work() -> bytes:
+            nonlocal sent
+            sent += 1
+            return ask(running, "/work/1")
+
+        def both() -> bool:
+            pids.add(int(work()))
+            return len(pids) == 2
+
+        _wait(both)
+        assert total(running) == sent
+        (killed, _) = sorted(pids)
+        os.kill(killed, signal.SIGKILL)
+        _wait(lambda: not list(folder.glob(f"*_{killed}.db")))
+        assert (folder / "histogram_archive.db").exists()
+        assert total(running) == sent
+        assert total(running, "http_server_requests_in_progress") == 0
+        _wait(lambda: int(work()) not in pids)
+        assert total(running) == sent
+        others = [file.name for file in folder.glob("*.db") if f"_{killed}" in file.name]
+        assert others == []
+
+
+def test_the_multiprocess_mode_counts_as_one_process_does(tmp_path: Path) -> None:
+    program = textwrap.dedent("""
+        from gateway.middleware.metrics import Metrics
+        from tests.middleware.stacks import Stack
+        for kind in ("wsgi", "asgi"):
+            chain = Stack(kind, (Metrics(),))
+            chain.request("/")
+            print(chain.request("/metrics", client=("127.0.0.1", 1)).body.decode())
+            chain.close()
+    """)
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    line = r'^http_server_request_duration_seconds_count\{method="GET",route="unmatched",status="200"\} (\S+)$'
+    assert re.findall(line, ran.stdout, re.MULTILINE) == ["1.0", "2.0"]
