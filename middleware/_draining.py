@@ -24,6 +24,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -87,7 +88,8 @@ class Draining:
         if seconds is not None:
             self._waits[user] = seconds
             self._take(signal.SIGTERM, self._on_term)
-            self._take_wakeup()
+            if sys.platform != "win32":  # where a loop's handlers are python's own
+                self._take_wakeup()
         if usr1:
             self._take(signal.SIGUSR1, self._on_usr1)
         return True
@@ -105,9 +107,9 @@ class Draining:
         self._users.pop(user, None)
         if self._users or threading.current_thread() is not threading.main_thread():
             return
-        ours = {signal.SIGTERM: self._on_term, signal.SIGUSR1: self._on_usr1}
         for signum, previous in self._previous.items():
-            if signal.getsignal(signum) == ours[signal.Signals(signum)]:
+            ours = self._on_term if signum == signal.SIGTERM else self._on_usr1
+            if signal.getsignal(signum) == ours:
                 signal.signal(signum, signal.SIG_DFL if previous is None else previous)
         if self._timer is not None:
             self._timer.cancel()
@@ -128,8 +130,8 @@ class Draining:
                 stacklevel=4,
             )
         self._previous[signum] = signal.signal(signum, handler)
-        with contextlib.suppress(OSError, ValueError):  # as the servers do: a system call in flight goes on
-            signal.siginterrupt(signum, False)
+        if sys.platform != "win32":
+            signal.siginterrupt(signum, False)  # as the servers do: a system call in flight goes on
 
     def _on_usr1(self, signum: int, frame: FrameType | None) -> None:
         self.begin()

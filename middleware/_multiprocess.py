@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 __all__ = ["directory", "fold", "reading", "wipe"]
@@ -42,7 +42,9 @@ def wipe(folder: Path) -> None:
 
 def fold(folder: Path, pid: int) -> None:
     """Add what a dead worker counted to the archive and remove its files."""
-    from prometheus_client.multiprocess import mark_process_dead
+    from prometheus_client.multiprocess import (
+        mark_process_dead,  # pyright: ignore[reportUnknownVariableType]  # the library has no types here
+    )
 
     with _locked(folder, exclusive=True):
         mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]  # the library's own
@@ -53,7 +55,7 @@ def fold(folder: Path, pid: int) -> None:
 
 
 @contextlib.contextmanager
-def reading(folder: Path) -> Iterator[None]:
+def reading(folder: Path) -> Generator[None, None, None]:
     """Keep the folding away while the files are read."""
     with _locked(folder, exclusive=False):
         yield
@@ -79,7 +81,7 @@ def _add(file: Path, archive: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, *, exclusive: bool) -> Iterator[None]:
+def _locked(folder: Path, *, exclusive: bool) -> Generator[None, None, None]:
     try:
         import fcntl
     except ImportError:  # pragma: no cover  # a system without fork has no workers that share a folder

@@ -83,9 +83,12 @@ class Metrics(Middleware):
 
     def __post_init__(self) -> None:
         try:
-            import prometheus_client  # noqa: F401
+            from prometheus_client import CollectorRegistry
         except ImportError as error:
             raise MissingExtraError("Metrics", "metrics", package="prometheus_client") from error
+        given: object = self.registry
+        if given is not None and not isinstance(given, CollectorRegistry):
+            raise ConfigurationError(f"Metrics(registry=...) must be a CollectorRegistry, got {given!r}")
         if self.path is not None and not self.path.startswith("/"):
             raise ConfigurationError(f'Metrics(path=...) must start with "/", or be None, got {self.path!r}')
         if isinstance(self.allow, str):

@@ -362,6 +362,7 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
         {"size_buckets": (1.0, 1.0)},
         {"prefix": "a-b"},
         {"max_routes": 0},
+        {"registry": "mine"},
     ],
 )
 def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
