@@ -86,9 +86,8 @@ class Metrics(Middleware):
             from prometheus_client import CollectorRegistry
         except ImportError as error:
             raise MissingExtraError("Metrics", "metrics", package="prometheus_client") from error
-        given: object = self.registry
-        if given is not None and not isinstance(given, CollectorRegistry):
-            raise ConfigurationError(f"Metrics(registry=...) must be a CollectorRegistry, got {given!r}")
+        if not isinstance(self.registry, CollectorRegistry | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"Metrics(registry=...) must be a CollectorRegistry, got {self.registry!r}")
         if self.path is not None and not self.path.startswith("/"):
             raise ConfigurationError(f'Metrics(path=...) must start with "/", or be None, got {self.path!r}')
         if isinstance(self.allow, str):
