@@ -224,7 +224,6 @@ class _Regular(AsgiRequest):
             plan.runners.hand_over(self, self._running, entered)
         if self._state == COMMITTED:
             left.state, left.started = "committed", True
-            left.course.level = 0
             if plan.watches:
                 left.course.response = self._response
                 left.status, left.first_byte_at, left.sent = self._status, self._first, self._sent

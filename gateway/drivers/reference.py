@@ -228,7 +228,8 @@ class WsgiExchange:
             raise ApplicationError(
                 "start_response must be called once, or again with exc_info (PEP 3333); it was called twice"
             )
-        if exc_info is not None and (self.sent or (self.segment.defers and self.state == "committed")):
+        # A head that is held has some of its body already, which cannot follow another head.
+        if exc_info is not None and (self.sent or (self.segment.defers and self.state in ("held", "committed"))):
             raise cast("tuple[object, BaseException]", exc_info)[1]
         self.head = (status, headers)
         self.exc_info = exc_info if self.state == "committed" else None

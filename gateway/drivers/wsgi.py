@@ -168,12 +168,10 @@ class _Regular(WsgiRequest):
             plan.runners.hand_over(self, self._running, entered)
         if self._state == COMMITTED:
             left.state = "committed"
-            left.course.level = 0
             if plan.watches:
                 left.course.response = self._response
                 left.status, left.first_byte_at, left.sent = self._status, self._first, self._sent
                 left.server_write = self._write
-                left.exhausted = self._exhausted
         self._state = LEFT
         return left
 
@@ -267,7 +265,6 @@ class _Regular(WsgiRequest):
         left = self.leave(self._plan.size)
         left.head = line, pairs
         left.exc_info = exc_info
-        left.state = "idle"
         return left
 
     def defer(

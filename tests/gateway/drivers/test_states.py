@@ -1,0 +1,385 @@
+"""Event by state: what a specialised driver does with each event in each of its states, at the server's side.
+
+States: *idle* (no head), *held* (a head that waits for some of the body), *committed* (the head is out), *done* (the
+last of the body is), *aborted* (ended without). A row brings a driver into its state, makes the event happen, and says
+what the server got and how the exchange ended. Each row runs in the specialised and in the naive driver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gateway import drivers
+from gateway.contract import Middleware, peek
+from gateway.exchange import Outcome, Request, Response
+
+
+class Seen(Middleware):
+    """A middleware that waits for the end and holds no head."""
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "ends", [])
+
+    def on_response(self, request: Request, response: Response) -> Any:
+        response.headers.append("x-seen", "1")
+
+    def on_finish(self, request: Request, outcome: Outcome) -> Any:
+        ends: list[Any] = self.ends  # type: ignore[attr-defined]  # set above
+        ends.append((outcome.kind, outcome.status, outcome.bytes_sent, outcome.bytes_received))
+        # An aborted exchange has a client that went away, or an error that is no Exception.
+        assert outcome.disconnected == (outcome.kind == "aborted" and isinstance(outcome.error, Exception | None))
+        assert outcome.websocket_close_code is None
+        assert (outcome.first_byte_at is None) == (outcome.status is None)
+        assert 0 <= (outcome.first_byte_at or 0.0) <= outcome.duration < 60
+
+
+class Holds(Seen):
+    """The same, and the head waits for four bytes."""
+
+    def on_response(self, request: Request, response: Response) -> Any:
+        yield from peek(4)
+        response.headers.append("x-seen", "1")
+
+
+START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
+MORE: dict[str, Any] = {"type": "http.response.body", "body": b"ab", "more_body": True}
+LAST: dict[str, Any] = {"type": "http.response.body", "body": b"cd"}
+FILE: dict[str, Any] = {"type": "http.response.pathsend", "path": "/f"}
+OTHER: dict[str, Any] = {"type": "http.response.debug", "info": {}}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A state, an event in it, what the server has then, and the outcome."""
+
+    state: str
+    event: Any
+    sent: str
+    outcome: Any
+    raises: type[BaseException] | None = None
+
+    @property
+    def id(self) -> str:
+        event = self.event["type"].rpartition(".")[2] if isinstance(self.event, dict) else self.event
+        last = isinstance(self.event, dict) and self.event.get("more_body") is None and event == "body"
+        return f"{self.state}-{'last' if last else getattr(event, '__name__', event)}"
+
+
+#: What an application sends to bring a driver into a state.
+ASGI_WAY: dict[str, list[Any]] = {
+    "idle": [],
+    "held": [START, MORE],
+    "committed": [START, MORE],
+    "done": [START, MORE, LAST],
+}
+# In `sent`: S a head, b a body message that goes on, l the last one, f a file, o another message.
+ASGI_ROWS = [
+    Row("idle", START, "S", ("failed", 200, 0, 0)),
+    Row("idle", OTHER, "o", ("failed", None, 0, 0)),
+    Row("idle", "receive", "", ("failed", None, 0, 3)),
+    Row("idle", "disconnect", "", ("aborted", None, 0, 3)),
+    Row("idle", "return", "", ("failed", None, 0, 0)),
+    Row("idle", ValueError, "", ("failed", None, 0, 0), ValueError),
+    Row("idle", asyncio.CancelledError, "", ("aborted", None, 0, 0), asyncio.CancelledError),
+    Row("idle", "disconnect-raise", "", ("aborted", None, 0, 3), ValueError),
+    Row("held", "disconnect-raise", "", ("aborted", None, 0, 3), ValueError),
+    Row("committed", "disconnect-raise", "Sb", ("aborted", 200, 2, 3), ValueError),
+    Row("held", MORE, "Sb", ("failed", 200, 4, 0)),
+    Row("held", LAST, "Sl", ("completed", 200, 4, 0)),
+    Row("held", FILE, "Sf", ("completed", 200, 0, 0)),
+    Row("held", OTHER, "o", ("failed", None, 0, 0)),
+    Row("held", "receive", "", ("failed", None, 0, 3)),
+    Row("held", "disconnect", "", ("aborted", None, 0, 3)),
+    Row("held", "return", "", ("failed", None, 0, 0)),
+    Row("held", ValueError, "", ("failed", None, 0, 0), ValueError),
+    Row("held", asyncio.CancelledError, "", ("aborted", None, 0, 0), asyncio.CancelledError),
+    Row("committed", START, "SbS", ("failed", 200, 2, 0)),
+    Row("committed", MORE, "Sbb", ("failed", 200, 4, 0)),
+    Row("committed", LAST, "Sbl", ("completed", 200, 4, 0)),
+    Row("committed", FILE, "Sbf", ("completed", 200, 2, 0)),
+    Row("committed", OTHER, "Sbo", ("failed", 200, 2, 0)),
+    Row("committed", "receive", "Sb", ("failed", 200, 2, 3)),
+    Row("committed", "disconnect", "Sb", ("aborted", 200, 2, 3)),
+    Row("committed", "return", "Sb", ("failed", 200, 2, 0)),
+    Row("committed", ValueError, "Sb", ("failed", 200, 2, 0), ValueError),
+    Row("committed", asyncio.CancelledError, "Sb", ("aborted", 200, 2, 0), asyncio.CancelledError),
+    Row("done", OTHER, "Sblo", ("completed", 200, 4, 0)),
+    Row("done", "receive", "Sbl", ("completed", 200, 4, 0)),
+    Row("done", "disconnect", "Sbl", ("completed", 200, 4, 0)),
+    Row("done", "return", "Sbl", ("completed", 200, 4, 0)),
+    Row("done", ValueError, "Sbl", ("completed", 200, 4, 0), ValueError),
+    Row("done", asyncio.CancelledError, "Sbl", ("completed", 200, 4, 0), asyncio.CancelledError),
+]
+LETTERS = {"start": "S", "pathsend": "f", "debug": "o"}
+
+
+def letter(message: Any) -> str:
+    kind = message["type"].rpartition(".")[2]
+    return LETTERS[kind] if kind != "body" else "b" if message.get("more_body") else "l"
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("row", ASGI_ROWS, ids=lambda row: row.id)
+def test_asgi_each_event_in_each_state(row: Row, reference: bool) -> None:
+    middleware = Holds() if row.state == "held" else Seen()
+    sent: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in ASGI_WAY[row.state]:
+            await send({**message})
+        if isinstance(row.event, dict):
+            await send({**row.event})
+        elif row.event in ("receive", "disconnect", "disconnect-raise"):
+            await receive()
+            if row.event != "receive":
+                assert (await receive())["type"] == "http.disconnect"
+            if row.event == "disconnect-raise":
+                raise ValueError
+        elif row.event != "return":
+            raise row.event
+
+    async def main() -> None:
+        incoming = [{"type": "http.request", "body": b"xyz", "more_body": False}]
+
+        async def receive() -> Any:
+            if incoming:
+                return incoming.pop()
+            if row.event in ("disconnect", "disconnect-raise"):
+                return {"type": "http.disconnect"}
+            return await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(letter(message))
+
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"3")]}
+        await drivers.build_asgi([middleware], app, reference=reference)(scope, receive, send)
+
+    if row.raises is None:
+        asyncio.run(asyncio.wait_for(main(), 20))
+    else:
+        with pytest.raises(row.raises):
+            asyncio.run(asyncio.wait_for(main(), 20))
+    assert "".join(sent) == row.sent
+    ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
+    kind, status, count, received = row.outcome
+    assert ends == [(kind, status, count, 0 if row.state == "done" else received)]
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("fails", [False, True], ids=["completes", "fails"])
+@pytest.mark.parametrize("kind", [Seen, Holds])
+def test_asgi_a_client_is_watched_once_the_request_was_read(kind: type[Seen], reference: bool, fails: bool) -> None:
+    middleware = kind()
+
+    async def main() -> None:
+        incoming = [{"type": "http.request", "body": b"xyz", "more_body": False}]
+        gone, looked = asyncio.Event(), asyncio.Event()
+
+        async def receive() -> Any:
+            if incoming:
+                return incoming.pop()
+            looked.set()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            pass
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if kind is Holds:
+                await send({**START})
+                await send({**MORE})
+                await receive()
+            else:
+                await receive()
+                await send({**START})
+            await send({**MORE})
+            await looked.wait()
+            if fails:
+                raise ValueError("app")
+            gone.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await send({**LAST})
+
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"3")]}
+        serve = drivers.build_asgi([middleware], app, reference=reference)
+        if fails:
+            with pytest.raises(ValueError, match="app"):
+                await serve(scope, receive, send)
+        else:
+            await serve(scope, receive, send)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "the watch goes on"
+
+    asyncio.run(main())
+    ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
+    held = 2 if kind is Holds else 0
+    assert ends == [("failed", 200, held + 2, 3) if fails else ("aborted", 200, held + 4, 3)]
+
+
+class Rewrites(Middleware):
+    """Another method for what stands further in, an answer to errors, and an interest in bodies."""
+
+    def on_request(self, request: Request) -> Any:
+        request.method = "GET"
+
+    def on_error(self, request: Request, error: Exception) -> Any:
+        return Response(500, body="sorry")
+
+    def on_body(self, request: Request, response: Response) -> Any:
+        raise AssertionError("asked for a response to HEAD")
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_the_method_that_came_decides_whether_there_is_a_body(interface: str, reference: bool) -> None:
+    got: list[bytes] = []
+
+    def wsgi(environ: Any, start_response: Any) -> Any:
+        raise ValueError(environ["REQUEST_METHOD"])
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError(scope["method"])
+
+    async def send(message: Any) -> None:
+        got.append(message.get("body", b""))
+
+    async def receive() -> Any:
+        raise AssertionError("nobody reads")
+
+    if interface == "wsgi":
+        serve = drivers.build_wsgi([Rewrites()], wsgi, reference=reference)
+        body = serve({"REQUEST_METHOD": "HEAD"}, lambda *args: lambda data: None)
+        got.extend(body)
+    else:
+        scope = {"type": "http", "method": "HEAD", "path": "/", "headers": []}
+        asyncio.run(drivers.build_asgi([Rewrites()], asgi, reference=reference)(scope, receive, send))
+    assert b"".join(got) == b""
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_the_time_before_the_long_way_is_taken_counts(interface: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    for name in ("asgi", "wsgi", "reference"):
+        monkeypatch.setattr(f"gateway.drivers.{name}.perf_counter", lambda: clock[0])
+    took: list[Any] = []
+
+    class Times(Middleware):
+        def on_finish(self, request: Request, outcome: Outcome) -> Any:
+            took.append((outcome.first_byte_at, outcome.duration))
+
+        def on_error(self, request: Request, error: Exception) -> Any:
+            clock[0] += 1
+            return Response(500)
+
+    def wsgi(environ: Any, start_response: Any) -> Any:
+        clock[0] += 7
+        raise ValueError
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        wsgi(scope, send)
+
+    async def channel(message: Any = None) -> Any:
+        return None
+
+    if interface == "wsgi":
+        body: Any = drivers.build_wsgi([Times()], wsgi, reference=False)(
+            {"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
+        )
+        list(body)
+        body.close()
+    else:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        asyncio.run(drivers.build_asgi([Times()], asgi, reference=False)(scope, channel, channel))
+    assert took == [(8.0, 8.0)]
+
+
+# -- WSGI: the application is a generator of steps; S a head, b a chunk, w a written chunk, R a restart with exc_info.
+
+WSGI_ROWS = [
+    Row("idle", "start", "S", ("completed", 200, 0, 0)),
+    Row("idle", "read", "", ("failed", None, 0, 3), Exception),
+    Row("idle", "chunk", "", ("failed", None, 0, 0), Exception),
+    Row("idle", "close", "", ("aborted", None, 0, 0)),
+    Row("idle", ValueError, "", ("failed", None, 0, 0), ValueError),
+    Row("idle", SystemExit, "", ("aborted", None, 0, 0), SystemExit),
+    Row("held", "chunk", "Sbb", ("completed", 200, 4, 0)),
+    Row("held", "return", "Sb", ("completed", 200, 2, 0)),
+    Row("held", "restart", "", ("failed", None, 0, 0), ZeroDivisionError),
+    Row("held", ValueError, "", ("failed", None, 0, 0), ValueError),
+    Row("held", SystemExit, "", ("aborted", None, 0, 0), SystemExit),
+    Row("committed", "chunk", "Sbb", ("completed", 200, 4, 0)),
+    Row("committed", "return", "Sb", ("completed", 200, 2, 0)),
+    Row("committed", "read", "Sb", ("completed", 200, 2, 3)),
+    Row("committed", "start", "Sb", ("failed", 200, 2, 0), Exception),
+    Row("committed", "restart", "Sb", ("failed", 200, 2, 0), ZeroDivisionError),
+    Row("committed", "close", "Sb", ("aborted", 200, 2, 0)),
+    Row("committed", ValueError, "Sb", ("failed", 200, 2, 0), ValueError),
+    Row("committed", SystemExit, "Sb", ("aborted", 200, 2, 0), SystemExit),
+]
+
+
+def wsgi_events(row: Row, environ: Any, start_response: Any) -> Iterator[bytes]:
+    """Yield what brings a driver into the state, then let the event happen."""
+    if row.state != "idle":
+        start_response("200 OK", [])
+        yield b"ab"
+    event = row.event
+    if event == "start":
+        start_response("200 OK", [])
+    elif event == "read":
+        assert environ["wsgi.input"].read() == b"xyz"
+    elif event in ("chunk", "close"):
+        yield b"cd"
+    elif event == "restart":
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError as error:
+            start_response("500 Sorry", [], (type(error), error, error.__traceback__))
+    elif event != "return":
+        raise event
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("row", WSGI_ROWS, ids=lambda row: row.id)
+def test_wsgi_each_event_in_each_state(row: Row, reference: bool) -> None:
+    import io
+
+    middleware = Holds() if row.state == "held" else Seen()
+    got: list[str] = []
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        return wsgi_events(row, environ, start_response)
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+        got.append("S")
+        return lambda data: None
+
+    environ = {"REQUEST_METHOD": "POST", "wsgi.input": io.BytesIO(b"xyz"), "CONTENT_LENGTH": "3"}
+
+    def run() -> None:
+        body: Any = drivers.build_wsgi([middleware], app, reference=reference)(environ, start_response)
+        try:
+            if row.event == "close" and row.state == "idle":
+                return
+            for _chunk in body:
+                got.append("b")
+                if row.event == "close":
+                    break
+        finally:
+            body.close()
+
+    if row.raises is None:
+        run()
+    else:
+        with pytest.raises(row.raises):
+            run()
+    assert "".join(got) == row.sent
+    ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
+    assert ends == [row.outcome]
