@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.middleware.health import Health
     from gateway.middleware.https_redirect import HttpsRedirect
     from gateway.middleware.metrics import Metrics
+    from gateway.middleware.presets import behind_load_balancer, behind_nginx, edge
     from gateway.middleware.proxy_headers import ProxyHeaders
     from gateway.middleware.rate_limit import RateLimit
     from gateway.middleware.request_id import RequestId
@@ -42,6 +43,9 @@ __all__ = [
     "SecurityHeaders",
     "StaticFiles",
     "TrustedHost",
+    "behind_load_balancer",
+    "behind_nginx",
+    "edge",
 ]
 
 _MODULES = {
@@ -60,6 +64,9 @@ _MODULES = {
     "SecurityHeaders": "security_headers",
     "StaticFiles": "static_files",
     "TrustedHost": "trusted_host",
+    "behind_load_balancer": "presets",
+    "behind_nginx": "presets",
+    "edge": "presets",
 }
 
 

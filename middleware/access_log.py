@@ -135,7 +135,10 @@ class AccessLog(Middleware):
     """
 
     websocket: ClassVar[bool] = True
-    after: ClassVar[tuple[str, ...]] = ("ProxyHeaders", "RequestId")
+    after: ClassVar[tuple[str, ...]] = (
+        "ProxyHeaders: the client is the proxy until then",
+        "RequestId: a line names the request",
+    )
 
     format: Literal["json", "combined"] | Callable[[Entry], str] = "json"
     logger: str = "gateway.access"

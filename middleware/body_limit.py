@@ -35,7 +35,10 @@ class BodyLimit(Middleware):
     """
 
     websocket: ClassVar[bool] = False
-    after: ClassVar[tuple[str, ...]] = ("AccessLog", "Cors")
+    after: ClassVar[tuple[str, ...]] = (
+        "AccessLog: a refusal is logged too",
+        "Cors: a page must be able to read a refusal",
+    )
     keeps_request_length: ClassVar[bool] = True
 
     max_bytes: int

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gateway.contract import BuildContext, Hooks, Middleware, Slot, Steps, Transform, peek
@@ -20,6 +20,7 @@ from gateway.errors import ConfigurationError
 from gateway.exchange import Response
 from gateway.middleware._accept_encoding import choose_coding
 from gateway.middleware._codings import CODINGS, Encoder, available, encoder_factory
+from gateway.middleware._validators import parse_etag, parse_etags
 
 if TYPE_CHECKING:
     from gateway.exchange import Request
@@ -139,6 +140,7 @@ class _Compressing(Hooks):
         headers = response.headers
         if response.status == 304:
             headers.add_vary("Accept-Encoding")
+            self._weaken_again(request, headers)
             self._restore_suffix(request, headers)
             return
         if not self._could(response):
@@ -192,6 +194,19 @@ class _Compressing(Hooks):
         if tag is None or tag.startswith("W/"):
             return
         headers.set("etag", f"W/{tag}" if self._options.etag == "weaken" else f'{tag[:-1]}-{coding}"')
+
+    def _weaken_again(self, request: Request, headers: Headers) -> None:
+        """Give a 304 the weak tag that its 200 had: a cache finds no response to freshen by a strong one.
+
+        RFC 9111 section 4.3.4: a strong validator selects stored responses that have the same strong one.
+        """
+        tag = parse_etag(headers.get("etag") or "")
+        if tag is None or tag.weak:
+            return
+        held = parse_etags(request.headers.get("if-none-match") or "")
+        weakened = replace(tag, weak=True)
+        if isinstance(held, list) and weakened in held:
+            headers.set("etag", str(weakened))
 
     def _restore_suffix(self, request: Request, headers: Headers) -> None:
         """Give a 304 the entity tag that the client holds."""

@@ -55,7 +55,7 @@ class ConditionalGet(Middleware):
         max_bytes: Size up to which ``auto_etag`` looks at content, in bytes.
     """
 
-    after: ClassVar[tuple[str, ...]] = ("Compression",)
+    after: ClassVar[tuple[str, ...]] = ("Compression: an entity tag is compared as the application made it",)
 
     auto_etag: bool = False
     max_bytes: int = 256 * 1024

@@ -78,7 +78,14 @@ class Errors(Middleware):
         log: Log unexpected exceptions to the logger ``gateway.middleware.errors``.
     """
 
-    after: ClassVar[tuple[str, ...]] = ("AccessLog", "RequestId", "Cors", "SecurityHeaders", "Metrics", "Compression")
+    after: ClassVar[tuple[str, ...]] = (
+        "AccessLog: what it answers is logged with its status",
+        "RequestId: an error names the request",
+        "Cors: a page of another origin could not read the error",
+        "SecurityHeaders: an error page needs them too",
+        "Metrics: what it answers is counted with its status",
+        "Compression: an error page is compressed too",
+    )
 
     answers: Mapping[type[Exception], Answer] = field(default_factory=dict)
     debug: bool = False

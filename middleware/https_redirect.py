@@ -44,7 +44,11 @@ class HttpsRedirect(Middleware):
     """
 
     websocket: ClassVar[bool] = True
-    after: ClassVar[tuple[str, ...]] = ("ProxyHeaders", "TrustedHost", "Health")
+    after: ClassVar[tuple[str, ...]] = (
+        "ProxyHeaders: until then the scheme is that of the last hop, and the redirect never ends",
+        "TrustedHost: a redirect to any Host is an open one",
+        "Health: a probe is never redirected",
+    )
 
     host: str | None = None
     status: Literal[301, 302, 307, 308] = 308

@@ -119,7 +119,6 @@ class ProxyHeaders(Middleware):
         "Cors",
         "RateLimit",
         "Metrics",
-        "Health",
     )
 
     trust: Sequence[str]

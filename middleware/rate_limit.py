@@ -102,7 +102,12 @@ class RateLimit(Middleware):
     """
 
     websocket: ClassVar[bool] = True
-    after: ClassVar[tuple[str, ...]] = ("ProxyHeaders", "AccessLog", "Cors", "Health")
+    after: ClassVar[tuple[str, ...]] = (
+        "ProxyHeaders: it counts by the client's address, which is the proxy's until then",
+        "AccessLog: a refusal is logged too",
+        "Cors: a page must be able to read a refusal, and a preflight is not counted",
+        "Health: a probe is never refused",
+    )
 
     limits: str
     key: Key = by_client

@@ -38,7 +38,10 @@ class TrustedHost(Middleware):
     """
 
     websocket: ClassVar[bool] = True
-    after: ClassVar[tuple[str, ...]] = ("ProxyHeaders", "Health")
+    after: ClassVar[tuple[str, ...]] = (
+        "ProxyHeaders: the host may be the one that the proxy names",
+        "Health: a probe comes by address",
+    )
 
     allowed: Sequence[str]
     status: Literal[400, 421] = 400

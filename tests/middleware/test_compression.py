@@ -171,6 +171,17 @@ def test_a_suffixed_entity_tag_comes_back_to_the_application_without_it(stack: M
     assert (plain.status, plain.get("etag")) == (304, '"v1"')
 
 
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [('W/"v1"', 'W/"v1"'), ('"v0", W/"v1"', 'W/"v1"'), ('"v1"', '"v1"'), ("*", '"v1"')],
+    ids=["weak", "in-a-list", "strong", "star"],
+)
+def test_a_304_has_the_tag_that_the_client_holds(stack: MakeStack, asked: str, given: str) -> None:
+    chain = stack(Compression(), script=Script(status=304, headers=(("ETag", '"v1"'),), chunks=()))
+    answer = chain.request(headers=[("Accept-Encoding", "gzip"), ("If-None-Match", asked)])
+    assert (answer.status, answer.get("etag")) == (304, given)
+
+
 def test_a_304_varies_as_the_200_does(stack: MakeStack) -> None:
     chain = stack(Compression(), ConditionalGet(), script=script(("ETag", '"v1"')))
     answer = chain.request(headers=[("Accept-Encoding", "gzip"), ("If-None-Match", 'W/"v1"')])

@@ -1,0 +1,192 @@
+"""A preset is in an order that no rule objects to, and each of its parts can be replaced or left out."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import Gateway
+from gateway.chain import ChainWarning
+from gateway.contract import Middleware
+from gateway.errors import ConfigurationError
+from gateway.middleware import (
+    AccessLog,
+    BodyLimit,
+    Compression,
+    ConditionalGet,
+    Cors,
+    Errors,
+    Health,
+    HttpsRedirect,
+    Metrics,
+    ProxyHeaders,
+    RateLimit,
+    RequestId,
+    SecurityHeaders,
+    StaticFiles,
+    TrustedHost,
+    behind_load_balancer,
+    behind_nginx,
+    edge,
+)
+from tests.middleware.conftest import MakeStack
+
+ORDER = [
+    Health,
+    ProxyHeaders,
+    RequestId,
+    AccessLog,
+    Metrics,
+    SecurityHeaders,
+    TrustedHost,
+    HttpsRedirect,
+    Cors,
+    StaticFiles,
+    RateLimit,
+    BodyLimit,
+    Compression,
+    ConditionalGet,
+    Errors,
+]
+HOSTS = ("example.org",)
+ORIGIN = "https://app.example"
+BY_NGINX = {HttpsRedirect, StaticFiles, BodyLimit, Compression}
+#: Keyword of each part, in the order of the chain.
+PARTS = (
+    "health",
+    "proxy_headers",
+    "request_id",
+    "access_log",
+    "metrics",
+    "security_headers",
+    "trusted_host",
+    "https_redirect",
+    "cors",
+    "static_files",
+    "rate_limit",
+    "body_limit",
+    "compression",
+    "conditional_get",
+    "errors",
+)
+Preset = Callable[..., tuple[Middleware, ...]]
+PRESETS: dict[str, tuple[Preset, dict[str, Any]]] = {
+    "behind_load_balancer": (behind_load_balancer, {"hosts": HOSTS, "platform": "aws-alb"}),
+    "behind_nginx": (behind_nginx, {"hosts": HOSTS}),
+    "edge": (edge, {"hosts": HOSTS}),
+}
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]
+
+
+def full(name: str, folder: Path) -> tuple[Middleware, ...]:
+    """Make a preset with every part that it can have."""
+    preset, options = PRESETS[name]
+    more: dict[str, Any] = {"metrics": Metrics(), "origins": (ORIGIN,), "rate": "1000/minute"}
+    if name == "behind_nginx":
+        more["https_redirect"] = HttpsRedirect()
+        more["static_files"] = StaticFiles(folders={"/static": folder})
+        more["body_limit"] = BodyLimit(max_bytes=100)
+        more["compression"] = Compression()
+    else:
+        more["static"] = {"/static": folder}
+    return preset(**options, **more)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_part_stands_in_its_place(name: str, tmp_path: Path) -> None:
+    assert [type(part) for part in full(name, tmp_path)] == ORDER
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_order_rule_objects(name: str, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Gateway(app, middleware=full(name, tmp_path))
+
+
+def test_each_place_has_the_parts_that_nothing_in_front_of_it_does() -> None:
+    optional = {Metrics, Cors, StaticFiles, RateLimit}
+    for name, (preset, options) in PRESETS.items():
+        missing = optional | (BY_NGINX if name == "behind_nginx" else set())
+        assert [type(part) for part in preset(**options)] == [kind for kind in ORDER if kind not in missing]
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_part_is_left_out_by_none_and_replaced_by_an_instance(name: str, part: str) -> None:
+    preset, options = PRESETS[name]
+    kind = ORDER[PARTS.index(part)]
+    assert kind not in [type(each) for each in preset(**options, **{part: None})]
+    mine = AccessLog(skip=("/mine",))  # any middleware may take the place
+    assert mine in preset(**options, **{part: mine})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_keywords_of_the_parts_are_in_the_order_of_the_chain(name: str) -> None:
+    parameters = inspect.signature(PRESETS[name][0]).parameters
+    assert tuple(parameter for parameter in parameters if parameter in PARTS) == PARTS
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "platform= or trust="),
+        ({"platform": "gcp", "trust": ("10.0.0.0/8",)}, "platform= or trust="),
+        ({"platform": "gcp", "hops": 1}, "hops=1"),
+        ({"platform": "nowhere"}, "nowhere"),
+        ({"platform": "gcp", "metrics": "default"}, "metrics="),
+        ({"platform": "gcp", "errors": Errors}, "errors="),
+    ],
+    ids=["nobody", "both", "hops-twice", "unknown", "no-default", "class"],
+)
+def test_a_wrong_option_is_refused_when_the_preset_is_made(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        behind_load_balancer(hosts=HOSTS, **options)
+
+
+PROXY = ProxyHeaders(trust=("10.0.0.0/8",))
+WRONG = [
+    ("limit-before-proxy", (RateLimit(limits="1/second"), PROXY), "counts by the client's address"),
+    ("errors-outside-cors", (Errors(), Cors(origins=(ORIGIN,))), "could not read the error"),
+    ("errors-outside-log", (Errors(), AccessLog()), "logged with its status"),
+    ("errors-outside-id", (Errors(), RequestId()), "names the request"),
+    ("redirect-before-proxy", (HttpsRedirect(), PROXY), "the redirect never ends"),
+    ("redirect-before-hosts", (HttpsRedirect(), TrustedHost(allowed=HOSTS)), "open one"),
+    ("hosts-before-health", (TrustedHost(allowed=HOSTS), Health()), "comes by address"),
+    ("log-before-proxy", (AccessLog(), PROXY), "the client is the proxy"),
+    ("limit-before-cors", (RateLimit(limits="1/second"), Cors(origins=(ORIGIN,))), "preflight is not counted"),
+    ("body-before-cors", (BodyLimit(max_bytes=1), Cors(origins=(ORIGIN,))), "read a refusal"),
+    ("etag-outside-compression", (ConditionalGet(), Compression()), "as the application made it"),
+]
+
+
+@pytest.mark.parametrize(("chain", "reason"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_a_wrong_order_warns_with_the_reason(chain: tuple[Middleware, ...], reason: str) -> None:
+    with pytest.warns(ChainWarning) as caught:
+        Gateway(app, middleware=chain)
+    assert any(reason in str(each.message) for each in caught), [str(each.message) for each in caught]
+
+
+def test_behind_a_balancer_the_client_is_believed_from_it_alone(stack: MakeStack) -> None:
+    chain = stack(*behind_load_balancer(hosts=HOSTS, platform="aws-alb"))
+    fields = [("Host", "example.org"), ("X-Forwarded-For", "6.6.6.6, 203.0.113.9"), ("X-Forwarded-Proto", "https")]
+    assert chain.request("/", headers=fields, client=("10.0.0.7", 1)).status == 200
+    # The same words from a stranger count for nothing: the connection was http, so there is a redirect.
+    assert chain.request("/", headers=fields, client=("203.0.113.1", 1)).status == 308
+
+
+def test_at_the_edge_nobody_is_believed(stack: MakeStack) -> None:
+    chain = stack(*edge(hosts=HOSTS))
+    fields = [("Host", "example.org"), ("X-Forwarded-Proto", "https"), ("X-Request-ID", "forged-12345")]
+    answer = chain.request("/", headers=fields, client=("127.0.0.1", 1))
+    assert answer.status == 308
+    assert answer.get("x-request-id") != "forged-12345"
