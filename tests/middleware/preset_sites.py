@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import PlainTextResponse
 from flask import Flask, Response
 from flask import request as flask_request
@@ -97,7 +97,7 @@ async def fastapi_error() -> PlainTextResponse:
 
 
 @fastapi.websocket("/socket")
-async def fastapi_socket(socket: Any) -> None:
+async def fastapi_socket(socket: WebSocket) -> None:
     await socket.accept()
     await socket.send_text("open")
     await socket.close()
@@ -105,3 +105,33 @@ async def fastapi_socket(socket: Any) -> None:
 
 flask_app = Gateway(flask, middleware=chain())
 fastapi_app = Gateway(fastapi, middleware=chain())
+
+
+def probed_wsgi(environ: Any, start_response: Any) -> Any:
+    """Say in a field what the chain hands to a WSGI server: its own file wrapper, or any iterable."""
+    held: list[Any] = []
+
+    def hold(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        held[:] = [status, headers, exc_info]
+
+    result: Any = flask_app(environ, hold)
+    wrapped = isinstance(result, environ.get("wsgi.file_wrapper", ()))
+    status, headers, exc_info = held
+    start_response(status, [*headers, ("X-Sent-By", "wsgi.file_wrapper" if wrapped else "iterable")], exc_info)
+    return result
+
+
+async def probed_asgi(scope: Any, receive: Any, send: Any) -> None:
+    """Say in a field what the chain sends to an ASGI server after the head."""
+    head: list[Any] = []
+
+    async def probe(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            head.append(message)
+            return
+        if head:
+            first = head.pop()
+            await send({**first, "headers": [*first["headers"], (b"x-sent-by", message["type"].encode())]})
+        await send(message)
+
+    await fastapi_app(scope, receive, probe)

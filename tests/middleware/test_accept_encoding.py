@@ -50,3 +50,38 @@ def test_any_value_is_read_and_never_chooses_what_was_refused(value: str) -> Non
     chosen = choose_coding(value, OFFERED)
     assert all(0 <= quality <= 1 for quality in accepted.values())
     assert chosen is None or accepted.get(chosen, accepted.get("*", 0)) > 0
+
+
+TCHAR = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def judge(element: str) -> tuple[str, float] | None:
+    """Read one element by hand, without a regular expression: token [ ; q=qvalue ], RFC 9110 section 12.4.2."""
+    coding, semicolon, weight = element.strip(" \t").partition(";")
+    coding = coding.rstrip(" \t")
+    if not coding or any(character not in TCHAR for character in coding):
+        return None
+    if not semicolon:
+        return coding.lower(), 1.0
+    name, equals, quality = weight.strip(" \t").partition("=")
+    if name not in ("q", "Q") or not equals:
+        return None
+    whole, _, decimals = quality.partition(".")
+    if whole not in ("0", "1") or len(decimals) > 3 or any(digit not in "0123456789" for digit in decimals):
+        return None
+    if whole == "1" and decimals.strip("0"):
+        return None
+    return coding.lower(), float(f"{whole}.{decimals or 0}")
+
+
+@given(st.lists(st.text(alphabet="gzipbrq;=01.5* \t\u0661\x00Q-", max_size=12), max_size=4).map(",".join))
+@example("gzip;q=1.")
+@example("gzip;q=\u0661")
+@example("gzip\n")
+def test_only_what_the_grammar_allows_is_accepted(value: str) -> None:
+    expected: dict[str, float] = {}
+    for element in value.split(","):
+        judged = judge(element)
+        if judged is not None:
+            expected.setdefault({"x-gzip": "gzip", "x-compress": "compress"}.get(judged[0], judged[0]), judged[1])
+    assert parse_accept_encoding(value) == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,3 +119,30 @@ def test_what_a_client_writes_itself_is_never_believed(forged: list[str], real: 
     index = trust.client_index(addresses)
     assert index is not None
     assert addresses[index] == real
+
+
+#: RFC 7239 section 4 written out, with the empty elements that RFC 9110 section 5.6.1 lets a recipient accept.
+TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+PAIR = rf"{TOKEN}=(?:{TOKEN}|{QUOTED})"
+ELEMENT = rf"[ \t]*(?:{PAIR})?(?:[ \t]*;[ \t]*(?:{PAIR})?)*[ \t]*"
+ORACLE = re.compile(rf"{ELEMENT}(?:,{ELEMENT})*")
+
+
+@given(
+    st.one_of(
+        st.text(alphabet='for=by;, \t"\\[]:1_\x00\n\xe9\u20ac', max_size=24),
+        st.lists(st.sampled_from(["for", "=", "by", ";", ",", " ", '"', "\\", "a", '"a,b"', "[::1]"]), max_size=12).map(
+            "".join
+        ),
+    )
+)
+def test_nothing_outside_the_grammar_is_read(value: str) -> None:
+    hops = parse_forwarded(value)
+    if hops is not None:
+        assert ORACLE.fullmatch(value), value
+    elif ORACLE.fullmatch(value):
+        # Within the grammar only a parameter given twice in one element is refused (section 4).
+        bare = re.sub(QUOTED, "q", value).lower()
+        names = [re.findall(rf"({TOKEN})=", element) for element in bare.split(",")]
+        assert any(len(set(each)) < len(each) for each in names), value

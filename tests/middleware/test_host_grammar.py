@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,3 +87,42 @@ def test_what_is_no_pattern_is_none() -> None:
 def test_any_value_is_read_and_what_is_read_is_stable(value: str) -> None:
     host = parse_host(value)
     assert host is None or parse_host(str(host)) == host
+
+
+def judge(value: str) -> bool:
+    """Tell by hand whether it is reg-name or IP-literal, perhaps with a port: RFC 3986 section 3.2.2, labels of DNS."""
+    name, port = value, ""
+    if value.startswith("["):
+        name, bracket, rest = value.partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            return False
+        port = rest[1:]
+        try:
+            ipaddress.IPv6Address(name[1:])
+        except ValueError:
+            return False
+        if "%" in name:
+            return False
+    else:
+        name, _, port = value.partition(":")
+        labels = name.removesuffix(".").split(".")
+        if len(name.removesuffix(".")) > 253 or not all(0 < len(label) <= 63 for label in labels):
+            return False
+        allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+        if any(set(label) - allowed or label[0] == "-" or label[-1] == "-" for label in labels):
+            return False
+    return not port or (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535)
+
+
+HOSTS = st.one_of(
+    st.text(alphabet="aZ0.-_:[]%@/ \n\u0661\xe9", max_size=16),
+    st.tuples(st.from_regex(r"[a-z-]{1,5}(\.[a-z]{1,5}){0,3}", fullmatch=True), st.integers(0, 70000)).map(
+        lambda pair: f"{pair[0]}:{pair[1]}"
+    ),
+    st.tuples(st.ip_addresses(v=6), st.text(alphabet="0123456789:", max_size=6)).map(lambda p: f"[{p[0]}]{p[1]}"),
+)
+
+
+@given(HOSTS)
+def test_nothing_outside_the_grammar_is_a_host_and_nothing_inside_is_refused(value: str) -> None:
+    assert (parse_host(value) is not None) is judge(value)

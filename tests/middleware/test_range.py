@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,3 +54,38 @@ def test_what_is_selected_lies_inside(value: str, length: int) -> None:
         start, stop = selected
         assert 0 <= start < stop <= length
         assert content_range(selected, length) == f"bytes {start}-{stop - 1}/{length}"
+
+
+#: RFC 9110 section 14.1.1, its ABNF written out: unit "=" 1#( int-range / suffix-range ), of bytes; our spaces outside.
+ORACLE = re.compile(r"[ \t]*bytes=[ \t,]*(?:([0-9]+)-([0-9]*)|-([0-9]+))[ \t,]*", re.IGNORECASE | re.ASCII)
+RANGES = st.one_of(
+    st.from_regex(ORACLE, fullmatch=True),
+    st.text(alphabet="bytes=0123456789-, \t", max_size=30),
+    st.text(max_size=12).map("bytes={}".format),
+    st.from_regex(ORACLE, fullmatch=True).flatmap(
+        lambda good: st.integers(0, len(good)).flatmap(
+            lambda at: st.characters().map(lambda extra: good[:at] + extra + good[at:])
+        )
+    ),
+)
+
+
+@given(RANGES, st.integers(0, 12))
+def test_nothing_outside_the_grammar_selects_and_what_is_inside_does(value: str, length: int) -> None:
+    match = ORACLE.fullmatch(value)
+    selected = select_range(value, length)
+    if match is None:
+        assert selected is None
+        return
+    first, last, suffix = match.groups()
+    if len(value) > 30:  # numbers beyond any file may be refused
+        assert selected is None or selected == "unsatisfiable" or selected[1] <= length
+    elif first is None:
+        expected = (max(length - int(suffix), 0), length)
+        assert selected == ("unsatisfiable" if expected[0] == length else expected)
+    elif last and int(last) < int(first):
+        assert selected is None
+    elif int(first) >= length:
+        assert selected == "unsatisfiable"
+    else:
+        assert selected == (int(first), min(int(last) + 1, length) if last else length)

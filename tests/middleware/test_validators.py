@@ -147,3 +147,35 @@ def test_any_value_is_read_without_an_error(value: str) -> None:
     conditions = Preconditions(value, value, value, value)
     assert evaluate(conditions, method="GET", etag=STRONG, last_modified=WHEN) in (200, 304, 412)
     if_range_holds(value, etag=STRONG, last_modified=WHEN)
+
+
+def judge_tags(value: str) -> bool:
+    """Walk a list of entity tags by hand: #( [ W/ ] DQUOTE *etagc DQUOTE ), RFC 9110 sections 5.6.1 and 8.8.3."""
+    found, wants_comma, position = False, False, 0
+    while position < len(value):
+        character = value[position]
+        if character in " \t":
+            position += 1
+        elif character == ",":
+            wants_comma = False
+            position += 1
+        elif wants_comma:
+            return False
+        else:
+            position += 2 if value.startswith("W/", position) else 0
+            if value[position : position + 1] != '"':
+                return False
+            close = value.find('"', position + 1)
+            inside = value[position + 1 : close]
+            if close < 0 or any(not (c == "!" or "#" <= c <= "~" or "\x80" <= c <= "\xff") for c in inside):
+                return False
+            found, wants_comma, position = True, True, close + 1
+    return found
+
+
+@given(st.text(alphabet='W/"ab, \t*w\x00\x7f\xe9\u20ac\n', max_size=14))
+def test_no_list_outside_the_grammar_is_accepted_and_none_inside_refused(value: str) -> None:
+    if value.strip(" \t") == "*":
+        assert parse_etags(value) == "*"
+    else:
+        assert isinstance(parse_etags(value), list) is judge_tags(value)

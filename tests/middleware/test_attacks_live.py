@@ -1,0 +1,233 @@
+"""Attacks on the preset, byte for byte, through real servers.
+
+What a server refuses by itself is as good as what the chain refuses; what is asserted is that nothing gets through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway import servers
+from gateway.servers import Bind, Launch, start
+from tests.middleware.live import Fields, ask, exchange, first_bytes, parse, render
+from tests.middleware.preset_sites import LIMIT, ORIGIN
+from tests.middleware.test_static_paths import TRAVERSALS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SITES = {"gunicorn-gthread": "flask", "uvicorn": "fastapi", "granian-asgi": "fastapi"}
+ARGUMENTS = {"uvicorn": ("--no-proxy-headers",)}
+PARAMS = [pytest.param(name, marks=[pytest.mark.slow] if name == "granian-asgi" else []) for name in SITES]
+HOST = ("Host", "example.org")
+PROTO = ("X-Forwarded-Proto", "https")
+
+
+@pytest.fixture(scope="module", params=PARAMS)
+def server(request: pytest.FixtureRequest) -> str:
+    """The name of the server under attack."""
+    name: str = request.param
+    if reason := servers.get(name).missing():
+        pytest.skip(reason)
+    return name
+
+
+@pytest.fixture(scope="module")
+def site(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
+    """An application behind the preset, started once for each server; a secret lies beside its folder of files."""
+    folder = tmp_path_factory.mktemp("site") / "static"
+    folder.mkdir()
+    (folder / "site.css").write_bytes(b"body { color: red }\n")
+    (folder.parent / "secret").write_bytes(b"SECRET")
+    launch = Launch(
+        target=f"tests.middleware.preset_sites:{SITES[server]}_app",
+        bind=Bind(port=0),
+        app_dir=str(ROOT),
+        arguments=ARGUMENTS.get(server, ()),
+        environment={"PRESET_STATIC": str(folder)},
+    )
+    with start(servers.get(server), launch, ready="/livez") as running:
+        yield running.bind
+
+
+XFF = "X-Forwarded-For"
+FORGED: list[tuple[str, Fields, str]] = [
+    ("leftmost", [(XFF, "6.6.6.6, 203.0.113.9")], "203.0.113.9"),
+    ("repeated-lines", [(XFF, "6.6.6.6"), (XFF, "203.0.113.9")], "203.0.113.9"),
+    ("mixed-with-forwarded", [("Forwarded", "for=6.6.6.6"), (XFF, "203.0.113.9")], "203.0.113.9"),
+    ("forwarded-alone", [("Forwarded", "for=6.6.6.6")], "127.0.0.1"),
+    ("port", [(XFF, "6.6.6.6:80, 203.0.113.9:5555")], "203.0.113.9"),
+    ("unknown", [(XFF, "6.6.6.6, unknown")], "127.0.0.1"),
+    ("markup", [(XFF, "6.6.6.6, <script>")], "127.0.0.1"),
+    ("mapped", [(XFF, "6.6.6.6, ::ffff:203.0.113.9")], "203.0.113.9"),
+    ("mapped-proxy", [(XFF, "6.6.6.6, 203.0.113.9, ::ffff:127.0.0.1")], "203.0.113.9"),
+    ("real-ip", [("X-Real-IP", "6.6.6.6"), (XFF, "203.0.113.9")], "203.0.113.9"),
+]
+
+
+@pytest.mark.parametrize(("fields", "client"), [case[1:] for case in FORGED], ids=[case[0] for case in FORGED])
+def test_no_forged_address_is_the_client(site: Bind, fields: Fields, client: str) -> None:
+    reply = ask(site, "GET", "/client", (HOST, PROTO, *fields))
+    assert (reply.status, reply.body.split(b" ")[0]) == (200, client.encode())
+
+
+def test_an_underscore_is_no_hyphen(site: Bind) -> None:
+    reply = ask(site, "GET", "/client", (HOST, PROTO, (XFF, "203.0.113.9"), ("X_Forwarded_For", "6.6.6.6")))
+    assert reply.status == 400 or reply.body.split(b" ")[0] == b"203.0.113.9"
+
+
+HOSTS = [
+    "evil.example",
+    "example.org@evil.example",
+    "evil.example/example.org",
+    "example.org, evil.example",
+    "example.org:99999",
+    "example.org:80:80",
+    "example.org evil.example",
+    "evilexample.org",
+    "example.org.evil.example",
+    "[::1",
+    "",
+]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("proto", ["http", "https"])
+def test_no_other_host_is_answered_or_redirected_to(site: Bind, host: str, proto: str) -> None:
+    reply = ask(site, "GET", "/", (("Host", host), ("X-Forwarded-Proto", proto)))
+    assert (reply.status, reply.all("location")) == (400, [])
+
+
+def test_two_hosts_are_refused_in_either_order(site: Bind) -> None:
+    for hosts in (("example.org", "evil.example"), ("evil.example", "example.org"), ("example.org", "example.org")):
+        assert ask(site, "GET", "/", (*(("Host", host) for host in hosts), PROTO)).status == 400
+
+
+def test_a_host_in_the_target_or_a_field_of_a_proxy_leads_nowhere(site: Bind) -> None:
+    for target, fields in (
+        ("http://evil.example/", (HOST,)),
+        ("//evil.example/", (HOST,)),
+        ("/", (HOST, ("X-Forwarded-Host", "evil.example"))),
+        ("/", (HOST, ("Forwarded", "host=evil.example"))),
+    ):
+        for location in ask(site, "GET", target, fields).all("location"):
+            assert location.startswith("https://example.org/"), location
+            assert not location.startswith("https://example.org//"), location
+
+
+def test_what_is_echoed_splits_no_response(site: Bind) -> None:
+    split = "abcdefgh%0d%0aSet-Cookie:%20a=1"
+    for target, fields in (
+        (f"/x{split}", (HOST,)),
+        (f"/?q={split}", (HOST,)),
+        ("/", (HOST, PROTO, ("X-Request-ID", split))),
+        ("/", (HOST, PROTO, ("X-Request-ID", "abcdefgh\nSet-Cookie: a=1"))),
+        ("/", (HOST, PROTO, ("X-Request-ID", "abcdefgh\rSet-Cookie: a=1"))),
+        ("/", (HOST, PROTO, ("Origin", f"{ORIGIN}\nSet-Cookie: a=1"))),
+        ("/", (HOST, PROTO, ("Origin", f"{ORIGIN}{split}"))),
+    ):
+        reply = ask(site, "GET", target, fields)
+        assert reply.all("set-cookie") == []
+        assert not any(split in value for value in reply.all("x-request-id"))
+        assert not any(split in value for value in reply.all("access-control-allow-origin"))
+        assert reply.status in (200, 308, 400, 404)
+
+
+def test_no_spelling_of_a_path_leads_out_of_the_folder(site: Bind) -> None:
+    assert len(TRAVERSALS) >= 20
+    assert ask(site, "GET", "/static/site.css", (HOST, PROTO)).status == 200
+    for spelling in (*TRAVERSALS, "../secret", "%2e%2e/secret", "%252e%252e/secret", "....//secret"):
+        received = exchange(site, render("GET", f"/static/{spelling}", (HOST, PROTO)))
+        assert b"SECRET" not in received, spelling
+        assert b"root:" not in received, spelling
+        assert not received or parse(received).status in (308, 400, 404), spelling  # 308: Werkzeug merges slashes
+
+
+def test_the_length_of_a_compressed_page_is_not_constant(site: Bind) -> None:
+    replies = [ask(site, "GET", "/text", (HOST, PROTO, ("Accept-Encoding", "gzip"))) for _ in range(12)]
+    assert {reply.all("content-encoding")[0] for reply in replies} == {"gzip"}
+    assert len({reply.decoded() for reply in replies}) == 1
+    assert len({len(reply.body) for reply in replies}) > 1
+
+
+@pytest.mark.parametrize("length", ["-1", "+5", "5, 6", "0x10", "1e3", "5 5", "\u00b2", "9" * 400])
+def test_what_is_no_length_reaches_no_application(site: Bind, length: str) -> None:
+    received = exchange(site, render("POST", "/upload", (HOST, PROTO, ("Content-Length", length)), b"hello"))
+    assert not received or parse(received).status in (400, 413, 431)
+
+
+def test_two_lengths_or_a_length_beside_chunks_reach_no_application(site: Bind) -> None:
+    two = (("Content-Length", "5"), ("Content-Length", "6"))
+    received = exchange(site, render("POST", "/upload", (HOST, PROTO, *two), b"hello!"))
+    assert not received or parse(received).status == 400
+
+
+def test_a_declared_length_over_the_limit_is_refused_before_the_body(site: Bind) -> None:
+    for length in (LIMIT + 1, 10**12):
+        received, connection = first_bytes(
+            site, render("POST", "/upload", (HOST, PROTO, ("Content-Length", str(length))))
+        )
+        connection.close()
+        assert received.startswith(b"HTTP/1.1 413 ")
+
+
+def test_chunks_over_the_limit_are_refused(site: Bind) -> None:
+    body = b"".join(b"100\r\n" + b"x" * 256 + b"\r\n" for _ in range(8)) + b"0\r\n\r\n"
+    received = exchange(site, render("POST", "/upload", (HOST, PROTO, ("Transfer-Encoding", "chunked")), body))
+    assert parse(received).status == 413
+
+
+def test_who_expects_100_for_too_much_never_gets_it(site: Bind, server: str) -> None:
+    expects = (HOST, PROTO, ("Content-Length", str(LIMIT + 1)), ("Expect", "100-continue"))
+    received = exchange(site, render("POST", "/upload", expects))
+    if server == "gunicorn-gthread":  # it says 100 by itself, before it calls any application
+        received = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 413 "), received[:60]
+
+
+def test_ten_thousand_fields_do_no_harm(site: Bind) -> None:
+    fields = [(f"X-{number}", "v") for number in range(10_000)]
+    received = exchange(site, render("GET", "/", (HOST, PROTO, *fields)))
+    assert not received or parse(received).status in (200, 400, 431)
+    assert ask(site, "GET", "/", (HOST, PROTO)).status == 200
+
+
+def test_a_websocket_opens_for_an_allowed_origin_only(site: Bind, server: str) -> None:
+    if SITES[server] == "flask":
+        pytest.skip("WSGI has no websockets")
+    upgrade = (
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    )
+    for origin, status in ((ORIGIN, 101), ("https://evil.example", 403), ("null", 403)):
+        lines = [f"{name}: {value}" for name, value in (HOST, PROTO, *upgrade, ("Origin", origin))]
+        request = "\r\n".join(["GET /socket HTTP/1.1", *lines, "", ""]).encode()
+        received, connection = first_bytes(site, request)
+        connection.close()
+        assert received.startswith(b"HTTP/1.1 %d " % status), (origin, received[:60])
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "sent"),
+    [
+        ("gunicorn-gthread", "probed_wsgi", "wsgi.file_wrapper"),
+        pytest.param("granian-asgi", "probed_asgi", "http.response.pathsend", marks=pytest.mark.slow),
+    ],
+)
+def test_a_file_is_handed_to_the_server_to_send(name: str, target: str, sent: str, tmp_path: Path) -> None:
+    if reason := servers.get(name).missing():
+        pytest.skip(reason)
+    content = bytes(range(256)) * 4096
+    (tmp_path / "large.bin").write_bytes(content)
+    launch = Launch(
+        target=f"tests.middleware.preset_sites:{target}",
+        bind=Bind(port=0),
+        app_dir=str(ROOT),
+        environment={"PRESET_STATIC": str(tmp_path)},
+    )
+    with start(servers.get(name), launch, ready="/livez") as running:
+        reply = ask(running.bind, "GET", "/static/large.bin", (HOST, PROTO, ("Accept-Encoding", "gzip")))
+    assert (reply.status, reply.all("x-sent-by"), reply.body == content) == (200, [sent], True)
