@@ -662,9 +662,9 @@ class AsgiExchange:
             return
         body = response.body
         if isinstance(body, FileBody):
-            if body.offset == 0 and body.count is None and "http.response.pathsend" in self.extensions:
-                length = response.headers.get("content-length") or ""
-                self.sent += int(length) if length.isdigit() else 0
+            size = whole(body) if body.offset == 0 and "http.response.pathsend" in self.extensions else None
+            if size is not None:
+                self.sent += size
                 await self.pass_on({"type": "http.response.pathsend", "path": body.path})
                 await self.end(None, completed=True)
                 return

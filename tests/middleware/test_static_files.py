@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 from pathlib import Path
 
 import pytest
 
+from gateway import Gateway
 from gateway.errors import ConfigurationError
 from gateway.middleware.static_files import StaticFiles
 from tests.middleware.conftest import MakeStack
@@ -305,3 +307,41 @@ def test_what_is_inside_sees_other_requests_only(stack: MakeStack, files: Static
 def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
     with pytest.raises((ConfigurationError, ValueError)):
         StaticFiles(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "kinds"),
+    [((), ["http.response.pathsend"]), (((b"range", b"bytes=1-3"),), ["http.response.body", "http.response.body"])],
+    ids=["whole", "range"],
+)
+def test_a_whole_file_is_sent_by_its_path_where_the_server_can(
+    files: StaticFiles, field: tuple[tuple[bytes, bytes], ...], kinds: list[str]
+) -> None:
+    sent: list[dict[str, object]] = []
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("not called")
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/static/site.css",
+        "raw_path": b"/static/site.css",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"example.org"), *field],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "extensions": {"http.response.pathsend": {}},
+    }
+    asyncio.run(Gateway(app, middleware=[files]).asgi(scope, receive, send))
+    assert [message["type"] for message in sent[1:]] == kinds
