@@ -11,7 +11,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from tests.field.cases import CASES, Case
+from tests.field.cases import CASES, NOT_COUNTED, Case
 
 __all__ = ["main", "page", "reproduce"]
 
@@ -60,6 +60,7 @@ def page(results: list[tuple[Case, bool, str]], date: datetime.date) -> str:
         parts.append(
             f"## {version}: {case.id}\n\n{case.claim}\n{state}\n\n{rule}{case.source}:\n\n> {case.quote}\n\n{shown}\n"
         )
+    parts.append("## Seen or said, and not counted\n\n" + "\n".join(f"- {sentence}" for sentence in NOT_COUNTED) + "\n")
     return "\n".join(parts)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.field import snippets
 
-__all__ = ["CASES", "Case"]
+__all__ = ["CASES", "NOT_COUNTED", "Case"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,4 +121,18 @@ CASES = (
         "already been called within the current invocation of the application",
         snippet=snippets.A2WSGI_TWICE,
     ),
+)
+
+#: What was said of the field and is no case: a sentence each, with the reason.
+NOT_COUNTED = (
+    "werkzeug gives REMOTE_PORT as an int (`gateway check --server werkzeug`, V05): PEP 3333 asks str of CGI-defined "
+    "variables, and RFC 3875 does not define this one.",
+    "hypercorn takes a start message with a str for its status in silence (`gateway check --server hypercorn-asyncio`, "
+    "C06): a warning, because the specification says should.",
+    "Two Cookie fields in an HTTP/1.1 request are joined with a comma by most WSGI servers: RFC 6265 5.4 forbids "
+    "the client to send two.",
+    "a2wsgi's `ASGIMiddleware` blocks its thread for ever when the application returns without an answer: that is the "
+    "application's breach (E19), and no sentence says what a server does then.",
+    "hypercorn with two workers is said to drop requests when it stops (D06): no specification speaks of stopping. "
+    "Not run for this page.",
 )
