@@ -392,12 +392,10 @@ class _Body:
         except GeneratorExit:
             raise
         except BaseException as error:
-            request._sent = sent
             if request._state != DONE:
                 left = request._left or request.leave(request._plan.size)
                 left.sent = sent
                 left.end(error)
-                request._state = DONE
             raise
         finally:
             request._sent = sent
@@ -425,13 +423,11 @@ class _Body:
         except BaseException as error:
             if request._state != DONE:
                 (request._left or request.leave(request._plan.size)).end(error)
-                request._state = DONE
             raise
         if request._state == COMMITTED and request._exhausted:
             request.finish()
         elif request._state != DONE:
             (request._left or request.leave(request._plan.size)).end(None)
-            request._state = DONE
 
 
 class _SizedBody(_Body):

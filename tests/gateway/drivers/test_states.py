@@ -375,6 +375,7 @@ def test_wsgi_each_event_in_each_state(row: Row, reference: bool) -> None:
                     break
         finally:
             body.close()
+            body.close()  # a second one ends nothing
 
     if row.raises is None:
         run()
@@ -384,3 +385,45 @@ def test_wsgi_each_event_in_each_state(row: Row, reference: bool) -> None:
     assert "".join(got) == row.sent
     ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
     assert ends == [row.outcome]
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+def test_wsgi_what_is_written_counts(reference: bool) -> None:
+    middleware = Seen()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])(b"abc")
+        return [b"de"]
+
+    serve: Any = drivers.build_wsgi([middleware], app, reference=reference)
+    body = serve({"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None)
+    assert list(body) == [b"de"]
+    body.close()
+    assert middleware.ends == [("completed", 200, 5, 0)]  # type: ignore[attr-defined]  # set by its __init__
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("fails", [False, True], ids=["closed", "fails"])
+def test_wsgi_a_body_under_way_that_ends_early_counts_what_was_taken(reference: bool, fails: bool) -> None:
+    middleware = Seen()
+
+    def parts() -> Iterator[bytes]:
+        yield b"ab"
+        if fails:
+            raise ValueError("part")
+        yield b"cd"
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return parts()
+
+    serve: Any = drivers.build_wsgi([middleware], app, reference=reference)
+    body = serve({"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None)
+    taken = iter(body)
+    assert next(taken) == b"ab"
+    if fails:
+        with pytest.raises(ValueError, match="part"):
+            next(taken)
+    body.close()
+    ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
+    assert ends == [("failed" if fails else "aborted", 200, 2, 0)]
