@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 __all__ = ["Hop", "Trust", "parse_address", "parse_forwarded", "split_list"]
 
@@ -25,6 +26,7 @@ _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}|_[A-Za-z0
 _UNIX = "unix:"
 
 
+@lru_cache(maxsize=1024)
 def parse_address(value: str) -> tuple[str, int] | None:
     """Read a node as proxies write it: an IPv4 or IPv6 address, perhaps bracketed, perhaps with a port.
 
@@ -113,6 +115,16 @@ def parse_forwarded(value: str) -> list[Hop] | None:
         position += 1
 
 
+@lru_cache(maxsize=1024)
+def _within(address: str, networks: tuple[Network, ...]) -> bool:
+    # Kept, as a proxy's address comes again with each request, and reading one costs more than all else here.
+    parsed = parse_address(address)
+    if parsed is None:
+        return False
+    ip = ipaddress.ip_address(parsed[0])
+    return any(ip.version == network.version and ip in network for network in networks)
+
+
 @dataclass(frozen=True)
 class Trust:
     """Which peers and hops are believed.
@@ -146,11 +158,7 @@ class Trust:
 
     def names(self, address: str) -> bool:
         """Tell whether one of the networks holds the address."""
-        parsed = parse_address(address)
-        if parsed is None:
-            return False
-        ip = ipaddress.ip_address(parsed[0])
-        return any(ip.version == network.version and ip in network for network in self.networks)
+        return _within(address, self.networks)
 
     def client_index(self, addresses: Sequence[str | None], hops: int | None = None) -> int | None:
         """Find the client in the list that the proxies wrote.

@@ -194,15 +194,15 @@ def test_ten_thousand_fields_do_no_harm(site: Bind) -> None:
 
 
 def test_a_websocket_opens_for_an_allowed_origin_only(site: Bind, server: str) -> None:
-    if SITES[server] == "flask":
-        pytest.skip("WSGI has no websockets")
     upgrade = (
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
         ("Sec-WebSocket-Version", "13"),
         ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
     )
-    for origin, status in ((ORIGIN, 101), ("https://evil.example", 403), ("null", 403)):
+    opened = 404 if SITES[server] == "flask" else 101  # WSGI has no websockets: it is a GET for what is not there
+    refused = 404 if SITES[server] == "flask" else 403
+    for origin, status in ((ORIGIN, opened), ("https://evil.example", refused), ("null", refused)):
         lines = [f"{name}: {value}" for name, value in (HOST, PROTO, *upgrade, ("Origin", origin))]
         request = "\r\n".join(["GET /socket HTTP/1.1", *lines, "", ""]).encode()
         received, connection = first_bytes(site, request)
