@@ -399,6 +399,7 @@ def test_wsgi_what_is_written_counts(reference: bool) -> None:
     body = serve({"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None)
     assert list(body) == [b"de"]
     body.close()
+    body.close()  # a second one ends nothing
     assert middleware.ends == [("completed", 200, 5, 0)]  # type: ignore[attr-defined]  # set by its __init__
 
 
