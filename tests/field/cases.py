@@ -85,7 +85,7 @@ CASES = (
         id="asgiref-keep-alive",
         package="asgiref",
         rule="",
-        claim="`WsgiToAsgi` under uvicorn answers 500 to later requests on a connection that is kept alive, "
+        claim="`WsgiToAsgi` under uvicorn answers 500 to some of the requests on a connection that is kept alive, "
         "though the application answers 200 to each.",
         source="ASGI HTTP, WSGI Compatibility",
         quote="The `status` argument becomes `status`, with the reason phrase dropped.",
