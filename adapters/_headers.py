@@ -41,6 +41,9 @@ _HOP_BY_HOP_OCTETS = frozenset(name.encode() for name in HOP_BY_HOP)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
+#: What can be gone through a second time.
+_REPEATABLE = frozenset({list, tuple})
+
 _environ_keys: dict[bytes, str | None] = {}
 _field_names: dict[str, bytes | None] = {}
 _response_names: dict[str, bytes | None] = {}
@@ -200,7 +203,7 @@ def _bad_header(rule: str, name: object, value: object) -> str:
 def wsgi_response_headers(headers: Iterable[Iterable[bytes]]) -> list[tuple[str, str]]:
     """Return ASGI response headers as WSGI wants them: native strings, nothing hop-by-hop."""
     texts = _response_texts
-    if type(headers) is list:  # in one go, as in `request_headers`
+    if type(headers) in _REPEATABLE:  # in one go, as in `request_headers`
         try:
             return [(text, value.decode("latin-1")) for name, value in headers if (text := texts[name]) is not None]
         except (KeyError, AttributeError, TypeError):
