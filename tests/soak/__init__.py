@@ -1,0 +1,1 @@
+"""The long runs of the adapters: ``python -m tests.soak``; no part of the test suite."""
