@@ -12,6 +12,8 @@ first chunk, which is the long way.
 Rules for changing it: the short way decides nothing that the long way decides too; it only notices that there is
 something to decide. Every branch of it has a scenario in the property tests against the reference.
 
+Longer than 400 lines: one state machine of one exchange, whose states are read best on one page.
+
 Source: PEP 3333 "The start_response() Callable", "Handling the close() method".
 """
 

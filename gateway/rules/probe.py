@@ -168,6 +168,10 @@ def _found(observer: Validator | ClientObserver) -> list[Broken]:
     ]
 
 
+#: Seconds that a probe waits for one answer; the slowest that is right takes one.
+_PATIENCE = 8.0
+
+
 @dataclass
 class Answer:
     """A response as it came over the wire."""
@@ -255,7 +259,8 @@ def probe(address: tuple[str, int] | str, interface: str) -> list[Broken]:
     extra: list[Broken] = []
 
     def get(path: str, *lines: str) -> Answer:
-        return fetch(address, _request("GET", path, b"", *lines), timeout=30.0)
+        # A server that neither answers nor closes, after an application's error for example, is given up soon.
+        return fetch(address, _request("GET", path, b"", *lines), timeout=_PATIENCE)
 
     echoed = get("/echo?x=1&y=%C3%A9")
     query = _query(echoed)

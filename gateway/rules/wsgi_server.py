@@ -59,7 +59,6 @@ _CGI = frozenset(
         "REMOTE_ADDR",
         "REMOTE_HOST",
         "REMOTE_IDENT",
-        "REMOTE_PORT",
         "REMOTE_USER",
         "REQUEST_METHOD",
         "REQUEST_URI",

@@ -125,7 +125,7 @@ CASES = (
 
 #: What was said of the field and is no case: a sentence each, with the reason.
 NOT_COUNTED = (
-    "werkzeug gives REMOTE_PORT as an int (`gateway check --server werkzeug`, V05): PEP 3333 asks str of CGI-defined "
+    "werkzeug gives REMOTE_PORT as an int: PEP 3333 asks str of CGI-defined "
     "variables, and RFC 3875 does not define this one.",
     "hypercorn takes a start message with a str for its status in silence (`gateway check --server hypercorn-asyncio`, "
     "C06): a warning, because the specification says should.",
