@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -105,7 +106,9 @@ class Tier:
     ) -> Answer:
         """Send one request on a connection of its own; the body is bytes, or an iterator of chunks."""
         with self.connection() as connection:
-            connection.request(method, path, body=body, headers=headers or {}, encode_chunked=chunked)  # type: ignore[arg-type]  # bytes or an iterator of bytes
+            # A server that reads no body may answer and close while it is sent: its answer is there all the same.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body=body, headers=headers or {}, encode_chunked=chunked)  # type: ignore[arg-type]  # bytes or an iterator of bytes
             response = connection.getresponse()
             return Answer(response.status, response.getheaders(), response.read())
 
