@@ -15,10 +15,10 @@ from tests.middleware.preset_sites import ETAG, LIMIT, ORIGIN, TEXT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SITES = {"flask": ("flask_app", "wsgi"), "fastapi": ("fastapi_app", "asgi")}
-SLOW = {"granian-asgi", "granian-wsgi"}
+SLOW = {"granian-asgi", "granian-rsgi"}
 PARAMS = [
     pytest.param((server, site), id=f"{server}-{site}", marks=[pytest.mark.slow] if server in SLOW else [])
-    for server in ("gunicorn-gthread", "uvicorn", "granian-asgi", "granian-wsgi")
+    for server in ("gunicorn-gthread", "uvicorn", "granian-asgi", "granian-rsgi")
     for site in SITES
 ]
 HTTPS = (("Host", "example.org"), ("X-Forwarded-For", "6.6.6.6, 203.0.113.9"), ("X-Forwarded-Proto", "https"))
