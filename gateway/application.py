@@ -74,7 +74,7 @@ class Gateway(Dual, Generic[App]):
         if max_crossings < 0:
             raise ConfigurationError(f"max_crossings= must be 0 or more, got {max_crossings!r}")
         self.app = app
-        self.middleware = tuple(middleware)
+        self.middleware: tuple[object, ...] = tuple(middleware)
         self.engine = engine
         self.max_crossings = max_crossings
         self._interface: Interface = detect(app, interface)

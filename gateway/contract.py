@@ -387,7 +387,7 @@ class FlowRun:
     __slots__ = ("change", "flow", "state")
 
     def __init__(self, flow: Flow) -> None:
-        self.flow = flow
+        self.flow: Flow = flow
         self.state: Literal["request", "response", "outcome", "done"] = "request"
         self.change: Transform | None = None
 
@@ -526,9 +526,9 @@ class FlowFactory(Generic[P]):
             )
         update_wrapper(self, function)
         self.function = function
-        self.signature = _options_of(function)
+        self.signature: inspect.Signature = _options_of(function)
         # A class of its own, because what a chain must know of a middleware is metadata of its class.
-        self.kind = cast(
+        self.kind: type[FlowMiddleware] = cast(
             "type[FlowMiddleware]",  # what type() makes of this base
             type(
                 function.__name__,

@@ -189,11 +189,11 @@ class AsgiRequest(Request):
 
     __slots__ = ("_owned", "scope")
 
-    interface = "asgi"
+    interface: Literal["wsgi", "asgi"] = "asgi"
 
     def __init__(self, scope: Scope) -> None:
         #: The scope to hand further in: the server's own, or our copy of it.
-        self.scope = scope
+        self.scope: Scope = scope
         self._owned = False
         self._headers = None
         self._slots = None
@@ -359,10 +359,10 @@ class WsgiRequest(Request):
 
     __slots__ = ("environ",)
 
-    interface = "wsgi"
+    interface: Literal["wsgi", "asgi"] = "wsgi"
 
     def __init__(self, environ: Environ) -> None:
-        self.environ = environ
+        self.environ: Environ = environ
         self._headers = None
         self._slots = None
 

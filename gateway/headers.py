@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from functools import lru_cache
-from typing import TypeAlias, TypeVar, cast, overload
+from typing import ClassVar, TypeAlias, TypeVar, cast, overload
 
 from gateway.errors import GatewayError
 
@@ -180,7 +180,7 @@ class Headers:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Headers) and self.items() == other.items()
 
-    __hash__ = None  # type: ignore[assignment]  # mutable: typeshed declares object's
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # mutable: typeshed declares object's
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.items()!r})"

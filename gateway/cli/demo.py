@@ -29,8 +29,8 @@ try:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.table import Table
-except ModuleNotFoundError as error:
-    raise MissingExtraError("gateway demo", "standard", package="rich") from error
+except ModuleNotFoundError as _error:
+    raise MissingExtraError("gateway demo", "standard", package="rich") from _error
 
 __all__ = ["REQUESTS", "Result", "command", "compare", "demonstrate"]
 

@@ -104,15 +104,15 @@ class Course:
     def __init__(self, chain: Sequence[Hooks], request: Request) -> None:
         self.chain = chain
         self.request = request
-        self.method = request.method
-        self.websocket = request.is_websocket
-        self.entered = 0
-        self.level = 0
+        self.method: str = request.method
+        self.websocket: bool = request.is_websocket
+        self.entered: int = 0
+        self.level: int = 0
         self.response: Response | None = None
         self.transforms: list[Transform] = []
         self.held: list[bytes] = []
-        self.ended = False
-        self.opaque = False
+        self.ended: bool = False
+        self.opaque: bool = False
         #: Whether the application's body is known to be a file before the head is made.
         self.is_file = False
         self.broken: Exception | None = None

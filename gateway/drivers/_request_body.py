@@ -38,7 +38,7 @@ class RequestBody:
         self._chain = chain
         self._request = request
         self._transforms: list[tuple[int, Transform]] | None = None
-        self.received = 0
+        self.received: int = 0
         self.refused: tuple[Refuse, int] | None = None
 
     def push(self, chunk: bytes, last: bool) -> bytes:

@@ -54,7 +54,7 @@ class Watcher:
         self._got: deque[Message] = deque()
         self._error: BaseException | None = None
         self._event: Callable[[], _Event]
-        self.gone = False
+        self.gone: bool = False
         if in_trio():
             trio = sys.modules["trio"]
             self._event = trio.Event

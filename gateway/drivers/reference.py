@@ -10,7 +10,7 @@ States of an exchange: ``idle`` (no head), ``held`` (a head that waits for more 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -56,12 +56,12 @@ class WsgiExchange:
         self.state: State = "idle"
         self.segment = segment
         self.app = app
-        self.environ = request.environ
+        self.environ: Environ = request.environ
         self.server_start = start_response
         self.server_write: Callable[[bytes], object] | None = None
         self.request = request
-        self.course = Course(segment.http, self.request)
-        self.body = RequestBody(segment.http, self.request)
+        self.course: Course = Course(segment.http, self.request)
+        self.body: RequestBody = RequestBody(segment.http, self.request)
         self.steps: Steps[Response] | None = None
         self.pending: Pulled | None = None
         self.head: tuple[str, list[tuple[str, str]]] | None = None
@@ -69,12 +69,12 @@ class WsgiExchange:
         self.source: Iterable[bytes] | None = None
         self.failed: BaseException | None = None
         #: Whether a middleware's response is sent, and the application's is not.
-        self.replaced = False
-        self.exhausted = False
-        self.began = perf_counter()
+        self.replaced: bool = False
+        self.exhausted: bool = False
+        self.began: float = perf_counter()
         self.first_byte_at: float | None = None
         self.status: int | None = None
-        self.sent = 0
+        self.sent: int = 0
 
     # -- what the server calls
 
@@ -471,23 +471,23 @@ class AsgiExchange:
         self.server_receive = receive
         self.server_send = send
         self.request = request
-        self.extensions = self.request.extensions
-        self.course = Course(segment.http, self.request)
-        self.body = RequestBody(segment.http, self.request)
+        self.extensions: Mapping[str, object] = self.request.extensions
+        self.course: Course = Course(segment.http, self.request)
+        self.body: RequestBody = RequestBody(segment.http, self.request)
         self.steps: Steps[Response] | None = None
         self.pending: Pulled | None = None
         self.failed: BaseException | None = None
-        self.replaced = False
-        self.started = False
-        self.trailers = False
-        self.body_ended = False
-        self.disconnected = False
-        self.read_all = False
+        self.replaced: bool = False
+        self.started: bool = False
+        self.trailers: bool = False
+        self.body_ended: bool = False
+        self.disconnected: bool = False
+        self.read_all: bool = False
         self.watcher: Watcher | None = None
-        self.began = perf_counter()
+        self.began: float = perf_counter()
         self.first_byte_at: float | None = None
         self.status: int | None = None
-        self.sent = 0
+        self.sent: int = 0
 
     async def run(self) -> None:
         """Run the exchange to its end."""

@@ -44,20 +44,20 @@ class WebsocketExchange:
         self.app = app
         self.server_receive = receive
         self.server_send = send
-        self.request = AsgiRequest(scope)
-        self.course = Course(chain, self.request)
-        self.connected = False
-        self.accepted = False
+        self.request: AsgiRequest = AsgiRequest(scope)
+        self.course: Course = Course(chain, self.request)
+        self.connected: bool = False
+        self.accepted: bool = False
         #: Whether a middleware's response denies, and the application's messages go nowhere.
-        self.replaced = False
+        self.replaced: bool = False
         self.failed: BaseException | None = None
-        self.disconnected = False
+        self.disconnected: bool = False
         self.close_code: int | None = None
-        self.began = perf_counter()
+        self.began: float = perf_counter()
         self.first_byte_at: float | None = None
         self.status: int | None = None
-        self.sent = 0
-        self.received = 0
+        self.sent: int = 0
+        self.received: int = 0
 
     async def run(self) -> None:
         """Run the exchange to its end."""

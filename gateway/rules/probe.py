@@ -142,8 +142,8 @@ def _slow() -> Iterator[bytes]:
     yield b" %r" % time.monotonic()
 
 
-asgi = Validator(_application, "asgi", "collect")
-wsgi = Validator(_wsgi_application, "wsgi", "collect")
+asgi: Validator = Validator(_application, "asgi", "collect")
+wsgi: Validator = Validator(_wsgi_application, "wsgi", "collect")
 
 
 class Broken(NamedTuple):

@@ -51,8 +51,8 @@ class Call:
     __slots__ = ("args", "code", "exc_info", "headers", "items", "kwargs", "status")
 
     def __init__(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-        self.args = args
-        self.kwargs = kwargs
+        self.args: tuple[object, ...] = args
+        self.kwargs: dict[str, object] = kwargs
         #: The first argument of start_response.
         self.status: object = args[0] if args else kwargs.get("status")
         #: The second one.

@@ -106,7 +106,7 @@ class Stage:
         # In a lifespan, or in a thread that the application made: the next exchange raises it.
         self._elsewhere: list[ProtocolViolation] = []
         crossed = cross(app, found, tier, self._check, lifespan=lifespan, timeout=timeout)
-        self.app = crossed.app
+        self.app: Application = crossed.app
         self.interface: Interface = crossed.interface
         self._close = crossed.close
         self.lifespan: HeldLifespan | None = None

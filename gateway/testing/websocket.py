@@ -69,8 +69,8 @@ class AsyncWebSocket:
     def __init__(self, app: ASGIApplication, scope: Scope, timeout: float | None) -> None:
         self.accepted_subprotocol: str | None = None
         self.accept_headers: list[tuple[bytes, bytes]] = []
-        self.record = Record()
-        self.messages = self.record.messages
+        self.record: Record = Record()
+        self.messages: list[Message] = self.record.messages
         self._app = app
         self._scope = scope
         self._timeout = timeout
