@@ -87,7 +87,7 @@ class Exchange:
                     self._receive,
                     self._port,
                     self._spawn,
-                    self._run.abort,
+                    self._run.client_left,
                     complete=body_complete,
                     high=self._high,
                     low=self._high // 2,

@@ -328,6 +328,11 @@ class Run(Outflow[Entry]):
         self._closing = None
         self._done()
 
+    def client_left(self) -> None:
+        """Abort, unless the end was sent: then nothing is cut off, and the iterable may come to its own end."""
+        if not self.end_sent:
+            self.abort()
+
     def abandon(self) -> None:
         """Abort, and say that nobody waits for the end either."""
         self._abandoned = True

@@ -70,6 +70,44 @@ class Gone(OSError):
 # ------------------------------------------------------------------------------------------------------------ clients
 
 
+def test_a_client_that_leaves_with_the_last_byte_leaves_a_whole_response(backend: str) -> None:
+    """The body is complete by its Content-Length, so its end is sent before the iterable's own: nothing is cut off."""
+    watched, whole = threading.Event(), KB64 * 8
+
+    def chunks() -> Iterator[bytes]:
+        yield whole[:1]
+        assert watched.wait(20)
+        yield whole[1:]  # more than may wait: the worker sleeps until it is sent
+        ended.append(True)
+
+    ended: list[bool] = []
+    body = Body(chunks())
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Length", str(len(whole)))])
+        return body
+
+    async def main() -> Server:
+        async def before_receive(number: int) -> None:
+            if number:
+                watched.set()  # from now on a disconnect is noticed
+
+        async def on_send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.body" and not message["more_body"]:
+                server.disconnect.set()  # the client has all, and leaves before the server says so
+                await anyio.wait_all_tasks_blocked()
+
+        server = Server(on_send=on_send, before_receive=before_receive)
+        await WsgiToAsgi(app)(http_scope(), server.receive, server.send)
+        return server
+
+    server = run_on(backend, main)
+    assert server.complete
+    assert server.content == whole
+    assert ended == [True]
+    assert body.closed == 1
+
+
 @pytest.mark.parametrize("at", [0, 1, 5], ids=["A36-head", "A36-first", "A36-later"])
 def test_a_send_that_fails_stops_the_iteration_and_closes(at: int, backend: str) -> None:
     body = Body(itertools.repeat(b"x"))
