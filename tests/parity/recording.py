@@ -1,0 +1,131 @@
+"""A middleware around a middleware, which writes down every hook call with its arguments and what came of it.
+
+It defines exactly the hooks that the one inside defines, generators as generators, so that a driver is built for it as
+it is for the one inside.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.contract import HOOKS, BuildContext, Hooks, Middleware, hook
+from gateway.exchange import Outcome, Request, Response
+from gateway.headers import Header, Headers
+
+_METADATA = ("websocket", "contract", "keeps_request_length", "short_circuits", "body_cpu")
+
+
+class Recording(Middleware):
+    """The middleware; ``log`` is shared by a chain, so that it has the sequence of all its hook calls."""
+
+    def __init__(self, inner: Middleware, log: list[Any]) -> None:
+        self.inner = inner
+        self._log = log
+        self._entered = False
+        self._finishes = False
+        self._over = threading.Event()
+        _take(self, inner)
+
+    def build(self, context: BuildContext) -> Hooks:
+        hooks = self.inner.build(context)
+        # Without on_request nobody can tell from here whether it was entered.
+        self._finishes = hook(hooks, "on_finish") is not None and hook(hooks, "on_request") is not None
+        return _RecordingHooks(hooks, self)
+
+    def begin(self) -> None:
+        """Forget the last exchange."""
+        self._entered = False
+        self._over.clear()
+
+    def ended(self, seconds: float) -> bool:
+        """Wait for ``on_finish`` of an exchange that was entered; tell whether it came."""
+        return not (self._finishes and self._entered) or self._over.wait(seconds)
+
+    def note(self, *what: Any) -> None:
+        self._entered = self._entered or what[0] == "on_request"
+        self._log.append((type(self.inner).__name__, *what))
+        if what[:2] == ("on_finish", "gave"):
+            self._over.set()
+
+
+class _RecordingHooks(Hooks):
+    def __init__(self, inner: Hooks, recording: Recording) -> None:
+        self._inner = inner
+        _take(self, inner)
+        for name in HOOKS:
+            found = hook(inner, name)
+            if found is not None:
+                self.__dict__[name] = _recorded(name, found, recording)
+
+    @property
+    def constant_headers(self) -> Sequence[Header]:
+        return self._inner.constant_headers
+
+
+def _take(target: Hooks, source: Hooks) -> None:
+    for name in _METADATA:
+        object.__setattr__(target, name, getattr(source, name))
+
+
+def _recorded(name: str, call: Any, recording: Recording) -> Any:
+    def begin(args: tuple[Any, ...]) -> None:
+        recording.note(name, *map(_told, args))
+
+    def end(args: tuple[Any, ...], result: Any) -> None:
+        recording.note(name, "gave", _told(result), *_after(args))
+
+    if inspect.isgeneratorfunction(call):
+
+        def steps(*args: Any) -> Any:
+            begin(args)
+            result = yield from call(*args)
+            end(args, result)
+            return result
+
+        return steps
+
+    def plain(*args: Any) -> Any:
+        begin(args)
+        result = call(*args)
+        end(args, result)
+        return result
+
+    return plain
+
+
+def _after(args: tuple[Any, ...]) -> list[Any]:
+    """Tell the response again after the hook: it is there to be changed."""
+    return [_told(value) for value in args if isinstance(value, Response)]
+
+
+def _told(value: Any) -> Any:
+    """Tell an argument or a result in words that are the same in every driver."""
+    if isinstance(value, Request):
+        client = value.client[0] if value.client else None
+        return (value.method, value.path, value.query_string, value.scheme, client, fields(value.headers))
+    if isinstance(value, Response):
+        body = value.body if isinstance(value.body, bytes) else type(value.body).__name__
+        return (value.status, fields(value.headers), body)
+    if isinstance(value, Outcome):
+        began = value.first_byte_at is not None
+        sizes = (value.bytes_sent, value.bytes_received)
+        return (value.kind, value.status, *sizes, repr(value.error), value.disconnected, began)
+    if isinstance(value, BaseException):
+        return repr(value)
+    if hasattr(value, "push") and hasattr(value, "finish"):
+        return type(value).__name__
+    # Of a process only that it is one: which, and of which interface, is where the middleware stands.
+    return value if value is None or isinstance(value, (bytes, str, int)) else type(value).__name__
+
+
+def fields(headers: Headers) -> dict[str, list[str]]:
+    """Tell header lines: names in any order and case, lines of one name in theirs, none of the connection's."""
+    told: dict[str, list[str]] = {}
+    for name, value in headers.items():
+        if name.lower() == "transfer-encoding":
+            continue  # hop by hop: some servers tell it, some do not
+        told.setdefault(name.lower(), []).append(value)
+    return dict(sorted(told.items()))
