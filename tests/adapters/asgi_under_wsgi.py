@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
+from gateway.rules import Validator
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -95,9 +96,11 @@ def begin(wsgi: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Star
     return Started(body, *started[-1])
 
 
-def call(wsgi: Callable[..., Iterable[bytes]], environ: dict[str, Any] | None = None) -> Answer:
-    """Call a WSGI application as a server does, to the end."""
-    response = begin(wsgi, make_environ() if environ is None else environ)
+def call(
+    wsgi: Callable[..., Iterable[bytes]], environ: dict[str, Any] | None = None, *, validate: bool = True
+) -> Answer:
+    """Call a WSGI application as a server does, to the end; both sides must keep the rules."""
+    response = begin(Validator(wsgi, "wsgi") if validate else wsgi, make_environ() if environ is None else environ)
     chunks = []
     try:
         for chunk in response:

@@ -9,6 +9,8 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from gateway.rules import Validator
+
 BACKENDS: dict[str, dict[str, Any]] = {
     "asyncio": {"backend": "asyncio"},
     "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
@@ -120,13 +122,15 @@ def serve(
     /,
     *,
     backend: str = "asyncio",
+    validate: bool = True,
     **scope: Any,
 ) -> Server:
-    """Serve one request on a loop of its own and return what the server saw."""
+    """Serve one request on a loop of its own and return what the server saw; both sides must keep the rules."""
 
     async def main() -> Server:
         holder = make()
-        await app(http_scope(**scope), holder.receive, holder.send)
+        checked = Validator(app, "asgi") if validate else app
+        await checked(http_scope(**scope), holder.receive, holder.send)
         return holder
 
     result: Server = run_on(backend, main)

@@ -53,9 +53,9 @@ async def echo_scope(scope: Scope, receive: Receive, send: Send) -> None:
     await body(send, b"ok")
 
 
-def scope_of(mode: Any, environ: dict[str, Any]) -> dict[str, Any]:
+def scope_of(mode: Any, environ: dict[str, Any], *, validate: bool = True) -> dict[str, Any]:
     with adapted(echo_scope, loop=mode) as wsgi:
-        assert call(wsgi, environ).body == b"ok"
+        assert call(wsgi, environ, validate=validate).body == b"ok"
     scope: dict[str, Any] = echo_scope.scope  # type: ignore[attr-defined]
     return scope
 
@@ -113,11 +113,13 @@ def test_b06_content_type_and_length_are_given_once(mode: Any) -> None:
     [("HTTP/1.1", "1.1"), ("HTTP/1.0", "1.0"), ("HTTP/2.0", "2"), ("HTTP/2", "2"), ("INCLUDED", "1.1"), ("", "1.1")],
 )
 def test_b07_the_http_version_is_read_from_any_server_protocol(mode: Any, protocol: str, version: str) -> None:
-    assert scope_of(mode, make_environ(SERVER_PROTOCOL=protocol))["http_version"] == version
+    scope = scope_of(mode, make_environ(SERVER_PROTOCOL=protocol), validate=bool(protocol))
+    assert scope["http_version"] == version
 
 
 def test_b07_a_missing_server_protocol_is_tolerated(mode: Any) -> None:
-    assert scope_of(mode, make_environ(SERVER_PROTOCOL=None))["http_version"] == "1.1"
+    scope = scope_of(mode, make_environ(SERVER_PROTOCOL=None), validate=False)
+    assert scope["http_version"] == "1.1"
 
 
 def test_b08_a_client_without_a_port_has_port_0(mode: Any) -> None:
@@ -130,7 +132,8 @@ def test_b08_a_client_without_a_port_has_port_0(mode: Any) -> None:
     ids=str,
 )
 def test_b08b_an_empty_port_or_a_unix_socket_is_served(mode: Any, changes: dict[str, str]) -> None:
-    assert scope_of(mode, make_environ(**changes))["type"] == "http"
+    kept = changes.get("SERVER_PORT") != ""  # what PEP 3333 forbids, and some servers do
+    assert scope_of(mode, make_environ(**changes), validate=kept)["type"] == "http"
 
 
 # the request body
@@ -314,7 +317,7 @@ def test_b13_receive_after_the_body_waits_for_the_end_of_the_response(mode: Any)
 @pytest.mark.parametrize("value", ["abc", "-1", "1.5", "٣"])
 def test_a_content_length_that_is_no_number_is_answered_400(mode: Any, value: str) -> None:
     with adapted(hello, loop=mode) as wsgi:
-        answer = call(wsgi, make_environ(b"abc", CONTENT_LENGTH=value))
+        answer = call(wsgi, make_environ(b"abc", CONTENT_LENGTH=value), validate=False)  # the server is wrong
     assert answer.status.startswith("400 ")
     assert b"CONTENT_LENGTH" in answer.body
 
@@ -1087,7 +1090,7 @@ def test_b46_a_response_without_a_body_yields_no_chunk(mode: Any, method: str, s
         await body(send, b"abcdef")
 
     with adapted(app, loop=mode) as wsgi:
-        answer = call(wsgi, make_environ(REQUEST_METHOD=method))
+        answer = call(wsgi, make_environ(REQUEST_METHOD=method), validate=False)  # the application is wrong
     assert answer.chunks == []
     assert answer.headers == [("content-length", "6")]
 

@@ -152,7 +152,9 @@ def test_b44_zerocopysend_sends_the_range(
     expected = CONTENT[begin_at:] if count is None else CONTENT[begin_at : begin_at + count]
     with adapted(app, loop=mode) as wsgi:
         for _ in range(2):
-            assert call(wsgi, make_environ(wsgi__file_wrapper=FileWrapper)).body == expected
+            # Descriptors are counted: a validator would hold what it saw until the next collection.
+            environ = make_environ(wsgi__file_wrapper=FileWrapper)
+            assert call(wsgi, environ, validate=False).body == expected
         assert closed.wait(SECONDS)
     assert open_files() <= before
 

@@ -674,7 +674,8 @@ def test_a_chunk_that_is_not_bytes_is_an_error(chunk: Any, shape: Any) -> None:
 )
 def test_a_response_without_content_has_none(method: str, status: str, body: Any) -> None:
     held = Body(body)
-    server = serve(WsgiToAsgi(answering(held, [("content-length", "4")], status)), method=method)
+    adapter = WsgiToAsgi(answering(held, [("content-length", "4")], status))
+    server = serve(adapter, method=method, validate=False)  # the application is wrong
     assert server.kinds == ["start", "body"]
     assert server.content == b""
     assert (b"content-length", b"4") in server.headers
