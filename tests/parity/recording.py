@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.contract import HOOKS, BuildContext, Hooks, Middleware, hook
 from gateway.exchange import Outcome, Request, Response
-from gateway.headers import Header, Headers
+from gateway.headers import Header
 
 _METADATA = ("websocket", "contract", "keeps_request_length", "short_circuits", "body_cpu")
 
@@ -105,10 +105,10 @@ def _told(value: Any) -> Any:
     """Tell an argument or a result in words that are the same in every driver."""
     if isinstance(value, Request):
         client = value.client[0] if value.client else None
-        return (value.method, value.path, value.query_string, value.scheme, client, fields(value.headers))
+        return (value.method, value.path, value.query_string, value.scheme, client, fields(value.headers.items()))
     if isinstance(value, Response):
         body = value.body if isinstance(value.body, bytes) else type(value.body).__name__
-        return (value.status, fields(value.headers), body)
+        return (value.status, fields(value.headers.items()), body)
     if isinstance(value, Outcome):
         began = value.first_byte_at is not None
         sizes = (value.bytes_sent, value.bytes_received)
@@ -121,11 +121,15 @@ def _told(value: Any) -> Any:
     return value if value is None or isinstance(value, (bytes, str, int)) else type(value).__name__
 
 
-def fields(headers: Headers) -> dict[str, list[str]]:
-    """Tell header lines: names in any order and case, lines of one name in theirs, none of the connection's."""
+def fields(lines: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Tell header lines: names in any order and case, lines of one name in theirs, none of the connection's.
+
+    Seconds until something is allowed again are the clock's; that they are told is the middleware's.
+    """
     told: dict[str, list[str]] = {}
-    for name, value in headers.items():
+    for name, value in lines:
         if name.lower() == "transfer-encoding":
             continue  # hop by hop: some servers tell it, some do not
-        told.setdefault(name.lower(), []).append(value)
+        seconds = name.lower() == "retry-after" and value.isdigit()
+        told.setdefault(name.lower(), []).append("seconds" if seconds else value)
     return dict(sorted(told.items()))

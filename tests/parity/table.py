@@ -84,7 +84,10 @@ MIDDLEWARE: dict[str, tuple[Make, Requests]] = {
             "stranger": (Call(client=("192.0.2.9", 1), headers=[("X-Forwarded-For", "198.51.100.1")]),),
         },
     ),
-    "rate_limit": (lambda: RateLimit(limits="2/hour", dialect="none"), {"until-refused": (Call(), Call(), Call())}),
+    "rate_limit": (
+        lambda: RateLimit(limits="2/hour", strategy="moving", dialect="none"),
+        {"until-refused": (Call(), Call(), Call())},
+    ),
     "request_id": (
         lambda: RequestId(accept="valid", generate=lambda: "made-by-us"),
         {"given": asked(x_request_id="the-same-id"), "refused": asked(x_request_id="<>"), "head": PLAIN["head"]},

@@ -15,7 +15,7 @@ from unittest import mock
 
 from gateway.contract import Middleware
 from tests.middleware.stacks import Answer, Call, Stack
-from tests.parity.recording import Recording
+from tests.parity.recording import Recording, fields
 from tests.parity.stories import NEVER, Notes, Story, Teller
 
 
@@ -144,9 +144,7 @@ def exchange(
 
 
 def _seen(way: Way, call: Call, answer: Answer, notes: Notes, calls: list[Any]) -> Seen:
-    told: dict[str, list[str]] = {}
-    for name, value in answer.headers:
-        told.setdefault(name.lower(), []).append(value)
+    told = fields(answer.headers)
     body = answer.body
     length = told.pop("content-length", None)
     if length is not None and call.method != "HEAD" and answer.error is None and answer.status != 304:
@@ -157,7 +155,7 @@ def _seen(way: Way, call: Call, answer: Answer, notes: Notes, calls: list[Any]) 
     bound = answer.status != 0 and (error is None or bool(answer.body) or way.server == "asgi")
     return Seen(
         answer.status if bound else None,
-        dict(sorted(told.items())) if bound else None,
+        told if bound else None,
         body,
         error,
         # When a process begins is the server's business: before the first request or in it.
