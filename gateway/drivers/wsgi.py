@@ -54,8 +54,8 @@ LEFT: int = 3
 #: What stands for the exchange before there is one; a plain ``None`` would be settled for a type checker.
 NOT_LEFT: WsgiExchange | None = None
 
-logger = logging.getLogger("gateway.drivers")
-bare_outcome = Outcome.__new__
+logger: logging.Logger = logging.getLogger("gateway.drivers")
+bare_outcome: Callable[[type[Outcome]], Outcome] = Outcome.__new__
 
 
 # The objects of the short way are made bare and filled where they are made: calling a class with slots *and* an
