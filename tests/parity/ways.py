@@ -62,8 +62,8 @@ class Seen:
     Attributes:
         status: What the server is bound to; ``None`` where it may still answer 500 by itself. A WSGI server is bound by
             the first byte or the end, an ASGI server by the head's own message.
-        fields: Header lines, the lines of one name in order; ``None`` with the status. A Content-Length is compared
-            with the body instead.
+        fields: Header lines, the lines of one name in order; ``None`` with the status. Without the Content-Length of
+            a coded body, which is compared with the body instead.
         body: After Content-Encoding is undone.
         error: What reached the server.
         calls: Every hook call with its arguments and results.
@@ -146,11 +146,13 @@ def exchange(
 def _seen(way: Way, call: Call, answer: Answer, notes: Notes, calls: list[Any]) -> Seen:
     told = fields(answer.headers)
     body = answer.body
-    length = told.pop("content-length", None)
+    length = told.get("content-length")
     if length is not None and call.method != "HEAD" and answer.error is None and answer.status != 304:
         assert length == [str(len(body))], "a length is the body's"
-    if told.get("content-encoding") == ["gzip"] and body and answer.error is None:
-        body = gzip.decompress(body)
+    if told.get("content-encoding") == ["gzip"]:
+        told.pop("content-length", None)  # known where the body comes whole, which is the shape's choice
+        if body and answer.error is None:
+            body = gzip.decompress(body)
     error = repr(answer.error) if answer.error is not None else None
     bound = answer.status != 0 and (error is None or bool(answer.body) or way.server == "asgi")
     return Seen(
