@@ -171,6 +171,16 @@ class AsgiCall(Conversation):
         self.finished = True
         self.signal()
 
+    def end(self, error: BaseException) -> None:
+        """Give the WSGI thread an error in the place of a response, while the application runs on; called on the loop.
+
+        Nothing where the conversation has ended.
+        """
+        if self.gone:
+            self.finished = True
+        elif not self.finished:
+            self._failed(error)
+
     async def _receive(self) -> Message:
         while True:
             if self.gone or self._disconnected:

@@ -19,6 +19,7 @@ from gateway.adapters._gates import Lock, real_lock
 from gateway.adapters._lend import LentLoop, lending_is_possible
 from gateway.adapters._loop import ForeignLoop, LoopThread
 from gateway.adapters._waiting import Job, Runner
+from gateway.adapters._websocket_open import OpenSockets
 from gateway.lifespan import Lifespan
 
 _log = logging.getLogger("gateway.adapters")
@@ -32,6 +33,7 @@ class Service:
         runner: The loop.
         tasks: The application's tasks that run: requests, and what goes on after their response.
         lifespan: The application's lifespan; its ``state`` goes to every request.
+        sockets: The WebSockets that are open.
     """
 
     def __init__(self, runner: Runner, lifespan: Lifespan, drain_timeout: float) -> None:
@@ -39,6 +41,7 @@ class Service:
         self.runner = runner
         self.tasks: set[asyncio.Task[None]] = set()
         self.lifespan = lifespan
+        self.sockets = OpenSockets()
         self.serving = False  # started, and not closed
         self._drain_timeout = drain_timeout
         self._starting: asyncio.Task[None] | None = None
@@ -94,6 +97,7 @@ class Service:
         self._stopping = asyncio.get_running_loop().create_task(stop())
 
     async def _stop(self) -> None:
+        self.sockets.close()
         tasks = set(self.tasks)
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self._drain_timeout)
@@ -138,6 +142,13 @@ def close_services() -> None:
             service.close()
         except Exception:
             _log.exception("an ASGI application did not stop as it should")
+
+
+def close_sockets() -> None:
+    """Begin to close the WebSockets of this process; safe in a signal handler."""
+    for service in tuple(_services):
+        if service.pid == os.getpid():
+            service.runner.post(service.sockets.close)
 
 
 def _acquire(kind: str | asyncio.AbstractEventLoop) -> Runner:

@@ -17,6 +17,7 @@ Sources: PEP 3333; ASGI 3.0, HTTP 2.4, Lifespan 2.0.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import weakref
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ from typing import Any, Literal, get_args
 
 import asgiref.compatibility
 
-from gateway.adapters import _service
+from gateway.adapters import _service, _websocket_open
 from gateway.adapters._asgi_call import AsgiCall
 from gateway.adapters._service import Service
 from gateway.adapters._wsgi_input import open_body
@@ -36,7 +37,7 @@ from gateway.errors import ConfigurationError, ServerError
 from gateway.lifespan import Lifespan, LifespanMode
 from gateway.protocols import ASGIApplication, Environ
 
-__all__ = ["AsgiToWsgi", "close_all", "start_all"]
+__all__ = ["AsgiToWsgi", "close_all", "close_websockets", "start_all"]
 
 _KINDS = ("auto", "shared", "lend")
 _NO_OFFERS: frozenset[str] = frozenset()
@@ -62,9 +63,13 @@ class AsgiToWsgi:
         shutdown_timeout: Seconds for the shutdown.
         drain_timeout: Seconds that tasks may go on at the end (requests, work after a response) before they are
             cancelled.
+        websockets: Serve WebSockets on servers that hand over the socket: gunicorn (gthread, gevent), gevent.pywsgi,
+            Werkzeug. Each holds a thread or a greenlet while it is open. Elsewhere a handshake is answered with 501.
+            ``False`` makes it the HTTP request that it also is.
 
     Raises:
         ConfigurationError: An option is not one of the above.
+        MissingExtraError: ``websockets=True`` without wsproto.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class AsgiToWsgi:
         startup_timeout: float | None = 60.0,
         shutdown_timeout: float | None = 30.0,
         drain_timeout: float = 10.0,
+        websockets: bool = False,
     ) -> None:
         if not isinstance(loop, asyncio.AbstractEventLoop) and loop not in _KINDS:
             raise ConfigurationError(
@@ -88,7 +94,10 @@ class AsgiToWsgi:
             )
         if drain_timeout < 0:
             raise ConfigurationError(f"AsgiToWsgi(drain_timeout=...) is not below 0 seconds, got {drain_timeout!r}")
+        if websockets:
+            require_wsproto()
         self.app = app
+        self.websockets = websockets
         self._application = _single_callable(app)
         self._loop: str | asyncio.AbstractEventLoop = loop
         self._forget: weakref.finalize[..., AsgiToWsgi] | None = None
@@ -108,6 +117,11 @@ class AsgiToWsgi:
             LifespanFailed: The application did not start.
             Exception: What the application raised before it sent any of its body.
         """
+        if self.websockets and "HTTP_UPGRADE" in environ:
+            from gateway.adapters._websocket import is_handshake
+
+            if is_handshake(environ):
+                return self.websocket(environ, start_response)
         service = self._service
         if service is None or not service.serving or service.pid != os.getpid():
             service = self._started()
@@ -117,12 +131,35 @@ class AsgiToWsgi:
         except ServerError as error:  # the server let through what HTTP forbids: the client is told so
             return _refuse(start_response, error)
         offers = _offer(environ, scope)
-        state = service.lifespan.state
-        # A scope that came from an ASGI server, over a WSGI middleware, may have one.
-        scope["state"] = {**scope["state"], **state} if "state" in scope else state.copy()
+        _put_state(scope, service)
         call = AsgiCall(self._application, scope, body, service.runner, service, copy_context(), offers)
         service.runner.start(call)
         return respond(call, environ, start_response, self._coalesce)
+
+    def websocket(
+        self, environ: Environ, start_response: Callable[..., object], app: ASGIApplication | None = None
+    ) -> Iterable[bytes]:
+        """Answer a WebSocket handshake; where it is accepted, take the server's socket over and serve it to its end.
+
+        Args:
+            environ: A request for which ``gateway.adapters._websocket.is_handshake`` holds.
+            start_response: The server's.
+            app: Who serves it, on the loop and beside the lifespan of the adapter's own application; None is that one.
+
+        Returns:
+            The response where the handshake was denied.
+
+        Raises:
+            Exception: What makes the server leave the connection alone; nothing may catch it on its way.
+        """
+        from gateway.adapters import _websocket
+
+        service = self._service
+        if service is None or not service.serving or service.pid != os.getpid():
+            service = self._started()
+        scope = environ_to_scope(environ)
+        _put_state(scope, service)
+        return _websocket.serve(self._application if app is None else app, environ, start_response, scope, service)
 
     def start(self) -> None:
         """Start the loop and the application now, in this process: for a server's hook. Again: nothing.
@@ -178,22 +215,33 @@ class AsgiToWsgi:
         return service
 
 
+def require_wsproto() -> None:
+    """Check when something is built that WebSockets can be served.
+
+    Raises:
+        MissingExtraError: wsproto is not installed.
+    """
+    importlib.import_module("gateway.adapters._websocket")
+
+
 def _single_callable(app: ASGIApplication) -> ASGIApplication:
     compatibility: Any = asgiref.compatibility  # it is not typed
     single: ASGIApplication = compatibility.guarantee_single_callable(app)
     return single
 
 
-def start_all(*, single_threaded: bool = False) -> None:
+def start_all(*, single_threaded: bool = False, stopping: Callable[[], bool] | None = None) -> None:
     """Start every adapter of this process: for a server's worker hook.
 
     Args:
         single_threaded: The server calls the application from one thread only, so that ``loop="auto"`` may lend it.
+        stopping: Tells whether the server has begun to stop, which waits for requests: WebSockets are closed then.
 
     Raises:
         LifespanFailed: An application did not start; the worker should not serve.
     """
     _service.single_threaded = single_threaded
+    _websocket_open.stopping = stopping
     for adapter in tuple(_adapters):
         adapter.start()
 
@@ -201,6 +249,17 @@ def start_all(*, single_threaded: bool = False) -> None:
 def close_all() -> None:
     """Close every adapter of this process: for a server's worker hook. What fails is logged."""
     _service.close_services()
+
+
+def close_websockets() -> None:
+    """Begin to close every WebSocket of this process: for a server that waits for its threads. Again: nothing."""
+    _service.close_sockets()
+
+
+def _put_state(scope: dict[str, Any], service: Service) -> None:
+    state = service.lifespan.state
+    # A scope that came from an ASGI server, over a WSGI middleware, may have one.
+    scope["state"] = {**scope["state"], **state} if "state" in scope else state.copy()
 
 
 def _offer(environ: Environ, scope: dict[str, Any]) -> frozenset[str]:

@@ -8,6 +8,7 @@ from socketserver import ThreadingMixIn
 from werkzeug._reloader import run_with_reloader
 from werkzeug.serving import make_server
 
+from gateway.adapters.asgi_to_wsgi import close_websockets
 from gateway.servers._runner import Options, run
 
 __all__: list[str] = []
@@ -26,6 +27,7 @@ def _serve(options: Options) -> None:
             server.serve_forever()  # ends at KeyboardInterrupt, and returns
 
     def stop(signum: int, frame: object) -> None:
+        close_websockets()  # their threads are waited for as well
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)

@@ -33,9 +33,10 @@ _ONE_THREAD = frozenset({"SyncWorker"})
 
 
 class _Worker(Protocol):
-    """What the hooks need to know of a worker: its class, and its process."""
+    """What the hooks need to know of a worker: its class, its process, and whether it was told to stop."""
 
     pid: int
+    alive: bool
 
 
 def on_starting(server: object) -> None:
@@ -58,7 +59,8 @@ def child_exit(server: object, worker: _Worker) -> None:
 
 def post_worker_init(worker: _Worker) -> None:
     """Start the application in the worker: it is loaded, and serves nothing yet."""
-    start_all(single_threaded=type(worker).__name__ in _ONE_THREAD)
+    # A worker that was told to stop waits for its threads, and a WebSocket would hold one until it is killed.
+    start_all(single_threaded=type(worker).__name__ in _ONE_THREAD, stopping=lambda: not worker.alive)
     # Here, because the worker has set its own handlers, and this is its main thread; requests come in others.
     install_signals()
 

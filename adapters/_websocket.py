@@ -1,0 +1,97 @@
+"""A WebSocket handshake under a WSGI server: told from other requests, answered, and served to its end.
+
+Nothing here is loaded unless an adapter was made with ``websockets=True``.
+
+Sources: RFC 6455 section 4.2; RFC 9110 section 15.6.2 (501 Not Implemented).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
+from http import HTTPStatus
+from typing import Any
+
+from gateway.adapters._asgi_call import AsgiCall
+from gateway.adapters._service import Service
+from gateway.adapters._websocket_protocol import HandshakeError, Session
+from gateway.adapters._websocket_sockets import SERVERS, take
+from gateway.adapters._websocket_upgrade import MAX_MESSAGE_BYTES, TakenOver, Upgrade
+from gateway.adapters._wsgi_response import respond
+from gateway.protocols import ASGIApplication, Environ
+
+_NOT_HERE = (
+    f"This server does not hand over the socket of a request, so it carries no WebSockets. Serve the application by "
+    f"{', '.join(SERVERS)}, or by an ASGI server."
+)
+
+
+def is_handshake(environ: Environ) -> bool:
+    """Tell whether a request asks to become a WebSocket (RFC 6455 section 4.2.1): over HTTP/1.1, by ``Upgrade``.
+
+    >>> is_handshake({"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_UPGRADE": "WebSocket",
+    ...               "HTTP_CONNECTION": "keep-alive, Upgrade"})
+    True
+    """
+    return (
+        "HTTP_UPGRADE" in environ
+        and environ["REQUEST_METHOD"] == "GET"
+        # Over HTTP/2 the connection carries other requests too, and ``Upgrade`` has no meaning.
+        and environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
+        and "websocket" in _tokens(environ["HTTP_UPGRADE"])
+        and "upgrade" in _tokens(environ.get("HTTP_CONNECTION", ""))
+    )
+
+
+def _tokens(value: str) -> list[str]:
+    return [token.strip().lower() for token in value.split(",")]
+
+
+def serve(
+    app: ASGIApplication,
+    environ: Environ,
+    start_response: Callable[..., object],
+    scope: dict[str, Any],
+    service: Service,
+) -> Iterable[bytes]:
+    """Answer one handshake in the WSGI thread that it came in.
+
+    Args:
+        app: Speaks WebSocket.
+        environ: The request.
+        start_response: The server's.
+        scope: The request as a scope of type ``http``, with the state of the lifespan.
+        service: Where the application runs.
+
+    Returns:
+        The response where there is no WebSocket: the request is none, the server cannot, the application denied it.
+
+    Raises:
+        Exception: What leaves the server, after the WebSocket; or what the application raised before it answered.
+    """
+    try:
+        session = Session(environ, MAX_MESSAGE_BYTES)
+    except HandshakeError as error:
+        return _answer(start_response, error.status_hint, str(error), error.headers)
+    taken = take(environ)
+    if taken is None:
+        return _answer(start_response, 501, _NOT_HERE)
+    upgrade = Upgrade(app, session, taken, service.sockets)
+    call = AsgiCall(upgrade, scope, None, service.runner, service, copy_context(), frozenset())
+    upgrade.end = call.end
+    service.runner.start(call)
+    try:
+        # Each message of a denial is a chunk of its own: a client reads it while it waits for its handshake.
+        return respond(call, environ, start_response, False)
+    except TakenOver:
+        pass
+    raise taken.leave()
+
+
+def _answer(
+    start_response: Callable[..., object], status: int, sentence: str, headers: Iterable[tuple[str, str]] = ()
+) -> list[bytes]:
+    body = f"{sentence}\n".encode()
+    fields = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *headers]
+    start_response(f"{status} {HTTPStatus(status).phrase}", fields)
+    return [body]

@@ -1,0 +1,274 @@
+"""The server's side of RFC 6455 for one connection, between bytes and ASGI's messages, over wsproto.
+
+No IO, no loop, no clock: what came from the client goes into `Session.received`, what the application says into
+`Session.accept`, `Session.message` and `Session.close`; what is to be written collects in `Session.output`. Fragments
+are put together up to a limit, pings are answered, the closing handshake is kept.
+
+States: before ``accept``; open; ``closing`` (our Close was sent, the client's is awaited); ``closed`` (nothing more is
+to be read, the connection ends when the output is written).
+
+Permessage-deflate is not offered: wsproto inflates a frame whole, so that a few bytes could fill the memory before the
+limit of a message is looked at.
+
+Sources: RFC 6455 sections 4.2, 5.4, 5.5, 7.1, 7.4; ASGI WebSocket 2.5.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway.adapters._headers import wsgi_response_headers
+from gateway.errors import ApplicationError, MissingExtraError, ServerError
+from gateway.protocols import Environ, Message
+
+try:
+    import h11
+    import wsproto
+    from wsproto import events
+    from wsproto.connection import ConnectionState
+    from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.partition(".")[0] not in ("wsproto", "h11"):
+        raise
+    raise MissingExtraError("websockets=True", "websockets", package="wsproto") from error
+
+if TYPE_CHECKING:
+    from wsproto.events import Event
+
+#: Close codes of RFC 6455 section 7.4.1.
+NORMAL, GOING_AWAY, NO_STATUS, ABNORMAL, TOO_BIG, INTERNAL_ERROR = 1000, 1001, 1005, 1006, 1009, 1011
+
+#: What ends up in no Close frame: no code came, no Close came, TLS failed.
+_LOCAL_ONLY = (NO_STATUS, ABNORMAL, 1015)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """How a connection ended, as the application is told."""
+
+    code: int
+    reason: str = ""
+
+    def message(self) -> Message:
+        """Return it as ASGI's message."""
+        return {"type": "websocket.disconnect", "code": self.code, "reason": self.reason}
+
+
+class HandshakeError(ServerError):
+    """A request that asks for a WebSocket and is no handshake.
+
+    Attributes:
+        headers: What the answer has to say besides.
+    """
+
+    status_hint = 400
+
+    def __init__(self, message: str, *, status: int = 400, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.status_hint = status
+        self.headers = headers
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key.encode("ascii"), validate=True)) == 16
+    except (UnicodeError, binascii.Error):
+        return False
+
+
+class Session:
+    """One WebSocket, from the handshake's request to the end of the connection.
+
+    Attributes:
+        subprotocols: What the client offers.
+        output: What is to be written.
+        closing: Our Close frame was sent.
+        closed: How it ended; None until then. It is also set where the connection is to be given up.
+    """
+
+    def __init__(self, environ: Environ, max_size: int) -> None:
+        """Read the handshake's request.
+
+        Args:
+            environ: The request, for which `is_handshake` holds.
+            max_size: Bytes of a message, of a text characters; what is longer closes with 1009.
+
+        Raises:
+            HandshakeError: It is not one that can be answered with 101.
+        """
+        version = environ.get("HTTP_SEC_WEBSOCKET_VERSION", "").strip()
+        if version != "13":
+            raise HandshakeError(
+                f"a WebSocket handshake has Sec-WebSocket-Version: 13, got {version!r} (RFC 6455 section 4.2.1)",
+                status=426 if version else 400,
+                headers=(("Sec-WebSocket-Version", "13"),),
+            )
+        key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
+        if not _is_key(key):
+            raise HandshakeError(
+                f"a WebSocket handshake has a Sec-WebSocket-Key of 16 octets in base64, got {key!r} (RFC 6455 section "
+                f"4.2.1)"
+            )
+        offered = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")
+        self.subprotocols = [name.strip() for name in offered if name.strip()]
+        self.output = bytearray()
+        self.closing = False
+        self.closed: Closed | None = None
+        self._max_size = max_size
+        self._ending = Closed(ABNORMAL)  # what the end will be called, once it was begun here
+        # Fragments are joined as they come: a list of them would cost many times their size.
+        self._text = io.StringIO()
+        self._bytes = bytearray()
+        self._size = 0
+        self._wsproto = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
+        self._begin(key)
+
+    def _begin(self, key: str) -> None:
+        # Only what wsproto needs for its answer: the server has judged the rest, and may be more lenient.
+        headers = [
+            (b"host", b"localhost"),
+            (b"upgrade", b"websocket"),
+            (b"connection", b"upgrade"),
+            (b"sec-websocket-version", b"13"),
+            (b"sec-websocket-key", key.encode("ascii")),
+        ]
+        if self.subprotocols:
+            try:
+                headers.append((b"sec-websocket-protocol", ", ".join(self.subprotocols).encode("latin-1")))
+                self._wsproto.initiate_upgrade_connection(headers, b"/")
+            except (h11.LocalProtocolError, RemoteProtocolError, UnicodeError) as error:
+                raise HandshakeError(
+                    f"Sec-WebSocket-Protocol is a list of tokens, got {self.subprotocols!r} (RFC 6455 section 4.1)"
+                ) from error
+        else:
+            self._wsproto.initiate_upgrade_connection(headers, b"/")
+        list(self._wsproto.events())  # the request, which is known
+
+    # ------------------------------------------------------------------------------------------------ the application
+
+    def accept(self, message: Mapping[str, Any]) -> None:
+        """Answer the handshake with 101.
+
+        Raises:
+            ApplicationError: The subprotocol was not offered, or a header cannot be sent.
+        """
+        subprotocol = message.get("subprotocol")
+        if subprotocol is not None and subprotocol not in self.subprotocols:
+            raise ApplicationError(
+                f"websocket.accept has a subprotocol that the client offers, got {subprotocol!r}, offered are "
+                f"{self.subprotocols!r} (ASGI WebSocket: Accept)"
+            )
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in wsgi_response_headers(message.get("headers") or ())
+        ]
+        for name, _ in headers:
+            if name.lower().startswith(b"sec-websocket-"):
+                raise ApplicationError(
+                    f"websocket.accept has no Sec-WebSocket fields among its headers, got {name!r}; the server writes "
+                    f"them, the subprotocol has a key of its own (ASGI WebSocket: Accept)"
+                )
+        try:
+            self._put(events.AcceptConnection(subprotocol=subprotocol, extra_headers=headers))
+        except (h11.LocalProtocolError, LocalProtocolError) as error:
+            raise ApplicationError(
+                f"websocket.accept has headers that HTTP allows, got {headers!r}: {error}"
+            ) from error
+
+    def message(self, message: Mapping[str, Any]) -> None:
+        """Send a message.
+
+        Raises:
+            ApplicationError: It has neither text nor bytes.
+        """
+        text, data = message.get("text"), message.get("bytes")
+        if isinstance(text, str) and data is None:
+            self._put(events.TextMessage(data=text))
+        elif isinstance(data, (bytes, bytearray, memoryview)) and text is None:
+            self._put(events.BytesMessage(data=bytes(data)))  # pyright: ignore[reportUnknownArgumentType]  # any view
+        else:
+            raise ApplicationError(
+                f"websocket.send has either a text or bytes, got text={text!r:.60} and bytes={data!r:.60} (ASGI "
+                f"WebSocket: Send)"
+            )
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Begin to close; nothing where it was begun.
+
+        Raises:
+            ApplicationError: A Close frame cannot carry the code.
+        """
+        if not 1000 <= code <= 4999 or code in _LOCAL_ONLY:
+            raise ApplicationError(
+                f"websocket.close has a code from 1000 to 4999 that may be sent, got {code!r} (RFC 6455 section 7.4)"
+            )
+        if not self.closing and self.closed is None:
+            self.closing = True
+            self._ending = Closed(code, reason)
+            self._put(events.CloseConnection(code=code, reason=reason or None))
+
+    def ping(self) -> None:
+        """Ask whether the client is there; nothing while it closes."""
+        if not self.closing and self.closed is None:
+            self._put(events.Ping())
+
+    def _put(self, event: Event) -> None:
+        self.output += self._wsproto.send(event)
+
+    # ------------------------------------------------------------------------------------------------------ the client
+
+    def received(self, data: bytes) -> list[Message]:
+        """Take what came from the client, b"" for the end of the connection.
+
+        Returns:
+            The messages that are complete; while it closes there are none, the application wanted no more.
+        """
+        if self.closed is not None:
+            return []
+        if not data:
+            self.closed = self._ending if self.closing else Closed(ABNORMAL)
+            return []
+        self._wsproto.receive_data(data)
+        messages: list[Message] = []
+        for event in self._wsproto.events():
+            if isinstance(event, (events.TextMessage, events.BytesMessage)):
+                if not self.closing:
+                    self._fragment(event, messages)
+            elif isinstance(event, events.Ping):
+                if not self.closing:
+                    self._put(event.response())
+            elif isinstance(event, events.CloseConnection):
+                self._close_came(event)
+                break
+        return messages
+
+    def _fragment(self, event: events.TextMessage | events.BytesMessage, messages: list[Message]) -> None:
+        self._size += len(event.data)
+        if self._size > self._max_size:
+            self._text, self._bytes = io.StringIO(), bytearray()
+            self.close(TOO_BIG, "message too big")
+        elif isinstance(event, events.TextMessage):
+            self._text.write(event.data)
+            if event.message_finished:
+                messages.append({"type": "websocket.receive", "text": self._text.getvalue()})
+                self._text, self._size = io.StringIO(), 0
+        else:
+            self._bytes += event.data
+            if event.message_finished:
+                messages.append({"type": "websocket.receive", "bytes": bytes(self._bytes)})
+                self._bytes, self._size = bytearray(), 0
+
+    def _close_came(self, event: events.CloseConnection) -> None:
+        code = int(event.code or NO_STATUS)
+        state = self._wsproto.state
+        if state is ConnectionState.REMOTE_CLOSING:
+            self._put(event.response())
+        elif state is ConnectionState.OPEN:  # no Close frame: what came breaks the protocol (section 7.1.7)
+            self._put(events.CloseConnection(code=code, reason=event.reason))
+        # Else our own Close was answered, or what came after it is broken.
+        self.closed = self._ending if self.closing else Closed(code, event.reason or "")

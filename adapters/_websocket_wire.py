@@ -1,0 +1,157 @@
+"""A connected socket on a running loop: written without waiting, read while it is wanted, ended once.
+
+A transport of asyncio would do the same for a plain socket. This one also takes a TLS socket whose handshake a WSGI
+server has made, which no loop accepts.
+
+Everything here runs on the loop. ``lost`` is called exactly once, when the socket is closed, whoever ended it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+#: Bytes that may wait to be written before `Wire.drain` waits; it goes on at half of it.
+HIGH_BYTES = 128 * 1024
+_READ_BYTES = 64 * 1024
+
+_NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Wire:
+    """One socket.
+
+    Args:
+        sock: It does not block; it is closed here.
+        received: Called with what came; b"" where the client has ended its side, or the connection broke.
+        wrote: Called when the client has taken something.
+        lost: Called at the end.
+    """
+
+    def __init__(
+        self,
+        sock: Any,
+        *,
+        received: Callable[[bytes], object],
+        wrote: Callable[[], object],
+        lost: Callable[[], object],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = sock
+        self._fd: int = sock.fileno()
+        self._pending: Callable[[], int] | None = getattr(sock, "pending", None)
+        self._received = received
+        self._wrote = wrote
+        self._lost = lost
+        self._out = bytearray()
+        self._reading = False
+        self._writing = False
+        self._ending = False
+        self._room: asyncio.Future[None] | None = None
+        self.closed = False
+
+    # reading
+
+    def resume(self) -> None:
+        """Read what comes."""
+        if not self._reading and not self.closed:
+            self._reading = True
+            self._loop.add_reader(self._fd, self._readable)
+            if self._pending is not None:  # what TLS has read ahead makes no descriptor readable
+                self._loop.call_soon(self._readable)
+
+    def pause(self) -> None:
+        """Read nothing, so that the client has to wait."""
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._fd)
+
+    def _readable(self) -> None:
+        if not self._reading:
+            return
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except _NOT_NOW:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.pause()
+        elif self._pending is not None and self._pending():
+            self._loop.call_soon(self._readable)
+        self._received(data)
+
+    # writing
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Write as much as goes, and the rest as soon as it does."""
+        if self.closed or self._ending:
+            return
+        waiting = bool(self._out)
+        self._out += data
+        if not waiting:
+            self._flush()
+
+    async def drain(self) -> None:
+        """Wait while too much is waiting; return when it went, or nothing will go any more."""
+        while len(self._out) > HIGH_BYTES and not self.closed:
+            if self._room is None:
+                self._room = self._loop.create_future()
+            await asyncio.shield(self._room)
+
+    def end(self) -> None:
+        """Close the connection when all is written."""
+        if not self.closed and not self._ending:
+            self._ending = True
+            if not self._out:
+                self.abort()
+
+    def abort(self) -> None:
+        """Close the connection now."""
+        if self.closed:
+            return
+        self.closed = True
+        self.pause()
+        if self._writing:
+            self._loop.remove_writer(self._fd)
+        self._out.clear()
+        self._make_room()
+        with suppress(OSError):  # the client was faster
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._pending is None:  # our own; a TLS socket is the server's, which closes it
+            self._socket.close()
+        self._lost()
+
+    def _flush(self) -> None:
+        try:
+            sent: int = self._socket.send(self._out)
+        except _NOT_NOW:
+            sent = 0
+        except OSError:
+            self._received(b"")
+            self.abort()
+            return
+        if sent:
+            del self._out[:sent]
+            self._wrote()
+        if self._out:
+            if not self._writing:
+                self._writing = True
+                self._loop.add_writer(self._fd, self._flush)
+        elif self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._fd)
+        if len(self._out) <= HIGH_BYTES // 2:
+            self._make_room()
+        if self._ending and not self._out:
+            self.abort()
+
+    def _make_room(self) -> None:
+        if self._room is not None:
+            if not self._room.done():
+                self._room.set_result(None)
+            self._room = None
