@@ -207,9 +207,7 @@ class Upgrade:
 
     def _accept(self, message: Message) -> None:
         self._session.accept(message)
-        wire = Wire(
-            duplicate(self._taken.socket), received=self._received, wrote=self._client_is_there, lost=self._lost
-        )
+        wire = Wire(duplicate(self._taken.socket), received=self._received, took=self._client_is_there, lost=self._lost)
         self._wire = wire
         self._sockets.add(self._say_goodbye)
         if self._watching is None:

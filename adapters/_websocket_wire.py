@@ -28,7 +28,7 @@ class Wire:
     Args:
         sock: It does not block; it is closed here.
         received: Called with what came; b"" where the client has ended its side, or the connection broke.
-        wrote: Called when the client has taken something.
+        took: Called when the client has taken something that it had let wait.
         lost: Called at the end.
     """
 
@@ -37,7 +37,7 @@ class Wire:
         sock: Any,
         *,
         received: Callable[[bytes], object],
-        wrote: Callable[[], object],
+        took: Callable[[], object],
         lost: Callable[[], object],
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -45,7 +45,7 @@ class Wire:
         self._fd: int = sock.fileno()
         self._pending: Callable[[], int] | None = getattr(sock, "pending", None)
         self._received = received
-        self._wrote = wrote
+        self._took = took
         self._lost = lost
         self._out = bytearray()
         self._reading = False
@@ -137,7 +137,8 @@ class Wire:
             return
         if sent:
             del self._out[:sent]
-            self._wrote()
+            if self._writing:  # there was no room before, so the client has made some
+                self._took()
         if self._out:
             if not self._writing:
                 self._writing = True
