@@ -47,6 +47,11 @@ class _Source:
     leave: Callable[[], Exception]
 
 
+def _gunicorn_socket(environ: Environ) -> Any:
+    # The sync worker has it too; there a WebSocket would be the only request, until --timeout kills the worker with it.
+    return environ.get("gunicorn.socket") if environ.get("wsgi.multithread") else None
+
+
 def _gevent_socket(environ: Environ) -> Any:
     # For a request with Upgrade, pywsgi gives the buffered reader of the connection itself.
     if not str(environ.get("SERVER_SOFTWARE", "")).startswith("gevent"):
@@ -55,7 +60,7 @@ def _gevent_socket(environ: Environ) -> Any:
 
 
 _SOURCES = (
-    _Source(lambda environ: environ.get("gunicorn.socket"), lambda: StopIteration("the WebSocket has ended")),
+    _Source(_gunicorn_socket, lambda: StopIteration("the WebSocket has ended")),
     _Source(
         _gevent_socket,
         # One of the two errors that pywsgi does not log.

@@ -119,6 +119,7 @@ class Explanation:
         parts: The middleware, outermost first.
         max_crossings: How many were allowed.
         speaks_websocket: The application has an ASGI side, so websockets can reach it.
+        takes_sockets: They do so under WSGI servers that hand over their socket, too.
         warnings: What was warned about when the chain was built.
     """
 
@@ -128,6 +129,7 @@ class Explanation:
     parts: Sequence[Part]
     max_crossings: int
     speaks_websocket: bool
+    takes_sockets: bool = False
     warnings: Sequence[str] = ()
 
     def as_dict(self) -> ExplanationDict:
@@ -147,7 +149,8 @@ class Explanation:
             price = "cost of its engine unknown" if cost is None else f"about {cost:.0f} us a request"
             lines.append(f"under {name.upper()} servers: {counted(len(server['crossings']))}, {price}")
             lines.extend(f"  {line}" for line in self._line(server))
-            lines.append(f"  websockets: {_websocket_line(server['websocket'])}")
+            where = " (where the server hands over its socket)" if name == "wsgi" and self.takes_sockets else ""
+            lines.append(f"  websockets{where}: {_websocket_line(server['websocket'])}")
         lines.extend(f"warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
 
@@ -208,7 +211,7 @@ class Explanation:
         reason = ""
         if not self.speaks_websocket:
             reason = "the application speaks WSGI"
-        elif plan.server == "wsgi":
+        elif plan.server == "wsgi" and not self.takes_sockets:
             reason = "WSGI has none"
         if reason:
             return {"served": False, "reason": reason, "takes_part": [], "skipped": []}

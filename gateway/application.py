@@ -46,9 +46,12 @@ class Gateway(Dual, Generic[App]):
         engine: Whose adapters cross between the interfaces: ``"builtin"``, ``"a2wsgi"``, ``"asgiref"``, a plug-in's
             name, or an engine itself.
         max_crossings: How many crossings a chain of mixed middleware may take.
+        websockets: Serve the WebSockets of an ASGI application under WSGI servers that hand over their socket (gunicorn
+            with gthread or gevent workers, gevent.pywsgi, Werkzeug). Under ASGI servers they are served anyway.
 
     Raises:
         ConfigurationError: The interface is not known, or the composition is wrong.
+        MissingExtraError: ``websockets=True`` without wsproto.
 
     Warns:
         ChainWarning: An order rule is broken, or a chain takes more than one crossing.
@@ -70,6 +73,7 @@ class Gateway(Dual, Generic[App]):
         *,
         engine: str | Engine = "builtin",
         max_crossings: int = 2,
+        websockets: bool = False,
     ) -> None:
         if max_crossings < 0:
             raise ConfigurationError(f"max_crossings= must be 0 or more, got {max_crossings!r}")
@@ -77,6 +81,7 @@ class Gateway(Dual, Generic[App]):
         self.middleware: tuple[object, ...] = tuple(middleware)
         self.engine = engine
         self.max_crossings = max_crossings
+        self.websockets = websockets
         self._interface: Interface = detect(app, interface)
         self._install()
 
@@ -86,7 +91,7 @@ class Gateway(Dual, Generic[App]):
         return self._interface
 
     def _compose(self) -> tuple[WSGIApplication, ASGIApplication]:
-        app, interface, middleware = self._flattened()
+        app, interface, middleware, websockets = self._flattened()
         self._chain = Chain(
             _views(app, interface),
             middleware,
@@ -94,6 +99,7 @@ class Gateway(Dual, Generic[App]):
             engine=self.engine,
             max_crossings=self.max_crossings,
             whole=isinstance(app, Dual) and app.interface != "wsgi",
+            websockets=websockets,
         )
         return self._chain.wsgi, self._chain.asgi
 
@@ -104,13 +110,14 @@ class Gateway(Dual, Generic[App]):
         """
         return self._chain.explain()
 
-    def _flattened(self) -> tuple[Application, Interface, tuple[object, ...]]:
-        """Return the innermost application, what it speaks, and the chains of all gateways around it in order."""
+    def _flattened(self) -> tuple[Application, Interface, tuple[object, ...], bool]:
+        """Return the innermost application and its interface, all chains around it in order, who wants websockets."""
         within: object = self.app
         if isinstance(within, Gateway):
-            app, interface, inner = cast("Gateway[Application]", within)._flattened()  # a Gateway holds nothing else
-            return app, interface, (*self.middleware, *inner)
-        return self.app, self.interface, self.middleware
+            # A Gateway holds nothing else.
+            app, interface, inner, websockets = cast("Gateway[Application]", within)._flattened()
+            return app, interface, (*self.middleware, *inner), self.websockets or websockets
+        return self.app, self.interface, self.middleware, self.websockets
 
     def _compose_rsgi(self) -> RSGIApplication:
         from gateway.adapters.asgi_to_rsgi import AsgiToRsgi
@@ -127,6 +134,8 @@ class Gateway(Dual, Generic[App]):
             options.append(f"middleware={list(self.middleware)!r}")
         if self.engine != "builtin":
             options.append(f"engine={self.engine!r}")
+        if self.websockets:
+            options.append("websockets=True")
         return f"{type(self).__name__}({', '.join(options)})"
 
     def __reduce_ex__(self, protocol: Any, /) -> str | tuple[Any, ...]:
@@ -172,6 +181,7 @@ def wrap(
     middleware: Iterable[object] = (),
     engine: str | Engine = "builtin",
     max_crossings: int = 2,
+    websockets: bool = False,
 ) -> Gateway[App]: ...
 @overload
 def wrap(
@@ -182,6 +192,7 @@ def wrap(
     middleware: Iterable[object] = (),
     engine: str | Engine = "builtin",
     max_crossings: int = 2,
+    websockets: bool = False,
 ) -> Callable[P, Gateway[App]]: ...
 @overload
 def wrap(
@@ -190,6 +201,7 @@ def wrap(
     middleware: Iterable[object] = (),
     engine: str | Engine = "builtin",
     max_crossings: int = 2,
+    websockets: bool = False,
 ) -> _Decorator: ...
 def wrap(
     app: Any = None,
@@ -199,6 +211,7 @@ def wrap(
     middleware: Iterable[object] = (),
     engine: str | Engine = "builtin",
     max_crossings: int = 2,
+    websockets: bool = False,
 ) -> Any:
     """Make an application, or what a factory of applications returns, a ``Gateway``; with or without options.
 
@@ -211,6 +224,7 @@ def wrap(
         middleware: The chain, outermost first.
         engine: As for ``Gateway``.
         max_crossings: As for ``Gateway``.
+        websockets: As for ``Gateway``.
 
     Raises:
         ConfigurationError: As ``Gateway`` does, where the decorator stands.
@@ -225,7 +239,7 @@ def wrap(
     chain = tuple(middleware)
 
     def build(inner: Application) -> Gateway[Any]:
-        return Gateway(inner, interface, chain, engine=engine, max_crossings=max_crossings)
+        return Gateway(inner, interface, chain, engine=engine, max_crossings=max_crossings, websockets=websockets)
 
     def decorate(inner: Any) -> Any:
         if is_factory(inner):

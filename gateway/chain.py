@@ -16,6 +16,11 @@ and ``websocket`` cannot enter WSGI, so they go by the *other* path, which passe
 innermost ASGI application. A third party's WSGI middleware that a websocket would pass by is therefore refused, unless
 whoever built the chain says that this is safe: an address filter that is skipped is a hole. Where both paths are one
 object, as in every chain without crossings, there is no fork at all.
+
+Under a WSGI server a websocket is a request whose socket is taken over, and nothing that stands outside of the
+application's crossing would understand how that ends. With ``websockets=True`` handshakes therefore part from the
+other requests where the server calls, and go into the crossing by the same other path: every middleware that takes
+part stands inside of it.
 """
 
 from __future__ import annotations
@@ -24,10 +29,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from gateway._conditions import PathIn, Predicate
-from gateway._engines import find
+from gateway._engines import BUILTIN, find
 from gateway._explain import Explanation, Part, counted
 from gateway._items import (
     Item,
@@ -47,7 +52,18 @@ from gateway.contract import Middleware
 from gateway.drivers import build_asgi, build_wsgi
 from gateway.errors import ConfigurationError
 from gateway.plugins import Engine
-from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Scope, WSGIApplication
+from gateway.protocols import (
+    ASGIApplication,
+    ASGIReceive,
+    ASGISend,
+    Environ,
+    Scope,
+    StartResponse,
+    WSGIApplication,
+)
+
+if TYPE_CHECKING:
+    from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 
 __all__ = ["Chain", "ChainItem", "ChainWarning", "asgi_only", "either", "path_in", "unless", "when", "wsgi_only"]
 
@@ -173,6 +189,7 @@ class Chain:
         engine: str | Engine = "builtin",
         max_crossings: int = 2,
         whole: bool = False,
+        websockets: bool = False,
     ) -> None:
         """Plan and build.
 
@@ -184,10 +201,13 @@ class Chain:
             max_crossings: How many crossings the plan for either kind of server may have.
             whole: An application that speaks both interfaces has parts with a lifespan or websockets, so an ASGI server
                 must reach it by its ASGI side.
+            websockets: Serve them under WSGI servers that hand over their socket.
 
         Raises:
             ConfigurationError: An item is no middleware, a plan has too many crossings, a websocket would pass by a
-                middleware that was not declared safe to skip, or a third party's middleware could not be made.
+                middleware that was not declared safe to skip, a third party's middleware could not be made, or
+                ``websockets`` cannot be had.
+            MissingExtraError: ``websockets`` without wsproto.
 
         Warns:
             ChainWarning: An order rule is broken, or a plan has more than one crossing.
@@ -201,11 +221,13 @@ class Chain:
             "wsgi": plan("wsgi", nodes, speaks),
             "asgi": plan("asgi", nodes, frozenset({"asgi"}) if whole else speaks),
         }
-        websockets = self.plans["asgi"].application == "asgi"
+        speaks_websocket = self.plans["asgi"].application == "asgi"
         messages = broken([rules_of(item) for item in self._items])
         messages.extend(self._check_crossings(max_crossings))
-        if websockets:
+        if speaks_websocket:
             self._check_websockets()
+        if websockets:
+            self._check_takeover()
         for message in messages:
             warnings.warn(message, ChainWarning, stacklevel=_outside_of_package())
         self._explanation = Explanation(
@@ -216,13 +238,18 @@ class Chain:
                 Part(name=name_of(item), kind=kind_of(item), websocket=sees_websockets(item)) for item in self._items
             ],
             max_crossings=max_crossings,
-            speaks_websocket=websockets,
+            speaks_websocket=speaks_websocket,
+            takes_sockets=websockets,
             warnings=tuple(messages),
         )
         built: dict[object, tuple[object, ASGIApplication | None]] = {}
         # The checks above hold for what `_build` returns: an application of the interface that was asked for.
-        self.wsgi = cast("WSGIApplication", self._build(self.plans["wsgi"], built))
-        self.asgi = cast("ASGIApplication", self._build(self.plans["asgi"], built))
+        http, other = self._build(self.plans["wsgi"], built)
+        self.wsgi = cast("WSGIApplication", http)
+        if websockets:
+            # The plan has a crossing to take sockets over, and what is inside of one speaks ASGI.
+            self.wsgi = _Takeover(self.wsgi, cast("AsgiToWsgi", self._entrance), cast("ASGIApplication", other))
+        self.asgi = _joined(*self._build(self.plans["asgi"], built))
 
     def explain(self) -> Explanation:
         """Say what the chain does under each kind of server."""
@@ -264,8 +291,27 @@ class Chain:
                     f"a colourless or an ASGI one"
                 )
 
-    def _build(self, plan: Plan, built: dict[object, tuple[object, ASGIApplication | None]]) -> object:
-        """Build one plan from the inside; what both plans share from some place inwards is built once."""
+    def _check_takeover(self) -> None:
+        if self._crossings.engine is not BUILTIN:
+            raise ConfigurationError(
+                f"websockets=True needs engine='builtin', which can take a server's socket over, got "
+                f"{self._crossings.name!r}"
+            )
+        if self.plans["wsgi"].application != "asgi":
+            raise ConfigurationError(
+                "websockets=True is for an application that speaks ASGI and no WSGI: under a WSGI server this one is "
+                "called as WSGI, so no crossing takes a socket over; give it to the Gateway around each ASGI "
+                "application inside of it"
+            )
+
+    def _build(
+        self, plan: Plan, built: dict[object, tuple[object, ASGIApplication | None]]
+    ) -> tuple[object, ASGIApplication | None]:
+        """Build one plan from the inside; what both plans share from some place inwards is built once.
+
+        Returns:
+            The planned path, and the one of lifespan and websockets.
+        """
         colour = plan.application
         http = self._applications[colour]
         # Where lifespan and websockets go: the innermost ASGI application; None while all inside is WSGI.
@@ -280,8 +326,7 @@ class Chain:
                 built[key] = self._wrap(segment, http, other)
             http, other = built[key]
             colour = segment.interface
-        http, other = self._cross(colour, plan.server, http, other, back=False)
-        return _joined(http, other) if plan.server == "asgi" else http
+        return self._cross(colour, plan.server, http, other, back=False)
 
     def _cross(
         self, inner: Colour, outer: Colour, http: object, other: ASGIApplication | None, *, back: bool
@@ -289,7 +334,10 @@ class Chain:
         if inner == outer:
             return http, other
         if outer == "wsgi":
-            return self._crossings.asgi_to_wsgi(_joined(http, other), back=back), other
+            crossed_back = self._crossings.asgi_to_wsgi(_joined(http, other), back=back)
+            if not back:
+                self._entrance: object = crossed_back  # it runs the lifespan; there is one at most in a plan
+            return crossed_back, other
         crossed = self._crossings.wsgi_to_asgi(cast("WSGIApplication", http), comes_back=other is not None)
         return crossed, crossed if other is None else other
 
@@ -313,6 +361,23 @@ class Chain:
         if other is not None and item.asgi is not None:
             other = cast("ASGIApplication", item.wrap("asgi", other))
         return item.wrap("wsgi", http), other
+
+
+class _Takeover:
+    """Where websocket handshakes part from other requests under a WSGI server."""
+
+    def __init__(self, http: WSGIApplication, crossing: AsgiToWsgi, other: ASGIApplication) -> None:
+        from gateway.adapters._websocket import is_handshake
+
+        self.app = http
+        self._crossing = crossing
+        self._other = other
+        self._is_handshake = is_handshake
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if "HTTP_UPGRADE" in environ and self._is_handshake(environ):
+            return self._crossing.websocket(environ, start_response, self._other)
+        return self.app(environ, start_response)
 
 
 class _Fork:

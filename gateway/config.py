@@ -8,6 +8,7 @@ In ``gateway.toml`` the same keys stand at the top::
     interface = "wsgi"                  # only where it cannot be told
     engine = "builtin"
     max_crossings = 2
+    websockets = false                  # of an ASGI application under WSGI servers that hand over their socket
     server = "gunicorn"                 # or { name = "gunicorn", bind = "127.0.0.1:8000", workers = 2 }
 
     [[tool.gateway.middleware]]         # outermost first
@@ -57,6 +58,7 @@ _TOP: Final[Mapping[str, str]] = {
     "interface": "string",
     "engine": "string",
     "max_crossings": "number",
+    "websockets": "true or false",
     "server": "string or table",
     "middleware": "list of tables",
 }
@@ -111,6 +113,7 @@ class Config:
         interface: What the application speaks, where the file says so.
         engine: Who carries the crossings.
         max_crossings: How many there may be.
+        websockets: Whether they are served under WSGI servers that hand over their socket.
         server: What to start.
         middleware: The chain, outermost first.
     """
@@ -121,6 +124,7 @@ class Config:
     interface: str | None = None
     engine: str = "builtin"
     max_crossings: int = 2
+    websockets: bool = False
     server: ServerConfig = ServerConfig()
     middleware: tuple[MiddlewareConfig, ...] = ()
 
@@ -143,7 +147,14 @@ class Config:
                 items.append(_item(entry))
         with _Place(self.file, ""):
             interface = None if self.interface is None else check_interface(self.interface)
-            return Gateway(app, interface, items, engine=self.engine, max_crossings=self.max_crossings)
+            return Gateway(
+                app,
+                interface,
+                items,
+                engine=self.engine,
+                max_crossings=self.max_crossings,
+                websockets=self.websockets,
+            )
 
 
 def find(start: Path | None = None) -> Path | None:
@@ -200,6 +211,7 @@ def read(file: Path) -> Config:
             interface=None if "interface" not in top else check_interface(str(top["interface"])),
             engine=str(top.get("engine", "builtin")),
             max_crossings=cast("int", top.get("max_crossings", 2)),  # checked: a number
+            websockets=bool(top.get("websockets", False)),
             server=_server(top.get("server", {})),
             middleware=tuple(_entry(entry, f"middleware[{index}]") for index, entry in enumerate(entries)),
         )

@@ -38,6 +38,8 @@ class Capabilities:
         threads: It takes a number of threads.
         reload: It restarts when a source file changes.
         websocket: WebSocket connections reach the application.
+        hands_over_socket: A WSGI application can take the connection of a request over, so that ``websockets=True``
+            serves WebSockets.
         lifespan: The application is told of start and shutdown by the server itself.
         streaming: A chunk of a response leaves when the application hands it over.
         chunked_upload: A request body in chunks is ``decoded``, ``refused`` with an error status, or ``lost``: the
@@ -56,6 +58,7 @@ class Capabilities:
     threads: bool = False
     reload: bool = False
     websocket: bool = False
+    hands_over_socket: bool = False
     lifespan: bool = False
     streaming: bool = True
     chunked_upload: Literal["decoded", "refused", "lost"] = "decoded"

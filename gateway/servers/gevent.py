@@ -29,7 +29,7 @@ PYWSGI = Server(
     module="gevent",
     requirement="gevent",
     arguments=_arguments,
-    capabilities=Capabilities(inherited_socket=True, threads=True, raw_path=False),
+    capabilities=Capabilities(inherited_socket=True, threads=True, raw_path=False, hands_over_socket=True),
     quirks=(
         "The runner patches the standard library before it imports the application.",
         "--threads is the number of greenlets that answer at once, 1000 without it.",

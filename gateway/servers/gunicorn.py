@@ -67,8 +67,8 @@ GTHREAD = _gunicorn(
     requirement="gunicorn",
     # Its own default is one thread, which would answer one request at a time.
     arguments=partial(_arguments, worker="gthread", threads=4),
-    capabilities=Capabilities(inherited_socket=True, workers=True, threads=True, reload=True),
-    quirks=_QUIRKS,
+    capabilities=Capabilities(inherited_socket=True, workers=True, threads=True, reload=True, hands_over_socket=True),
+    quirks=(*_QUIRKS, "An open WebSocket (websockets=True) holds a thread, and is not in the access log."),
 )
 GEVENT = _gunicorn(
     name="gunicorn-gevent",
@@ -76,7 +76,7 @@ GEVENT = _gunicorn(
     requirement="gunicorn[gevent]",
     requires=("gevent",),
     arguments=partial(_arguments, worker="gevent"),
-    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True),
+    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, hands_over_socket=True),
     quirks=(*_QUIRKS, "The worker patches the standard library before it imports the application."),
 )
 ASGI = _gunicorn(

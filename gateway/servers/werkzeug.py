@@ -31,7 +31,9 @@ WERKZEUG = Server(
     module="werkzeug",
     requirement="werkzeug",
     arguments=_arguments,
-    capabilities=Capabilities(inherited_socket=True, threads=True, reload=True, keep_alive=False),
+    capabilities=Capabilities(
+        inherited_socket=True, threads=True, reload=True, keep_alive=False, hands_over_socket=True
+    ),
     quirks=(
         "It is for development: no limits, and a connection for every request.",
         "Slashes at the start of the path are joined to one.",

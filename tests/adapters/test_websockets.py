@@ -9,8 +9,8 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,74 +20,18 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from werkzeug.serving import make_server
-from wsproto import ConnectionType, WSConnection, events
+from wsproto import events
 
 from gateway.adapters import _websocket_open, _websocket_sockets, _websocket_upgrade, _websocket_wire
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi, close_websockets
 from gateway.errors import ApplicationError, MissingExtraError
-from tests.adapters.asgi_under_wsgi import MODES, App, Receive, Scope, Send, adapted, begin, make_environ
-
-SECONDS = 20.0
+from tests.adapters.asgi_under_wsgi import MODES, App, Receive, Scope, Send, adapted
+from tests.adapters.websocket_peer import SECONDS, Peer
 
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> Any:
     return request.param
-
-
-class Peer:
-    """A client at one end of a pair of sockets, and the WSGI call at the other, in a thread of its own."""
-
-    def __init__(self, wsgi: Callable[..., Any], **changes: Any) -> None:
-        self.socket, self.server = socket.socketpair()
-        self.socket.settimeout(SECONDS)
-        self._wsproto = WSConnection(ConnectionType.CLIENT)
-        self.events: list[events.Event] = []
-        request = self._wsproto.send(events.Request(host="example.org", target="/", subprotocols=["a", "b"]))
-        fields = dict(line.split(": ") for line in request.decode().split("\r\n")[1:] if line)
-        keys = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in fields.items()}
-        self.environ = make_environ(**keys, **{"gunicorn.socket": self.server, **changes})
-        self._pool = ThreadPoolExecutor(1)
-        self.call: Future[Any] = self._pool.submit(self._called, wsgi)
-
-    def _called(self, wsgi: Callable[..., Any]) -> Any:
-        try:
-            response = begin(wsgi, self.environ)
-            return int(response.status[:3]), b"".join(response), response.close()
-        except StopIteration:
-            return "left"
-
-    def send(self, event: events.Event) -> None:
-        self.socket.sendall(self._wsproto.send(event))
-
-    def next(self) -> events.Event:
-        while not self.events:
-            data = self.socket.recv(65536)
-            self._wsproto.receive_data(data or None)
-            self.events += self._wsproto.events()
-        return self.events.pop(0)
-
-    def accepted(self) -> Peer:
-        assert isinstance(self.next(), events.AcceptConnection)
-        return self
-
-    def closed(self, code: int) -> None:
-        """Receive a Close and answer it."""
-        close = self.next()
-        assert isinstance(close, events.CloseConnection)
-        assert close.code == code
-        self.send(close.response())
-
-    def left(self) -> None:
-        assert self.call.result(SECONDS) == "left"
-
-    def __enter__(self) -> Peer:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.socket.close()
-        self._pool.shutdown()
-        self.server.close()
 
 
 def sockets_only(app: App) -> App:
@@ -130,7 +74,7 @@ def test_the_thread_leaves_when_the_connection_has_ended_and_the_application_run
 
     with open_to(app, mode) as peer:
         peer.accepted().send(events.CloseConnection(1000, "bye"))
-        peer.closed_by_peer = isinstance(peer.next(), events.CloseConnection)  # type: ignore[attr-defined]
+        assert isinstance(peer.next(), events.CloseConnection)
         peer.left()
         assert not ended.is_set()
         loops[0].call_soon_threadsafe(go.set)
@@ -496,7 +440,10 @@ def test_a_context_variable_of_the_caller_is_seen() -> None:
     assert seen == ["set"]
 
 
-@pytest.mark.parametrize("changes", [{"gunicorn.socket": None}, {"gunicorn.socket": None, "SERVER_SOFTWARE": "gevent"}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"gunicorn.socket": None}, {"gunicorn.socket": None, "SERVER_SOFTWARE": "gevent"}, {"wsgi.multithread": False}],
+)
 def test_without_a_socket_the_answer_is_501_with_those_that_have_one(changes: dict[str, Any]) -> None:
     with open_to(until_closed, "shared", **changes) as peer:
         status, body, _ = peer.call.result(SECONDS)
@@ -505,7 +452,7 @@ def test_without_a_socket_the_answer_is_501_with_those_that_have_one(changes: di
 
 
 def test_where_descriptors_cannot_be_watched_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    environ = {"gunicorn.socket": object()}
+    environ = {"gunicorn.socket": object(), "wsgi.multithread": True}
     assert _websocket_sockets.take(environ) is not None
     monkeypatch.setattr(_websocket_sockets, "threading_is_patched", lambda: True)
     monkeypatch.delitem(sys.modules, "gevent", raising=False)  # so it was eventlet
@@ -518,7 +465,7 @@ def test_where_descriptors_cannot_be_watched_there_is_none(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("environ", "error"),
     [
-        ({"gunicorn.socket": "s"}, StopIteration),
+        ({"gunicorn.socket": "s", "wsgi.multithread": True}, StopIteration),
         ({"werkzeug.socket": "s"}, ConnectionError),
         (
             {"SERVER_SOFTWARE": "gevent/26", "wsgi.input": type("R", (), {"raw": type("I", (), {"_sock": "s"})})},

@@ -23,7 +23,7 @@ ROOT = str(Path(__file__).resolve().parent.parent.parent)
 SECONDS = 30.0
 #: The servers whose socket can be had, and the rest of those that call by WSGI.
 WITH = ("gunicorn-gthread", "gunicorn-gevent", "gevent", "werkzeug")
-WITHOUT = ("waitress", "cheroot", "granian-wsgi", "pyuwsgi", "wsgiref")
+WITHOUT = ("gunicorn-sync", "waitress", "cheroot", "granian-wsgi", "pyuwsgi", "wsgiref")
 UPGRADE = [
     ("Host", "localhost"),
     ("Upgrade", "websocket"),
@@ -88,6 +88,12 @@ def until(running: Running, holds: Callable[[dict[str, Any]], bool]) -> dict[str
         assert time.monotonic() < deadline, found
         time.sleep(0.02)
     return found
+
+
+def test_the_descriptions_of_servers_say_which_socket_can_be_had() -> None:
+    known = [servers.get(name) for name in servers.names()]
+    assert {server.name for server in known if server.capabilities.hands_over_socket} == set(WITH)
+    assert {server.name for server in known if server.interface == "wsgi"} == {*WITH, *WITHOUT}
 
 
 def test_text_and_bytes_are_echoed_with_headers_and_state_of_the_lifespan(running: Running, opened: Any) -> None:

@@ -21,6 +21,7 @@ FLAGS = (
     "threads",
     "reload",
     "websocket",
+    "hands_over_socket",
     "lifespan",
     "keep_alive",
     "latin_headers",
