@@ -81,6 +81,7 @@ class AsgiCall(Conversation):
     status = 0
     trailers: Sequence[tuple[bytes, bytes]] = ()
     _trailers_follow = False
+    _trailers_dropped = False
     _sent = 0
     _drained: asyncio.Future[None] | None = None
     _file_waiter: asyncio.Future[None] | None = None
@@ -264,8 +265,10 @@ class AsgiCall(Conversation):
         self.headers = wsgi_response_headers(message.get("headers") or ())
         if not self.bodiless and not has_body(self.status):
             self.bodiless = True
-        if message.get("trailers") and "http.response.trailers" in self._offers:
-            self._trailers_follow = True
+        if message.get("trailers"):
+            # Promised by an application that did not look at the extensions: they are lost, as HTTP lets them be.
+            self._trailers_follow = "http.response.trailers" in self._offers
+            self._trailers_dropped = not self._trailers_follow
         self._state = _BODY
 
     def _complete_body(self) -> None:
@@ -298,6 +301,9 @@ class AsgiCall(Conversation):
             if kind == "http.response.zerocopysend" and self._state == _BODY:
                 await self._send_file(message)
                 return
+        elif kind == "http.response.trailers" and self._trailers_dropped and self._state == _DONE:
+            self._trailers_dropped = message.get("more_trailers", False)
+            return
         elif kind not in ("http.response.start", "http.response.body"):
             raise ApplicationError(
                 f"an application sends the events of the ASGI HTTP specification and of the extensions in "

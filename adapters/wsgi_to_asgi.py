@@ -25,6 +25,7 @@ from gateway.adapters._exchange import Exchange
 from gateway.adapters._files import FileWrapper
 from gateway.adapters._ports import AsyncioPort, Port, SensitivePort, Spawn
 from gateway.adapters._response import Run
+from gateway.adapters._trailers import Trailers
 from gateway.adapters.translation import scope_to_environ
 from gateway.errors import ConfigurationError, ServerError
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
@@ -167,6 +168,10 @@ class WsgiToAsgi:
         )
         if "http.response.early_hint" in extensions:
             environ["wsgi.early_hints"] = run.early_hints
+        if "http.response.trailers" in extensions:
+            trailers = Trailers(send, head_only=environ["REQUEST_METHOD"] == "HEAD")
+            environ["gunicorn.http2.send_trailers"] = trailers.give
+            send = trailers.send
         exchange = Exchange(run, port, spawn, receive, send, join_bytes=self._join_bytes, high=self._high)
         complete = isinstance(body, io.BytesIO)
         if isinstance(body, io.BytesIO):
@@ -186,6 +191,7 @@ class WsgiToAsgi:
         if "gateway.environ" in scope:  # it was an environ before: its error stream stays, its server's offers do not
             environ.setdefault("wsgi.errors", sys.stderr)
             environ.pop("wsgi.early_hints", None)
+            environ.pop("gunicorn.http2.send_trailers", None)
         else:
             environ["wsgi.errors"] = sys.stderr
         return environ

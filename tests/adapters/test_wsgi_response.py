@@ -346,16 +346,44 @@ def test_b51_trailers_are_given_to_the_server_before_the_body_ends(mode: Any, ch
     assert events[-2:] == [[("x-sum", "1"), ("x-end", "2")], "end"]
 
 
-def test_b51_trailers_that_the_server_cannot_send_are_an_error_and_do_not_hang(mode: Any) -> None:
+def test_b51_trailers_that_the_server_cannot_send_are_dropped_without_harm(
+    mode: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[bool] = []
+
     @http_only
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert "http.response.trailers" not in scope.get("extensions", {})
         await send({"type": "http.response.start", "status": 200, "trailers": True})
         await body(send, b"x")
-        with pytest.raises(ApplicationError):
+        await send({"type": "http.response.trailers", "headers": [(b"x-a", b"1")], "more_trailers": True})
+        await send({"type": "http.response.trailers", "headers": [(b"x-b", b"2")]})
+        with pytest.raises(ApplicationError):  # they have ended
             await send({"type": "http.response.trailers", "headers": []})
+        ended.append(True)
 
     with adapted(app, loop=mode) as wsgi:
-        assert call(wsgi).body == b"x"
+        assert call(wsgi).chunks == [b"x"]
+    assert ended == [True]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("promised", [False, True])
+def test_b51_trailers_out_of_place_are_an_error_of_the_application(mode: Any, promised: bool) -> None:
+    @http_only
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "trailers": promised})
+        if promised:  # but the body has not ended
+            await body(send, b"x", more=True)
+        with pytest.raises(ApplicationError):
+            await send({"type": "http.response.trailers", "headers": []})
+        await body(send, b"y")
+        if not promised:
+            with pytest.raises(ApplicationError):
+                await send({"type": "http.response.trailers", "headers": []})
+
+    with adapted(app, loop=mode) as wsgi:
+        assert call(wsgi).body == (b"xy" if promised else b"y")
 
 
 def test_b51_an_application_that_returns_before_its_trailers_is_an_error(mode: Any) -> None:
