@@ -118,9 +118,9 @@ class Run(Outflow[Entry]):
         """Send data before the iterable; the ``write`` callable of PEP 3333.
 
         Raises:
-            ClientDisconnected: Nobody is there to read it.
+            ClientDisconnected: Nobody is there to read it. A client may leave a response that is complete.
         """
-        if not self._push(data) and self.gone:
+        if not self._push(data) and self.gone and not self._closed:
             raise ClientDisconnected("the client disconnected before the response was complete")
 
     def early_hints(self, headers: Iterable[tuple[str, str]]) -> None:

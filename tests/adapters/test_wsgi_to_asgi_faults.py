@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import tempfile
 import threading
@@ -549,3 +550,40 @@ def test_a_large_list_is_not_copied_into_one_message(backend: str) -> None:
     server = serve(WsgiToAsgi(answering([KB64] * 8)), backend=backend)
     assert server.content == KB64 * 8
     assert max(map(len, server.chunks)) <= len(KB64)
+
+
+def test_a_client_that_leaves_a_complete_response_does_not_disturb_who_wrote_it() -> None:
+    """The server says http.disconnect when the response is over, which is no reason to fail in ``write()``."""
+    watched, gone = threading.Event(), threading.Event()
+    reached: list[str] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [("Content-Length", "2")])
+        write(b"a")
+        assert watched.wait(20)
+        write(b"b")
+        assert gone.wait(20)
+        write(b"beyond")
+        reached.append("end")
+        return []
+
+    async def main() -> None:
+        async def on_send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.body" and not message["more_body"]:
+                server.disconnect.set()
+            await anyio.lowlevel.checkpoint()
+
+        async def receive() -> dict[str, Any]:
+            watched.set()
+            message = await server.receive()
+            if message["type"] == "http.disconnect":
+                asyncio.get_running_loop().call_soon(gone.set)  # behind the step that tells the application
+            return message
+
+        server = Server(on_send=on_send)
+        await WsgiToAsgi(app)(http_scope(headers=[]), receive, server.send)
+        assert server.content == b"ab"
+        assert server.complete
+
+    run_on("asyncio", main)
+    assert reached == ["end"]
