@@ -43,9 +43,6 @@ from tests.adapters.asgi_under_wsgi import (
 
 SECONDS = 20.0
 
-#: Rows that cannot hold in a mode by the mode's meaning; none so far. A row listed here that passes is an error.
-NOT_APPLICABLE: dict[tuple[str, str], str] = {}
-
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> Any:
@@ -395,7 +392,3 @@ def test_a_start_response_that_raises_lets_the_application_go(mode: Any) -> None
         with pytest.raises(AssertionError, match="does not take"):
             wsgi(make_environ(), refuses)
         assert told.wait(SECONDS)
-
-
-def test_no_row_is_excused_in_more_places_than_the_table_may_have() -> None:
-    assert len(NOT_APPLICABLE) <= 8

@@ -130,9 +130,11 @@ def get(running: Running, path: str = "/", body: bytes | None = None) -> bytes:
 # gunicorn
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("preload", [True, False], ids=["preload", "import"])
-def test_b31_an_adapter_made_before_the_fork_serves_in_the_workers(folder: Path, preload: bool) -> None:
-    with serve(folder, "gunicorn-gthread", *(["--preload"] if preload else []), workers=2) as running:
+def test_b31_an_adapter_made_before_the_fork_serves_in_the_workers(folder: Path, mode: str, preload: bool) -> None:
+    options = ["--preload"] if preload else []
+    with serve(folder, "gunicorn-gthread", *options, workers=2, A2W_LOOP=mode) as running:
         assert all(b"1 0" in get(running) for _ in range(6))
     started = [pid for event, pid in events(folder) if event == "startup"]
     assert len(started) == len(set(started))
@@ -363,9 +365,10 @@ def test_nothing_starts_at_import(folder: Path) -> None:
     assert events(folder) == []
 
 
-def test_b42_an_application_that_blocks_the_loop_delays_the_others_and_loses_none(folder: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_b42_an_application_that_blocks_the_loop_delays_the_others_and_loses_none(folder: Path, mode: str) -> None:
     """The informative row: on one loop this cannot be otherwise, and it must not be worse."""
-    with serve(folder, "gunicorn-gthread", threads=4) as running:
+    with serve(folder, "gunicorn-gthread", threads=4, A2W_LOOP=mode) as running:
         quick: list[bytes] = []
         other = threading.Thread(target=lambda: quick.append(get(running)))
         blocking = threading.Thread(target=lambda: quick.append(get(running, "/block")))
