@@ -169,6 +169,7 @@ class _Http:
         "_response_ended",
         "_scope",
         "_stream",
+        "_trailers_promised",
     )
 
     def __init__(self, protocol: _HttpProtocol, scope: _RsgiScope) -> None:
@@ -183,6 +184,7 @@ class _Http:
         self._head: tuple[int, _Headers] | None = None
         self._stream: _HttpTransport | None = None
         self._responded = False
+        self._trailers_promised = False
         self._response_ended: asyncio.Event | None = None
 
     async def run(self, app: ASGIApplication, state: dict[str, Any] | None) -> None:
@@ -234,6 +236,11 @@ class _Http:
             if self._head is not None:
                 raise _unexpected(kind, "one head per response")
             self._head = (message["status"], _response_headers(message.get("headers", ())))
+            self._trailers_promised = bool(message.get("trailers", False))
+            return
+        if kind == "http.response.trailers" and self._trailers_promised and self._responded:
+            # Lost, as HTTP lets trailers be: RSGI has none, and the application did not look at the extensions.
+            self._trailers_promised = bool(message.get("more_trailers", False))
             return
         if self._head is None or self._responded:
             raise _unexpected(kind, "a body stands between the head and its own end")

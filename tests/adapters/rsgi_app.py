@@ -75,6 +75,18 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body"})
 
 
+async def trailers(scope, receive, send):
+    """Promise trailers without a look at the extensions; then send more than was promised."""
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT], "trailers": True})
+    await send({"type": "http.response.body", "body": b"with trailers"})
+    await send({"type": "http.response.trailers", "headers": [(b"x-a", b"1")], "more_trailers": True})
+    await send({"type": "http.response.trailers", "headers": [(b"x-b", b"2")]})
+    try:
+        await send({"type": "http.response.trailers", "headers": []})
+    except ApplicationError:
+        happened["trailers"].set()
+
+
 async def stream(scope, receive, send):
     """Send the first chunk, then wait until another request allows the second."""
     await send({"type": "http.response.start", "status": 200, "headers": [TEXT]})
@@ -248,6 +260,7 @@ PATHS = {
     "/headers": headers,
     "/empty": empty,
     "/file": file,
+    "/trailers": trailers,
     "/wrong": wrong,
     "/happened": happened_yet,
     "/happen": happen,

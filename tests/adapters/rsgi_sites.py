@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from fastapi import FastAPI, Request
-from fastapi.responses import PlainTextResponse, StreamingResponse
-from flask import Flask, Response, request
+from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
+from flask import Flask, Response, request, send_file
 
 from gateway import Gateway
 
@@ -35,6 +35,11 @@ def flask_stream() -> Response:
     return Response(parts(), content_type="text/plain")
 
 
+@flask.get("/file")
+def flask_file() -> Response:
+    return send_file(__file__, mimetype="text/plain")
+
+
 @flask.get("/error")
 def flask_error() -> str:
     raise LookupError("broken")
@@ -60,6 +65,11 @@ async def fastapi_stream() -> StreamingResponse:
             yield f"{number} "
 
     return StreamingResponse(parts(), media_type="text/plain")
+
+
+@fastapi.api_route("/file", methods=["GET", "HEAD"])
+async def fastapi_file() -> FileResponse:
+    return FileResponse(__file__, media_type="text/plain")
 
 
 @fastapi.get("/error")

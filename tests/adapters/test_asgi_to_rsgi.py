@@ -258,6 +258,13 @@ def test_a_file_is_sent_by_its_path(client: Unix) -> None:
     assert client.getresponse().read() == Path(__file__).with_name("rsgi_app.py").read_bytes()
 
 
+def test_trailers_are_dropped_without_harm(client: Unix) -> None:
+    client.request("GET", "/trailers")
+    assert client.getresponse().read() == b"with trailers"
+    client.request("GET", "/happened?trailers")
+    assert client.getresponse().read() == b"ok"
+
+
 def test_messages_out_of_order_are_refused_and_do_no_harm(client: Unix) -> None:
     client.request("GET", "/wrong")
     assert client.getresponse().read() == b"refused 3"
@@ -357,6 +364,17 @@ def test_a_plain_granian_serves_a_gateway_around_flask_and_fastapi(site: Unix) -
     assert site.getresponse().read() == b"210000"
     site.request("GET", "/stream")
     assert site.getresponse().read() == b"".join(b"%d " % number for number in range(100))
+    whole = Path(__file__).with_name("rsgi_sites.py").read_bytes()
+    site.request("GET", "/file")
+    assert site.getresponse().read() == whole
+    site.request("GET", "/file", headers={"Range": "bytes=10-29"})
+    response = site.getresponse()
+    assert (response.status, response.read()) == (206, whole[10:30])
+    site.request("HEAD", "/file")
+    response = site.getresponse()
+    assert (response.headers["content-length"], response.read()) == (str(len(whole)), b"")
+    with pytest.raises(InvalidStatus, match="403"), connect(site, "/file"):
+        pytest.fail("there is no websocket")
     for path, status in (("/error", 500), ("/missing", 404)):
         site.request("GET", path)
         response = site.getresponse()
