@@ -95,7 +95,7 @@ class AsgiToWsgi:
         if drain_timeout < 0:
             raise ConfigurationError(f"AsgiToWsgi(drain_timeout=...) is not below 0 seconds, got {drain_timeout!r}")
         if websockets:
-            require_wsproto()
+            _require_wsproto()
         self.app = app
         self.websockets = websockets
         self._application = _single_callable(app)
@@ -215,7 +215,7 @@ class AsgiToWsgi:
         return service
 
 
-def require_wsproto() -> None:
+def _require_wsproto() -> None:
     """Check when something is built that WebSockets can be served.
 
     Raises:
