@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from gateway.application import Gateway
 from gateway.middleware.access_log import AccessLog
 from gateway.middleware.errors import Errors
 from gateway.middleware.trusted_host import TrustedHost
+
+logging.getLogger("gateway.access").setLevel(logging.INFO)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -188,3 +189,7 @@ def test_trusted_host_refuses_a_handshake_under_gunicorn() -> None:
             connection.request("GET", "/")
             assert connection.getresponse().read() == b"hello"
         assert "Traceback" not in running.output()
+        deadline = time.monotonic() + SECONDS
+        while "WEBSOCKET" not in running.output():  # AccessLog's line: gunicorn writes none for what was taken over
+            assert time.monotonic() < deadline, running.output()
+            time.sleep(0.02)
