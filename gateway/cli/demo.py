@@ -135,7 +135,7 @@ def _examine(server: Server, interface: Interface, reference: Sequence[Answer]) 
         target=_TARGETS[interface],
         bind=Bind(port=0),
         app_dir=str(Path(__file__).parent.parent.parent),
-        crosses=interface != server.interface,
+        hooks=interface != server.interface,
     )
     try:
         with start(server, launch) as running:

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from gateway.application import Gateway
 from gateway.config import Config, find, read
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
@@ -132,7 +133,12 @@ def plan(
         ConfigurationError: There is no such server, it is not installed, or it cannot do what was asked for.
     """
     server = choose(interface, launch, name)
-    launch = replace(launch, crosses=interface != server.interface)
+    launch = replace(
+        launch,
+        # A chain has parts of its own to start and stop, and signals to catch.
+        hooks=interface != server.interface or isinstance(application, Dual),
+        believes_proxies=not _has_proxy_headers(application),
+    )
     if interface == "rsgi" and server.interface != "rsgi":
         raise ConfigurationError(
             f"{target} speaks RSGI, which granian alone serves, not {server.name}; choose --server granian-rsgi"
@@ -140,6 +146,14 @@ def plan(
     if _told_directly(server, target, application, interface):
         return server, replace(launch, target=str(target))
     return server, replace(launch, environment={**launch.environment, VARIABLE: str(target)})
+
+
+def _has_proxy_headers(application: object) -> bool:
+    """Whether the application's chain reads what proxies say; a server that did so before it would hide the peer."""
+    if not isinstance(application, Gateway):
+        return False
+    order = application.explain().as_dict()["servers"]["asgi"]["order"]
+    return any(each["name"] == "ProxyHeaders" for each in order)
 
 
 def _told_directly(server: Server, target: Target, application: object, interface: Interface) -> bool:

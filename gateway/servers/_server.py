@@ -81,8 +81,10 @@ class Launch:
         reload: Restart when a source file changes.
         app_dir: Folder to import from; None is the current one.
         arguments: Further arguments, passed to the server's own command as they are.
-        crosses: The application speaks another interface than the server: hooks of this package start and stop it
-            with each worker, where the server has hooks.
+        hooks: Hooks of this package start and stop the application with each worker, where the server has hooks and
+            does not do so by itself.
+        believes_proxies: The server may put what a proxy says of the client in the place of the peer, as its own
+            default is; False where the application does so by itself.
         environment: Variables to set for the server process.
         isolated: Keep the server from writing outside its own process (control sockets in the home folder).
     """
@@ -94,7 +96,8 @@ class Launch:
     reload: bool = False
     app_dir: str | None = None
     arguments: tuple[str, ...] = ()
-    crosses: bool = False
+    hooks: bool = False
+    believes_proxies: bool = True
     environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     isolated: bool = False
 

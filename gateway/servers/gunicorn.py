@@ -26,7 +26,7 @@ def _arguments(launch: Launch, *, worker: str, threads: int | None = None) -> It
         yield from ("--threads", str(count))
     if launch.reload:
         yield "--reload"
-    if launch.crosses and worker != "asgi" and not _configured(launch):
+    if launch.hooks and worker != "asgi" and not _configured(launch):
         yield from ("--config", "python:gateway.servers.gunicorn_hooks")
     if launch.isolated and int(metadata.version("gunicorn").partition(".")[0]) >= _CONTROL_SOCKET_SINCE:
         yield "--no-control-socket"

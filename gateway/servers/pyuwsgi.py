@@ -28,7 +28,7 @@ def _arguments(launch: Launch) -> Iterator[str]:
     yield from ("--pythonpath", launch.app_dir or ".")
     yield from launch.arguments
     yield from ("--module", launch.target)
-    if launch.crosses:
+    if launch.hooks:
         yield from ("--import", "gateway.servers.uwsgi_hooks")
 
 

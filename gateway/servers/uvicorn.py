@@ -27,6 +27,8 @@ def _arguments(launch: Launch) -> Iterator[str]:
         yield "--reload"
         if launch.app_dir is not None:
             yield from ("--reload-dir", launch.app_dir)
+    if not launch.believes_proxies:
+        yield "--no-proxy-headers"
     yield from launch.arguments
     yield launch.target
 
@@ -43,6 +45,7 @@ UVICORN = Server(
         "It first calls the application without arguments, to find out whether it is a factory.",
         "After SIGTERM has drained one process it raises the signal again, so the exit status is 143.",
         "Keep-alive is 5 s: below a load balancer's, set --timeout-keep-alive above its idle timeout.",
+        "What a proxy on this machine says of the client takes the peer's place, unless --no-proxy-headers is given.",
         'WebSockets need the package websockets or wsproto ("uvicorn[standard]").',
     ),
 )

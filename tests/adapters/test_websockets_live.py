@@ -38,7 +38,7 @@ def launched(name: str, attribute: str = "wsgi", **options: Any) -> Running:
     if reason := server.missing():
         pytest.skip(reason)
     launch = Launch(
-        target=f"tests.adapters.websocket_app:{attribute}", bind=Bind(port=0), app_dir=ROOT, crosses=True, **options
+        target=f"tests.adapters.websocket_app:{attribute}", bind=Bind(port=0), app_dir=ROOT, hooks=True, **options
     )
     return start(server, launch)
 

@@ -54,7 +54,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         bind=Bind(port=0),
         app_dir=str(ROOT),
         arguments=ARGUMENTS.get(name, ()),
-        crosses=interface != server.interface,
+        hooks=interface != server.interface,
         environment={"PRESET_STATIC": str(folder)},
     )
     with start(server, launch, ready="/livez") as running:

@@ -132,7 +132,7 @@ def serve(name: str, application: str, folder: Path) -> Iterator[Tier]:
     server = servers.get(name.removeprefix("nginx-"))
     target, interface = APPLICATIONS[application]
     bind = Bind(path=str(folder / "app.sock")) if name != server.name else Bind(port=0)
-    launch = Launch(target=target, bind=bind, app_dir=str(ROOT), crosses=interface != server.interface)
+    launch = Launch(target=target, bind=bind, app_dir=str(ROOT), hooks=interface != server.interface)
     with start(server, launch) as running:
         if name == server.name:
             yield Tier(name, application, server, running, running.bind)

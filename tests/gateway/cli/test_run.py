@@ -42,9 +42,11 @@ def hello():
 """
 OTHERS = """
 from gateway import Gateway
+from gateway.middleware import ProxyHeaders
 import sv_flask
 
 both = Gateway(sv_flask.app)
+proxied = Gateway(sv_flask.app, middleware=[ProxyHeaders(trust=("127.0.0.1",))])
 nothing = None
 
 class site:
@@ -160,6 +162,17 @@ PLANNED = [
         "gateway-object-under-the-other-kind",
         "sv_others:both --server uvicorn",
         "-m uvicorn --host 127.0.0.1 --port 8000 sv_others:both",
+    ),
+    Case(
+        "chain-that-reads-forwarded-headers",
+        "sv_others:proxied --server uvicorn",
+        "-m uvicorn --host 127.0.0.1 --port 8000 --no-proxy-headers sv_others:proxied",
+    ),
+    Case(
+        "chain-with-hooks-under-its-own-kind",
+        "sv_others:both --server gunicorn",
+        "-m gunicorn --bind 127.0.0.1:8000 --worker-class gthread --threads 4 "
+        "--config python:gateway.servers.gunicorn_hooks sv_others:both",
     ),
     Case(
         "dotted", "sv_others:site.inner --server waitress", "-m waitress --listen=127.0.0.1:8000 sv_others:site.inner"

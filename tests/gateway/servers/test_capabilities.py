@@ -60,7 +60,7 @@ def running(request: pytest.FixtureRequest, folder: str) -> Iterator[Running]:
     server = servers.get(request.param)
     if reason := server.missing():
         pytest.skip(reason)
-    with start(server, Launch(target="sv_facts:app", bind=Bind(port=0), app_dir=folder, crosses=True)) as started:
+    with start(server, Launch(target="sv_facts:app", bind=Bind(port=0), app_dir=folder, hooks=True)) as started:
         yield started
 
 

@@ -59,7 +59,7 @@ def test_lifespan_runs_once_around_the_requests_of_a_worker(folder: Path, name: 
     server = get(name)
     if reason := server.missing():
         pytest.skip(reason)
-    launch = Launch(target="sv_life:app", bind=Bind(port=0), app_dir=str(folder), crosses=True)
+    launch = Launch(target="sv_life:app", bind=Bind(port=0), app_dir=str(folder), hooks=True)
     with start(server, launch) as running:
         running.process.send_signal(server.stop_signal)
         running.process.wait(20)
@@ -81,6 +81,6 @@ def test_a_startup_that_fails_keeps_gunicorns_worker_from_serving(
     if how != "option":
         (folder / "mine.py").write_text("from gateway.servers.gunicorn_hooks import *\n")
         arguments = ("--config", str(folder / "mine.py"))
-    launch = Launch(target="sv_life:app", bind=Bind(port=0), app_dir=str(folder), crosses=True, arguments=arguments)
+    launch = Launch(target="sv_life:app", bind=Bind(port=0), app_dir=str(folder), hooks=True, arguments=arguments)
     with pytest.raises(StartError, match=r"ended with status 3(?s:.*)no database"):
         start(server, launch)
