@@ -36,6 +36,7 @@ def broken(chain: Sequence[Rules]) -> list[str]:
         chain: The middleware, outermost first.
     """
     sentences: list[str] = []
+    said: set[tuple[str, str]] = set()  # both of a pair may name the other; who reads it needs it once
     for position, each in enumerate(chain):
         outside = {other.name for other in chain[:position]}
         inside = {other.name for other in chain[position + 1 :]}
@@ -45,7 +46,8 @@ def broken(chain: Sequence[Rules]) -> list[str]:
         ):
             for rule in rules:
                 name, _, reason = (part.strip() for part in rule.partition(":"))
-                if name in here and name not in there:
+                if name in here and name not in there and (name, each.name) not in said:
+                    said.add((each.name, name))
                     why = f" ({reason})" if reason else ""
                     sentences.append(
                         f"{each.name} must stand {should} {name}{why}, but stands {does} it; in middleware=[...], "

@@ -50,8 +50,17 @@ class Cors(Middleware):
     """
 
     websocket: ClassVar[bool] = True
-    after: ClassVar[tuple[str, ...]] = ("ProxyHeaders", "RequestId", "AccessLog", "TrustedHost")
-    before: ClassVar[tuple[str, ...]] = ("RateLimit", "Errors", "BodyLimit")
+    after: ClassVar[tuple[str, ...]] = (
+        "ProxyHeaders: our own origin is told by the scheme and host that the client used",
+        "RequestId: a preflight that is answered here has an id too",
+        "AccessLog: a preflight that is answered here is logged too",
+        "TrustedHost: our own origin is told by a host that must have been checked",
+    )
+    before: ClassVar[tuple[str, ...]] = (
+        "RateLimit: a page must be able to read a refusal, and a preflight is not counted",
+        "Errors: a page of another origin could not read the error",
+        "BodyLimit: a page must be able to read a refusal",
+    )
 
     origins: Sequence[str] = ()
     origin_regex: str | None = None

@@ -68,12 +68,12 @@ class Health(Middleware):
     """
 
     before: ClassVar[tuple[str, ...]] = (
-        "AccessLog",
-        "TrustedHost",
-        "HttpsRedirect",
-        "Cors",
-        "RateLimit",
-        "Metrics",
+        "AccessLog: a probe every second would fill it",
+        "TrustedHost: a probe comes by address",
+        "HttpsRedirect: a probe is never redirected",
+        "Cors: a probe comes from no page",
+        "RateLimit: a probe is never refused",
+        "Metrics: probes are no traffic",
     )
     short_circuits: ClassVar[bool | None] = True
 

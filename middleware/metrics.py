@@ -62,7 +62,10 @@ class Metrics(Middleware):
     """
 
     websocket: ClassVar[bool] = True
-    after: ClassVar[tuple[str, ...]] = ("ProxyHeaders", "Health")
+    after: ClassVar[tuple[str, ...]] = (
+        "ProxyHeaders: who may scrape is judged by the client's address, which is the proxy's until then",
+        "Health: probes are no traffic",
+    )
     short_circuits: ClassVar[bool | None] = False
 
     path: str | None = "/metrics"

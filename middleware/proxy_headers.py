@@ -112,13 +112,13 @@ class ProxyHeaders(Middleware):
 
     websocket: ClassVar[bool] = True
     before: ClassVar[tuple[str, ...]] = (
-        "RequestId",
-        "AccessLog",
-        "TrustedHost",
-        "HttpsRedirect",
-        "Cors",
-        "RateLimit",
-        "Metrics",
+        "RequestId: whose id is taken depends on whether the peer is a trusted proxy",
+        "AccessLog: the client is the proxy until then",
+        "TrustedHost: the host may be the one that the proxy names",
+        "HttpsRedirect: until then the scheme is that of the last hop, and the redirect never ends",
+        "Cors: our own origin is told by the scheme and host that the client used",
+        "RateLimit: it counts by the client's address, which is the proxy's until then",
+        "Metrics: who may scrape is judged by the client's address, which is the proxy's until then",
     )
 
     trust: Sequence[str]

@@ -87,8 +87,10 @@ class RequestId(Middleware):
     """
 
     websocket: ClassVar[bool] = True
-    after: ClassVar[tuple[str, ...]] = ("ProxyHeaders",)
-    before: ClassVar[tuple[str, ...]] = ("AccessLog", "Errors")
+    after: ClassVar[tuple[str, ...]] = (
+        "ProxyHeaders: whose id is taken depends on whether the peer is a trusted proxy",
+    )
+    before: ClassVar[tuple[str, ...]] = ("AccessLog: a line names the request", "Errors: an error names the request")
 
     header: str = "X-Request-ID"
     accept: Literal["never", "trusted-peer", "valid"] = "trusted-peer"

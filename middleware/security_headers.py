@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
@@ -95,8 +95,6 @@ class SecurityHeaders(Middleware):
         override: Replace what the application set.
         strip: Response fields to remove: they only help who looks for known holes.
     """
-
-    after: ClassVar[tuple[str, ...]] = ("AccessLog",)
 
     preset: Literal["api", "web", "strict"] = "web"
     headers: Mapping[str, str | None] = field(default_factory=dict)

@@ -55,7 +55,12 @@ class StaticFiles(Middleware):
     """
 
     short_circuits: ClassVar[bool | None] = True
-    after: ClassVar[tuple[str, ...]] = ("AccessLog", "SecurityHeaders", "Cors", "TrustedHost")
+    after: ClassVar[tuple[str, ...]] = (
+        "AccessLog: a file is logged too",
+        "SecurityHeaders: a file needs them too",
+        "Cors: a page of another origin could not read the file",
+        "TrustedHost: a file is served for our own hosts only",
+    )
 
     folders: Mapping[str, str | Path]
     index_file: str | None = None

@@ -40,6 +40,14 @@ CASES = [
             "first, move Errors in front of Compression",
         ),
     ),
+    Case(
+        "both-of-a-pair-say-it",
+        (LIMIT, Rules(name="ProxyHeaders", before=("RateLimit: another reason",))),
+        (
+            "RateLimit must stand inside ProxyHeaders (it counts by the client's address), but stands outside it; in "
+            "middleware=[...], which is outermost first, move RateLimit behind ProxyHeaders",
+        ),
+    ),
     Case("one-on-either-side-is-enough", (PROXY, LIMIT, PROXY), ()),
     Case("one-on-either-side-is-enough-before", (COMPRESSION, ERRORS, COMPRESSION), ()),
 ]
