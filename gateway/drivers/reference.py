@@ -11,11 +11,12 @@ States of an exchange: ``idle`` (no head), ``held`` (a head that waits for more 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from os import fstat
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, cast
 
 from gateway.contract import Steps
-from gateway.drivers._colour import is_gone, run_async, run_plain, run_shielded
+from gateway.drivers._colour import in_thread, is_gone, run_async, run_plain, run_shielded
 from gateway.drivers._course import PULL, Course, Pulled, has_body
 from gateway.drivers._files import BLOCK, blocks, blocks_async, open_at, whole
 from gateway.drivers._outcome import judge
@@ -668,6 +669,9 @@ class AsgiExchange:
                 await self.pass_on({"type": "http.response.pathsend", "path": body.path})
                 await self.end(None, completed=True)
                 return
+            if "http.response.zerocopysend" in self.extensions:
+                await self.send_zero_copy(body)
+                return
             async for block in blocks_async(body):
                 await self.send_body(block, last=False)
             await self.send_body(b"", last=True)
@@ -679,6 +683,19 @@ class AsgiExchange:
             if self.course.ended:
                 return
             await run_async(self.course.pull())
+
+    async def send_zero_copy(self, body: FileBody) -> None:
+        """Let the server send a part of a file from its descriptor, which is ours to close."""
+        file = await in_thread(open_at, body)
+        try:
+            left = max(fstat(file.fileno()).st_size - body.offset, 0)
+            count = left if body.count is None else min(body.count, left)
+            self.sent += count
+            message = {"type": "http.response.zerocopysend", "file": file, "offset": body.offset, "count": count}
+            await self.pass_on(message)
+        finally:
+            file.close()
+        await self.end(None, completed=True)
 
     async def send_body(self, chunk: bytes, *, last: bool) -> None:
         self.sent += len(chunk)

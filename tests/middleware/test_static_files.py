@@ -309,13 +309,24 @@ def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> Non
         StaticFiles(**options)  # type: ignore[arg-type]
 
 
+PATHSEND, ZEROCOPYSEND = "http.response.pathsend", "http.response.zerocopysend"
+
+
 @pytest.mark.parametrize(
-    ("field", "kinds"),
-    [((), ["http.response.pathsend"]), (((b"range", b"bytes=1-3"),), ["http.response.body", "http.response.body"])],
-    ids=["whole", "range"],
+    ("offered", "field", "kinds"),
+    [
+        ([PATHSEND], (), [PATHSEND]),
+        ([PATHSEND], ((b"range", b"bytes=1-3"),), ["http.response.body", "http.response.body"]),
+        ([ZEROCOPYSEND], (), [ZEROCOPYSEND]),
+        ([ZEROCOPYSEND], ((b"range", b"bytes=1-3"),), [ZEROCOPYSEND]),
+        ([PATHSEND, ZEROCOPYSEND], (), [PATHSEND]),
+        ([PATHSEND, ZEROCOPYSEND], ((b"range", b"bytes=1-3"),), [ZEROCOPYSEND]),
+        ([], (), ["http.response.body", "http.response.body"]),
+    ],
+    ids=["path", "path-range", "copy", "copy-range", "both", "both-range", "none"],
 )
-def test_a_whole_file_is_sent_by_its_path_where_the_server_can(
-    files: StaticFiles, field: tuple[tuple[bytes, bytes], ...], kinds: list[str]
+def test_a_file_is_sent_by_the_server_where_it_can(
+    files: StaticFiles, offered: list[str], field: tuple[tuple[bytes, bytes], ...], kinds: list[str]
 ) -> None:
     sent: list[dict[str, object]] = []
 
@@ -341,7 +352,7 @@ def test_a_whole_file_is_sent_by_its_path_where_the_server_can(
         "headers": [(b"host", b"example.org"), *field],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
-        "extensions": {"http.response.pathsend": {}},
+        "extensions": {name: {} for name in offered},
     }
     asyncio.run(Gateway(app, middleware=[files]).asgi(scope, receive, send))
     assert [message["type"] for message in sent[1:]] == kinds

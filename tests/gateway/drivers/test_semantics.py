@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from pathlib import Path
 from typing import Any
 from wsgiref.util import FileWrapper
@@ -687,6 +688,43 @@ def test_a_middleware_s_file_is_sent_as_the_server_can(tmp_path: Path) -> None:
     serve = drivers.build_asgi(answer(whole), asgi_app(Record(), App()))
     asyncio.run(serve(scope(extensions={"http.response.pathsend": {}}), nothing, send))
     assert messages[-1] == {"type": "http.response.pathsend", "path": str(path)}
+
+
+@pytest.mark.parametrize("reference", [True, False], ids=["reference", "specialised"])
+@pytest.mark.parametrize(
+    ("body", "offset", "count"), [((0, None), 0, 10), ((2, 3), 2, 3), ((7, None), 7, 3), ((7, 9), 7, 3)]
+)
+def test_a_part_of_a_file_is_sent_from_its_descriptor_where_the_server_can(
+    reference: bool, body: tuple[int, int | None], offset: int, count: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    sent: list[tuple[str, int, int, bytes]] = []
+    files: list[Any] = []
+    outcomes: list[Any] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] != "http.response.start":
+            descriptor = message["file"].fileno()
+            part = os.pread(descriptor, message["count"], message["offset"])
+            files.append(message["file"])
+            sent.append((message["type"], message["offset"], message["count"], part))
+
+    async def nothing() -> Any: ...
+
+    chain = [
+        logged(
+            "a",
+            [],
+            on_request=lambda request: Response(200, body=FileBody(str(path), *body)),
+            on_finish=lambda request, outcome: outcomes.append((outcome.kind, outcome.bytes_sent)),
+        )
+    ]
+    serve = drivers.build_asgi(chain, asgi_app(Record(), App()), reference=reference)
+    asyncio.run(serve(scope(extensions={"http.response.zerocopysend": {}}), nothing, send))
+    assert sent == [("http.response.zerocopysend", offset, count, b"0123456789"[offset : offset + count])]
+    assert files[0].closed
+    assert outcomes == [("completed", count)]
 
 
 def test_io_runs_in_either_form_and_either_colour(side: Side) -> None:
