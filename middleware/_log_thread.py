@@ -13,7 +13,27 @@ import sys
 import threading
 from queue import SimpleQueue
 
-__all__ = ["LogThread", "handle"]
+__all__ = ["LogThread", "handle", "wants"]
+
+
+def wants(logger: logging.Logger) -> bool:
+    """Tell whether a record of level INFO is to be written.
+
+    Where nobody has configured logging, it is: then the level WARNING is nobody's will, but the root's default.
+    """
+    return logger.isEnabledFor(logging.INFO) or (
+        not logger.hasHandlers() and logger.manager.disable < logging.INFO and not _levelled(logger)
+    )
+
+
+def _levelled(logger: logging.Logger) -> bool:
+    """Whether somebody has given the logger, or one between it and the root, a level."""
+    each: logging.Logger | None = logger
+    while each is not None and each.parent is not None:
+        if each.level:
+            return True
+        each = each.parent
+    return False
 
 
 def handle(logger: logging.Logger, record: logging.LogRecord) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot
 from gateway.errors import ConfigurationError
-from gateway.middleware._log_thread import LogThread, handle
+from gateway.middleware._log_thread import LogThread, handle, wants
 
 if TYPE_CHECKING:
     from gateway.exchange import Outcome, Request
@@ -126,8 +126,8 @@ class AccessLog(Middleware):
 
     Args:
         format: ``"json"``, ``"combined"``, or a function of an :class:`Entry` that returns the line.
-        logger: Name of the logger. Where nobody has given it or its parents a handler, lines go to standard output as
-            they are. The entry is ``record.entry``, for a formatter of one's own.
+        logger: Name of the logger; lines have the level INFO. Where nobody has given it or its parents a handler, they
+            go to standard output as they are. The entry is ``record.entry``, for a formatter of one's own.
         skip: Paths that are not logged, compared exactly.
         sample: Share of requests to log, 0 to 1; what failed or has a status from 500 on is always logged.
         query: Log the query.
@@ -186,7 +186,7 @@ class _Logging(Hooks):
 
     def on_finish(self, request: Request, outcome: Outcome) -> None:
         begun = self._begun.get(request)
-        if begun is None or (self._skip and request.path in self._skip) or not self._logger.isEnabledFor(logging.INFO):
+        if begun is None or (self._skip and request.path in self._skip) or not wants(self._logger):
             return
         entry = self._entry(request, outcome, begun)
         always = entry.status >= 500 or entry.outcome == "failed"

@@ -13,18 +13,22 @@ from pathlib import Path
 from typing import cast
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from gateway._explain import Explanation, ServerDict, counted
 from gateway.application import Gateway
 from gateway.config import find
 from gateway.config import load as load_config
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.mount import Mount
 from gateway.protocols import Application, detect
 from gateway.servers._load import load, parse
+
+try:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+except ModuleNotFoundError as _error:
+    raise MissingExtraError("gateway inspect", "standard", package="rich") from _error
 
 __all__ = ["command", "explanations", "table"]
 

@@ -74,7 +74,7 @@ GEVENT = _gunicorn(
     name="gunicorn-gevent",
     interface="wsgi",
     requirement="gunicorn[gevent]",
-    requires=("gevent",),
+    requires=("gevent", "packaging"),
     arguments=partial(_arguments, worker="gevent"),
     capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, hands_over_socket=True),
     quirks=(*_QUIRKS, "The worker patches the standard library before it imports the application."),

@@ -193,16 +193,31 @@ def test_a_sample_of_nothing_still_logs_what_failed(stack: MakeStack, log: Lines
 
 def test_without_a_handler_lines_go_to_standard_output(stack: MakeStack, capsys: pytest.CaptureFixture[str]) -> None:
     logger = logging.getLogger("gateway.access")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    logger.propagate = False  # the suite's own handlers are the root's
     try:
         chain = stack(AccessLog(format=lambda entry: f"{entry.method} {entry.path}"))
         chain.request("/x")
         chain.close()
     finally:
-        logger.setLevel(logging.NOTSET)
         logger.propagate = True
     assert capsys.readouterr().out == "GET /x\n"
+
+
+@pytest.mark.parametrize("name", ["gateway", "gateway.access"])
+def test_a_level_that_somebody_has_set_holds_without_a_handler_too(
+    stack: MakeStack, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    logger = logging.getLogger("gateway.access")
+    logger.propagate = False
+    logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        chain = stack(AccessLog())
+        chain.request("/x")
+        chain.close()
+    finally:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+        logger.propagate = True
+    assert capsys.readouterr().out == ""
 
 
 def test_a_handler_that_raises_does_not_end_the_log(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:

@@ -63,6 +63,16 @@ def test_a_missing_extra_is_one_line_and_status_2(package: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("command", ["demo", "inspect"])
+def test_a_missing_package_of_a_command_is_one_line_and_status_2(command: str) -> None:
+    done = gateway(command, before="import sys; sys.modules['rich'] = None")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"Error: gateway {command} needs the package 'rich', which is not installed; "
+        'run: pip install "anytier[standard]"'
+    ]
+
+
 def test_importing_the_command_line_imports_no_click() -> None:
     code = "import sys, gateway.cli; print({'click', 'rich', 'gateway.servers'} & set(sys.modules))"
     done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, timeout=60, check=True)
