@@ -1,0 +1,76 @@
+"""What a server does to the answers of any application: named differences, each with its reason.
+
+An entry says how the server changes the native answer; after that, every byte must be the same. It is consulted only
+where two answers differ, and an entry that explains nothing in a whole run is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tests.applications.client import Answer
+
+__all__ = ["EXPECTED", "Expected"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """One difference that is not the adapter's.
+
+    Attributes:
+        name: Unique name.
+        servers: Where it is seen.
+        reason: What the server does, and who says that it may; a sentence.
+        apply: Returns the native answer as this server sends it; it is told what came, to know whether it did.
+        applications: Only for these; empty is any.
+    """
+
+    name: str
+    servers: tuple[str, ...]
+    reason: str
+    apply: Callable[[Answer, Answer], Answer]
+    applications: tuple[str, ...] = ()
+
+
+def _sorted(wanted: Answer, found: Answer) -> Answer:
+    return replace(wanted, headers=tuple(sorted(wanted.headers, key=lambda pair: pair[0])))
+
+
+def _length_last(wanted: Answer, found: Answer) -> Answer:
+    """An empty body's length, at the end."""
+    length = ("content-length", "0")
+    if wanted.body or length not in wanted.headers:
+        return wanted
+    return replace(wanted, headers=(*(pair for pair in wanted.headers if pair != length), length))
+
+
+def _length_added(wanted: Answer, found: Answer) -> Answer:
+    """A length that is right, where the application gave none."""
+    length = ("content-length", str(len(found.body)))
+    if any(name == "content-length" for name, _ in wanted.headers) or length not in found.headers:
+        return wanted
+    at = found.headers.index(length)
+    return replace(wanted, headers=(*wanted.headers[:at], length, *wanted.headers[at:]))
+
+
+EXPECTED = (
+    Expected(
+        name="header order",
+        servers=("waitress",),
+        reason="Waitress sends header fields sorted by name, whatever the application's order.",
+        apply=_sorted,
+    ),
+    Expected(
+        name="length of an empty body",
+        servers=("granian-rsgi",),
+        reason="Granian takes `Content-Length: 0` out and writes it again after the application's fields.",
+        apply=_length_last,
+    ),
+    Expected(
+        name="length of a whole body",
+        servers=("granian-rsgi", "waitress"),
+        reason="A body without a length that reaches the server in one piece is sent with its length, not in chunks.",
+        apply=_length_added,
+    ),
+)
