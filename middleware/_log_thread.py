@@ -17,23 +17,17 @@ __all__ = ["LogThread", "handle", "wants"]
 
 
 def wants(logger: logging.Logger) -> bool:
-    """Tell whether a record of level INFO is to be written.
+    """Tell whether a record of level INFO is to be written: unless somebody gave the logger, or one above it, a level.
 
-    Where nobody has configured logging, it is: then the level WARNING is nobody's will, but the root's default.
+    The root's level does not count. Its default, WARNING, is nobody's will, and servers leave it there when they give
+    the root a handler; whoever puts an access log into a chain wants its lines.
     """
-    return logger.isEnabledFor(logging.INFO) or (
-        not logger.hasHandlers() and logger.manager.disable < logging.INFO and not _levelled(logger)
-    )
-
-
-def _levelled(logger: logging.Logger) -> bool:
-    """Whether somebody has given the logger, or one between it and the root, a level."""
     each: logging.Logger | None = logger
     while each is not None and each.parent is not None:
         if each.level:
-            return True
+            return each.isEnabledFor(logging.INFO)
         each = each.parent
-    return False
+    return logger.manager.disable < logging.INFO
 
 
 def handle(logger: logging.Logger, record: logging.LogRecord) -> None:

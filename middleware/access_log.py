@@ -126,8 +126,9 @@ class AccessLog(Middleware):
 
     Args:
         format: ``"json"``, ``"combined"``, or a function of an :class:`Entry` that returns the line.
-        logger: Name of the logger; lines have the level INFO. Where nobody has given it or its parents a handler, they
-            go to standard output as they are. The entry is ``record.entry``, for a formatter of one's own.
+        logger: Name of the logger. Lines have the level INFO, and are written unless it was given another, whatever the
+            root's is. Where nobody has given it or its parents a handler, they go to standard output as they are.
+            The entry is ``record.entry``, for a formatter of one's own.
         skip: Paths that are not logged, compared exactly.
         sample: Share of requests to log, 0 to 1; what failed or has a status from 500 on is always logged.
         query: Log the query.

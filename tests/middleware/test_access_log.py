@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import logging.handlers
 import re
 from collections.abc import Iterator
 
@@ -201,6 +202,21 @@ def test_without_a_handler_lines_go_to_standard_output(stack: MakeStack, capsys:
     finally:
         logger.propagate = True
     assert capsys.readouterr().out == "GET /x\n"
+
+
+def test_the_level_of_the_root_keeps_no_line_back(stack: MakeStack) -> None:
+    root, kept = logging.getLogger(), logging.handlers.BufferingHandler(10)
+    level = root.level
+    root.addHandler(kept)
+    root.setLevel(logging.WARNING)  # as waitress leaves it
+    try:
+        chain = stack(AccessLog(format=lambda entry: f"{entry.method} {entry.path}"))
+        chain.request("/x")
+        chain.close()
+    finally:
+        root.setLevel(level)
+        root.removeHandler(kept)
+    assert [record.getMessage() for record in kept.buffer if record.name == "gateway.access"] == ["GET /x"]
 
 
 @pytest.mark.parametrize("name", ["gateway", "gateway.access"])
