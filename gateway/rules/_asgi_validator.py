@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextvars import ContextVar
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 
 from asgiref.compatibility import is_double_callable  # pyright: ignore[reportUnknownVariableType]  # untyped
 
@@ -75,6 +75,21 @@ def _kept(message: Message) -> Message:
     return message if copy is None else copy
 
 
+def _is_legacy(app: object) -> bool:
+    """Tell ASGI 2, which is called with the scope alone.
+
+    asgiref takes every plain callable for it; one that takes three arguments and hands back what an ``async def`` gave,
+    as many wrappers do, is called as any other.
+    """
+    if iscoroutinefunction(app) or not is_double_callable(app):  # type: ignore[no-untyped-call]  # asgiref's
+        return False
+    try:
+        signature(app).bind({}, None, None)  # type: ignore[arg-type]  # what is not callable is a TypeError
+    except (TypeError, ValueError):  # ValueError: Python cannot tell
+        return True
+    return False
+
+
 class AsgiCall:
     """One call of the application: the connection, and the receive and send that it is given."""
 
@@ -135,7 +150,7 @@ class AsgiCall:
 
     async def _call(self, scope: Scope) -> None:
         app: object = self._app
-        if not iscoroutinefunction(app) and is_double_callable(app):  # type: ignore[no-untyped-call]  # asgiref's
+        if _is_legacy(app):
             self._raise(self._engine.check(_STAGES.rules("call"), self.connection, "double").violation)
             await self._app(scope)(self.receive, self.send)  # type: ignore[call-arg,operator]  # that is what ASGI 2 is
             return

@@ -1,8 +1,9 @@
 """Run wsgiref's server: ``python -m gateway.servers._run_wsgiref module:app --bind 127.0.0.1:8000``.
 
-What wsgiref lacks and a server needs is added here: unix and inherited sockets, threads, a drain on SIGTERM and SIGINT,
-and an answer to a chunked request. wsgiref does not decode chunks and gives the application no length, so the body
-would be lost without a word; RFC 9112 section 6.1 has 501 for a transfer coding that a server does not understand.
+What wsgiref lacks and a server needs is added here: unix and inherited sockets, threads, and ``wsgi.multithread`` that
+says so, a drain on SIGTERM and SIGINT, and an answer to a chunked request. wsgiref does not decode chunks and gives the
+application no length, so the body would be lost without a word; RFC 9112 section 6.1 has 501 for a transfer coding that
+a server does not understand.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterable
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse
 
+from gateway.protocols import Environ, WSGIApplication
 from gateway.servers._runner import Options, run
 
 __all__: list[str] = []
@@ -71,12 +75,22 @@ class _RequestHandler(WSGIRequestHandler):
         return self.client_address[0] or "unix:"
 
 
+def _told_of_threads(application: WSGIApplication) -> WSGIApplication:
+    """Correct what wsgiref's handler says whatever server it runs in (PEP 3333: environ Variables)."""
+
+    def multithreaded(environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
+        environ["wsgi.multithread"] = True
+        return application(environ, start_response)
+
+    return multithreaded
+
+
 def _serve(options: Options) -> None:
     application = options.application()
     listener = options.bind.listen()
     threaded = options.threads is None or options.threads > 1
     server = _ThreadingServer(listener) if threaded else _Server(listener)
-    server.set_app(application)
+    server.set_app(_told_of_threads(application) if threaded else application)
 
     def stop(signum: int, frame: object) -> None:
         # shutdown() waits for serve_forever() to return, which this very thread runs.

@@ -37,6 +37,7 @@ from gateway.testing.clients import Client
 from gateway.testing.faults import BytesPerSecond, Fault
 from gateway.testing.leaks import ClosingWatch
 from gateway.testing.served import ServedClient, serve, told_violations
+from gateway.testing.tiers import Unsupported
 
 __all__ = ["BatteryFailed", "BatteryReport", "CaseResult", "battery"]
 
@@ -176,6 +177,9 @@ class _Case:
     path: str | None = None
     #: Left out on an application: its answer to this is its own affair.
     probe_only: bool = False
+    #: Left out on a WSGI application: ``read(n)`` gives fewer than n bytes before the end, and "the semantics of each
+    #: method are as documented in the Python Library Reference" is read as forbidding that, by WebOb for one.
+    short_reads: bool = False
 
 
 _HEADERS = [("x-twice", "1"), ("x-twice", "2"), ("x-latin", "caf\xe9"), ("x-empty", ""), ("accept-language", "de, en")]
@@ -184,7 +188,11 @@ _BODY = b"a=1&b=2\r\n" * 40
 
 
 def _case(id: str, method: str = "GET", **options: object) -> _Case:
-    ours = {name: options.pop(name) for name in ("leaves", "raising", "path", "probe_only") if name in options}
+    ours = {
+        name: options.pop(name)
+        for name in ("leaves", "raising", "path", "probe_only", "short_reads")
+        if name in options
+    }
     return _Case(id, method, cast(RequestOptions, options), **cast("dict[str, bool]", ours))  # type: ignore[arg-type]  # path
 
 
@@ -199,8 +207,8 @@ CASES: tuple[_Case, ...] = (
     _case("post-whole", "POST", content=_BODY),
     _case("post-empty", "POST", content=b""),
     _case("post-chunks", "POST", content=[_BODY[:7], b"", _BODY[7:]]),
-    _case("post-bytewise", "POST", content=_BODY, fault=Fault(request_chunks=[1] * 40)),
-    _case("post-at-random", "POST", content=_BODY, fault=Fault(request_chunks=Random(7))),
+    _case("post-bytewise", "POST", content=_BODY, fault=Fault(request_chunks=[1] * 40), short_reads=True),
+    _case("post-at-random", "POST", content=_BODY, fault=Fault(request_chunks=Random(7)), short_reads=True),
     _case("post-json", "POST", json={"a": [1, "é"]}),
     _case("post-form", "POST", data={"a": "1", "b": ["2", "3"]}),
     _case("post-files", "POST", files={"file": ("ü.txt", b"inside")}, headers=_FORM),
@@ -228,7 +236,7 @@ CASES: tuple[_Case, ...] = (
 def _application(app: Application, interface: Interface | None, paths: Sequence[str], lifespan: bool) -> BatteryReport:
     spoken = detect(app, interface)
     report = BatteryReport(f"the {spoken} application {app!r}")
-    cases = [case for case in CASES if not case.probe_only]
+    cases = [case for case in CASES if not case.probe_only and not (case.short_reads and spoken == "wsgi")]
     with Client(app, interface=spoken, validate="collect", lifespan=lifespan, follow_redirects=False) as client:
         for path in paths:
             for case in cases:
@@ -288,6 +296,8 @@ def _server(server: Server) -> BatteryReport:
             before = len(told_violations(running))
             try:
                 answer = client.request(case.method, case.path or "/echo", **case.options)
+            except Unsupported:
+                continue  # this server does not take such a request at all, and the table of servers says so
             except http.HTTPError as error:
                 # A cut connection is what an error in mid-response has to be.
                 failed = None if case.path == "/raises-late" else f"the request failed: {error!r}"
@@ -302,6 +312,8 @@ def _server_differs(case: _Case, answer: Response, wanted: Response | None) -> s
     if case.path == "/raises":
         return None if answer.status_code == 500 else f"an application that raises is a 500, got {answer.status_code}"
     if case.path == "/raises-late":
+        if not {"transfer-encoding", "content-length"} & set(answer.headers):
+            return None  # ended by the close of the connection: nobody can tell
         return "a response that the application did not complete must not look complete (RFC 9112 section 8)"
     return None if wanted is None else _differs(answer, wanted, over_network=True)
 

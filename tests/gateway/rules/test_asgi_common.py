@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -165,6 +166,22 @@ def test_an_unknown_scope_that_is_rejected_is_no_violation() -> None:
 
 def test_a_legacy_application_is_served_all_the_same() -> None:
     result = bare(Serve(app=Double))  # type: ignore[arg-type]
+    assert [message["type"] for message in result.sent] == ["http.response.start", "http.response.body"]
+
+
+def _plain(scope: Any, receive: Any, send: Any) -> Any:
+    return ANSWERS(scope, receive, send)
+
+
+class _Plain:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        return ANSWERS(scope, receive, send)
+
+
+@pytest.mark.parametrize("app", [_plain, _Plain(), partial(_plain)], ids=["function", "instance", "partial"])
+def test_a_plain_callable_that_hands_back_a_coroutine_is_no_legacy_application(app: Any) -> None:
+    result = bare(Serve(app=app))
+    assert result.found == []
     assert [message["type"] for message in result.sent] == ["http.response.start", "http.response.body"]
 
 

@@ -25,6 +25,8 @@ def app(environ, start_response):
             time.sleep(0.5)
             yield b"ended\\n"
         return body()
+    if environ["PATH_INFO"] == "/multithread":
+        return [repr(environ["wsgi.multithread"]).encode()]
     return [b"%d %s" % (os.getpid(), environ["PATH_INFO"].encode("latin-1"))]
 
 def broken(environ, start_response):
@@ -142,6 +144,13 @@ def test_wsgiref_refuses_a_chunked_body_instead_of_losing_it(folder: str) -> Non
             assert (
                 connection.recv(65536).split(b"\r\n")[0].endswith(b"501 Transfer-Encoding is not supported by wsgiref")
             )
+
+
+@pytest.mark.parametrize(("threads", "said"), [(None, b"True"), (1, b"False")])
+def test_wsgiref_says_whether_it_has_threads(folder: str, threads: int | None, said: bytes) -> None:
+    launch = Launch(target="sv_app:app", bind=Bind(port=0), app_dir=folder, threads=threads)
+    with start(wsgiref(), launch) as running:
+        assert get(running, "/multithread").endswith(said)
 
 
 @pytest.mark.parametrize("threads", [None, 1])
