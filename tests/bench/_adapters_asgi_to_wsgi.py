@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import sys
@@ -10,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.bench._adapters_floors import LEND, SHARED, WSGI_SERVERS
+from tests.bench._adapters_sample import BODY_BYTES, NATIVE, Direction, Sample
 from tests.bench._adapters_wsgi_to_asgi import ASGI, KB64, UPLOAD_PARTS, WSGI
-from tests.bench.adapters import NATIVE, Direction, Sample
 
 BODY = KB64 * UPLOAD_PARTS
 
@@ -25,17 +27,27 @@ def ours(**options: Any) -> Callable[[Any], Any]:
     return build
 
 
-def uvloop(app: Any) -> Any:
+def elsewhere(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[Any], Any]:
+    """Return what runs an application on a loop of the user's, in a thread of the user's."""
+
+    def build(app: Any) -> Any:
+        from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
+
+        loop = new_loop()
+        running = threading.Event()
+        loop.call_soon(running.set)
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+        running.wait(10)
+        return AsgiToWsgi(app, lifespan="off", loop=loop)
+
+    return build
+
+
+def uvloop() -> asyncio.AbstractEventLoop:
     import uvloop as library
 
-    from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
-
-    loop = library.new_event_loop()
-    running = threading.Event()
-    loop.call_soon(running.set)
-    threading.Thread(target=loop.run_forever, daemon=True).start()
-    running.wait(10)
-    return AsgiToWsgi(app, lifespan="off", loop=loop)
+    loop: asyncio.AbstractEventLoop = library.new_event_loop()
+    return loop
 
 
 def a2wsgi(app: Any) -> Any:
@@ -45,11 +57,12 @@ def a2wsgi(app: Any) -> Any:
 
 
 ENGINES: dict[str, Callable[[Any], Any]] = {
-    "ours, shared": ours(loop="shared"),
-    # On Python 3.11 lending falls back to the shared loop; the row is then the same as the one above.
-    "ours, lend" if sys.version_info >= (3, 12) else "ours, lend (as shared)": ours(loop="lend"),
-    "ours, shared, coalesce=False": ours(loop="shared", coalesce=False),
-    "ours, uvloop": uvloop,
+    SHARED: ours(loop="shared"),
+    f"{SHARED}, coalesce=False": ours(loop="shared", coalesce=False),
+    LEND: ours(loop="lend"),
+    f"{LEND}, coalesce=False": ours(loop="lend", coalesce=False),
+    "ours, a loop elsewhere": elsewhere(asyncio.new_event_loop),
+    "ours, uvloop": elsewhere(uvloop),
     "a2wsgi": a2wsgi,
 }
 
@@ -62,23 +75,23 @@ def build(engine: str, case: str) -> Any:
 def drive(engine: str, case: str, concurrency: int, seconds: float) -> Sample:
     """Call the application for a while, from as many threads as there are requests at once."""
     app = build(engine, case)
-    ran = _run(app, case, concurrency, seconds / 4)  # warm
+    _run(app, case, concurrency, seconds / 4)  # warm
     cpu, begin = time.process_time(), time.perf_counter()
-    ran = _run(app, case, concurrency, seconds)
+    ran, wrong = _run(app, case, concurrency, seconds)
     cpu, elapsed = time.process_time() - cpu, time.perf_counter() - begin
-    return Sample(per_second=ran / elapsed, cpu_us=cpu / ran * 1e6)
+    return Sample(per_second=ran / elapsed, cpu_us=cpu / ran * 1e6, errors=wrong)
 
 
-def _run(app: Any, case: str, concurrency: int, seconds: float) -> int:
+def _run(app: Any, case: str, concurrency: int, seconds: float) -> tuple[int, int]:
     end = time.perf_counter() + seconds
-    counts: list[int] = []
+    counts: list[tuple[int, int]] = []
 
     def client() -> None:
-        count = 0
+        count = wrong = 0
         while time.perf_counter() < end:
-            _one(app, case)
+            wrong += _one(app, case) != BODY_BYTES[case]
             count += 1
-        counts.append(count)
+        counts.append((count, wrong))
 
     threads = [threading.Thread(target=client) for _ in range(concurrency - 1)]
     for thread in threads:
@@ -86,14 +99,14 @@ def _run(app: Any, case: str, concurrency: int, seconds: float) -> int:
     client()
     for thread in threads:
         thread.join()
-    return sum(counts)
+    return sum(count for count, _ in counts), sum(wrong for _, wrong in counts)
 
 
 def _start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
     pass
 
 
-def _one(app: Any, case: str) -> None:
+def _one(app: Any, case: str) -> int:
     upload = case == "upload"
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST" if upload else "GET",
@@ -120,11 +133,13 @@ def _one(app: Any, case: str) -> None:
     if upload:
         environ["CONTENT_LENGTH"] = str(len(BODY))
     body = app(environ, _start_response)
-    for _ in body:
-        pass
+    taken = 0
+    for part in body:
+        taken += len(part)
     close = getattr(body, "close", None)
     if close is not None:
         close()
+    return taken
 
 
 def command(server: str, engine: str, case: str, port: int) -> tuple[list[str], Mapping[str, str]]:
@@ -137,9 +152,7 @@ def command(server: str, engine: str, case: str, port: int) -> tuple[list[str], 
     return [sys.executable, *line], {"BENCH_ENGINE_WSGI": engine, "BENCH_CASE": case}
 
 
-DIRECTION = Direction(
-    engines=(NATIVE, *ENGINES), drive=drive, servers=("gunicorn-gthread", "waitress"), command=command
-)
+DIRECTION = Direction(engines=(NATIVE, *ENGINES), drive=drive, servers=WSGI_SERVERS, command=command)
 
 if "BENCH_ENGINE_WSGI" in os.environ:
     application = build(os.environ["BENCH_ENGINE_WSGI"], os.environ["BENCH_CASE"])

@@ -10,13 +10,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tests.bench.adapters import NATIVE, Direction, Sample
+from tests.bench._adapters_sample import BODY_BYTES, NATIVE, Direction, Sample
 
 KB = b"x" * 1024
 KB64 = b"x" * 65536
 UPLOAD_PARTS = 16  # of 64 KiB
 DOWNLOAD_PARTS = 1600  # of 64 KiB: 100 MiB
-TEXT = [("content-type", "text/plain"), ("content-length", "13")]
 
 
 # ------------------------------------------------------------------------------------------------- applications
@@ -147,6 +146,9 @@ ENGINES: dict[str, Callable[[Any], Any]] = {
     "ours": ours(),
     "ours, coalesce=False": ours(coalesce=False),
     "ours, inline": ours(inline=True),
+    "ours, inline, coalesce=False": ours(inline=True, coalesce=False),
+    "ours, thread_sensitive": ours(thread_sensitive=True),
+    "ours, uvloop": ours(),
     "a2wsgi": a2wsgi,
     "asgiref": asgiref,
     "starlette": starlette,
@@ -168,7 +170,12 @@ def build(engine: str, case: str) -> Any:
 
 def drive(engine: str, case: str, concurrency: int, seconds: float) -> Sample:
     """Call the application for a while and return what it took."""
-    return asyncio.run(_drive(build(engine, case), case, concurrency, seconds))
+    main = _drive(build(engine, case), case, concurrency, seconds)
+    if not engine.endswith("uvloop"):
+        return asyncio.run(main)
+    import uvloop
+
+    return uvloop.run(main)
 
 
 async def _drive(app: Any, case: str, concurrency: int, seconds: float) -> Sample:
@@ -192,13 +199,13 @@ async def _drive(app: Any, case: str, concurrency: int, seconds: float) -> Sampl
     }
     parts = UPLOAD_PARTS if case == "upload" else 1
     part = KB64 if case == "upload" else b""
-    count = 0
+    count = wrong = 0
     end = 0.0
 
     async def client() -> None:
-        nonlocal count
+        nonlocal count, wrong
         while time.perf_counter() < end:
-            received = 0
+            received = taken = 0
             never = None
 
             async def receive() -> dict[str, Any]:
@@ -212,26 +219,29 @@ async def _drive(app: Any, case: str, concurrency: int, seconds: float) -> Sampl
                 raise AssertionError
 
             async def send(message: dict[str, Any]) -> None:
-                pass
+                nonlocal taken
+                if "body" in message:
+                    taken += len(message["body"])
 
             await app(dict(scope), receive, send)
             count += 1
+            wrong += taken != BODY_BYTES[case]
 
     end = time.perf_counter() + seconds / 4  # warm
     await asyncio.gather(*(client() for _ in range(concurrency)))
-    count = 0
+    count = wrong = 0
     cpu, begin = time.process_time(), time.perf_counter()
     end = begin + seconds
     await asyncio.gather(*(client() for _ in range(concurrency)))
     cpu, elapsed = time.process_time() - cpu, time.perf_counter() - begin
-    return Sample(per_second=count / elapsed, cpu_us=cpu / count * 1e6)
+    return Sample(per_second=count / elapsed, cpu_us=cpu / count * 1e6, errors=wrong)
 
 
 # ------------------------------------------------------------------------------------------------------ loopback
 
 
 def command(server: str, engine: str, case: str, port: int) -> tuple[list[str], Mapping[str, str]]:
-    """Serve `application` under uvicorn, one worker, no access log."""
+    """Serve `application` under uvicorn, one worker, no access log; on uvloop, which it takes where it is installed."""
     assert server == "uvicorn"
     line = [sys.executable, "-m", "uvicorn", "tests.bench._adapters_wsgi_to_asgi:application", "--port", str(port)]
     line += ["--no-access-log", "--log-level", "critical", "--lifespan", "off"]
