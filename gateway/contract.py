@@ -518,6 +518,8 @@ class FlowFactory(Generic[P]):
         websocket: bool = False,
         after: tuple[str, ...] = (),
         before: tuple[str, ...] = (),
+        short_circuits: bool | None = None,
+        body_cpu: bool = False,
     ) -> None:
         if not inspect.isgeneratorfunction(inspect.unwrap(function)):
             raise ConfigurationError(
@@ -537,6 +539,8 @@ class FlowFactory(Generic[P]):
                     "websocket": websocket,
                     "after": after,
                     "before": before,
+                    "short_circuits": short_circuits,
+                    "body_cpu": body_cpu,
                     "__module__": function.__module__,
                     "__doc__": function.__doc__,
                 },
@@ -582,7 +586,12 @@ def _options_of(function: Callable[..., object]) -> inspect.Signature:
 def as_middleware(function: Callable[Concatenate[Request, P], Flow], /) -> FlowFactory[P]: ...
 @overload
 def as_middleware(
-    *, websocket: bool = False, after: tuple[str, ...] = (), before: tuple[str, ...] = ()
+    *,
+    websocket: bool = False,
+    after: tuple[str, ...] = (),
+    before: tuple[str, ...] = (),
+    short_circuits: bool | None = None,
+    body_cpu: bool = False,
 ) -> Callable[[Callable[Concatenate[Request, P], Flow]], FlowFactory[P]]: ...
 def as_middleware(
     function: Callable[Concatenate[Request, P], Flow] | None = None,
@@ -591,6 +600,8 @@ def as_middleware(
     websocket: bool = False,
     after: tuple[str, ...] = (),
     before: tuple[str, ...] = (),
+    short_circuits: bool | None = None,
+    body_cpu: bool = False,
 ) -> FlowFactory[P] | Callable[[Callable[Concatenate[Request, P], Flow]], FlowFactory[P]]:
     """Make a middleware of a generator function whose keyword-only parameters are its options.
 
@@ -599,6 +610,9 @@ def as_middleware(
         websocket: Whether it takes part in WebSocket handshakes.
         after: Names of middleware that should stand outside it.
         before: Names of middleware that should stand inside it.
+        short_circuits: Whether it may answer by itself, so that it should rather stand where the server calls it;
+            ``None``: no. For the plan only.
+        body_cpu: Whether its body transform is CPU work worth a worker thread. For the plan only.
 
     Returns:
         A factory: ``middleware=[server_timing()]``, with the call.
@@ -608,7 +622,9 @@ def as_middleware(
     """
     if function is not None:
         return FlowFactory(function)
-    return lambda function: FlowFactory(function, websocket=websocket, after=after, before=before)
+    return lambda function: FlowFactory(
+        function, websocket=websocket, after=after, before=before, short_circuits=short_circuits, body_cpu=body_cpu
+    )
 
 
 def require_middleware(item: object) -> Middleware:

@@ -2,19 +2,21 @@
 
 A server that runs a lifespan starts and stops the hooks with it. Without one they start with the first request and
 stop when the interpreter exits, in the plain colour, because no loop runs then. A forked child starts anew. What was
-started before a failure is stopped again.
+started before a failure is stopped again. A start whose loop was closed under it is lost, and the next request starts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from gateway.contract import Hooks, Process, Steps, hook
 from gateway.drivers._colour import in_trio, run_async, run_plain
@@ -27,10 +29,51 @@ __all__ = ["ProcessHooks"]
 
 logger = logging.getLogger("gateway.drivers")
 
+#: How long who waits for a start waits before it looks whether anybody can still end it.
+_LOOK_SECONDS: Final = 1.0
+
 
 class _Event(Protocol):
     def set(self) -> object: ...
     def wait(self) -> Awaitable[object]: ...
+
+
+class _Starting:
+    """A start that is under way on one loop, and who waits for its end, on this loop or on another."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._loop = None if in_trio() else asyncio.get_running_loop()  # trio never abandons a task
+        self._wake: list[Callable[[], object]] = []
+        self._over = False
+
+    def is_lost(self) -> bool:
+        """Return whether nobody can end it: its loop was closed, or its process is another."""
+        return self._pid != os.getpid() or (self._loop is not None and self._loop.is_closed())
+
+    def over(self) -> None:
+        """Wake who waits; a loop that was closed has nobody who does."""
+        self._over = True
+        for wake in self._wake:
+            with contextlib.suppress(RuntimeError):
+                wake()
+
+    async def wait(self) -> None:
+        """Wait for the end, and not for ever: what is lost does not say so."""
+        event: _Event
+        if in_trio():
+            trio = sys.modules["trio"]
+            event = trio.Event()
+            self._wake.append(partial(trio.lowlevel.current_trio_token().run_sync_soon, event.set))
+            if not self._over:
+                with trio.move_on_after(_LOOK_SECONDS):
+                    await event.wait()
+            return
+        event = asyncio.Event()
+        self._wake.append(partial(asyncio.get_running_loop().call_soon_threadsafe, event.set))
+        if not self._over:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), _LOOK_SECONDS)
 
 
 class ProcessHooks:
@@ -42,7 +85,7 @@ class ProcessHooks:
         self._lock = threading.Lock()
         self._pid: int | None = None
         self._begun = 0
-        self._starting: _Event | None = None
+        self._starting: _Starting | None = None
 
     @staticmethod
     def needed(chain: Sequence[Hooks]) -> bool:
@@ -56,29 +99,37 @@ class ProcessHooks:
 
     def _start(self) -> Steps[None]:
         process = Process(self._interface, os.getpid())
-        self._begun = 0
+        begun = 0
         try:
             for index, hooks in enumerate(self._chain):
                 yield from settle(hooks.on_start(process))
-                self._begun = index + 1
-        except BaseException:
-            yield from self._stop()
+                begun = index + 1
+        except GeneratorExit:
+            # Its loop was closed under it. As at the interpreter's exit, only the plain colour is left.
+            run_plain(self._stop(begun))
             raise
+        except BaseException:
+            yield from self._stop(begun)
+            raise
+        self._begun = begun
         self._pid = process.pid
         atexit.register(self._at_exit)
 
-    def _stop(self) -> Steps[None]:
+    def _stop(self, begun: int) -> Steps[None]:
         process = Process(self._interface, os.getpid())
-        begun, self._begun, self._pid = self._begun, 0, None
         for hooks in reversed(self._chain[:begun]):
             try:
                 yield from settle(hooks.on_stop(process))
             except Exception:
                 logger.exception("on_stop of %r failed; the others are stopped all the same", hooks)
 
+    def _end(self) -> Steps[None]:
+        begun, self._begun, self._pid = self._begun, 0, None
+        return self._stop(begun)
+
     def _at_exit(self) -> None:
         if self.started:
-            run_plain(self._stop())
+            run_plain(self._end())
 
     def start_plain(self) -> None:
         """Start from a WSGI thread, if nobody did; others wait."""
@@ -91,21 +142,28 @@ class ProcessHooks:
     async def start_async(self) -> None:
         """Start on the running loop, if nobody did; others wait."""
         while not self.started:
-            if self._starting is not None:
-                await self._starting.wait()
-                continue
-            self._starting = waiting = sys.modules["trio"].Event() if in_trio() else asyncio.Event()
-            try:
-                await run_async(self._start())
-            finally:
+            starting = self._starting
+            if starting is None or starting.is_lost():
+                await self._start_here()
+            else:
+                await starting.wait()
+
+    async def _start_here(self) -> None:
+        starting = self._starting = _Starting()
+        steps = self._start()
+        try:
+            await run_async(steps)
+        finally:
+            steps.close()
+            if self._starting is starting:
                 self._starting = None
-                waiting.set()
+            starting.over()
 
     async def stop_async(self) -> None:
         """Stop on the running loop, if it was started."""
         if self.started:
             atexit.unregister(self._at_exit)
-            await run_async(self._stop())
+            await run_async(self._end())
 
     async def lifespan(self, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Run an application's lifespan with the hooks around it; alone where it has none."""

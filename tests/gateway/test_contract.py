@@ -122,6 +122,16 @@ def test_metadata_of_a_generator_form_is_metadata_of_its_class() -> None:
     assert made.contract == CONTRACT
 
 
+def test_a_generator_form_tells_the_plan_what_it_does() -> None:
+    @as_middleware(short_circuits=True, body_cpu=True)
+    def both(request: Any) -> Any:
+        yield
+
+    made = both()
+    assert (made.short_circuits, made.body_cpu) == (True, True)
+    assert (tag().short_circuits, tag().body_cpu) == (None, False)
+
+
 @pytest.mark.parametrize("options", [{"nome": "x"}, {"name": "x", "other": 1}])
 def test_a_wrong_option_is_named(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=r"tag.*wrong options"):

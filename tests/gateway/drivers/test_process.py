@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import threading
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from gateway import drivers
 from gateway.contract import Middleware, Process, io
@@ -162,3 +165,136 @@ print("served")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split("\n")[:-1] == ["start wsgi", "served", "stop"]
+
+
+class Slow(Middleware):
+    """It starts in as many steps as it is let."""
+
+    def __init__(self, log: list[Any], gate: Any) -> None:
+        object.__setattr__(self, "log", log)
+        object.__setattr__(self, "gate", gate)
+
+    async def _wait(self) -> None:
+        self.log.append("begins")  # type: ignore[attr-defined]  # set above
+        await self.gate()  # type: ignore[attr-defined]  # set above
+        self.log.append("begun")  # type: ignore[attr-defined]  # set above
+
+    def on_start(self, process: Process) -> Any:
+        yield from io(lambda: None, self._wait)
+
+    def on_stop(self, process: Process) -> None:
+        self.log.append("stop")  # type: ignore[attr-defined]  # set above
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body"})
+
+
+async def ask(serve: Any) -> None:
+    async def nothing(*args: Any) -> Any: ...
+
+    await serve({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, nothing)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["collected", "kept"])
+def test_a_start_whose_loop_was_closed_is_begun_anew(kept: bool, caplog: pytest.LogCaptureFixture) -> None:
+    log: list[Any] = []
+    ends = False
+
+    async def gate() -> None:
+        await (asyncio.sleep(0) if ends else asyncio.Event().wait())
+
+    before = store(log, "a")
+    serve = drivers.build_asgi([before, Slow(log, gate)], hello)
+    loop = asyncio.new_event_loop()
+    task: Any = loop.create_task(ask(serve))
+    loop.run_until_complete(asyncio.sleep(0.01))
+    assert log == ["a start asgi async", "begins"]
+    loop.close()
+    if not kept:
+        # The task is destroyed as asyncio says, and what had begun stops in the plain colour.
+        task._log_destroy_pending = False
+        task = None
+        gc.collect()
+        assert log[2:] == ["a stop plain"]
+    log.clear()
+    ends = True
+    asyncio.run(asyncio.wait_for(ask(serve), 20))
+    assert log == ["a start asgi async", "begins", "begun", "a request"]
+    if task is not None:
+        task._log_destroy_pending = False
+        task = None
+        gc.collect()
+        assert log[4:] == ["a stop plain"], "what is lost stops what it began, and nothing of the other's"
+    log.clear()
+    asyncio.run(asyncio.wait_for(ask(serve), 20))
+    assert log == ["a request"]
+    assert not caplog.records
+
+
+def test_requests_on_other_loops_wait_for_the_start() -> None:
+    log: list[Any] = []
+    held = threading.Event()
+    begun = threading.Event()
+
+    async def gate() -> None:
+        begun.set()
+        await asyncio.to_thread(held.wait, 20)
+
+    serve = drivers.build_asgi([Slow(log, gate)], hello)
+    done: list[str] = []
+
+    def request(name: str) -> None:
+        asyncio.run(asyncio.wait_for(ask(serve), 20))
+        done.append(name)
+
+    async def second() -> None:
+        waits = asyncio.ensure_future(ask(serve))
+        await asyncio.sleep(0.01)
+        assert not waits.done()
+        held.set()
+        await asyncio.wait_for(waits, 20)
+
+    first = threading.Thread(target=request, args=("first",))
+    first.start()
+    assert begun.wait(20)
+    asyncio.run(second())
+    first.join(20)
+    assert done == ["first"]
+    assert log == ["begins", "begun"]
+
+
+def test_a_cancelled_start_is_begun_by_who_waits() -> None:
+    log: list[Any] = []
+
+    async def main() -> None:
+        gate = asyncio.Event()
+        serve = drivers.build_asgi([Slow(log, gate.wait)], hello)
+        first, second = asyncio.ensure_future(ask(serve)), asyncio.ensure_future(ask(serve))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        await asyncio.wait([first])
+        assert first.cancelled()
+        gate.set()
+        await asyncio.wait_for(second, 20)
+
+    asyncio.run(main())
+    assert log == ["begins", "begins", "begun"]
+
+
+def test_under_trio_the_others_wait_too() -> None:
+    log: list[Any] = []
+
+    async def gate() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def main() -> None:
+        serve = drivers.build_asgi([Slow(log, gate)], hello)
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(ask, serve)
+
+    trio.run(main)
+    assert log == ["begins", "begun"]

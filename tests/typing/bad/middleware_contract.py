@@ -35,6 +35,11 @@ def colours(request: Request) -> Flow:
     yield
 
 
+@as_middleware(body_cpu="yes")  # error
+def compresses(request: Request) -> Flow:
+    yield
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wrong(Middleware):
     def on_request(self, request: Request) -> str:  # error

@@ -78,7 +78,7 @@ def sleep_plain(seconds: float) -> str:
     return "slept"
 
 
-@as_middleware(websocket=True, after=("ProxyHeaders",))
+@as_middleware(websocket=True, after=("ProxyHeaders",), short_circuits=True, body_cpu=True)
 def everything(request: Request, *, seconds: float) -> Flow:
     if request.path == "/teapot":
         yield from reply(Response(418, body="short and stout"))
