@@ -384,12 +384,14 @@ class FlowRun:
     :func:`finished`), ``done``.
     """
 
-    __slots__ = ("change", "flow", "state")
+    __slots__ = ("change", "flow", "state", "thrown")
 
     def __init__(self, flow: Flow) -> None:
         self.flow: Flow = flow
         self.state: Literal["request", "response", "outcome", "done"] = "request"
         self.change: Transform | None = None
+        #: What was thrown into it last: raised again at its end, after ``finished()``, it is no error of its own.
+        self.thrown: BaseException | None = None
 
     def advance(self, sent: object, error: BaseException | None = None) -> Steps[Response | None]:
         """Send a value, or throw an error, and run to the next place; return the response it replied with, if any."""
@@ -397,6 +399,8 @@ class FlowRun:
         before = self.state == "request"
         flow = cast("Generator[object, object, None]", self.flow)  # what is really yielded and sent: see _ask
         while True:
+            if error is not None:
+                self.thrown = error
             try:
                 effect = flow.send(sent) if error is None else flow.throw(error)
             except StopIteration:
@@ -413,6 +417,7 @@ class FlowRun:
                 error = misuse(effect)
             elif type(effect) is Reply:
                 answer = effect.response
+                self.thrown = None  # it is answered; raised again, it is one more
                 if before:
                     self.state = "response"
             elif type(effect) is Finished:
@@ -482,15 +487,19 @@ class FlowHooks(Hooks):
 
     def on_finish(self, request: Request, outcome: Outcome) -> Steps[None] | None:
         run = self.slot[request]
-        if run.state == "outcome":
-            return self._end(run, outcome)
-        # Where it still waits for a response that will not come, its `finally` blocks run now.
-        run.flow.close()
-        return None
+        return None if run.state == "done" else self._end(run, outcome)
 
     def _end(self, run: FlowRun, outcome: Outcome) -> Steps[None]:
-        run.state = "done"
-        yield from run.advance(outcome)
+        try:
+            if run.state != "outcome":
+                # It waits for a response that will not come: its `finally` blocks run now, and may wait for the end.
+                yield from run.advance(None, GeneratorExit())
+            if run.state == "outcome":
+                run.state = "done"
+                yield from run.advance(outcome)
+        except BaseException as raised:
+            if raised is not run.thrown:
+                raise
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from wsgiref.util import FileWrapper
@@ -17,7 +18,7 @@ from gateway.contract import Hooks, Middleware, Refuse, as_middleware, finished,
 from gateway.errors import ApplicationError, ConfigurationError
 from gateway.exchange import FileBody, Outcome, Request, Response
 from gateway.headers import Header
-from tests.gateway.drivers._scenario import App, Fault, Record, asgi_app, run_asgi, run_wsgi, wsgi_app
+from tests.gateway.drivers._scenario import App, Boom, Fault, Record, asgi_app, run_asgi, run_wsgi, wsgi_app
 
 
 class Side:
@@ -795,6 +796,138 @@ def test_the_generator_form_can_answer_replace_and_transform(side: Side) -> None
     assert side.run([answers()]).body == b"teapot"
     assert side.run([replaces()]).body == b"instead"
     assert side.run([shouts()]).body == b"HELLO!"
+
+
+def waits_in_finally(log: list[Any]) -> Middleware:
+    @as_middleware
+    def waits(request: Request) -> Any:
+        try:
+            yield
+        finally:
+            outcome = yield from finished()
+            log.append((outcome.kind, outcome.status, type(outcome.error).__name__))
+
+    return waits()
+
+
+ENDS = [
+    ("well", App(), ("completed", 200, "NoneType"), None),
+    ("before-the-head", App(fails="before"), ("failed", None, "Boom"), "Boom('before')"),
+    (
+        "after-the-head",
+        App(shape="eager", fails="chunk1", chunks=(b"a", b"b")),
+        ("failed", 200, "Boom"),
+        "Boom('chunk1')",
+    ),
+]
+
+
+@pytest.mark.parametrize(("app", "end", "raised"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
+def test_a_generator_that_waits_in_finally_sees_every_end_and_hides_no_error(
+    side: Side, app: App, end: Any, raised: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    if side.interface == "asgi":
+        app = replace(app, shape="chunks")
+    log: list[Any] = []
+    record = side.run([waits_in_finally(log)], app)
+    assert (log, record.raised) == ([end], raised)
+    assert not caplog.records, "the application's error is no error of on_finish"
+
+
+def test_a_generator_that_catches_and_gives_no_answer_hides_no_error(side: Side) -> None:
+    log: list[Any] = []
+
+    @as_middleware
+    def catches(request: Request) -> Any:
+        try:
+            yield
+        except Boom:
+            outcome = yield from finished()
+            log.append((outcome.kind, repr(outcome.error)))
+
+    record = side.run([catches()], App(fails="before"))
+    assert (log, record.raised) == ([("failed", "Boom('before')")], "Boom('before')")
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_an_error_of_a_generator_after_the_end_is_logged(
+    side: Side, answers: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    @as_middleware
+    def fails(request: Request) -> Any:
+        try:
+            yield
+        except Boom:
+            if answers:
+                yield from reply(Response(500, body="sorry"))
+            yield from finished()
+            if answers:
+                raise  # the answer was its end
+            raise Boom("late") from None
+
+    record = side.run([fails()], App(fails="before"))
+    assert (record.raised, record.body) == ((None, b"sorry") if answers else ("Boom('before')", b""))
+    assert [str(entry.exc_info[1]) for entry in caplog.records if entry.exc_info] == ["before" if answers else "late"]
+
+
+def test_a_generator_in_a_peek_that_waits_in_finally_hides_no_error(
+    side: Side, caplog: pytest.LogCaptureFixture
+) -> None:
+    log: list[Any] = []
+
+    @as_middleware
+    def peeks(request: Request) -> Any:
+        yield
+        try:
+            yield from peek(100)
+        finally:
+            log.append((yield from finished()).kind)
+
+    shape = "eager" if side.interface == "wsgi" else "chunks"
+    record = side.run([peeks()], App(shape=shape, fails="chunk1", chunks=(b"a", b"b")))
+    assert (log, record.raised, record.body) == (["failed"], "Boom('chunk1')", b"")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("form", ["waits", "io"])
+def test_a_generator_that_is_cancelled_runs_its_finally_to_the_end(
+    reference: bool, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log: list[Any] = []
+
+    async def write() -> None:
+        await asyncio.sleep(0)
+        log.append("written")
+
+    @as_middleware
+    def writes(request: Request) -> Any:
+        try:
+            yield
+        finally:
+            yield from io(lambda: None, write)
+
+    async def main() -> None:
+        entered = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            entered.set()
+            await asyncio.Event().wait()
+
+        async def nothing(*args: Any) -> Any: ...
+
+        middleware = waits_in_finally(log) if form == "waits" else writes()
+        task = asyncio.ensure_future(
+            drivers.build_asgi([middleware], app, reference=reference)(scope(), nothing, nothing)
+        )
+        await entered.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert log == ([("aborted", None, "CancelledError")] if form == "waits" else ["written"])
+    assert not caplog.records
 
 
 def test_constants_are_appended_from_the_innermost_outwards(side: Side) -> None:
