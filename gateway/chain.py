@@ -215,6 +215,8 @@ class Chain:
         self._applications = applications
         self._items = tuple(checked(item) for item in middleware)
         self._crossings = find(engine)
+        # What each place shares between its builds: a limit counts requests and handshakes together.
+        self._shared: tuple[dict[str, object], ...] = tuple({} for _ in self._items)
         nodes = tuple(node_of(item) for item in self._items)
         speaks: frozenset[Colour] = frozenset(applications)
         self.plans: dict[Colour, Plan] = {
@@ -347,13 +349,14 @@ class Chain:
         items = self._items[segment.start : segment.stop]
         if segment.colourless:
             middleware = [item for item in items if isinstance(item, Middleware)]
+            shared = self._shared[segment.start : segment.stop]
             if segment.interface == "asgi":
-                wrapped = build_asgi(middleware, _joined(http, other))
+                wrapped = build_asgi(middleware, _joined(http, other), shared=shared)
                 return wrapped, wrapped
-            guards = [item for item in middleware if item.websocket]
+            guards = [(item, place) for item, place in zip(middleware, shared, strict=True) if item.websocket]
             if other is not None and guards:
-                other = build_asgi(guards, other)
-            return build_wsgi(middleware, cast("WSGIApplication", http)), other
+                other = build_asgi([item for item, _ in guards], other, shared=[place for _, place in guards])
+            return build_wsgi(middleware, cast("WSGIApplication", http), shared=shared), other
         item = cast("ThirdParty", items[0])  # what is not colourless stands alone in its segment
         if segment.interface == "asgi":
             outer = cast("ASGIApplication", item.wrap("asgi", _joined(http, other)))

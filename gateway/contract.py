@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import update_wrapper
 from typing import (
     TYPE_CHECKING,
@@ -169,6 +169,18 @@ class BuildContext:
     """
 
     interface: Literal["wsgi", "asgi"] = "asgi"
+    _shared: dict[str, object] = field(default_factory=dict[str, object], repr=False, compare=False)
+
+    def shared(self, name: str, make: Callable[[], T], /) -> T:
+        """Return the one object of this name at this place in the chain; the first call makes it.
+
+        A place may be built more than once: for each kind of server, and for the WebSocket handshakes that pass a WSGI
+        part by. What must be one for all of them, like what a limit has counted, is made here. It must stand threads
+        and loops.
+        """
+        if name not in self._shared:
+            self._shared[name] = make()
+        return cast("T", self._shared[name])  # one name has one maker
 
     def slot(self, kind: type[T], /) -> Slot[T]:
         """Return a new place for one value of this type a request."""
@@ -265,8 +277,9 @@ class Middleware(Hooks):
     """
 
     def build(self, context: BuildContext) -> Hooks:
-        """Return the hooks for one place in a chain; called once for each place. The default is the middleware
-        itself.
+        """Return the hooks for one place in a chain; the default is the middleware itself.
+
+        A place may be built more than once; :meth:`BuildContext.shared` is for what must be one all the same.
         """
         return self
 

@@ -275,8 +275,7 @@ class _InMemory(_Counting):
 
     def __init__(self, options: RateLimit, context: BuildContext) -> None:
         super().__init__(options, context)
-        self._limiter = _OwnLimiter(options)
-        self._counting = threading.Lock()
+        self._limiter, self._counting = context.shared("counts", lambda: (_OwnLimiter(options), threading.Lock()))
 
     def on_request(self, request: Request) -> Response | None:
         who = self._who(request)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.drivers import asgi, wsgi
@@ -21,7 +21,11 @@ __all__ = ["build_asgi", "build_wsgi"]
 
 
 def build_wsgi(
-    middleware: Iterable[Middleware], app: WSGIApplication, *, reference: bool | None = None
+    middleware: Iterable[Middleware],
+    app: WSGIApplication,
+    *,
+    reference: bool | None = None,
+    shared: Sequence[dict[str, object]] | None = None,
 ) -> WSGIApplication:
     """Return a WSGI application that runs the middleware, outermost first, around another.
 
@@ -29,16 +33,21 @@ def build_wsgi(
         middleware: Outermost first; an empty chain returns ``app`` itself.
         app: A WSGI application.
         reference: Whether to run the naive driver; ``None``: where ``GATEWAY_REFERENCE=1`` is set.
+        shared: For each middleware, what its place shares with other builds of it; ``None``: nothing.
 
     Raises:
         ConfigurationError: An item is no middleware of ours.
     """
-    segment = build_segment(middleware, "wsgi")
+    segment = build_segment(middleware, "wsgi", shared)
     return wsgi.build(segment, app, naive=_naive(reference)) if segment.http else app
 
 
 def build_asgi(
-    middleware: Iterable[Middleware], app: ASGIApplication, *, reference: bool | None = None
+    middleware: Iterable[Middleware],
+    app: ASGIApplication,
+    *,
+    reference: bool | None = None,
+    shared: Sequence[dict[str, object]] | None = None,
 ) -> ASGIApplication:
     """Return an ASGI application that runs the middleware, outermost first, around another.
 
@@ -49,11 +58,12 @@ def build_asgi(
         middleware: Outermost first; an empty chain returns ``app`` itself.
         app: An ASGI 3 application.
         reference: Whether to run the naive driver; ``None``: where ``GATEWAY_REFERENCE=1`` is set.
+        shared: For each middleware, what its place shares with other builds of it; ``None``: nothing.
 
     Raises:
         ConfigurationError: An item is no middleware of ours.
     """
-    segment = build_segment(middleware, "asgi")
+    segment = build_segment(middleware, "asgi", shared)
     return asgi.build(segment, app, naive=_naive(reference)) if segment.http else app
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dis
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,16 +63,24 @@ def is_simple_flow(hooks: Hooks) -> bool:
     return code is not None and all(step.opname != "GET_YIELD_FROM_ITER" for step in dis.get_instructions(code))
 
 
-def build_segment(middleware: Iterable[object], interface: Literal["wsgi", "asgi"]) -> Segment:
+def build_segment(
+    middleware: Iterable[object], interface: Literal["wsgi", "asgi"], shared: Sequence[dict[str, object]] | None = None
+) -> Segment:
     """Ask each middleware for its hooks.
+
+    Args:
+        middleware: Outermost first.
+        interface: Which interface the segment runs in.
+        shared: For each middleware, what its place in the chain shares with other builds of it.
 
     Raises:
         ConfigurationError: An item is no middleware, or its ``build`` returns no hooks.
     """
     built: list[tuple[Hooks, bool]] = []
-    for item in middleware:
+    items = tuple(middleware)
+    for item, place in zip(items, shared or [{} for _ in items], strict=True):
         part = require_middleware(item)
-        hooks = part.build(BuildContext(interface))
+        hooks = part.build(BuildContext(interface, place))
         if not isinstance(hooks, Hooks):  # pyright: ignore[reportUnnecessaryIsInstance]  # an author's code is checked
             raise ConfigurationError(f"{type(part).__name__}.build() must return Hooks, got {hooks!r}")
         built.append((hooks, part.websocket))

@@ -16,10 +16,11 @@ import pytest
 from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.application import Gateway
 from gateway.chain import ChainWarning, asgi_only, either, path_in, unless, when, wsgi_only
-from gateway.contract import Flow, Middleware, Process, Steps, Transform, as_middleware, io, reply
+from gateway.contract import BuildContext, Flow, Hooks, Middleware, Process, Steps, Transform, as_middleware, io, reply
 from gateway.errors import ConfigurationError
 from gateway.exchange import Outcome, Request, Response
 from gateway.headers import Header
+from gateway.middleware.rate_limit import RateLimit
 from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Environ, Scope, StartResponse
 from gateway.testing.clients import Client
 from gateway.testing.websocket import WebSocketDenied
@@ -535,6 +536,17 @@ def test_a_websocket_passes_by_what_is_declared_safe_and_still_meets_the_guards(
                 pass
 
 
+def test_a_generator_that_says_so_does_its_body_work_where_worker_threads_run() -> None:
+    def squeezes(request: Request) -> Flow:
+        yield
+
+    placed = [
+        chain(wsgi_app, as_middleware(body_cpu=body_cpu)(squeezes)()).explain().plans["asgi"].interfaces
+        for body_cpu in (True, False)
+    ]
+    assert placed == [("wsgi",), ("asgi",)]
+
+
 def test_a_guard_inside_a_wsgi_part_refuses_websockets() -> None:
     gateway = chain(asgi_app, w(), when(path_in("/private"), Guard()))
     assert gateway.explain().plans["asgi"].interfaces == ("wsgi", "wsgi")
@@ -554,6 +566,40 @@ def test_a_websocket_takes_the_asgi_twin_where_the_plan_took_the_wsgi_one() -> N
         with client.websocket("/") as socket:
             assert (b"x-mark", b"t:asgi") in socket.accept_headers
             socket.receive_text()
+
+
+@pytest.mark.parametrize("item", [RateLimit(limits="2/hour"), when(path_in("/"), RateLimit(limits="2/hour"))])
+def test_a_limit_in_a_wsgi_part_counts_requests_and_handshakes_together(item: Any) -> None:
+    gateway = chain(asgi_app, w(), item)
+    assert gateway.explain().plans["asgi"].interfaces == ("wsgi", "wsgi")
+    with Client(gateway, interface="asgi") as client:
+        assert client.get("/").status_code == 200
+        with client.websocket("/") as socket:
+            socket.receive_text()
+        assert client.get("/").status_code == 429
+        with pytest.raises(WebSocketDenied):
+            with client.websocket("/"):
+                pass
+
+
+def test_what_a_place_shares_is_its_own() -> None:
+    made: list[Any] = []
+
+    class Counts(Middleware):
+        def build(self, context: BuildContext) -> Hooks:
+            made.append((context.interface, context.shared("count", lambda: [0]), context.shared("other", dict)))
+            return self
+
+        def on_request(self, request: Request) -> None: ...
+
+    same = Counts()
+    chain(asgi_app, same, w(), same)
+    places: dict[int, set[str]] = {}
+    for interface, count, _ in made:
+        places.setdefault(id(count), set()).add(interface)
+    assert len(places) == 2, "one place, one object; the same middleware at another place has another"
+    assert {"asgi", "wsgi"} in places.values()
+    assert all(other == {} for _, _, other in made)
 
 
 @pytest.mark.parametrize(
