@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
-from gateway.contract import BuildContext, FlowHooks, Hooks, Middleware, Slot, hook
+from gateway.contract import BuildContext, FlowHooks, Hooks, Middleware, Slot, hook, require_hooks
 from gateway.errors import ConfigurationError
 from gateway.exchange import AsgiRequest, Request, Response, WsgiRequest
 from gateway.protocols import (
@@ -87,7 +87,8 @@ class Conditional(Middleware):
         _take_metadata(self, self.inner)
 
     def build(self, context: BuildContext) -> Hooks:
-        return _ConditionalHooks(self, self.inner.build(context), context.slot(bool))
+        hooks = require_hooks(self.inner.build(context), type(self.inner).__name__)
+        return _ConditionalHooks(self, hooks, context.slot(bool))
 
     def __repr__(self) -> str:
         return f"{'unless' if self.negate else 'when'}({self.predicate!r}, {self.inner!r})"

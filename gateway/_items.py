@@ -6,7 +6,7 @@ still one: what wraps then chooses at each request.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, cast
 
@@ -27,6 +27,7 @@ __all__ = [
     "checked",
     "conditional",
     "kind_of",
+    "listed",
     "name_of",
     "node_of",
     "rules_of",
@@ -48,6 +49,7 @@ class ThirdParty:
         safe_to_skip: Websockets may pass it by.
         short_circuits: It may answer by itself; where there is a choice it then stands on the server's side.
         body_cpu: It spends CPU on bodies; where there is a choice it then stands on the workers' side.
+        place: The key of a configuration file that it came from.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ThirdParty:
     safe_to_skip: bool = False
     short_circuits: bool = False
     body_cpu: bool = False
+    place: str = ""
 
     @property
     def runs_in(self) -> frozenset[Colour]:
@@ -78,34 +81,45 @@ class ThirdParty:
         """
         # The plan puts it only where it runs in; a missing form would be an error of this package.
         factory = cast("Wrap", self._of(colour))
+        where = f"{self.place}: {self.name}" if self.place else f"{colour}_only({self.name}, ...)"
         try:
             wrapped = factory(app)
         except ConfigurationError:
             raise
         except Exception as error:
             raise ConfigurationError(
-                f"{colour}_only({self.name}, ...): wrapping the application raised {reason(error)}; "
-                f"check the options given to it"
+                f"{where}: wrapping the application raised {reason(error)}; check the options given to it"
             ) from error
         if not callable(wrapped):
-            raise ConfigurationError(
-                f"{colour}_only({self.name}, ...) must give an application when called with one, got {wrapped!r}"
-            )
+            raise ConfigurationError(f"{where} must give an application when called with one, got {wrapped!r}")
         try:
             spoken = detect(wrapped)
         except ConfigurationError:  # it hides what it speaks; whoever declared it knows
             return wrapped
         if not isinstance(wrapped, Dual) and spoken.rstrip("2") != colour:
             other = "asgi" if colour == "wsgi" else "wsgi"
+            remedy = f"say interface = {other!r}" if self.place else f"write {other}_only({self.name}, ...)"
             raise ConfigurationError(
-                f"{colour}_only({self.name}, ...) must give a {colour.upper()} application, got one that speaks "
-                f"{spoken.upper()}; write {other}_only({self.name}, ...)"
+                f"{where} must give an application for {colour.upper()}, got one that speaks {spoken.upper()}; {remedy}"
             )
         return wrapped
 
 
 #: What a chain may hold.
 Item: TypeAlias = Middleware | ThirdParty
+
+
+def listed(middleware: object) -> tuple[object, ...]:
+    """Return what ``middleware=`` was given, as a tuple.
+
+    Raises:
+        ConfigurationError: It is one middleware, a text or nothing, where a list must be.
+    """
+    if isinstance(middleware, str | bytes) or not isinstance(middleware, Iterable):
+        raise ConfigurationError(
+            f"middleware= must be a list of middleware, outermost first, got {middleware!r}; write middleware=[...]"
+        )
+    return tuple(cast("Iterable[object]", middleware))
 
 
 def checked(item: object) -> Item:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
+from gateway._items import listed
 from gateway.adapters.crossing import cross, to_asgi, to_wsgi
 from gateway.chain import Chain
 from gateway.dual import Dual
@@ -75,10 +76,11 @@ class Gateway(Dual, Generic[App]):
         max_crossings: int = 2,
         websockets: bool = False,
     ) -> None:
-        if max_crossings < 0:
-            raise ConfigurationError(f"max_crossings= must be 0 or more, got {max_crossings!r}")
+        given: object = max_crossings
+        if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+            raise ConfigurationError(f"max_crossings= must be a number, 0 or more, got {given!r}")
         self.app = app
-        self.middleware: tuple[object, ...] = tuple(middleware)
+        self.middleware: tuple[object, ...] = listed(middleware)
         self.engine = engine
         self.max_crossings = max_crossings
         self.websockets = websockets
@@ -236,7 +238,7 @@ def wrap(
     >>> app.__name__
     'app'
     """
-    chain = tuple(middleware)
+    chain = listed(middleware)
 
     def build(inner: Application) -> Gateway[Any]:
         return Gateway(inner, interface, chain, engine=engine, max_crossings=max_crossings, websockets=websockets)

@@ -29,6 +29,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from gateway._conditions import PathIn, Predicate
@@ -40,6 +41,7 @@ from gateway._items import (
     checked,
     conditional,
     kind_of,
+    listed,
     name_of,
     node_of,
     rules_of,
@@ -131,8 +133,9 @@ def either(
         )
     return ThirdParty(
         name=one.name if one.name == other.name else f"{one.name}|{other.name}",
-        wsgi=one.wsgi,
-        asgi=other.asgi,
+        # By way of each twin, so that an error names the one that is wrong.
+        wsgi=partial(one.wrap, "wsgi"),
+        asgi=partial(other.wrap, "asgi"),
         short_circuits=short_circuits,
         body_cpu=body_cpu,
     )
@@ -213,7 +216,7 @@ class Chain:
             ChainWarning: An order rule is broken, or a plan has more than one crossing.
         """
         self._applications = applications
-        self._items = tuple(checked(item) for item in middleware)
+        self._items = tuple(checked(item) for item in listed(middleware))
         self._crossings = find(engine)
         # What each place shares between its builds: a limit counts requests and handshakes together.
         self._shared: tuple[dict[str, object], ...] = tuple({} for _ in self._items)

@@ -35,14 +35,15 @@ import inspect
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeGuard, cast
 
 from gateway._items import ThirdParty, checked
 from gateway.application import Gateway
 from gateway.chain import ChainItem, asgi_only, path_in, unless, when, wsgi_only
-from gateway.contract import Middleware
+from gateway.contract import FlowFactory, Middleware
 from gateway.errors import ConfigurationError
 from gateway.plugins import did_you_mean, import_path, reason
 from gateway.plugins import load as load_plugin
@@ -128,6 +129,10 @@ class Config:
     server: ServerConfig = ServerConfig()
     middleware: tuple[MiddlewareConfig, ...] = ()
 
+    def at(self, key: str) -> AbstractContextManager[None]:
+        """Say of every ConfigurationError inside that it comes from this key of this file."""
+        return _Place(self.file, key)
+
     def build(self) -> Gateway[Application]:
         """Import application and chain, and compose them.
 
@@ -143,8 +148,9 @@ class Config:
             app = _application(self.application)
         items: list[object] = []
         for index, entry in enumerate(self.middleware):
-            with _Place(self.file, f"middleware[{index}]"):
-                items.append(_item(entry))
+            place = f"middleware[{index}]"
+            with _Place(self.file, place):
+                items.append(_item(entry, place))
         with _Place(self.file, ""):
             interface = None if self.interface is None else check_interface(self.interface)
             return Gateway(
@@ -207,17 +213,17 @@ def read(file: Path) -> Config:
         return Config(
             file=file,
             application=application,
-            app_dir=(file.parent / str(top.get("app_dir", "."))).resolve(),
-            interface=None if "interface" not in top else check_interface(str(top["interface"])),
+            app_dir=_folder(file, str(top.get("app_dir", "."))),
+            interface=_interface(top),
             engine=str(top.get("engine", "builtin")),
-            max_crossings=cast("int", top.get("max_crossings", 2)),  # checked: a number
+            max_crossings=cast("int", _least(top, "max_crossings", 0, 2)),  # it has a default
             websockets=bool(top.get("websockets", False)),
             server=_server(top.get("server", {})),
             middleware=tuple(_entry(entry, f"middleware[{index}]") for index, entry in enumerate(entries)),
         )
 
 
-class _Place:
+class _Place(AbstractContextManager[None]):
     """Say in an error where it comes from: the file, and the key."""
 
     def __init__(self, file: Path, key: str) -> None:
@@ -229,6 +235,13 @@ class _Place:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, ConfigurationError):
             raise ConfigurationError(f"{self.place}{error}") from error
+
+
+class _Key(_Place):
+    """The same for a key of a file that is said further out."""
+
+    def __init__(self, key: str) -> None:
+        self.place = f"{key}: "
 
 
 def _table(file: Path) -> Mapping[str, object] | None:
@@ -253,20 +266,47 @@ def _checked(table: Mapping[str, object], schema: Mapping[str, str], place: str)
     prefix = f"{place}." if place else ""
     for key, value in table.items():
         if key not in schema:
+            hint = " (only in pyproject.toml stand the keys below [tool.gateway])" if prefix + key == "tool" else ""
             raise ConfigurationError(
-                f"there is no key {prefix}{key}{did_you_mean(key, schema)}; possible are {', '.join(schema)}"
+                f"there is no key {prefix}{key}{did_you_mean(key, schema)}{hint}; possible are {', '.join(schema)}"
             )
         if not _TYPES[schema[key]](value):
-            raise ConfigurationError(f"{prefix}{key} must be a {schema[key]}, found {value!r}")
+            raise ConfigurationError(f"{prefix}{key} must be {_ARTICLES[schema[key]]}, found {value!r}")
     return table
+
+
+def _interface(top: Mapping[str, object]) -> str | None:
+    if "interface" not in top:
+        return None
+    with _Key("interface"):
+        return check_interface(str(top["interface"]))
+
+
+def _folder(file: Path, name: str) -> Path:
+    folder = (file.parent / name).resolve()
+    if not folder.is_dir():
+        raise ConfigurationError(f"app_dir must be a folder, relative to the file, found {name!r}, which is none")
+    return folder
+
+
+def _least(table: Mapping[str, object], key: str, least: int, default: int | None, place: str = "") -> int | None:
+    value = cast("int | None", table.get(key, default))  # checked: a number
+    if value is not None and value < least:
+        raise ConfigurationError(f"{place}{key} must be {least} or more, found {value!r}")
+    return value
 
 
 def _server(value: object) -> ServerConfig:
     if isinstance(value, str):
         return ServerConfig(name=value)
-    table = dict(_checked(cast("Mapping[str, object]", value), _SERVER, "server"))  # checked: a table
-    arguments = cast("list[str]", table.pop("arguments", []))  # checked: a list of strings
-    return ServerConfig(**cast("dict[str, None]", table), arguments=tuple(arguments))  # checked against _SERVER
+    table = _checked(cast("Mapping[str, object]", value), _SERVER, "server")  # checked: a table
+    return ServerConfig(
+        name=cast("str | None", table.get("name")),  # checked, as what follows
+        bind=cast("str | None", table.get("bind")),
+        workers=_least(table, "workers", 1, None, "server."),
+        threads=_least(table, "threads", 1, None, "server."),
+        arguments=tuple(cast("list[str]", table.get("arguments", []))),
+    )
 
 
 def _entry(entry: Mapping[str, object], place: str) -> MiddlewareConfig:
@@ -292,10 +332,11 @@ def _entry(entry: Mapping[str, object], place: str) -> MiddlewareConfig:
 
 
 def _prefixes(table: Mapping[str, object], key: str, place: str) -> tuple[str, ...]:
-    prefixes = tuple(cast("list[str]", table.get(key, [])))  # checked: a list of strings
-    for prefix in prefixes:
-        if not prefix.startswith("/"):
-            raise ConfigurationError(f"{place}.{key} must hold path prefixes that start with '/', found {prefix!r}")
+    if key not in table:
+        return ()
+    prefixes = tuple(cast("list[str]", table[key]))  # checked: a list of strings
+    with _Key(f"{place}.{key}"):
+        path_in(*prefixes)
     return prefixes
 
 
@@ -314,17 +355,23 @@ def _application(target: str) -> Application:
     return cast("Application", made)  # as above
 
 
-def _item(entry: MiddlewareConfig) -> ChainItem:
+def _item(entry: MiddlewareConfig, place: str) -> ChainItem:
     factory = load_plugin("middleware", entry.use)
     if not callable(factory):
         raise ConfigurationError(f"use must name a middleware, {entry.use!r} is {factory!r}")
-    _check_options(factory, entry)
+    ours = isinstance(factory, FlowFactory) or (isinstance(factory, type) and issubclass(factory, Middleware))
+    if ours and entry.interface is not None:
+        raise ConfigurationError(
+            f"interface is for a third party's; {entry.use!r} is colourless and runs in either interface, "
+            f"found interface = {entry.interface!r}: remove the key"
+        )
+    _check_options(factory, entry, ours=ours)
     if entry.interface == "wsgi":
-        item: object = wsgi_only(factory, safe_to_skip=entry.safe_to_skip, **entry.options)
+        item: object = replace(wsgi_only(factory, safe_to_skip=entry.safe_to_skip, **entry.options), place=place)
     elif entry.interface == "asgi":
-        item = asgi_only(factory, **entry.options)
+        item = replace(asgi_only(factory, **entry.options), place=place)
     else:
-        item = _made(factory, entry)
+        item = _made(factory, entry, ours=ours)
     middleware = checked(item)
     if entry.when:
         return when(path_in(*entry.when), middleware)
@@ -333,42 +380,55 @@ def _item(entry: MiddlewareConfig) -> ChainItem:
     return middleware
 
 
-def _made(factory: Callable[..., object], entry: MiddlewareConfig) -> object:
+def _made(factory: Callable[..., object], entry: MiddlewareConfig, *, ours: bool) -> object:
+    hint = "" if ours else "; if it is a third party's, say interface = 'wsgi' or 'asgi'"
     try:
         item = factory(**entry.options)
     except ConfigurationError:
         raise
     except TypeError as error:
         raise ConfigurationError(
-            f"{entry.use!r} cannot be made from options {dict(entry.options)!r}: {error}; "
-            f"if it is a third party's, say interface = 'wsgi' or 'asgi'"
+            f"{entry.use!r} cannot be made from options {dict(entry.options)!r}: {error}{hint}"
         ) from error
     if not isinstance(item, Middleware | ThirdParty):
-        raise ConfigurationError(
-            f"{entry.use!r} must make a middleware, found {item!r}; "
-            f"if it is a third party's, say interface = 'wsgi' or 'asgi'"
-        )
+        raise ConfigurationError(f"{entry.use!r} must make a middleware, found {item!r}{hint}")
     return item
 
 
-def _check_options(factory: Callable[..., object], entry: MiddlewareConfig) -> None:
-    """Refuse an option that the middleware does not have, before it is made."""
+def _check_options(factory: Callable[..., object], entry: MiddlewareConfig, *, ours: bool) -> None:
+    """Refuse an option that the middleware does not have, lacks or takes as another type, before it is made."""
     try:
-        parameters = list(inspect.signature(factory).parameters.values())
+        signature = factory.signature if isinstance(factory, FlowFactory) else inspect.signature(factory)
     except (TypeError, ValueError):
         return
+    parameters = list(signature.parameters.values())
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     if entry.interface is not None:
         parameters = parameters[1:]  # the application
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
-    known = [parameter.name for parameter in parameters if parameter.kind not in positional]
-    for option in entry.options:
+    known = {parameter.name: parameter for parameter in parameters if parameter.kind not in positional}
+    for option, value in entry.options.items():
         if option not in known:
             raise ConfigurationError(
                 f"options: {entry.use!r} has no option {option!r}{did_you_mean(option, known)}; "
                 f"possible are {', '.join(known) or 'none'}"
             )
+        expected = _expected(known[option].annotation)
+        if expected is not None and not _TYPES[expected](value):
+            raise ConfigurationError(f"options.{option} must be {_ARTICLES[expected]}, found {value!r}")
+    missing = [name for name, parameter in known.items() if parameter.default is parameter.empty]
+    for option in missing:
+        if ours and option not in entry.options:
+            raise ConfigurationError(
+                f"options: {entry.use!r} needs {option!r}, which is missing; possible are {', '.join(known)}"
+            )
+
+
+def _expected(annotation: object) -> str | None:
+    """Return which kind of value an option takes, where its annotation is one that a file can be checked against."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return _ANNOTATIONS.get(text.removesuffix(" | None"))
 
 
 def _is_table(value: object) -> TypeGuard[Mapping[str, object]]:
@@ -386,9 +446,25 @@ def _is_string(value: object) -> bool:
 _TYPES: Final[Mapping[str, Callable[[object], bool]]] = {
     "string": _is_string,
     "number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number or fraction": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     "true or false": lambda value: isinstance(value, bool),
     "table": _is_table,
     "string or table": lambda value: _is_string(value) or _is_table(value),
     "list of strings": lambda value: _is_list_of(value, _is_string),
     "list of tables": lambda value: _is_list_of(value, _is_table),
+}
+#: How an error calls each.
+_ARTICLES: Final[Mapping[str, str]] = {
+    **{kind: f"a {kind}" for kind in _TYPES},
+    "true or false": "true or false",
+    "number": "a whole number",
+    "number or fraction": "a number",
+    "string or table": "a string or a table",
+}
+#: Annotations of options that a value from a file can be checked against.
+_ANNOTATIONS: Final[Mapping[str, str]] = {
+    "int": "number",
+    "float": "number or fraction",
+    "str": "string",
+    "bool": "true or false",
 }

@@ -11,6 +11,7 @@ This module holds no driver and calls nothing. What an author may rely on, and h
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +32,11 @@ from typing import (
 
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.exchange import Response
+from gateway.headers import Header
 
 if TYPE_CHECKING:
     from gateway.exchange import Outcome, Request
-    from gateway.headers import Header, HeaderSource
+    from gateway.headers import HeaderSource
 
 __all__ = [
     "CONTRACT",
@@ -65,6 +67,7 @@ __all__ = [
     "misuse",
     "peek",
     "reply",
+    "require_hooks",
     "require_middleware",
     "transform",
 ]
@@ -246,17 +249,19 @@ class Hooks:
         """Run exactly once for a request whose ``on_request`` was entered, however it ended."""
 
 
+#: What each hook is called with, in the order of a request's life.
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "on_start": ("process",),
+    "on_request": ("request",),
+    "on_request_body": ("request",),
+    "on_response": ("request", "response"),
+    "on_body": ("request", "response"),
+    "on_error": ("request", "error"),
+    "on_finish": ("request", "outcome"),
+    "on_stop": ("process",),
+}
 #: The names of the hooks, in the order of a request's life.
-HOOKS: tuple[str, ...] = (
-    "on_start",
-    "on_request",
-    "on_request_body",
-    "on_response",
-    "on_body",
-    "on_error",
-    "on_finish",
-    "on_stop",
-)
+HOOKS: tuple[str, ...] = tuple(_ARGUMENTS)
 
 
 def hook(hooks: Hooks, name: str) -> Callable[..., object] | None:
@@ -673,3 +678,63 @@ def require_middleware(item: object) -> Middleware:
         f"a chain takes gateway.contract.Middleware, got {item!r}; a third-party middleware is declared by "
         f"wsgi_only() or asgi_only() of gateway.chain"
     )
+
+
+def require_hooks(built: object, author: str) -> Hooks:
+    """Return what a middleware's ``build`` gave, if each hook of it can be called as the drivers call it.
+
+    A hook that cannot would fail in every request, and one that is misspelt or an ``async def`` would be skipped in
+    silence, which for a guard is a hole.
+
+    Args:
+        built: What ``build`` returned.
+        author: What the error calls the middleware.
+
+    Raises:
+        ConfigurationError: It is no Hooks, a hook is an ``async def``, takes other arguments or is a generator where
+            none can be, a method's name is nearly a hook's, or a constant is no Header.
+    """
+    if not isinstance(built, Hooks):
+        raise ConfigurationError(f"{author}.build() must return Hooks, got {built!r}")
+    for name, arguments in _ARGUMENTS.items():
+        found = hook(built, name)
+        if found is not None:
+            _check_hook(found, f"{author}.{name}", arguments)
+    for name in dir(type(built)):
+        near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.88) if name.startswith("on_") else ()
+        if near and near[0] != name and callable(getattr(built, name)):
+            raise ConfigurationError(
+                f"{author} has {name}(), which no driver calls; did you mean {near[0]}()? If not, take another name"
+            )
+    constants: Sequence[object] = built.constant_headers
+    for constant in constants:
+        if not isinstance(constant, Header):
+            raise ConfigurationError(
+                f"{author}.constant_headers must hold gateway.headers.Header objects, got {constant!r}; "
+                f"write Header(name, value)"
+            )
+    return built
+
+
+def _check_hook(found: Callable[..., object], name: str, arguments: tuple[str, ...]) -> None:
+    if not callable(found):
+        raise ConfigurationError(f"{name} must be a method, got {found!r}")
+    if inspect.iscoroutinefunction(found) or inspect.isasyncgenfunction(found):
+        raise ConfigurationError(
+            f"{name} must be a plain `def`, as it runs on WSGI too, got an `async def`; where it needs IO write a "
+            f"generator: `yield from io(function, coroutine_function, ...)`"
+        )
+    if name.endswith("_body") and inspect.isgeneratorfunction(found):
+        raise ConfigurationError(
+            f"{name} must return a Transform or None, got a generator; IO belongs into on_request or on_response"
+        )
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):  # a built-in function may have none
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{name} must take ({', '.join(arguments)}) by position, got {signature}: {error}"
+        ) from error

@@ -536,11 +536,14 @@ class Response:
     """The head that is about to be sent, and a body where a middleware made the response.
 
     Args:
-        status: 200 to 599.
+        status: 200 to 599, checked.
         headers: Pairs, a mapping, constants or :class:`~gateway.headers.Headers`; checked.
         body: Bytes, text (sent as UTF-8), a :class:`FileBody`, a binary file, or an iterable of bytes. For bytes and
             text the driver adds Content-Length where it is missing.
         reason: Another reason phrase than the registry's (WSGI sends it, ASGI has none).
+
+    Raises:
+        ValueError: The status is none of a final response.
 
     Attributes:
         status: May be changed by ``on_response``.
@@ -559,6 +562,8 @@ class Response:
     def __init__(
         self, status: int = 200, headers: HeaderSource = (), body: Body | str = b"", *, reason: str | None = None
     ) -> None:
+        if not 200 <= status <= 599:
+            raise ValueError(f"a response's status must be from 200 to 599, got {status!r} (RFC 9110 section 15)")
         self.status = status
         self.headers = headers if isinstance(headers, Headers) else Headers(headers)
         self.body = body.encode() if isinstance(body, str) else body

@@ -139,6 +139,10 @@ class Headers:
 
     # -- reading
 
+    @overload
+    def get(self, name: str, default: None = None) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str) -> str: ...
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the combined value of a field, or ``default``.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -16,6 +17,7 @@ import click
 
 from gateway._explain import Explanation, ServerDict, counted
 from gateway.application import Gateway
+from gateway.chain import ChainWarning
 from gateway.config import find
 from gateway.config import load as load_config
 from gateway.errors import ConfigurationError, MissingExtraError
@@ -51,7 +53,9 @@ def command(target: str | None, form: str, app_dir: str | None, factory: bool) -
     gateway inspect shop:app
     gateway inspect shop:app --format json
     """
-    found = explanations(_load(target, app_dir, factory=factory))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ChainWarning)  # each stands in what is shown
+        found = explanations(_load(target, app_dir, factory=factory))
     if form == "json":
         click.echo(json.dumps({place: each.as_dict() for place, each in found.items()}, indent=2))
     elif form == "text":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,18 +69,24 @@ def command(
     gateway run shop:create_app() --server gunicorn --workers 4 -- --timeout 60
     """
     folder = str(Path(app_dir).absolute()) if app_dir is not None else None
+    # What is wrong with a value says where it stands.
+    at_server: AbstractContextManager[None] = nullcontext()
+    at_bind: AbstractContextManager[None] = nullcontext()
     if target is None:
         config = configured(folder)
         target, folder = f"gateway.config:load({str(config.file)!r})", str(config.app_dir)
-        server = server or config.server.name
+        if server is None and config.server.name is not None:
+            server, at_server = config.server.name, config.at("server")
         workers = workers or config.server.workers
         threads = threads or config.server.threads
         arguments = arguments or config.server.arguments
         if click.get_current_context().get_parameter_source("bind") is ParameterSource.DEFAULT:
-            bind = config.server.bind or bind
+            bind, at_bind = config.server.bind or bind, config.at("server.bind")
+    with at_bind:
+        address = Bind.parse(bind)
     launch = Launch(
         target=INDIRECT,
-        bind=Bind.parse(bind),
+        bind=address,
         workers=workers,
         threads=threads,
         reload=reload,
@@ -89,8 +96,9 @@ def command(
     sys.path.insert(0, folder or str(Path.cwd()))
     found, application = load(parse(target, factory=factory))
     interface = detect(application)
-    chosen, launch = plan(found, application, interface, launch, server)
-    to_run = chosen.command(launch)
+    with at_server:
+        chosen, launch = plan(found, application, interface, launch, server)
+        to_run = chosen.command(launch)
     if dry_run:
         click.echo(str(to_run))
         return

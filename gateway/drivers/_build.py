@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.contract import BuildContext, FlowHooks, Hooks, hook, require_middleware
-from gateway.errors import ConfigurationError
+from gateway.contract import BuildContext, FlowHooks, Hooks, hook, require_hooks, require_middleware
 
 __all__ = ["Segment", "build_segment"]
 
@@ -74,15 +73,13 @@ def build_segment(
         shared: For each middleware, what its place in the chain shares with other builds of it.
 
     Raises:
-        ConfigurationError: An item is no middleware, or its ``build`` returns no hooks.
+        ConfigurationError: An item is no middleware, or its hooks cannot be called.
     """
     built: list[tuple[Hooks, bool]] = []
     items = tuple(middleware)
     for item, place in zip(items, shared or [{} for _ in items], strict=True):
         part = require_middleware(item)
-        hooks = part.build(BuildContext(interface, place))
-        if not isinstance(hooks, Hooks):  # pyright: ignore[reportUnnecessaryIsInstance]  # an author's code is checked
-            raise ConfigurationError(f"{type(part).__name__}.build() must return Hooks, got {hooks!r}")
+        hooks = require_hooks(part.build(BuildContext(interface, place)), type(part).__name__)
         built.append((hooks, part.websocket))
     return Segment(
         http=tuple(hooks for hooks, _ in built),

@@ -82,10 +82,10 @@ def get(name: str) -> Server:
         place = plugins[name].path
         server = plugins[name].load()
     else:
-        known = [*_BUILTIN, *plugins]
-        near = difflib.get_close_matches(name, [*known, *families()], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(known)}"
-        raise ConfigurationError(f"there is no server {name!r}; {hint}")
+        known = [*_BUILTIN, *plugins, *families()]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ConfigurationError(f"there is no server {name!r}{hint}; choose one of: {', '.join(known)}")
     if not isinstance(server, Server):
         raise ConfigurationError(f"{place} must be a gateway.servers.Server, got {server!r}")
     return server

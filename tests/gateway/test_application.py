@@ -214,15 +214,29 @@ def test_an_rsgi_application_is_refused_with_who_can_serve_it(build: Any) -> Non
         build(rsgi)
 
 
+def _flow(request: Any) -> Any:
+    yield
+
+
 def test_a_wrong_option_is_refused_when_built() -> None:
     with pytest.raises(ConfigurationError, match="'builtin', 'a2wsgi', 'asgiref', got 'magic'"):
         Gateway(hello_wsgi, engine="magic")
-    with pytest.raises(ConfigurationError, match="0 or more, got -1"):
-        Gateway(hello_wsgi, max_crossings=-1)
+    for wrong in (-1, "2", 1.5, True, None):
+        with pytest.raises(ConfigurationError, match=f"must be a number, 0 or more, got {wrong!r}"):
+            Gateway(hello_wsgi, max_crossings=wrong)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ConfigurationError, match="no crossing from 'wsgi' to 'rsgi'"):
         cross(hello_wsgi, "wsgi", "rsgi")
     with pytest.raises(ConfigurationError, match="got 'magic'"):
         cross(hello_wsgi, "wsgi", "asgi", engine="magic")
+
+
+@pytest.mark.parametrize("build", [Gateway, wrap], ids=["Gateway", "wrap"])
+@pytest.mark.parametrize(
+    "given", ["request_id", b"x", None, as_middleware(_flow)()], ids=["text", "bytes", "none", "one"]
+)
+def test_a_chain_is_a_list_and_not_one_middleware(build: Any, given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"middleware= must be a list .* got .*; write middleware=\[\.\.\.\]"):
+        build(hello_wsgi, middleware=given)
 
 
 @pytest.mark.parametrize("engine", ["a2wsgi", "asgiref"])

@@ -290,6 +290,8 @@ def test_a_third_party_of_the_other_interface_is_refused() -> None:
         chain(wsgi_app, wsgi_only(asgi_mark))
     with pytest.raises(ConfigurationError, match=r"got one that speaks WSGI; write wsgi_only\(wsgi_mark, \.\.\.\)"):
         chain(asgi_app, asgi_only(wsgi_mark))
+    with pytest.raises(ConfigurationError, match=r"wsgi_only\(asgi_mark, \.\.\.\) must give an application for WSGI"):
+        chain(wsgi_app, either(wsgi=asgi_mark, asgi=asgi_mark))
 
 
 def test_a_third_party_that_cannot_be_made_is_refused_when_built() -> None:

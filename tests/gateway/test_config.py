@@ -182,12 +182,22 @@ WRONG = [
         APP + "engin = 'x'",
         r"there is no key engin \(did you mean 'engine'\?\); possible are application, app_dir, interface",
     ),
-    Wrong("wrong-type", APP + "max_crossings = 'two'", "max_crossings must be a number, found 'two'"),
-    Wrong("a-bool-is-no-number", APP + "max_crossings = true", "max_crossings must be a number, found True"),
-    Wrong("unknown-interface", APP + "interface = 'wsig'", "an interface must be one of 'wsgi', .* got 'wsig'"),
-    Wrong("server-type", APP + "server = 5", "server must be a string or table, found 5"),
+    Wrong("wrong-type", APP + "max_crossings = 'two'", "max_crossings must be a whole number, found 'two'"),
+    Wrong("a-bool-is-no-number", APP + "max_crossings = true", "max_crossings must be a whole number, found True"),
+    Wrong("a-number-too-small", APP + "max_crossings = -1", "max_crossings must be 0 or more, found -1"),
+    Wrong("a-flag", APP + "websockets = 'yes'", "websockets must be true or false, found 'yes'"),
+    Wrong(
+        "the-table-of-the-other-file",
+        f"[tool.gateway]\n{APP}",
+        r"there is no key tool \(only in pyproject.toml .*\); possible are application",
+    ),
+    Wrong("no-folder", APP + "app_dir = 'srcc'", "app_dir must be a folder, relative to the file, found 'srcc'"),
+    Wrong("unknown-interface", APP + "interface = 'wsig'", "interface: .* must be one of 'wsgi', .* got 'wsig'"),
+    Wrong("server-type", APP + "server = 5", "server must be a string or a table, found 5"),
     Wrong("server-key", APP + "server = { nme = 'x' }", r"no key server.nme \(did you mean 'name'\?\)"),
-    Wrong("server-value", APP + "server = { workers = '2' }", "server.workers must be a number, found '2'"),
+    Wrong("server-value", APP + "server = { workers = '2' }", "server.workers must be a whole number, found '2'"),
+    Wrong("no-workers", APP + "server = { workers = 0 }", "server.workers must be 1 or more, found 0"),
+    Wrong("no-threads", APP + "server = { threads = -3 }", "server.threads must be 1 or more, found -3"),
     Wrong(
         "arguments", APP + "server = { arguments = [1] }", r"server.arguments must be a list of strings, found \[1\]"
     ),
@@ -211,7 +221,17 @@ WRONG = [
     Wrong(
         "prefix",
         APP + "[[middleware]]\nuse = 'x:y'\nwhen = ['api']",
-        r"middleware\[0\].when must hold path prefixes that start with '/', found 'api'",
+        r"middleware\[0\].when: path_in\(...\) takes prefixes that start with '/' .* got 'api'",
+    ),
+    Wrong(
+        "prefix-with-a-slash-at-its-end",
+        APP + "[[middleware]]\nuse = 'x:y'\nunless = ['/api/']",
+        r"middleware\[0\].unless: .* got '/api/'",
+    ),
+    Wrong(
+        "no-prefix",
+        APP + "[[middleware]]\nuse = 'x:y'\nwhen = []",
+        r"middleware\[0\].when: path_in\(...\) takes at least one prefix, got none",
     ),
     Wrong(
         "safe-to-skip-elsewhere",
@@ -279,6 +299,41 @@ UNBUILDABLE = [
         APP + "[[middleware]]\nuse = 'builtins:dict'",
         r"middleware\[0\]: 'builtins:dict' must make a middleware, found \{\}; if it is a third party's",
     ),
+    Wrong(
+        "ours-with-an-interface",
+        APP + "[[middleware]]\nuse = 'request_id'\ninterface = 'wsgi'",
+        r"middleware\[0\]: interface is for a third party's; 'request_id' is colourless .* remove the key",
+    ),
+    Wrong(
+        "third-party-of-the-other-interface",
+        APP + f"[[middleware]]\nuse = '{PARTS}:asgi_mark'\ninterface = 'wsgi'",
+        r"middleware\[0\]: asgi_mark must give an application for WSGI, got one .* ASGI; say interface = 'asgi'",
+    ),
+    Wrong(
+        "third-party-that-cannot-be-made",
+        APP + f"[[middleware]]\nuse = '{PARTS}:wsgi_mark'\ninterface = 'wsgi'\noptions = {{ name = 5 }}",
+        r"middleware\[0\]: options.name must be a string, found 5",
+    ),
+    Wrong(
+        "option-of-another-type",
+        APP + "[[middleware]]\nuse = 'body_limit'\noptions = { max_bytes = '1M' }",
+        r"middleware\[0\]: options.max_bytes must be a whole number, found '1M'",
+    ),
+    Wrong(
+        "optional-option-of-another-type",
+        APP + "[[middleware]]\nuse = 'health'\noptions = { drain_seconds = '5' }",
+        r"middleware\[0\]: options.drain_seconds must be a number, found '5'",
+    ),
+    Wrong(
+        "option-that-is-missing",
+        APP + "[[middleware]]\nuse = 'body_limit'",
+        r"middleware\[0\]: options: 'body_limit' needs 'max_bytes', which is missing; possible are max_bytes, paths\Z",
+    ),
+    Wrong(
+        "option-that-its-check-does-not-know",
+        APP + "[[middleware]]\nuse = 'trusted_host'\noptions = { allowed = 5 }",
+        r"middleware\[0\]: 'trusted_host' cannot be made from options \{'allowed': 5\}: .*iterable\Z",
+    ),
     Wrong("no-callable", APP + f"[[middleware]]\nuse = '{PARTS}:CROSSINGS'", "use must name a middleware"),
     Wrong(
         "chain-refused",
@@ -304,3 +359,9 @@ def test_what_cannot_be_built_is_refused_with_file_and_key(wrong: Wrong, write: 
     with pytest.raises(ConfigurationError, match=wrong.message) as caught:
         config.build()
     assert str(caught.value).startswith(f"{file}: ")
+
+
+def test_a_number_may_be_given_where_a_fraction_can_be(write: Write) -> None:
+    for seconds in ("5", "0.5"):
+        text = f"[[middleware]]\nuse = 'health'\noptions = {{ drain_file = '/x', drain_seconds = {seconds} }}"
+        load(write(APP + text))

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from gateway.application import Gateway
+from gateway.chain import path_in, when
 from gateway.contract import (
     CONTRACT,
     HOOKS,
@@ -30,6 +32,7 @@ from gateway.contract import (
 )
 from gateway.errors import ConfigurationError
 from gateway.exchange import AsgiRequest, Outcome, Response
+from gateway.headers import Header
 
 
 def request() -> AsgiRequest:
@@ -282,3 +285,67 @@ def test_a_flow_yields_bare_once() -> None:
         run(after_reply())
     assert "once" in str(misuse(None))
     assert isinstance(Reply(Response()).response, Response)
+
+
+def _hooks(**body: Any) -> Middleware:
+    kind: type[Middleware] = type("Author", (Middleware,), body)
+    return kind()
+
+
+async def _asynchronous(self: object, *arguments: object) -> None: ...
+
+
+async def _asynchronous_generator(self: object, *arguments: object) -> Any:
+    yield
+
+
+def _generator(self: object, *arguments: object) -> Any:
+    yield
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"on_request": _asynchronous}, r"Author.on_request must be a plain `def`.* got an `async def`.*yield from io"),
+        ({"on_finish": _asynchronous}, r"Author.on_finish must be a plain `def`"),
+        ({"on_response": _asynchronous_generator}, r"Author.on_response must be a plain `def`"),
+        ({"on_body": _generator}, r"Author.on_body must return a Transform or None, got a generator"),
+        ({"on_request_body": _generator}, r"Author.on_request_body must return a Transform or None"),
+        ({"on_response": lambda self, request: None}, r"Author.on_response must take \(request, response\).*too many"),
+        ({"on_error": lambda self, request, error, more: None}, r"must take \(request, error\).*missing.*'more'"),
+        ({"on_request": "text"}, r"Author.on_request must be a method, got 'text'"),
+        ({"on_requests": lambda self, request: None}, r"Author has on_requests\(\).* did you mean on_request\(\)"),
+        ({"on_reponse": lambda self, *rest: None}, r"Author has on_reponse\(\).* did you mean on_response\(\)"),
+        (
+            {"constant_headers": [("x-a", "1")]},
+            r"Author.constant_headers must hold .*Header objects, got \('x-a', '1'\)",
+        ),
+        ({"build": lambda self, context: 3}, r"Author.build\(\) must return Hooks, got 3"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+@pytest.mark.parametrize("nested", [False, True], ids=["alone", "on-a-condition"])
+def test_a_hook_that_could_not_be_called_is_refused_when_built(
+    body: dict[str, Any], message: str, nested: bool
+) -> None:
+    item: Any = _hooks(**body)
+    with pytest.raises(ConfigurationError, match=message):
+        Gateway(_application, middleware=[when(path_in("/x"), item) if nested else item])
+
+
+def test_what_an_author_may_write_is_built() -> None:
+    def on_event(self: object) -> None: ...
+
+    Gateway(
+        _application,
+        middleware=[
+            _hooks(on_request=lambda self, request, more=None: None, on_event=on_event, on_finish=_generator),
+            _hooks(on_response=lambda self, *arguments: None),
+            _hooks(on_error=staticmethod(print)),
+            _hooks(constant_headers=(Header("x-a", "1"),)),
+        ],
+    )
+
+
+def _application(environ: Any, start_response: Any) -> Any:
+    raise AssertionError("only built")

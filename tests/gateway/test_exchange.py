@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -243,3 +244,13 @@ def test_the_view_itself_has_no_interface() -> None:
             setattr(view, name, None)
     with pytest.raises(NotImplementedError):
         view.native  # noqa: B018  # a property
+
+
+@pytest.mark.parametrize("status", [0, 99, 101, 199, 600, -200])
+def test_a_response_has_the_status_of_a_final_one(status: int) -> None:
+    with pytest.raises(ValueError, match=f"must be from 200 to 599, got {status}"):
+        Response(status)
+
+
+def test_a_status_of_the_standard_library_is_one() -> None:
+    assert f"{Response(HTTPStatus.IM_A_TEAPOT).status}" == "418"

@@ -200,7 +200,7 @@ def test_a_server_of_a_plug_in_can_be_named(distribution: Callable[[str, str], N
     sys.modules.setdefault(__name__, sys.modules[OneWay.__module__])
     assert "swift" not in names(), "it is never chosen unless named"
     assert get("swift") is SWIFT
-    with pytest.raises(ConfigurationError, match=r"no server 'swfit'; did you mean 'swift'\?"):
+    with pytest.raises(ConfigurationError, match=r"no server 'swfit' \(did you mean 'swift'\?\)"):
         get("swfit")
     with pytest.raises(ConfigurationError, match=r":OneWay must be a gateway\.servers\.Server"):
         get("broken")

@@ -241,7 +241,7 @@ def test_a_dry_run_prints_the_exact_command(printed: dict[str, tuple[str, str]],
 
 
 WRONG = [
-    Case("unknown-server", "sv_flask --server unicorn", "there is no server 'unicorn'; did you mean 'gunicorn'?"),
+    Case("unknown-server", "sv_flask --server unicorn", "there is no server 'unicorn' (did you mean 'gunicorn'?)"),
     Case(
         "no-module",
         "sv_absent:app",
@@ -281,6 +281,44 @@ def test_each_fault_is_one_line_and_status_2(folder: Path, case: Case) -> None:
     assert last.startswith("Error: ")
     assert case.expected.replace("FOLDER", str(folder)) in last
     assert "Traceback" not in done.stderr
+
+
+CONFIGURED_WRONG = [
+    Case(
+        "server",
+        'server = "gunicron"',
+        "gateway.toml: server: there is no server 'gunicron' (did you mean 'gunicorn'?)",
+    ),
+    Case(
+        "bind",
+        'server = { name = "gunicorn", bind = "127.0.0.1:http" }',
+        "gateway.toml: server.bind: an address must be host:port, [IPv6]:port, unix:/path or fd://number, got '127.0",
+    ),
+    Case(
+        "cannot",
+        'server = { name = "waitress", workers = 2 }',
+        "gateway.toml: server: waitress cannot start several workers; choose another",
+    ),
+    Case("key", 'servr = "gunicorn"', "gateway.toml: there is no key servr (did you mean 'server'?); possible are "),
+]
+
+
+@pytest.mark.parametrize("case", CONFIGURED_WRONG, ids=lambda case: case.id)
+def test_a_fault_of_the_file_names_the_file_and_the_key(tmp_path: Path, case: Case) -> None:
+    (tmp_path / "gateway.toml").write_text(f'application = "wsgiref.simple_server:demo_app"\n{case.arguments}\n')
+    done = run(tmp_path, "--dry-run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert case.expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_the_command_line_says_is_not_the_files_fault(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text('application = "wsgiref.simple_server:demo_app"\nserver = "waitress"\n')
+    done = run(tmp_path, "--dry-run", "--server", "gunicron", "--bind", "nowhere:http")
+    assert done.stderr.startswith("Error: an address must be")
+    done = run(tmp_path, "--dry-run", "--server", "gunicron")
+    assert done.stderr.startswith("Error: there is no server 'gunicron'")
+    assert "-m waitress" in run(tmp_path, "--dry-run").stdout
 
 
 def test_a_missing_server_package_is_one_line_and_status_2(folder: Path) -> None:
