@@ -144,7 +144,10 @@ class WsgiExchange:
         self.source = source
         if not self.replaced and self._is_file(source):
             return self.file()
-        return _WsgiBody(self)
+        body = _WsgiBody(self)
+        if self.state != "committed":
+            body.begin()
+        return body
 
     def _is_file(self, source: object) -> bool:
         wrapper = self.environ.get("wsgi.file_wrapper")
@@ -421,6 +424,27 @@ class _WsgiBody:
     def __init__(self, exchange: WsgiExchange) -> None:
         self._exchange = exchange
         self._parts: Iterator[bytes] | None = None
+
+    def begin(self) -> None:
+        """Make the first chunk before the server gets the body, so that the head is given by then.
+
+        PEP 3333 lets a server wait for the first chunk; granian does not, and would send a head of its own.
+        """
+        parts = iter(self._exchange)
+        try:
+            first = next(parts, None)
+        except BaseException:
+            self._exchange.close()  # the server has nothing that it could close
+            raise
+        if first is not None:
+            self._exchange.sent -= len(first)
+            parts = self._resumed(first, parts)
+        self._parts = parts
+
+    def _resumed(self, first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+        self._exchange.sent += len(first)
+        yield first
+        yield from rest
 
     def __iter__(self) -> Iterator[bytes]:
         if self._parts is None:

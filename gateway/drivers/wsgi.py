@@ -7,7 +7,7 @@ nobody waits for the end, inside :class:`_Body` where somebody does.
 
 When the head is made: a chain that only touches heads runs its hooks inside ``start_response``. One that may look at
 the body, or answer an error, *defers* it: to the return of a list or tuple, whose chunks are all there, else to the
-first chunk, which is the long way.
+first chunk, which is the long way, and is made before the server gets the body.
 
 Rules for changing it: the short way decides nothing that the long way decides too; it only notices that there is
 something to decide. Every branch of it has a scenario in the property tests against the reference.

@@ -54,8 +54,8 @@ WSGI = _granian(
         _UTF8,
         "Its environ holds the process's environment variables too.",
         "Functions registered with atexit do not run when a worker is stopped.",
-        "It takes status and headers when the application returns: an application, or a chain that looks at bodies, "
-        "which calls start_response while it is iterated is answered 200 without headers. Use another interface of it.",
+        "It takes status and headers when the application returns: an application that calls start_response while it "
+        "is iterated is answered 200 without headers. Behind any middleware of a chain it is answered right.",
     ),
 )
 RSGI = _granian(

@@ -18,7 +18,7 @@ SITES = {"flask": ("flask_app", "wsgi"), "fastapi": ("fastapi_app", "asgi")}
 SLOW = {"granian-asgi", "granian-rsgi"}
 PARAMS = [
     pytest.param((server, site), id=f"{server}-{site}", marks=[pytest.mark.slow] if server in SLOW else [])
-    for server in ("gunicorn-gthread", "uvicorn", "granian-asgi", "granian-rsgi")
+    for server in ("gunicorn-gthread", "uvicorn", "granian-asgi", "granian-rsgi", "granian-wsgi")
     for site in SITES
 ]
 HTTPS = (("Host", "example.org"), ("X-Forwarded-For", "6.6.6.6, 203.0.113.9"), ("X-Forwarded-Proto", "https"))
