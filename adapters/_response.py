@@ -107,11 +107,11 @@ class Run(Outflow[Entry]):
                 f"start_response is called once, or again with exc_info; got {status!r} after "
                 f"{self._head['status']!r}; pass exc_info to replace a head that was not sent (PEP 3333)"
             )
-        self._head = {
-            "type": "http.response.start",
-            "status": status_code(status),
-            "headers": asgi_response_headers(headers),
-        }
+        code, fields = status_code(status), asgi_response_headers(headers)
+        if code == 204:
+            # RFC 9110 section 8.6: a server must not send it. WSGI servers take it out; ASGI servers send it.
+            fields = [field for field in fields if field[0] != b"content-length"]
+        self._head = {"type": "http.response.start", "status": code, "headers": fields}
         return self.write
 
     def write(self, data: bytes) -> None:

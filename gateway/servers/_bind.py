@@ -106,7 +106,11 @@ class Bind:
                 raise
             return listener
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        return socket.create_server((self.host, self.port), family=family, backlog=backlog)
+        listener = socket.create_server((self.host, self.port), family=family, backlog=backlog)
+        # Linux hands this on to every connection. A server that inherits the socket may take it for a unix one and not
+        # set it, as uvicorn does with --fd: then each answer in two writes waits for the client's delayed ACK, 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
 
     def at(self, listener: socket.socket) -> Bind:
         """The same place, with the port that ``listener`` really has."""

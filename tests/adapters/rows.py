@@ -138,6 +138,7 @@ ROWS = (
     Row("A71", "Early hints are sent, where the server offers them.", "ASGI extensions, Early Hints"),
     Row("A72", "The interpreter ends though a worker is stuck."),
     Row("A74", "`close()` runs in the thread and the context of the request."),
+    Row("A75", "A 204 leaves without a Content-Length, whatever the application says.", "RFC 9110, 8.6"),
     Row("B01", "The scope has every required key.", "ASGI HTTP, scope"),
     Row("B02", "`path` includes the mount point, `root_path` is `SCRIPT_NAME`.", "ASGI HTTP, scope"),
     Row("B03", "A path that is no UTF-8 is served.", "PEP 3333, Unicode Issues"),

@@ -123,6 +123,15 @@ def test_a59_hop_by_hop_fields_of_the_application_are_dropped() -> None:
     assert serve(WsgiToAsgi(app)).headers == [(b"x-a", b"1")]
 
 
+@pytest.mark.parametrize(("status", "left"), [("204 No Content", []), ("200 OK", [(b"content-length", b"0")])])
+def test_a75_a_204_leaves_without_a_content_length(status: str, left: list[tuple[bytes, bytes]]) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response(status, [("Content-Length", "0"), ("ETag", '"1"')])
+        return []
+
+    assert serve(WsgiToAsgi(app)).headers == [*left, (b"etag", b'"1"')]
+
+
 def test_a74_close_runs_in_the_thread_and_the_context_of_the_request() -> None:
     where: list[tuple[int, str]] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,3 +107,11 @@ def test_a_descriptor_must_be_a_socket(tmp_path: Path) -> None:
 def test_every_address_is_reached_over_loopback() -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener:
         Bind("0.0.0.0", listener.getsockname()[1]).connect(5.0).close()
+
+
+def test_connections_do_not_wait_for_the_acknowledgement_of_the_last_packet() -> None:
+    with Bind(port=0).listen() as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            handed_on = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert handed_on or sys.platform != "linux"
