@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, IncompleteRead, RemoteDisconnected
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlencode
@@ -63,7 +63,7 @@ class Session:
         kept = self._connection.sock is not None
         try:
             return self._exchange(step)
-        except RemoteDisconnected:
+        except ConnectionError:  # among them http.client's RemoteDisconnected
             # A server may close a connection that was kept, and says so by nothing else: RFC 9112, 9.3.1.
             if not kept or step.method not in _IDEMPOTENT:
                 raise
