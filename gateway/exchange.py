@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, runtime_checkable
 from urllib.parse import quote
 
-from gateway.headers import AsgiHeaders, EnvironHeaders, Header, Headers
+from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderBlock, Headers
 
 if TYPE_CHECKING:
     from gateway.headers import HeaderSource
@@ -321,17 +321,17 @@ class _ScopeHeaders(AsgiHeaders):
 
     def __init__(self, request: AsgiRequest) -> None:
         self._request = request
-        self._raw = request.scope["headers"]
-        self._written = False
+        raw = request.scope["headers"]
+        self._written = type(raw) is not list and type(raw) is not tuple
+        if self._written:  # an iterable that may be read only once
+            raw = request.own()["headers"] = [*raw]
+        self._raw = raw
+        self._seen = -1
 
     def _own(self) -> None:
         if not self._written:
-            self._raw = [(bytes(name), bytes(value)) for name, value in self._raw]
-            self._request.own()["headers"] = self._raw
+            self._raw = self._request.own()["headers"] = [*self._raw]
             self._written = True
-
-    def __len__(self) -> int:
-        return len(list(self._raw))
 
     def asgi(self) -> list[tuple[bytes, bytes]]:
         return list(self._raw)
@@ -349,7 +349,13 @@ class _ScopeHeaders(AsgiHeaders):
         self._own()
         super().append_constants(constants)
 
+    def setdefaults(self, block: HeaderBlock) -> None:
+        self._own()
+        super().setdefaults(block)
+
     def delete(self, name: str) -> bool:
+        if name not in self:
+            return False
         self._own()
         return super().delete(name)
 

@@ -5,8 +5,13 @@ reads and writes one object, :class:`Headers`; the pairs stay as they came until
 spelling, so that a chain which only appends constants converts nothing. What is *written* is checked against RFC
 9110, because a CR or LF in a value splits a response; what an application or a client sent is not checked again here.
 
-Not here: what a field means. Sources: RFC 9110 sections 5.1 (names), 5.3 (order, combination), 5.5 (values), 12.5.5
-(Vary).
+The first look-up makes an index by lower-case name, in the spelling of the pairs; it knows how many pairs it has seen
+and grows with what is appended, so that an append alone costs nothing. A chain asks some dozen questions of the same
+few fields. Rules for changing it: what is replaced or deleted is changed in the index too; ``_seen`` that is not the
+number of pairs, or not set, means that the index has to be looked after; who is made bare need not set either.
+
+Not here: what a field means. Longer than 400 lines: three spellings of one surface, read side by side. Sources: RFC
+9110 sections 5.1 (names), 5.3 (order, combination), 5.5 (values), 12.5.5 (Vary).
 """
 
 from __future__ import annotations
@@ -18,9 +23,20 @@ from typing import ClassVar, TypeAlias, TypeVar, cast, overload
 
 from gateway.errors import GatewayError
 
-__all__ = ["AsgiHeaders", "EnvironHeaders", "Header", "HeaderError", "HeaderSource", "Headers"]
+__all__ = [
+    "AsgiHeaders",
+    "EnvironHeaders",
+    "Header",
+    "HeaderBlock",
+    "HeaderError",
+    "HeaderNames",
+    "HeaderSource",
+    "Headers",
+]
 
 _T = TypeVar("_T", str, bytes)
+#: Where an index has lines: the value of one, the values of several.
+_Index: TypeAlias = dict[_T, _T | list[_T]]
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
@@ -107,6 +123,47 @@ class Header:
         return (Header, (self.name, self.value))
 
 
+class HeaderBlock:
+    """Fields that never change and are written together, each name once.
+
+    Raises:
+        HeaderError: A name stands twice.
+    """
+
+    __slots__ = ("asgi", "asgi_index", "headers", "wsgi", "wsgi_index")
+
+    def __init__(self, headers: Iterable[Header]) -> None:
+        self.headers: tuple[Header, ...] = tuple(headers)
+        self.asgi: list[tuple[bytes, bytes]] = [header.asgi for header in self.headers]
+        self.wsgi: list[tuple[str, str]] = [header.wsgi for header in self.headers]
+        self.asgi_index: _Index[bytes] = dict(self.asgi)
+        self.wsgi_index: _Index[str] = {header.key: header.value for header in self.headers}
+        if len(self.asgi_index) != len(self.headers):
+            raise HeaderError(f"a HeaderBlock names each field once, got {self.headers!r}; leave the others out")
+
+    def __repr__(self) -> str:
+        return f"HeaderBlock({list(self.headers)!r})"
+
+
+class HeaderNames:
+    """Names that are asked for together, spelled once in each way.
+
+    Raises:
+        HeaderError: One is no token.
+    """
+
+    __slots__ = ("asgi", "environ", "names", "wsgi")
+
+    def __init__(self, *names: str) -> None:
+        self.names: tuple[str, ...] = tuple(_name(name)[0] for name in names)
+        self.asgi: frozenset[bytes] = frozenset(_name(name)[1] for name in names)
+        self.wsgi: frozenset[str] = frozenset(self.names)
+        self.environ: frozenset[str] = frozenset(_environ_key(name) for name in names)
+
+    def __repr__(self) -> str:
+        return f"HeaderNames({', '.join(map(repr, self.names))})"
+
+
 class Headers:
     """An ordered multi-map of fields; names compare without case, order and duplicates stay.
 
@@ -124,7 +181,10 @@ class Headers:
     ['a=1', 'b=2']
     """
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_index", "_pairs", "_seen")
+
+    _index: _Index[str]
+    _seen: int
 
     def __init__(self, source: HeaderSource = ()) -> None:
         self._pairs: list[tuple[str, str]] = []
@@ -132,10 +192,24 @@ class Headers:
 
     @staticmethod
     def over(pairs: list[tuple[str, str]]) -> Headers:
-        """Wrap a list in WSGI's spelling without a copy and without a check; it is edited in place."""
+        """Wrap a list in WSGI's spelling without a copy and without a check; it is edited in place, by nobody else."""
         headers = Headers.__new__(Headers)
         headers._pairs = pairs
         return headers
+
+    def _indexed(self) -> _Index[str]:
+        """Return the index, up to date."""
+        pairs = self._pairs
+        try:
+            seen = self._seen
+        except AttributeError:
+            seen = -1
+        if seen != len(pairs):
+            index = self._index if 0 <= seen < len(pairs) else {}
+            _add(index, pairs[seen:] if index else pairs)
+            self._index = index
+            self._seen = len(pairs)
+        return self._index
 
     # -- reading
 
@@ -150,17 +224,21 @@ class Headers:
         on a WSGI server, which joins them itself. ``cookie`` is joined by ``"; "``; of ``set-cookie``, which cannot
         be joined, the first is returned (see :meth:`get_all`).
         """
-        values = self.get_all(name)
-        if not values:
+        found = self._indexed().get(name.lower())
+        if found is None:
             return default
-        if len(values) == 1:
-            return values[0]
-        return _combine(name, values)
+        return found if type(found) is str else _combine(name, cast("list[str]", found))
 
     def get_all(self, name: str) -> list[str]:
         """Return the values of a field, one item a line, in order; empty when there is none."""
-        key = name.lower()
-        return [value for field, value in self._pairs if field.lower() == key]
+        found = self._indexed().get(name.lower())
+        if found is None:
+            return []
+        return [*found] if isinstance(found, list) else [found]
+
+    def has_any(self, names: HeaderNames) -> bool:
+        """Return whether one of these fields is there."""
+        return not self._indexed().keys().isdisjoint(names.wsgi)
 
     def items(self) -> list[tuple[str, str]]:
         """Return every line in order: lower-case name and value."""
@@ -173,7 +251,7 @@ class Headers:
         return len(self._pairs)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool(self.get_all(name))
+        return isinstance(name, str) and name.lower() in self._indexed()
 
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
@@ -224,7 +302,8 @@ class Headers:
             pair: tuple[str, str] = name.wsgi
         else:
             pair = (name, _checked(name, value))
-        _replace(self._pairs, pair[0].lower(), pair)
+        _put(self._pairs, self._indexed(), pair[0].lower(), pair)
+        self._seen = len(self._pairs)
 
     @overload
     def setdefault(self, name: Header, value: None = None, /) -> str: ...
@@ -241,12 +320,15 @@ class Headers:
 
     def delete(self, name: str) -> bool:
         """Delete every line of this name; return whether there was one."""
-        key = name.lower()
-        kept = [pair for pair in self._pairs if pair[0].lower() != key]
-        found = len(kept) != len(self._pairs)
-        if found:
-            self._pairs[:] = kept
+        found = _drop(self._pairs, self._indexed(), name.lower())
+        self._seen = len(self._pairs)
         return found
+
+    def delete_all(self, names: HeaderNames) -> None:
+        """Delete every line of these names."""
+        if self.has_any(names):
+            for name in names.names:
+                self.delete(name)
 
     def __setitem__(self, name: str, value: str) -> None:
         self.set(name, value)
@@ -271,27 +353,26 @@ class Headers:
         """Append many constants at once."""
         self._pairs.extend([constant.wsgi for constant in constants])
 
+    def setdefaults(self, block: HeaderBlock) -> None:
+        """Append of the block what is not there."""
+        index = self._indexed()
+        if index.keys().isdisjoint(block.wsgi_index):
+            self._pairs.extend(block.wsgi)
+            index.update(block.wsgi_index)
+            self._seen = len(self._pairs)
+        else:
+            for header in block.headers:
+                self.setdefault(header)
+
     def add_vary(self, *names: str) -> None:
         """Say that the response depends on these request fields; what ``Vary`` names already is not doubled.
 
         ``*`` stands for everything: it replaces the others and nothing is added to it (RFC 9110 section 12.5.5).
         """
-        present = [part.strip() for value in self.get_all("vary") for part in value.split(",")]
-        members = [part for part in present if part]
-        known = {part.lower() for part in members}
-        if "*" in known:
-            return
-        before = len(members)
-        for name in names:
-            if name == "*":
-                members = ["*"]
-                break
-            key, _ = _name(name)
-            if key not in known:
-                known.add(key)
-                members.append(name)
-        if len(members) != before or members == ["*"]:
-            self.set("vary", ", ".join(members))
+        present = self.get("vary") or ""
+        changed = (_vary if len(present) < _LONG else _vary.__wrapped__)(present, names)
+        if changed is not None:
+            self.set(changed)
 
     # -- the two spellings
 
@@ -311,7 +392,9 @@ class Headers:
 class AsgiHeaders(Headers):
     """Headers over a list of pairs of bytes, as an ASGI message or scope carries it."""
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_raw", "_raw_index")
+
+    _raw_index: _Index[bytes]
 
     def __init__(self, source: HeaderSource = ()) -> None:
         self._raw: list[tuple[bytes, bytes]] = []
@@ -319,17 +402,50 @@ class AsgiHeaders(Headers):
 
     @staticmethod
     def over_raw(pairs: list[tuple[bytes, bytes]]) -> AsgiHeaders:
-        """Wrap a list in ASGI's spelling without a copy and without a check; it is edited in place."""
+        """Wrap a list in ASGI's spelling without a copy and without a check; it is edited in place, by nobody else."""
         headers = AsgiHeaders.__new__(AsgiHeaders)
         headers._raw = pairs
         return headers
 
+    def _indexed_raw(self) -> _Index[bytes]:
+        """Return the index, up to date."""
+        raw = self._raw
+        try:
+            seen = self._seen
+        except AttributeError:
+            seen = -1
+        if seen != len(raw):
+            if 0 <= seen < len(raw):
+                _add(self._raw_index, raw[seen:])
+            else:
+                # In one call where a name stands once and in lower case, as ASGI has it: looked at as one word.
+                index: _Index[bytes] = dict(raw)
+                if len(index) != len(raw) or not b"".join(index).islower():
+                    _add(index := {}, raw)
+                self._raw_index = index
+            self._seen = len(raw)
+        return self._raw_index
+
     def __len__(self) -> int:
         return len(self._raw)
 
+    def get(self, name: str, default: str | None = None) -> str | None:
+        found = self._indexed_raw().get(_raw_name(name))
+        if found is None:
+            return default
+        return _combine(name, self.get_all(name)) if isinstance(found, list) else found.decode("latin-1")
+
     def get_all(self, name: str) -> list[str]:
-        key = name.lower().encode("latin-1")
-        return [value.decode("latin-1") for field, value in self._raw if field == key or field.lower() == key]
+        found = self._indexed_raw().get(_raw_name(name))
+        if found is None:
+            return []
+        return [value.decode("latin-1") for value in found] if isinstance(found, list) else [found.decode("latin-1")]
+
+    def has_any(self, names: HeaderNames) -> bool:
+        return not self._indexed_raw().keys().isdisjoint(names.asgi)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and _raw_name(name) in self._indexed_raw()
 
     def items(self) -> list[tuple[str, str]]:
         return [(name.lower().decode("latin-1"), value.decode("latin-1")) for name, value in self._raw]
@@ -358,18 +474,26 @@ class AsgiHeaders(Headers):
             pair: tuple[bytes, bytes] = name.asgi
         else:
             pair = (_name(name)[1], _checked(name, value).encode("latin-1"))
-        _replace(self._raw, pair[0], pair)
+        _put(self._raw, self._indexed_raw(), pair[0], pair)
+        self._seen = len(self._raw)
 
     def delete(self, name: str) -> bool:
-        key = name.lower().encode("latin-1")
-        kept = [pair for pair in self._raw if pair[0].lower() != key]
-        found = len(kept) != len(self._raw)
-        if found:
-            self._raw[:] = kept
+        found = _drop(self._raw, self._indexed_raw(), _raw_name(name))
+        self._seen = len(self._raw)
         return found
 
     def append_constants(self, constants: Iterable[Header]) -> None:
         self._raw.extend([constant.asgi for constant in constants])
+
+    def setdefaults(self, block: HeaderBlock) -> None:
+        index = self._indexed_raw()
+        if index.keys().isdisjoint(block.asgi_index):
+            self._raw.extend(block.asgi)
+            index.update(block.asgi_index)
+            self._seen = len(self._raw)
+        else:
+            for header in block.headers:
+                self.setdefault(header)
 
     def asgi(self) -> list[tuple[bytes, bytes]]:
         return self._raw
@@ -394,12 +518,23 @@ class EnvironHeaders(Headers):
     def __init__(self, environ: MutableMapping[str, object]) -> None:
         self._environ = environ
 
-    def get_all(self, name: str) -> list[str]:
+    def get(self, name: str, default: str | None = None) -> str | None:
         key = _environ_key(name)
         value = self._environ.get(key)
         if not isinstance(value, str) or (not value and key[:8] == "CONTENT_"):
-            return []
-        return [value]
+            return default
+        return value
+
+    def get_all(self, name: str) -> list[str]:
+        value = self.get(name)
+        return [] if value is None else [value]
+
+    def has_any(self, names: HeaderNames) -> bool:
+        # What the environ has none of, it has no line of; what it has may be empty.
+        return not self._environ.keys().isdisjoint(names.environ) and any(name in self for name in names.names)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
 
     def items(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
@@ -435,6 +570,10 @@ class EnvironHeaders(Headers):
     def append_constants(self, constants: Iterable[Header]) -> None:
         for constant in constants:
             self.append(constant)
+
+    def setdefaults(self, block: HeaderBlock) -> None:
+        for header in block.headers:
+            self.setdefault(header)
 
     def delete(self, name: str) -> bool:
         return self._environ.pop(_environ_key(name), None) is not None
@@ -487,23 +626,67 @@ def _combine(name: str, values: list[str], *, every: bool = False) -> str:
     return ("; " if key == "cookie" else ", ").join(values)
 
 
-def _replace(pairs: list[tuple[_T, _T]], key: _T, pair: tuple[_T, _T]) -> None:
-    """Put ``pair`` in the place of the first of its name and drop the others of that name, in place."""
-    placed = False
-    kept: list[tuple[_T, _T]] = []
-    for present in pairs:
-        if present[0].lower() != key:
-            kept.append(present)
-        elif not placed:
-            placed = True
-            kept.append(pair)
-    if placed:
-        pairs[:] = kept
-    else:
+def _add(index: _Index[_T], pairs: Iterable[tuple[_T, _T]]) -> None:
+    """Put lines into an index."""
+    for name, value in pairs:
+        key = name.lower()
+        present = index.get(key)
+        if present is None:
+            index[key] = value
+        elif isinstance(present, list):
+            present.append(value)
+        else:
+            index[key] = [present, value]
+
+
+def _put(pairs: list[tuple[_T, _T]], index: _Index[_T], key: _T, pair: tuple[_T, _T]) -> None:
+    """Put ``pair`` in the place of the first of its name and drop the others of that name, or after all, in place."""
+    if key not in index:
         pairs.append(pair)
+    else:
+        at = next(at for at, present in enumerate(pairs) if present[0].lower() == key)
+        rest = [present for present in pairs[at:] if present[0].lower() != key]
+        pairs[at:] = [pair]
+        pairs += rest
+    index[key] = pair[1]
+
+
+def _drop(pairs: list[tuple[_T, _T]], index: _Index[_T], key: _T) -> bool:
+    """Drop every line of a name, in place; return whether there was one."""
+    if index.pop(key, None) is None:
+        return False
+    pairs[:] = [present for present in pairs if present[0].lower() != key]
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _raw_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 @lru_cache(maxsize=1024)
 def _environ_key(name: str) -> str:
     key = name.upper().replace("-", "_")
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+#: What is longer is not kept in a cache: an application could be made to fill it.
+_LONG = 256
+
+
+@lru_cache(maxsize=256)
+def _vary(present: str, names: tuple[str, ...]) -> Header | None:
+    """Return the ``Vary`` field that names these too; ``None`` where it does already."""
+    members = [part for part in map(str.strip, present.split(",")) if part]
+    known = {part.lower() for part in members}
+    if "*" in known:
+        return None
+    before = len(members)
+    for name in names:
+        if name == "*":
+            return Header("vary", "*")
+        key, _ = _name(name)
+        if key not in known:
+            known.add(key)
+            members.append(name)
+    return Header("vary", ", ".join(members)) if len(members) != before else None

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 __all__ = ["choose_coding", "parse_accept_encoding"]
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _ELEMENT = re.compile(rf"[ \t]*({_TOKEN})(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{{0,3}})?|1(?:\.0{{0,3}})?))?[ \t]*")
 _ALIASES = {"x-gzip": "gzip", "x-compress": "compress"}
+#: A longer value is read anew each time: browsers send few, all short, and nobody fills the cache with long ones.
+_LONG = 128
 
 
 def parse_accept_encoding(value: str) -> dict[str, float]:
@@ -61,6 +64,11 @@ def choose_coding(value: str | None, offered: Sequence[str]) -> str | None:
     """
     if not value:
         return None
+    return (_choose if len(value) <= _LONG else _choose.__wrapped__)(value, tuple(offered))
+
+
+@lru_cache(maxsize=256)
+def _choose(value: str, offered: tuple[str, ...]) -> str | None:
     accepted = parse_accept_encoding(value)
     others = accepted.get("*", 0.0)
     best, best_quality = None, 0.0

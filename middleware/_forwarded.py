@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 __all__ = ["Hop", "Trust", "parse_address", "parse_forwarded", "split_list"]
 
@@ -23,10 +23,13 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 _PAIR = re.compile(rf"({_TOKEN})=({_TOKEN}|{_QUOTED})")
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}|_[A-Za-z0-9._-]+))?")
+_BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 _UNIX = "unix:"
+#: No address is longer, with brackets and a port; an obfuscated port may be, and is read anew each time.
+_LONG = 64
 
 
-@lru_cache(maxsize=1024)
 def parse_address(value: str) -> tuple[str, int] | None:
     """Read a node as proxies write it: an IPv4 or IPv6 address, perhaps bracketed, perhaps with a port.
 
@@ -37,7 +40,14 @@ def parse_address(value: str) -> tuple[str, int] | None:
     >>> parse_address("[2001:db8::1]:4711"), parse_address("::ffff:10.0.0.1"), parse_address("unknown")
     (('2001:db8::1', 4711), ('10.0.0.1', 0), None)
     """
+    return (_parse_address if len(value) <= _LONG else _parse_address.__wrapped__)(value)
+
+
+@lru_cache(maxsize=1024)
+def _parse_address(value: str) -> tuple[str, int] | None:
     value = value.strip(" \t")
+    if _IPV4.fullmatch(value):  # most are, and this is the short form already
+        return value, 0
     match = _NODE.fullmatch(value)
     digits = None
     if match is not None:
@@ -115,9 +125,7 @@ def parse_forwarded(value: str) -> list[Hop] | None:
         position += 1
 
 
-@lru_cache(maxsize=1024)
-def _within(address: str, networks: tuple[Network, ...]) -> bool:
-    # Kept, as a proxy's address comes again with each request, and reading one costs more than all else here.
+def _within(networks: tuple[Network, ...], address: str) -> bool:
     parsed = parse_address(address)
     if parsed is None:
         return False
@@ -138,6 +146,11 @@ class Trust:
     networks: tuple[Network, ...] = field(default=())
     everyone: bool = False
     unix: bool = False
+    #: What was asked before: a proxy's address comes again with each request, and reading one costs more than all else.
+    _known: Callable[[str], bool] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_known", lru_cache(maxsize=1024)(partial(_within, self.networks)))
 
     @classmethod
     def parse(cls, values: Sequence[str]) -> Trust:
@@ -158,7 +171,7 @@ class Trust:
 
     def names(self, address: str) -> bool:
         """Tell whether one of the networks holds the address."""
-        return _within(address, self.networks)
+        return self._known(address) if len(address) <= _LONG else False
 
     def client_index(self, addresses: Sequence[str | None], hops: int | None = None) -> int | None:
         """Find the client in the list that the proxies wrote.

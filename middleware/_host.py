@@ -45,7 +45,10 @@ def parse_port(value: str) -> int | None:
     return port if 1 <= port <= 65535 else None
 
 
-@lru_cache(maxsize=512)
+#: No host within the grammar is longer, with its brackets or final dot and a port.
+_LONGEST = _LONGEST_NAME + 16
+
+
 def parse_host(value: str) -> Host | None:
     """Read the value of ``Host``; None where it is outside the grammar.
 
@@ -56,6 +59,11 @@ def parse_host(value: str) -> Host | None:
     >>> parse_host("good.example@evil.example") is None
     True
     """
+    return _parse_host(value) if len(value) <= _LONGEST else None
+
+
+@lru_cache(maxsize=512)
+def _parse_host(value: str) -> Host | None:
     value = value.lower() if value.isascii() else ""
     literal = _LITERAL.fullmatch(value)
     if literal is not None:

@@ -1,7 +1,8 @@
-"""A thread that writes log records, so that an event loop does not wait for a disk or a pipe.
+"""A thread that writes log lines, so that an event loop does not wait for a disk or a pipe.
 
-It starts with the first record, in the process that serves, and is joined at the end with everything written. Records
-wait in a queue without bound: a log line is small, and dropping it is worse than the memory.
+It starts with the first line, in the process that serves, and is joined at the end with everything written. Lines wait
+without bound: one is small, and dropping it is worse than the memory. A thread that is woken for each line costs more
+than to write it, so once woken it lets a moment pass in which more lines come.
 """
 
 from __future__ import annotations
@@ -9,11 +10,17 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sys
 import threading
-from queue import SimpleQueue
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
 
-__all__ = ["LogThread", "handle", "wants"]
+__all__ = ["MOMENT", "LogThread", "wants"]
+
+T = TypeVar("T")
+
+#: How long a line waits for others, seconds.
+MOMENT: Final = 0.02
 
 
 def wants(logger: logging.Logger) -> bool:
@@ -30,57 +37,67 @@ def wants(logger: logging.Logger) -> bool:
     return logger.manager.disable < logging.INFO
 
 
-def handle(logger: logging.Logger, record: logging.LogRecord) -> None:
-    """Hand a record to the logger's handlers, or to standard output where nobody has given it one."""
-    if logger.hasHandlers():
-        logger.handle(record)
-    elif logger.filter(record):
-        sys.stdout.write(record.getMessage() + "\n")
-        sys.stdout.flush()
+class _Running(Generic[T]):
+    """A thread of one process, and what waits for it."""
+
+    def __init__(self, write: Callable[[T], None]) -> None:
+        self.pid = os.getpid()
+        self.waiting: deque[T] = deque()
+        self.some = threading.Event()
+        self.closing = threading.Event()
+        self._write = write
+        self.thread = threading.Thread(target=self._run, name="gateway-log", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        while not self.closing.is_set():
+            self.some.wait()
+            # Before the look: who comes after it sets it anew.
+            self.some.clear()
+            self.closing.wait(MOMENT)
+            while self.waiting:
+                try:
+                    self._write(self.waiting.popleft())
+                except Exception:
+                    # A handler that raises must not end the thread, or every later line would be lost in silence.
+                    logging.getLogger("gateway.middleware.access_log").exception("a line could not be logged")
 
 
-class LogThread:
-    """Writes the records of one logger, in order."""
+class LogThread(Generic[T]):
+    """Hands what it is given to a function, in order.
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
+    Args:
+        write: Called in the thread; what it raises is logged.
+    """
+
+    def __init__(self, write: Callable[[T], None]) -> None:
+        self._write = write
         self._lock = threading.Lock()
-        self._running: tuple[int, SimpleQueue[logging.LogRecord | None], threading.Thread] | None = None
+        self._running: _Running[T] | None = None
 
-    def put(self, record: logging.LogRecord) -> None:
-        """Queue a record; never waits."""
+    def put(self, item: T) -> None:
+        """Queue an item; never waits."""
         running = self._running
-        if running is None or running[0] != os.getpid():
+        if running is None or running.pid != os.getpid():
             running = self._start()
-        running[1].put(record)
+        running.waiting.append(item)
+        if not running.some.is_set():
+            running.some.set()
 
-    def _start(self) -> tuple[int, SimpleQueue[logging.LogRecord | None], threading.Thread]:
+    def _start(self) -> _Running[T]:
         with self._lock:
-            pid = os.getpid()
-            if self._running is None or self._running[0] != pid:
-                queue: SimpleQueue[logging.LogRecord | None] = SimpleQueue()
-                thread = threading.Thread(target=self._write, args=(queue,), name="gateway-log", daemon=True)
-                thread.start()
+            if self._running is None or self._running.pid != os.getpid():
+                self._running = _Running(self._write)
                 atexit.register(self.close)
-                self._running = (pid, queue, thread)
             return self._running
 
-    def _write(self, queue: SimpleQueue[logging.LogRecord | None]) -> None:
-        while (record := queue.get()) is not None:
-            try:
-                handle(self._logger, record)
-            except Exception:
-                # A handler that raises must not end the thread, or every later line would be lost in silence.
-                logging.getLogger("gateway.middleware.access_log").exception(
-                    "a handler of %s raised", self._logger.name
-                )
-
     def close(self) -> None:
-        """Write what waits and end the thread; the next record starts another."""
+        """Write what waits and end the thread; the next item starts another."""
         with self._lock:
             running, self._running = self._running, None
         if running is not None:
             atexit.unregister(self.close)
-            if running[0] == os.getpid():
-                running[1].put(None)
-                running[2].join()
+            if running.pid == os.getpid():
+                running.closing.set()
+                running.some.set()
+                running.thread.join()

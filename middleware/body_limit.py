@@ -75,9 +75,10 @@ class _Limiting(Hooks):
         return self._max_bytes
 
     def on_request(self, request: Request) -> Response | None:
-        declared = request.headers.get_all("content-length")
-        if not declared:
+        headers = request.headers
+        if "content-length" not in headers:
             return None
+        declared = headers.get_all("content-length")
         length = declared[0]
         if len(declared) > 1 or not (length.isascii() and length.isdigit()):
             return problem(request, 400, "Content-Length must be one number without a sign.")

@@ -13,11 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gateway.contract import BuildContext, Hooks, Middleware, Slot, Steps, Transform, peek
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
+from gateway.headers import HeaderNames
 from gateway.middleware._accept_encoding import choose_coding
 from gateway.middleware._codings import CODINGS, Encoder, available, encoder_factory
 from gateway.middleware._validators import parse_etag, parse_etags
@@ -51,8 +53,10 @@ DEFAULT_TYPES = (
     "image/x-icon",
 )
 _EVENT_STREAM = "text/event-stream"
+#: What says that a body is coded already, or is a part.
+_DONE = HeaderNames("content-encoding", "content-range")
 #: What speaks of the bytes before the coding: gone where they are not the bytes sent.
-_STALE = ("content-length", "accept-ranges", "content-md5", "digest", "content-digest", "repr-digest")
+_STALE = HeaderNames("content-length", "accept-ranges", "content-md5", "digest", "content-digest", "repr-digest")
 _SUFFIX = re.compile(rf'-(?:{"|".join(CODINGS)})"')
 
 
@@ -135,32 +139,45 @@ class _Compressing(Hooks):
         self._suffixes = tuple(pattern[1:] for pattern in options.types if pattern.startswith("*+"))
         self._plan: Slot[_Plan] = context.slot(_Plan)
         self._asked: Slot[str] = context.slot(str)
+        self._skip_if = options.skip_if
+        self._min_bytes = options.min_bytes
+        #: An application has few media types, each written the same way each time.
+        self._shrinks = lru_cache(maxsize=128)(self._judge)
 
-    def on_response(self, request: Request, response: Response) -> Steps[None]:
-        headers = response.headers
-        if response.status == 304:
+    def on_response(self, request: Request, response: Response) -> Steps[None] | None:
+        headers, status = response.headers, response.status
+        if status == 304:
             headers.add_vary("Accept-Encoding")
             self._weaken_again(request, headers)
             self._restore_suffix(request, headers)
-            return
-        if not self._could(response):
-            return
-        if self._options.skip_if is not None and self._options.skip_if(request, response):
-            return
-        media_type = _media_type(headers)
-        coding = choose_coding(request.headers.get("accept-encoding"), self._offered)
-        length = headers.get("content-length")
-        size = int(length) if length is not None and length.isascii() and length.isdigit() else None
+            return None
+        # Whether it is one that is compressed for some client; then whether for this one.
+        if status < 200 or status in (204, 205, 206) or headers.has_any(_DONE):
+            return None
+        content_type, control = headers.get("content-type"), headers.get("cache-control")
+        if not content_type or not self._shrinks(content_type[:_LONGEST_TYPE]):
+            return None
+        if control is not None and "no-transform" in control.lower():
+            return None
+        if self._skip_if is not None and self._skip_if(request, response):
+            return None
         headers.add_vary("Accept-Encoding")
-        if coding is None or (size is not None and size < self._options.min_bytes):
-            return
+        length = headers.get("content-length")
+        if length is not None and length.isascii() and length.isdigit() and int(length) < self._min_bytes:
+            return None
+        coding = choose_coding(request.headers.get("accept-encoding"), self._offered)
+        if coding is None:
+            return None
         if request.method == "HEAD":
             self._mark(headers, coding)
-            return
+            return None
+        return self._begin(request, headers, _Plan(coding, _media_type(content_type) == _EVENT_STREAM))
+
+    def _begin(self, request: Request, headers: Headers, plan: _Plan) -> Steps[None]:
         if (yield from peek(0)) is None:  # a file that the server sends by itself: its bytes are not ours to change
             return
-        self._mark(headers, coding)
-        self._plan[request] = _Plan(coding, media_type == _EVENT_STREAM)
+        self._mark(headers, plan.coding)
+        self._plan[request] = plan
 
     def on_body(self, request: Request, response: Response) -> Transform | None:
         plan = self._plan.get(request)
@@ -169,16 +186,9 @@ class _Compressing(Hooks):
         encoder = self._encoders[plan.coding]()
         return _Flushed(encoder) if plan.flushed else encoder
 
-    def _could(self, response: Response) -> bool:
-        """Tell whether a response is one that is compressed for some client."""
-        status, headers = response.status, response.headers
-        if status < 200 or status in (204, 205, 206):
-            return False
-        if "content-encoding" in headers or "content-range" in headers:
-            return False
-        if "no-transform" in (headers.get("cache-control") or "").lower():
-            return False
-        media_type = _media_type(headers)
+    def _judge(self, content_type: str) -> bool:
+        """Tell whether content of a type is compressed for some client."""
+        media_type = _media_type(content_type)
         if media_type == _EVENT_STREAM:
             return self._options.event_stream
         return (
@@ -188,8 +198,7 @@ class _Compressing(Hooks):
     def _mark(self, headers: Headers, coding: str) -> None:
         """Say in the head that the bytes are coded, and drop what was said of the others."""
         headers.set("content-encoding", coding)
-        for name in _STALE:
-            headers.delete(name)
+        headers.delete_all(_STALE)
         tag = headers.get("etag")
         if tag is None or tag.startswith("W/"):
             return
@@ -246,5 +255,9 @@ class _Flushed:
         return self._encoder.finish()
 
 
-def _media_type(headers: Headers) -> str:
-    return (headers.get("content-type") or "").partition(";")[0].strip().lower()
+#: No media type is longer; parameters are, and are cut off.
+_LONGEST_TYPE = 256
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

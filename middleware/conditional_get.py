@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gateway.contract import BuildContext, Hooks, Middleware, Slot, Steps, peek
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
+from gateway.headers import HeaderNames
 from gateway.middleware._validators import Preconditions, evaluate, parse_etag, parse_http_date
 from gateway.problems import problem
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ConditionalGet"]
 
 #: What describes the content that a 304 does not carry. ``Last-Modified`` goes where an entity tag says it better.
-_CONTENT_FIELDS = (
+_CONTENT_FIELDS = HeaderNames(
     "content-type",
     "content-length",
     "content-encoding",
@@ -71,16 +72,14 @@ class ConditionalGet(Middleware):
 
 def _conditions(request: Request) -> Preconditions | None:
     """Read the conditional fields; None where there is nothing to evaluate, or the method is not for this layer."""
-    if request.method not in ("GET", "HEAD"):
+    headers = request.headers
+    if not headers.has_any(_CONDITIONS) or request.method not in ("GET", "HEAD"):
         return None
-    get = request.headers.get
-    conditions = Preconditions(
-        get("if-match"), get("if-none-match"), get("if-modified-since"), get("if-unmodified-since")
-    )
-    return None if conditions == _NONE else conditions
+    return Preconditions(*map(headers.get, _CONDITIONS.names))
 
 
-_NONE = Preconditions()
+#: In the order of :class:`Preconditions`.
+_CONDITIONS = HeaderNames("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
 
 def _decide(request: Request, response: Response, conditions: Preconditions) -> Response | None:
@@ -97,8 +96,7 @@ def _decide(request: Request, response: Response, conditions: Preconditions) -> 
     if verdict == 412:
         return problem(request, 412, "A precondition of the request does not hold for the current representation.")
     headers = response.headers.copy()
-    for name in _CONTENT_FIELDS:
-        headers.delete(name)
+    headers.delete_all(_CONTENT_FIELDS)
     if tag:
         headers.delete("last-modified")
     return Response(304, headers)

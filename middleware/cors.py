@@ -138,6 +138,7 @@ class _Sharing(Hooks):
         if options.headers and not self._any_header:
             self._preflight.append(Header("Access-Control-Allow-Headers", ", ".join(options.headers)))
         self._everyone = Header("Access-Control-Allow-Origin", "*")
+        self._allowed = {origin: Header("Access-Control-Allow-Origin", origin) for origin in options.origins}
 
     def _allows(self, origin: str) -> bool:
         return (
@@ -198,8 +199,16 @@ class _Sharing(Hooks):
         # Also where no Origin came: a cache must not give that answer to a page that needs the marks.
         fields.add_vary("Origin")
         origin = request.headers.get("origin")
-        if origin is not None and self._allows(origin):
+        if origin is None:
+            return
+        allowed = self._allowed.get(origin)
+        if allowed is not None:
+            fields.append(allowed)
+        elif self._allows(origin):
             fields.append("Access-Control-Allow-Origin", origin)
+        else:
+            return
+        if self._marks or self._exposed:
             for header in (*self._marks, *self._exposed):
                 fields.append(header)
 

@@ -163,13 +163,14 @@ class _Answering(Hooks):
 
     # probes
 
-    def on_request(self, request: Request) -> Steps[Response | None]:
+    def on_request(self, request: Request) -> Steps[Response | None] | None:
         kind = self._paths.get(request.path)
         if self._signals and (kind is not None or not self._served):
             self._served = True
             self.install()  # a server may have set its handlers, or begun to run its loop, after on_start
-        if kind is None:
-            return None
+        return None if kind is None else self._probe(request, kind)
+
+    def _probe(self, request: Request, kind: str) -> Steps[Response | None]:
         if request.method not in ("GET", "HEAD"):
             return problem(request, 405, "A probe asks by GET or HEAD.", headers=[("Allow", "GET, HEAD")])
         if kind == "live":

@@ -301,10 +301,13 @@ class _Exposing(_Counting):
         self._allow = Trust.parse(options.allow)
         self._path = options.path
 
-    def on_request(self, request: Request) -> Steps[Response | None]:
+    def on_request(self, request: Request) -> Steps[Response | None] | None:
         if request.path != self._path or request.is_websocket:
             self._begin(request)
             return None
+        return self._scraped(request)
+
+    def _scraped(self, request: Request) -> Steps[Response | None]:
         client = request.client
         if not self._allow.holds(client[0] if client else None):
             return problem(request, 403, "This address may not read metrics.")

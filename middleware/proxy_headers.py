@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypedDict
 
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
+from gateway.headers import HeaderNames
 from gateway.middleware._forwarded import Trust, parse_address, parse_forwarded, split_list
 from gateway.middleware._host import parse_host, parse_port
 
@@ -27,8 +28,9 @@ __all__ = ["PLATFORMS", "ForwardedFrom", "ProxyHeaders"]
 _X_FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix")
 #: Other spellings that applications are known to read; nothing here believes them.
 _OTHERS = ("x-forwarded", "x-forwarded-scheme", "x-forwarded-protocol", "x-forwarded-ssl", "x-url-scheme", "x-real-ip")
-_EVERY = ("forwarded", *_X_FORWARDED, *_OTHERS)
+_EVERY = HeaderNames("forwarded", *_X_FORWARDED, *_OTHERS)
 _STATE = "gateway.proxy_headers"
+_SECURE = {"http": False, "https": True, "ws": False, "wss": True}
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 
 
@@ -73,8 +75,7 @@ PLATFORMS: Mapping[str, _Platform] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardedFrom:
+class ForwardedFrom(NamedTuple):
     """What the connection itself said, before anything was believed; in ``request.state["gateway.proxy_headers"]``.
 
     Attributes:
@@ -186,36 +187,51 @@ class _Believing(Hooks):
         self._options = options
         self._trust = trust
         family = {"x-forwarded": set(_X_FORWARDED), "forwarded": {"forwarded"}, "off": set()}[options.mode]
-        self._never = tuple(name for name in _EVERY if name not in family)
+        self._never = HeaderNames(*(name for name in _EVERY.names if name not in family))
+        self._believes = options.mode != "off"
+        self._strips = options.untrusted == "strip"
+        self._more = options.host or options.port or options.prefix
 
     def on_request(self, request: Request) -> None:
-        if _STATE in request.state:
+        state = request.state
+        if _STATE in state:
             return
         peer, headers = request.client, request.headers
-        trusted = self._options.mode != "off" and self._trust.holds(peer[0] if peer else None)
-        request.state[_STATE] = ForwardedFrom(trusted, peer, request.scheme, headers.get("host"))
-        if not trusted and self._options.untrusted == "keep":
-            return
-        for name in self._never if trusted else _EVERY:
-            if name in headers:
-                headers.delete(name)
+        trusted = self._believes and self._trust.holds(peer[0] if peer else None)
+        state[_STATE] = ForwardedFrom(trusted, peer, request.scheme, headers.get("host"))
         if trusted:
+            headers.delete_all(self._never)
             if self._options.mode == "forwarded":
                 self._read_forwarded(request)
             else:
                 self._read_x_forwarded(request)
+        elif self._strips:
+            headers.delete_all(_EVERY)
 
     def _read_x_forwarded(self, request: Request) -> None:
         options, get = self._options, request.headers.get
-        nodes = [parse_address(value) for value in split_list(get("x-forwarded-for") or "")]
-        index = self._trust.client_index([node[0] if node else None for node in nodes], options.hops)
+        value = get("x-forwarded-for") or ""
         # Counted from the right, the other lists have the same place: each hop appended to all of them.
-        from_right = len(nodes) - index if index is not None else 1
-        if index is not None:
-            request.client = nodes[index]
+        from_right = 1
+        if "," not in value:  # one proxy, one address: the leftmost and the rightmost
+            node = parse_address(value)
+            if node is not None:
+                request.client = node
+        else:
+            nodes = [parse_address(each) for each in split_list(value)]
+            index = self._trust.client_index([node[0] if node else None for node in nodes], options.hops)
+            if index is not None:
+                from_right = len(nodes) - index
+                request.client = nodes[index]
         scheme = _pick(get("x-forwarded-proto"), from_right)
         if scheme is not None:
             _set_scheme(request, scheme)
+        if self._more:
+            self._read_more(request, from_right)
+
+    def _read_more(self, request: Request, from_right: int) -> None:
+        """Read what is believed on request only."""
+        options, get = self._options, request.headers.get
         host = _pick(get("x-forwarded-host"), from_right) if options.host else None
         port = _pick(get("x-forwarded-port"), from_right) if options.port else None
         _set_host(request, host, port)
@@ -239,16 +255,17 @@ class _Believing(Hooks):
 
 def _pick(value: str | None, from_right: int) -> str | None:
     """Return the element of a list that the chosen hop wrote; the leftmost where the list is shorter."""
-    elements = split_list(value or "")
-    return elements[max(len(elements) - from_right, 0)] if elements else None
+    if not value:
+        return None
+    elements = split_list(value)
+    return elements[max(len(elements) - from_right, 0)]
 
 
 def _set_scheme(request: Request, scheme: str) -> None:
-    scheme = scheme.lower()
-    secure: Sequence[str] = ("https", "wss")
-    if scheme in ("http", "https", "ws", "wss"):
+    secure = _SECURE.get(scheme.lower())
+    if secure is not None:
         names = ("ws", "wss") if request.is_websocket else ("http", "https")
-        request.scheme = names[scheme in secure]
+        request.scheme = names[secure]
 
 
 def _set_host(request: Request, value: str | None, port_value: str | None) -> None:

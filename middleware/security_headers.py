@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
-from gateway.headers import Header, HeaderError
+from gateway.headers import Header, HeaderBlock, HeaderError, HeaderNames
 
 if TYPE_CHECKING:
     from gateway.exchange import Request, Response
@@ -136,7 +136,7 @@ class SecurityHeaders(Middleware):
                     values[name.lower()] = (name, value)
         for name, value in values.values():
             Header(name, value)
-        constant = tuple(Header(name, value) for name, value in values.values() if _PLACE not in value)
+        constant = HeaderBlock(Header(name, value) for name, value in values.values() if _PLACE not in value)
         with_nonce = tuple((name, value) for name, value in values.values() if _PLACE in value)
         return _Fields(constant, with_nonce)
 
@@ -149,14 +149,14 @@ class SecurityHeaders(Middleware):
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    constant: tuple[Header, ...]
+    constant: HeaderBlock
     with_nonce: tuple[tuple[str, str], ...]
 
 
 class _Adding(Hooks):
     def __init__(self, options: SecurityHeaders, fields: _Fields, parts: tuple[tuple[str, _Fields], ...]) -> None:
         self._override = options.override
-        self._strip = tuple(name.lower() for name in options.strip)
+        self._strip = HeaderNames(*options.strip)
         self._fields = fields
         self._parts = parts
 
@@ -170,15 +170,12 @@ class _Adding(Hooks):
 
     def on_response(self, request: Request, response: Response) -> None:
         headers = response.headers
-        present = {name for name, _ in headers.items()}
-        for name in self._strip:
-            if name in present:
-                headers.delete(name)
-        for header in self._for(request).constant:
-            if header.key not in present:
-                headers.append(header)
-            elif self._override:
+        headers.delete_all(self._strip)
+        if self._override:
+            for header in self._for(request).constant.headers:
                 headers.set(header)
+        else:
+            headers.setdefaults(self._for(request).constant)
 
 
 class _Noncing(_Adding):

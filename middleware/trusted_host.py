@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
-from gateway.middleware._host import HostPattern, parse_host
+from gateway.middleware._host import Host, HostPattern, parse_host
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -73,11 +74,16 @@ class _Checking(Hooks):
         self._patterns = patterns
         self._status = status
         self._exempt = exempt
+        #: Only what is within the grammar is kept, which bounds its length too.
+        self._matches = lru_cache(maxsize=512)(self._match)
+
+    def _match(self, host: Host) -> bool:
+        return any(pattern.matches(host) for pattern in self._patterns)
 
     def on_request(self, request: Request) -> Response | None:
         lines = request.headers.get_all("host")
         host = parse_host(lines[0]) if len(lines) == 1 else None
-        if host is not None and any(pattern.matches(host) for pattern in self._patterns):
+        if host is not None and self._matches(host):
             request.state["gateway.trusted_host"] = host
             return None
         if self._exempt and request.path in self._exempt:

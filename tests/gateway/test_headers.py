@@ -7,9 +7,11 @@ import pickle
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.exchange import AsgiRequest
-from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderError, Headers
+from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderBlock, HeaderError, HeaderNames, Headers
 
 Make = Callable[[list[tuple[str, str]]], Headers]
 
@@ -108,6 +110,126 @@ def test_vary_is_never_doubled(make: Make, present: list[str], added: list[str],
     headers = make([("Vary", value) for value in present])
     headers.add_vary(*added)
     assert headers.get("vary") == expected
+
+
+def test_a_vary_of_any_length_is_extended(make: Make) -> None:
+    present = ", ".join(f"x-{number}" for number in range(100))
+    headers = make([("Vary", present)])
+    headers.add_vary("Origin", "X-7")
+    assert headers.get("vary") == f"{present}, Origin"
+
+
+def test_one_of_several_names_is_found(make: Make) -> None:
+    headers = make([("A", "1"), ("b", "2"), ("b", "3")])
+    assert headers.has_any(HeaderNames("x", "B"))
+    assert not headers.has_any(HeaderNames("x", "y"))
+    assert not headers.has_any(HeaderNames())
+    headers.delete_all(HeaderNames("B", "x"))
+    assert headers.items() == [("a", "1")]
+    headers.delete_all(HeaderNames("x", "y"))
+    assert headers.items() == [("a", "1")]
+    with pytest.raises(HeaderError):
+        HeaderNames("a b")
+    assert repr(HeaderNames("A", "b")) == "HeaderNames('a', 'b')"
+
+
+def test_of_a_block_what_is_there_stays(make: Make) -> None:
+    block = HeaderBlock([Header("A", "9"), Header("B", "8")])
+    headers = make([])
+    headers.setdefaults(block)
+    assert headers.items() == [("a", "9"), ("b", "8")]
+    headers = make([("a", "1")])
+    headers.setdefaults(block)
+    assert headers.items() == [("a", "1"), ("b", "8")]
+    assert (headers.get("a"), headers.get("b")) == ("1", "8")
+    with pytest.raises(HeaderError, match="each field once"):
+        HeaderBlock([Header("A", "1"), Header("a", "2")])
+    assert repr(block) == "HeaderBlock([Header('A', '9'), Header('B', '8')])"
+
+
+names = st.sampled_from(["A", "a", "b", "C", "c", "set-cookie"])
+values = st.sampled_from(["1", "2", "x, y"])
+operations = st.one_of(
+    st.tuples(st.just("append"), names, values),
+    st.tuples(st.just("constant"), names, values),
+    st.tuples(st.just("set"), names, values),
+    st.tuples(st.just("setdefault"), names, values),
+    st.tuples(st.just("defaults"), names, values),
+    st.tuples(st.just("delete"), names, values),
+    st.tuples(st.just("delete_all"), names, values),
+    st.tuples(st.just("look"), names, values),
+)
+
+
+def carry_out(operation: str, headers: Headers, name: str, value: str) -> None:
+    if operation == "append":
+        headers.append(name, value)
+    elif operation == "constant":
+        headers.append_constants([Header(name, value)])
+    elif operation == "set":
+        headers.set(name, value)
+    elif operation == "setdefault":
+        headers.setdefault(name, value)
+    elif operation == "defaults":
+        headers.setdefaults(HeaderBlock([Header(name, value), Header("Z", value)]))
+    elif operation == "delete":
+        headers.delete(name)
+    elif operation == "delete_all":
+        headers.delete_all(HeaderNames(name, "Z"))
+    else:
+        headers.get(name)
+
+
+def carry_out_on_a_list(operation: str, lines: list[tuple[str, str]], name: str, value: str) -> None:
+    """Do the same without an index."""
+    key = name.lower()
+    present = [at for at, line in enumerate(lines) if line[0] == key]
+    if operation in ("append", "constant"):
+        lines.append((key, value))
+    elif operation == "set":
+        for at in reversed(present[1:]):
+            del lines[at]
+        if present:
+            lines[present[0]] = (key, value)
+        else:
+            lines.append((key, value))
+    elif operation in ("setdefault", "defaults"):
+        for each in (key, "z") if operation == "defaults" else (key,):
+            if all(line[0] != each for line in lines):
+                lines.append((each, value))
+    elif operation in ("delete", "delete_all"):
+        gone = (key, "z") if operation == "delete_all" else (key,)
+        lines[:] = [line for line in lines if line[0] not in gone]
+
+
+@pytest.mark.parametrize("kind", RESPONSES)
+@given(given_=st.lists(st.tuples(names, values), max_size=4), steps=st.lists(operations, max_size=8))
+def test_what_is_found_is_what_stands_there_after_any_writes(
+    kind: str, given_: list[tuple[str, str]], steps: list[tuple[str, str, str]]
+) -> None:
+    headers = RESPONSES[kind](given_)
+    lines = [(name.lower(), value) for name, value in given_]
+    for operation, name, value in steps:
+        carry_out(operation, headers, name, value)
+        carry_out_on_a_list(operation, lines, name, value)
+        assert headers.items() == lines
+        for each in ("A", "b", "C", "set-cookie", "z"):
+            assert headers.get_all(each) == [value for name, value in lines if name == each.lower()]
+            assert (each in headers) is bool(headers.get_all(each))
+
+
+def test_lines_that_others_append_to_a_wrapped_list_are_found() -> None:
+    raw = [(b"a", b"1")]
+    headers = AsgiHeaders.over_raw(raw)
+    assert "b" not in headers
+    raw.append((b"B", b"2"))
+    assert headers.get("b") == "2"
+
+
+def test_a_scope_s_fields_may_be_an_iterable_that_is_read_once() -> None:
+    request = AsgiRequest({"type": "http", "headers": iter([(b"a", b"1")])})
+    assert request.headers.get("a") == "1"
+    assert request.scope["headers"] == [(b"a", b"1")]
 
 
 BAD_NAMES = ["", "a b", "a:", "ä", "a\r\n", "a\n", "(", "a\0", "é"]
@@ -254,6 +376,13 @@ def test_environ_headers_write_into_the_environ() -> None:
     assert headers.delete("via") is True
     assert headers.delete("via") is False
     assert "HTTP_VIA" not in environ
+    headers.setdefaults(HeaderBlock([Header("X-B", "3"), Header("X-C", "4")]))
+    assert (headers.get("x-b"), headers.get("x-c")) == ("2", "4")
+    assert headers.has_any(HeaderNames("x-c", "x-d"))
+    headers.delete_all(HeaderNames("x-b", "x-c"))
+    assert not headers.has_any(HeaderNames("x-b", "x-c"))
+    environ["CONTENT_LENGTH"] = ""
+    assert not headers.has_any(HeaderNames("content-length"))
 
 
 def test_a_scope_s_own_list_is_never_written() -> None:

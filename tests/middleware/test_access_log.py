@@ -6,13 +6,18 @@ import asyncio
 import json
 import logging
 import logging.handlers
+import os
 import re
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError
-from gateway.middleware.access_log import AccessLog, Entry
+from gateway.middleware.access_log import AccessLog, Entry, json_line
 from gateway.middleware.errors import Errors
 from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.middleware.request_id import RequestId
@@ -234,6 +239,85 @@ def test_a_level_that_somebody_has_set_holds_without_a_handler_too(
         logging.getLogger(name).setLevel(logging.NOTSET)
         logger.propagate = True
     assert capsys.readouterr().out == ""
+
+
+def test_a_filter_of_the_logger_is_asked_before_standard_output(
+    stack: MakeStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def only_a(record: logging.LogRecord) -> bool:
+        return record.entry.path == "/a"  # type: ignore[attr-defined, no-any-return]
+
+    logger = logging.getLogger("gateway.access")
+    logger.propagate = False
+    logger.addFilter(only_a)
+    try:
+        chain = stack(AccessLog(format=lambda entry: entry.path))
+        chain.request("/a")
+        chain.request("/b")
+        chain.close()
+    finally:
+        logger.removeFilter(only_a)
+        logger.propagate = True
+    assert capsys.readouterr().out == "/a\n"
+
+
+def test_a_record_is_what_the_library_would_have_made(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog())
+    began = time.time()
+    chain.request("/1")
+    chain.request("/2")
+    first, second = log.entries(chain)
+    assert (first.path, second.path) == ("/1", "/2")
+    model = logging.makeLogRecord({})
+    for record, entry in zip(log.records, (first, second), strict=True):
+        assert vars(record).keys() - {"message", "asctime"} == {*vars(model), "entry"}
+        assert record.name == "gateway.access"
+        assert (record.levelno, record.levelname, record.process) == (logging.INFO, "INFO", os.getpid())
+        assert json.loads(record.getMessage())["path"] == entry.path
+        assert began - 1 < record.created < time.time() + 1
+        assert 0 <= record.msecs < 1000
+        assert logging.Formatter("%(asctime)s %(relativeCreated)d").format(record)
+    assert log.records[0].relativeCreated <= log.records[1].relativeCreated
+
+
+texts = st.none() | st.text(max_size=20)
+
+
+@given(
+    st.builds(
+        Entry,
+        time=st.floats(min_value=0, max_value=4e9),
+        method=st.text(max_size=8),
+        path=st.text(max_size=20),
+        query=texts,
+        status=st.integers(100, 599),
+        outcome=st.sampled_from(["completed", "aborted", "failed"]),
+        bytes_sent=st.integers(0, 2**70),
+        bytes_received=st.integers(0, 2**70),
+        first_byte=st.none() | st.floats(min_value=0, max_value=1e6),
+        duration=st.floats(min_value=0, max_value=1e6),
+        client=texts,
+        scheme=st.sampled_from(["http", "wss"]),
+        host=texts,
+        http_version=st.sampled_from(["1.1", "2"]),
+        user_agent=texts,
+        referer=texts,
+        request_id=texts,
+        trace_id=texts,
+        route=texts,
+        error=texts,
+        close_code=st.none() | st.integers(1000, 4999),
+    )
+)
+def test_a_json_line_is_what_the_library_writes(entry: Entry) -> None:
+    moment = datetime.fromtimestamp(round(entry.time * 1_000_000) / 1_000_000, UTC)
+    members: dict[str, object] = {"time": moment.isoformat(timespec="milliseconds")}
+    for name, value in entry._asdict().items():
+        if name in ("first_byte", "duration") and value is not None:
+            members[f"{name}_ms"] = round(value * 1000, 3)
+        elif name != "time" and value is not None:
+            members[name] = value
+    assert json_line(entry) == json.dumps(members)
 
 
 def test_a_handler_that_raises_does_not_end_the_log(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
