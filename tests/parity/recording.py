@@ -90,6 +90,13 @@ def _recorded(name: str, call: Any, recording: Recording) -> Any:
     def plain(*args: Any) -> Any:
         begin(args)
         result = call(*args)
+        if inspect.isgenerator(result):  # it decided at once that there is more to do
+            return rest(args, result)
+        end(args, result)
+        return result
+
+    def rest(args: tuple[Any, ...], steps: Any) -> Any:
+        result = yield from steps
         end(args, result)
         return result
 
