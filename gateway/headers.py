@@ -429,6 +429,10 @@ class AsgiHeaders(Headers):
     def __len__(self) -> int:
         return len(self._raw)
 
+    @overload
+    def get(self, name: str, default: None = None) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str) -> str: ...
     def get(self, name: str, default: str | None = None) -> str | None:
         found = self._indexed_raw().get(_raw_name(name))
         if found is None:
@@ -518,6 +522,10 @@ class EnvironHeaders(Headers):
     def __init__(self, environ: MutableMapping[str, object]) -> None:
         self._environ = environ
 
+    @overload
+    def get(self, name: str, default: None = None) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str) -> str: ...
     def get(self, name: str, default: str | None = None) -> str | None:
         key = _environ_key(name)
         value = self._environ.get(key)
