@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -102,9 +103,12 @@ def command(
     if target is not None:
         sys.path.insert(0, str(Path(app_dir or ".").absolute()))
         before = threading.enumerate()
-        _, app = load(parse(target, factory=factory))
-        deployment = facts(app, before)
-        findings += _application(cast(Application, app), interface, paths or ("/",))  # whatever it is, detect() judges
+        # Standard output is the report's alone; an application may write its access log there.
+        with redirect_stdout(sys.stderr):
+            _, app = load(parse(target, factory=factory))
+            deployment = facts(app, before)
+            # Whatever it is, detect() judges.
+            findings += _application(cast(Application, app), interface, paths or ("/",))
     if chosen is not None:
         findings += _server(chosen)
         deployment = replace(

@@ -10,6 +10,7 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import cast
 
@@ -55,7 +56,8 @@ def command(target: str | None, form: str, app_dir: str | None, factory: bool) -
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ChainWarning)  # each stands in what is shown
-        found = explanations(_load(target, app_dir, factory=factory))
+        with redirect_stdout(sys.stderr):  # what a module prints at its import is no part of the answer
+            found = explanations(_load(target, app_dir, factory=factory))
     if form == "json":
         click.echo(json.dumps({place: each.as_dict() for place, each in found.items()}, indent=2))
     elif form == "text":

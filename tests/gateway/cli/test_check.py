@@ -74,6 +74,15 @@ def test_a_warning_fails_with_strict(check: Any) -> None:
     assert check(WARNS, "--strict").exit_code == 1
 
 
+def test_what_an_application_prints_is_no_part_of_the_report(check: Any) -> None:
+    noisy = 'print("imported")\n' + textwrap.dedent(GOOD).replace(
+        "    start_response", '    print("called")\n    start_response'
+    )
+    result = check(noisy, "--format", "json")
+    assert json.loads(result.stdout)["findings"] == []
+    assert result.stderr.splitlines() == ["imported", "called", "called"]
+
+
 def test_an_application_that_raises_is_reported(check: Any) -> None:
     result = check(RAISES, "--format", "json")
     assert (result.exit_code, rules(result)) == (1, {"raised"})
