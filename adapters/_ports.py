@@ -21,29 +21,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeAlias
 
 from gateway.adapters._doorbell import soon_threadsafe
+from gateway.adapters._signals import AsyncioSignal, Signal
 from gateway.adapters._workers import Workers
 
 Callback: TypeAlias = Callable[[], None]
 Background: TypeAlias = Callable[[], Coroutine[None, None, None]]
 #: Starts a background task and returns what cancels it.
 Spawn: TypeAlias = Callable[[Background], Callable[[], object]]
-
-
-class Signal(ABC):
-    """Wakes the one task that waits for it; `set` and `wait` are called on the loop's thread only.
-
-    It has no memory: whoever waits has just seen, on the same thread, that there is nothing to do.
-    """
-
-    __slots__ = ()
-
-    @abstractmethod
-    def set(self) -> None:
-        """Wake who waits, if anybody does."""
-
-    @abstractmethod
-    def wait(self) -> Awaitable[None]:
-        """Return what to await; the waiting begins with this call."""
 
 
 class Outbox:
@@ -124,27 +108,6 @@ class Port(ABC):
     def close(self) -> None:
         """Let the workers end when they are idle."""
         self.workers.close()
-
-
-class AsyncioSignal(Signal):
-    """A `Signal` of asyncio and uvloop."""
-
-    __slots__ = ("_future", "_loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._future: asyncio.Future[None] | None = None
-
-    def set(self) -> None:
-        future = self._future
-        if future is not None:
-            self._future = None
-            if not future.done():  # cancelled
-                future.set_result(None)
-
-    def wait(self) -> asyncio.Future[None]:
-        self._future = future = self._loop.create_future()
-        return future
 
 
 class AsyncioPort(Port):

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from gateway.adapters._ports import Background, Callback, Outbox, Port, Signal, Spawn
+from gateway.adapters._ports import Background, Callback, Outbox, Port, Spawn
+from gateway.adapters._signals import Signal
 from gateway.adapters._workers import Workers
 
 

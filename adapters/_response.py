@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextvars import Context
 from types import GeneratorType, TracebackType
 from typing import NoReturn, TypeAlias
@@ -41,7 +41,6 @@ class Run(Outflow[Entry]):
     """A WSGI application called once; made on the loop, run by a worker, taken from by the loop."""
 
     # Where every run begins; an attribute is set on the instance when it changes.
-    committed = False
     finished = False
     error: BaseException | None = None
     #: The head and the whole body of a response that was handed over at once.
@@ -54,10 +53,6 @@ class Run(Outflow[Entry]):
     _abandoned = False
     _closing: Callable[[], object] | None = None
     _declared = False  # whether the response has a Content-Length
-    _head: Message | None = None
-    #: What may still be sent: a chunk below it needs no further thought. Nothing before the head is committed, nothing
-    #: where there is no content; without a Content-Length there is no end to it.
-    _rest = 0
     _streaming = False  # something was handed over already
 
     def __init__(
@@ -89,6 +84,11 @@ class Run(Outflow[Entry]):
         self._context = context
         self._coalesce = coalesce_bytes
         self.extensions = extensions
+        self.committed = False
+        self._head: Message | None = None
+        #: What may still be sent: a chunk below it needs no further thought. Nothing before the head is committed,
+        #: nothing where there is no content; without a Content-Length there is no end to it.
+        self._rest = 0
 
     # ------------------------------------------------------------------------------------ the application's side
 
@@ -141,7 +141,7 @@ class Run(Outflow[Entry]):
             result = self._application(self._take_environ(), self.start_response)
             kind: type = type(result)
             if (kind is list or kind is tuple) and not self.committed:
-                self._take_whole(result)
+                self._take_whole(result)  # type: ignore[arg-type]  # the type was just compared
                 yield
                 return
             try:
@@ -173,7 +173,7 @@ class Run(Outflow[Entry]):
             result = self._application(self._take_environ(), self.start_response)
             kind: type = type(result)
             if (kind is list or kind is tuple) and not self.committed:
-                self._take_whole(result)  # neither has close()
+                self._take_whole(result)  # type: ignore[arg-type]  # the type was just compared; neither has close()
             elif kind is FileWrapper and self._take_file(result):
                 self._closing = result.close  # type: ignore[attr-defined]  # the type was just compared
             else:
@@ -187,18 +187,21 @@ class Run(Outflow[Entry]):
         self._environ = None  # it holds the input, which holds this: without a cycle there is nothing to collect
         return environ
 
-    def _take_whole(self, chunks: Iterable[bytes]) -> None:
-        for chunk in chunks:
-            if not isinstance(chunk, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]  # an application's value
-                _refuse_chunk(chunk)
-        parts = [chunk for chunk in chunks if chunk]
-        if len(parts) > 1 and (not self._coalesce or sum(map(len, parts)) > self._coalesce):
-            for part in parts:
-                if not self._push(part):
-                    break
-            self._end(wake=False)
-            return
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+    def _take_whole(self, chunks: Sequence[bytes]) -> None:
+        if len(chunks) == 1 and type(chunks[0]) is bytes:  # as most are
+            body = chunks[0]
+        else:
+            for chunk in chunks:
+                if not isinstance(chunk, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]  # an application's value
+                    _refuse_chunk(chunk)
+            parts = [chunk for chunk in chunks if chunk]
+            if len(parts) > 1 and (not self._coalesce or sum(map(len, parts)) > self._coalesce):
+                for part in parts:
+                    if not self._push(part):
+                        break
+                self._end(wake=False)
+                return
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
         head = self._commit()
         if not self._rest and not self._declared:  # no content
             body = b""

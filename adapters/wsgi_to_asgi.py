@@ -111,10 +111,33 @@ class WsgiToAsgi:
 
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Serve one ASGI scope: a request, the lifespan, or a websocket, which is refused with 403."""
+        if scope["type"] != "http":
+            await self._serve_other(scope, receive, send)
+            return
+        try:
+            environ = self._environ(scope)
+        except ServerError as error:
+            await _refuse(send, error.status_hint, str(error))
+            return
+        body: io.BytesIO | list[bytes] | None
+        if "CONTENT_LENGTH" not in environ and _has_no_body(environ):
+            body = io.BytesIO() if self._inline else []
+        else:
+            body = await self._body(environ, receive)
+            if body is None:
+                return  # the client went away while it sent its body: nobody to answer
+        port = self._port()
+        if self._queue is not None and port.workers.pending >= self._threads + self._queue:
+            await _refuse(send, 503, "too many requests are waiting", (b"retry-after", b"1"))
+            return
+        if isinstance(port, AsyncioPort):
+            await self._exchange(scope, environ, body, port, receive, send, port.spawn)
+        else:
+            await port.run(lambda spawn: self._exchange(scope, environ, body, port, receive, send, spawn))
+
+    async def _serve_other(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         kind = scope["type"]
-        if kind == "http":
-            await self._serve(scope, receive, send)
-        elif kind == "lifespan":
+        if kind == "lifespan":
             await self._live(receive, send)
         elif kind == "websocket":
             await receive()  # websocket.connect; a close before the accept is a 403
@@ -126,24 +149,6 @@ class WsgiToAsgi:
             )
 
     # ------------------------------------------------------------------------------------------------- the request
-
-    async def _serve(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        try:
-            environ = self._environ(scope)
-        except ServerError as error:
-            await _refuse(send, error.status_hint, str(error))
-            return
-        body = await self._body(environ, receive)
-        if body is None:
-            return  # the client went away while it sent its body: nobody to answer
-        port = self._port()
-        if self._queue is not None and port.workers.pending >= self._threads + self._queue:
-            await _refuse(send, 503, "too many requests are waiting", (b"retry-after", b"1"))
-            return
-        if isinstance(port, AsyncioPort):
-            await self._exchange(scope, environ, body, port, receive, send, port.spawn)
-        else:
-            await port.run(lambda spawn: self._exchange(scope, environ, body, port, receive, send, spawn))
 
     async def _exchange(
         self,
@@ -204,11 +209,6 @@ class WsgiToAsgi:
         """
         length = environ.get("CONTENT_LENGTH")
         if length is None:
-            version = environ["SERVER_PROTOCOL"]
-            if "HTTP_TRANSFER_ENCODING" not in environ and (
-                version.startswith("HTTP/1") or environ["REQUEST_METHOD"] in ("GET", "HEAD")
-            ):
-                return io.BytesIO() if self._inline else []
             limit = 0  # unknown: the first message may be all of it
         elif length == "0":
             return io.BytesIO()
@@ -275,6 +275,13 @@ class WsgiToAsgi:
                 port.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _has_no_body(environ: Environ) -> bool:
+    """Tell whether a request that gives no Content-Length is certain to have no body."""
+    return "HTTP_TRANSFER_ENCODING" not in environ and (
+        environ["SERVER_PROTOCOL"].startswith("HTTP/1") or environ["REQUEST_METHOD"] in ("GET", "HEAD")
+    )
 
 
 async def _refuse(send: ASGISend, status: int, reason: str, *headers: tuple[bytes, bytes]) -> None:
