@@ -21,13 +21,14 @@ from gateway.errors import ConfigurationError
 if TYPE_CHECKING:
     from gateway.protocols import ASGIReceive
 
-__all__ = ["FINISH_SECONDS", "in_thread", "in_trio", "is_gone", "run_async", "run_plain", "run_shielded"]
+__all__ = ["FINISH_SECONDS", "in_thread", "in_trio", "is_gone", "run_async", "run_last", "run_plain", "run_shielded"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 #: How long IO may take in ``on_finish`` of a cancelled exchange.
 FINISH_SECONDS: Final = 5.0
+_CUT: Final = "IO after a cancelled exchange took more than %s seconds and was cut"
 
 logger = logging.getLogger("gateway.drivers")
 
@@ -83,8 +84,10 @@ async def run_shielded(steps: Steps[None], seconds: float = FINISH_SECONDS) -> N
     """
     if in_trio():
         trio = sys.modules["trio"]
-        with trio.move_on_after(seconds, shield=True):
+        with trio.move_on_after(seconds, shield=True) as scope:
             await run_async(steps)
+        if scope.cancelled_caught:
+            logger.error(_CUT, seconds)
         return
     task = asyncio.ensure_future(run_async(steps))
     until = time.monotonic() + seconds
@@ -95,10 +98,34 @@ async def run_shielded(steps: Steps[None], seconds: float = FINISH_SECONDS) -> N
             # We are on the way out with a cancellation already; this one says the same.
             continue
     if not task.done():
-        logger.error("IO after a cancelled exchange took more than %s seconds and was cut", seconds)
+        logger.error(_CUT, seconds)
         task.cancel()
         return
     task.result()
+
+
+async def run_last(steps: Steps[None], error: BaseException | None) -> None:
+    """Run what belongs to the end of an exchange, which this error ended, if any did.
+
+    After a cancellation it is shielded and limited. After a ``GeneratorExit`` the coroutine is being closed and nothing
+    can be awaited any more: hooks run, and their IO is cut where they ask for it.
+    """
+    if error is None or isinstance(error, Exception):
+        await run_async(steps)
+    elif isinstance(error, GeneratorExit):
+        _run_closing(steps, error)
+    else:
+        await run_shielded(steps)
+
+
+def _run_closing(steps: Steps[None], error: BaseException) -> None:
+    try:
+        steps.send(None)
+        while True:
+            logger.error("IO after an exchange whose coroutine was closed cannot run and was cut")
+            steps.throw(error)
+    except (StopIteration, GeneratorExit):
+        return
 
 
 async def is_gone(receive: ASGIReceive, seconds: float = 0.05) -> bool:

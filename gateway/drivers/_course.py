@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from gateway.contract import Hooks, Io, Peek, Refuse, Steps, Transform
 from gateway.drivers._colour import in_thread
+from gateway.drivers._request_body import require_transform
 from gateway.errors import ConfigurationError
 from gateway.exchange import FileBody, ReadableBody, Response
 from gateway.problems import refusal
@@ -319,9 +320,7 @@ class Course:
 
     def _install(self, change: object) -> None:
         """Let what is held pass a new transform; what is pulled later passes it after the others."""
-        if not (hasattr(change, "push") and hasattr(change, "finish")):
-            raise ConfigurationError(f"on_body must return a Transform (push and finish) or None, got {change!r}")
-        change = cast("Transform", change)  # it has both methods
+        change = require_transform("on_body", change)
         self.transforms.append(change)
         chunk = b"".join(self.held)
         chunk = change.push(chunk) if chunk else b""

@@ -13,17 +13,38 @@ Sources: PEP 3333 "Input and Error Streams"; the ``wsgi.input_terminated`` exten
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from gateway.contract import Hooks, Refuse, Transform, hook
+from gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from gateway.exchange import Request
     from gateway.protocols import Environ
 
-__all__ = ["InputStream", "RequestBody", "ServerInput", "declared_length", "hand_in", "has_input", "wrap_input"]
+__all__ = [
+    "InputStream",
+    "RequestBody",
+    "ServerInput",
+    "declared_length",
+    "hand_in",
+    "has_input",
+    "require_transform",
+    "wrap_input",
+]
 
 BLOCK = 64 * 1024
+
+
+def require_transform(name: str, change: object) -> Transform:
+    """Return what a hook gave, if it is a transform.
+
+    Raises:
+        ConfigurationError: It lacks ``push`` or ``finish``.
+    """
+    if not (hasattr(change, "push") and hasattr(change, "finish")):
+        raise ConfigurationError(f"{name} must return a Transform (push and finish) or None, got {change!r}")
+    return cast("Transform", change)  # it has both methods
 
 
 class RequestBody:
@@ -51,7 +72,7 @@ class RequestBody:
             raise self.refused[0]
         if self._transforms is None:
             self._transforms = [
-                (index, change)
+                (index, require_transform("on_request_body", change))
                 for index, hooks in enumerate(self._chain)
                 if hook(hooks, "on_request_body") is not None
                 and (change := hooks.on_request_body(self._request)) is not None
@@ -73,6 +94,7 @@ class ServerInput(Protocol):
     """The part of ``wsgi.input`` that is read here."""
 
     def read(self, size: int = ..., /) -> bytes: ...
+    def readline(self, size: int = ..., /) -> bytes: ...
 
 
 def declared_length(environ: Environ) -> int | None:
@@ -116,11 +138,12 @@ class InputStream:
         self._buffer = bytearray()
         self._ended = False
 
-    def _pull(self, size: int) -> None:
+    def _pull(self, size: int, *, line: bool = False) -> None:
         """Read once from the server and let it pass the transforms."""
         if self._left is not None:
             size = min(size, self._left)
-        chunk = self._source.read(size) if size else b""
+        read = self._source.readline if line else self._source.read
+        chunk = read(size) if size else b""
         if self._left is not None:
             self._left -= len(chunk)
         last = not chunk or self._left == 0
@@ -155,7 +178,8 @@ class InputStream:
                 end = len(self._buffer)
                 break
             searched = len(self._buffer)
-            self._pull(BLOCK if self._left is not None else 1024)
+            # By lines: a client that waits for an answer to its line sends no more before.
+            self._pull(BLOCK if limit is None else min(BLOCK, limit - len(self._buffer)), line=True)
         return self._take(end if limit is None else min(end, limit))
 
     def readlines(self, hint: int | None = -1, /) -> list[bytes]:

@@ -11,6 +11,7 @@ Source: ASGI HTTP "Disconnect - receive event".
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 from collections import deque
@@ -103,4 +104,5 @@ class Watcher:
 
     def stop(self) -> None:
         """End the watch; what was not read is dropped with the exchange."""
-        self._cancel()
+        with contextlib.suppress(RuntimeError):  # where the loop is closed the watch has ended with it
+            self._cancel()

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal, cast
 
 from gateway.contract import Steps
-from gateway.drivers._colour import in_thread, is_gone, run_async, run_plain, run_shielded
+from gateway.drivers._colour import in_thread, is_gone, run_async, run_last, run_plain
 from gateway.drivers._course import PULL, Course, Pulled, has_body
 from gateway.drivers._files import BLOCK, blocks, blocks_async, open_at, whole
 from gateway.drivers._outcome import judge
@@ -504,6 +504,9 @@ class AsgiExchange:
         self.failed: BaseException | None = None
         self.replaced: bool = False
         self.started: bool = False
+        #: Messages that wait for the head, each with how much of the body is held before it, and through how many
+        #: transforms that has gone.
+        self.waiting: list[tuple[int, int, Message]] = []
         self.trailers: bool = False
         self.body_ended: bool = False
         self.disconnected: bool = False
@@ -621,6 +624,10 @@ class AsgiExchange:
             await self.pass_on(message)
             if self.body_ended and not message.get("more_trailers", False):
                 await self.end(None, completed=True)
+        elif self.state == "held":
+            # Nothing that comes after a head may go before it.
+            course = self.course
+            self.waiting.append((sum(map(len, course.held)), len(course.transforms), message))
         else:
             await self.pass_on(message)
 
@@ -746,7 +753,7 @@ class AsgiExchange:
             await self.advance(part)
             if not self.flows():
                 return
-            ready, self.course.held = b"".join(self.course.held), []
+            ready, self.course.held = await self.release(b"".join(self.course.held)), []
             if ready or part[1]:
                 await self.send_body(ready, last=part[1])
         else:
@@ -754,12 +761,25 @@ class AsgiExchange:
             if ready or part[1] or not self.course.transforms:
                 await self.send_body(ready, last=part[1])
 
+    async def release(self, held: bytes) -> bytes:
+        """Send the messages that waited for the head in their order among what was held; return what is left of it."""
+        waiting, self.waiting = self.waiting, []
+        sent = 0
+        for place, transforms, message in waiting:
+            # A transform that came later has changed what was held: the place in it cannot be told any more.
+            if transforms == len(self.course.transforms) and place > sent:
+                await self.send_body(held[sent:place], last=False)
+                sent = place
+            await self.pass_on(message)
+        return held[sent:]
+
     async def file(self, message: Message) -> None:
         """Pass on a file that the server sends by itself."""
         if self.state == "held":
             await self.advance((b"", True, True))
             if self.replaced:
                 return
+            await self.release(b"")
         await self.pass_on(message)
         if message["type"] == "http.response.pathsend" or not message.get("more_body", False):
             response = self.course.response
@@ -815,7 +835,4 @@ class AsgiExchange:
             duration=perf_counter() - self.began,
         )
         steps = self.course.finish(outcome)
-        if error is not None and not isinstance(error, Exception):
-            await run_shielded(steps)
-        else:
-            await run_async(steps)
+        await run_last(steps, error)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-from gateway.drivers._colour import run_async, run_shielded
+from gateway.drivers._colour import run_async, run_last
 from gateway.drivers._course import Course, has_body
 from gateway.drivers._outcome import judge
 from gateway.exchange import AsgiRequest, Response
@@ -218,10 +218,7 @@ class WebsocketExchange:
         )
         outcome.websocket_close_code = self.close_code
         steps = self.course.finish(outcome)
-        if error is not None and not isinstance(error, Exception):
-            await run_shielded(steps)
-        else:
-            await run_async(steps)
+        await run_last(steps, error)
 
 
 def _size(message: Message) -> int:

@@ -15,6 +15,7 @@ import pytest
 
 from gateway import drivers
 from gateway.contract import Hooks, Middleware, Refuse, as_middleware, finished, io, peek, reply, transform
+from gateway.drivers._course import has_body
 from gateway.errors import ApplicationError, ConfigurationError
 from gateway.exchange import FileBody, Outcome, Request, Response
 from gateway.headers import Header
@@ -183,6 +184,120 @@ def test_on_error_sees_exceptions_only() -> None:
     assert [outcome.kind for outcome in outcomes] == ["aborted"] * 2
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("reference", [True, False])
+def test_what_is_no_exception_reaches_on_finish_as_aborted_and_goes_on(error: BaseException, reference: bool) -> None:
+    log: list[Any] = []
+
+    async def write() -> None:
+        await asyncio.sleep(0)
+        log.append("written")
+
+    class Writes(Middleware):
+        def on_error(self, request: Request, error: Exception) -> Response:
+            raise AssertionError("asked about what is no Exception")
+
+        def on_finish(self, request: Request, outcome: Outcome) -> Any:
+            log.append((outcome.kind, outcome.error))
+            yield from io(lambda: None, write)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise error
+
+    async def main() -> None:
+        # Such an error would end the loop from a task.
+        with pytest.raises(type(error)):
+            await drivers.build_asgi([Writes()], app, reference=reference)(scope(), app, app)
+
+    asyncio.run(main())
+    assert log == [("aborted", error), "written"]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_coroutine_that_is_closed_runs_on_finish_and_awaits_nothing(
+    reference: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    log: list[Any] = []
+
+    class Pause:
+        def __await__(self) -> Any:
+            yield
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send({**BODY, "more_body": True})
+        await Pause()
+
+    async def channel(message: Any = None) -> Any: ...
+
+    class Asks(Middleware):
+        def on_finish(self, request: Request, outcome: Outcome) -> Any:
+            try:
+                yield from io(lambda: log.append("plain"), channel)
+            finally:
+                log.append("cleaned")
+
+    def note(request: Request, outcome: Outcome) -> None:
+        log.append((outcome.kind, type(outcome.error), outcome.bytes_sent))
+
+    async def main() -> Any:
+        chain = [logged("a", [], on_finish=note), Asks(), logged("z", [], on_finish=note)]
+        running: Any = drivers.build_asgi(chain, app, reference=reference)(scope(), channel, channel)
+        running.send(None)
+        await asyncio.sleep(0)  # a watch begins
+        return running
+
+    running = asyncio.run(main())
+    running.close()  # as the interpreter does with what a loop has left behind
+    ended = ("aborted", GeneratorExit, 5)
+    assert log == [ended, "cleaned", ended]
+    assert "cannot run and was cut" in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_cancellation_while_a_hook_does_io_is_an_abort(backend: str, reference: bool) -> None:
+    anyio = pytest.importorskip("anyio")
+    log: list[Any] = []
+
+    class Waits(Middleware):
+        def on_request(self, request: Request) -> Any:
+            try:
+                yield from io(lambda: None, wait)
+            finally:
+                log.append("cleaned")
+
+        def on_finish(self, request: Request, outcome: Outcome) -> Any:
+            log.append(outcome.kind)
+            yield from io(lambda: None, write)
+
+    async def wait() -> None:
+        cancel()
+        await anyio.sleep_forever()
+
+    async def write() -> None:
+        await anyio.sleep(0)
+        log.append("written")
+
+    def cancel() -> None:
+        scopes[0].cancel()
+
+    scopes: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("called although its guard never answered")
+
+    async def main() -> None:
+        chain = [logged("a", log, on_finish=None), Waits(), logged("z", log, on_request=None, on_finish=None)]
+        with anyio.CancelScope() as cancelled:
+            scopes.append(cancelled)
+            await drivers.build_asgi(chain, app, reference=reference)(scope(), app, app)
+        assert cancelled.cancelled_caught
+
+    anyio.run(main, backend=backend)
+    assert log == ["cleaned", "aborted", "written", ("a", "on_finish")]
+
+
 @pytest.mark.parametrize("reference", [True, False])
 def test_a_cancellation_reaches_on_finish_as_aborted_and_its_io_runs(reference: bool) -> None:
     log: list[Any] = []
@@ -293,6 +408,34 @@ def test_a_client_that_goes_away_during_a_stream_is_seen_by_a_pending_receive(ba
 
 def scope(**more: Any) -> dict[str, Any]:
     return {"type": "http", "method": "GET", "path": "/p", "headers": [], **more}
+
+
+START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
+BODY: dict[str, Any] = {"type": "http.response.body", "body": b"hello"}
+
+
+def converse(
+    chain: list[Middleware], messages: list[dict[str, Any]], *, reference: bool, **more: Any
+) -> list[dict[str, Any]]:
+    """Let an application send the messages; return what the server gets."""
+    got: list[dict[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send({**message})
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        got.append(message)
+
+    async def main() -> None:
+        async with asyncio.timeout(20):
+            await drivers.build_asgi(chain, app, reference=reference)(scope(**more), receive, send)
+
+    asyncio.run(main())
+    return got
 
 
 def test_an_error_in_on_finish_is_logged_and_stops_no_other(side: Side, caplog: pytest.LogCaptureFixture) -> None:
@@ -426,6 +569,36 @@ def test_a_refusal_after_the_head_cuts_the_connection(reference: bool) -> None:
     assert sent == ["http.response.start"]
 
 
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_after_the_head_cuts_the_connection_on_wsgi(reference: bool) -> None:
+    import io as streams
+
+    got: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        yield b"early"
+        with contextlib.suppress(Refuse):
+            environ["wsgi.input"].read()
+        yield b"all is well"
+
+    environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
+    body: Any = drivers.build_wsgi([BodyLimit()], app, reference=reference)(
+        environ, lambda *args: got.append(args[0]) or (lambda data: None)
+    )
+    with pytest.raises(Refuse):
+        got.extend(body)
+    body.close()
+    assert got == ["200 OK", b"early"]
+
+
+@pytest.mark.parametrize("method", ["on_request_body", "on_body"])
+def test_what_changes_a_body_is_a_transform(side: Side, method: str) -> None:
+    record = side.run([logged("a", [], **{method: object()})], App(reads=True), "POST", b"abc")
+    assert record.raised is not None
+    assert f"{method} must return a Transform (push and finish) or None, got <object" in record.raised
+
+
 def test_a_request_transform_drops_the_length_unless_it_keeps_it(side: Side) -> None:
     kept = side.run([BodyLimit()], App(reads=True), "POST", b"abc")
     assert kept.events[:2] == [("app", None, "3" if side.interface == "wsgi" else b"3"), ("read", b"abc")]
@@ -446,6 +619,59 @@ def test_input_of_a_transform_ends_by_itself() -> None:
     environ = {"CONTENT_LENGTH": "3", "wsgi.input": streams.BytesIO(b"abcNEXT REQUEST"), "REQUEST_METHOD": "POST"}
     list(drivers.build_wsgi([Trimmed()], app)(environ, lambda *args: lambda data: None))
     assert seen == [(True, b"abc", b"")]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("chain", [[Trimmed()], [logged("a", [], on_finish=None)]], ids=["transforms", "counts"])
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "ends-by-itself"])
+def test_nothing_is_read_ahead_of_the_application(reference: bool, chain: list[Middleware], declared: bool) -> None:
+    class Interactive:
+        """A client that sends its next line when the one before was taken."""
+
+        lines = (b"a\n", b"b\n", b"c\n")
+
+        def __init__(self) -> None:
+            self.at = 0
+            self.rest = b""
+
+        def take(self, size: int, *, line: bool) -> bytes:
+            taken = b""
+            while size > len(taken):
+                if not self.rest:
+                    if self.at == len(self.lines):
+                        break
+                    assert self.at <= answered, "read before the line was answered: this would wait for ever"
+                    self.rest, self.at = self.lines[self.at], self.at + 1
+                part, self.rest = self.rest[: size - len(taken)], self.rest[size - len(taken) :]
+                taken += part
+                if line and taken.endswith(b"\n"):
+                    break
+            return taken
+
+        def read(self, size: int) -> bytes:
+            return self.take(size, line=False)
+
+        def readline(self, size: int) -> bytes:
+            return self.take(size, line=True)
+
+    answered = 0
+    got: list[bytes] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        nonlocal answered
+        assert source.at == 0, "read before the application does"
+        stream = environ["wsgi.input"]
+        for read in (lambda: stream.readline(), lambda: stream.read(2), lambda: stream.readline(9)):
+            got.append(read())
+            answered += 1
+        start_response("200 OK", [])
+        return []
+
+    source = Interactive()
+    environ: dict[str, Any] = {"wsgi.input": source, "REQUEST_METHOD": "POST"}
+    environ.update({"CONTENT_LENGTH": "6"} if declared else {"wsgi.input_terminated": True})
+    list(drivers.build_wsgi(chain, app, reference=reference)(environ, lambda *args: lambda data: None))
+    assert got == list(Interactive.lines)
 
 
 def test_a_body_is_not_asked_for_before_the_application_reads(side: Side) -> None:
@@ -481,6 +707,146 @@ def test_background_work_does_not_alter_the_outcome(reference: bool) -> None:
             record.note(repr(error))
         expected = [("app", None, None), ("completed",), ("background",)]
         assert record.events == [*expected, *([("Boom('background')",)] if fails else [])]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_an_asgi_exchange_completes_when_the_last_send_returned(reference: bool) -> None:
+    log: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+        await send({**BODY, "more_body": True})
+        log.append("last follows")
+        await send({**BODY})
+        log.append("background")
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+        log.append(message["type"].rpartition(".")[2])
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    chain = [logged("a", [], on_finish=lambda request, outcome: log.append(outcome.kind))]
+    asyncio.run(drivers.build_asgi(chain, app, reference=reference)(scope(), receive, send))
+    assert log == ["start", "body", "last follows", "body", "completed", "background"]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("shape", ["list", "chunks", "lazy"])
+def test_a_wsgi_exchange_completes_at_close_after_exhaustion(reference: bool, shape: str) -> None:
+    for taken, kind in ((3, "completed"), (1, "aborted")):
+        ends: list[Any] = []
+        chain = [logged("a", [], on_finish=lambda request, outcome, ends=ends: ends.append(outcome))]
+        app = wsgi_app(Record(), App(shape=shape, chunks=(b"one", b"two")))
+        body: Any = drivers.build_wsgi(chain, app, reference=reference)(
+            {"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
+        )
+        for _, _chunk in zip(range(taken), body, strict=False):
+            assert ends == []
+        assert ends == []
+        body.close()
+        body.close()
+        assert [(end.kind, end.disconnected) for end in ends] == [(kind, kind == "aborted")]
+
+
+# -- late starts
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_chain_that_only_touches_heads_runs_at_start_response_and_again_on_a_restart(reference: bool) -> None:
+    log: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        log.append("before")
+        start_response("200 OK", [])
+        log.append("between")
+        try:
+            raise ValueError
+        except ValueError as error:
+            start_response("500 Sorry", [], (ValueError, error, error.__traceback__))
+        log.append("after")
+        return [b""]
+
+    def head(request: Request, response: Response) -> None:
+        log.append(response.status)
+        response.headers.append("x-times", "once")
+
+    def server(status: str, headers: Any, exc_info: Any = None) -> Any:
+        log.append((status, headers, exc_info is not None))
+        return lambda data: None
+
+    chain = [logged("a", [], on_response=head, on_finish=lambda request, outcome: log.append(outcome.status))]
+    body: Any = drivers.build_wsgi(chain, app, reference=reference)({"REQUEST_METHOD": "GET"}, server)
+    list(body)
+    body.close()
+    times = [("x-times", "once")]
+    assert log == [
+        "before",
+        200,
+        ("200 OK", times, False),
+        "between",
+        500,
+        ("500 Sorry", times, True),
+        "after",
+        500,
+    ]
+
+
+def _flow_that_peeks() -> Middleware:
+    @as_middleware
+    def flow(request: Request) -> Any:
+        yield
+        yield from peek(1)
+
+    return flow()
+
+
+def _flow() -> Middleware:
+    @as_middleware
+    def flow(request: Request) -> Any:
+        yield
+
+    return flow()
+
+
+DEFERRING = {
+    "flow": _flow,
+    "flow-that-peeks": _flow_that_peeks,
+    "body": lambda: logged("a", [], on_body=None),
+    "error": lambda: logged("a", [], on_error=None),
+    "request-body": lambda: logged("a", [], on_request_body=None),
+}
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("kind", DEFERRING)
+def test_a_chain_of_generators_or_body_work_defers_the_head_to_the_first_chunk(kind: str, reference: bool) -> None:
+    log: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        log.append("started")
+        yield b""
+        log.append("chunk")
+        yield b"chunk"
+        log.append("end")
+
+    def server(status: str, headers: Any, exc_info: Any = None) -> Any:
+        log.append(status)
+        return lambda data: None
+
+    chain = [DEFERRING[kind](), logged("z", log, on_response=None)]
+    for chunk in drivers.build_wsgi(chain, app, reference=reference)({"REQUEST_METHOD": "GET"}, server):
+        log.append(chunk)
+    assert [entry for entry in log if entry != b""] == [
+        "started",
+        "chunk",
+        ("z", "on_response"),
+        "200 OK",
+        b"chunk",
+        "end",
+    ]
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
@@ -537,6 +903,38 @@ def test_large_pushes_leave_the_event_loop() -> None:
     assert threads == [False, True, False] * 2
 
 
+@pytest.mark.parametrize("reference", [True, False])
+def test_large_pushes_of_a_body_run_one_at_a_time_and_in_order(reference: bool) -> None:
+    import threading
+
+    inside = threading.Lock()
+    sizes: list[int] = []
+
+    class Exclusive:
+        def push(self, chunk: bytes, /) -> bytes:
+            assert inside.acquire(blocking=False), "two pushes at once"
+            sizes.append(len(chunk))
+            inside.release()
+            return chunk
+
+        def finish(self) -> bytes:
+            return b"."
+
+    chain = [logged("a", [], on_body=lambda request, response: Exclusive())]
+    chunks = [bytes([number]) * (200_000 - number) for number in range(8)]
+    messages = [{**BODY, "body": chunk, "more_body": True} for chunk in chunks]
+    got = converse(chain, [START, *messages, {**BODY, "body": b""}], reference=reference)
+    assert b"".join(message.get("body", b"") for message in got) == b"".join(chunks) + b"."
+    assert sizes == [len(chunk) for chunk in chunks]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("status", [100, 101, 103, 199, 204, 304])
+def test_no_body_belongs_to_these(method: str, status: int) -> None:
+    assert not has_body(method, status)
+    assert has_body(method, 200) is (method != "HEAD")
+
+
 def run_side(interface: str, reference: bool, chain: list[Middleware], app: App) -> Record:
     return Side(interface, reference).serve(chain, app, "GET", b"")
 
@@ -548,6 +946,22 @@ def test_a_replaced_response_takes_the_place_of_all_of_it(side: Side) -> None:
     assert record.headers == [("x-new", "1"), ("content-length", "3")]
     if side.interface == "wsgi":
         assert record.closed == 1
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_the_sends_of_a_replaced_response_are_swallowed(reference: bool) -> None:
+    replacing = logged("a", [], on_response=lambda request, response: Response(299, [("x-new", "1")], b"new"))
+    coded = {
+        **START,
+        "headers": [(b"content-length", b"10"), (b"content-encoding", b"gzip"), (b"trailer", b"x-t")],
+        "trailers": True,
+    }
+    trailers = {"type": "http.response.trailers", "headers": [(b"x-t", b"1")]}
+    messages = [coded, {**BODY, "more_body": True}, {"type": "http.response.debug"}, BODY, trailers]
+    assert converse([replacing], messages, reference=reference) == [
+        {"type": "http.response.start", "status": 299, "headers": [(b"x-new", b"1"), (b"content-length", b"3")]},
+        {"type": "http.response.body", "body": b"new", "more_body": False},
+    ]
 
 
 def test_writing_to_the_request_is_seen_further_in_and_not_by_the_server(side: Side) -> None:
@@ -586,6 +1000,70 @@ def test_messages_that_are_not_known_pass_in_order(reference: bool) -> None:
     assert "http.response.debug" in record.extra
     record = run_side("asgi", reference, [logged("a", log, **ALL)], App(shape="hints"))
     assert record.extra[0] == "http.response.early_hint"
+
+
+def _peeks(size: int | None) -> Middleware:
+    def head(request: Request, response: Response) -> Any:
+        yield from peek(size)
+
+    return logged("p", [], on_response=head)
+
+
+def _peeks_and_shouts() -> Middleware:
+    @as_middleware
+    def flow(request: Request) -> Any:
+        yield
+        yield from peek(3)
+        yield from transform(Upper())
+
+    return flow()
+
+
+ORDERLY = {
+    "head": lambda: [logged("a", [], on_response=None)],
+    "finish": lambda: [logged("a", [], on_finish=None)],
+    "flow": lambda: [_flow()],
+    "peek-3": lambda: [_peeks(3)],
+    "peek-all": lambda: [_peeks(None)],
+    "transform": lambda: [Shout()],
+    "peek-then-transform": lambda: [_peeks_and_shouts()],
+    "transform-inside-a-peek": lambda: [_peeks(3), Shout(), logged("a", [], on_finish=None)],
+}
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("kind", ORDERLY)
+def test_other_messages_keep_their_place_among_head_body_and_trailers(kind: str, reference: bool) -> None:
+    def other(name: str) -> dict[str, Any]:
+        return {"type": name}
+
+    messages = [
+        other("http.response.early_hint"),
+        other("http.response.debug"),
+        other("http.response.push"),
+        {**START, "trailers": True},
+        other("x.after-head"),
+        {**BODY, "body": b"a", "more_body": True},
+        other("x.after-a"),
+        {**BODY, "body": b"bcd", "more_body": True},
+        other("http.response.push"),
+        {**BODY, "body": b"e"},
+        {"type": "http.response.trailers", "headers": []},
+    ]
+    got: list[Any] = []
+    for message in converse(ORDERLY[kind](), messages, reference=reference):
+        name = message["type"].removeprefix("http.response.")
+        if name != "body":
+            got.append(name)
+        elif got and isinstance(got[-1], bytes):
+            got[-1] += message["body"]
+        else:
+            got.append(message["body"])
+    a, bcd, e = (b"A", b"BCD", b"E!") if "transform" in kind else (b"a", b"bcd", b"e")
+    expected = ["early_hint", "debug", "push", "start", "x.after-head", a, "x.after-a", bcd, "push", e, "trailers"]
+    if kind == "peek-then-transform":  # what was held is transformed afterwards: no place in it can be told
+        expected[5:9] = ["x.after-a", b"ABCD", "push"]
+    assert got == expected
 
 
 @pytest.mark.parametrize("reference", [True, False])
@@ -657,6 +1135,25 @@ def test_pathsend_passes_chains_that_touch_heads_and_is_hidden_from_those_that_t
         assert own == {"http.response.pathsend": {}}
     assert offered == [True, False]
     assert outcomes == [("completed", 7)] * 2
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("transforms", [True, False])
+def test_no_file_extension_is_offered_to_who_stands_inside_a_transform(reference: bool, transforms: bool) -> None:
+    names = ("http.response.pathsend", "http.response.zerocopysend", "http.response.trailers")
+    offered: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        offered.append(tuple(scope["extensions"]))
+        await send({**START})
+        await send({**BODY})
+
+    async def channel(message: Any = None) -> Any: ...
+
+    chain = [logged("a", [], **({"on_body": None} if transforms else {"on_response": None}))]
+    serve = drivers.build_asgi(chain, app, reference=reference)
+    asyncio.run(serve(scope(extensions=dict.fromkeys(names)), channel, channel))
+    assert offered == [names[2:] if transforms else names]
 
 
 def test_a_middleware_s_file_is_sent_as_the_server_can(tmp_path: Path) -> None:
@@ -1123,6 +1620,21 @@ def test_io_after_a_cancellation_is_limited_in_time(caplog: pytest.LogCaptureFix
         await run_shielded(io(lambda: None, hang), seconds=0.01)
 
     asyncio.run(main())
+    assert "was cut" in caplog.text
+
+
+def test_io_after_a_cancellation_is_limited_in_time_under_trio(caplog: pytest.LogCaptureFixture) -> None:
+    trio = pytest.importorskip("trio")
+    from gateway.drivers._colour import run_shielded
+
+    async def main() -> None:
+        with trio.CancelScope() as cancelled:
+            cancelled.cancel()
+            await run_shielded(io(lambda: None, trio.sleep_forever), seconds=0.01)
+            with pytest.raises(trio.Cancelled):
+                await trio.lowlevel.checkpoint()
+
+    trio.run(main)
     assert "was cut" in caplog.text
 
 

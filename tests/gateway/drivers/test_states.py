@@ -92,7 +92,7 @@ ASGI_ROWS = [
     Row("held", MORE, "Sb", ("failed", 200, 4, 0)),
     Row("held", LAST, "Sl", ("completed", 200, 4, 0)),
     Row("held", FILE, "Sf", ("completed", 200, 0, 0)),
-    Row("held", OTHER, "o", ("failed", None, 0, 0)),
+    Row("held", OTHER, "", ("failed", None, 0, 0)),
     Row("held", "receive", "", ("failed", None, 0, 3)),
     Row("held", "disconnect", "", ("aborted", None, 0, 3)),
     Row("held", "return", "", ("failed", None, 0, 0)),
