@@ -101,6 +101,7 @@ class Gateway(Dual, Generic[App]):
             engine=self.engine,
             max_crossings=self.max_crossings,
             whole=isinstance(app, Dual) and app.interface != "wsgi",
+            holds_more=isinstance(app, Dual),
             websockets=websockets,
         )
         return self._chain.wsgi, self._chain.asgi

@@ -73,6 +73,10 @@ __all__ = ["Chain", "ChainItem", "ChainWarning", "asgi_only", "either", "path_in
 ChainItem: TypeAlias = Item
 
 
+#: Where the state of a request stands, in a scope and in an environ.
+_STATE = "gateway.state"
+
+
 class ChainWarning(UserWarning):
     """A chain that works, and that its author may not want: an order rule broken, more than one crossing."""
 
@@ -192,6 +196,7 @@ class Chain:
         engine: str | Engine = "builtin",
         max_crossings: int = 2,
         whole: bool = False,
+        holds_more: bool = False,
         websockets: bool = False,
     ) -> None:
         """Plan and build.
@@ -204,6 +209,7 @@ class Chain:
             max_crossings: How many crossings the plan for either kind of server may have.
             whole: An application that speaks both interfaces has parts with a lifespan or websockets, so an ASGI server
                 must reach it by its ASGI side.
+            holds_more: The application may have chains of its own inside, which share the state of a request.
             websockets: Serve them under WSGI servers that hand over their socket.
 
         Raises:
@@ -255,6 +261,10 @@ class Chain:
             # The plan has a crossing to take sockets over, and what is inside of one speaks ASGI.
             self.wsgi = _Takeover(self.wsgi, cast("AsgiToWsgi", self._entrance), cast("ASGIApplication", other))
         self.asgi = _joined(*self._build(self.plans["asgi"], built))
+        if _shares_state(self.plans["wsgi"], holds_more=holds_more):
+            self.wsgi = _WsgiState(self.wsgi)
+        if _shares_state(self.plans["asgi"], holds_more=holds_more):
+            self.asgi = _AsgiState(self.asgi)
 
     def explain(self) -> Explanation:
         """Say what the chain does under each kind of server."""
@@ -384,6 +394,39 @@ class _Takeover:
         if "HTTP_UPGRADE" in environ and self._is_handshake(environ):
             return self._crossing.websocket(environ, start_response, self._other)
         return self.app(environ, start_response)
+
+
+class _WsgiState:
+    """Where the state of a request begins, for a chain whose wrappers would each begin one of their own."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self.app = app
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environ.setdefault(_STATE, {})
+        return self.app(environ, start_response)
+
+
+class _AsgiState:
+    """The same under an ASGI server, whose own scope is not written."""
+
+    def __init__(self, app: ASGIApplication) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] != "lifespan" and _STATE not in scope:
+            scope = {**scope, _STATE: {}}
+        await self.app(scope, receive, send)
+
+
+def _shares_state(plan: Plan, *, holds_more: bool) -> bool:
+    """Whether what one wrapper puts into the state of a request could be looked for by another further out.
+
+    A wrapper copies a scope for what stands inside of it, and an adapter makes one from an environ: what begins inside
+    is not seen outside. One wrapper alone needs nothing.
+    """
+    wrappers = sum(segment.colourless for segment in plan.segments)
+    return wrappers > 1 or (wrappers == 1 and holds_more)
 
 
 class _Fork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import functools
 import pickle
@@ -9,7 +10,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 
@@ -21,6 +22,7 @@ from gateway.errors import ConfigurationError
 from gateway.exchange import Outcome, Request, Response
 from gateway.headers import Header
 from gateway.middleware.rate_limit import RateLimit
+from gateway.mount import Mount
 from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Environ, Scope, StartResponse
 from gateway.testing.clients import Client
 from gateway.testing.websocket import WebSocketDenied
@@ -186,6 +188,83 @@ def test_what_is_answered_outside_a_crossing_does_not_pay_it(server: Literal["ws
     refused = get(gateway, server, x_refuse="1")
     assert refused.status_code == 403
     assert refused.headers["x-crossings"] == "0"
+
+
+class Reads(Middleware):
+    """Looks into the state on the way out only, so that it does not begin it."""
+
+    websocket = True
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "seen", [])
+
+    def on_response(self, request: Request, response: Response) -> None:
+        seen: list[Any] = self.seen  # type: ignore[attr-defined]  # set above
+        seen.append(dict(request.state))
+
+    def on_finish(self, request: Request, outcome: Outcome) -> None:
+        seen: list[Any] = self.seen  # type: ignore[attr-defined]  # set above
+        seen.append(dict(request.state))
+
+
+class Writes(Middleware):
+    """Puts something into the state on the way in."""
+
+    websocket = True
+
+    def on_request(self, request: Request) -> None:
+        assert "state" not in request.native or "wrote" not in cast("dict[str, Any]", request.native["state"])
+        request.state["wrote"] = request.interface
+
+
+STATEFUL: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "one-wrapper": lambda app, reads, writes: Gateway(app, middleware=[reads, writes]),
+    "around-wsgi": lambda app, reads, writes: Gateway(
+        app, middleware=[reads, wsgi_only(wsgi_mark, safe_to_skip=True), writes]
+    ),
+    "around-asgi": lambda app, reads, writes: Gateway(app, middleware=[reads, asgi_only(asgi_mark), writes]),
+    "condition": lambda app, reads, writes: Gateway(
+        app, middleware=[reads, unless(path_in("/x"), either(wsgi=wsgi_mark, asgi=asgi_mark)), writes]
+    ),
+    "nested": lambda app, reads, writes: Gateway(Gateway(app, middleware=[writes]), middleware=[reads]),
+    "mounted": lambda app, reads, writes: Gateway(Mount({"/": Gateway(app, middleware=[writes])}), middleware=[reads]),
+}
+
+
+@pytest.mark.parametrize("kind", STATEFUL)
+@pytest.mark.parametrize("app", [wsgi_app, asgi_app], ids=["wsgi-app", "asgi-app"])
+@pytest.mark.parametrize("server", ["wsgi", "asgi"])
+def test_the_state_of_a_request_is_one_dict_in_every_part_of_a_chain(
+    kind: str, app: Any, server: Literal["wsgi", "asgi"]
+) -> None:
+    reads, writes = Reads(), Writes()
+    with Client(STATEFUL[kind](app, reads, writes), interface=server) as client:
+        client.get("/")
+        seen: list[Any] = reads.seen  # type: ignore[attr-defined]  # set by its __init__
+        assert [set(each) for each in seen] == [{"wrote"}, {"wrote"}]
+        seen.clear()
+        if server == "asgi" and app is asgi_app:
+            with client.websocket("/") as socket:
+                socket.receive_text()
+            assert [set(each) for each in seen] == [{"wrote"}, {"wrote"}]
+
+
+def test_the_servers_own_scope_has_no_state_of_ours() -> None:
+    scopes: list[Any] = []
+
+    async def server(scope: Any) -> None:
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None: ...
+
+        scopes.append(scope)
+        await STATEFUL["around-asgi"](asgi_app, Reads(), Writes())(scope, receive, send)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "state": {"own": 1}, "query_string": b""}
+    before = repr(scope)
+    asyncio.run(server(scope))
+    assert repr(scope) == before
 
 
 def test_a_third_party_is_made_once_for_both_kinds_of_server() -> None:

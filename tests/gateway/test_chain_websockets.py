@@ -175,7 +175,7 @@ def test_trusted_host_refuses_a_handshake_under_gunicorn() -> None:
     server = servers.get("gunicorn-gthread")
     if reason := server.missing():
         pytest.skip(reason)
-    launch = Launch(target="tests.gateway.guarded_site:site", bind=Bind(port=0), app_dir=ROOT, crosses=True)
+    launch = Launch(target="tests.gateway.guarded_site:site", bind=Bind(port=0), app_dir=ROOT, hooks=True)
     with start(server, launch) as running:
         address = f"ws://{running.bind.netloc}/"
         with connect(address, open_timeout=SECONDS) as client:
