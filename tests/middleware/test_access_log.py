@@ -8,6 +8,7 @@ import logging
 import logging.handlers
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -31,9 +32,11 @@ class Lines(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.records: list[logging.LogRecord] = []
+        self.threads: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
+        self.threads.append(threading.current_thread().name)
 
     def entries(self, chain: Stack) -> list[Entry]:
         """Return what was logged, once the chain's own thread has written it."""
@@ -318,6 +321,13 @@ def test_a_json_line_is_what_the_library_writes(entry: Entry) -> None:
         elif name != "time" and value is not None:
             members[name] = value
     assert json_line(entry) == json.dumps(members)
+
+
+def test_a_line_is_written_off_the_event_loop(socket_stack: MakeStack, log: Lines) -> None:
+    chain = socket_stack(AccessLog())
+    chain.request()
+    assert len(log.entries(chain)) == 1
+    assert log.threads == ["gateway-log"]
 
 
 def test_a_handler_that_raises_does_not_end_the_log(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
