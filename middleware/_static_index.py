@@ -3,8 +3,8 @@
 An index is built once, where a middleware is; a request is then a look-up in a dictionary. With ``autorefresh`` each
 request asks the disk instead. Nothing is in the index that lies outside the folder, also by a symbolic link.
 
-IO: ``stat`` and directory listings; no file is opened. Source of the heads: RFC 9110 sections 8.8 (validators), 14.3
-(Accept-Ranges), RFC 8246 (immutable).
+IO: ``stat`` and directory listings, and small files are read once, where they are kept. Source of the heads: RFC 9110
+sections 8.8 (validators), 14.3 (Accept-Ranges), RFC 8246 (immutable).
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ import mimetypes
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.headers import Header
 from gateway.middleware._static_paths import safe_segments
 from gateway.middleware._validators import ETag, format_http_date
 
-__all__ = ["Entry", "Index", "StaticOptions", "Variant"]
+__all__ = ["SMALL", "Entry", "Index", "StaticOptions", "Variant", "keep_small"]
+
+#: Up to this size, in bytes, a file is kept in memory: sending it from there costs less than to open it.
+SMALL = 64 * 1024
 
 #: Suffix of a precompressed file, by coding, in the server's order of preference.
 SUFFIXES = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
@@ -78,6 +81,15 @@ class Variant:
     """Every field of a 200, ready."""
     validators: tuple[Header, ...]
     """The fields that a 304 carries."""
+    content: bytes | None = field(default=None, repr=False)
+    """The bytes, where they are kept."""
+    asgi: list[tuple[bytes, bytes]] = field(init=False, repr=False)
+    """The head in one spelling, to be copied; and in the other."""
+    wsgi: list[tuple[str, str]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "asgi", [header.asgi for header in self.head])
+        object.__setattr__(self, "wsgi", [header.wsgi for header in self.head])
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,19 @@ class Index:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def variants(self) -> Iterator[Variant]:
+        """Yield every representation that was found."""
+        for entry in self._entries.values():
+            yield from entry.variants.values()
+
+    def keep(self, paths: Mapping[str, bytes]) -> None:
+        """Keep the content of files, by their path."""
+        for relative, entry in self._entries.items():
+            variants = {
+                coding: replace(variant, content=paths.get(variant.path)) for coding, variant in entry.variants.items()
+            }
+            self._entries[relative] = replace(entry, variants=variants)
 
     def _walk(self) -> Iterator[str]:
         """Yield each file's path, and each folder's with its final "/"."""
@@ -215,6 +240,25 @@ class Index:
         head = [header for header in head if header.key not in own]
         real = str(path) + SUFFIXES.get(coding, "")
         return Variant(real, found.st_size, int(found.st_mtime), etag, (*head, *validators), tuple(validators))
+
+
+def keep_small(indexes: Iterable[Index], most_bytes: int) -> None:
+    """Read small files into memory, the smallest first, of all indexes together at most so many bytes."""
+    indexes = [*indexes]
+    sizes = {variant.path: variant.size for index in indexes for variant in index.variants() if variant.size <= SMALL}
+    kept: dict[str, bytes] = {}
+    for path, size in sorted(sizes.items(), key=lambda item: item[1]):
+        if size > most_bytes:
+            break
+        try:
+            content = Path(path).read_bytes()
+        except OSError:
+            continue
+        if len(content) == size:  # else it is being written: what is sent must be what its head says
+            kept[path] = content
+            most_bytes -= size
+    for index in indexes:
+        index.keep(kept)
 
 
 def _media_type(path: Path, options: StaticOptions) -> str:

@@ -1,7 +1,8 @@
 """Serve files from folders: validators, ranges, precompressed variants, and the server's own way of sending a file.
 
 A request is a look-up in an index that was made when the chain was built. What is not a file passes to the
-application. The body is never read here: the server sends the file by ``sendfile`` or a path where it can.
+application. Small files are kept in memory; of others the body is never read here: the server sends the file by
+``sendfile`` or a path where it can.
 
 Sources: RFC 9110 sections 13.2.2 (preconditions), 14 (ranges), 15.5.6 (405); RFC 8246 (immutable).
 """
@@ -17,10 +18,10 @@ from urllib.parse import quote
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
 from gateway.exchange import FileBody, Response
-from gateway.headers import AsgiHeaders, Header, Headers
+from gateway.headers import AsgiHeaders, Header, HeaderNames, Headers
 from gateway.middleware._accept_encoding import choose_coding
 from gateway.middleware._range import content_range, select_range
-from gateway.middleware._static_index import Entry, Index, StaticOptions, Variant
+from gateway.middleware._static_index import Entry, Index, StaticOptions, Variant, keep_small
 from gateway.middleware._validators import Preconditions, evaluate, if_range_holds
 from gateway.problems import problem
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from gateway.exchange import Request
 
 __all__ = ["StaticFiles"]
+
+#: What makes an answer another than the whole file.
+_SPECIAL = HeaderNames("range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,8 @@ class StaticFiles(Middleware):
         precompressed: Send ``file.zst``, ``file.br`` or ``file.gz`` beside the file to who accepts it.
         dotfiles: Serve names that begin with a dot; ``.well-known`` is served either way.
         autorefresh: Ask the disk at each request; for development. Without it files are found once, when built.
+        memory: Bytes at most of small files, each of up to 64 KiB, that are read into memory when built, the smallest
+            first; with ``autorefresh`` none are.
         headers: Fields of every file; they replace those made here.
         types: Media types by ending, where the built-in ones do not do: ``{".vtt": "text/vtt"}``.
         accelerate: Let the web server send the file: ``("X-Accel-Redirect", "/internal")`` for NGINX, with the URL path
@@ -70,6 +76,7 @@ class StaticFiles(Middleware):
     precompressed: bool = True
     dotfiles: bool = False
     autorefresh: bool = False
+    memory: int = 16 * 2**20
     headers: tuple[tuple[str, str], ...] = ()
     types: Mapping[str, str] = field(default_factory=dict)
     accelerate: tuple[str, str] | None = None
@@ -89,6 +96,8 @@ class StaticFiles(Middleware):
                 )
         if self.max_age < 0:
             raise ConfigurationError(f"StaticFiles(max_age=...) must be at least 0 seconds, got {self.max_age!r}")
+        if self.memory < 0:
+            raise ConfigurationError(f"StaticFiles(memory=...) must be at least 0 bytes, got {self.memory!r}")
         if self.accelerate is not None and self.accelerate[0].lower() not in ("x-accel-redirect", "x-sendfile"):
             raise ConfigurationError(
                 f'StaticFiles(accelerate=...) must be ("X-Accel-Redirect", URL path) or ("X-Sendfile", ""), '
@@ -114,6 +123,8 @@ class StaticFiles(Middleware):
             if not self.autorefresh:
                 index.scan()
             folders.append((prefix.rstrip("/") + "/", index))
+        if not self.autorefresh and self.accelerate is None:
+            keep_small([index for _, index in folders], self.memory)
         return _Serving(tuple(folders), context.interface, autorefresh=self.autorefresh, accelerate=self.accelerate)
 
 
@@ -143,11 +154,16 @@ class _Serving(Hooks):
         return None
 
     def _answer(self, request: Request, entry: Entry, prefix: str, relative: str) -> Response:
-        if request.method not in ("GET", "HEAD"):
+        method = request.method
+        if method not in ("GET", "HEAD"):
             return problem(request, 405, "A file can be read only.", headers=[("Allow", "GET, HEAD")])
         if entry.redirect:
             return _to_folder(request)
         headers = request.headers
+        if method == "GET" and self._accelerate is None and not headers.has_any(_SPECIAL):
+            coding = choose_coding(headers.get("accept-encoding"), entry.codings) if entry.codings else None
+            variant = entry.variants[coding or ""]
+            return Response(200, self._head(variant), _part(variant, 0, variant.size))
         wants_range = headers.get("range")
         coding = choose_coding(headers.get("accept-encoding"), entry.codings) if entry.codings else None
         # A range of a coded file is of no use to who has parts of the plain one: ranges are of the file as it is.
@@ -158,16 +174,16 @@ class _Serving(Hooks):
             headers.get("if-modified-since"),
             headers.get("if-unmodified-since"),
         )
-        verdict = evaluate(conditions, method=request.method, etag=variant.etag, last_modified=variant.modified)
+        verdict = evaluate(conditions, method=method, etag=variant.etag, last_modified=variant.modified)
         if verdict == 304:
             return Response(304, self._fields(variant.validators))
         if verdict == 412:
             return problem(request, 412, "A precondition of the request does not hold for this file.")
-        head = self._fields(variant.head)
+        head = self._head(variant)
         selected = None
         if (
             wants_range is not None
-            and request.method == "GET"
+            and method == "GET"
             and if_range_holds(headers.get("if-range"), etag=variant.etag, last_modified=variant.modified)
         ):
             selected = select_range(wants_range, variant.size)
@@ -177,15 +193,18 @@ class _Serving(Hooks):
         if selected is not None and self._accelerate is None:
             head.set("Content-Range", content_range(selected, variant.size))
             head.set("Content-Length", str(selected[1] - selected[0]))
-            return Response(206, head, FileBody(variant.path, selected[0], selected[1] - selected[0]))
-        if request.method == "HEAD":
+            return Response(206, head, _part(variant, *selected))
+        if method == "HEAD":
             return Response(200, head, b"")
         if self._accelerate is not None:
             return self._hand_over(head, variant, prefix, relative)
-        return Response(200, head, FileBody(variant.path, 0, variant.size))
+        return Response(200, head, _part(variant, 0, variant.size))
+
+    def _head(self, variant: Variant) -> Headers:
+        """Spell the head of a 200 the way that this driver sends it, so that nothing is converted."""
+        return AsgiHeaders.over_raw([*variant.asgi]) if self._asgi else Headers.over([*variant.wsgi])
 
     def _fields(self, constants: tuple[Header, ...]) -> Headers:
-        """Spell constants the way that this driver sends them, so that nothing is converted."""
         if self._asgi:
             return AsgiHeaders.over_raw([header.asgi for header in constants])
         return Headers.over([header.wsgi for header in constants])
@@ -202,6 +221,13 @@ class _Serving(Hooks):
         head.delete("accept-ranges")
         head.set(name, value)
         return Response(200, head, b"")
+
+
+def _part(variant: Variant, start: int, stop: int) -> bytes | FileBody:
+    """Return bytes of a file: from memory, or for the server to send."""
+    if variant.content is None:
+        return FileBody(variant.path, start, stop - start)
+    return variant.content if stop - start == variant.size else variant.content[start:stop]
 
 
 def _to_folder(request: Request) -> Response:

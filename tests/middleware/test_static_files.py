@@ -51,10 +51,10 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def files(folder: Path) -> StaticFiles:
+@pytest.fixture(params=[0, 2**20], ids=["from-disk", "from-memory"])
+def files(folder: Path, request: pytest.FixtureRequest) -> StaticFiles:
     """Give the middleware over that folder."""
-    return StaticFiles(folders={"/static": folder}, index_file="index.html")
+    return StaticFiles(folders={"/static": folder}, index_file="index.html", memory=request.param)
 
 
 def test_a_file_comes_with_type_length_validators_and_caching(stack: MakeStack, files: StaticFiles) -> None:
@@ -276,6 +276,39 @@ def test_autorefresh_sees_new_files_and_the_index_does_not(stack: MakeStack, fol
     assert fixed.request("/s/new.txt").body == b"hello"
 
 
+def test_small_files_are_kept_as_they_were_the_smallest_first(stack: MakeStack, tmp_path: Path) -> None:
+    for name, size in (("a", 100), ("b", 50), ("c", 65536), ("d", 65537)):
+        (tmp_path / name).write_bytes(b"1" * size)
+    chain = stack(StaticFiles(folders={"/s": tmp_path}, memory=65536 + 100 + 50 - 1))
+    whole = stack(StaticFiles(folders={"/s": tmp_path}))
+    for name in "abcd":
+        path = tmp_path / name
+        path.write_bytes(b"2" * path.stat().st_size)
+    assert [chain.request(f"/s/{name}").body[:1] for name in "abcd"] == [b"1", b"1", b"2", b"2"]
+    assert [whole.request(f"/s/{name}").body[:1] for name in "abcd"] == [b"1", b"1", b"1", b"2"]
+    assert [len(chain.request(f"/s/{name}").body) for name in "abcd"] == [100, 50, 65536, 65537]
+
+
+def test_a_file_that_cannot_be_kept_is_sent_from_disk(
+    stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("gone", "growing", "kept"):
+        (tmp_path / name).write_bytes(b"1234")
+    read = Path.read_bytes
+
+    def racing(path: Path) -> bytes:
+        if path.name == "gone":
+            raise FileNotFoundError(path)
+        return read(path) + (b"5" if path.name == "growing" else b"")
+
+    monkeypatch.setattr(Path, "read_bytes", racing)
+    chain = stack(StaticFiles(folders={"/s": tmp_path}))
+    for name in ("gone", "growing", "kept"):
+        (tmp_path / name).write_bytes(b"abcd")
+    bodies = {name: chain.request(f"/s/{name}").body for name in ("gone", "growing", "kept")}
+    assert bodies == {"gone": b"abcd", "growing": b"abcd", "kept": b"1234"}
+
+
 def test_the_web_server_in_front_can_be_told_to_send_the_file(stack: MakeStack, folder: Path) -> None:
     nginx = stack(StaticFiles(folders={"/s": folder}, accelerate=("X-Accel-Redirect", "/internal/")))
     answer = nginx.request("/s/docs/%C3%A9%20b.txt")
@@ -300,6 +333,7 @@ def test_what_is_inside_sees_other_requests_only(stack: MakeStack, files: Static
         {"folders": {"/a//b": "."}},
         {"folders": {"/static": "no-such-folder"}},
         {"folders": {"/static": "."}, "max_age": -1},
+        {"folders": {"/static": "."}, "memory": -1},
         {"folders": {"/static": "."}, "accelerate": ("X-Other", "")},
         {"folders": {"/static": "."}, "headers": (("bad name", "x"),)},
     ],
@@ -326,7 +360,7 @@ PATHSEND, ZEROCOPYSEND = "http.response.pathsend", "http.response.zerocopysend"
     ids=["path", "path-range", "copy", "copy-range", "both", "both-range", "none"],
 )
 def test_a_file_is_sent_by_the_server_where_it_can(
-    files: StaticFiles, offered: list[str], field: tuple[tuple[bytes, bytes], ...], kinds: list[str]
+    folder: Path, offered: list[str], field: tuple[tuple[bytes, bytes], ...], kinds: list[str]
 ) -> None:
     sent: list[dict[str, object]] = []
 
@@ -354,5 +388,6 @@ def test_a_file_is_sent_by_the_server_where_it_can(
         "server": ("127.0.0.1", 80),
         "extensions": {name: {} for name in offered},
     }
+    files = StaticFiles(folders={"/static": folder}, memory=0)
     asyncio.run(Gateway(app, middleware=[files]).asgi(scope, receive, send))
     assert [message["type"] for message in sent[1:]] == kinds
