@@ -11,7 +11,7 @@ from collections.abc import Callable
 from gateway.errors import ApplicationError
 from gateway.exchange import Outcome
 
-__all__ = ["judge", "raised_in"]
+__all__ = ["judge", "refused"]
 
 
 def judge(
@@ -48,21 +48,30 @@ def judge(
     )
 
 
-def raised_in(send: Callable[..., object], error: BaseException) -> bool:
-    """Return whether an ``OSError`` came out of the server's ``send``, which says that the client went away.
+def refused(error: BaseException, send: Callable[..., object], awaited: object) -> BaseException | None:
+    """Return the exception that came out of the server's ``send``, if one did: what was sent then was not taken.
 
-    The specialised driver hands the server's awaitable back untouched, so it looks afterwards: the traceback passes the
-    code of ``send``, or the class is the server's own.
+    The specialised driver hands the server's awaitable back untouched, so it looks afterwards: at the exception that
+    came, and at what it was raised for, as applications put their own in the place of the server's.
+
+    Args:
+        error: What the application raised.
+        send: The server's.
+        awaited: What ``send`` returned for the head; a coroutine's code is what is looked for in tracebacks, also where
+            ``send`` is a plain function that hands on another's.
     """
-    if not isinstance(error, OSError):
-        return False
-    if isinstance(error, ConnectionError) or type(error).__module__ != "builtins":
-        return True
-    function = getattr(send, "__func__", send)
-    code = getattr(function, "__code__", None)
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code is code:
-            return True
-        trace = trace.tb_next
-    return False
+    codes = {getattr(awaited, "cr_code", None), getattr(getattr(send, "__func__", send), "__code__", None)} - {None}
+    looked: set[int] = set()
+    raised: BaseException | None = error
+    while raised is not None and id(raised) not in looked:
+        looked.add(id(raised))
+        trace = raised.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code in codes:
+                return raised
+            trace = trace.tb_next
+        # A `send` that is no coroutine function leaves no frame: a class of the server's own is all there is to see.
+        if not codes and isinstance(raised, OSError) and type(raised).__module__ != "builtins":
+            return raised
+        raised = raised.__cause__ or raised.__context__
+    return None

@@ -25,7 +25,7 @@ from gateway.contract import Refuse
 from gateway.drivers._colour import run_async
 from gateway.drivers._course import has_body, settle
 from gateway.drivers._flows import ENDED, begun, ended
-from gateway.drivers._outcome import raised_in
+from gateway.drivers._outcome import refused
 from gateway.drivers._plan import Plan
 from gateway.drivers._process import ProcessHooks
 from gateway.drivers._request_body import RequestBody
@@ -156,11 +156,13 @@ class _Regular(AsgiRequest):
     """
 
     __slots__ = (
+        "_awaited",
         "_began",
         "_body",
         "_disconnected",
         "_extensions",
         "_first",
+        "_last",
         "_left",
         "_method",
         "_plan",
@@ -188,9 +190,11 @@ class _Regular(AsgiRequest):
     _receive: ASGIReceive
     _send: ASGISend
     _state: int
-    #: Only for who waits for the end.
+    #: Only for who waits for the end. What is under way counts as sent when the application goes on after it.
+    _awaited: object
     _began: float
     _first: float
+    _last: int
     _response: Response
     _sent: int
     _status: int
@@ -226,7 +230,7 @@ class _Regular(AsgiRequest):
             left.state, left.started = "committed", True
             if plan.watches:
                 left.course.response = self._response
-                left.status, left.first_byte_at, left.sent = self._status, self._first, self._sent
+                left.status, left.first_byte_at, left.sent = self._status, self._first, self._sent + self._last
         self._state = LEFT
         return left
 
@@ -285,8 +289,12 @@ class _Regular(AsgiRequest):
             if response.headers is not headers:
                 raw = response.headers.asgi()
             if len(message) == 3:
-                return self._send({"type": START, "status": response.status, "headers": raw})
-            return self._send({**message, "status": response.status, "headers": raw})
+                awaited = self._send({"type": START, "status": response.status, "headers": raw})
+            else:
+                awaited = self._send({**message, "status": response.status, "headers": raw})
+            if plan.watches:
+                self._awaited = awaited
+            return awaited
         left = self.leave(plan.size)
         if change is not None:
             return left.late(message, left.course.resume_body(response, index, change))
@@ -297,7 +305,8 @@ class _Regular(AsgiRequest):
     def counting(self, message: Message) -> Awaitable[None]:
         """Do the same where somebody waits for the end: count what passes, and see the last message."""
         if message["type"] == BODY and self._state == COMMITTED:
-            self._sent += len(message.get("body", b""))
+            self._sent += self._last
+            self._last = len(message.get("body", b""))
             if not message.get("more_body"):
                 return self.last(message)
             if not self._watched:
@@ -328,7 +337,7 @@ class _Regular(AsgiRequest):
         outcome = bare_outcome(Outcome)
         outcome.kind = "completed"
         outcome.status = self._status
-        outcome.bytes_sent = self._sent
+        outcome.bytes_sent = self._sent + self._last
         outcome.bytes_received = 0 if self._body is None else self._body.received
         outcome.first_byte_at = self._first
         outcome.duration = perf_counter() - self._began
@@ -377,9 +386,12 @@ class _Regular(AsgiRequest):
         """End the exchange after the application raised."""
         if self._state == DONE:
             raise error
-        left = self._left or self.leave(self._plan.size)
-        left.disconnected = left.disconnected or raised_in(self._send, error)
-        await left.raised(error)
+        if self._left is None and self._plan.watches:
+            from_send = refused(error, self._send, self._awaited)
+            if from_send is not None:
+                self._last = 0
+                self._disconnected = self._disconnected or isinstance(from_send, OSError)
+        await (self._left or self.leave(self._plan.size)).raised(error)
 
     async def returned(self) -> None:
         """End an exchange that is not complete although the application returned, or that left."""
@@ -459,7 +471,8 @@ def _full(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASG
             request._body = request._watcher = None
             request._disconnected = request._read_all = False
         if watches:
-            request._sent = 0
+            request._sent = request._last = 0
+            request._awaited = None
             request._watched = False
             request._began = perf_counter()
         if prepares:

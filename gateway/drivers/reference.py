@@ -10,7 +10,8 @@ States of an exchange: ``idle`` (no head), ``held`` (a head that waits for more 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from itertools import chain
 from os import fstat
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, cast
@@ -68,10 +69,15 @@ class WsgiExchange:
         self.head: tuple[str, list[tuple[str, str]]] | None = None
         self.exc_info: object = None
         self.source: Iterable[bytes] | None = None
+        #: The application's body through the chain, and what was taken of it before the server asks.
+        self.parts: Generator[list[bytes], None, None] = self.from_application()
+        self.early: list[bytes] = []
         self.failed: BaseException | None = None
         #: Whether a middleware's response is sent, and the application's is not.
         self.replaced: bool = False
         self.exhausted: bool = False
+        #: Whether the server's ``write`` said that the client went away.
+        self.disconnected: bool = False
         self.began: float = perf_counter()
         self.first_byte_at: float | None = None
         self.status: int | None = None
@@ -144,10 +150,24 @@ class WsgiExchange:
         self.source = source
         if not self.replaced and self._is_file(source):
             return self.file()
-        body = _WsgiBody(self)
         if self.state != "committed":
-            body.begin()
-        return body
+            self.settle()
+        return _WsgiBody(self)
+
+    def settle(self) -> None:
+        """Take of the application's body what settles the head: a server may want it when the call returns.
+
+        PEP 3333 lets ``start_response`` come with the first chunk; granian takes what there is at the return.
+        """
+        try:
+            while self.state != "committed":
+                self.early.extend(next(self.parts))
+        except BaseException as error:
+            try:
+                self.close_source()
+            finally:
+                self.end(error)
+            raise
 
     def _is_file(self, source: object) -> bool:
         wrapper = self.environ.get("wsgi.file_wrapper")
@@ -196,9 +216,11 @@ class WsgiExchange:
     def __iter__(self) -> Iterator[bytes]:
         try:
             if not self.replaced:
-                for chunk in self.from_application():
-                    self.sent += len(chunk)
-                    yield chunk
+                early, self.early = self.early, []
+                for ready in chain((early,), self.parts):
+                    for chunk in ready:
+                        self.sent += len(chunk)
+                        yield chunk
             if self.replaced:
                 self.close_source()
                 for chunk in self.from_middleware():
@@ -245,8 +267,12 @@ class WsgiExchange:
     def write(self, data: bytes) -> None:
         """PEP 3333's imperative way to send: what is written passes as a chunk."""
         for chunk in self.feed((data, False, False)) if data else ():
+            try:
+                cast("Callable[[bytes], object]", self.server_write)(chunk)  # feed() gives bytes after the commit only
+            except OSError:
+                self.disconnected = True
+                raise
             self.sent += len(chunk)
-            cast("Callable[[bytes], object]", self.server_write)(chunk)  # feed() gives bytes after the commit only
 
     # -- the machine
 
@@ -353,8 +379,8 @@ class WsgiExchange:
             self.steps = self.course.fail(error, len(self.segment.http))
             self.advance(None)
 
-    def from_application(self) -> Iterator[bytes]:
-        """Yield the application's body through the chain, until it ends or is replaced."""
+    def from_application(self) -> Generator[list[bytes], None, None]:
+        """Yield what each part of the application's body gives, through the chain, until it ends or is replaced."""
         source = cast("Iterable[bytes]", self.source)  # the application returned it
         known = len(source) if isinstance(source, (list, tuple)) else None
         count = 0
@@ -370,9 +396,10 @@ class WsgiExchange:
                 chunk, last = b"", True
             except Exception as error:
                 self.application_failed(error)
+                yield []  # it is answered
                 return
             if chunk or last:
-                yield from self.feed((chunk, last, False))
+                yield self.feed((chunk, last, False))
                 if last or self.replaced:
                     return
 
@@ -402,7 +429,7 @@ class WsgiExchange:
         """Run ``on_finish``, once."""
         if self.state in ("done", "aborted"):
             return
-        disconnected = error is None and not self.exhausted
+        disconnected = self.disconnected or (error is None and not self.exhausted)
         self.state = "done" if self.exhausted and error is None else "aborted"
         self.course.close()
         outcome = judge(
@@ -424,27 +451,6 @@ class _WsgiBody:
     def __init__(self, exchange: WsgiExchange) -> None:
         self._exchange = exchange
         self._parts: Iterator[bytes] | None = None
-
-    def begin(self) -> None:
-        """Make the first chunk before the server gets the body, so that the head is given by then.
-
-        PEP 3333 lets a server wait for the first chunk; granian does not, and would send a head of its own.
-        """
-        parts = iter(self._exchange)
-        try:
-            first = next(parts, None)
-        except BaseException:
-            self._exchange.close()  # the server has nothing that it could close
-            raise
-        if first is not None:
-            self._exchange.sent -= len(first)
-            parts = self._resumed(first, parts)
-        self._parts = parts
-
-    def _resumed(self, first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-        self._exchange.sent += len(first)
-        yield first
-        yield from rest
 
     def __iter__(self) -> Iterator[bytes]:
         if self._parts is None:
@@ -696,8 +702,8 @@ class AsgiExchange:
         if isinstance(body, FileBody):
             size = whole(body) if body.offset == 0 and "http.response.pathsend" in self.extensions else None
             if size is not None:
-                self.sent += size
                 await self.pass_on({"type": "http.response.pathsend", "path": body.path})
+                self.sent += size
                 await self.end(None, completed=True)
                 return
             if "http.response.zerocopysend" in self.extensions:
@@ -729,10 +735,10 @@ class AsgiExchange:
         await self.end(None, completed=True)
 
     async def send_body(self, chunk: bytes, *, last: bool) -> None:
-        self.sent += len(chunk)
         if not last and self.watcher is None and not self.replaced:
             self.watch()
         await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": not last})
+        self.sent += len(chunk)
         if last:
             self.body_ended = True
             if not self.trailers or self.replaced:

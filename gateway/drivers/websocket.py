@@ -110,15 +110,15 @@ class WebsocketExchange:
         if self.state == "idle" and kind in ("websocket.accept", "websocket.http.response.start", "websocket.close"):
             await self.head(message)
         elif kind == "websocket.send":
-            self.sent += _size(message)
             await self.pass_on(message)
+            self.sent += _size(message)
         elif kind == "websocket.close":
             self.close_code = message.get("code", 1000)
             await self.pass_on(message)
             await self.end(None, completed=True)
         elif kind == "websocket.http.response.body":
-            self.sent += len(message.get("body", b""))
             await self.pass_on(message)
+            self.sent += len(message.get("body", b""))
             if not message.get("more_body", False):
                 await self.end(None, completed=True)
         else:
@@ -182,8 +182,8 @@ class WebsocketExchange:
         while has_body("GET", response.status) and not self.course.ended:
             await run_async(self.course.pull())
         last = b"".join(self.course.held)
-        self.sent += len(last)
         await self.pass_on({"type": "websocket.http.response.body", "body": last, "more_body": False})
+        self.sent += len(last)
         await self.end(None, completed=True)
 
     def commit(self, status: int) -> None:

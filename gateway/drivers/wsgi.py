@@ -281,8 +281,12 @@ class _Regular(WsgiRequest):
     def write(self, data: bytes) -> None:
         """PEP 3333's imperative way to send."""
         if self._state == COMMITTED:
+            try:
+                self._write(data)
+            except OSError:
+                self.leave(self._plan.size).disconnected = True
+                raise
             self._sent += len(data)
-            self._write(data)
         else:
             (self._left or self.leave(self._plan.size)).write(data)
 

@@ -7,6 +7,7 @@ ASGI application that does what the story says in one shape, and notes what it d
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,12 @@ from typing import Any
 
 #: Longer than any machine is slow: only what never happens takes so long.
 NEVER = 20.0
+#: More chunks than anybody takes: an application that is not stopped by then is not stopped.
+ENDLESS = 20_000
+
+
+class NotStopped(AssertionError):
+    """What an application raises that should have been stopped."""
 
 
 class Boom(Exception):
@@ -34,6 +41,13 @@ class Story:
     headers: tuple[tuple[str, str], ...] = ()
     chunks: tuple[bytes, ...] = ()
     fails: str = ""
+    endless: bool = False
+
+    def told(self, method: str) -> Iterable[bytes]:
+        """Return the chunks that a request of this method gets."""
+        if method == "HEAD":
+            return ()
+        return itertools.islice(itertools.cycle(self.chunks), ENDLESS) if self.endless else self.chunks
 
 
 @dataclass
@@ -55,6 +69,14 @@ class Notes:
     """Whether the second chunk waits for the first byte to reach the server."""
     in_time: bool | None = None
     """Whether it had by then; ``None`` where there was no second chunk, or none that could wait."""
+    leaves: int | None = None
+    """After how many chunks the client leaves; 0: before the head; ``None``: it stays."""
+    looks: bool = False
+    """Whether an ASGI application looks for it by ``receive()``; else ``send()`` tells it."""
+    gone: threading.Event = field(default_factory=threading.Event)
+    """Set by the server's side, when the client has left."""
+    taken: int = 0
+    """Bytes of a body that the server's side took before."""
 
     def second(self) -> None:
         self.in_time = self.first_byte.wait(NEVER if self.waits else 0)
@@ -98,7 +120,7 @@ class Teller:
         notes.events.append(("app", method, path, environ["wsgi.url_scheme"], environ["REMOTE_ADDR"], body))
         if story.fails == "before":
             raise Boom("before")
-        chunks = () if method == "HEAD" else story.chunks
+        chunks = story.told(method)
 
         def start() -> Any:
             phrase = HTTPStatus(story.status).phrase
@@ -107,12 +129,14 @@ class Teller:
             return write
 
         def body_of() -> Iterator[bytes]:
+            count = 0
             for index, chunk in enumerate(chunks):
                 self._fail(index)
                 if index == 1:
                     notes.second()
+                count += 1
                 yield chunk
-            self._fail(len(chunks), last=True)
+            self._fail(count, last=True)
 
         if self.shape == "lazy":
 
@@ -157,7 +181,7 @@ class Teller:
         notes.events.append(("app", scope["method"], scope["path"], scope["scheme"], client, body))
         if story.fails == "before":
             raise Boom("before")
-        chunks = () if scope["method"] == "HEAD" else story.chunks
+        chunks = story.told(scope["method"])
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in story.headers]
         await send({"type": "http.response.start", "status": story.status, "headers": headers})
         notes.events.append("head")
@@ -165,19 +189,26 @@ class Teller:
             self._fail(0)
             await send({"type": "http.response.body", "body": b"".join(chunks)})
             return
+        count = 0
         for index, chunk in enumerate(chunks):
             self._fail(index)
             if index == 1:
                 await notes.second_async()
-            last = self.shape == "streaming" and index == len(chunks) - 1 and story.fails != "end"
-            await send({"type": "http.response.body", "body": chunk, "more_body": not last})
+            if notes.looks and notes.gone.is_set():
+                assert (await receive())["type"] == "http.disconnect"
+                return
+            count += 1
+            last = self.shape == "streaming" and count == len(story.chunks) and story.fails != "end"
+            await send({"type": "http.response.body", "body": chunk, "more_body": not last or story.endless})
             await asyncio.sleep(0)
-        self._fail(len(chunks), last=True)
-        if self.shape == "chunked" or not chunks:
+        self._fail(count, last=True)
+        if self.shape == "chunked" or not count:
             await send({"type": "http.response.body"})
 
     def _fail(self, index: int, *, last: bool = False) -> None:
         """Fail if this is the place: before the chunk of this index, or at the end."""
+        if last and self.story.endless and index:
+            raise NotStopped
         fails = self.story.fails
         # What has no body fails where its first chunk would be, wherever it was to fail.
         none = last and index == 0 and fails in ("started", "middle", "end")

@@ -6,6 +6,7 @@ servers are those of ``tests.middleware.stacks``; when a first byte comes is not
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from gateway.contract import Middleware
 from tests.middleware.stacks import Answer, Call, Stack
 from tests.parity.recording import Recording, fields
 from tests.parity.stories import NEVER, Notes, Story, Teller
+
+#: What a server says to who writes to a client that left.
+GONE = "the client went away"
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Seen:
         application: What the application was given and did.
         in_time: Whether the first byte reached the server before the application made its second chunk; ``None`` where
             there was no such byte or chunk.
+        taken: How many bytes of the body the server took, before a client left.
     """
 
     status: int | None
@@ -79,6 +84,7 @@ class Seen:
     calls: list[Any]
     application: list[Any]
     in_time: bool | None
+    taken: int = 0
 
     @property
     def hooks(self) -> list[str]:
@@ -104,11 +110,15 @@ def exchange(
     shape: str,
     *,
     waits: Sequence[bool] = (),
+    leaves: int | None = None,
+    looks: bool = False,
 ) -> list[Seen]:
     """Make a chain, put it in the way, send it the requests one after the other, and tell what was seen.
 
     Args:
         waits: For each request, whether the application's second chunk waits for the first byte at the server.
+        leaves: After how many chunks the client leaves; 0: before the head.
+        looks: Whether an ASGI application looks for that by ``receive()``; then ``send()`` says nothing.
 
     Raises:
         AssertionError: A length that is not the body's, an iterable that was not closed exactly once, a call that did
@@ -124,7 +134,7 @@ def exchange(
     try:
         for call, wait in zip_longest(calls, waits, fillvalue=False):
             assert isinstance(call, Call)
-            notes = teller.notes = Notes(waits=bool(wait))
+            notes = teller.notes = Notes(waits=bool(wait), leaves=leaves, looks=looks)
             watched = _watched_wsgi if way.server == "wsgi" else _watched_asgi
             stack.application = watched(inner, notes)
             log.clear()
@@ -147,11 +157,12 @@ def _seen(way: Way, call: Call, answer: Answer, notes: Notes, calls: list[Any]) 
     told = fields(answer.headers)
     body = answer.body
     length = told.get("content-length")
-    if length is not None and call.method != "HEAD" and answer.error is None and answer.status != 304:
+    left = notes.leaves is not None
+    if length is not None and not left and call.method != "HEAD" and answer.error is None and answer.status != 304:
         assert length == [str(len(body))], "a length is the body's"
     if told.get("content-encoding") == ["gzip"]:
         told.pop("content-length", None)  # known where the body comes whole, which is the shape's choice
-        if body and answer.error is None:
+        if body and answer.error is None and not left:
             body = gzip.decompress(body)
     error = repr(answer.error) if answer.error is not None else None
     bound = answer.status != 0 and (error is None or bool(answer.body) or way.server == "asgi")
@@ -164,19 +175,39 @@ def _seen(way: Way, call: Call, answer: Answer, notes: Notes, calls: list[Any]) 
         [entry for entry in calls if entry[1] not in ("on_start", "on_stop")],
         notes.events,
         notes.in_time if body else None,
+        notes.taken,
     )
 
 
 def _watched_wsgi(app: Any, notes: Notes) -> Any:
+    """Note what the server takes, and leave: by closing the body, or by a ``write()`` that fails."""
+    chunks = 0
+
+    def take(data: bytes) -> None:
+        nonlocal chunks
+        if data:
+            notes.first_byte.set()
+            notes.taken += len(data)
+            chunks += 1
+
+    def leave() -> bool:
+        if notes.leaves is None or chunks < notes.leaves:
+            return False
+        notes.gone.set()
+        return True
+
     class Watched:
         def __init__(self, body: Any) -> None:
             self.body = body
 
         def __iter__(self) -> Iterator[bytes]:
+            if leave():
+                return
             for chunk in self.body:
-                if chunk:
-                    notes.first_byte.set()
+                take(chunk)
                 yield chunk
+                if leave():
+                    return
 
         def close(self) -> None:
             if hasattr(self.body, "close"):
@@ -187,8 +218,9 @@ def _watched_wsgi(app: Any, notes: Notes) -> Any:
             write = start_response(status, headers, exc_info)
 
             def watched(data: bytes) -> None:
-                if data:
-                    notes.first_byte.set()
+                if leave():
+                    raise OSError(GONE)
+                take(data)
                 write(data)
 
             return watched
@@ -199,12 +231,49 @@ def _watched_wsgi(app: Any, notes: Notes) -> Any:
 
 
 def _watched_asgi(app: Any, notes: Notes) -> Any:
+    """Note what the server takes, and leave: ``receive()`` tells it, and ``send()`` raises or takes it silently."""
+
     async def serve(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        gone = asyncio.Event()
+        chunks = 0
+        read = False
+
+        def leave() -> None:
+            if notes.leaves is not None and chunks >= notes.leaves:
+                notes.gone.set()
+                gone.set()
+
+        async def received() -> Any:
+            nonlocal read
+            if not read:
+                message = await receive()
+                read = not message.get("more_body")
+                return message
+            waits = [asyncio.ensure_future(gone.wait()), asyncio.ensure_future(receive())]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+            return {"type": "http.disconnect"}
+
         async def watched(message: Any) -> None:
+            nonlocal chunks
+            if gone.is_set():
+                if notes.looks:
+                    return
+                raise OSError(GONE)
             if message["type"] == "http.response.body" and message.get("body"):
                 notes.first_byte.set()
+                notes.taken += len(message["body"])
+                chunks += 1
             await send(message)
+            leave()
 
-        await app(scope, receive, watched)
+        leave()
+        await app(scope, received, watched)
 
     return serve
