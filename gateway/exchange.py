@@ -597,7 +597,7 @@ class Outcome:
         kind: ``completed``: the last byte was handed to the server. ``failed``: an exception, or an application that
             did not finish. ``aborted``: the client went away, or the exchange was cancelled.
         status: The status sent; ``None`` when no head was committed. 101 for an accepted WebSocket.
-        bytes_sent: Body bytes handed to the server (WebSocket: payload).
+        bytes_sent: Body bytes that the server took (WebSocket: payload).
         bytes_received: Body bytes that the application read (WebSocket: payload).
         first_byte_at: Seconds from the start of the exchange to the commit of the head; ``None`` without one.
         duration: Seconds from the start of the exchange to its end.

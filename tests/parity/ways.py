@@ -16,6 +16,7 @@ from unittest import mock
 
 from gateway.contract import Middleware
 from tests.middleware.stacks import Answer, Call, Stack
+from tests.parity.flows import HEARD
 from tests.parity.recording import Recording, fields
 from tests.parity.stories import NEVER, Notes, Story, Teller
 
@@ -138,13 +139,15 @@ def exchange(
             watched = _watched_wsgi if way.server == "wsgi" else _watched_asgi
             stack.application = watched(inner, notes)
             log.clear()
+            HEARD.begin()
             for each in recording:
                 each.begin()
             answer = stack.request(call)
             # Behind an adapter the server has the last byte before the driver's own call ends.
             assert all(each.ended(NEVER) for each in recording), "on_finish comes to whoever was entered"
+            assert HEARD.ended(NEVER), "a generator that was begun comes to its end"
             assert way.driver == "wsgi" or not notes.called or notes.over.wait(NEVER), "an ASGI call ends"
-            seen.append(_seen(way, call, answer, notes, list(log)))
+            seen.append(_seen(way, call, answer, notes, [*log, *HEARD.calls]))
             assert notes.closed == notes.returned, "an iterable is closed exactly once"
             assert notes.left == (notes.called if way.driver == "asgi" else 0), "a call ends exactly once"
     finally:

@@ -105,6 +105,13 @@ def check(run: Any, chain: list[dict[str, str]], app: App, fault: Fault, request
     assume(not (fault.kind == "oserror" and app.swallows and app.fails))
     naive = run(chain, app, fault, reference=True, request=request)
     special = run(chain, app, fault, reference=False, request=request)
+    if fault.kind == "oserror" and app.swallows:
+        # For the same reason the specialised driver counts what was refused, once the application has gone on.
+        for record in (naive, special):
+            record.events = [
+                (*event[:4], *event[5:]) if event[1:2] in (("on_finish",), ("finished",)) else event
+                for event in record.events
+            ]
     assert special.events == naive.events
     assert special == naive
 

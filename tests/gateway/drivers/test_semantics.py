@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -1293,6 +1294,64 @@ def test_the_generator_form_can_answer_replace_and_transform(side: Side) -> None
     assert side.run([answers()]).body == b"teapot"
     assert side.run([replaces()]).body == b"instead"
     assert side.run([shouts()]).body == b"HELLO!"
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("shape", ["list", "eager", "lazy"])
+@pytest.mark.parametrize(
+    ("hooks", "taken"),
+    [({"on_response": None}, 0), ({"on_error": None}, 1), ({"on_body": lambda *args: Upper()}, 1)],
+    ids=["touches-heads", "answers-errors", "transforms"],
+)
+def test_a_wsgi_head_is_told_when_the_call_returns_and_no_more_is_taken_than_it_needs(
+    reference: bool, shape: str, hooks: dict[str, Any], taken: int
+) -> None:
+    record = Record()
+    made: list[bytes] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        def body() -> Iterator[bytes]:
+            if shape == "lazy":
+                start_response("200 OK", [])
+            for chunk in (b"a", b"b", b"c"):
+                made.append(chunk)
+                yield chunk
+
+        if shape != "lazy":
+            start_response("200 OK", [])
+        return [b"a", b"b", b"c"] if shape == "list" else body()
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        record.starts += 1
+
+    chain = [logged("m", [], **hooks)]
+    body: Any = drivers.build_wsgi(chain, app, reference=reference)({"REQUEST_METHOD": "GET"}, start_response)
+    assert record.starts == 1
+    assert len(made) <= (1 if shape == "lazy" else taken)
+    assert b"".join(body).lower().startswith(b"abc")
+    getattr(body, "close", lambda: None)()
+    assert record.starts == 1
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_wsgi_body_that_fails_before_the_head_is_closed_when_the_call_raises(reference: bool) -> None:
+    log: list[Any] = []
+
+    class Fails:
+        def __iter__(self) -> Any:
+            raise Boom("first")
+
+        def close(self) -> None:
+            log.append("closed")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return Fails()
+
+    chain = [logged("m", log, on_error=None, on_finish=None)]
+    with pytest.raises(Boom, match="first"):
+        drivers.build_wsgi(chain, app, reference=reference)({"REQUEST_METHOD": "GET"}, lambda *args: None)
+    assert log == [("m", "on_error"), "closed", ("m", "on_finish")]
 
 
 def waits_in_finally(log: list[Any]) -> Middleware:
