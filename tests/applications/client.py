@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, IncompleteRead
 from types import TracebackType
@@ -20,6 +21,7 @@ HOST = "application.example"
 _BOUNDARY = "----------a-boundary-of-the-comparison"
 _CHUNK_BYTES = 1000
 _SECONDS = 60.0
+_AGAIN_SECONDS = 20.0
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
@@ -53,6 +55,10 @@ class Session:
         """Send one request; one that gets no answer is status 0, with what went wrong as its body."""
         try:
             answer = self._ask(step)
+            deadline = time.monotonic() + _AGAIN_SECONDS
+            while step.again and step.shows not in answer.body and time.monotonic() < deadline:
+                time.sleep(0.05)
+                answer = self._ask(step)
         except (OSError, HTTPException) as error:
             self._connection.close()
             return Answer(0, (), f"no answer, {type(error).__name__}: {error}".encode(), whole=False)

@@ -137,6 +137,8 @@ def compare(
         wanted, used = native, list[str]()
         if list(differences(wanted, found)):
             for entry in known:
+                if entry.steps and step.name not in entry.steps:
+                    continue
                 changed = entry.apply(wanted, found)
                 if changed != wanted:
                     wanted = changed

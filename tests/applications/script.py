@@ -50,6 +50,7 @@ class Step:
         chunked: Send the body in chunks, without a length.
         status: Status of the native answer.
         shows: Bytes that the native answer's body holds.
+        again: Ask again until the body shows it: what the application does after its answer takes a while.
         whole: The native answer ends; else the connection is cut in the middle of the body.
         duty: What of an application's duties this is.
     """
@@ -64,6 +65,7 @@ class Step:
     body: bytes = b""
     chunked: bool = False
     shows: bytes = b""
+    again: bool = False
     whole: bool = True
     duty: Duty | None = None
 

@@ -17,7 +17,7 @@ from tests.applications.script import DUTIES, Step, Volatile, applications
 
 APPLICATIONS = applications()
 #: Those whose packages the extra ``test`` installs; the others run with ``python -m tests.applications``.
-IN_THE_SUITE = ("django_admin", "fastapi")
+IN_THE_SUITE = ("django_admin", "fastapi", "litestar")
 
 ANSWER = Answer(200, (("content-length", "4"), ("set-cookie", "a=1"), ("set-cookie", "b=2")), b"body")
 STEP = Step(name="one", status=200)
@@ -45,6 +45,8 @@ def test_an_expected_difference_names_servers_and_applications_that_there_are(en
     everywhere = {seat.server for application in APPLICATIONS.values() for seat in seats(application)}
     assert set(entry.servers) <= everywhere
     assert set(entry.applications) <= set(APPLICATIONS)
+    named = [APPLICATIONS[name] for name in entry.applications] or APPLICATIONS.values()
+    assert set(entry.steps) <= {step.name for application in named for step in application.steps}
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
