@@ -113,6 +113,8 @@ class Course:
         self.transforms: list[Transform] = []
         self.held: list[bytes] = []
         self.ended: bool = False
+        #: Whether any part of the body was taken already.
+        self.pulled: bool = False
         self.opaque: bool = False
         #: Whether the application's body is known to be a file before the head is made.
         self.is_file = False
@@ -239,6 +241,7 @@ class Course:
         """Take a response as what is sent: what an earlier one held or installed goes with it."""
         self.close()
         self.transforms, self.held, self.ended, self.broken = [], [], False, None
+        self.pulled = False
         self.current = response
         body = response.body
         if body is None:
@@ -265,6 +268,7 @@ class Course:
 
     def pull(self) -> Steps[None]:
         """Take one more part of the body into ``held``."""
+        self.pulled = True
         if self.own is None:
             answer = yield cast("None", PULL)  # the driver sends a Pulled
             chunk, last, opaque = cast("Pulled", answer)
@@ -332,7 +336,8 @@ class Course:
         """Set the length that is known: of a body in one part, of bytes that a middleware answers with."""
         headers = response.headers
         if self.transforms:
-            if not self.ended:
+            # What a peek has seen tells as much: to wait for more would hold back what is there.
+            if not self.ended and not self.pulled:
                 yield from self.pull()
             if self.opaque:
                 return

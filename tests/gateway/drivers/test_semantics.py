@@ -1032,6 +1032,41 @@ ORDERLY = {
 }
 
 
+WAITING = {
+    "head": (lambda: [logged("a", [], on_response=None)], 0),
+    "transform": (lambda: [Shout()], 1),
+    "two-transforms": (lambda: [Shout(), Shout()], 1),
+    "peek-1": (lambda: [_peeks(1)], 1),
+    "peek-2": (lambda: [_peeks(2)], 2),
+    "transform-around-a-peek": (lambda: [Shout(), _peeks(1)], 1),
+    "peek-around-a-transform": (lambda: [_peeks(1), Shout()], 1),
+    "peek-then-transform": (lambda: [_peeks_and_shouts()], 3),
+}
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("kind", WAITING)
+def test_a_head_waits_for_what_was_asked_for_and_no_chunk_longer(kind: str, reference: bool) -> None:
+    make, chunks = WAITING[kind]
+    out = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+        for number in range(5):
+            assert (out > 0) is (number >= chunks), f"after {number} chunks"
+            await send({**BODY, "body": b"x", "more_body": True})
+        await send({**BODY})
+
+    async def send(message: Any) -> None:
+        nonlocal out
+        out += 1
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    asyncio.run(drivers.build_asgi(make(), app, reference=reference)(scope(), receive, send))
+
+
 @pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("kind", ORDERLY)
 def test_other_messages_keep_their_place_among_head_body_and_trailers(kind: str, reference: bool) -> None:

@@ -1,0 +1,236 @@
+"""One instance serves all threads and loops: what belongs to a request never shows in another."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gateway import drivers
+from gateway.contract import BuildContext, Hooks, Middleware, as_middleware, finished, io, peek, transform
+from gateway.exchange import Outcome, Request, Response
+
+REQUESTS = 240
+
+
+class Suffix:
+    """Appends what it was made with, at the end."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+    def push(self, chunk: bytes, /) -> bytes:
+        return chunk
+
+    def finish(self) -> bytes:
+        return self.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slotted(Middleware):
+    """Keeps the request's path in a slot and says it in every later hook."""
+
+    ended: Any
+
+    def build(self, context: BuildContext) -> Hooks:
+        slot = context.slot(str)
+        ended = self.ended
+
+        class Built(Hooks):
+            def on_request(self, request: Request) -> None:
+                slot[request] = request.path
+
+            def on_response(self, request: Request, response: Response) -> None:
+                response.headers.append("x-slot", slot[request])
+
+            def on_body(self, request: Request, response: Response) -> Suffix:
+                return Suffix(slot[request].encode())
+
+            def on_finish(self, request: Request, outcome: Outcome) -> None:
+                ended.append((slot[request], outcome.kind))
+
+        return Built()
+
+
+@as_middleware
+def simple(request: Request) -> Any:
+    path = request.path
+    response = yield
+    response.headers.append("x-simple", path)
+
+
+@as_middleware
+def full(request: Request, *, ended: Any) -> Any:
+    path = request.path
+    said = yield from io(str, _later, path)
+    response = yield
+    response.headers.append("x-full", said)
+    yield from peek(1)
+    yield from transform(Suffix(path.encode()))
+    outcome = yield from finished()
+    ended.append((path, outcome.kind))
+
+
+async def _later(*value: Any) -> Any:
+    await asyncio.sleep(0)
+    return value[0] if value else None
+
+
+def chain(ended: list[Any]) -> list[Middleware]:
+    return [simple(), Slotted(ended=ended), simple(), full(ended=ended), simple()]
+
+
+def check(path: str, headers: list[tuple[str, str]], body: bytes) -> None:
+    values = {name: [value for found, value in headers if found == name] for name, _ in headers}
+    assert values["x-simple"] == [path] * 3
+    assert values["x-slot"] == values["x-full"] == [path]
+    assert body == b"ab" + path.encode() * 2
+
+
+@pytest.mark.parametrize("reference", [True, False], ids=["naive", "special"])
+def test_threads_that_share_a_wsgi_chain_see_their_own_request_only(reference: bool) -> None:
+    ended: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"a"
+        if environ["PATH_INFO"].endswith("7"):
+            raise ValueError(environ["PATH_INFO"])
+        yield b"b"
+
+    serve = drivers.build_wsgi(chain(ended), app, reference=reference)
+    gate = threading.Barrier(8)
+
+    def request(number: int) -> None:
+        if number < 8:
+            gate.wait(20)
+        path = f"/{number}"
+        heads: list[Any] = []
+        body: Any = serve(
+            {"REQUEST_METHOD": "GET", "PATH_INFO": path, "SCRIPT_NAME": ""},
+            lambda status, headers, exc_info=None: heads.append(headers) or (lambda data: None),
+        )
+        try:
+            if number % 10 == 7:
+                with pytest.raises(ValueError, match=path):
+                    b"".join(body)
+            elif number % 10 == 3:
+                next(iter(body))
+            else:
+                whole = b"".join(body)
+                check(path, heads[0], whole)
+        finally:
+            body.close()
+
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(request, range(REQUESTS)))
+    finally:
+        sys.setswitchinterval(switch)
+    kinds = {7: "failed", 3: "aborted"}
+    expected = [(f"/{number}", kinds.get(number % 10, "completed")) for number in range(REQUESTS) for _ in "ab"]
+    assert sorted(ended) == sorted(expected)
+
+
+@pytest.mark.parametrize("reference", [True, False], ids=["naive", "special"])
+def test_tasks_that_share_an_asgi_chain_see_their_own_request_only(reference: bool) -> None:
+    ended: list[Any] = []
+    rng = random.Random(5)
+
+    async def pause() -> None:
+        for _ in range(rng.randrange(4)):
+            await asyncio.sleep(0)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await pause()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await pause()
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await pause()
+        if scope["path"].endswith("7"):
+            raise ValueError(scope["path"])
+        if scope["path"].endswith("3"):
+            await asyncio.Event().wait()
+        await send({"type": "http.response.body", "body": b"b"})
+
+    serve = drivers.build_asgi(chain(ended), app, reference=reference)
+
+    async def request(number: int) -> None:
+        path = f"/{number}"
+        got: list[Any] = []
+        streamed = asyncio.Event()
+
+        async def send(message: Any) -> None:
+            await pause()
+            got.append(message)
+            if message["type"] == "http.response.body":
+                streamed.set()
+
+        async def receive() -> Any:
+            return await asyncio.Event().wait()
+
+        scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+        task = asyncio.ensure_future(serve(scope, receive, send))
+        if number % 10 == 3:
+            await streamed.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        elif number % 10 == 7:
+            with pytest.raises(ValueError, match=path):
+                await task
+        else:
+            await task
+            headers = [(name.decode(), value.decode()) for name, value in got[0]["headers"]]
+            check(path, headers, b"".join(message["body"] for message in got[1:]))
+
+    async def main() -> None:
+        async with asyncio.timeout(60):
+            await asyncio.gather(*map(request, range(REQUESTS)))
+
+    asyncio.run(main())
+    kinds = {7: "failed", 3: "aborted"}
+    expected = [(f"/{number}", kinds.get(number % 10, "completed")) for number in range(REQUESTS) for _ in "ab"]
+    assert sorted(ended) == sorted(expected)
+
+
+@pytest.mark.parametrize("reference", [True, False], ids=["naive", "special"])
+def test_loops_of_several_threads_share_an_asgi_chain(reference: bool) -> None:
+    ended: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"ab"})
+
+    serve = drivers.build_asgi(chain(ended), app, reference=reference)
+
+    async def request(path: str) -> None:
+        got: list[Any] = []
+
+        async def send(message: Any) -> None:
+            got.append(message)
+
+        async def receive() -> Any:
+            return await asyncio.Event().wait()
+
+        await serve({"type": "http", "method": "GET", "path": path, "headers": []}, receive, send)
+        headers = [(name.decode(), value.decode()) for name, value in got[0]["headers"]]
+        check(path, headers, b"".join(message["body"] for message in got[1:]))
+
+    async def several(loop: int) -> None:
+        await asyncio.gather(*(request(f"/{loop}-{number}") for number in range(20)))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda loop: asyncio.run(several(loop)), range(4)))
+    assert len(ended) == 4 * 20 * 2
+    assert {kind for _, kind in ended} == {"completed"}
