@@ -11,7 +11,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -83,6 +83,7 @@ class RequestId(Middleware):
 
     Args:
         header: The field that carries the id, in and out.
+        also: Further fields that may bring an id, asked in this order where ``header`` brings none that is taken.
         accept: Whose id is taken: ``"trusted-peer"``, where ``ProxyHeaders`` found the peer to be a trusted proxy;
             ``"valid"``, anybody's; ``"never"``.
         valid: Regular expression that an accepted id matches whole.
@@ -96,12 +97,16 @@ class RequestId(Middleware):
     before: ClassVar[tuple[str, ...]] = ("AccessLog: a line names the request", "Errors: an error names the request")
 
     header: str = "X-Request-ID"
+    also: Sequence[str] = ()
     accept: Literal["never", "trusted-peer", "valid"] = "trusted-peer"
     valid: str = r"[A-Za-z0-9._-]{8,128}"
     generate: Literal["uuid4", "uuid7", "ulid"] | Callable[[], str] = "uuid4"
 
     def __post_init__(self) -> None:
-        Header(self.header, "x")
+        if isinstance(self.also, str):
+            raise ConfigurationError(f'RequestId(also=...) takes a tuple of names: ("{self.also}",), got {self.also!r}')
+        for name in (self.header, *self.also):
+            Header(name, "x")
         if self.accept not in ("never", "trusted-peer", "valid"):
             raise ConfigurationError(
                 f'RequestId(accept=...) must be "never", "trusted-peer" or "valid", got {self.accept!r}'
@@ -126,6 +131,7 @@ class _Naming(Hooks):
 
     def __init__(self, options: RequestId, context: BuildContext) -> None:
         self._header = options.header
+        self._given = (options.header, *options.also)
         self._accept = options.accept
         self._valid = re.compile(options.valid)
         self._generate = options.generate if callable(options.generate) else _GENERATORS[options.generate]
@@ -157,8 +163,11 @@ class _Naming(Hooks):
             peer = request.state.get("gateway.proxy_headers")
             if not (isinstance(peer, ForwardedFrom) and peer.trusted):
                 return None
-        value = request.headers.get(self._header)
-        return value if value is not None and self._valid.fullmatch(value) else None
+        for name in self._given:
+            value = request.headers.get(name)
+            if value is not None and self._valid.fullmatch(value):
+                return value
+        return None
 
     @staticmethod
     def _trace(request: Request) -> str | None:

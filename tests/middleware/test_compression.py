@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 from collections.abc import Callable
 
 import brotli
@@ -10,6 +11,7 @@ import pytest
 import zstandard
 
 from gateway.errors import ConfigurationError
+from gateway.middleware._codings import Encoder, encoder_factory
 from gateway.middleware.compression import Compression
 from gateway.middleware.conditional_get import ConditionalGet
 from tests.middleware.conftest import MakeStack
@@ -198,6 +200,46 @@ def test_an_event_stream_opted_in_is_let_out_event_by_event(stack: MakeStack) ->
     decoded = [decoder.decompress(chunk) for chunk in answer.chunks]
     assert all(text.endswith(b"\n\n") for text in decoded[:-1])
     assert b"".join(decoded) == b"".join(events)
+
+
+def test_levels_are_options(stack: MakeStack) -> None:
+    text = b"".join(b"%d squared is %d; " % (number, number * number) for number in range(3000))
+    sizes = []
+    for level in (1, 9):
+        app = Script(headers=(("Content-Type", "text/plain"), ("Content-Length", str(len(text)))), chunks=(text,))
+        answer = fetch(stack(Compression(levels={"gzip": level}, padding=0), script=app))
+        assert gzip.decompress(answer.body) == text
+        sizes.append(len(answer.body))
+    assert sizes[1] < sizes[0]
+
+
+def test_large_chunks_are_compressed_off_the_loop_and_in_order(
+    socket_stack: MakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[tuple[int, bool]] = []
+
+    def watched(coding: str, level: int | None, *, padding: int = 0) -> Callable[[], Encoder]:
+        class Watched:
+            def __init__(self) -> None:
+                self.encoder = encoder_factory(coding, level, padding=padding)()
+
+            def push(self, data: bytes) -> bytes:
+                threads.append((len(data), threading.current_thread() is threading.main_thread()))
+                return self.encoder.push(data)
+
+            def flush(self) -> bytes:
+                return self.encoder.flush()
+
+            def finish(self) -> bytes:
+                return self.encoder.finish()
+
+        return Watched
+
+    monkeypatch.setattr("gateway.middleware.compression.encoder_factory", watched)
+    chunks = [bytes([65 + index]) * size for index, size in enumerate((10, 128 * 1024, 20, 256 * 1024))]
+    answer = fetch(socket_stack(Compression(), script=Script(chunks=chunks)))
+    assert gzip.decompress(answer.body) == b"".join(chunks)
+    assert threads == [(10, True), (128 * 1024, False), (20, True), (256 * 1024, False)]
 
 
 def test_padding_makes_the_length_of_equal_answers_differ(stack: MakeStack) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import ConfigurationError
 from gateway.middleware.cors import Cors
+from gateway.middleware.rate_limit import RateLimit
 from gateway.middleware.trusted_host import TrustedHost
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Answer, Script, Stack
@@ -135,6 +136,23 @@ def test_any_asked_field_is_allowed_by_a_star_and_never_echoed_unchecked(stack: 
     assert marks(preflight(chain, APP, headers="x-a,X-B"))["access-control-allow-headers"] == "x-a, X-B"
     assert "access-control-allow-headers" not in marks(preflight(chain, APP, headers="x-a, b ad"))
     assert "access-control-allow-headers" not in marks(preflight(chain, APP, headers=None))
+
+
+def test_a_preflight_is_not_counted_by_a_limit_inside(stack: MakeStack) -> None:
+    chain = stack(OURS, RateLimit(limits="1/hour", namespace="preflights"))
+    assert [preflight(chain, APP).status for _ in range(3)] == [204, 204, 204]
+    assert [chain.request(headers=[("Origin", APP)]).status for _ in range(2)] == [200, 429]
+
+
+def test_names_of_fields_are_compared_without_case(stack: MakeStack) -> None:
+    chain = stack(OURS)
+    for spell in (str.lower, str.upper, str.title):
+        fields = [(spell("origin"), APP), (spell("access-control-request-method"), "PUT")]
+        answer = chain.request(method="OPTIONS", headers=fields)
+        assert (answer.status, marks(answer)["access-control-allow-origin"]) == (204, APP)
+    own = Script(headers=(("ACCESS-control-ALLOW-origin", "https://own.example"), ("VARY", "origin")))
+    answer = stack(OURS, script=own).request(headers=[("Origin", APP)])
+    assert marks(answer) == {"access-control-allow-origin": "https://own.example"}
 
 
 def test_a_private_network_is_opened_only_by_option(stack: MakeStack) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
+from pathlib import Path
 
 import bottle
 import falcon
@@ -14,16 +16,25 @@ import starlette.exceptions
 import werkzeug.exceptions
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
+from prometheus_client import CollectorRegistry
 
 from gateway.contract import Refuse
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
+from gateway.middleware.body_limit import BodyLimit
+from gateway.middleware.conditional_get import ConditionalGet
 from gateway.middleware.cors import Cors
 from gateway.middleware.errors import Errors
+from gateway.middleware.health import Health
+from gateway.middleware.https_redirect import HttpsRedirect
+from gateway.middleware.metrics import Metrics
 from gateway.middleware.proxy_headers import ProxyHeaders
+from gateway.middleware.rate_limit import RateLimit
 from gateway.middleware.request_id import RequestId
+from gateway.middleware.static_files import StaticFiles
+from gateway.middleware.trusted_host import TrustedHost
 from tests.middleware.conftest import MakeStack
-from tests.middleware.stacks import Script, Stack
+from tests.middleware.stacks import Call, Script, Stack
 
 
 class Shortage(Exception):
@@ -153,6 +164,79 @@ def test_an_answered_exception_still_gets_what_stands_outside(stack: MakeStack) 
 
 class Stop(BaseException):
     """What is no Exception: the process is to end, or the task."""
+
+
+REFUSALS = {
+    "host-400": (lambda folder: [TrustedHost(allowed=("example.org",))], Call("GET", headers=(("Host", "x"),)), 400),
+    "host-421": (
+        lambda folder: [TrustedHost(allowed=("example.org",), status=421)],
+        Call("GET", headers=(("Host", "evil.example"),)),
+        421,
+    ),
+    "origin-403": (
+        lambda folder: [Cors(origins=("https://a.example",), refuse=True)],
+        Call("GET", headers=(("Host", "example.org"), ("Origin", "https://evil.example"))),
+        403,
+    ),
+    "file-405": (lambda folder: [StaticFiles(folders={"/": folder})], Call("POST", "/file.txt"), 405),
+    "file-412": (
+        lambda folder: [StaticFiles(folders={"/": folder})],
+        Call("GET", "/file.txt", headers=(("If-Match", '"x"'),)),
+        412,
+    ),
+    "file-416": (
+        lambda folder: [StaticFiles(folders={"/": folder})],
+        Call("GET", "/file.txt", headers=(("Range", "bytes=99-"),)),
+        416,
+    ),
+    "probe-405": (lambda folder: [Health()], Call("POST", "/livez"), 405),
+    "scrape-403": (
+        lambda folder: [Metrics(allow=("192.0.2.1",), registry=CollectorRegistry())],
+        Call("GET", "/metrics"),
+        403,
+    ),
+    "body-413": (lambda folder: [BodyLimit(max_bytes=1)], Call("POST", body=b"xx"), 413),
+    "limit-429": (lambda folder: [RateLimit(limits="1/hour", cost=2)], Call("GET"), 429),
+    "store-503": (
+        lambda folder: [RateLimit(limits="1/hour", store="redis+unix:///nowhere", on_store_error="closed")],
+        Call("GET"),
+        503,
+    ),
+    "condition-412": (lambda folder: [ConditionalGet()], Call("GET", headers=(("If-Match", '"x"'),)), 412),
+    "redirect-400": (lambda folder: [HttpsRedirect()], Call("GET", headers=(("Host", "example.org"),)), 400),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/json", "application/problem+json"),
+        ("text/html", "text/html; charset=utf-8"),
+        ("text/plain", "text/plain; charset=utf-8"),
+    ],
+)
+def test_every_refusal_of_the_other_middleware_is_rendered_the_same_way(
+    stack: MakeStack, refusal: str, accept: str, kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file.txt").write_bytes(b"file")
+    make, call, status = REFUSALS[refusal]
+    answer = stack(*make(tmp_path)).request(replace(call, headers=(*call.headers, ("Accept", accept))))
+    assert (answer.status, answer.get("content-type"), answer.get("vary")) == (status, kind, "Accept")
+    assert answer.get("cache-control") == "no-store"
+    assert str(status).encode() in answer.body
+
+
+def test_a_mount_answers_what_is_mounted_nowhere_with_404_in_the_same_form() -> None:
+    from gateway.mount import Mount
+    from gateway.testing import Client
+
+    def app(environ: object, start_response: object) -> list[bytes]:
+        raise AssertionError("not called")
+
+    with Client(Mount({"/api": app})) as client:
+        answer = client.get("/", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
 
 
 def test_what_is_no_exception_is_not_answered() -> None:

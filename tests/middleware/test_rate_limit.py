@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -134,6 +136,23 @@ def test_a_store_that_fails_lets_pass_or_refuses_and_is_logged_once(
     assert [chain.request().status for _ in range(3)] == [status] * 3
     assert [record.levelname for record in caplog.records if record.name.startswith("gateway")] == ["ERROR"]
     assert "nowhere" in caplog.text
+
+
+@pytest.mark.parametrize(("mode", "status"), [("open", 200), ("closed", 503)])
+def test_a_store_that_accepts_and_never_answers_is_given_up(stack: MakeStack, mode: str, status: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        chain = stack(RateLimit(limits="1/minute", store=address, timeout=0.2, on_store_error=mode))  # type: ignore[arg-type]
+        began = time.monotonic()
+        assert [chain.request().status for _ in range(2)] == [status, status]
+        assert time.monotonic() - began < 20  # a hang would last for ever
+        chain.close()
+
+
+def test_namespaces_count_apart(stack: MakeStack, redis_address: str) -> None:
+    names = [uuid.uuid4().hex, uuid.uuid4().hex]
+    chains = [stack(RateLimit(limits="1/minute", store=redis_address, namespace=name, timeout=5.0)) for name in names]
+    assert [chain.request().status for chain in (*chains, *chains)] == [200, 200, 429, 429]
 
 
 def test_a_password_is_never_logged(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:

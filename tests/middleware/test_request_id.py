@@ -93,6 +93,25 @@ def test_a_function_and_another_header_can_be_given(stack: MakeStack) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ([("X-Correlation-ID", "correlation-1"), ("X-Amzn-Trace-Id", "amazon-trace-1")], "correlation-1"),
+        ([("X-Amzn-Trace-Id", "amazon-trace-1")], "amazon-trace-1"),
+        ([("X-Request-ID", "request-one"), ("X-Correlation-ID", "correlation-1")], "request-one"),
+        ([("X-Request-ID", "bad id"), ("X-Correlation-ID", "correlation-1")], "correlation-1"),
+        ([("X-Other", "other-id-1")], None),
+    ],
+)
+def test_further_fields_may_bring_an_id_in_their_order(
+    stack: MakeStack, given: list[tuple[str, str]], taken: str | None
+) -> None:
+    chain = stack(RequestId(accept="valid", also=("X-Correlation-ID", "X-Amzn-Trace-Id"), generate=lambda: "made-here"))
+    answer = chain.request(headers=given)
+    assert answer.get("x-request-id") == (taken or "made-here")
+    assert answer.seen[0].headers["x-request-id"] == (taken or "made-here")
+
+
+@pytest.mark.parametrize(
     ("value", "kept"),
     [
         (PARENT, True),
@@ -159,7 +178,15 @@ def test_an_error_of_the_application_leaves_no_id_behind(stack: MakeStack) -> No
 
 
 @pytest.mark.parametrize(
-    "options", [{"accept": "always"}, {"valid": "("}, {"generate": "uuid1"}, {"header": "X Request"}]
+    "options",
+    [
+        {"accept": "always"},
+        {"valid": "("},
+        {"generate": "uuid1"},
+        {"header": "X Request"},
+        {"also": "X-One"},
+        {"also": ("a b",)},
+    ],
 )
 def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
     with pytest.raises((ConfigurationError, HeaderError)):

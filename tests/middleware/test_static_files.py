@@ -190,6 +190,12 @@ def test_a_precompressed_variant_is_chosen_by_quality(
     assert answer.get("content-type") == "text/css; charset=utf-8"
 
 
+def test_precompressed_files_can_be_left_alone(stack: MakeStack, folder: Path) -> None:
+    chain = stack(StaticFiles(folders={"/static": folder}, precompressed=False))
+    answer = chain.request("/static/site.css", headers=[("Accept-Encoding", "br, gzip, zstd")])
+    assert (answer.status, answer.get("content-encoding"), answer.get("vary")) == (200, None, None)
+
+
 def test_each_variant_has_an_entity_tag_of_its_own(stack: MakeStack, files: StaticFiles) -> None:
     chain = stack(files)
     tags = {
