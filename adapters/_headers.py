@@ -143,14 +143,11 @@ def request_headers(environ: Environ) -> list[tuple[bytes, bytes]]:
     An empty CONTENT_TYPE or CONTENT_LENGTH means that there is none (PEP 3333 "environ Variables").
     """
     names = _field_names
-    try:  # in one go where every name was seen before, as in all requests but a few
-        return [
-            (name, value.encode("latin-1"))
-            for key, value in environ.items()
-            if (name := names[key]) is not None and (value or key.startswith("HTTP_"))
-        ]
-    except (KeyError, UnicodeEncodeError):
-        pass
+    if environ.get("CONTENT_TYPE") != "" and environ.get("CONTENT_LENGTH") != "":
+        try:  # in one go where every name was seen before, as in all requests but a few
+            return [(name, environ[key].encode("latin-1")) for key in environ if (name := names[key]) is not None]
+        except (KeyError, UnicodeEncodeError):
+            pass
     headers: list[tuple[bytes, bytes]] = []
     for key, value in environ.items():
         name = field_name(key)

@@ -98,7 +98,8 @@ class LentLoop:
         self._lead = real_lock()
         self._inbox: deque[Callable[[], object]] = deque()
         self._followers: deque[Conversation] = deque()
-        self._own_sockets = len(self.loop._selector.get_map())
+        self._sockets = self.loop._selector.get_map()  # as they are at any time
+        self._own_sockets = len(self._sockets)
         self._caretaker = 0  # its thread's id
         self._caretaker_ended: Callable[[], object] | None = None
         self._alarm = float("inf")  # when the caretaker will look at the timers
@@ -228,7 +229,7 @@ class LentLoop:
         elif loop._scheduled:
             if self._next_timer() < self._alarm:
                 self._nudge()
-        elif not self._caretaker and len(loop._selector.get_map()) > self._own_sockets:
+        elif not self._caretaker and len(self._sockets) > self._own_sockets:
             self._watch()
 
     def _next_timer(self) -> float:

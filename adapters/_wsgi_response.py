@@ -34,6 +34,15 @@ def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., obje
         Exception: Whatever the application raised before any of its body was sent; nothing was started then, so that
             the server can answer with an error of its own.
     """
+    parts = call.parts
+    # In one go where the response is there, whole and of one part, as most are by now.
+    if call.finished and len(parts) == 1 and type(parts[0]) is bytes and call.error is None and not call.trailers:
+        try:
+            start_response(status_line(call.status), call.headers)
+        except BaseException:
+            call.abandon()
+            raise
+        return [parts[0]]
     try:
         while call.pull():
             hint = call.parts[0]

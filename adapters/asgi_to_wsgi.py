@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import itertools
 import os
 import weakref
 from collections.abc import Callable, Iterable
@@ -40,7 +41,6 @@ from gateway.protocols import ASGIApplication, Environ
 __all__ = ["AsgiToWsgi", "close_all", "close_websockets", "start_all"]
 
 _KINDS = ("auto", "shared", "lend")
-_NO_OFFERS: frozenset[str] = frozenset()
 _adapters: weakref.WeakSet[AsgiToWsgi] = weakref.WeakSet()
 
 
@@ -264,24 +264,29 @@ def _put_state(scope: dict[str, Any], service: Service) -> None:
 
 def _offer(environ: Environ, scope: dict[str, Any]) -> frozenset[str]:
     """Put into ``scope["extensions"]`` what this server can do, and return the names."""
-    offers = _NO_OFFERS
-    for key, names in _EXTENSIONS:
-        if key in environ:
-            offers |= names
-    known = scope.get("extensions")
-    if known:
+    offers = _OFFERS["wsgi.file_wrapper" in environ, "wsgi.early_hints" in environ, _SENDS_TRAILERS in environ]
+    if "extensions" in scope:
         # Of a server two crossings away: what tells something stays (tls), what it would do is out of reach.
+        known = scope["extensions"] or {}
         scope["extensions"] = {name: value for name, value in known.items() if not name.startswith("http.response.")}
-    if offers:
-        scope["extensions"] = {**(scope.get("extensions") or {}), **{name: {} for name in offers}}
+        if offers:
+            scope["extensions"].update({name: {} for name in offers})
+    elif offers:
+        scope["extensions"] = {name: {} for name in offers}
     return offers
 
 
+_SENDS_TRAILERS = "gunicorn.http2.send_trailers"
 _EXTENSIONS = (
-    ("wsgi.file_wrapper", frozenset({"http.response.pathsend", "http.response.zerocopysend"})),
-    ("wsgi.early_hints", frozenset({"http.response.early_hint"})),
-    ("gunicorn.http2.send_trailers", frozenset({"http.response.trailers"})),
+    ("http.response.pathsend", "http.response.zerocopysend"),
+    ("http.response.early_hint",),
+    ("http.response.trailers",),
 )
+#: The extensions that a server's keys amount to: sends files, sends early hints, sends trailers.
+_OFFERS = {
+    keys: frozenset(name for key, names in zip(keys, _EXTENSIONS, strict=True) if key for name in names)
+    for keys in itertools.product((False, True), repeat=3)
+}
 
 
 def _refuse(start_response: Callable[..., object], error: ServerError) -> list[bytes]:

@@ -117,25 +117,43 @@ def _spell_environ(scope: Scope) -> Environ:
 
 
 def _spell_scope(environ: Environ) -> dict[str, Any]:
+    try:
+        return _spell_full_scope(environ)
+    except KeyError:  # not all servers give all keys
+        return _spell_full_scope({**_ABSENT, **environ})
+
+
+#: What PEP 3333 allows to be absent, and what servers leave out.
+_ABSENT = {
+    "SCRIPT_NAME": "",
+    "PATH_INFO": "",
+    "QUERY_STRING": "",
+    "SERVER_NAME": "",
+    "SERVER_PORT": "",
+    "SERVER_PROTOCOL": "",
+    "REMOTE_ADDR": "",
+    "wsgi.url_scheme": "",
+}
+
+
+def _spell_full_scope(environ: Environ) -> dict[str, Any]:
     get = environ.get
     path, root_path, raw_path = asgi_path(
-        get("SCRIPT_NAME") or "",
-        get("PATH_INFO") or "",
-        get("RAW_URI") or get("REQUEST_URI") or "",
+        environ["SCRIPT_NAME"] or "", environ["PATH_INFO"] or "", get("RAW_URI") or get("REQUEST_URI") or ""
     )
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.5"},
-        "http_version": http_version(get("SERVER_PROTOCOL") or ""),
+        "http_version": http_version(environ["SERVER_PROTOCOL"] or ""),
         "method": environ["REQUEST_METHOD"].upper(),
-        "scheme": get("wsgi.url_scheme") or "http",
+        "scheme": environ["wsgi.url_scheme"] or "http",
         "path": path,
         "raw_path": raw_path,
-        "query_string": latin1_octets(query) if (query := get("QUERY_STRING")) else b"",
+        "query_string": latin1_octets(query) if (query := environ["QUERY_STRING"]) else b"",
         "root_path": root_path,
         "headers": request_headers(environ),
-        "server": server_address(get("SERVER_NAME") or "", str(get("SERVER_PORT") or "")),
-        "client": client_address(get("REMOTE_ADDR") or "", get("REMOTE_PORT")),
+        "server": server_address(environ["SERVER_NAME"] or "", str(environ["SERVER_PORT"] or "")),
+        "client": client_address(environ["REMOTE_ADDR"] or "", get("REMOTE_PORT")),
     }
 
 
