@@ -31,6 +31,8 @@ __all__ = ["WebsocketExchange"]
 
 #: RFC 6455 section 7.4.1: normal closure, going away, no status received.
 _REGULAR = (1000, 1001, 1005)
+#: RFC 6455 section 7.4.2: of frameworks and applications, said in a close frame, so the socket did not break.
+_OWN = range(3000, 5000)
 
 
 class WebsocketExchange:
@@ -96,7 +98,7 @@ class WebsocketExchange:
         elif kind == "websocket.disconnect" and self.state not in ("done", "aborted"):
             code: int = message.get("code", 1005)
             self.close_code = code
-            self.disconnected = not self.accepted or code not in _REGULAR
+            self.disconnected = not self.accepted or not (code in _REGULAR or code in _OWN)
             await self.end(None, completed=not self.disconnected)
         return message
 

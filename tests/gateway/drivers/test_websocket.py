@@ -81,11 +81,36 @@ def test_the_outcome_has_payload_sizes_and_the_close_code() -> None:
     assert not outcome.disconnected
 
 
-def test_a_socket_that_breaks_is_aborted() -> None:
+@pytest.mark.parametrize("code", [1002, 1006, 1009, 1011, 2999, 5000])
+def test_a_socket_that_breaks_is_aborted(code: int) -> None:
     outcomes: list[Outcome] = []
     chain = [guard([], on_finish=lambda request, outcome: outcomes.append(outcome))]
-    run(chain, incoming=[{"type": "websocket.disconnect", "code": 1006}])
-    assert (outcomes[0].kind, outcomes[0].disconnected, outcomes[0].websocket_close_code) == ("aborted", True, 1006)
+    run(chain, incoming=[{"type": "websocket.disconnect", "code": code}])
+    assert (outcomes[0].kind, outcomes[0].disconnected, outcomes[0].websocket_close_code) == ("aborted", True, code)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1005, 3000, 4001, 4999])
+def test_a_client_that_closes_a_socket_with_a_reason_of_its_own_completes_it(code: int) -> None:
+    outcomes: list[Outcome] = []
+    chain = [guard([], on_finish=lambda request, outcome: outcomes.append(outcome))]
+    run(chain, incoming=[{"type": "websocket.disconnect", "code": code}])
+    assert (outcomes[0].kind, outcomes[0].disconnected, outcomes[0].websocket_close_code) == ("completed", False, code)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(3), GeneratorExit()], ids=repr)
+def test_a_socket_whose_application_is_cut_is_aborted_and_the_error_goes_on(error: BaseException) -> None:
+    ends: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise error
+
+    async def main() -> None:
+        chain = [guard([], on_error=Response(500), on_finish=lambda request, outcome: ends.append(outcome))]
+        with pytest.raises(type(error)):
+            await drivers.build_asgi(chain, app)({"type": "websocket", "path": "/", "headers": []}, app, app)
+
+    asyncio.run(main())
+    assert [(end.kind, end.error) for end in ends] == [("aborted", error)]
 
 
 def test_a_refusal_is_a_denial_response_where_the_server_offers_it() -> None:
