@@ -117,7 +117,7 @@ def volume(size: int) -> dict[str, Any]:
 
 
 def slow_clients(count: int) -> dict[str, Any]:
-    """Serve many slow clients at once, twice; return by how much the second time left more behind."""
+    """Serve many slow clients at once, wave after wave; return what is held more than after the warm-up."""
     running = Running()
     errors = 0
     with AsgiToWsgi(_application(20, running), lifespan="off") as app:
@@ -138,9 +138,8 @@ def slow_clients(count: int) -> dict[str, Any]:
                 thread.join()
             return _settled(app)
 
-        before = wave()
-        after = wave()
-    return {"errors": errors, "at_once": running.most, **after.growth(before)}
+        levels = [wave() for _ in range(_process.WAVES)]
+    return {"errors": errors, "at_once": running.most, **_process.growth(levels, _process.WARM_WAVES)}
 
 
 def many(count: int) -> dict[str, Any]:
