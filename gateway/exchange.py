@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import quote
 
 from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderBlock, Headers
@@ -336,14 +336,14 @@ class _ScopeHeaders(AsgiHeaders):
     def asgi(self) -> list[tuple[bytes, bytes]]:
         return list(self._raw)
 
-    # The casts stand because the implementation of an overloaded method takes both forms, and its overloads one each.
+    # The implementation of an overloaded method takes both forms, and its overloads one each.
     def append(self, name: str | Header, value: str | None = None, /) -> None:
         self._own()
-        super().append(cast("str", name), cast("str", value))
+        super().append(name, value)  # type: ignore[arg-type]
 
     def set(self, name: str | Header, value: str | None = None, /) -> None:
         self._own()
-        super().set(cast("str", name), cast("str", value))
+        super().set(name, value)  # type: ignore[arg-type]
 
     def append_constants(self, constants: Iterable[Header]) -> None:
         self._own()

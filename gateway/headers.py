@@ -302,8 +302,13 @@ class Headers:
             pair: tuple[str, str] = name.wsgi
         else:
             pair = (name, _checked(name, value))
-        _put(self._pairs, self._indexed(), pair[0].lower(), pair)
-        self._seen = len(self._pairs)
+        pairs, index, key = self._pairs, self._indexed(), pair[0].lower()
+        if key in index:
+            _put(pairs, key, pair)
+        else:
+            pairs.append(pair)
+        index[key] = pair[1]
+        self._seen = len(pairs)
 
     @overload
     def setdefault(self, name: Header, value: None = None, /) -> str: ...
@@ -478,8 +483,13 @@ class AsgiHeaders(Headers):
             pair: tuple[bytes, bytes] = name.asgi
         else:
             pair = (_name(name)[1], _checked(name, value).encode("latin-1"))
-        _put(self._raw, self._indexed_raw(), pair[0], pair)
-        self._seen = len(self._raw)
+        raw, index, key = self._raw, self._indexed_raw(), pair[0]
+        if key in index:
+            _put(raw, key, pair)
+        else:
+            raw.append(pair)
+        index[key] = pair[1]
+        self._seen = len(raw)
 
     def delete(self, name: str) -> bool:
         found = _drop(self._raw, self._indexed_raw(), _raw_name(name))
@@ -623,7 +633,8 @@ def _checked(name: str, value: str | None) -> str:
     _name(name)
     if value is None:
         raise _no_value(name)
-    _check_value(name, value)
+    if not (value.isascii() and value.isprintable() and value == value.strip(" ")):
+        _check_value(name, value)
     return value
 
 
@@ -647,16 +658,12 @@ def _add(index: _Index[_T], pairs: Iterable[tuple[_T, _T]]) -> None:
             index[key] = [present, value]
 
 
-def _put(pairs: list[tuple[_T, _T]], index: _Index[_T], key: _T, pair: tuple[_T, _T]) -> None:
-    """Put ``pair`` in the place of the first of its name and drop the others of that name, or after all, in place."""
-    if key not in index:
-        pairs.append(pair)
-    else:
-        at = next(at for at, present in enumerate(pairs) if present[0].lower() == key)
-        rest = [present for present in pairs[at:] if present[0].lower() != key]
-        pairs[at:] = [pair]
-        pairs += rest
-    index[key] = pair[1]
+def _put(pairs: list[tuple[_T, _T]], key: _T, pair: tuple[_T, _T]) -> None:
+    """Put ``pair`` in the place of the first of its name, which is there, and drop the others of that name."""
+    at = next(at for at, present in enumerate(pairs) if present[0].lower() == key)
+    rest = [present for present in pairs[at:] if present[0].lower() != key]
+    pairs[at:] = [pair]
+    pairs += rest
 
 
 def _drop(pairs: list[tuple[_T, _T]], index: _Index[_T], key: _T) -> bool:

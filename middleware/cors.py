@@ -203,7 +203,7 @@ class _Sharing(Hooks):
             return
         allowed = self._allowed.get(origin)
         if allowed is not None:
-            fields.append(allowed)
+            fields.set(allowed)
         elif self._allows(origin):
             fields.append("Access-Control-Allow-Origin", origin)
         else:
