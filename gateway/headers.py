@@ -8,7 +8,7 @@ spelling, so that a chain which only appends constants converts nothing. What is
 The first look-up makes an index by lower-case name, in the spelling of the pairs; it knows how many pairs it has seen
 and grows with what is appended, so that an append alone costs nothing. A chain asks some dozen questions of the same
 few fields. Rules for changing it: what is replaced or deleted is changed in the index too; ``_seen`` that is not the
-number of pairs, or not set, means that the index has to be looked after; who is made bare need not set either.
+number of pairs means that the index has to be looked after, -1 that there is none; who is made bare sets it.
 
 Not here: what a field means. Longer than 400 lines: three spellings of one surface, read side by side. Sources: RFC
 9110 sections 5.1 (names), 5.3 (order, combination), 5.5 (values), 12.5.5 (Vary).
@@ -188,6 +188,7 @@ class Headers:
 
     def __init__(self, source: HeaderSource = ()) -> None:
         self._pairs: list[tuple[str, str]] = []
+        self._seen = -1
         self.extend(source)
 
     @staticmethod
@@ -195,15 +196,12 @@ class Headers:
         """Wrap a list in WSGI's spelling without a copy and without a check; it is edited in place, by nobody else."""
         headers = Headers.__new__(Headers)
         headers._pairs = pairs
+        headers._seen = -1
         return headers
 
     def _indexed(self) -> _Index[str]:
         """Return the index, up to date."""
-        pairs = self._pairs
-        try:
-            seen = self._seen
-        except AttributeError:
-            seen = -1
+        pairs, seen = self._pairs, self._seen
         if seen != len(pairs):
             index = self._index if 0 <= seen < len(pairs) else {}
             _add(index, pairs[seen:] if index else pairs)
@@ -403,6 +401,7 @@ class AsgiHeaders(Headers):
 
     def __init__(self, source: HeaderSource = ()) -> None:
         self._raw: list[tuple[bytes, bytes]] = []
+        self._seen = -1
         self.extend(source)
 
     @staticmethod
@@ -410,15 +409,12 @@ class AsgiHeaders(Headers):
         """Wrap a list in ASGI's spelling without a copy and without a check; it is edited in place, by nobody else."""
         headers = AsgiHeaders.__new__(AsgiHeaders)
         headers._raw = pairs
+        headers._seen = -1
         return headers
 
     def _indexed_raw(self) -> _Index[bytes]:
         """Return the index, up to date."""
-        raw = self._raw
-        try:
-            seen = self._seen
-        except AttributeError:
-            seen = -1
+        raw, seen = self._raw, self._seen
         if seen != len(raw):
             if 0 <= seen < len(raw):
                 _add(self._raw_index, raw[seen:])

@@ -19,9 +19,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway.contract import Refuse
+from gateway.drivers._answer import answer_asgi, is_simple, unseen
 from gateway.drivers._colour import run_async
 from gateway.drivers._course import has_body, settle
 from gateway.drivers._flows import ENDED, begun, ended
@@ -242,6 +243,7 @@ class _Regular(AsgiRequest):
         if plan.watches and message.get("trailers"):
             return self.leave(plan.size).send(message)
         headers = _RawHeaders()
+        headers._seen = -1
         raw = headers._raw = [*message.get("headers", ())]
         response = _Head()
         response.status = message["status"]
@@ -453,6 +455,7 @@ def _full(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASG
     plan = Plan(segment, app)
     inward, easy, bodies, watches, prepares = plan.inward, bool(plan.easy), plan.bodies, plan.watches, plan.prepares
     reads, take = plan.reads, plan.runners.take
+    quiet = unseen(segment.http)
 
     async def http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         if scope["type"] != "http":
@@ -505,6 +508,9 @@ def _full(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASG
             await request.leave(index + 1).end(error)
             raise
         if returned is not None:
+            if quiet[index] and is_simple(returned):
+                await answer_asgi(cast("Response", returned), request._method if bodies else request.method, send)
+                return
             left = request.leave(index + 1)
             await left.take_over(left.course.answer(returned, index))
             return

@@ -92,13 +92,11 @@ class WsgiExchange:
             if answer is not None:
                 self.replaced = True
                 self.commit(answer)
-            else:
-                wrap_input(self.environ, self.body, keeps_length=self.segment.keeps_length)
+                return self.result()
+            wrap_input(self.environ, self.body, keeps_length=self.segment.keeps_length)
         except BaseException as error:
             self.end(error)
             raise
-        if answer is not None:
-            return self.result()
         try:
             source = self.app(self.environ, self.start)
         except BaseException as error:

@@ -25,6 +25,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from gateway.contract import HOOKS
+from gateway.drivers._answer import answer_wsgi, unseen
 from gateway.drivers._colour import run_plain
 from gateway.drivers._course import has_body, settle
 from gateway.drivers._flows import ENDED, begun, ended
@@ -201,6 +202,7 @@ class _Regular(WsgiRequest):
         except KeyError:
             status, reason = _parse(line)
         headers = _Pairs()
+        headers._seen = -1
         changed = headers._pairs = [*pairs]
         response = _Head()
         response.status = status
@@ -520,6 +522,7 @@ def _full(segment: Segment, app: WSGIApplication) -> WSGIApplication:
     plan = Plan(segment, app)
     inward, easy, bodies, watches = plan.inward, bool(plan.easy), plan.bodies, plan.watches
     reads, defers, take = plan.reads, plan.defers, plan.runners.take
+    quiet = unseen(segment.http)
 
     def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         request = _Regular()
@@ -564,6 +567,11 @@ def _full(segment: Segment, app: WSGIApplication) -> WSGIApplication:
             request.leave(index + 1).end(error)
             raise
         if returned is not None:
+            if quiet[index]:
+                method = request._method if bodies else request.method
+                body = answer_wsgi(returned, method, environ, start_response)
+                if body is not None:
+                    return body
             left = request.leave(index + 1)
             return left.take_over(left.course.answer(returned, index))
         if reads and (environ.get("wsgi.input_terminated") or environ.get("CONTENT_LENGTH")):

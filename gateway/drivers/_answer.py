@@ -1,0 +1,87 @@
+"""A middleware's answer that nobody outside it looks at: the head and the body, at once.
+
+Most answers are made near the outside, or where nothing outside touches responses: a file, a probe, a refusal. The
+long way sends the same, by way of a course whose hooks are all empty; it keeps what is not simple: bodies in parts, and
+whoever waits for the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from gateway.contract import Hooks, hook
+from gateway.drivers._course import has_body
+from gateway.drivers._files import BLOCK, open_at, whole
+from gateway.exchange import FileBody, Response, reason_phrase
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse
+
+    from gateway.protocols import ASGISend, Environ
+
+__all__ = ["answer_asgi", "answer_wsgi", "is_simple", "unseen"]
+
+
+def unseen(chain: Sequence[Hooks]) -> tuple[bool, ...]:
+    """Tell of each place whether what is answered there passes nobody, and nobody up to it waits for the end."""
+    places: list[bool] = []
+    outside = True
+    for hooks in chain:
+        outside = outside and hook(hooks, "on_finish") is None
+        places.append(outside)
+        seen = hook(hooks, "on_response") is not None or hook(hooks, "on_body") is not None
+        outside = outside and not seen and not hooks.constant_headers
+    return tuple(places)
+
+
+def is_simple(returned: object) -> bool:
+    """Tell whether what a hook returned is a response whose body is bytes."""
+    return isinstance(returned, Response) and type(returned.body) is bytes
+
+
+def _content(method: str, response: Response) -> bytes:
+    """Set the length that is known, and return what is sent."""
+    body = response.body
+    content = body if isinstance(body, bytes) else b""
+    if response.status >= 200 and response.status not in (204, 304):
+        response.headers.setdefault("content-length", str(len(content)))
+    return content if has_body(method, response.status) else b""
+
+
+def _line(response: Response) -> str:
+    return f"{response.status} {response.reason or reason_phrase(response.status)}"
+
+
+def answer_wsgi(
+    returned: object, method: str, environ: Environ, start_response: StartResponse
+) -> Iterable[bytes] | None:
+    """Answer and return the body; ``None``, and nothing done, where it is not simple."""
+    if not isinstance(returned, Response):
+        return None
+    body = returned.body
+    if isinstance(body, FileBody):
+        wrapper = environ.get("wsgi.file_wrapper")
+        if wrapper is None or not has_body(method, returned.status):
+            return None
+        try:
+            sends_all = whole(body) is not None
+        except OSError:  # gone meanwhile: the long way fails as it must
+            return None
+        if not sends_all:
+            return None
+        start_response(_line(returned), returned.headers.wsgi())
+        source: Iterable[bytes] = wrapper(open_at(body), BLOCK)
+        return source
+    if type(body) is not bytes:
+        return None
+    content = _content(method, returned)
+    start_response(_line(returned), returned.headers.wsgi())
+    return [content] if content else []
+
+
+async def answer_asgi(response: Response, method: str, send: ASGISend) -> None:
+    """Answer with a response that :func:`is_simple`."""
+    content = _content(method, response)
+    await send({"type": "http.response.start", "status": response.status, "headers": response.headers.asgi()})
+    await send({"type": "http.response.body", "body": content, "more_body": False})
