@@ -1,6 +1,7 @@
 """Refuse request bodies larger than they may be: before the application runs, or where the limit is passed.
 
-A declared length is judged at once; a body without one is counted as the application reads. What is no length is 400.
+A declared length is judged at once; a body without one is counted as the application reads. What is no length is 400,
+and so is a body that ends before its length: a WSGI server ends the stream there, as if that were all.
 
 Sources: RFC 9110 sections 8.6 (Content-Length), 15.5.14 (413), 10.1.1 (Expect); RFC 9112 section 6.3.
 """
@@ -54,13 +55,14 @@ class BodyLimit(Middleware):
                 )
 
     def build(self, context: BuildContext) -> Hooks:
-        return _Limiting(self)
+        return _Limiting(self, context)
 
 
 class _Limiting(Hooks):
     keeps_request_length: ClassVar[bool] = True
 
-    def __init__(self, options: BodyLimit) -> None:
+    def __init__(self, options: BodyLimit, context: BuildContext) -> None:
+        self._ends_silently = context.interface == "wsgi"  # an ASGI server says http.disconnect
         self._max_bytes = options.max_bytes
         self._paths = sorted(
             ((path.rstrip("/"), limit) for path, limit in options.paths.items()), key=lambda item: -len(item[0])
@@ -87,8 +89,11 @@ class _Limiting(Hooks):
         return None
 
     def on_request_body(self, request: Request) -> Transform | None:
-        if "content-length" in request.headers:
-            return None  # judged already; the server delivers no more than was declared
+        headers = request.headers
+        declared = headers.get("content-length")
+        if declared is not None:  # judged already; the server delivers no more than was declared
+            framed = self._ends_silently and "transfer-encoding" not in headers
+            return _Whole(request, int(declared)) if framed else None
         return _Counting(request, self._limit(request))
 
 
@@ -108,6 +113,26 @@ class _Counting:
         return chunk
 
     def finish(self) -> bytes:
+        return b""
+
+
+class _Whole:
+    """A body with a declared length: passes as it is, and must not end before."""
+
+    __slots__ = ("_left", "_request")
+
+    def __init__(self, request: Request, length: int) -> None:
+        self._request = request
+        self._left = length
+
+    def push(self, chunk: bytes) -> bytes:
+        self._left -= len(chunk)
+        return chunk
+
+    def finish(self) -> bytes:
+        if self._left > 0:
+            detail = "The request body ended before its Content-Length."
+            raise Refuse(400, response=problem(self._request, 400, detail))
         return b""
 
 

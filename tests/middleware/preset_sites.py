@@ -13,7 +13,17 @@ from flask import request as flask_request
 
 from gateway import Gateway
 from gateway.contract import Middleware
-from gateway.middleware import BodyLimit, Cors, SecurityHeaders, behind_load_balancer
+from gateway.middleware import (
+    BodyLimit,
+    Cors,
+    HttpsRedirect,
+    ProxyHeaders,
+    RequestId,
+    SecurityHeaders,
+    StaticFiles,
+    TrustedHost,
+    behind_load_balancer,
+)
 
 ORIGIN = "https://app.example"
 LIMIT = 1000
@@ -31,7 +41,6 @@ def chain() -> tuple[Middleware, ...]:
         security_headers=SecurityHeaders(preset="api"),
         static={"/static": STATIC} if STATIC else None,
         body_limit=BodyLimit(max_bytes=LIMIT),
-        access_log=None,
     )
 
 
@@ -105,6 +114,22 @@ async def fastapi_socket(socket: WebSocket) -> None:
 
 flask_app = Gateway(flask, middleware=chain())
 fastapi_app = Gateway(fastapi, middleware=chain())
+
+
+def echoes() -> tuple[Middleware, ...]:
+    """Make a chain that writes what a client sent into as many response fields as can be."""
+    return (
+        ProxyHeaders(trust=("127.0.0.1",), host=True, prefix=True),
+        RequestId(accept="valid"),
+        TrustedHost(allowed=("*",)),
+        HttpsRedirect(),
+        Cors(origins=("*",), headers=("*",)),
+        StaticFiles(folders={"/static": STATIC}, index_file="index.html", autorefresh=True),
+    )
+
+
+flask_echoes = Gateway(flask, middleware=echoes())
+fastapi_echoes = Gateway(fastapi, middleware=echoes())
 
 
 def probed_wsgi(environ: Any, start_response: Any) -> Any:

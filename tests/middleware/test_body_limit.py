@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.errors import ConfigurationError
 from gateway.middleware.body_limit import BodyLimit
 from tests.middleware.conftest import MakeStack
-from tests.middleware.stacks import Script
+from tests.middleware.stacks import Script, Stack
 
 READS = Script(reads=True)
 
@@ -83,6 +85,29 @@ def test_paths_have_limits_of_their_own_by_whole_segments(stack: MakeStack) -> N
     ):
         answer = stack(limit, script=READS).request(target, method="POST", body=b"x" * size)
         assert answer.status == status, target
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+@pytest.mark.parametrize("kind", ["wsgi", "wsgi-under-asgi"])
+def test_a_body_that_ends_before_its_length_is_400(kind: str, swallows: bool) -> None:
+    """As a WSGI server shows it: the stream ends. An ASGI server says so by itself."""
+    read: list[bytes] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        try:
+            read.append(environ["wsgi.input"].read())
+        except Exception:
+            if not swallows:
+                raise
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"all of it"]
+
+    chain = Stack(kind, [BodyLimit(max_bytes=1000)], applications=(app, None))
+    for sent, status in ((b"hello", 400), (b"x" * 100, 200)):
+        answer = chain.request(method="POST", headers=[("Content-Length", "100")], body=sent)
+        assert (answer.status, answer.body == b"all of it") == (status, status == 200)
+    chain.close()
+    assert read == [b"x" * 100]
 
 
 def test_an_application_that_does_not_read_is_not_disturbed(stack: MakeStack) -> None:
