@@ -55,14 +55,13 @@ class BodyLimit(Middleware):
                 )
 
     def build(self, context: BuildContext) -> Hooks:
-        return _Limiting(self, context)
+        return _Limiting(self)
 
 
 class _Limiting(Hooks):
     keeps_request_length: ClassVar[bool] = True
 
-    def __init__(self, options: BodyLimit, context: BuildContext) -> None:
-        self._ends_silently = context.interface == "wsgi"  # an ASGI server says http.disconnect
+    def __init__(self, options: BodyLimit) -> None:
         self._max_bytes = options.max_bytes
         self._paths = sorted(
             ((path.rstrip("/"), limit) for path, limit in options.paths.items()), key=lambda item: -len(item[0])
@@ -92,8 +91,7 @@ class _Limiting(Hooks):
         headers = request.headers
         declared = headers.get("content-length")
         if declared is not None:  # judged already; the server delivers no more than was declared
-            framed = self._ends_silently and "transfer-encoding" not in headers
-            return _Whole(request, int(declared)) if framed else None
+            return None if "transfer-encoding" in headers else _Whole(request, int(declared))
         return _Counting(request, self._limit(request))
 
 
