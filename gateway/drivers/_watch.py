@@ -56,6 +56,7 @@ class Watcher:
         self._error: BaseException | None = None
         self._event: Callable[[], _Event]
         self.gone: bool = False
+        self._stopped = False
         if in_trio():
             trio = sys.modules["trio"]
             self._event = trio.Event
@@ -97,12 +98,16 @@ class Watcher:
         while not self._got:
             if self._error is not None:
                 raise self._error
+            if self._stopped:
+                return await self._receive()
             if self._waiting is None:
                 self._waiting = self._event()
             await self._waiting.wait()
         return self._got[0] if self.gone and len(self._got) == 1 else self._got.popleft()
 
     def stop(self) -> None:
-        """End the watch; what was not read is dropped with the exchange."""
+        """End the watch; who goes on receiving after the exchange asks the server itself."""
         with contextlib.suppress(RuntimeError):  # where the loop is closed the watch has ended with it
             self._cancel()
+            self._stopped = True
+            self._wake()

@@ -326,15 +326,15 @@ class _Regular(AsgiRequest):
 
     async def last(self, message: Message) -> None:
         """Send the last message; that is the completion."""
+        # What is seen before counts: servers hand a disconnect out after each response, some before this call returns.
+        watcher = self._watcher
+        gone = self._disconnected or (watcher is not None and watcher.gone)
         await self._send(message)
-        if self._watcher is not None:
-            if self._watcher.gone:
-                await self.leave(self._plan.size).end(None, completed=True)
-                return
-            self._watcher.stop()
-        if self._disconnected:
+        if gone:
             await self.leave(self._plan.size).end(None, completed=True)
             return
+        if watcher is not None:
+            watcher.stop()
         self._state = DONE
         outcome = bare_outcome(Outcome)
         outcome.kind = "completed"
@@ -380,7 +380,7 @@ class _Regular(AsgiRequest):
                 return {**message, "body": changed}
         elif kind == "http.disconnect" and self._state != DONE:
             self._disconnected = True
-            if self._left is not None and self._left.state not in ("done", "aborted"):
+            if self._left is not None and self._left.state not in ("done", "aborted") and not self._left.completing:
                 self._left.disconnected = True
         return message
 

@@ -515,6 +515,8 @@ class AsgiExchange:
         self.body_ended: bool = False
         self.disconnected: bool = False
         self.read_all: bool = False
+        #: Whether the message is under way that completes the response.
+        self.completing: bool = False
         self.watcher: Watcher | None = None
         self.began: float = perf_counter()
         self.first_byte_at: float | None = None
@@ -594,7 +596,7 @@ class AsgiExchange:
         """Pass a message on; a body passes the transforms."""
         message = await (self.server_receive if self.watcher is None else self.watcher.receive)()
         if message["type"] == "http.disconnect":
-            if self.state != "done":
+            if self.state != "done" and not self.completing:
                 self.disconnected = True
         elif message["type"] == "http.request":
             chunk: bytes = message.get("body", b"")
@@ -625,8 +627,9 @@ class AsgiExchange:
         elif kind in FILES and self.started:
             await self.file(message)
         elif kind == "http.response.trailers":
-            await self.pass_on(message)
-            if self.body_ended and not message.get("more_trailers", False):
+            last = self.body_ended and not message.get("more_trailers", False)
+            await self.pass_on(message, completes=last)
+            if last:
                 await self.end(None, completed=True)
         elif self.state == "held":
             # Nothing that comes after a head may go before it.
@@ -635,8 +638,15 @@ class AsgiExchange:
         else:
             await self.pass_on(message)
 
-    async def pass_on(self, message: Message) -> None:
-        """Hand a message to the server; an ``OSError`` of it is a client that went away."""
+    async def pass_on(self, message: Message, *, completes: bool = False) -> None:
+        """Hand a message to the server; an ``OSError`` of it is a client that went away.
+
+        A disconnect that comes while the message is under way that completes the response says nothing: servers send
+        one after each response, and some before that call has returned.
+        """
+        if completes:
+            self.look()
+            self.completing = True
         try:
             await self.server_send(message)
         except OSError:
@@ -700,7 +710,7 @@ class AsgiExchange:
         if isinstance(body, FileBody):
             size = whole(body) if body.offset == 0 and "http.response.pathsend" in self.extensions else None
             if size is not None:
-                await self.pass_on({"type": "http.response.pathsend", "path": body.path})
+                await self.pass_on({"type": "http.response.pathsend", "path": body.path}, completes=True)
                 self.sent += size
                 await self.end(None, completed=True)
                 return
@@ -727,7 +737,7 @@ class AsgiExchange:
             count = left if body.count is None else min(body.count, left)
             self.sent += count
             message = {"type": "http.response.zerocopysend", "file": file, "offset": body.offset, "count": count}
-            await self.pass_on(message)
+            await self.pass_on(message, completes=True)
         finally:
             file.close()
         await self.end(None, completed=True)
@@ -735,17 +745,23 @@ class AsgiExchange:
     async def send_body(self, chunk: bytes, *, last: bool) -> None:
         if not last and self.watcher is None and not self.replaced:
             self.watch()
-        await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": not last})
+        completes = last and (not self.trailers or self.replaced)
+        await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": not last}, completes=completes)
         self.sent += len(chunk)
         if last:
             self.body_ended = True
-            if not self.trailers or self.replaced:
-                await self.end(None, completed=True)
+        if completes:
+            await self.end(None, completed=True)
 
     def watch(self) -> None:
         """Look out for a client that goes away, where somebody waits for the end."""
         if self.segment.defines("on_finish") and (self.read_all or not has_request_body(self.request.scope)):
             self.watcher = Watcher(self.server_receive)
+
+    def look(self) -> None:
+        """Take note of what the watch has seen."""
+        if self.watcher is not None and self.watcher.gone and not self.completing:
+            self.disconnected = True
 
     def flows(self) -> bool:
         """Return whether the application's head is out and its body follows."""
@@ -784,8 +800,9 @@ class AsgiExchange:
             if self.replaced:
                 return
             await self.release(b"")
-        await self.pass_on(message)
-        if message["type"] == "http.response.pathsend" or not message.get("more_body", False):
+        last = message["type"] == "http.response.pathsend" or not message.get("more_body", False)
+        await self.pass_on(message, completes=last)
+        if last:
             response = self.course.response
             length = response.headers.get("content-length") if response is not None else None
             self.sent += int(length) if length and length.isdigit() else 0
@@ -826,7 +843,7 @@ class AsgiExchange:
             self.steps = None
         self.course.close()
         if self.watcher is not None:
-            self.disconnected = self.disconnected or self.watcher.gone
+            self.look()
             self.watcher.stop()
         outcome = judge(
             completed=completed,

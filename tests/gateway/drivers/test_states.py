@@ -224,6 +224,66 @@ def test_asgi_a_client_is_watched_once_the_request_was_read(kind: type[Seen], re
     assert ends == [("failed", 200, held + 2, 3) if fails else ("aborted", 200, held + 4, 3)]
 
 
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("kind", [Seen, Holds])
+@pytest.mark.parametrize("listens", [False, True], ids=["sends", "listens"])
+@pytest.mark.parametrize("end", ["body", "pathsend", "trailers"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_asgi_a_disconnect_that_the_last_send_brings_about_is_no_abort(
+    kind: type[Seen], listens: bool, end: str, backend: str, reference: bool
+) -> None:
+    """Hypercorn hands ``http.disconnect`` out while the send that completes the response has not returned yet."""
+    anyio = pytest.importorskip("anyio")
+    middleware = kind()
+    told: list[str] = []
+
+    async def main() -> None:
+        gone, left = anyio.Event(), anyio.Event()
+
+        async def receive() -> Any:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message == last:
+                gone.set()
+                await anyio.wait_all_tasks_blocked()
+
+        async def listen(receive: Any) -> None:
+            told.append((await receive())["type"])
+            left.set()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            async with anyio.create_task_group() as group:
+                await send({**START, "trailers": True} if end == "trailers" else {**START})
+                for _ in range(3):
+                    await send({**MORE})
+                    await anyio.wait_all_tasks_blocked()
+                if listens:
+                    group.start_soon(listen, receive)
+                    await anyio.wait_all_tasks_blocked()
+                if end == "trailers":
+                    await send({**LAST})
+                await send({**last})
+                if listens:
+                    await left.wait()
+                told.append((await receive())["type"])
+
+        with anyio.fail_after(20):
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+            await drivers.build_asgi([middleware], app, reference=reference)(scope, receive, send)
+
+    last = {
+        "body": {**LAST, "more_body": False},
+        "pathsend": FILE,
+        "trailers": {"type": "http.response.trailers", "headers": []},
+    }[end]
+    anyio.run(main, backend=backend)
+    assert set(told) == {"http.disconnect"}, "as without a chain"
+    ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
+    assert ends == [("completed", 200, {"pathsend": 6}.get(end, 8), 0)]
+
+
 class Rewrites(Middleware):
     """Another method for what stands further in, an answer to errors, and an interest in bodies."""
 
