@@ -16,6 +16,7 @@ Sources: PEP 3333 "environ Variables"; ASGI HTTP 2.4 "HTTP Connection Scope"; RF
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from gateway.adapters._endpoints import client_address, http_version, server_address, server_name, server_protocol
@@ -116,44 +117,42 @@ def _spell_environ(scope: Scope) -> Environ:
     return environ
 
 
+#: What nearly every server gives; some leave a key out.
+_USUAL = (
+    "SCRIPT_NAME",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
+    "REMOTE_ADDR",
+    "wsgi.url_scheme",
+)
+_usual_values = itemgetter(*_USUAL)  # in one go
+
+
 def _spell_scope(environ: Environ) -> dict[str, Any]:
-    try:
-        return _spell_full_scope(environ)
-    except KeyError:  # not all servers give all keys
-        return _spell_full_scope({**_ABSENT, **environ})
-
-
-#: What PEP 3333 allows to be absent, and what servers leave out.
-_ABSENT = {
-    "SCRIPT_NAME": "",
-    "PATH_INFO": "",
-    "QUERY_STRING": "",
-    "SERVER_NAME": "",
-    "SERVER_PORT": "",
-    "SERVER_PROTOCOL": "",
-    "REMOTE_ADDR": "",
-    "wsgi.url_scheme": "",
-}
-
-
-def _spell_full_scope(environ: Environ) -> dict[str, Any]:
     get = environ.get
+    try:
+        script_name, path_info, query, name, port, protocol, address, scheme = _usual_values(environ)
+    except KeyError:
+        script_name, path_info, query, name, port, protocol, address, scheme = map(get, _USUAL)
     path, root_path, raw_path = asgi_path(
-        environ["SCRIPT_NAME"] or "", environ["PATH_INFO"] or "", get("RAW_URI") or get("REQUEST_URI") or ""
+        script_name or "", path_info or "", get("RAW_URI") or get("REQUEST_URI") or ""
     )
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.5"},
-        "http_version": http_version(environ["SERVER_PROTOCOL"] or ""),
+        "http_version": http_version(protocol or ""),
         "method": environ["REQUEST_METHOD"].upper(),
-        "scheme": environ["wsgi.url_scheme"] or "http",
+        "scheme": scheme or "http",
         "path": path,
         "raw_path": raw_path,
-        "query_string": latin1_octets(query) if (query := environ["QUERY_STRING"]) else b"",
+        "query_string": latin1_octets(query) if query else b"",
         "root_path": root_path,
         "headers": request_headers(environ),
-        "server": server_address(environ["SERVER_NAME"] or "", str(environ["SERVER_PORT"] or "")),
-        "client": client_address(environ["REMOTE_ADDR"] or "", get("REMOTE_PORT")),
+        "server": server_address(name or "", str(port or "")),
+        "client": client_address(address or "", get("REMOTE_PORT")),
     }
 
 

@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--server", action="append", help="only these on loopback")
     parser.add_argument("--floors-only", action="store_true", help="only what a floor is about")
-    parser.add_argument("--of", type=Path, nargs="+", help="print the table of files of earlier runs; measure nothing")
+    parser.add_argument("--of", type=Path, nargs="+", help="print the tables of files of earlier runs; measure nothing")
     parser.add_argument(
         "--one", nargs=4, metavar=("DIRECTION", "ENGINE", "CASE", "CONCURRENCY"), help=argparse.SUPPRESS
     )
@@ -72,7 +72,11 @@ def main(argv: list[str]) -> int:
         print(json.dumps(dataclasses.asdict(sample)))
         return 0
     if options.of:
-        print("\n".join(_adapters_floors.table(_read(options.of))))
+        earlier = _read(options.of)
+        for here, rows in earlier.items():
+            _print(here, rows)
+        print()
+        print("\n".join(_adapters_floors.table(earlier)))
         return 0
     made_with = _made_with()
     results = _measure(options)
