@@ -88,7 +88,7 @@ def _run(app: Any, case: str, concurrency: int, seconds: float) -> tuple[int, in
 
     def client() -> None:
         count = wrong = 0
-        while time.perf_counter() < end:
+        while not count or time.perf_counter() < end:
             wrong += _one(app, case) != BODY_BYTES[case]
             count += 1
         counts.append((count, wrong))

@@ -24,6 +24,8 @@ _UPLOAD = (
 )
 #: Requests before what is measured: threads are started by then, and what is made once is made.
 _WARM = {"hello": 200, "chunks": 50, "upload": 20, "download": 1}
+#: The least seconds of a sample: 16 connections take this long to go through a few downloads each.
+_LEAST_SECONDS = {"hello": 1, "chunks": 1, "upload": 1, "download": 4}
 _UNITS = {"B": 1e-6, "KB": 1e-3, "MB": 1.0, "GB": 1e3}
 
 
@@ -56,7 +58,8 @@ def measure(command: Sequence[str], environ: Mapping[str, str], port: int, case:
         with tempfile.TemporaryDirectory() as folder:
             script = Path(folder) / "request.lua"
             script.write_text(_UPLOAD if case == "upload" else "")
-            load = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s"]
+            whole_seconds = max(_LEAST_SECONDS[case], round(seconds))
+            load = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole_seconds}s"]
             before = _cpu_seconds(process.pid)
             done = subprocess.run(
                 [*load, "-s", str(script), f"http://127.0.0.1:{port}/"],

@@ -204,7 +204,9 @@ async def _drive(app: Any, case: str, concurrency: int, seconds: float) -> Sampl
 
     async def client() -> None:
         nonlocal count, wrong
-        while time.perf_counter() < end:
+        mine = 0
+        while not mine or time.perf_counter() < end:
+            mine += 1
             received = taken = 0
             never = None
 
