@@ -225,6 +225,18 @@ CASES = [
         judge=lambda answer: bool(answer.seen) and answer.seen[-1].headers.get("host") == "example.org",
     ),
     Case(
+        id="prefix",
+        part="ProxyHeaders",
+        asks="a trusted proxy passes on `X-Forwarded-Prefix: //evil.example/..`",
+        rule="what is no path is not believed: the mount point stays as it is",
+        source="RFC 3986 section 3.3",
+        peers=[werkzeug(x_for=1, x_prefix=1, named=False)],
+        ours=lambda: [ProxyHeaders(trust=("10.0.0.0/8",), prefix=True)],
+        steps=asked((XFF, CLIENT), ("X-Forwarded-Prefix", "//evil.example/..")),
+        shows=lambda answer: f"mount point {answer.seen[-1].root_path!r}" if answer.seen else str(answer.status),
+        judge=lambda answer: bool(answer.seen) and answer.seen[-1].root_path == "",
+    ),
+    Case(
         id="forwarded-in-capitals",
         part="ProxyHeaders",
         asks=f"a trusted proxy sends `Forwarded: For={CLIENT};Proto=https`",

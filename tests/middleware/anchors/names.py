@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from gateway.middleware import Cors, Errors, HttpsRedirect, ProxyHeaders, RequestId, SecurityHeaders, TrustedHost
 from tests.middleware.anchors.django_peer import django
 from tests.middleware.anchors.model import Case, Peer, is_status, shown, status
-from tests.middleware.stacks import Answer, Call, Script
+from tests.middleware.stacks import Answer, Call, Script, Seen
 
 ORIGIN = "https://app.example"
 ID = "5f2b1c1e9a4d4a5b8c3e2f1a0b9c8d7e"
@@ -92,6 +93,26 @@ def redirecting(**options: Any) -> Callable[[], list[Any]]:
 
 def leads_to(answer: Answer, start: str) -> bool:
     return all(location.startswith(start) for location in answer.all("location"))
+
+
+def _writes_script(seen: Seen) -> Script:
+    """Write a page whose script names the nonce of the response, where there is one; it says the former one too."""
+    former = seen.headers.get("x-former", "")
+    page = f"<script nonce={seen.state.get('csp_nonce', '')}>"
+    return Script(headers=(("Content-Type", "text/html"), ("X-Former", former)), chunks=(page.encode(),))
+
+
+def _nonce(answer: Answer) -> str | None:
+    found = re.search(r"'nonce-([^']+)'", answer.get("content-security-policy") or "")
+    return found[1] if found else None
+
+
+def _again(answer: Answer) -> Call:
+    return Call(headers=(("Host", "example.org"), ("X-Former", _nonce(answer) or "none")), scheme="https")
+
+
+def _is_fresh(answer: Answer) -> bool:
+    return _nonce(answer) is not None and _nonce(answer) != answer.get("x-former")
 
 
 def _ids(answer: Answer) -> str:
@@ -239,6 +260,27 @@ CASES = [
         judge=lambda answer: answer.get("strict-transport-security") == "max-age=3600",
     ),
     Case(
+        id="redirect-exempt",
+        part="HttpsRedirect",
+        asks="`GET /.well-known/acme-challenge/x` over http, where that path is to be exempt",
+        rule="by option it is answered: a certificate is proved over http",
+        source="RFC 8555 section 8.3",
+        peers=[
+            https_redirect(),
+            django(
+                "security",
+                hosts=["example.org"],
+                named=False,
+                SECURE_SSL_REDIRECT=True,
+                SECURE_REDIRECT_EXEMPT=[r"^\.well-known/acme-challenge/"],
+            ),
+        ],
+        ours=redirecting(exempt=(r"/\.well-known/acme-challenge/.*",)),
+        steps=hosted("example.org", target="/.well-known/acme-challenge/x"),
+        shows=status,
+        judge=is_status(200),
+    ),
+    Case(
         id="redirect-of-a-websocket",
         part="HttpsRedirect",
         asks="a WebSocket is opened without TLS",
@@ -263,6 +305,21 @@ CASES = [
         script=Script(headers=(("Content-Type", "text/html"), ("Referrer-Policy", "no-referrer"))),
         shows=shown("referrer-policy"),
         judge=lambda answer: answer.all("referrer-policy") == ["no-referrer"],
+    ),
+    Case(
+        id="nonce",
+        part="SecurityHeaders",
+        asks="two pages with an inline script, under a policy of nonces",
+        rule="each answer has a nonce of its own in its policy",
+        source="CSP level 3 section 7.1",
+        peers=[secure()],
+        ours=lambda: [SecurityHeaders(content_security_policy="script-src 'self' {nonce}")],
+        steps=(*hosted("example.org", scheme="https"), _again),
+        script=Script(act=_writes_script),
+        shows=lambda answer: (
+            "a nonce of its own" if _is_fresh(answer) else "no nonce" if _nonce(answer) is None else "the same nonce"
+        ),
+        judge=lambda answer: _is_fresh(answer),
     ),
     Case(
         id="error-without-marks",
