@@ -204,7 +204,8 @@ def _prepared(name: str) -> Iterator[Callable[[], Path]]:
 
 
 def _environment(name: str, folder: Path) -> dict[str, str]:
-    return {served.NAME: name, served.FOLDER: str(folder)}
+    # The seed: applications write sets into their pages.
+    return {served.NAME: name, served.FOLDER: str(folder), "PYTHONHASHSEED": "0"}
 
 
 def steps_used(runs: Sequence[Run]) -> set[str]:

@@ -1,0 +1,1 @@
+"""The pages of the Wagtail site, as ``wagtail start`` makes them, with a text."""
