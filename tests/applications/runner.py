@@ -171,10 +171,13 @@ def _play(name: str, application: Application, seat: Seat, folder: Path) -> tupl
     broken: list[str] = []
     with start(get(seat.server), launch, ready="/-/is-it-there", timeout=_SECONDS) as running:
         with Session(running.bind, application.token) as session:
-            answers = [settled(step, session.play(step), application.volatile) for step in application.steps]
+            played = [(step, session.play(step)) for step in application.steps]
         if running.process.poll() is not None:
             broken.append(f"the server ended: {running.output()[-2000:]}")
-    return answers, broken
+    for rule in application.volatile:
+        if all(settled(step, answer, [rule]) == settled(step, answer, []) for step, answer in played):
+            broken.append(f"no answer holds the {rule.name} in {rule.where} that varies, {rule.pattern}: delete it")
+    return [settled(step, answer, application.volatile) for step, answer in played], broken
 
 
 @contextmanager

@@ -125,6 +125,12 @@ APPLICATION = Application(
             reason="Wagtail shows when a page or a file was made.",
         ),
         Volatile(
+            name="age",
+            where="body",
+            pattern=r"Just now|\d+\xc2\xa0\w+ ago",
+            reason="Wagtail shows how long ago a page or a file was made.",
+        ),
+        Volatile(
             name="time",
             where="last-modified",
             pattern=".+",

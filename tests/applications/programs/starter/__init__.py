@@ -19,7 +19,9 @@ def main(global_config: dict[str, str], **settings: str) -> Any:
         config.include("pyramid_retry")
         config.include("pyramid_tm")
         config.include(".models")
-        config.set_session_factory(SignedCookieSessionFactory("of the comparison", samesite="Strict"))
+        # By default a session is sent again whenever a second has passed.
+        session = SignedCookieSessionFactory("of the comparison", samesite="Strict", reissue_time=1000)
+        config.set_session_factory(session)
         config.set_security_policy(Security("of the comparison"))
         config.set_default_csrf_options(require_csrf=True)
         config.add_static_view("static", "static", cache_max_age=3600)
