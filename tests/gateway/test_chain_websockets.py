@@ -5,8 +5,9 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from gateway.chain import asgi_only, either, path_in, when, wsgi_only
 from gateway.config import load
 from gateway.contract import Middleware, Process
 from gateway.errors import ConfigurationError
+from gateway.exchange import Response
+from gateway.middleware import Cors, HttpsRedirect, ProxyHeaders, RateLimit, TrustedHost
 from gateway.mount import Mount
 from gateway.servers import Bind, Launch, start
 from gateway.testing import Client
+from gateway.testing.websocket import WebSocketDenied
 from tests.adapters.websocket_peer import SECONDS, Peer
 from tests.gateway.chain_parts import Counting, Guard, Mark, asgi_app, asgi_mark, wsgi_app, wsgi_mark
 
@@ -95,6 +99,64 @@ def test_a_guard_on_a_condition_refuses_a_handshake(path: str, status: int) -> N
             assert told(peer) == ([], "")
         else:
             assert peer.call.result(SECONDS)[0] == 403
+
+
+class Peers(Middleware):
+    """Refuses whoever seems not to come from the one address."""
+
+    websocket = True
+
+    def on_request(self, request: Any) -> Response | None:
+        return None if request.client is not None and request.client[0] == "203.0.113.9" else Response(401)
+
+
+@dataclass(frozen=True)
+class GuardCase:
+    id: str
+    make: Callable[[], Any]
+    passes: dict[str, str]
+    refused: dict[str, str] | None = None
+
+
+GUARDS = [
+    GuardCase(
+        "hosts", lambda: TrustedHost(allowed=("good.example",)), {"host": "good.example"}, {"host": "evil.example"}
+    ),
+    GuardCase(
+        "origin",
+        lambda: Cors(origins=("https://good.example",)),
+        {"origin": "https://good.example"},
+        {"origin": "https://evil.example"},
+    ),
+    GuardCase("https", HttpsRedirect, {"x-forwarded-proto": "https"}, {"x-forwarded-proto": "http"}),
+    GuardCase("limit", lambda: RateLimit(limits="1/hour"), {}),
+]
+
+
+@pytest.mark.parametrize("conditional", [False, True], ids=["always", "on-a-condition"])
+@pytest.mark.parametrize("case", GUARDS, ids=lambda case: case.id)
+def test_every_guard_of_this_package_takes_part_in_handshakes(case: GuardCase, conditional: bool) -> None:
+    guards = [ProxyHeaders(trust=("127.0.0.0/8",)), case.make()]
+    items = [when(path_in("/guarded"), guard) if conditional else guard for guard in guards]
+    with Client(Gateway(asgi_app, middleware=items), interface="asgi", client=("127.0.0.1", 9)) as client:
+        with client.websocket("/guarded", headers=case.passes) as socket:
+            socket.receive_text()
+        with pytest.raises(WebSocketDenied), client.websocket("/guarded", headers=case.refused or {}):
+            pass
+        if conditional:
+            with client.websocket("/free", headers=case.refused or {}) as socket:
+                socket.receive_text()
+
+
+@pytest.mark.parametrize("conditional", [False, True], ids=["always", "on-a-condition"])
+def test_proxy_headers_tell_the_client_of_a_handshake(conditional: bool) -> None:
+    proxies: Any = ProxyHeaders(trust=("127.0.0.0/8",))
+    items = [when(path_in("/guarded"), proxies) if conditional else proxies, Peers()]
+    with Client(Gateway(asgi_app, middleware=items), interface="asgi", client=("127.0.0.1", 9)) as client:
+        with client.websocket("/guarded", headers={"x-forwarded-for": "203.0.113.9"}) as socket:
+            socket.receive_text()
+        with pytest.raises(WebSocketDenied), client.websocket("/guarded"):
+            pass
 
 
 def test_on_start_runs_before_the_first_handshake() -> None:

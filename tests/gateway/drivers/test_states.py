@@ -468,6 +468,36 @@ def test_wsgi_what_is_written_counts(reference: bool) -> None:
 
 
 @pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("swallows", [False, True])
+def test_wsgi_a_client_that_is_gone_in_a_write_is_an_abort(reference: bool, swallows: bool) -> None:
+    middleware = Seen()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+        write(b"one")
+        try:
+            write(b"two")
+        except OSError:
+            if not swallows:
+                raise
+        return [b""]
+
+    def server_write(data: bytes) -> None:
+        if data == b"two":
+            raise BrokenPipeError
+
+    serve = drivers.build_wsgi([middleware], app, reference=reference)
+    try:
+        body: Any = serve({"REQUEST_METHOD": "GET"}, lambda *args: server_write)
+        list(body)
+        body.close()
+    except BrokenPipeError:
+        assert not swallows
+    ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
+    assert ends == [("aborted", 200, 3, 0)]
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
 @pytest.mark.parametrize("fails", [False, True], ids=["closed", "fails"])
 def test_wsgi_a_body_under_way_that_ends_early_counts_what_was_taken(reference: bool, fails: bool) -> None:
     middleware = Seen()
