@@ -39,11 +39,23 @@ def test_every_floor_is_about_something_that_is_measured(floor: Floor) -> None:
 
 def test_a_floor_is_met_where_the_better_quartile_reaches_it() -> None:
     measured = "asgi-to-wsgi, hello, waitress"
-    native = [Sample(per_second=1000.0, cpu_us=1.0)] * 5
-    for rates, verdict in (((100, 100, 700, 760, 760), "75%: met"), ((100, 100, 700, 740, 900), "75%: not met")):
-        ours = [Sample(per_second=rate, cpu_us=1.0) for rate in rates]
+    native = [Sample(per_second=1000.0, cpu_us=90.0)] * 5
+    for rates, cpu_us, verdict in (
+        ((100, 100, 700, 760, 760), 100.0, "met"),
+        ((100, 100, 700, 740, 900), 150.0, "not met"),
+        ((100, 100, 700, 740, 900), 100.0, "met by CPU time only"),
+        ((100, 100, 700, 760, 760), 150.0, "met, by CPU time not"),
+    ):
+        ours = [Sample(per_second=rate, cpu_us=cpu_us) for rate in rates]
         *_, row = _adapters_floors.table({measured: {NATIVE: native, SHARED: ours}})
-        assert f"| {verdict} |" in row
+        assert f"| 75%: {verdict} |" in row
+
+
+def test_a_ratio_of_cpu_time_has_one_verdict() -> None:
+    measured = title("wsgi-to-asgi", "hello", at_once(1))
+    ours, theirs = [Sample(per_second=1.0, cpu_us=40.0)], [Sample(per_second=1.0, cpu_us=320.0)]
+    *_, row = _adapters_floors.table({measured: {"ours": ours, "a2wsgi": theirs}})
+    assert row.endswith("| ours | a2wsgi | 8×, 8× to 8× |  | 6×: met | 10×: not met |")
 
 
 @pytest.mark.parametrize("case", CASES)
