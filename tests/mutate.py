@@ -1,8 +1,8 @@
-"""Delete each hook call and each accounting statement of the specialised drivers in turn; the suite must fail.
+"""Delete each hook call and each accounting statement of the drivers in turn; the suite must fail.
 
-``python -m tests.mutate`` runs all and prints the survivors; its exit status is 1 where there is one. A mutant is the
-driver's module with one statement less, loaded in a process of its own; nothing on disk is touched. What counts as
-failing is any test of ``tests/gateway/drivers``, or no end in time.
+``python -m tests.mutate`` runs all and prints the survivors; its exit status is 1 where there is one. A mutant is a
+module of ``gateway.drivers`` with one statement less, loaded in a process of its own; nothing on disk is touched. What
+counts as failing is any test of ``tests/gateway/drivers`` or ``tests/parity``, or no end in time.
 """
 
 from __future__ import annotations
@@ -19,16 +19,30 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("gateway.drivers.asgi", "gateway.drivers.wsgi")
+#: The specialised drivers, then what they share with the naive ones, and these.
+SPECIAL = tuple(f"gateway.drivers.{name}" for name in ("_asgi_full", "_asgi_heads", "_wsgi_full", "_wsgi_heads"))
+SHARED = tuple(
+    f"gateway.drivers.{name}"
+    for name in ("asgi", "wsgi", "websocket", "_course", "_flows", "_plan", "_process", "_request_body", "reference")
+)
+MODULES = (*SPECIAL, *SHARED)
 #: The suite, what is quick and names a place first.
-TESTS = ("test_states.py", "test_semantics.py", "test_process.py", "test_parity.py")
-#: What the drivers call a hook, or a flow, by.
-HOOK_CALLS = {"enter", "on_response", "on_body", "on_finish", "prepare", "begun"}
+DRIVERS = ("test_states", "test_semantics", "test_answer", "test_websocket", "test_process", "test_concurrency", "test_parity")
+TESTS = (*(f"gateway/drivers/{name}.py" for name in DRIVERS), "parity")
+#: What the drivers call a hook, a flow, or a phase of a course by.
+HOOK_CALLS = {
+    "answer_asgi", "append_constants", "begun", "constant_headers", "ended", "enter", "entry_failed", "fail", "finish",
+    "hand_over", "on_body", "on_error", "on_finish", "on_request", "on_request_body", "on_response", "on_start",
+    "on_stop", "prepare", "refuse", "respond", "resume", "resume_body", "start_async", "start_plain", "stop_async",
+}  # fmt: skip
 #: What an outcome, or the long way, is told.
 ACCOUNTS = {
-    "_began", "_disconnected", "_exhausted", "_first", "_read_all", "_response", "_sent", "_state", "_status",
-    "began", "bytes_received", "bytes_sent", "disconnected", "entered", "error", "exhausted", "first_byte_at",
-    "duration", "kind", "level", "method", "read_all", "response", "sent", "started", "state", "status", "watcher",
+    "_began", "_begun", "_disconnected", "_exhausted", "_first", "_flows", "_last", "_onward", "_passes", "_pid",
+    "_read_all", "_response", "_sent", "_state", "_status", "accepted", "began", "broken", "bytes_received",
+    "bytes_sent", "close_code", "completing", "connected", "current", "disconnected", "duration", "ended", "entered", "error",
+    "exhausted", "failed", "first_byte_at", "held", "kind", "level", "made", "method", "opaque", "own", "pulled",
+    "read_all", "received", "refused", "replaced", "response", "sent", "started", "state", "status", "watcher",
+    "websocket_close_code",
 }  # fmt: skip
 SECONDS = 240
 
@@ -45,10 +59,17 @@ class Mutant:
         return f"{self.module}:{self.line}: {self.text}"
 
 
+def _name(function: ast.expr) -> str:
+    """Return the name that something is called by."""
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
 def _is_target(node: ast.AST) -> bool:
     if isinstance(node, (ast.Assign, ast.Expr)):
         calls = [part for part in ast.walk(node.value) if isinstance(part, ast.Call)]
-        if any(isinstance(call.func, ast.Name) and call.func.id in HOOK_CALLS for call in calls):
+        if any(_name(call.func) in HOOK_CALLS for call in calls):
             return True
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
     parts = [part for target in targets for part in (target.elts if isinstance(target, ast.Tuple) else [target])]
@@ -127,7 +148,7 @@ def serve_suite(module: str, line: int) -> int:
     import pytest
 
     sys.meta_path.insert(0, _Finder(module, line))
-    paths = [str(ROOT / "tests" / "gateway" / "drivers" / name) for name in TESTS]
+    paths = [str(ROOT / "tests" / name) for name in TESTS]
     return int(
         pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "not slow", *paths], plugins=[_Quick()])
     )
@@ -146,6 +167,7 @@ def survives(mutant: Mutant) -> bool:
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutate", description=__doc__)
     parser.add_argument("--one", nargs=2, metavar=("MODULE", "LINE"), help="run the suite on one mutant")
+    parser.add_argument("--only", metavar="MODULE", help="the last part of a module's name")
     parser.add_argument("--every", type=int, default=1, help="run each n-th only")
     parser.add_argument("--from", type=int, default=0, dest="first", help="where to begin")
     options = parser.parse_args(argv)
@@ -154,7 +176,8 @@ def main(argv: list[str]) -> int:
     if not survives(Mutant(MODULES[0], 0, "nothing")):
         print("the suite fails with nothing left out; run it first", file=sys.stderr)
         return 2
-    chosen = mutants()[options.first :: options.every]
+    modules = [module for module in MODULES if options.only in (None, module.rpartition(".")[2])]
+    chosen = mutants(modules)[options.first :: options.every]
     left = []
     for mutant in chosen:
         if survives(mutant):

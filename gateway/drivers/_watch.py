@@ -14,8 +14,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.drivers._colour import in_trio
@@ -23,7 +22,7 @@ from gateway.drivers._colour import in_trio
 if TYPE_CHECKING:
     from gateway.protocols import ASGIReceive, Message, Scope
 
-__all__ = ["Watcher", "has_request_body"]
+__all__ = ["Watcher", "has_request_body", "watch"]
 
 logger = logging.getLogger("gateway.drivers")
 
@@ -32,15 +31,22 @@ def has_request_body(scope: Scope) -> bool:
     """Return whether a request declares a body; HTTP/2 and 3 need not, so theirs counts until it was read."""
     if scope.get("http_version", "1.1") in ("2", "3") and scope.get("method") not in ("GET", "HEAD"):
         return True
-    return any(
-        name.lower() == b"transfer-encoding" or (name.lower() == b"content-length" and value != b"0")
-        for name, value in scope["headers"]
-    )
+    for name, value in scope["headers"]:
+        size = len(name)
+        if size == 14 and value != b"0" and name.lower() == b"content-length":
+            return True
+        if size == 17 and name.lower() == b"transfer-encoding":
+            return True
+    return False
 
 
 class _Event(Protocol):
     def set(self) -> object: ...
     def wait(self) -> Awaitable[object]: ...
+
+
+class _Running(Protocol):
+    def cancel(self) -> object: ...
 
 
 class Watcher:
@@ -50,32 +56,26 @@ class Watcher:
         gone: Whether the client was seen going away.
     """
 
-    def __init__(self, receive: ASGIReceive) -> None:
-        self._receive = receive
-        self._got: deque[Message] = deque()
-        self._error: BaseException | None = None
-        self._event: Callable[[], _Event]
-        self.gone: bool = False
-        self._stopped = False
-        if in_trio():
-            trio = sys.modules["trio"]
-            self._event = trio.Event
-            scope = trio.CancelScope()
-            self._cancel: Callable[[], object] = scope.cancel
+    __slots__ = ("_error", "_got", "_receive", "_running", "_stopped", "_waiting", "gone")
 
-            async def scoped() -> None:
-                with scope:
-                    await self._watch()
+    if TYPE_CHECKING:
 
-            trio.lowlevel.spawn_system_task(scoped)
-        else:
-            self._event = asyncio.Event
-            # Not before the loop turns: a response that is complete by then needs no task.
-            self._cancel = asyncio.get_running_loop().call_soon(self._begin).cancel
-        self._waiting: _Event | None = None
+        def __init__(self) -> None: ...
+
+    else:
+        __init__ = object.__init__  # made bare, by :func:`watch`
+
+    gone: bool
+    _error: BaseException | None
+    _got: list[Message]
+    _receive: ASGIReceive
+    #: What can be cancelled: the call that begins the watch, then its task; under trio its scope.
+    _running: _Running
+    _stopped: bool
+    _waiting: _Event | None
 
     def _begin(self) -> None:
-        self._cancel = asyncio.get_running_loop().create_task(self._watch()).cancel
+        self._running = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
         try:
@@ -101,13 +101,34 @@ class Watcher:
             if self._stopped:
                 return await self._receive()
             if self._waiting is None:
-                self._waiting = self._event()
+                self._waiting = sys.modules["trio"].Event() if in_trio() else asyncio.Event()
             await self._waiting.wait()
-        return self._got[0] if self.gone and len(self._got) == 1 else self._got.popleft()
+        return self._got[0] if self.gone and len(self._got) == 1 else self._got.pop(0)
 
     def stop(self) -> None:
         """End the watch; who goes on receiving after the exchange asks the server itself."""
         with contextlib.suppress(RuntimeError):  # where the loop is closed the watch has ended with it
-            self._cancel()
+            self._running.cancel()
             self._stopped = True
             self._wake()
+
+
+def watch(receive: ASGIReceive) -> Watcher:
+    """Begin to look out, when the loop turns: a response that is complete by then needs no task."""
+    watcher = Watcher()
+    watcher.gone = watcher._stopped = False
+    watcher._error = watcher._waiting = None
+    watcher._got = []
+    watcher._receive = receive
+    if in_trio():
+        trio = sys.modules["trio"]
+        scope = watcher._running = trio.CancelScope()
+
+        async def scoped() -> None:
+            with scope:
+                await watcher._watch()
+
+        trio.lowlevel.spawn_system_task(scoped)
+    else:
+        watcher._running = asyncio.get_running_loop().call_soon(watcher._begin)
+    return watcher

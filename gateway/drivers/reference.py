@@ -22,7 +22,7 @@ from gateway.drivers._course import PULL, Course, Pulled, has_body
 from gateway.drivers._files import BLOCK, blocks, blocks_async, open_at, whole
 from gateway.drivers._outcome import judge
 from gateway.drivers._request_body import RequestBody, wrap_input
-from gateway.drivers._watch import Watcher, has_request_body
+from gateway.drivers._watch import Watcher, has_request_body, watch
 from gateway.errors import ApplicationError
 from gateway.exchange import AsgiRequest, FileBody, Response, WsgiRequest, reason_phrase
 from gateway.headers import AsgiHeaders, Headers
@@ -756,7 +756,7 @@ class AsgiExchange:
     def watch(self) -> None:
         """Look out for a client that goes away, where somebody waits for the end."""
         if self.segment.defines("on_finish") and (self.read_all or not has_request_body(self.request.scope)):
-            self.watcher = Watcher(self.server_receive)
+            self.watcher = watch(self.server_receive)
 
     def look(self) -> None:
         """Take note of what the watch has seen."""

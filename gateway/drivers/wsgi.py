@@ -1,9 +1,9 @@
 """The WSGI side of a segment, specialised when it is built.
 
-Theory of operation. As on ASGI, the regular exchange is served here and everything irregular *leaves* for a
+Theory of operation. As on ASGI, the regular exchange takes a short way and everything irregular *leaves* for a
 :class:`~gateway.drivers.reference.WsgiExchange`, which gets the state so far. Regular is: no middleware answers,
-nothing fails, the body is not touched. Then the application's own iterable goes to the server, untouched where
-nobody waits for the end, inside :class:`_Body` where somebody does.
+nothing fails, the body is not touched. Then the application's own iterable goes to the server, untouched where nobody
+waits for the end.
 
 When the head is made: a chain that only touches heads runs its hooks inside ``start_response``. One that may look at
 the body, or answer an error, *defers* it: to the return of a list or tuple, whose chunks are all there, else to the
@@ -12,29 +12,22 @@ first chunk, which is the long way, and is made before the server gets the body.
 Rules for changing it: the short way decides nothing that the long way decides too; it only notices that there is
 something to decide. Every branch of it has a scenario in the property tests against the reference.
 
-Longer than 400 lines: one state machine of one exchange, whose states are read best on one page.
+Tiers, by what the segment defines: nothing (the application itself), constants only (:func:`_constants`), heads only
+(:mod:`~gateway.drivers._wsgi_heads`), all else (:mod:`~gateway.drivers._wsgi_full`).
 
 Source: PEP 3333 "The start_response() Callable", "Handling the close() method".
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Generator, Iterable, Iterator, Sized
-from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from gateway.contract import HOOKS
-from gateway.drivers._answer import answer_wsgi, unseen
-from gateway.drivers._colour import run_plain
-from gateway.drivers._course import has_body, settle
-from gateway.drivers._flows import ENDED, begun, ended
+from gateway.drivers import _wsgi_full, _wsgi_heads
 from gateway.drivers._plan import Plan
 from gateway.drivers._process import ProcessHooks
-from gateway.drivers._request_body import InputStream, RequestBody, ServerInput, declared_length, hand_in, has_input
-from gateway.drivers.reference import ReferenceWsgi, WsgiExchange
-from gateway.exchange import Outcome, Response, WsgiRequest, reason_phrase
-from gateway.headers import Headers
+from gateway.drivers.reference import ReferenceWsgi
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
@@ -42,409 +35,9 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
     from gateway.drivers._build import Segment
-    from gateway.drivers._flows import Runner
-    from gateway.drivers._plan import OnResponse
     from gateway.protocols import Environ, WSGIApplication
 
 __all__ = ["build"]
-
-IDLE: int = 0
-COMMITTED: int = 1
-DONE: int = 2
-LEFT: int = 3
-#: What stands for the exchange before there is one; a plain ``None`` would be settled for a type checker.
-NOT_LEFT: WsgiExchange | None = None
-
-logger: logging.Logger = logging.getLogger("gateway.drivers")
-bare_outcome: Callable[[type[Outcome]], Outcome] = Outcome.__new__
-
-
-# The objects of the short way are made bare and filled where they are made: calling a class with slots *and* an
-# `__init__` costs as much as a hook.
-
-
-class _Pairs(Headers):
-    """Headers over a list, made bare."""
-
-    __slots__ = ()
-
-    if TYPE_CHECKING:
-
-        def __init__(self) -> None: ...
-
-    else:
-        __init__ = object.__init__
-
-
-class _Head(Response):
-    """The head of an application, made bare."""
-
-    __slots__ = ()
-
-    if TYPE_CHECKING:
-
-        def __init__(self) -> None: ...
-
-    else:
-        __init__ = object.__init__
-
-
-#: Status lines that were parsed, as applications repeat few.
-_lines: dict[str, tuple[int, str]] = {}
-
-
-def _parse(line: str) -> tuple[int, str]:
-    code, _, reason = line.partition(" ")
-    parsed = int(code), reason
-    if len(_lines) < 256:
-        _lines[line] = parsed
-    return parsed
-
-
-class _Regular(WsgiRequest):
-    """A request with the state of its regular exchange: one object, because two would cost twice.
-
-    What a plan does not need is not set; :meth:`leave` asks the plan.
-    """
-
-    __slots__ = (
-        "_began",
-        "_body",
-        "_exhausted",
-        "_first",
-        "_head",
-        "_left",
-        "_method",
-        "_plan",
-        "_response",
-        "_running",
-        "_sent",
-        "_server_start",
-        "_state",
-        "_status",
-        "_write",
-    )
-
-    if TYPE_CHECKING:
-
-        def __init__(self) -> None: ...
-
-    else:
-        __init__ = object.__init__
-
-    #: The head that the application gave, where it waits for the body.
-    _head: tuple[str, list[tuple[str, str]]] | None
-    _left: WsgiExchange | None
-    _plan: Plan[WSGIApplication]
-    _server_start: StartResponse
-    _state: int
-    #: Only for who waits for the end.
-    _began: float
-    _exhausted: bool
-    _first: float
-    _response: Response
-    _sent: int
-    _status: int
-    _write: Callable[[bytes], object]
-    #: Only where the request body is read through here; ``None`` until it is.
-    _body: RequestBody | None
-    #: Only for who transforms bodies, and for flows.
-    _method: str
-    _running: list[Runner]
-
-    def leave(self, entered: int) -> WsgiExchange:
-        """Hand the exchange over to the long way, with what happened so far."""
-        plan = self._plan
-        left = self._left = WsgiExchange(plan.segment, plan.app, self, self._server_start)
-        if plan.watches:
-            left.began = self._began
-        if plan.bodies:
-            left.course.method = self._method
-        left.course.entered = left.course.level = entered
-        if self._state != IDLE:
-            left.head = "", []  # it was given; nobody reads it again
-        elif plan.defers:
-            left.head = self._head
-        if plan.reads and self._body is not None:
-            left.body = self._body
-        if plan.easy:
-            plan.runners.hand_over(self, self._running, entered)
-        if self._state == COMMITTED:
-            left.state = "committed"
-            if plan.watches:
-                left.course.response = self._response
-                left.status, left.first_byte_at, left.sent = self._status, self._first, self._sent
-                left.server_write = self._write
-        self._state = LEFT
-        return left
-
-    def between(self) -> None:
-        """Stand between the application and its input; nothing is made before it reads."""
-        if has_input(self.environ):
-            stream = _Unread()
-            stream._request = self
-            stream._source = self.environ["wsgi.input"]
-            stream._length = declared_length(self.environ)
-            hand_in(self.environ, stream, keeps_length=self._plan.keeps_length)
-
-    def start(
-        self, line: str, pairs: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
-    ) -> Callable[[bytes], object]:
-        """Take the head of the application and hand it on, where nothing waits for the body."""
-        if self._state != IDLE and (exc_info is None or self._left is not None):
-            return (self._left or self.leave(self._plan.size)).start(line, pairs, exc_info)
-        plan = self._plan
-        again = self._state == COMMITTED
-        if again and plan.watches and self._sent:
-            return self.leave(plan.size).start(line, pairs, exc_info)
-        try:
-            status, reason = _lines[line]
-        except KeyError:
-            status, reason = _parse(line)
-        headers = _Pairs()
-        headers._seen = -1
-        changed = headers._pairs = [*pairs]
-        response = _Head()
-        response.status = status
-        response.reason = reason
-        response.headers = headers
-        response.body = None
-        index = plan.size
-        returned: object = None
-        change: object = None
-        on_response: OnResponse | None = None
-        try:
-            if plan.mixed:
-                for index, flow, on_response, on_body in plan.outward:
-                    if flow:
-                        effect = self._running[index].send(response)
-                        if effect is not ENDED:
-                            ended(self._running[index], effect)
-                        continue
-                    if on_response is not None:
-                        returned = on_response(self, response)
-                        if returned is not None:
-                            break
-                    if on_body is not None and has_body(self._method, response.status):
-                        change = on_body(self, response)
-                        if change is not None:
-                            break
-            else:
-                for on_response in plan.heads:
-                    returned = on_response(self, response)
-                    if returned is not None:
-                        break
-        except Exception as error:
-            if not plan.mixed and on_response is not None:
-                index = plan.place(on_response)
-            left = self._late(line, pairs, exc_info if again else None)
-            return left.late(left.course.fail(error, index))
-        if returned is None and change is None:
-            if response.status != status or response.reason is not reason:
-                line = f"{response.status} {response.reason or reason_phrase(response.status)}"
-            if plan.mixed and plan.easy:
-                plan.runners.put(self._running)
-                self._running = []
-            self._state = COMMITTED
-            if plan.watches:
-                self._response = response
-                self._status = response.status
-                self._first = perf_counter() - self._began
-            if response.headers is not headers:
-                changed = response.headers.wsgi()
-            write = self._server_start(line, changed, exc_info) if again else self._server_start(line, changed)
-            if not plan.watches:
-                return write
-            self._write = write
-            return self.write
-        left = self._late(line, pairs, exc_info if again else None)
-        if change is not None:
-            return left.late(left.course.resume_body(response, index, change))
-        if not plan.mixed and on_response is not None:
-            index = plan.place(on_response)
-        return left.late(left.course.resume(response, index, returned))
-
-    def _late(self, line: str, pairs: list[tuple[str, str]], exc_info: OptExcInfo | None) -> WsgiExchange:
-        """Leave in the middle of the response phase."""
-        left = self.leave(self._plan.size)
-        left.head = line, pairs
-        left.exc_info = exc_info
-        return left
-
-    def defer(
-        self, line: str, pairs: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
-    ) -> Callable[[bytes], object]:
-        """Take the head of the application and keep it until there is some of the body."""
-        if self._state != IDLE or (self._head is not None and exc_info is None):
-            return (self._left or self.leave(self._plan.size)).start(line, pairs, exc_info)
-        self._head = line, pairs
-        return self.write
-
-    def write(self, data: bytes) -> None:
-        """PEP 3333's imperative way to send."""
-        if self._state == COMMITTED:
-            try:
-                self._write(data)
-            except OSError:
-                self.leave(self._plan.size).disconnected = True
-                raise
-            self._sent += len(data)
-        else:
-            (self._left or self.leave(self._plan.size)).write(data)
-
-    def adopt(self, source: Iterable[bytes]) -> Iterable[bytes]:
-        """Return what the server gets for the iterable of the application."""
-        plan = self._plan
-        if plan.refuses and self._body is not None and self._body.refused is not None:
-            return (self._left or self.leave(plan.size)).adopt(source)
-        if plan.defers and self._state == IDLE and self._head is not None and type(source) in (list, tuple):
-            try:
-                self.start(self._head[0], self._head[1])
-            except BaseException as error:
-                (self._left or self.leave(plan.size)).end(error)
-                raise
-        if self._state != COMMITTED:
-            return (self._left or self.leave(plan.size)).adopt(source)
-        if not plan.watches:
-            return source
-        wrapper = self.environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(source, wrapper):
-            return self.leave(plan.size).adopt(source)
-        body = _SizedBody() if hasattr(source, "__len__") else _Body()
-        body._request = self
-        body._source = source
-        body._parts = None
-        return body
-
-    def finish(self) -> None:
-        """Run ``on_finish`` after the server has taken everything and closed the body."""
-        self._state = DONE
-        outcome = bare_outcome(Outcome)
-        outcome.kind = "completed"
-        outcome.status = self._status
-        outcome.bytes_sent = self._sent
-        outcome.bytes_received = 0 if self._body is None else self._body.received
-        outcome.first_byte_at = self._first
-        outcome.duration = perf_counter() - self._began
-        outcome.error = outcome.websocket_close_code = None
-        outcome.disconnected = False
-        cut: BaseException | None = None
-        for on_finish in self._plan.finishing:
-            try:
-                result = on_finish(self, outcome)
-                if result is not None:
-                    run_plain(settle(result))
-            except Exception:
-                logger.exception("on_finish of %r failed; the response is not altered", on_finish)
-            except BaseException as error:
-                cut = cut or error
-        if cut is not None:
-            raise cut
-
-
-class _Unread:
-    """The input of a request before the application reads it; made bare."""
-
-    __slots__ = ("_length", "_request", "_source")
-
-    _length: int | None
-    _request: _Regular
-    _source: ServerInput
-
-    def _open(self) -> InputStream:
-        request = self._request
-        if request._body is None:
-            left = request._left
-            request._body = RequestBody(request._plan.chain, request) if left is None else left.body
-            self._source = InputStream(self._source, request._body, self._length)
-        return cast("InputStream", self._source)  # it is, once there is a body
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        return self._open().read(size)
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        return self._open().readline(size)
-
-    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
-        return self._open().readlines(hint)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._open())
-
-
-class _Body:
-    """The application's iterable where somebody waits for its end; made bare.
-
-    A class for ``close()``, and a generator for the chunks: a ``__next__`` of ours would cost ten times as much.
-    """
-
-    __slots__ = ("_parts", "_request", "_source")
-
-    _parts: Generator[bytes, None, None] | None
-    _request: _Regular
-    _source: Iterable[bytes]
-
-    def __iter__(self) -> Iterator[bytes]:
-        if self._parts is None:
-            self._parts = self._guarded() if self._request._plan.refuses else self._count(self._source)
-        return self._parts
-
-    def _count(self, source: Iterable[bytes]) -> Generator[bytes, None, None]:
-        request = self._request
-        sent = request._sent
-        try:
-            for chunk in source:
-                sent += len(chunk)
-                yield chunk
-            request._exhausted = True
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            if request._state != DONE:
-                left = request._left or request.leave(request._plan.size)
-                left.sent = sent
-                left.end(error)
-            raise
-        finally:
-            request._sent = sent
-
-    def _guarded(self) -> Generator[bytes, None, None]:
-        """Do the same where a request transform may have refused: the connection is cut then."""
-        return self._count(self._checked())
-
-    def _checked(self) -> Generator[bytes, None, None]:
-        request = self._request
-        for chunk in self._source:
-            if request._body is not None and request._body.refused is not None:
-                raise request._body.refused[0]
-            yield chunk
-
-    def close(self) -> None:
-        """Close the application's iterable, then end the exchange."""
-        request = self._request
-        if self._parts is not None:
-            self._parts.close()  # it notes how much was taken
-        try:
-            close = getattr(self._source, "close", None)
-            if close is not None:
-                close()
-        except BaseException as error:
-            if request._state != DONE:
-                (request._left or request.leave(request._plan.size)).end(error)
-            raise
-        if request._state == COMMITTED and request._exhausted:
-            request.finish()
-        elif request._state != DONE:
-            (request._left or request.leave(request._plan.size)).end(None)
-
-
-class _SizedBody(_Body):
-    """The same for a list or tuple: a server that finds one chunk sets Content-Length from it."""
-
-    __slots__ = ()
-
-    def __len__(self) -> int:
-        return len(cast("Sized", self._source))  # it was made for one
 
 
 def build(segment: Segment, app: WSGIApplication, *, naive: bool) -> WSGIApplication:
@@ -454,9 +47,9 @@ def build(segment: Segment, app: WSGIApplication, *, naive: bool) -> WSGIApplica
     if naive:
         serve = ReferenceWsgi(segment, app)
     elif any(segment.defines(name) for name in HOOKS if name not in ("on_start", "on_stop", "on_response")):
-        serve = _full(segment, app)
+        serve = _wsgi_full.build(Plan(segment, app))
     elif segment.defines("on_response"):
-        serve = _heads(segment, app)
+        serve = _heads(Plan(segment, app))
     else:
         serve = app
     return serve if process is None else _started(process, serve)
@@ -473,32 +66,11 @@ def _started(process: ProcessHooks, serve: WSGIApplication) -> WSGIApplication:
     return started
 
 
-def _heads(segment: Segment, app: WSGIApplication) -> WSGIApplication:
+def _heads(plan: Plan[WSGIApplication]) -> WSGIApplication:
     """Serve a chain that only touches heads of responses."""
-    plan = Plan(segment, app)
     if plan.constants:
-        return _constants([constant.wsgi for constant in plan.constants], app)
-    defers = plan.defers
-
-    def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        request = _Regular()
-        request.environ = environ
-        request._headers = request._slots = None
-        request._left = NOT_LEFT
-        request._plan = plan
-        request._server_start = start_response
-        request._state = IDLE
-        if defers:
-            request._head = None
-        try:
-            source = app(environ, request.defer if defers else request.start)
-        except BaseException as error:
-            if request._left is None:
-                raise
-            return request._left.raised(error)
-        return source if request._state == COMMITTED else request.adopt(source)
-
-    return serve
+        return _constants([constant.wsgi for constant in plan.constants], plan.app)
+    return _wsgi_full.build(plan) if plan.defers else _wsgi_heads.build(plan)
 
 
 def _constants(pairs: list[tuple[str, str]], app: WSGIApplication) -> WSGIApplication:
@@ -513,73 +85,5 @@ def _constants(pairs: list[tuple[str, str]], app: WSGIApplication) -> WSGIApplic
             return start_response(status, [*headers, *pairs], exc_info)
 
         return app(environ, start)
-
-    return serve
-
-
-def _full(segment: Segment, app: WSGIApplication) -> WSGIApplication:
-    """Serve any chain; what it does not define is left out once, here."""
-    plan = Plan(segment, app)
-    inward, easy, bodies, watches = plan.inward, bool(plan.easy), plan.bodies, plan.watches
-    reads, defers, take = plan.reads, plan.defers, plan.runners.take
-    quiet = unseen(segment.http)
-
-    def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        request = _Regular()
-        request.environ = environ
-        request._headers = request._slots = None
-        request._left = NOT_LEFT
-        request._plan = plan
-        request._server_start = start_response
-        request._state = IDLE
-        if defers:
-            request._head = None
-        if reads:
-            request._body = None
-        if watches:
-            request._sent = 0
-            request._exhausted = False
-            request._began = perf_counter()
-        if bodies:
-            request._method = request.method
-        if easy:
-            request._running = take()
-        index = 0
-        returned: object = None
-        try:
-            for index, flow, enter in inward:
-                returned = enter(request)
-                if returned is None:
-                    continue
-                if flow:
-                    returned = request._running[index].send(returned)
-                    if returned is not None:
-                        begun(request._running[index], returned)
-                        returned = None
-                    continue
-                returned = run_plain(settle(returned))
-                if returned is not None:
-                    break
-        except Exception as error:
-            left = request.leave(index + 1)
-            return left.take_over(left.course.entry_failed(error, index))
-        except BaseException as error:
-            request.leave(index + 1).end(error)
-            raise
-        if returned is not None:
-            if quiet[index]:
-                method = request._method if bodies else request.method
-                body = answer_wsgi(returned, method, environ, start_response)
-                if body is not None:
-                    return body
-            left = request.leave(index + 1)
-            return left.take_over(left.course.answer(returned, index))
-        if reads and (environ.get("wsgi.input_terminated") or environ.get("CONTENT_LENGTH")):
-            request.between()
-        try:
-            source = app(environ, request.defer if defers else request.start)
-        except BaseException as error:
-            return (request._left or request.leave(plan.size)).raised(error)
-        return request.adopt(source)
 
     return serve
