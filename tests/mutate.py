@@ -27,8 +27,8 @@ SHARED = tuple(
 )
 MODULES = (*SPECIAL, *SHARED)
 #: The suite, what is quick and names a place first.
-DRIVERS = ("test_states", "test_semantics", "test_answer", "test_websocket", "test_process", "test_concurrency", "test_parity")
-TESTS = (*(f"gateway/drivers/{name}.py" for name in DRIVERS), "parity")
+DRIVERS = ("states", "semantics", "answer", "websocket", "process", "concurrency", "parity")
+TESTS = (*(f"gateway/drivers/test_{name}.py" for name in DRIVERS), "parity")
 #: What the drivers call a hook, a flow, or a phase of a course by.
 HOOK_CALLS = {
     "answer_asgi", "append_constants", "begun", "constant_headers", "ended", "enter", "entry_failed", "fail", "finish",
@@ -39,10 +39,10 @@ HOOK_CALLS = {
 ACCOUNTS = {
     "_began", "_begun", "_disconnected", "_exhausted", "_first", "_flows", "_last", "_onward", "_passes", "_pid",
     "_read_all", "_response", "_sent", "_state", "_status", "accepted", "began", "broken", "bytes_received",
-    "bytes_sent", "close_code", "completing", "connected", "current", "disconnected", "duration", "ended", "entered", "error",
-    "exhausted", "failed", "first_byte_at", "held", "kind", "level", "made", "method", "opaque", "own", "pulled",
-    "read_all", "received", "refused", "replaced", "response", "sent", "started", "state", "status", "watcher",
-    "websocket_close_code",
+    "bytes_sent", "close_code", "completing", "connected", "current", "disconnected", "duration", "ended",
+    "entered", "error", "exhausted", "failed", "first_byte_at", "held", "kind", "level", "made", "method",
+    "opaque", "own", "pulled", "read_all", "received", "refused", "replaced", "response", "sent", "started",
+    "state", "status", "watcher", "websocket_close_code",
 }  # fmt: skip
 SECONDS = 240
 
