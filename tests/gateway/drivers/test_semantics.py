@@ -950,6 +950,28 @@ def test_a_replaced_response_takes_the_place_of_all_of_it(side: Side) -> None:
         assert record.closed == 1
 
 
+def test_the_body_of_a_middleware_that_another_replaces_is_closed_once(side: Side) -> None:
+    class Parts:
+        closed = 0
+
+        def __iter__(self) -> Any:
+            return self
+
+        def __next__(self) -> bytes:
+            raise AssertionError("read, though nobody sends it")
+
+        def close(self) -> None:
+            Parts.closed += 1
+
+    made = logged("m", [], on_request=lambda request: Response(200, body=Parts()))
+    replaces = logged("r", [], on_response=lambda request, response: Response(299, body="new"))
+    assert side.run([replaces, made]).body == b"new"
+    assert Parts.closed == 1
+    again = logged("a", [], on_response=lambda request, response: Response(200, body=Parts()))
+    assert side.run([replaces, again]).body == b"new"
+    assert Parts.closed == 2
+
+
 @pytest.mark.parametrize("reference", [True, False])
 def test_the_sends_of_a_replaced_response_are_swallowed(reference: bool) -> None:
     replacing = logged("a", [], on_response=lambda request, response: Response(299, [("x-new", "1")], b"new"))
