@@ -629,8 +629,7 @@ def _checked(name: str, value: str | None) -> str:
     _name(name)
     if value is None:
         raise _no_value(name)
-    if not (value.isascii() and value.isprintable() and value == value.strip(" ")):
-        _check_value(name, value)
+    _check_value(name, value)
     return value
 
 

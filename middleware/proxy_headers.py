@@ -257,6 +257,8 @@ def _pick(value: str | None, from_right: int) -> str | None:
     """Return the element of a list that the chosen hop wrote; the leftmost where the list is shorter."""
     if not value:
         return None
+    if "," not in value:
+        return value.strip(" \t")
     elements = split_list(value)
     return elements[max(len(elements) - from_right, 0)]
 

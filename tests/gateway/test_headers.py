@@ -274,6 +274,13 @@ def test_a_value_is_needed_with_a_name(make: Make) -> None:
         make([]).append("x-a")  # type: ignore[call-overload]  # what an untyped author may write
 
 
+def test_a_constant_takes_no_second_value(make: Make) -> None:
+    with pytest.raises(TypeError, match="has its value already"):
+        make([]).append(Header("A", "1"), "2")  # type: ignore[call-overload]  # what an untyped author may write
+    with pytest.raises(TypeError, match="needs a value"):
+        make([]).set("A", None)  # type: ignore[call-overload]  # likewise
+
+
 def test_wsgi_keeps_the_names_as_written() -> None:
     headers = Headers([("X-Powered-By", "x")])
     headers.append(Header("X-Frame-Options", "DENY"))
@@ -376,6 +383,9 @@ def test_environ_headers_write_into_the_environ() -> None:
     assert headers.delete("via") is True
     assert headers.delete("via") is False
     assert "HTTP_VIA" not in environ
+    headers.append_constants([Header("Via", "c"), Header("X-D", "5")])
+    assert (headers.get("via"), headers.get("x-d")) == ("c", "5")
+    headers.delete_all(HeaderNames("via", "x-d"))
     headers.setdefaults(HeaderBlock([Header("X-B", "3"), Header("X-C", "4")]))
     assert (headers.get("x-b"), headers.get("x-c")) == ("2", "4")
     assert headers.has_any(HeaderNames("x-c", "x-d"))
