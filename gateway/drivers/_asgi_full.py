@@ -365,6 +365,7 @@ def build(plan: Plan[ASGIApplication], other: ASGIApplication) -> ASGIApplicatio
         if returned is not None:
             if quiet[index] and is_simple(returned):
                 await answer_asgi(cast("Response", returned), request._method if bodies else request.method, send)
+                request._headers = None
                 return
             left = request.leave(index + 1)
             await left.take_over(left.course.answer(returned, index))
@@ -383,5 +384,7 @@ def build(plan: Plan[ASGIApplication], other: ASGIApplication) -> ASGIApplicatio
             # Where nobody waits for the end, a head that is out is all there is to see.
             if request._state != over:
                 await request.returned()
+            # They know the request, to write through it: nothing of an exchange is left to the garbage collector.
+            request._headers = None
 
     return http

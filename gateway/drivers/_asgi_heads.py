@@ -101,5 +101,6 @@ def build(plan: Plan[ASGIApplication], other: ASGIApplication) -> ASGIApplicatio
         else:
             if request._onward is not send:
                 await request._left.returned()
+            request._headers = None  # they know the request: nothing is left to the garbage collector
 
     return http

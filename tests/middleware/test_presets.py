@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import inspect
 import warnings
 from collections.abc import Callable
@@ -190,3 +192,50 @@ def test_at_the_edge_nobody_is_believed(stack: MakeStack) -> None:
     answer = chain.request("/", headers=fields, client=("127.0.0.1", 1))
     assert answer.status == 308
     assert answer.get("x-request-id") != "forged-12345"
+
+
+CHAINS = {
+    "preset": behind_load_balancer(hosts=HOSTS, trust=("127.0.0.1",), origins=(ORIGIN,)),
+    "answered": (StaticFiles(folders={"/": Path(__file__).parent}),),
+    "heads": (Cors(origins=(ORIGIN,)), SecurityHeaders()),
+    "one-head": (Compression(),),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_an_exchange_leaves_nothing_to_the_garbage_collector(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is in a cycle lives on until all of the process is searched for it."""
+
+    async def hello(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    fields = {"host": "example.org", "origin": ORIGIN, "x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": f"/{Path(__file__).name}",
+        "headers": [(field.encode(), value.encode()) for field, value in fields.items()],
+        "client": ("127.0.0.1", 1),
+    }
+    serve = Gateway(hello, middleware=CHAINS[name]).asgi
+
+    async def run() -> int:
+        for _ in range(3):  # what is made once
+            await serve({**scope}, receive, send)
+        gc.collect()
+        for _ in range(20):
+            await serve({**scope}, receive, send)
+        return gc.collect()
+
+    gc.disable()
+    try:
+        assert asyncio.run(run()) == 0
+    finally:
+        gc.enable()
