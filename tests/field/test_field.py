@@ -3,46 +3,91 @@
 from __future__ import annotations
 
 import datetime
+import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from gateway.rules import RULES
-from tests.field.__main__ import PAGE, page, reproduce
-from tests.field.cases import CASES, NOT_COUNTED, Case
+from tests.field.__main__ import PAGE, Verdict, page, reproduce
+from tests.field.case import Case
+from tests.field.cases import CASES
+from tests.field.findings import NOT_COUNTED, explanation
+from tests.field.preambles import ALONE
+from tests.field.survey import Subject, Surveyed, subjects, survey
+
+IDS = [f"{case.preamble.title}: {case.id}" for case in CASES]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_a_reproduction_runs_to_its_end(case: Case) -> None:
-    _, found = reproduce(case)
-    assert found or case.server  # a probe that finds nothing has nothing to say
+    (verdict,) = reproduce(case, case.breakers[0])
+    assert verdict.name == case.breakers[0]
+    assert verdict.found or not verdict.broken
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_a_case_has_one_way_to_see_it_and_a_known_rule(case: Case) -> None:
-    assert bool(case.server) != bool(case.snippet)
-    assert not case.rule or case.rule in RULES
-    assert case.rule or case.snippet
+def test_a_case_names_a_known_rule_and_who_breaks_it() -> None:
+    assert [case.id for case in CASES if case.rule and case.rule not in RULES] == []
+    assert [case.id for case in CASES if not case.breakers] == []
+    assert [where for where, count in Counter(IDS).items() if count > 1] == []
+
+
+def test_a_program_is_python() -> None:
+    for case in CASES:
+        compile(case.program, case.id, "exec")
 
 
 def test_a_reproduction_that_breaks_off_is_no_result() -> None:
     with pytest.raises(RuntimeError, match="did not run to its end"):
-        reproduce(replace(CASES[-1], snippet="raise SystemExit(3)"))
+        reproduce(replace(CASES[0], body="raise SystemExit(3)"))
+    with pytest.raises(RuntimeError, match="did not run to its end"):
+        reproduce(replace(CASES[0], body="print('nothing of the kind')"))
 
 
-@pytest.mark.parametrize(("word", "broken"), [("kept", False), ("broken", True)])
-def test_the_last_line_of_a_reproduction_is_its_verdict(word: str, broken: bool) -> None:
-    assert reproduce(replace(CASES[-1], snippet=f"print('noise'); print('{word}: 1')")) == (broken, "1")
+def test_the_lines_of_a_reproduction_are_its_verdicts() -> None:
+    case = replace(CASES[0], body="print('noise'); print('flask: kept:'); print('uvicorn asgi: broken: 1: 2')")
+    assert reproduce(case) == [Verdict("flask", False, ""), Verdict("uvicorn asgi", True, "1: 2")]
+
+
+def test_a_package_that_is_not_installed_is_left_out() -> None:
+    body = "def absent():\n    import no_such_package\n\nrun({'absent': absent, 'flask': lambda: 'x'})\n"
+    assert reproduce(replace(CASES[-1], preamble=ALONE, body=body)) == [Verdict("flask", True, "x")]
 
 
 def test_the_page_marks_what_was_not_reproduced() -> None:
-    text = page([(CASES[0], False, "")], datetime.date(2026, 1, 2))
-    assert "on 2026-01-02" in text
-    assert "Not reproduced with granian" in text
+    case = replace(CASES[0], breakers=("uvicorn", "granian"))
+    text = page([(case, [Verdict("uvicorn", False, ""), Verdict("granian", True, "1")])], [], datetime.date(2026, 1, 2))
+    assert "on\n2026-01-02" in text
+    assert "Not reproduced with uvicorn" in text
+    assert re.search(r"\*\*granian [\d.]+\*\*: `` 1 ``", text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["uvicorn", "Litestar", "a2wsgi ASGIMiddleware", "Werkzeug profiler"])
+def test_every_finding_of_the_survey_is_judged(name: str) -> None:
+    (subject,) = [subject for subject in subjects() if subject.name == name]
+    result = survey(subject)
+    assert result.cases >= 20
+    assert [what for what in result.found if explanation(name, what) is None] == []
+
+
+def test_the_page_says_what_a_finding_means() -> None:
+    surveyed = [(Subject("framework", "Flask", "Flask"), Surveyed(3, 2, {"P10": "a body"}))]
+    text = page([], surveyed, datetime.date(2026, 1, 2))
+    assert re.search(r"\| Flask \| [\d.]+ \| 2 of 3 \| P10: a body for HEAD: the server drops it", text)
+
+
+def test_every_explanation_that_names_a_case_names_one_that_is_there() -> None:
+    for name in {subject.name for subject in subjects()}:
+        for what in ("E06", "E09", "H11", "P01", "P21", "P39", "V05", "V07", "V28", "differs", "not-closed", "raises"):
+            for case in re.findall(r"case `([\w-]+)`", explanation(name, what) or ""):
+                assert case in {case.id for case in CASES}
 
 
 def test_the_page_in_the_documentation_has_every_case() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert [case.id for case in CASES if f": {case.id}\n" not in text or case.quote not in text] == []
+    assert [case.id for case in CASES if case.body not in text or case.quote not in text] == []
     assert [sentence for sentence in NOT_COUNTED if sentence not in text] == []
+    assert [subject.name for subject in subjects() if subject.version and f"| {subject.name} | " not in text] == []
