@@ -283,9 +283,12 @@ class AsgiCall(Conversation):
 
     async def _send_other(self, kind: str, message: Message) -> None:
         if kind in self._offers:
-            if kind == "http.response.early_hint" and self._state == _START:
-                self.parts.append(EarlyHint([bytes(link) for link in message.get("links", ())]))
-                self.signal()
+            if kind == "http.response.early_hint" and self._state in (_START, _BODY):
+                # "At any time after the Response Start message", which is not passed on before there is a body; and
+                # before it, where hypercorn, the one server that has the extension, takes it. Later it says nothing.
+                if self._sent == 0:
+                    self.parts.append(EarlyHint([bytes(link) for link in message.get("links", ())]))
+                    self.signal()
                 return
             if kind == "http.response.trailers" and self._state == _TRAILERS:
                 self.trailers = [*self.trailers, *(message.get("headers") or ())]

@@ -133,7 +133,11 @@ def _chunked(environ: Environ) -> RequestBody | None:
 
 
 def _reader(stream: Any) -> Callable[[int], bytes]:
-    """Return a read that gives what is there, where the stream has one: ``read`` may wait until all n bytes came."""
+    """Return a read that gives what is there, where the stream has one: ``read`` may wait until all n bytes came.
+
+    PEP 3333 names four methods, and every server has them. What a server offers beyond is asked for and done without
+    where it is not there; a `Validator` shows none of it to who asks (rule P24).
+    """
     reader: Callable[[int], bytes] = getattr(stream, "read1", None) or stream.read
     return reader
 

@@ -7,15 +7,14 @@ Server tiers are the pytest plugin's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
-from wsgiref.types import InputStream, StartResponse
 
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
 from gateway.errors import ConfigurationError
-from gateway.protocols import Application, ASGIApplication, Environ, Interface, WSGIApplication
+from gateway.protocols import Application, ASGIApplication, Interface, WSGIApplication
 
 __all__ = ["Crossed", "Tier", "Unsupported", "cross"]
 
@@ -77,30 +76,6 @@ def cross(
                 startup_timeout=timeout,
                 shutdown_timeout=timeout,
             )
-            outer, close, interface = _with_plain_input(to_wsgi), to_wsgi.close, "wsgi"
+            outer, close, interface = to_wsgi, to_wsgi.close, "wsgi"
         app = check(outer, interface)
     return Crossed(app, interface, close)
-
-
-def _with_plain_input(app: WSGIApplication) -> WSGIApplication:
-    """Give an adapter an input with the four methods of PEP 3333 and no others.
-
-    The adapter takes ``read1`` where a server's input happens to have it, which rule P24 forbids to applications.
-    """
-
-    def with_plain_input(environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
-        environ["wsgi.input"] = _PlainInput(environ["wsgi.input"])
-        return app(environ, start_response)
-
-    return with_plain_input
-
-
-class _PlainInput:
-    def __init__(self, stream: InputStream) -> None:
-        self.read = stream.read
-        self.readline = stream.readline
-        self.readlines = stream.readlines
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._stream)

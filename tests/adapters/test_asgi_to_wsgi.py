@@ -205,6 +205,42 @@ def test_b09_the_application_gets_the_first_piece_before_the_body_is_complete(mo
         assert call(wsgi, make_environ(b"firstsecond", wsgi__input=stream)).body == b"first|second"
 
 
+class FourMethods:
+    """An input with what PEP 3333 names and no more."""
+
+    def __init__(self, data: bytes) -> None:
+        self._stream = io.BytesIO(data)
+        self.read = self._stream.read
+        self.readline = self._stream.readline
+        self.readlines = self._stream.readlines
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+
+class FiveMethods(FourMethods):
+    """What a server's buffered reader offers beyond."""
+
+    asked = 0
+
+    def read1(self, size: int = -1) -> bytes:
+        self.asked += 1
+        return self._stream.read1(min(size, 1000))
+
+
+@pytest.mark.parametrize("validate", [True, False], ids=["validated", "bare"])
+def test_b09_read1_is_used_where_a_server_offers_it_and_done_without_where_not(mode: Any, validate: bool) -> None:
+    data = bytes(range(256)) * 400
+    app = Recorder()
+    five = FiveMethods(data)
+    with adapted(app, loop=mode) as wsgi:
+        for stream in (FourMethods(data), five):
+            call(wsgi, make_environ(data, wsgi__input=stream), validate=validate)
+            assert app.body == data
+    # The validator's input has the four methods, and asking it for a fifth breaks no rule (P24).
+    assert (five.asked > 0) is not validate
+
+
 @pytest.mark.parametrize("transfer_encoding", ["chunked", None])
 def test_b10_a_body_without_a_length_is_read_where_the_server_ends_it(mode: Any, transfer_encoding: str | None) -> None:
     app = Recorder()

@@ -307,16 +307,37 @@ def test_b51_early_hints_go_to_the_server_before_the_head(mode: Any) -> None:
     ]
 
 
-def test_b51_early_hints_after_the_head_are_an_error_of_the_application(mode: Any) -> None:
+def test_b51_early_hints_after_the_start_go_to_the_server_before_the_head(mode: Any) -> None:
+    events: list[Any] = []
+
     @http_only
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await start(send)
-        with pytest.raises(ApplicationError):
-            await send({"type": "http.response.early_hint", "links": []})
+        await start(send)  # as the specification has it: "after the Response Start message"
+        await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
+        await send({"type": "http.response.early_hint", "links": [b"</b.js>; rel=preload"]})
         await body(send, b"x")
 
     with adapted(app, loop=mode) as wsgi:
-        assert call(wsgi, make_environ(wsgi__early_hints=lambda headers: None)).body == b"x"
+        environ = make_environ(wsgi__early_hints=events.append)
+        assert b"".join(wsgi(environ, lambda status, headers, exc_info=None: events.append(status))) == b"x"
+    assert events == [[("Link", "</a.css>; rel=preload")], [("Link", "</b.js>; rel=preload")], "200 OK"]
+
+
+def test_b51_early_hints_within_the_body_say_nothing_any_more(mode: Any) -> None:
+    events: list[Any] = []
+
+    @http_only
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await send({"type": "http.response.early_hint", "links": [b"</late>"]})
+        await body(send, b"y")
+        with pytest.raises(ApplicationError):
+            await send({"type": "http.response.early_hint", "links": []})
+
+    with adapted(app, loop=mode) as wsgi:
+        assert call(wsgi, make_environ(wsgi__early_hints=events.append)).body == b"xy"
+    assert events == []
 
 
 @pytest.mark.parametrize("chunks", [[b"only"], [b"a", b"b"], [b""]], ids=len)

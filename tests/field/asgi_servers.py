@@ -278,6 +278,38 @@ run(SERVERS, APP, look)
 """,
     ),
     Case(
+        id="early-hint-after-the-start",
+        rule="X06",
+        claim="Over HTTP/2, where the extension is offered, an early hint after the start is an error in the "
+        "application; only one before the start is taken.",
+        source="ASGI extensions, Early Hints",
+        quote="This message can be sent at any time (and multiple times) after the *Response Start* message but before "
+        "the final *Response Body* message.",
+        breakers=("hypercorn",),
+        preamble=SERVED,
+        body=_H2
+        + """\
+APP = '''
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    try:
+        assert "http.response.early_hint" in scope["extensions"]
+        await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
+        found = "taken"
+    except Exception as error:
+        found = repr(error)
+    await send({"type": "http.response.body", "body": found.encode()})
+'''
+
+def look(ask):
+    found = fetch(ask.address)[0].decode()
+    return "" if found == "taken" else found
+
+run({"hypercorn": SERVERS["hypercorn"]}, APP, look)
+""",
+    ),
+    Case(
         id="authority-not-at-the-start",
         rule="H10",
         claim="Over HTTP/2, the value of `:authority` stands as `host` at the end of the headers.",
