@@ -26,6 +26,7 @@ from gateway.rules import RULES, ClientObserver, Validator
 from gateway.rules.deployment import Deployment, facts, hazards
 from gateway.rules.drive import drive_asgi, drive_wsgi
 from gateway.rules.probe import LIFESPAN, Broken, probe
+from gateway.rules.table import blame
 from gateway.servers import Bind, Launch, Running, Server, StartError, get, start
 from gateway.servers._load import load, parse
 
@@ -160,7 +161,8 @@ def _server(server: Server) -> list[Finding]:
         observer = ClientObserver()
         observer.lifespan_unsupported(serves=_serves_without_lifespan(server))
         broken += [Broken(violation.rule, violation.found, "error") for violation in observer.violations]
-    return [Finding.of(RULES[b.rule].violation(b.found), error=b.severity == "error") for b in broken]
+    # A rule may bind both sides; what a probe finds is the server's.
+    return [Finding.of(RULES[b.rule].violation(blame("server", b.found)), error=b.severity == "error") for b in broken]
 
 
 def _serves_without_lifespan(server: Server) -> bool:

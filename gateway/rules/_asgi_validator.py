@@ -165,6 +165,8 @@ class AsgiCall:
             found = self._engine.check(_STAGES.rules("return", f"return:{connection.type}"), connection, error)
             # What the application raised is worth more than our word for it.
             self.pending = found.violation if error is None else None
+        if connection.type == "lifespan" and not (error is None or isinstance(error, Exception)):
+            self._engine.check(_STAGES.rules("cancelled:lifespan"), connection, error)
         connection.returned = True
         if connection.type == "lifespan" and connection.lifespan is not None:
             if not connection.startup_answered:
@@ -191,7 +193,10 @@ class AsgiCall:
         """Receive a message for the application, and check what the server gave."""
         connection = self.connection
         self._late("receive")
-        message = await self._receive()
+        if connection.type == "lifespan" and not connection.startup_received:
+            message = await self._first_event()
+        else:
+            message = await self._receive()
         connection.begin("receive")
         if not is_message(message):
             self._raise(self._engine.check(_FORM, connection, message).violation)
@@ -199,6 +204,15 @@ class AsgiCall:
         found = self._engine.check(_STAGES.rules(*self._stages("receive", message)), connection, message)
         connection.received(message)
         self._raise(found.violation)
+        return message
+
+    async def _first_event(self) -> Message:
+        scope = self.connection.scope
+        state: object = scope.get("state")
+        kept: object = dict(state) if isinstance(state, dict) else None
+        message = await self._receive()
+        now: object = scope.get("state")
+        self.connection.state_touched = now is not state or (isinstance(now, dict) and dict(now) != kept)
         return message
 
     async def send(self, message: Message) -> None:

@@ -207,7 +207,7 @@ def push(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "X11",
-    "debug comes once, before the start, with `info` a dict.",
+    "debug comes once, before the start, with `info` a dict; no server offers it but for tests.",
     _EXT + "Debug",
     "application",
     "send:http.response.debug",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.protocols import Message, Scope
 from gateway.rules.asgi_state import Connection
-from gateway.rules.table import Table
+from gateway.rules.table import Minor, Table
 
 __all__ = ["RULES"]
 
@@ -82,10 +82,16 @@ def message_is_a_str(connection: Connection, message: Message) -> str | None:
     _LIFE + "Startup Complete; Shutdown Complete",
     "application",
     "return:lifespan",
+    "cancelled:lifespan",
 )
 def events_are_answered(connection: Connection, error: BaseException | None) -> str | None:
     if error is not None:
-        return None
+        if isinstance(error, Exception):
+            return None
+        # Whoever cancels has waited: as long as a server waits, or until the user lost patience.
+        starting = connection.startup_received and not connection.startup_answered
+        event = "startup" if starting else "shutdown" if _open(connection) else None
+        return None if event is None else Minor(f"no answer to lifespan.{event} until the call was cancelled")
     if not connection.startup_answered:
         return "a return without an answer to lifespan.startup"
     return "a return without an answer to lifespan.shutdown" if _open(connection) else None
@@ -139,13 +145,17 @@ def startup_precedes_requests(connection: Connection, scope: Scope) -> str | Non
 
 @RULES.rule(
     "L09",
-    "`state`, if present, is an empty dict at the start.",
+    "`state`, if present, is an empty dict at the start, and then the application's alone.",
     _LIFE + "Scope; Lifespan State",
     "server",
     "scope:lifespan",
+    "receive:lifespan.startup",
 )
-def state_starts_empty(connection: Connection, scope: Scope) -> str | None:
-    if "state" not in scope:
+def state_is_the_applications(connection: Connection, subject: Scope | Message) -> str | None:
+    if connection.step == "receive":
+        # Nothing but the server ran between the application's call of receive() and now.
+        return "a state that changed before startup" if connection.state_touched else None
+    if "state" not in subject:
         return None
-    state: object = scope["state"]
+    state: object = subject["state"]
     return None if isinstance(state, dict) and not state else f"state {state!r}"

@@ -153,6 +153,8 @@ class Connection:
     denial_completed: bool = False
 
     # lifespan
+    #: The server changed ``scope["state"]``, or put another object in its place, before the startup event.
+    state_touched: bool = False
     startup_received: bool = False
     startup_answered: bool = False
     shutdown_received: bool = False

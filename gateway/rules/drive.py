@@ -102,6 +102,9 @@ async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]])
     if reply.done() and reply.result()["type"] != "lifespan.startup.complete":
         raised.append(f"lifespan: startup failed: {reply.result().get('message', '')}")
         requests = ()
+    elif not reply.done() and not lifespan.done():
+        raised.append(f"lifespan: no answer to lifespan.startup within {TIMEOUT:g} seconds")
+        requests = ()
     for method, target in requests:
         try:
             await asyncio.wait_for(_call_asgi(app, method, target, dict(state)), TIMEOUT)
@@ -109,9 +112,11 @@ async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]])
             raised.append(f"{method} {target}: {type(error).__name__}: {error}")
     with contextlib.suppress(Exception):  # to raise is what an unknown protocol asks for
         await asyncio.wait_for(_call_unknown(app), 1.0)  # it has no reason to wait
-    if not lifespan.done():
+    if reply.done() and not lifespan.done():
         events.put_nowait({"type": "lifespan.shutdown"})
         await asyncio.wait([lifespan], timeout=TIMEOUT)
+        if not lifespan.done():
+            raised.append(f"lifespan: no end after lifespan.shutdown within {TIMEOUT:g} seconds")
     for task in (reply, lifespan):
         task.cancel()
         with contextlib.suppress(BaseException):

@@ -6,10 +6,11 @@ one rule and reports as a `Validator` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from gateway.errors import ProtocolViolation
 from gateway.rules._engine import Engine, Mode
+from gateway.rules.table import Minor, blame
 from gateway.rules.tables import RULES
 
 __all__ = ["ClientObserver"]
@@ -68,6 +69,11 @@ class ClientObserver:
     def trailers_delivered(self, *, te: bool, trailers: bool) -> None:
         """The client saw trailers or none (X09): had it sent ``TE: trailers``?"""
         self._report("X09", RULES["X09"].check(te, trailers))
+
+    def extensions_offered(self, names: Collection[str]) -> None:
+        """A server that is no test offers these extensions (X11): "ASGI servers should not implement" debug."""
+        found = blame("server", Minor("http.response.debug offered")) if "http.response.debug" in names else None
+        self._report("X11", found)
 
     def handshake_denied(self, status: int) -> None:
         """The application closed a websocket before accepting it (W15): which status did the client get?"""

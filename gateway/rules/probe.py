@@ -116,6 +116,8 @@ async def _http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         )
         await send({"type": "http.response.body", "body": b"ok"})
         await send({"type": "http.response.trailers", "headers": [(b"x-end", b"1")]})
+    elif path == "extensions":
+        await _text(send, json.dumps(sorted(scope.get("extensions") or {})))
     elif path == "report":
         await _text(send, json.dumps(_found(asgi)))
     else:
@@ -307,3 +309,5 @@ def _probe_asgi(observer: ClientObserver, get: Callable[..., Answer]) -> None:
     get("/additional")
     get("/invalid")
     observer.trailers_delivered(te=False, trailers=get("/trailers").trailers)
+    offered: object = json.loads(get("/extensions").body or b"[]")
+    observer.extensions_offered(offered if isinstance(offered, list) else [])

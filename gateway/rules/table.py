@@ -39,9 +39,15 @@ class _Against(str):
     side: Side
 
 
+class _MinorAgainst(_Against, Minor):
+    """Both."""
+
+    __slots__ = ()
+
+
 def blame(side: Side, found: str) -> str:
     """Return ``found`` marked with the side at fault, for the few rules that bind both sides."""
-    marked = _Against(found)
+    marked = _MinorAgainst(found) if isinstance(found, Minor) else _Against(found)
     marked.side = side
     return marked
 

@@ -96,12 +96,15 @@ class SocketServer:
             "headers": headers,
             "client": writer.get_extra_info("peername")[:2],
             "server": self.address,
-            "extensions": {"http.response.trailers": {}},
+            "extensions": {name: {} for name in ("http.response.trailers", *self._debug())},
         }
         if b"sec-websocket-key" in fields:
             await self._websocket({**scope, "type": "websocket", "subprotocols": [], "extensions": {}}, writer, fields)
         else:
             await self._http(scope, body, reader, writer)
+
+    def _debug(self) -> tuple[str, ...]:
+        return ("http.response.debug",) if "X11" in self.faults else ()
 
     async def _http(self, scope: Any, body: bytes, reader: Any, writer: asyncio.StreamWriter) -> None:
         exchange = _Http(self.faults, body, writer, scope, bytes(dict(scope["headers"]).get(b"te", b"")))

@@ -105,6 +105,64 @@ class Starting:
         return Result(self.server.validator, self.server.sent, self.server.errors, [])
 
 
+def given_up(*answers: Any) -> Any:
+    """The case of an application that answers so much and then hangs, and a server that waits no longer."""
+
+    def run(mode: str) -> Any:
+        async def hangs(receive: Any, send: Any) -> None:
+            await asyncio.Event().wait()
+
+        async def main() -> None:
+            task = asyncio.ensure_future(server.call(Serve(scope=lifespan(), events=(STARTUP, SHUTDOWN))))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+
+        server = Server(Validator(sends(*answers, hangs), "asgi", mode))  # type: ignore[arg-type]
+        asyncio.run(main())
+        return Result(server.validator, server.sent, server.errors, [])
+
+    return run
+
+
+def fills_the_state(mode: str) -> Any:
+    """The case of a server that puts something of its own into the state."""
+    scope = lifespan(state={})
+
+    async def startup_event() -> Any:
+        scope["state"]["server"] = "1.0"
+        return STARTUP
+
+    call = Serve(app=sends(COMPLETE, then_receive, STOPPED), scope=scope, events=(startup_event, SHUTDOWN))
+    return serve(call, mode=mode)
+
+
+def replaces_the_state(mode: str) -> Any:
+    scope = lifespan(state={})
+
+    async def startup_event() -> Any:
+        scope["state"] = {}
+        return STARTUP
+
+    call = Serve(app=sends(COMPLETE, then_receive, STOPPED), scope=scope, events=(startup_event, SHUTDOWN))
+    return serve(call, mode=mode)
+
+
+def fills_its_state(mode: str) -> Any:
+    """An application may: the state is its own."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"]["before"] = 1
+        await receive()
+        scope["state"]["pool"] = 2
+        await send(COMPLETE)
+        await receive()
+        await send(STOPPED)
+
+    return serve(Serve(app=application, scope=lifespan(state={}), events=(STARTUP, SHUTDOWN)), mode=mode)
+
+
 CASES = [
     Case("L01", app(COMPLETE, then_receive, events=(SHUTDOWN, SHUTDOWN)), ok, "shutdown-first"),
     Case("L01", app(COMPLETE, then_receive, events=(STARTUP, STARTUP)), ok, "startup-twice"),
@@ -117,11 +175,15 @@ CASES = [
     Case("L05", app(), ok, "startup"),
     Case("L05", app(COMPLETE, then_receive), ok, "shutdown"),
     Case("L05", app(receives=0), app(NotImplementedError("no lifespan here"), receives=0), "silent"),
+    Case("L05", given_up(), given_up(COMPLETE), "hangs-at-startup", minor=True),
+    Case("L05", given_up(COMPLETE, then_receive), given_up(COMPLETE), "hangs-at-shutdown", minor=True),
     Case("L07", requests(when="failed"), requests(when="stopped")),
     Case("L08", Starting(), requests(when="started"), "while-starting"),
     Case("L08", requests(when="elsewhere"), requests(when="stopped"), "on-another-loop"),
     Case("L09", app(COMPLETE, then_receive, STOPPED, state={"a": 1}), app(COMPLETE, then_receive, STOPPED, state={})),
     Case("L09", app(COMPLETE, then_receive, STOPPED, state=None), ok, "none"),
+    Case("L09", fills_the_state, fills_its_state, "filled"),
+    Case("L09", replaces_the_state, fills_its_state, "replaced"),
 ]
 
 

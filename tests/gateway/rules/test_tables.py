@@ -1,5 +1,6 @@
 """The tables themselves: counted, complete, and each rule tested in both ways."""
 
+import inspect
 from collections import Counter
 
 import pytest
@@ -40,6 +41,11 @@ CASES: list[Case] = [case for module in MODULES for case in module.CASES]
 
 def test_every_rule_has_a_case_that_breaks_it_and_one_that_keeps_it() -> None:
     assert {case.rule for case in CASES} == set(RULES)
+
+
+def test_no_case_calls_a_check_itself() -> None:
+    # A rule is broken by a real application, server or client, at the place where it is seen.
+    assert [module.__name__ for module in MODULES if ".check(" in inspect.getsource(module)] == []
 
 
 def test_no_two_cases_have_the_same_name() -> None:

@@ -1,0 +1,48 @@
+"""``gateway check`` calls an application in process: what it says of one whose lifespan hangs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.rules import Validator, drive
+from tests.gateway.rules.asgi import body, sends, start
+
+
+def hanging(*answers: Any) -> Any:
+    async def hangs(receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await sends(*answers, hangs)(scope, receive, send)
+        elif scope["type"] == "http":
+            await sends(start(), body())(scope, receive, send)
+        else:
+            raise NotImplementedError(scope["type"])
+
+    return app
+
+
+COMPLETE = {"type": "lifespan.startup.complete"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "raised", "found"),
+    [
+        ((), "lifespan: no answer to lifespan.startup within 0.2 seconds", {"L05"}),
+        # It never asked for the event, so no rule is about it.
+        ((COMPLETE,), "lifespan: no end after lifespan.shutdown within 0.2 seconds", set()),
+    ],
+    ids=["at-startup", "at-shutdown"],
+)
+def test_a_lifespan_that_hangs_is_told(
+    monkeypatch: pytest.MonkeyPatch, answers: Any, raised: str, found: set[str]
+) -> None:
+    monkeypatch.setattr(drive, "TIMEOUT", 0.2)
+    validator = Validator(hanging(*answers), "asgi", "collect")
+    assert drive.drive_asgi(validator, [("GET", "/")]) == [raised]  # type: ignore[arg-type]
+    assert {warning.rule for warning in validator.warnings} == found
+    assert validator.violations == []
