@@ -397,9 +397,12 @@ class WsgiExchange:
                 yield []  # it is answered
                 return
             if chunk or last:
-                yield self.feed((chunk, last, False))
+                ready = self.feed((chunk, last, False))
+                yield ready if ready or last or known is not None or not self.flows() else _NOTHING_YET
                 if last or self.replaced:
                     return
+            elif known is None and self.flows():
+                yield _NOTHING_YET
 
     def from_middleware(self) -> Iterator[bytes]:
         """Yield the body of a middleware's response."""
@@ -441,6 +444,11 @@ class WsgiExchange:
             duration=perf_counter() - self.began,
         )
         run_plain(self.course.finish(outcome))
+
+
+#: "If the middleware cannot yield any other value, it must yield an empty bytestring" (PEP 3333: Middleware Handling of
+#: Block Boundaries). It can yield nothing before the head, and what stands in a list is not waited for.
+_NOTHING_YET = [b""]
 
 
 class _WsgiBody:

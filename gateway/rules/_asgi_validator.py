@@ -7,6 +7,7 @@ that swallows it (a framework's error page) cannot hide it: it is raised again t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from contextvars import ContextVar
 from inspect import iscoroutinefunction, signature
@@ -127,7 +128,8 @@ class AsgiCall:
         except BaseException as raised:
             error = raised
         finally:
-            _OUTER.reset(token)
+            with contextlib.suppress(ValueError):  # a call that was forgotten is closed wherever the collector runs
+                _OUTER.reset(token)
         self._end(error)
 
     def _prepare(self, connection: Connection) -> None:

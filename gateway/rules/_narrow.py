@@ -22,9 +22,20 @@ __all__ = [
     "is_pair",
     "is_sequence",
     "is_tuple",
+    "number",
     "size",
     "type_name",
 ]
+
+
+#: Of a length that a body can have: an exbibyte has 19 digits. Python refuses to read thousands of them.
+_MOST_DIGITS = 19
+
+
+def number(text: bytes | str) -> int | None:
+    """Read a decimal number; None where it is none, or none that anything is as long as."""
+    plain = text.decode("latin-1") if isinstance(text, bytes) else text
+    return int(plain) if plain.isascii() and plain.isdigit() and len(plain) <= _MOST_DIGITS else None
 
 
 def type_name(value: object) -> str:

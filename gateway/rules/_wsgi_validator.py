@@ -384,8 +384,10 @@ class ResponseIterable:
         finally:
             exchange.iterating = False
         exchange.blocks += 1
-        if exchange.outer is not None:
-            exchange.outer.pulled += 1
+        outer = exchange.outer
+        # Before it has started its response middleware cannot yield (V26), and what stands in a list is not waited for.
+        if outer is not None and outer.start_called and not isinstance(self._original, (list, tuple)):
+            outer.pulled += 1
         self._raise(_BLOCK, block)
         exchange.output(block)
         return block

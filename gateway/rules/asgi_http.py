@@ -9,7 +9,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from gateway.protocols import Message, Scope
-from gateway.rules._narrow import is_collection, is_mapping, is_pair, type_name
+from gateway.rules._narrow import is_collection, is_mapping, is_pair, number, type_name
 from gateway.rules.asgi_state import Connection, chunk_framing, header_values
 from gateway.rules.table import Minor, Table
 
@@ -249,9 +249,10 @@ def body_is_dechunked(connection: Connection, message: Message) -> str | None:
 def body_matches_content_length(connection: Connection, message: Message) -> str | None:
     body: object = message.get("body", b"")
     lengths = header_values(connection.scope.get("headers"), b"content-length")
-    if len(lengths) != 1 or not lengths[0].isdigit() or not isinstance(body, bytes):
+    declared = number(lengths[0]) if len(lengths) == 1 else None
+    if declared is None or not isinstance(body, bytes):
         return None
-    total, declared = connection.body_received + len(body), int(lengths[0])
+    total = connection.body_received + len(body)
     if total > declared or (total < declared and not message.get("more_body", False)):
         return f"{total} bytes for Content-Length {declared}"
     return None

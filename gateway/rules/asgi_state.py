@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.protocols import Message, Scope
-from gateway.rules._narrow import is_collection, is_mapping, is_pair, size
+from gateway.rules._narrow import is_collection, is_mapping, is_pair, number, size
 
 __all__ = ["Connection", "LifespanState", "Sent", "chunk_framing", "header_pairs", "header_values", "is_collection"]
 
@@ -187,7 +187,7 @@ class Connection:
         asgi: object = self.scope.get("asgi")
         text = asgi.get("spec_version", "2.0") if is_mapping(asgi) else "2.0"
         parts = text.split(".") if isinstance(text, str) else []
-        return tuple(int(part) for part in parts if part.isdecimal()) or (2, 0)
+        return tuple(found for part in parts if (found := number(part)) is not None) or (2, 0)
 
     @property
     def extensions(self) -> Mapping[object, object]:
@@ -268,7 +268,7 @@ class Connection:
         self.status = status if isinstance(status, int) else None
         self.response_headers = header_pairs(message.get("headers", ()))
         lengths = [value for name, value in self.response_headers if name == b"content-length"]
-        self.length = int(lengths[0]) if len(lengths) == 1 and lengths[0].isdigit() else None
+        self.length = number(lengths[0]) if len(lengths) == 1 else None
         self.trailers_promised = message.get("trailers") is True
 
     def _body(self, message: Message) -> None:

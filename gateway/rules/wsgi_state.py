@@ -28,7 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.protocols import Environ
-from gateway.rules._narrow import is_pair, is_sequence, size
+from gateway.rules._narrow import is_pair, is_sequence, number, size
 
 __all__ = ["Call", "Exchange", "Input", "Started", "header_items"]
 
@@ -142,7 +142,7 @@ class Exchange:
     def content_length(self) -> int | None:
         """The declared length of the request body."""
         text: object = self.environ.get("CONTENT_LENGTH")
-        return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else None
+        return number(text) if isinstance(text, str) else None
 
     @property
     def declares_nothing(self) -> bool:
@@ -156,7 +156,7 @@ class Exchange:
         self.code = call.code
         self.headers = call.items
         lengths = [value for name, value in self.headers if name == "content-length"]
-        self.length = int(lengths[0]) if len(lengths) == 1 and lengths[0].isascii() and lengths[0].isdigit() else None
+        self.length = number(lengths[0]) if len(lengths) == 1 else None
 
     def output(self, data: object) -> None:
         """Take note of a block or of written data."""

@@ -2,7 +2,8 @@
 
 ``wsgi`` and ``asgi`` run the chain natively in its two drivers; ``wsgi-under-asgi`` and ``asgi-under-wsgi`` put an
 adapter around it. The application is a *script*, the same in either interface, and says what it saw.
-Kept apart from ``gateway.testing`` on purpose: a fault there cannot hide one here.
+Kept apart from ``gateway.testing`` on purpose: a fault there cannot hide one here. A validator stands on either side of
+the chain all the same: what the chain breaks, as an application or as a server, fails the test, whatever that looks at.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway.drivers import build_asgi, build_wsgi
+from gateway.rules import Validator
 
+#: What an application breaks by raising after its head, or by stopping within its body.
+_SCRIPT = {"E15", "E19", "E22", "P05"}
 STACKS = ("wsgi", "asgi", "wsgi-under-asgi", "asgi-under-wsgi")
 Pairs = Sequence[tuple[str, str]]
 
@@ -132,6 +136,10 @@ class Stack:
         self._lifespan: asyncio.Future[None]
         chain = tuple(middleware)
         wsgi, asgi = applications or (self._wsgi, self._asgi)
+        native = "wsgi" if kind in ("wsgi", "wsgi-under-asgi") else "asgi"
+        # Around a WSGI application it would hide from the chain that the body is a list.
+        self._inner: Any = None if native == "wsgi" else Validator(asgi, native, "collect")
+        asgi = self._inner or asgi
         self.application: Any
         if kind == "wsgi":
             self.application = build_wsgi(chain, wsgi)
@@ -145,6 +153,27 @@ class Stack:
             from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 
             self.application = AsgiToWsgi(build_asgi(chain, asgi))
+        outside = "wsgi" if kind in ("wsgi", "asgi-under-wsgi") else "asgi"
+        self._outer: Any = Validator(self.application, outside, "collect")
+
+    @property
+    def _served(self) -> Any:
+        """What the server calls: checked, but where a test put something else in its place."""
+        return self._outer if self.application is self._outer.app else self.application
+
+    def _kept(self) -> None:
+        """Fail if the chain broke a rule since the last request; what the script or this server broke is no matter."""
+        if self.application is not self._outer.app:
+            return
+        inner: list[Any] = self._inner.violations if self._inner is not None else []
+        outer = self._outer.violations
+        theirs = {violation.rule for violation in inner if violation.side == "application"} | _SCRIPT
+        ours = {violation.rule for violation in outer if violation.side == "server"}
+        broken = [v for v in outer if v.side != "server" and v.rule not in theirs]
+        broken += [v for v in inner if v.side == "server" and v.rule not in ours]
+        inner.clear()
+        outer.clear()
+        assert broken == [], "\n".join(map(str, broken))
 
     def another(self) -> Stack:
         """Return a stack over the same application object, with a loop of its own, for another thread."""
@@ -266,6 +295,7 @@ class Stack:
         self.seen = []
         answer = self._serve_asgi(call) if self.kind in ("asgi", "wsgi-under-asgi") else self._serve_wsgi(call)
         answer.seen = self.seen
+        self._kept()
         return answer
 
     def _serve_wsgi(self, call: Call) -> Answer:
@@ -306,7 +336,7 @@ class Stack:
             return answer.chunks.append
 
         try:
-            iterable = self.application(environ, start_response)
+            iterable = self._served(environ, start_response)
             try:
                 if call.leave_after != 0:
                     for chunk in iterable:
@@ -364,7 +394,7 @@ class Stack:
             await answers.put(message["type"])
 
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
-        self._lifespan = asyncio.ensure_future(self.application(scope, self._events.get, send))
+        self._lifespan = asyncio.ensure_future(self._served(scope, self._events.get, send))
         await self._events.put({"type": "lifespan.startup"})
         started = asyncio.ensure_future(answers.get())
         await asyncio.wait([started, self._lifespan], return_when=asyncio.FIRST_COMPLETED)
@@ -426,7 +456,7 @@ class Stack:
                 await asyncio.sleep(0.01)
 
         try:
-            await self.application(self.scope(call), receive, send)
+            await self._served(self.scope(call), receive, send)
         except Exception as error:
             answer.error = error
         if call.method == "HEAD":
@@ -457,11 +487,12 @@ class Stack:
                     answer.status = 403
 
             try:
-                await self.application(self.scope(call, "websocket"), receive, send)
+                await self._served(self.scope(call, "websocket"), receive, send)
             except Exception as error:
                 answer.error = error
 
         self._run(run())
+        self._kept()
         return answer
 
 

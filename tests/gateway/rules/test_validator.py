@@ -1,3 +1,4 @@
+import contextvars
 import gc
 import threading
 import weakref
@@ -125,3 +126,26 @@ def test_a_file_that_cannot_tell_its_descriptor_is_named() -> None:
     message = asgi.msg("http.response.zerocopysend", file=File())
     scope = asgi.http(extensions={"http.response.zerocopysend": {}})
     assert "X04" in asgi.serve(asgi.Serve(app=asgi.sends(asgi.start(), message), scope=scope)).ids
+
+
+def test_a_length_of_thousands_of_digits_is_passed_on_and_not_read() -> None:
+    digits = "9" * 5000
+    headers = [(b"host", b"t"), (b"content-length", digits.encode())]
+    assert asgi.serve(asgi.Serve(app=asgi.ANSWERS, scope=asgi.http(headers=headers))).errors == []
+    environ = wsgi.environ(b"", CONTENT_LENGTH=digits)
+    assert wsgi.serve(wsgi.Serve(wsgi.HELLO, environ=environ)).errors == []
+
+
+def test_a_call_that_is_forgotten_may_be_closed_in_any_context() -> None:
+    class Waiting:
+        def __await__(self) -> Any:
+            yield
+
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        await Waiting()
+
+    async def nothing() -> Any: ...
+
+    call = Validator(waits)(asgi.http(), nothing, nothing)  # type: ignore[arg-type,call-arg]
+    contextvars.copy_context().run(call.send, None)
+    call.close()  # type: ignore[attr-defined]

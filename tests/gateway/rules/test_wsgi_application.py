@@ -157,6 +157,28 @@ def swallows_blocks(inner: Any) -> Any:
     return middleware
 
 
+def streams(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", PLAIN)
+    yield from (b"a", b"b", b"c")
+
+
+def begins_late(inner: Any) -> Any:
+    """A middleware that looks at two blocks before it decides on the head."""
+
+    def middleware(environ: Any, start_response: Any) -> Any:
+        given: list[Any] = []
+        blocks = inner(environ, lambda *head: given.append(head) or print)
+        try:
+            first, second = next(blocks), next(blocks)
+            start_response(*given[0])
+            yield from (first, second)
+            yield from blocks
+        finally:
+            blocks.close()
+
+    return middleware
+
+
 def writes_blocks(inner: Any) -> Any:
     def middleware(environ: Any, start_response: Any) -> Any:
         written = []
@@ -227,8 +249,10 @@ CASES = [
     Case("P19", app(by_keyword, start_response=lambda *args: None), hello, "keywords"),
     Case("P19", app(with_one_argument), hello, "one-argument"),
     Case("P20", responds(body=Sized(3)), responds(body=Sized(2))),
-    Case("P21", through(joins), through(doubles), "joined"),
-    Case("P21", through(swallows_blocks), through(passes_on), "swallowed"),
+    Case("P21", through(joins, streams), through(doubles, streams), "joined"),
+    Case("P21", through(swallows_blocks, streams), through(passes_on, streams), "swallowed"),
+    Case("P21", through(joins, streams), through(joins), "a-list-is-not-waited-for"),
+    Case("P21", through(joins, streams), through(begins_late, streams), "nothing-can-come-before-the-head"),
     Case("P22", through(writes_blocks), through(passes_on, writes)),
     Case("P23", uses("input.read", 4), uses("input.read", 3)),
     Case(
