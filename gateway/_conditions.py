@@ -140,6 +140,10 @@ class _ConditionalHooks(Hooks):
             if found is not None:
                 made[name] = found
         self.__dict__.update(made)
+        self._name = repr(condition)
+
+    def __repr__(self) -> str:
+        return f"<hooks of {self._name}>"
 
 
 def _like(original: _Hook | None, call: _Hook, steps: bool) -> _Hook:

@@ -476,6 +476,9 @@ class FlowHooks(Hooks):
         self.start: Callable[[Request], Flow] = (lambda request: function(request, **options)) if options else function
         self.slot = slot
 
+    def __repr__(self) -> str:
+        return f"<hooks of {self.function.__name__}>"
+
     def on_request(self, request: Request) -> Steps[Response | None]:
         run = self.slot[request] = FlowRun(self.start(request))
         return run.advance(None)

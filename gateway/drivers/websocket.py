@@ -121,7 +121,7 @@ class WebsocketExchange:
         elif kind == "websocket.http.response.body":
             await self.pass_on(message)
             self.sent += len(message.get("body", b""))
-            if not message.get("more_body", False):
+            if not message.get("more_body", False) and self.state == "committed" and not self.accepted:
                 await self.end(None, completed=True)
         else:
             await self.pass_on(message)

@@ -361,6 +361,124 @@ def test_the_time_before_the_long_way_is_taken_counts(interface: str, monkeypatc
     assert took == [(8.0, 8.0)]
 
 
+# -- WebSocket: A an accept, s a message, c a close, D a denial's head, b a part of its body, o another message.
+
+ACCEPT: dict[str, Any] = {"type": "websocket.accept"}
+SAY: dict[str, Any] = {"type": "websocket.send", "text": "abc"}
+CLOSE: dict[str, Any] = {"type": "websocket.close", "code": 4000}
+DENY: dict[str, Any] = {"type": "websocket.http.response.start", "status": 401, "headers": []}
+DENY_MORE: dict[str, Any] = {"type": "websocket.http.response.body", "body": b"no", "more_body": True}
+DENY_LAST: dict[str, Any] = {"type": "websocket.http.response.body", "body": b"!"}
+UNKNOWN: dict[str, Any] = {"type": "websocket.other"}
+WEBSOCKET_LETTERS = {"accept": "A", "send": "s", "close": "c", "start": "D", "body": "b", "other": "o"}
+WEBSOCKET_WAY: dict[str, list[Any]] = {
+    "idle": [],
+    "accepted": [ACCEPT, SAY],
+    "denying": [DENY, DENY_MORE],
+    "closed": [ACCEPT, CLOSE],
+    "denied": [DENY, DENY_LAST],
+}
+#: Kind, status, bytes sent, close code.
+CUT = asyncio.CancelledError
+WEBSOCKET_ROWS = [
+    Row("idle", ACCEPT, "A", ("completed", 101, 0, None)),
+    Row("idle", CLOSE, "c", ("completed", 403, 0, 4000)),
+    Row("idle", DENY, "D", ("failed", 401, 0, None)),
+    Row("idle", DENY_LAST, "b", ("failed", None, 1, None)),
+    Row("idle", UNKNOWN, "o", ("failed", None, 0, None)),
+    Row("idle", 1000, "", ("aborted", None, 0, 1000)),
+    Row("idle", 1006, "", ("aborted", None, 0, 1006)),
+    Row("idle", "return", "", ("failed", None, 0, None)),
+    Row("idle", ValueError, "", ("failed", None, 0, None), ValueError),
+    Row("idle", CUT, "", ("aborted", None, 0, None), CUT),
+    Row("idle", "broken", "", ("aborted", None, 0, None), OSError),
+    Row("accepted", SAY, "Ass", ("completed", 101, 6, None)),
+    Row("accepted", CLOSE, "Asc", ("completed", 101, 3, 4000)),
+    Row("accepted", DENY_LAST, "Asb", ("completed", 101, 4, None)),
+    Row("accepted", UNKNOWN, "Aso", ("completed", 101, 3, None)),
+    Row("accepted", 1000, "As", ("completed", 101, 3, 1000)),
+    Row("accepted", 4999, "As", ("completed", 101, 3, 4999)),
+    Row("accepted", 1006, "As", ("aborted", 101, 3, 1006)),
+    Row("accepted", "return", "As", ("completed", 101, 3, None)),
+    Row("accepted", ValueError, "As", ("failed", 101, 3, None), ValueError),
+    Row("accepted", CUT, "As", ("aborted", 101, 3, None), CUT),
+    Row("accepted", "broken", "As", ("aborted", 101, 3, None), OSError),
+    Row("denying", DENY_MORE, "Dbb", ("failed", 401, 4, None)),
+    Row("denying", DENY_LAST, "Dbb", ("completed", 401, 3, None)),
+    Row("denying", UNKNOWN, "Dbo", ("failed", 401, 2, None)),
+    Row("denying", 1006, "Db", ("aborted", 401, 2, 1006)),
+    Row("denying", "return", "Db", ("failed", 401, 2, None)),
+    Row("denying", ValueError, "Db", ("failed", 401, 2, None), ValueError),
+    Row("denying", CUT, "Db", ("aborted", 401, 2, None), CUT),
+    Row("denying", "broken", "Db", ("aborted", 401, 2, None), OSError),
+    *(
+        Row(state, event, sent + letter, ("completed", *outcome), raises)
+        for state, sent, outcome in (("closed", "Ac", (101, 0, 4000)), ("denied", "Db", (401, 1, None)))
+        for event, letter, raises in (
+            (SAY, "s", None),
+            (UNKNOWN, "o", None),
+            (1006, "", None),
+            ("return", "", None),
+            (ValueError, "", ValueError),
+            (CUT, "", CUT),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("row", WEBSOCKET_ROWS, ids=lambda row: row.id)
+def test_websocket_each_event_in_each_state(row: Row) -> None:
+    ends: list[Any] = []
+    sent: list[str] = []
+    answered: list[Exception] = []
+
+    class Guards(Middleware):
+        websocket = True
+
+        def on_error(self, request: Request, error: Exception) -> Any:
+            answered.append(error)
+
+        def on_finish(self, request: Request, outcome: Outcome) -> Any:
+            ends.append((outcome.kind, outcome.status, outcome.bytes_sent, outcome.websocket_close_code))
+            gone = outcome.kind == "aborted" and not isinstance(outcome.error, CUT)
+            assert outcome.disconnected is gone
+            assert (outcome.first_byte_at is None) == (outcome.status is None)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        for message in WEBSOCKET_WAY[row.state]:
+            await send({**message})
+        if isinstance(row.event, dict):
+            await send({**row.event})
+        elif isinstance(row.event, int):
+            assert (await receive())["code"] == row.event
+        elif row.event == "broken":
+            await send({**(UNKNOWN if row.state == "idle" else SAY)})
+        elif row.event != "return":
+            raise row.event
+
+    incoming = [{"type": "websocket.disconnect", "code": row.event}, {"type": "websocket.connect"}]
+
+    async def receive() -> Any:
+        return incoming.pop()
+
+    async def send(message: Any) -> None:
+        if row.event == "broken" and len(sent) == len(WEBSOCKET_WAY[row.state]):
+            raise OSError
+        sent.append(WEBSOCKET_LETTERS[message["type"].rpartition(".")[2]])
+
+    scope = {"type": "websocket", "path": "/", "headers": [], "extensions": {"websocket.http.response": {}}}
+    serving = drivers.build_asgi([Guards()], app)(scope, receive, send)
+    if row.raises is None:
+        asyncio.run(asyncio.wait_for(serving, 20))
+    else:
+        with pytest.raises(row.raises):
+            asyncio.run(asyncio.wait_for(serving, 20))
+    assert "".join(sent) == row.sent
+    assert ends == [row.outcome]
+    assert len(answered) == (row.state == "idle" and row.raises in (ValueError, OSError))
+
+
 # -- WSGI: the application is a generator of steps; S a head, b a chunk, w a written chunk, R a restart with exc_info.
 
 WSGI_ROWS = [
