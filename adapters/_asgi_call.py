@@ -365,6 +365,10 @@ class AsgiCall(Conversation):
 
     # in the WSGI thread: the server's side
 
+    def news(self) -> bool:
+        """Tell whether there are parts to take, a piece to be read, or the end."""
+        return bool(self.parts) or self.finished or self._want
+
     def pull(self) -> bool:
         """Wait until there are parts to take, or nothing more will come.
 

@@ -5,7 +5,8 @@ Theory of operation. There is one loop, and one lock, ``_lead``: who holds it is
 * A WSGI thread that gets the lock starts its request at once, eagerly, in itself. An application that never suspends is
   done then: no hand-off, no turn of the loop. If it suspends, the thread runs the loop until there is news for it.
 * A thread that does not get the lock puts its request into the inbox, wakes the loop and sleeps, as with a thread of
-  the loop's own. A leader that leaves signals one such *follower*, which leads on.
+  the loop's own. A leader that leaves names one such *follower* the *heir*, and wakes him to lead on. One heir at a
+  time: nobody else is named before he leads or, having news of his own, names another.
 * Between leaders nobody runs the loop. The *caretaker* thread watches for it, from outside: it polls the selector's
   descriptor, with the next timer as its timeout, and leads for as long as something is ready. It is started when a
   leader leaves something behind that may become ready: callbacks, timers, sockets.
@@ -98,11 +99,13 @@ class LentLoop:
         self._lead = real_lock()
         self._inbox: deque[Callable[[], object]] = deque()
         self._followers: deque[Conversation] = deque()
+        self._heir: Conversation | None = None  # the follower that was named and is on its way
         self._sockets = self.loop._selector.get_map()  # as they are at any time
         self._own_sockets = len(self._sockets)
         self._caretaker = 0  # its thread's id
         self._caretaker_ended: Callable[[], object] | None = None
         self._alarm = float("inf")  # when the caretaker will look at the timers
+        self._nudged = False  # the loop's own pipe was written to, and nobody has turned the loop since
         self._stopping = False
         self._stopped = False
         self._own_hooks = (self.loop._asyncgen_firstiter_hook, self.loop._asyncgen_finalizer_hook)
@@ -130,20 +133,29 @@ class LentLoop:
 
     def wait(self, conversation: Conversation) -> None:
         """Lead until the conversation has news, or sleep while another thread leads."""
-        if conversation.signalled:
-            return
-        if asyncio._get_running_loop() is None and self._lead.acquire(False):
-            self._run_for(conversation)
-        else:
+        while not conversation.signalled:
+            if asyncio._get_running_loop() is None and self._lead.acquire(False):
+                self._run_for(conversation)
+                break
             if conversation.prepare():
                 return
             self._followers.append(conversation)
             # The leader may have left before it could see this follower. What it left behind is then the caretaker's.
             if not self._lead.locked():
                 self._nudge()
-            conversation.block()
-            with contextlib.suppress(ValueError):  # the leader that signalled it has taken it out
-                self._followers.remove(conversation)
+            try:
+                conversation.block()
+            finally:
+                with contextlib.suppress(ValueError):  # who named it has taken it out
+                    self._followers.remove(conversation)
+                named = self._heir is conversation
+                if named:
+                    self._heir = None
+            if not named or conversation.news():
+                break
+            conversation.signalled = False  # it was only named: it leads on
+            if conversation.news():  # as `_waiting` has it: unset first, then look
+                conversation.signalled = True
         self._tend()
 
     def post(self, callback: Callable[[], object]) -> None:
@@ -200,28 +212,39 @@ class LentLoop:
         try:
             self._drain()
             while not conversation.signalled:
-                loop._run_once()
+                self._turn()
                 if self._inbox:
                     self._drain()
             # What ends with the request (its task's callbacks) is done here rather than by a thread woken for it.
             for _ in range(_LAST_TURNS):
                 if not loop._ready:
                     break
-                loop._run_once()
+                self._turn()
         finally:
             self._leave()
 
+    def _turn(self) -> None:
+        self.loop._run_once()
+        self._nudged = False  # before the inbox is looked into again, see `_nudge`
+
     def _tend(self) -> None:
         """See that what is left will be looked after, now that this thread has let the loop go."""
+        if self._lead.locked():
+            return  # another leads already, and tends when he leaves
         if self._inbox:
             self._nudge()
         followers = self._followers
         while followers:
+            if self._heir is not None:
+                return  # he is on his way, and leads or tends
             try:
-                follower = followers.popleft()
-            except IndexError:
-                break
-            follower.signal()  # it looks for its news, finds none, and leads
+                # Named before he is taken out, as he looks whether he was named after that: he cannot miss it.
+                self._heir = heir = followers[0]
+                followers.remove(heir)
+            except (IndexError, ValueError):  # woken by his own news meanwhile
+                self._heir = None
+                continue
+            heir.signal()
             return
         loop = self.loop
         if loop._ready:
@@ -245,9 +268,14 @@ class LentLoop:
         return min((timer._when for timer in tuple(scheduled) if not timer._cancelled), default=float("inf"))
 
     def _nudge(self) -> None:
-        """Wake whoever runs the loop, or the caretaker."""
+        """Wake whoever runs the loop, or the caretaker; what he is woken for is there already.
+
+        Who was nudged and has not turned the loop since need not be nudged again: he will look.
+        """
         self._watch()
-        self.loop._write_to_self()
+        if not self._nudged:
+            self._nudged = True
+            self.loop._write_to_self()
 
     def _outside(self) -> None:
         if not self._caretaker and not self._lead.locked():
@@ -282,11 +310,11 @@ class LentLoop:
                 try:
                     self._drain()
                     loop.call_soon(_nothing)  # so that the turn does not wait
-                    loop._run_once()
+                    self._turn()
                     while loop._ready or self._inbox:
                         self._drain()
                         loop.call_soon(_nothing)
-                        loop._run_once()
+                        self._turn()
                 finally:
                     self._leave()
         finally:

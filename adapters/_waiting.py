@@ -76,6 +76,10 @@ class Conversation:
         """Start on the loop; called there."""
         raise NotImplementedError
 
+    def news(self) -> bool:
+        """Tell whether there is what the WSGI thread waits for; it may be woken for something else."""
+        raise NotImplementedError
+
 
 class Runner(Protocol):
     """A loop that WSGI threads can hand conversations to: a thread of its own, a lent one, or a user's."""
@@ -126,6 +130,10 @@ class Job(Conversation, Generic[T]):
         """Start the coroutine as a task."""
         self._task = asyncio.get_running_loop().create_task(self._main())
         self._task.add_done_callback(self._ended)
+
+    def news(self) -> bool:
+        """Tell whether it has ended."""
+        return self.done
 
     async def _main(self) -> None:
         try:
