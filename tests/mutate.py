@@ -152,9 +152,9 @@ def serve_suite(module: str, line: int) -> int:
 
     sys.meta_path.insert(0, _Finder(module, line))
     paths = [str(ROOT / "tests" / name) for name in TESTS]
-    return int(
-        pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "not slow", *paths], plugins=[_Quick()])
-    )
+    loaded = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]  # by the parent, see `survives`
+    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "not slow", *loaded]
+    return int(pytest.main([*options, *paths], plugins=[_Quick()]))
 
 
 def survives(mutant: Mutant) -> bool:
@@ -168,8 +168,11 @@ def survives(mutant: Mutant) -> bool:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        os.chdir(ROOT)
-        os._exit(serve_suite(mutant.module, mutant.line))
+        try:
+            os.chdir(ROOT)
+            os._exit(serve_suite(mutant.module, mutant.line))
+        finally:
+            os._exit(1)
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         done, status = os.waitpid(child, os.WNOHANG)
