@@ -11,7 +11,6 @@ This module holds no driver and calls nothing. What an author may rely on, and h
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -704,8 +703,12 @@ def require_hooks(built: object, author: str) -> Hooks:
         if found is not None:
             _check_hook(found, f"{author}.{name}", arguments)
     for name in dir(type(built)):
-        near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.88) if name.startswith("on_") else ()
-        if near and near[0] != name and callable(getattr(built, name)):
+        if not name.startswith("on_") or name in HOOKS:
+            continue
+        from difflib import get_close_matches  # for few, so not with the module
+
+        near = get_close_matches(name, HOOKS, n=1, cutoff=0.88)
+        if near and callable(getattr(built, name)):
             raise ConfigurationError(
                 f"{author} has {name}(), which no driver calls; did you mean {near[0]}()? If not, take another name"
             )

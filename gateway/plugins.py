@@ -17,7 +17,6 @@ Source: PyPA entry points specification.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -182,7 +181,9 @@ def import_path(path: str) -> object:
 
 def did_you_mean(name: str, possible: Iterable[str]) -> str:
     """Suggest the nearest name, as the middle of a sentence; empty when none is near."""
-    near = difflib.get_close_matches(name, list(possible), n=1, cutoff=0.6)
+    from difflib import get_close_matches  # for an error message, so not with the module
+
+    near = get_close_matches(name, list(possible), n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

@@ -8,9 +8,7 @@ Sources: RFC 9457 (problem details); RFC 9110 sections 12.5.1 (Accept), 15.5, 15
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING
 
 from gateway.exchange import Response, reason_phrase
@@ -120,7 +118,9 @@ def problem(
             members["detail"] = detail
         if instance is not None:
             members["instance"] = instance
-        body = json.dumps({**members, **(extensions or {})}, ensure_ascii=False)
+        from json import dumps  # for who prefers it, so not with the module
+
+        body = dumps({**members, **(extensions or {})}, ensure_ascii=False)
     content = body.encode()
     fields = Headers(headers)
     fields.set("content-type", media_type if media_type == MEDIA_TYPES[0] else f"{media_type}; charset=utf-8")
@@ -131,6 +131,8 @@ def problem(
 
 
 def _html(status: int, title: str, detail: str | None) -> str:
+    from html import escape  # for who prefers it, so not with the module
+
     text = f"<p>{escape(detail)}</p>" if detail else ""
     name = escape(f"{status} {title}")
     return f'<!doctype html><html lang="en"><title>{name}</title><h1>{name}</h1>{text}</html>\n'
