@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot
 from gateway.errors import ConfigurationError
 from gateway.middleware._log_thread import LogThread, wants
+from gateway.middleware._options import check_options
 
 if TYPE_CHECKING:
     from gateway.exchange import Outcome, Request
@@ -182,15 +183,13 @@ class AccessLog(Middleware):
     redact: Sequence[str] = ("access_token", "api_key", "code", "password", "secret", "signature", "token")
 
     def __post_init__(self) -> None:
+        check_options(self)
         if not callable(self.format) and self.format not in _FORMATS:
             raise ConfigurationError(
                 f"AccessLog(format=...) must be one of {', '.join(_FORMATS)} or a function, got {self.format!r}"
             )
         if not 0 <= self.sample <= 1:
             raise ConfigurationError(f"AccessLog(sample=...) must be from 0 to 1, got {self.sample!r}")
-        for option in ("skip", "redact"):
-            if isinstance(getattr(self, option), str):
-                raise ConfigurationError(f"AccessLog({option}=...) takes a tuple, got {getattr(self, option)!r}")
 
     def build(self, context: BuildContext) -> Hooks:
         return _Logging(self, context)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from gateway.contract import BuildContext, Hooks, Middleware, Refuse, Transform
 from gateway.errors import ConfigurationError
+from gateway.middleware._options import check_options
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class BodyLimit(Middleware):
     paths: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_options(self)
         if self.max_bytes <= 0:
             raise ConfigurationError(f"BodyLimit(max_bytes=...) must be above 0, got {self.max_bytes!r}")
         for path, limit in self.paths.items():

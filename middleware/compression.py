@@ -22,6 +22,7 @@ from gateway.exchange import Response
 from gateway.headers import HeaderNames
 from gateway.middleware._accept_encoding import choose_coding
 from gateway.middleware._codings import CODINGS, Encoder, available, encoder_factory
+from gateway.middleware._options import check_options
 from gateway.middleware._validators import parse_etag, parse_etags
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Compression(Middleware):
     skip_if: Callable[[Request, Response], bool] | None = None
 
     def __post_init__(self) -> None:
+        check_options(self)
         if self.codings is not None and not self.codings:
             raise ConfigurationError("Compression(codings=...) must name at least one coding, or be None for all")
         if self.min_bytes < 0:

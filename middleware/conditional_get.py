@@ -17,6 +17,7 @@ from gateway.contract import BuildContext, Hooks, Middleware, Slot, Steps, peek
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
 from gateway.headers import HeaderNames
+from gateway.middleware._options import check_options
 from gateway.middleware._validators import Preconditions, evaluate, parse_etag, parse_http_date
 from gateway.problems import problem
 
@@ -62,6 +63,7 @@ class ConditionalGet(Middleware):
     max_bytes: int = 256 * 1024
 
     def __post_init__(self) -> None:
+        check_options(self)
         if self.max_bytes < 1:
             raise ConfigurationError(f"ConditionalGet(max_bytes=...) must be at least 1, got {self.max_bytes!r}")
 

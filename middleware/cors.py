@@ -17,6 +17,7 @@ from gateway.errors import ConfigurationError
 from gateway.exchange import Response
 from gateway.headers import Header
 from gateway.middleware._host import parse_host
+from gateway.middleware._options import check_options
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ class Cors(Middleware):
     refuse: bool = False
 
     def __post_init__(self) -> None:
-        for option in ("origins", "methods", "headers", "expose"):
-            if isinstance(getattr(self, option), str):
-                raise ConfigurationError(f"Cors({option}=...) takes a tuple of names, got {getattr(self, option)!r}")
+        check_options(self)
         if not self.origins and self.origin_regex is None:
             raise ConfigurationError('Cors(origins=...) allows nobody; name origins: ("https://app.example",)')
         if "*" in self.origins and len(self.origins) > 1:

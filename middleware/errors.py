@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gateway.contract import BuildContext, Hooks, Middleware, Refuse
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
+from gateway.middleware._options import check_options
 from gateway.middleware.proxy_headers import ForwardedFrom
 from gateway.problems import preferred_media_type, problem, refusal
 
@@ -92,6 +93,7 @@ class Errors(Middleware):
     log: bool = True
 
     def __post_init__(self) -> None:
+        check_options(self)
         for kind, answer in self.answers.items():
             key: object = kind
             if not (isinstance(key, type) and issubclass(key, Exception)):

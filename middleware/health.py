@@ -26,6 +26,7 @@ from gateway.errors import ConfigurationError
 from gateway.exchange import Response
 from gateway.middleware._checks import Check, Checks, Finding
 from gateway.middleware._draining import DRAINING
+from gateway.middleware._options import check_options
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Health(Middleware):
     drain_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        check_options(self)
         paths = [path for path in (self.live_path, self.ready_path, self.startup_path) if path is not None]
         for path in paths:
             if not path.startswith("/"):

@@ -17,6 +17,7 @@ from gateway.errors import ConfigurationError
 from gateway.exchange import Response
 from gateway.headers import Header
 from gateway.middleware._host import Host, parse_host
+from gateway.middleware._options import check_options
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class HttpsRedirect(Middleware):
     hsts_preload: bool = False
 
     def __post_init__(self) -> None:
+        check_options(self)
         if self.host is not None and parse_host(self.host) is None:
             raise ConfigurationError(
                 f'HttpsRedirect(host=...) takes a host, perhaps with a port: "example.com", got {self.host!r}'

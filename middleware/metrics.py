@@ -22,6 +22,7 @@ from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.exchange import Response
 from gateway.middleware import _multiprocess
 from gateway.middleware._forwarded import Trust
+from gateway.middleware._options import check_options
 from gateway.problems import preferred_media_type, problem
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Metrics(Middleware):
     registry: CollectorRegistry | None = None
 
     def __post_init__(self) -> None:
+        check_options(self)
         try:
             from prometheus_client import CollectorRegistry
         except ImportError as error:
@@ -93,8 +95,6 @@ class Metrics(Middleware):
             raise ConfigurationError(f"Metrics(registry=...) must be a CollectorRegistry, got {self.registry!r}")
         if self.path is not None and not self.path.startswith("/"):
             raise ConfigurationError(f'Metrics(path=...) must start with "/", or be None, got {self.path!r}')
-        if isinstance(self.allow, str):
-            raise ConfigurationError(f'Metrics(allow=...) takes a tuple: ("{self.allow}",), got {self.allow!r}')
         try:
             Trust.parse(self.allow)
         except ValueError as error:

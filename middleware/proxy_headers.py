@@ -19,6 +19,7 @@ from gateway.errors import ConfigurationError
 from gateway.headers import HeaderNames
 from gateway.middleware._forwarded import Trust, parse_address, parse_forwarded, split_list
 from gateway.middleware._host import parse_host, parse_port
+from gateway.middleware._options import check_options
 
 if TYPE_CHECKING:
     from gateway.exchange import Request
@@ -131,10 +132,7 @@ class ProxyHeaders(Middleware):
     untrusted: Literal["strip", "keep"] = "strip"
 
     def __post_init__(self) -> None:
-        if isinstance(self.trust, str):
-            raise ConfigurationError(
-                f'ProxyHeaders(trust=...) takes a tuple of networks: ("{self.trust}",), got {self.trust!r}'
-            )
+        check_options(self)
         if self.mode not in ("x-forwarded", "forwarded", "off"):
             raise ConfigurationError(
                 f'ProxyHeaders(mode=...) must be "x-forwarded", "forwarded" or "off", got {self.mode!r}'

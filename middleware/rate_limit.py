@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot, Steps, io
 from gateway.errors import ConfigurationError, MissingExtraError
+from gateway.middleware._options import check_options
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class RateLimit(Middleware):
     dialect: Literal["draft", "legacy", "none"] = "draft"
 
     def __post_init__(self) -> None:
+        check_options(self)
         try:
             import limits
         except ImportError as error:
@@ -145,6 +147,8 @@ class RateLimit(Middleware):
             raise ConfigurationError(
                 f'RateLimit(dialect=...) must be "draft", "legacy" or "none", got {self.dialect!r}'
             )
+        if isinstance(self.cost, int) and self.cost < 1:
+            raise ConfigurationError(f"RateLimit(cost=...) must be at least 1, or a function, got {self.cost!r}")
         if self.timeout <= 0:
             raise ConfigurationError(f"RateLimit(timeout=...) must be above 0 seconds, got {self.timeout!r}")
         scheme = self.store.partition("://")[0]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
 from gateway.headers import Header
+from gateway.middleware._options import check_options
 from gateway.middleware.proxy_headers import ForwardedFrom
 
 if TYPE_CHECKING:
@@ -103,8 +104,7 @@ class RequestId(Middleware):
     generate: Literal["uuid4", "uuid7", "ulid"] | Callable[[], str] = "uuid4"
 
     def __post_init__(self) -> None:
-        if isinstance(self.also, str):
-            raise ConfigurationError(f'RequestId(also=...) takes a tuple of names: ("{self.also}",), got {self.also!r}')
+        check_options(self)
         for name in (self.header, *self.also):
             Header(name, "x")
         if self.accept not in ("never", "trusted-peer", "valid"):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
 from gateway.headers import Header, HeaderBlock, HeaderError, HeaderNames
+from gateway.middleware._options import check_options
 
 if TYPE_CHECKING:
     from gateway.exchange import Request, Response
@@ -105,12 +106,11 @@ class SecurityHeaders(Middleware):
     strip: Sequence[str] = ("server", "x-powered-by")
 
     def __post_init__(self) -> None:
+        check_options(self)
         if self.preset not in PRESETS:
             raise ConfigurationError(
                 f"SecurityHeaders(preset=...) must be one of {', '.join(PRESETS)}, got {self.preset!r}"
             )
-        if isinstance(self.strip, str):
-            raise ConfigurationError(f"SecurityHeaders(strip=...) takes a tuple of names, got {self.strip!r}")
         for path in self.paths:
             if not path.startswith("/"):
                 raise ConfigurationError(f"SecurityHeaders(paths=...) takes paths that begin with '/', got {path!r}")

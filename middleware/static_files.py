@@ -20,6 +20,7 @@ from gateway.errors import ConfigurationError
 from gateway.exchange import FileBody, Response
 from gateway.headers import AsgiHeaders, Header, HeaderNames, Headers
 from gateway.middleware._accept_encoding import choose_coding
+from gateway.middleware._options import check_options
 from gateway.middleware._range import content_range, select_range
 from gateway.middleware._static_index import Entry, Index, StaticOptions, Variant, keep_small
 from gateway.middleware._validators import Preconditions, evaluate, if_range_holds
@@ -82,6 +83,7 @@ class StaticFiles(Middleware):
     accelerate: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
+        check_options(self)
         if not self.folders:
             raise ConfigurationError('StaticFiles(folders=...) must name a folder: {"/static": "assets"}')
         for prefix, folder in self.folders.items():

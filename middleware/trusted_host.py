@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
 from gateway.middleware._host import Host, HostPattern, parse_host
+from gateway.middleware._options import check_options
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class TrustedHost(Middleware):
     exempt: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.allowed, str) or not self.allowed:
+        check_options(self)
+        if not self.allowed:
             raise ConfigurationError(
                 f'TrustedHost(allowed=...) takes a tuple of hosts, at least one: ("example.com",), got {self.allowed!r}'
             )

@@ -1,0 +1,140 @@
+"""Options are of the types that they say, keyword-only and frozen; a wrong one is an error when built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from gateway.errors import ConfigurationError
+from gateway.middleware._options import check_options
+from tests.middleware.test_order_rules import MADE
+
+Key = Callable[[str], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Everything:
+    """An option of each kind of annotation."""
+
+    flag: bool = False
+    number: int = 1
+    maybe: int | None = None
+    seconds: float = 1.0
+    name: str = "x"
+    names: Sequence[str] = ()
+    fixed: tuple[str, ...] = ()
+    pair: tuple[str, str] | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
+    table: Mapping[str, int] = field(default_factory=dict)
+    nested: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    word: Literal["a", "b"] | Callable[[str], str] = "a"
+    status: Literal[301, 308] = 301
+    key: Key = str
+    where: str | Path = "."
+    kinds: Mapping[type[Exception], int] = field(default_factory=dict)
+    unread: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        check_options(self)  # type: ignore[arg-type]  # mypy does not see that it is a dataclass while it is one
+
+
+GOOD: list[tuple[str, object]] = [
+    ("flag", True),
+    ("number", 5),
+    ("maybe", 5),
+    ("maybe", None),
+    ("seconds", 2),
+    ("seconds", 0.5),
+    ("names", ["a", "b"]),
+    ("names", {"a"}),
+    ("fixed", ["a"]),
+    ("pair", ("a", "b")),
+    ("pair", ["a", "b"]),
+    ("pairs", [["a", "b"], ("c", "d")]),
+    ("table", {"a": 1}),
+    ("nested", {"a": {"b": None, "c": "d"}}),
+    ("word", "b"),
+    ("word", str.lower),
+    ("status", 308),
+    ("key", str.upper),
+    ("where", Path()),
+    ("kinds", {ValueError: 400}),
+    ("unread", "anything"),
+]
+BAD: list[tuple[str, object]] = [
+    ("flag", "false"),
+    ("flag", 1),
+    ("flag", None),
+    ("number", "5"),
+    ("number", 5.0),
+    ("number", True),
+    ("number", None),
+    ("maybe", "5"),
+    ("seconds", "1"),
+    ("seconds", True),
+    ("name", None),
+    ("name", b"x"),
+    ("names", "abc"),
+    ("names", b"abc"),
+    ("names", {"a": 1}),
+    ("names", [1]),
+    ("names", 5),
+    ("fixed", "abc"),
+    ("pair", ("a",)),
+    ("pair", ("a", "b", "c")),
+    ("pair", ("a", 1)),
+    ("pairs", [("a",)]),
+    ("pairs", ["ab"]),
+    ("table", [("a", 1)]),
+    ("table", {"a": "1"}),
+    ("table", {1: 1}),
+    ("nested", {"a": "b"}),
+    ("word", 5),
+    ("status", "308"),
+    ("key", "x"),
+    ("where", 5),
+    ("kinds", {"ValueError": 400}),
+]
+
+
+@pytest.mark.parametrize(("option", "value"), GOOD)
+def test_what_the_annotation_says_is_taken(option: str, value: object) -> None:
+    assert getattr(Everything(**{option: value}), option) == value  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("option", "value"), BAD)
+def test_anything_else_is_refused_with_what_it_must_be(option: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=rf"Everything\({option}=\.\.\.\) must be ") as caught:
+        Everything(**{option: value})  # type: ignore[arg-type]
+    assert repr(value) in str(caught.value)
+
+
+def test_one_string_in_the_place_of_several_is_told_how_to_be_one_of_them() -> None:
+    with pytest.raises(ConfigurationError, match=r"got '/livez'; several are a tuple: \(\"/livez\",\)"):
+        replace(MADE["TrustedHost"](), exempt="/livez")  # type: ignore[call-arg]
+
+
+OPTIONS = [(name, option.name) for name, make in MADE.items() for option in fields(make())]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS, ids=[".".join(each) for each in OPTIONS])
+def test_no_option_takes_just_anything(name: str, option: str) -> None:
+    """Each of these fits no option of ours, and none may wait for the first request to say so."""
+    for value in (object(), [object()], {"": object()}):
+        with pytest.raises(ConfigurationError):
+            replace(MADE[name](), **{option: value})  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_middleware_is_frozen_keyword_only_and_equal_to_its_like(name: str) -> None:
+    one = MADE[name]()
+    assert one == MADE[name]()
+    assert repr(one).startswith(f"{name}(")
+    assert all(option.kw_only for option in fields(one))  # type: ignore[arg-type]
+    for option in fields(one):  # type: ignore[arg-type]
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, option.name, None)
