@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.config import Config, MiddlewareConfig, ServerConfig, find, load, read
+from gateway.contract import Middleware
 from gateway.errors import ConfigurationError
 from gateway.testing.clients import Client
 
@@ -331,8 +333,18 @@ UNBUILDABLE = [
     ),
     Wrong(
         "option-that-its-check-does-not-know",
+        APP + "[[middleware]]\nuse = 'tests.gateway.test_config:Naming'\noptions = { names = 5 }",
+        r"middleware\[0\]: 'tests.gateway.test_config:Naming' cannot be made from options \{'names': 5\}: .*iterable\Z",
+    ),
+    Wrong(
+        "option-of-another-type",
         APP + "[[middleware]]\nuse = 'trusted_host'\noptions = { allowed = 5 }",
-        r"middleware\[0\]: 'trusted_host' cannot be made from options \{'allowed': 5\}: .*iterable\Z",
+        r"middleware\[0\]: TrustedHost\(allowed=...\) must be Sequence\[str\], got 5\Z",
+    ),
+    Wrong(
+        "one-where-there-are-several",
+        APP + "[[middleware]]\nuse = 'trusted_host'\noptions = { allowed = ['example.org'], exempt = '/livez' }",
+        r"middleware\[0\]: .*exempt.*'/livez'",
     ),
     Wrong("no-callable", APP + f"[[middleware]]\nuse = '{PARTS}:CROSSINGS'", "use must name a middleware"),
     Wrong(
@@ -346,6 +358,16 @@ UNBUILDABLE = [
         r"middleware\[0\]: Refusing takes nothing",
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Naming(Middleware):
+    """Checks its option by using it."""
+
+    names: Any
+
+    def __post_init__(self) -> None:
+        iter(self.names)
 
 
 def Refusing() -> None:  # stands for a class
