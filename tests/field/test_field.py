@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import re
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -20,10 +22,17 @@ from tests.field.survey import Subject, Surveyed, subjects, survey
 IDS = [f"{case.preamble.title}: {case.id}" for case in CASES]
 
 
+@pytest.fixture(scope="module")
+def reproductions() -> Iterator[dict[Case, Future[list[Verdict]]]]:
+    """Every program with the first of its packages: a few at a time, for most of them wait more than they compute."""
+    with ThreadPoolExecutor(4) as pool:
+        yield {case: pool.submit(reproduce, case, case.breakers[0]) for case in CASES}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=IDS)
-def test_a_reproduction_runs_to_its_end(case: Case) -> None:
-    (verdict,) = reproduce(case, case.breakers[0])
+def test_a_reproduction_runs_to_its_end(case: Case, reproductions: dict[Case, Future[list[Verdict]]]) -> None:
+    (verdict,) = reproductions[case].result()
     assert verdict.name == case.breakers[0]
     assert verdict.found or not verdict.broken
 

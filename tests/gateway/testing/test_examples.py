@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,3 +75,8 @@ def test_login_form_over_asgi() -> None:
         page = site.get("/login").form
         page["user"] = "u"
         assert page.submit().follow().status_int == 200
+
+
+def test_the_how_to_for_a_framework_author_is_short() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "how-to" / "test-your-framework.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 60
