@@ -107,8 +107,7 @@ def table(results: Results) -> list[str]:
     for floor, pairs in rows(results):
         text = _text(floor)
         ratios = quartiles([floor.measure(ours, theirs) for ours, theirs in pairs])
-        cpu = _CPU.get(floor.measure)
-        by_cpu = None if cpu is None else quartiles([cpu(theirs) / cpu(ours) for ours, theirs in pairs])
+        by_cpu = _by_cpu(floor, pairs)
         cells = [
             floor.measured,
             floor.ours.removeprefix("ours, "),
@@ -120,6 +119,15 @@ def table(results: Results) -> list[str]:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _by_cpu(floor: Floor, pairs: Sequence[tuple[Sample, Sample]]) -> tuple[float, float, float] | None:
+    cpu = _CPU.get(floor.measure)
+    if cpu is None:
+        return None
+    # A download that takes longer than its sample leaves no request to divide by.
+    shares = [cpu(theirs) / cpu(ours) for ours, theirs in pairs if ours.per_second and theirs.per_second]
+    return quartiles(shares) if shares else None
 
 
 def _spread(text: Callable[[float], str], values: tuple[float, float, float]) -> str:

@@ -58,6 +58,14 @@ def test_a_ratio_of_cpu_time_has_one_verdict() -> None:
     assert row.endswith("| ours | a2wsgi | 8×, 8× to 8× |  | 6×: met | 10×: not met |")
 
 
+def test_downloads_of_which_none_was_complete_have_no_share_of_cpu_time() -> None:
+    measured = title("wsgi-to-asgi", "download", "uvicorn")
+    ours = [Sample(per_second=0.0, cpu_us=1.0, megabytes_per_second=90.0)]
+    theirs = [Sample(per_second=1.0, cpu_us=1.0, megabytes_per_second=100.0)]
+    *_, row = _adapters_floors.table({measured: {"ours": ours, NATIVE: theirs}})
+    assert row.endswith("| ours | native | 90%, 90% to 90% |  | 85%: met | 95%: not met |")
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", list(adapters.DIRECTIONS))
 def test_a_sample_of_ours_is_without_errors(name: str, case: str) -> None:
