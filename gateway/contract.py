@@ -526,8 +526,14 @@ class FlowHooks(Hooks):
 class FlowMiddleware(Middleware):
     """A generator function with its options, as what :func:`as_middleware` made returns when called."""
 
+    #: What has made it.
+    factory: ClassVar[Callable[..., FlowMiddleware]]
     function: Callable[..., Flow]
     options: tuple[tuple[str, object], ...] = ()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Its class has the function's name and is found nowhere by it; what is found there makes it anew.
+        return _remade, (self.factory, self.options)
 
     def build(self, context: BuildContext) -> Hooks:
         return FlowHooks(self.function, dict(self.options), context.slot(FlowRun))
@@ -535,6 +541,10 @@ class FlowMiddleware(Middleware):
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in self.options)
         return f"{type(self).__name__}({inside})"
+
+
+def _remade(factory: Callable[..., FlowMiddleware], options: tuple[tuple[str, object], ...]) -> FlowMiddleware:
+    return factory(**dict(options))
 
 
 class FlowFactory(Generic[P]):
@@ -565,6 +575,7 @@ class FlowFactory(Generic[P]):
                 function.__name__,
                 (FlowMiddleware,),
                 {
+                    "factory": self,
                     "websocket": websocket,
                     "after": after,
                     "before": before,
@@ -590,6 +601,11 @@ class FlowFactory(Generic[P]):
                 f"the function's keyword-only parameters"
             ) from error
         return self.kind(function=self.function, options=tuple(bound.arguments.items()))
+
+    def __reduce__(self) -> str:
+        """Pickle by name, as a function is."""
+        name: str = self.function.__qualname__
+        return name
 
     def __repr__(self) -> str:
         return f"<as_middleware {self.function.__module__}.{self.function.__qualname__}>"

@@ -12,7 +12,8 @@ import functools
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 
 from gateway.contract import Io, Steps
@@ -50,7 +51,7 @@ def run_plain(steps: Steps[T]) -> T:
             return cast("T", stop.value)
         sent = error = None
         try:
-            sent = _known(effect).plain()
+            sent = _called(_known(effect))
         except BaseException as raised:
             error = raised
 
@@ -66,9 +67,29 @@ async def run_async(steps: Steps[T]) -> T:
             return cast("T", stop.value)
         sent = error = None
         try:
-            sent = await _known(effect).coroutine()
+            sent = await _begun(_known(effect))
         except BaseException as raised:
             error = raised
+
+
+def _called(effect: Io) -> object:
+    result = effect.plain()
+    if type(result) is CoroutineType:
+        result.close()
+        raise ConfigurationError(
+            f"io(sync, coroutine, ...) takes a plain function first, which WSGI calls, got one that returned {result!r}"
+        )
+    return result
+
+
+def _begun(effect: Io) -> Awaitable[object]:
+    result: object = effect.coroutine()
+    if not hasattr(result, "__await__"):
+        raise ConfigurationError(
+            f"io(sync, coroutine, ...) takes a coroutine function second, which ASGI awaits, got one that returned "
+            f"{result!r}"
+        )
+    return cast("Awaitable[object]", result)  # it can be awaited
 
 
 def _known(effect: object) -> Io:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ from gateway.contract import (
     CONTRACT,
     HOOKS,
     BuildContext,
+    Flow,
     FlowFactory,
     FlowHooks,
     FlowRun,
@@ -31,7 +34,7 @@ from gateway.contract import (
     transform,
 )
 from gateway.errors import ConfigurationError
-from gateway.exchange import AsgiRequest, Outcome, Response
+from gateway.exchange import AsgiRequest, Outcome, Request, Response
 from gateway.headers import Header
 
 
@@ -285,6 +288,22 @@ def test_a_flow_yields_bare_once() -> None:
         run(after_reply())
     assert "once" in str(misuse(None))
     assert isinstance(Reply(Response()).response, Response)
+
+
+@as_middleware(websocket=True)
+def stamped(request: Request, *, text: str = "x") -> Flow:
+    response = yield
+    response.headers.append("x-stamp", text)
+
+
+@pytest.mark.parametrize("item", [stamped(), stamped(text="y"), when(path_in("/a"), stamped(text="z"))], ids=repr)
+def test_a_generator_form_is_pickled_by_its_name_and_options(item: Any) -> None:
+    again = pickle.loads(pickle.dumps(item))
+    assert again == item
+    assert repr(again) == repr(item)
+    assert again.websocket
+    assert copy.deepcopy(item) == item
+    assert pickle.loads(pickle.dumps(stamped)) is stamped
 
 
 def _hooks(**body: Any) -> Middleware:

@@ -1334,6 +1334,23 @@ def test_what_io_raises_is_raised_at_the_yield(side: Side) -> None:
     assert side.run([Open()]).body == b"store is down"
 
 
+def test_io_whose_functions_are_exchanged_is_refused_and_shown(side: Side) -> None:
+    async def later() -> int:
+        return 1
+
+    def now() -> int:
+        return 1
+
+    class Exchanged(Middleware):
+        def on_request(self, request: Request) -> Any:
+            yield from io(later, now)  # type: ignore[arg-type]  # wrong on purpose
+
+    record = side.run([Exchanged()])
+    assert record.raised is not None
+    which = "a plain function first" if side.interface == "wsgi" else "a coroutine function second"
+    assert f"io(sync, coroutine, ...) takes {which}" in record.raised
+
+
 def test_the_generator_form_can_answer_replace_and_transform(side: Side) -> None:
     @as_middleware
     def answers(request: Request) -> Any:
