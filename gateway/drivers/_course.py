@@ -195,7 +195,6 @@ class Course:
                         self._install(change)
             except Exception as error:
                 return (yield from self.fail(error, index))
-        self.level = 0
         try:
             yield from self._measure(response)
         except Exception as error:

@@ -178,7 +178,7 @@ def flow_middleware(record: Record, name: str, actions: dict[str, str]) -> Middl
     """Build a generator form: simple where it asks for nothing, full where it does."""
     before, after = actions.get("before", "pass"), actions.get("after", "pass")
 
-    if before in ("pass", "raise", "skip") and after in ("pass", "header", "raise", "status"):
+    if before in ("pass", "raise", "skip") and after in ("pass", "header", "raise", "status", "twice"):
 
         @as_middleware
         def simple(request: Any) -> Any:
@@ -196,6 +196,8 @@ def flow_middleware(record: Record, name: str, actions: dict[str, str]) -> Middl
                 record.note(name, "closed")
                 raise
             record.note(name, "after", *describe(response))
+            if after == "twice":
+                yield
             _act(record, after, name, "after", response)
 
         return simple()

@@ -48,7 +48,7 @@ SIMPLE_FLOWS = st.fixed_dictionaries(
     {
         "form": st.just("flow"),
         "before": st.sampled_from(["pass"] * 5 + ["raise", "skip"]),
-        "after": st.sampled_from(["pass", "header", "header", "raise", "status"]),
+        "after": st.sampled_from(["pass", "header", "header", "raise", "status", "twice"]),
     }
 )
 CHAINS = st.one_of(

@@ -572,6 +572,64 @@ def test_a_refusal_after_the_head_cuts_the_connection(reference: bool) -> None:
 
 
 @pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_in_the_middle_of_a_stream_cuts_the_connection(reference: bool) -> None:
+    sent: list[Any] = []
+    log: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"early", "more_body": True})
+        with contextlib.suppress(Refuse):
+            await receive()
+        with contextlib.suppress(Refuse):
+            await send({"type": "http.response.body", "body": b"all is well", "more_body": True})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body"))
+
+    chain = [logged("a", log, on_finish=lambda request, outcome: log.append(outcome.bytes_sent)), BodyLimit()]
+    post = {**scope(), "method": "POST", "headers": [(b"content-length", b"7")]}
+    with pytest.raises(Refuse):
+        asyncio.run(drivers.build_asgi(chain, app, reference=reference)(post, receive, send))
+    assert sent == [None, b"early"]
+    assert log == [("a", "on_finish"), 5]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_while_a_head_is_held_passes_those_outside_of_who_holds_it(reference: bool) -> None:
+    log: list[Any] = []
+    sent: list[Any] = []
+
+    class Holds(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            log.append(("holds", "on_response"))
+            yield from peek(100)
+            log.append("never")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"early", "more_body": True})
+        with contextlib.suppress(Refuse):
+            await receive()
+        await send({"type": "http.response.body", "body": b"all is well"})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("status") or message["body"][:3])
+
+    chain = [logged("a", log, on_response=None), Holds(), logged("z", log, on_response=None), BodyLimit()]
+    post = {**scope(), "method": "POST", "headers": [(b"content-length", b"7")]}
+    asyncio.run(drivers.build_asgi(chain, app, reference=reference)(post, receive, send))
+    assert sent[0] == 413
+    assert log == [("z", "on_response"), ("holds", "on_response"), ("a", "on_response")]
+
+
+@pytest.mark.parametrize("reference", [True, False])
 def test_a_refusal_after_the_head_cuts_the_connection_on_wsgi(reference: bool) -> None:
     import io as streams
 
@@ -1427,6 +1485,23 @@ def test_a_wsgi_body_that_fails_before_the_head_is_closed_when_the_call_raises(r
     with pytest.raises(Boom, match="first"):
         drivers.build_wsgi(chain, app, reference=reference)({"REQUEST_METHOD": "GET"}, lambda *args: None)
     assert log == [("m", "on_error"), "closed", ("m", "on_finish")]
+
+
+def test_a_generator_that_yields_twice_is_refused(side: Side) -> None:
+    log: list[Any] = []
+
+    @as_middleware
+    def twice(request: Request) -> Any:
+        yield
+        try:
+            yield
+        except ConfigurationError:
+            log.append("told")
+            raise
+
+    record = side.run([logged("a", log, on_error=None), twice(), logged("z", log, on_response=None)])
+    assert "the bare `yield` runs the rest of the chain: once" in str(record.raised)
+    assert log == [("z", "on_response"), "told", ("a", "on_error")]
 
 
 def waits_in_finally(log: list[Any]) -> Middleware:
