@@ -11,7 +11,13 @@ from collections.abc import Iterator
 
 from gateway.servers._server import Capabilities, Launch, Server
 
-__all__ = ["PYWSGI"]
+__all__ = ["HUBS", "PYWSGI"]
+
+#: A quirk of every server that patches with gevent.
+HUBS = (
+    "The loop of an ASGI application runs in a thread with a gevent hub of its own: an executor or a queue that was "
+    "made at import belongs to another hub, and stalls. Make it at startup, in the lifespan."
+)
 
 
 def _arguments(launch: Launch) -> Iterator[str]:
@@ -33,5 +39,6 @@ PYWSGI = Server(
     quirks=(
         "The runner patches the standard library before it imports the application.",
         "--threads is the number of greenlets that answer at once, 1000 without it.",
+        HUBS,
     ),
 )

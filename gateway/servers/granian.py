@@ -54,6 +54,7 @@ WSGI = _granian(
         _UTF8,
         "Its environ holds the process's environment variables too.",
         "Functions registered with atexit do not run when a worker is stopped.",
+        "A body that breaks off by an exception is ended as if it were whole.",
         "It takes status and headers when the application returns: an application that calls start_response while it "
         "is iterated is answered 200 without headers. Behind any middleware of a chain it is answered right.",
     ),

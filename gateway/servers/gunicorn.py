@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from gateway.servers._server import Capabilities, Launch, Server
+from gateway.servers.gevent import HUBS
 
 __all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC"]
 
@@ -77,7 +78,7 @@ GEVENT = _gunicorn(
     requires=("gevent", "packaging"),
     arguments=partial(_arguments, worker="gevent"),
     capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, hands_over_socket=True),
-    quirks=(*_QUIRKS, "The worker patches the standard library before it imports the application."),
+    quirks=(*_QUIRKS, "The worker patches the standard library before it imports the application.", HUBS),
 )
 ASGI = _gunicorn(
     name="gunicorn-asgi",

@@ -7,9 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from tests.applications.expected import EXPECTED
 from tests.applications.page import PAGE, page
-from tests.applications.runner import Run, run, steps_used
+from tests.applications.runner import Run, counted, run
 from tests.applications.script import applications
 
 __all__ = ["main"]
@@ -33,7 +32,7 @@ def main(argv: list[str]) -> int:
         for said in [runs[-1].skipped] if runs[-1].skipped else runs[-1].differences:
             print(f"    {said}", flush=True)
     whole = not options.names and not options.servers and not any(done.skipped for done in runs)
-    unused = [entry.name for entry in EXPECTED if entry.name not in steps_used(runs)] if whole else []
+    unused = [name for name, seen in counted(runs).items() if not seen] if whole else []
     for name in unused:
         print(f"the expected difference {name!r} explains nothing: delete it")
     if options.json:

@@ -43,9 +43,16 @@ class Answer:
 
 
 class Session:
-    """One user with one browser. A context manager: leaving it closes the connection."""
+    """One user with one browser. A context manager: leaving it closes the connection.
 
-    def __init__(self, bind: Bind, token: str = "") -> None:
+    Args:
+        bind: Where the server listens.
+        token: Pattern of the token in pages.
+        keep_alive: The server keeps a connection; without, each request has its own.
+    """
+
+    def __init__(self, bind: Bind, token: str = "", *, keep_alive: bool = True) -> None:
+        self._keep_alive = keep_alive
         self._connection = HTTPConnection(bind.host, bind.port, timeout=_SECONDS)
         self._cookies: dict[str, str] = {}
         self._pattern = token
@@ -58,10 +65,14 @@ class Session:
             deadline = time.monotonic() + _AGAIN_SECONDS
             while step.again and step.shows not in answer.body and time.monotonic() < deadline:
                 time.sleep(0.05)
+                if not self._keep_alive:
+                    self._connection.close()
                 answer = self._ask(step)
         except (OSError, HTTPException) as error:
             self._connection.close()
             return Answer(0, (), f"no answer, {type(error).__name__}: {error}".encode(), whole=False)
+        if not self._keep_alive:
+            self._connection.close()
         self._remember(answer)
         return answer
 

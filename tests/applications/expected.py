@@ -1,7 +1,7 @@
 """What a server does to the answers of any application: named differences, each with its reason.
 
 An entry says how the server changes the native answer; after that, every byte must be the same. It is consulted only
-where two answers differ, and an entry that explains nothing in a whole run is an error.
+where two answers differ, and an entry of a server that explains nothing in a whole run is an error.
 """
 
 from __future__ import annotations
@@ -68,6 +68,10 @@ def _not_found(wanted: Answer, found: Answer) -> Answer:
     return found if found.status == 404 else wanted
 
 
+def _whole(wanted: Answer, found: Answer) -> Answer:
+    return replace(wanted, whole=True)
+
+
 EXPECTED = (
     Expected(
         name="header order",
@@ -77,13 +81,13 @@ EXPECTED = (
     ),
     Expected(
         name="length of an empty body",
-        servers=("granian-rsgi",),
+        servers=("granian-rsgi", "granian-asgi", "granian-wsgi"),
         reason="Granian takes `Content-Length: 0` out and writes it again after the application's fields.",
         apply=_length_last,
     ),
     Expected(
         name="length of a whole body",
-        servers=("granian-rsgi", "waitress"),
+        servers=("granian-rsgi", "granian-asgi", "granian-wsgi", "waitress", "wsgiref"),
         reason="A body without a length that reaches the server in one piece is sent with its length, not in chunks.",
         apply=_length_added,
     ),
@@ -97,7 +101,15 @@ EXPECTED = (
     ),
     Expected(
         name="page of an error",
-        servers=("waitress", "uvicorn", "hypercorn-asyncio"),
+        servers=(
+            "waitress",
+            "uvicorn",
+            "hypercorn-asyncio",
+            "hypercorn-trio",
+            "daphne",
+            "granian-asgi",
+            "gunicorn-asgi",
+        ),
         applications=("pyramid",),
         steps=("a path that is no UTF-8",),
         reason="Pyramid raises before its views for errors are asked; each server answers 500 with its own page.",
@@ -110,5 +122,12 @@ EXPECTED = (
         steps=("a path that is no UTF-8",),
         reason="Granian puts U+FFFD for bytes that are no UTF-8: Pyramid has no error, and finds nothing.",
         apply=_not_found,
+    ),
+    Expected(
+        name="end of a body that broke off",
+        servers=("granian-wsgi", "pyuwsgi", "wsgiref"),
+        reason="Granian ends a WSGI body after an exception as if it were whole; uWSGI and wsgiref end each body by "
+        "closing the connection, which says nothing of how.",
+        apply=_whole,
     ),
 )

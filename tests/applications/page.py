@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.servers import get
 from tests.applications.comparison import LEFT_OUT
 from tests.applications.expected import EXPECTED
-from tests.applications.runner import Result, Run, seats
+from tests.applications.runner import Result, Run, counted, seats
 from tests.applications.script import DUTIES, Application, Step
 
 __all__ = ["PAGE", "page"]
@@ -94,9 +94,12 @@ def _expected(runs: Sequence[Run]) -> list[str]:
         "| difference | server | what it does | answers |",
         "|---|---|---|---|",
     ]
+    seen = counted(runs)
+    named = {result.seat.server for run in runs for result in run.results}
     for entry in EXPECTED:
-        seen = sum(len(result.used.get(entry.name, ())) for run in runs for result in run.results)
-        rows.append(f"| {entry.name} | {', '.join(entry.servers)} | {entry.reason} | {seen} |")
+        if entry.name in seen:
+            servers = ", ".join(name for name in entry.servers if name in named)
+            rows.append(f"| {entry.name} | {servers} | {entry.reason} | {seen[entry.name]} |")
     return rows
 
 

@@ -20,7 +20,7 @@ from tests.applications.comparison import differences, settled
 from tests.applications.expected import EXPECTED, Expected
 from tests.applications.script import Application
 
-__all__ = ["CROSSED", "NATIVE", "Result", "Run", "Seat", "compare", "run", "seats"]
+__all__ = ["CROSSED", "NATIVE", "Result", "Run", "Seat", "compare", "counted", "run", "seats"]
 
 ROOT = Path(__file__).resolve().parents[2]
 #: By an application's interface: the servers that call it as it is. The first gives the reference; the other shows
@@ -169,8 +169,9 @@ def _play(name: str, application: Application, seat: Seat, folder: Path) -> tupl
         environment=_environment(name, folder),
     )
     broken: list[str] = []
-    with start(get(seat.server), launch, ready="/-/is-it-there", timeout=_SECONDS) as running:
-        with Session(running.bind, application.token) as session:
+    server = get(seat.server)
+    with start(server, launch, ready="/-/is-it-there", timeout=_SECONDS) as running:
+        with Session(running.bind, application.token, keep_alive=server.capabilities.keep_alive) as session:
             played = [(step, session.play(step)) for step in application.steps]
         if running.process.poll() is not None:
             broken.append(f"the server ended: {running.output()[-2000:]}")
@@ -211,6 +212,12 @@ def _environment(name: str, folder: Path) -> dict[str, str]:
     return {served.NAME: name, served.FOLDER: str(folder), "PYTHONHASHSEED": "0"}
 
 
-def steps_used(runs: Sequence[Run]) -> set[str]:
-    """Name the expected differences that were seen in these runs."""
-    return {name for run in runs for result in run.results for name in result.used}
+def counted(runs: Sequence[Run]) -> dict[str, int]:
+    """Count the answers of these runs that each expected difference of their servers explains."""
+    results = [result for run in runs for result in run.results]
+    served = {result.seat.server for result in results}
+    return {
+        entry.name: sum(len(result.used.get(entry.name, ())) for result in results)
+        for entry in EXPECTED
+        if served & set(entry.servers)
+    }
