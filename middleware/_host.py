@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["Host", "HostPattern", "parse_host", "parse_port"]
+__all__ = ["LONGEST_HOST", "Host", "HostPattern", "parse_host", "parse_port"]
 
 _LONGEST_NAME = 253
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?")
@@ -46,7 +46,7 @@ def parse_port(value: str) -> int | None:
 
 
 #: No host within the grammar is longer, with its brackets or final dot and a port.
-_LONGEST = _LONGEST_NAME + 16
+LONGEST_HOST = _LONGEST_NAME + 16
 
 
 def parse_host(value: str) -> Host | None:
@@ -59,7 +59,7 @@ def parse_host(value: str) -> Host | None:
     >>> parse_host("good.example@evil.example") is None
     True
     """
-    return _parse_host(value) if len(value) <= _LONGEST else None
+    return _parse_host(value) if len(value) <= LONGEST_HOST else None
 
 
 @lru_cache(maxsize=512)

@@ -147,6 +147,8 @@ class _Sharing(Hooks):
         )
 
     def on_request(self, request: Request) -> Response | None:
+        if not self._refuse and request.method != "OPTIONS" and not request.is_websocket:
+            return None  # the browser judges, by what is put on the response
         headers = request.headers
         origin = headers.get("origin")
         if origin is None:

@@ -19,10 +19,12 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot, Steps, io
 from gateway.errors import ConfigurationError, MissingExtraError
+from gateway.headers import Header
 from gateway.middleware._options import check_options
 from gateway.problems import problem
 
@@ -62,10 +64,20 @@ def by_client(request: Request) -> str | None:
     client = request.client
     if client is None:
         return None
+    address = client[0]
+    return _counted_as(address) if len(address) <= _LONG else address
+
+
+#: No address is longer; a name that is, is counted as it is.
+_LONG = 64
+
+
+@lru_cache(maxsize=1024)
+def _counted_as(name: str) -> str:
     try:
-        address = ipaddress.ip_address(client[0].partition("%")[0])
+        address = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
-        return client[0]
+        return name
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)
@@ -170,8 +182,7 @@ class RateLimit(Middleware):
         return _InStore(self, context)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stand:
+class _Stand(NamedTuple):
     """How a client stands with one limit: the window's amount and length, what is left, and when it is whole again."""
 
     amount: int
@@ -180,8 +191,7 @@ class _Stand:
     reset: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(NamedTuple):
     passed: bool
     stands: tuple[_Stand, ...]
 
@@ -226,7 +236,8 @@ class _Counting(Hooks):
         self._exempt = frozenset(options.exempt)
         self._slot: Slot[_Verdict] = context.slot(_Verdict)
         policy = ", ".join(f'"{_name(item)}";q={item.amount};w={item.get_expiry()}' for item in self._items)
-        self._policy = policy
+        self._policy = Header("RateLimit-Policy", policy)
+        self._names = [f'"{_name(item)}"' for item in self._items]
 
     def _who(self, request: Request) -> tuple[str, int] | None:
         """Return the key and the cost of a request, None where it is not counted."""
@@ -258,10 +269,10 @@ class _Counting(Hooks):
         now, headers = time.time(), response.headers
         if dialect == "draft":
             parts = [
-                f'"{_name(item)}";r={max(stand.remaining, 0)};t={max(0, math.ceil(stand.reset - now))}'
-                for item, stand in zip(self._items, verdict.stands, strict=False)
+                f"{name};r={max(stand.remaining, 0)};t={max(0, math.ceil(stand.reset - now))}"
+                for name, stand in zip(self._names, verdict.stands, strict=False)
             ]
-            headers.append("RateLimit-Policy", self._policy)
+            headers.append(self._policy)
             headers.append("RateLimit", ", ".join(parts))
             return
         tightest = min(verdict.stands, key=lambda stand: stand.remaining)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
-from gateway.middleware._host import Host, HostPattern, parse_host
+from gateway.middleware._host import LONGEST_HOST, Host, HostPattern, parse_host
 from gateway.middleware._options import check_options
 from gateway.problems import problem
 
@@ -76,16 +76,19 @@ class _Checking(Hooks):
         self._patterns = patterns
         self._status = status
         self._exempt = exempt
-        #: Only what is within the grammar is kept, which bounds its length too.
-        self._matches = lru_cache(maxsize=512)(self._match)
+        #: A site has few hosts, and who sends others does not make the known ones slow; only what is short is kept.
+        self._known = lru_cache(maxsize=512)(self._judge)
 
-    def _match(self, host: Host) -> bool:
-        return any(pattern.matches(host) for pattern in self._patterns)
+    def _judge(self, value: str) -> tuple[Host | None, bool]:
+        """Return the host, None where it is outside the grammar, and whether it is one of ours."""
+        host = parse_host(value)
+        return host, host is not None and any(pattern.matches(host) for pattern in self._patterns)
 
     def on_request(self, request: Request) -> Response | None:
-        lines = request.headers.get_all("host")
-        host = parse_host(lines[0]) if len(lines) == 1 else None
-        if host is not None and self._matches(host):
+        # Several lines come joined by ", ", which no host has in it.
+        value = request.headers.get("host")
+        host, ours = (None, False) if value is None or len(value) > LONGEST_HOST else self._known(value)
+        if ours:
             request.state["gateway.trusted_host"] = host
             return None
         if self._exempt and request.path in self._exempt:
