@@ -133,30 +133,36 @@ class LentLoop:
 
     def wait(self, conversation: Conversation) -> None:
         """Lead until the conversation has news, or sleep while another thread leads."""
-        while not conversation.signalled:
-            if asyncio._get_running_loop() is None and self._lead.acquire(False):
-                self._run_for(conversation)
-                break
-            if conversation.prepare():
-                return
-            self._followers.append(conversation)
-            # The leader may have left before it could see this follower. What it left behind is then the caretaker's.
-            if not self._lead.locked():
-                self._nudge()
-            try:
-                conversation.block()
-            finally:
-                with contextlib.suppress(ValueError):  # who named it has taken it out
-                    self._followers.remove(conversation)
-                named = self._heir is conversation
-                if named:
-                    self._heir = None
-            if not named or conversation.news():
-                break
-            conversation.signalled = False  # it was only named: it leads on
-            if conversation.news():  # as `_waiting` has it: unset first, then look
-                conversation.signalled = True
-        self._tend()
+        try:
+            while not conversation.signalled:
+                if asyncio._get_running_loop() is None and self._lead.acquire(False):
+                    self._run_for(conversation)
+                    return
+                if conversation.prepare():
+                    return
+                if not self._follow(conversation) or conversation.news():
+                    return
+                conversation.signalled = False  # it was only named: it leads on
+                if conversation.news():  # as `_waiting` has it: unset first, then look
+                    conversation.signalled = True
+        finally:
+            self._tend()
+
+    def _follow(self, conversation: Conversation) -> bool:
+        """Sleep until the conversation has news, or is named to lead; tell whether it was named."""
+        self._followers.append(conversation)
+        # The leader may have left before it could see this follower. What it left behind is then the caretaker's.
+        if not self._lead.locked():
+            self._nudge()
+        try:
+            conversation.block()
+        finally:
+            with contextlib.suppress(ValueError):  # who named it has taken it out
+                self._followers.remove(conversation)
+            named = self._heir is conversation
+            if named:
+                self._heir = None
+        return named
 
     def post(self, callback: Callable[[], object]) -> None:
         """Have a callback run by whoever leads next; by this thread, if the loop is free."""
@@ -224,8 +230,10 @@ class LentLoop:
             self._leave()
 
     def _turn(self) -> None:
-        self.loop._run_once()
-        self._nudged = False  # before the inbox is looked into again, see `_nudge`
+        try:
+            self.loop._run_once()
+        finally:  # an application may exit
+            self._nudged = False  # before the inbox is looked into again, see `_nudge`
 
     def _tend(self) -> None:
         """See that what is left will be looked after, now that this thread has let the loop go."""

@@ -144,3 +144,48 @@ def test_a_change_of_the_leader_wakes_one_thread(woken: list[AsgiCall]) -> None:
         assert not any(thread.is_alive() for thread in threads), "a request hangs"
     # Each by its own news, and one for each leader that left.
     assert len(woken) - before <= 2 * at_once
+
+
+def test_an_exit_within_the_loop_ends_one_request_and_leaves_the_others_a_leader() -> None:
+    waiting: list[asyncio.Event] = []
+    at_once = 6
+    exits: list[SystemExit] = []
+
+    async def wait(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        event = asyncio.Event()
+        waiting.append(event)
+        await event.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    def leave() -> None:
+        raise SystemExit(3)
+
+    with AsgiToWsgi(wait, loop="lend", lifespan="off") as app:
+        service = app._service
+        assert service is not None
+        taken: list[int] = []
+
+        def client() -> None:
+            try:
+                taken.append(_call(app, "/"))
+            except SystemExit as error:
+                exits.append(error)
+
+        threads = [threading.Thread(target=client, daemon=True) for _ in range(at_once)]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + SECONDS
+        while len(waiting) < at_once and time.monotonic() < deadline:
+            time.sleep(0.001)
+        # From outside, as a signal handler would: whoever leads runs it.
+        service.runner.loop.call_soon_threadsafe(leave)
+        while not exits and time.monotonic() < deadline:
+            time.sleep(0.001)
+        for event in waiting:
+            service.runner.post(event.set)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        assert not any(thread.is_alive() for thread in threads), "a request hangs"
+    assert [error.code for error in exits] == [3]
+    assert taken == [2] * (at_once - 1)
