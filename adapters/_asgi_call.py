@@ -341,7 +341,7 @@ class AsgiCall(Conversation):
             if self._sent - self._taken < HIGH_BYTES:
                 break
             await self._drained
-            if self.gone:
+            if self.gone and self._taken < self._sent:  # what was taken was not refused
                 raise ClientGone(errno.EPIPE, "the server has closed the response: the client is gone")
         self._drained = None
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters import _service, asgi_to_wsgi
+from gateway.adapters import _asgi_call, _service, asgi_to_wsgi
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi, close_all, start_all
 from gateway.errors import ApplicationError, ConfigurationError
 from gateway.lifespan import LifespanFailed
@@ -528,6 +528,35 @@ def test_b16b_an_application_that_waits_in_receive_gets_http_disconnect(mode: An
         response.close()
         assert done.wait(SECONDS)
     assert got == ["http.disconnect", "http.disconnect"]
+
+
+def test_a_part_that_the_server_took_is_not_told_to_be_refused() -> None:
+    """The loop hears of the part that was taken and of the closed response in one turn; the first of them counts."""
+    sent: list[int] = []
+    closed, ended = threading.Event(), threading.Event()
+    size = 140_000  # above what may wait, so that each send waits until its part was taken
+    assert size > _asgi_call.HIGH_BYTES
+
+    @http_only
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        try:
+            for number in range(5):
+                if number == 2:  # the loop stands still from the wait of this send until the response was closed
+                    asyncio.get_running_loop().call_soon(closed.wait, SECONDS)
+                await body(send, b"a" * size, more=True)
+                sent.append(number)
+        finally:
+            ended.set()
+
+    with adapted(app, loop="shared") as wsgi:
+        response = begin(wsgi, make_environ())
+        parts = iter(response)
+        assert [len(next(parts)) for _ in range(3)] == [size] * 3
+        response.close()
+        closed.set()
+        assert ended.wait(SECONDS)
+    assert sent == [0, 1, 2]
 
 
 @pytest.mark.parametrize("times", [1, 3])
