@@ -39,6 +39,9 @@ def main(argv: list[str]) -> int:
         options.json.write_text(json.dumps([_as_data(done) for done in runs], indent=1), encoding="utf-8")
     if whole:
         options.output.write_text(page(runs), encoding="utf-8")
+        print(f"written: {options.output}")
+    else:
+        print("no page is written: not every application was run under all of its servers")
     return int(bool(unused) or any(done.differences for done in runs))
 
 

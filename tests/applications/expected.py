@@ -88,7 +88,8 @@ EXPECTED = (
     Expected(
         name="length of a whole body",
         servers=("granian-rsgi", "granian-asgi", "granian-wsgi", "waitress", "wsgiref"),
-        reason="A body without a length that reaches the server in one piece is sent with its length, not in chunks.",
+        reason="A body without a length is sent with its length, not in chunks, when it reaches the server in one "
+        "piece: the adapter joins what is waiting.",
         apply=_length_added,
     ),
     Expected(

@@ -89,8 +89,8 @@ def _request(step: Step) -> str:
 
 def _expected(runs: Sequence[Run]) -> list[str]:
     rows = [
-        "These differences have nothing to do with the adapter: the same server shows them natively, or its own code "
-        "makes them. Beyond them, every byte was the same.\n",
+        "Each of these changes nothing that the application said: the server shows it natively, too, or frames the "
+        "body by its own rules. Beyond them, every byte was the same.\n",
         "| difference | server | what it does | answers |",
         "|---|---|---|---|",
     ]
