@@ -138,6 +138,14 @@ def test_any_asked_field_is_allowed_by_a_star_and_never_echoed_unchecked(stack: 
     assert "access-control-allow-headers" not in marks(preflight(chain, APP, headers=None))
 
 
+def test_a_public_preflight_allows_everybody_and_no_method_that_is_not_named(stack: MakeStack) -> None:
+    answer = preflight(stack(Cors(origins=("*",), methods=())), EVIL)
+    assert (answer.status, marks(answer)) == (
+        204,
+        {"access-control-allow-origin": "*", "access-control-max-age": "600"},
+    )
+
+
 def test_a_preflight_is_not_counted_by_a_limit_inside(stack: MakeStack) -> None:
     chain = stack(OURS, RateLimit(limits="1/hour", namespace="preflights"))
     assert [preflight(chain, APP).status for _ in range(3)] == [204, 204, 204]

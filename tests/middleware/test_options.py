@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ class Everything:
     where: str | Path = "."
     kinds: Mapping[type[Exception], int] = field(default_factory=dict)
     unread: list[int] = field(default_factory=list)
+    dotted: threading.Lock | None = None
 
     def __post_init__(self) -> None:
         check_options(self)  # type: ignore[arg-type]  # mypy does not see that it is a dataclass while it is one
@@ -64,6 +66,7 @@ GOOD: list[tuple[str, object]] = [
     ("where", Path()),
     ("kinds", {ValueError: 400}),
     ("unread", "anything"),
+    ("dotted", "anything"),
 ]
 BAD: list[tuple[str, object]] = [
     ("flag", "false"),
