@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gateway.contract import Hooks, hook
 from gateway.drivers._course import has_body
-from gateway.drivers._files import BLOCK, open_at, whole
+from gateway.drivers._files import open_whole
 from gateway.exchange import FileBody, Response, reason_phrase
 
 if TYPE_CHECKING:
@@ -65,13 +65,18 @@ def answer_wsgi(
         if wrapper is None or not has_body(method, returned.status):
             return None
         try:
-            sends_all = whole(body) is not None
+            opened = open_whole(body)
         except OSError:  # gone meanwhile: the long way fails as it must
             return None
-        if not sends_all:
+        if opened is None:
             return None
-        start_response(_line(returned), returned.headers.wsgi())
-        source: Iterable[bytes] = wrapper(open_at(body), BLOCK)
+        file, block = opened
+        try:
+            start_response(_line(returned), returned.headers.wsgi())
+        except BaseException:
+            file.close()
+            raise
+        source: Iterable[bytes] = wrapper(file, block)
         return source
     if type(body) is not bytes:
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Generator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from gateway.drivers._colour import in_thread
 
@@ -20,8 +20,9 @@ BLOCK = 128 * 1024
 
 
 def open_at(body: FileBody) -> BinaryIO:
-    """Open the file at its first byte to send; the caller closes it."""
-    file = open(body.path, "rb")  # noqa: SIM115, PTH123  # handed out; a Path costs as much as to open the file
+    """Open the file at its first byte to send, without a buffer, as blocks are large; the caller closes it."""
+    # Handed out, and by its name: a Path costs as much as to open the file.
+    file = cast("BinaryIO", open(body.path, "rb", buffering=0))  # noqa: SIM115, PTH123  # FileIO has all of its methods
     if body.offset:
         file.seek(body.offset)
     return file
@@ -32,7 +33,25 @@ def whole(body: FileBody) -> int | None:
 
     A file wrapper sends to the end of the file; what ends before is sent in blocks.
     """
-    left = max(os.stat(body.path).st_size - body.offset, 0)  # noqa: PTH116  # as above
+    return _whole(body, os.stat(body.path).st_size)  # noqa: PTH116  # as above
+
+
+def open_whole(body: FileBody) -> tuple[BinaryIO, int] | None:
+    """Open the file where all that follows the offset is to be sent, else ``None``; the caller closes it.
+
+    Returns:
+        The file, and by how many bytes to read it: a block for a large one makes room that a small one does not need.
+    """
+    file = open_at(body)
+    left = _whole(body, os.fstat(file.fileno()).st_size)
+    if left is not None:
+        return file, min(BLOCK, left + 1)
+    file.close()
+    return None
+
+
+def _whole(body: FileBody, size: int) -> int | None:
+    left = max(size - body.offset, 0)
     return left if body.count is None or body.count >= left else None
 
 

@@ -177,6 +177,20 @@ def test_what_nobody_sees_takes_the_short_way(interface: str, path: Path, monkey
         assert seen[1] == {"type": "http.response.body", "body": b"hello", "more_body": False}
 
 
+def test_a_server_that_refuses_the_head_leaves_no_file_open(path: Path) -> None:
+    def start_response(*args: Any) -> Any:
+        raise RuntimeError("refused")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        raise AssertionError("not called")
+
+    serve = build_wsgi([Answers(make=lambda: Response(200, body=FileBody(str(path))))], app)
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.file_wrapper": FileWrapper}
+    # A file that is left open warns, which the suite takes for an error.
+    with pytest.raises(RuntimeError, match="refused"):
+        serve(environ, start_response)
+
+
 def test_who_waits_for_the_end_makes_its_own_answer_and_those_inside_seen() -> None:
     def built(*chain: Middleware) -> list[Hooks]:
         return [each.build(BuildContext("wsgi")) for each in chain]
