@@ -43,7 +43,7 @@ def free_port() -> int:
 
 
 def measure(command: Sequence[str], environ: Mapping[str, str], port: int, case: str, seconds: float) -> Sample | None:
-    """Serve with a command, load it, and return what was measured; None where the server does not start."""
+    """Serve with a command, load it, and return what was measured; None where that could not be done."""
     process = subprocess.Popen(
         ["taskset", "-c", "0", *command],
         env={**os.environ, **environ},
@@ -70,6 +70,9 @@ def measure(command: Sequence[str], environ: Mapping[str, str], port: int, case:
             )
             cpu = _cpu_seconds(process.pid) - before
         return _of_wrk(done.stdout, cpu, _peak_mib(process.pid), wrong)
+    except (subprocess.SubprocessError, OSError) as error:  # a machine that stands still, a server that ended
+        print(f"not measured: {' '.join(command)} ({environ}): {error}", file=sys.stderr)
+        return None
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -78,18 +78,18 @@ def main(argv: list[str]) -> int:
         print()
         print("\n".join(_adapters_floors.table(earlier)))
         return 0
-    made_with = _made_with()
-    results = _measure(options)
+    results = _measure(options, _made_with())
     print()
     print("\n".join(_adapters_floors.table(results)))
-    if options.json:
-        samples = {
-            title: {engine: [dataclasses.asdict(sample) for sample in samples] for engine, samples in rows.items()}
-            for title, rows in results.items()
-        }
-        document = {**made_with, "load_at_end": os.getloadavg(), "samples": samples}
-        options.json.write_text(json.dumps(document, indent=1))
     return 0
+
+
+def _write(file: Path, made_with: Mapping[str, Any], results: Results) -> None:
+    samples = {
+        title: {engine: [dataclasses.asdict(sample) for sample in samples] for engine, samples in rows.items()}
+        for title, rows in results.items()
+    }
+    file.write_text(json.dumps({**made_with, "load_at_end": os.getloadavg(), "samples": samples}, indent=1))
 
 
 def _made_with() -> dict[str, Any]:
@@ -120,8 +120,8 @@ def _read(files: Sequence[Path]) -> Results:
     return results
 
 
-def _measure(options: argparse.Namespace) -> Results:
-    """Measure what the options name, round by round, and print each measurement when it is complete."""
+def _measure(options: argparse.Namespace, made_with: Mapping[str, Any]) -> Results:
+    """Measure what the options name, round by round; print and write each measurement when it is complete."""
     parts = options.part or PARTS
     if "loopback" in parts and not _adapters_loopback.possible():
         print("loopback: left out, it needs wrk, taskset and two cores", file=sys.stderr)
@@ -138,6 +138,8 @@ def _measure(options: argparse.Namespace) -> Results:
                         return _in_process(n, engine, k, c, options.seconds)
 
                     _measure_one(results, here, this, options, in_process)
+                    if options.json:
+                        _write(options.json, made_with, results)
             if "loopback" in parts:
                 for server in options.server or this.servers:
                     if server not in this.servers:
@@ -150,6 +152,8 @@ def _measure(options: argparse.Namespace) -> Results:
                         return _adapters_loopback.measure(command, environ, port, k, options.seconds)
 
                     _measure_one(results, here, this, options, loopback)
+                    if options.json:
+                        _write(options.json, made_with, results)
     return results
 
 
