@@ -240,7 +240,6 @@ class _Regular(AsgiRequest):
         if watcher is not None:
             watcher.stop()
         self._state = DONE
-        self._flows = False
         outcome = bare_outcome(Outcome)
         outcome.kind = "completed"
         outcome.status = self._status

@@ -204,9 +204,7 @@ class Course:
 
     def fail(self, error: Exception, level: int) -> Steps[Response]:
         """Offer an error to ``on_error`` of those outside ``level``; return the settled answer, or raise it."""
-        self.broken = None
         for index in reversed(range(level)):
-            self.level = index
             try:
                 answer = _response("on_error", (yield from settle(self.chain[index].on_error(self.request, error))))
             except Exception as other:

@@ -284,6 +284,32 @@ def test_asgi_a_disconnect_that_the_last_send_brings_about_is_no_abort(
     assert ends == [("completed", 200, {"pathsend": 6}.get(end, 8), 0)]
 
 
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("kind", [Seen, Holds])
+def test_asgi_a_client_is_watched_by_one_receive(kind: type[Seen], reference: bool) -> None:
+    asked: list[int] = []
+
+    async def main() -> None:
+        async def receive() -> Any:
+            asked.append(1)
+            return await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            await asyncio.sleep(0)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({**START})
+            for _ in range(5):
+                await send({**MORE})
+            await send({**LAST})
+
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        await drivers.build_asgi([kind()], app, reference=reference)(scope, receive, send)
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    assert asked == [1]
+
+
 class Rewrites(Middleware):
     """Another method for what stands further in, an answer to errors, and an interest in bodies."""
 
