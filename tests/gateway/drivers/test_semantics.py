@@ -1487,6 +1487,17 @@ def test_a_wsgi_body_that_fails_before_the_head_is_closed_when_the_call_raises(r
     assert log == [("m", "on_error"), "closed", ("m", "on_finish")]
 
 
+def test_a_replacement_that_is_transformed_has_its_length_though_the_first_body_was_peeked_at(side: Side) -> None:
+    class Peeks(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            yield from peek(2)
+
+    replaces = logged("r", [], on_response=lambda *args: Response(299, body="instead"))
+    record = side.run([Shout(), replaces, Peeks()])
+    assert record.body == b"INSTEAD!"
+    assert dict(record.headers)["content-length"] == "8"
+
+
 def test_a_generator_that_yields_twice_is_refused(side: Side) -> None:
     log: list[Any] = []
 
