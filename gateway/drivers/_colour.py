@@ -22,7 +22,17 @@ from gateway.errors import ConfigurationError
 if TYPE_CHECKING:
     from gateway.protocols import ASGIReceive
 
-__all__ = ["FINISH_SECONDS", "in_thread", "in_trio", "is_gone", "run_async", "run_last", "run_plain", "run_shielded"]
+__all__ = [
+    "FINISH_SECONDS",
+    "in_thread",
+    "in_trio",
+    "is_gone",
+    "let_others_run",
+    "run_async",
+    "run_last",
+    "run_plain",
+    "run_shielded",
+]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -168,6 +178,14 @@ async def is_gone(receive: ASGIReceive, seconds: float = 0.05) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def let_others_run() -> None:
+    """Give the loop one turn."""
+    if in_trio():
+        await sys.modules["trio"].lowlevel.checkpoint()
+    else:
+        await asyncio.sleep(0)
 
 
 async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -6,7 +6,7 @@ Sources: PEP 3333 "Optional Platform-Specific File Handling"; ASGI extensions "P
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from gateway.drivers._colour import in_thread
@@ -68,7 +68,7 @@ def blocks(body: FileBody) -> Generator[bytes, None, None]:
             yield block
 
 
-async def blocks_async(body: FileBody) -> AsyncIterator[bytes]:
+async def blocks_async(body: FileBody) -> AsyncGenerator[bytes, None]:
     """Yield the part of the file in blocks, read in a worker thread, and close it."""
     parts = blocks(body)
     try:

@@ -11,13 +11,14 @@ States of an exchange: ``idle`` (no head), ``held`` (a head that waits for more 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from itertools import chain
 from os import fstat
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, cast
 
 from gateway.contract import Steps
-from gateway.drivers._colour import in_thread, is_gone, run_async, run_last, run_plain
+from gateway.drivers._colour import in_thread, is_gone, let_others_run, run_async, run_last, run_plain
 from gateway.drivers._course import PULL, Course, Pulled, has_body
 from gateway.drivers._files import BLOCK, blocks, blocks_async, open_at, whole
 from gateway.drivers._outcome import judge
@@ -725,8 +726,11 @@ class AsgiExchange:
             if "http.response.zerocopysend" in self.extensions:
                 await self.send_zero_copy(body)
                 return
-            async for block in blocks_async(body):
-                await self.send_body(block, last=False)
+            async with aclosing(blocks_async(body)) as parts:
+                async for block in parts:
+                    await self.send_body(block, last=False)
+                    if self.look():
+                        return
             await self.send_body(b"", last=True)
             return
         while True:
@@ -734,6 +738,10 @@ class AsgiExchange:
             if ready or self.course.ended:
                 await self.send_body(ready, last=self.course.ended)
             if self.course.ended:
+                return
+            # Neither the server nor the iterable may have let others run, the watch among them.
+            await let_others_run()
+            if self.look():
                 return
             await run_async(self.course.pull())
 
@@ -751,7 +759,7 @@ class AsgiExchange:
         await self.end(None, completed=True)
 
     async def send_body(self, chunk: bytes, *, last: bool) -> None:
-        if not last and self.watcher is None and not self.replaced:
+        if not last and self.watcher is None:
             self.watch()
         completes = last and (not self.trailers or self.replaced)
         await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": not last}, completes=completes)
@@ -762,14 +770,16 @@ class AsgiExchange:
             await self.end(None, completed=True)
 
     def watch(self) -> None:
-        """Look out for a client that goes away, where somebody waits for the end."""
-        if self.segment.defines("on_finish") and (self.read_all or not has_request_body(self.request.scope)):
+        """Look out for a client that goes away, where somebody waits for the end or the rest is ours to stop."""
+        asked = self.replaced or self.segment.defines("on_finish")
+        if asked and (self.read_all or not has_request_body(self.request.scope)):
             self.watcher = watch(self.server_receive)
 
-    def look(self) -> None:
-        """Take note of what the watch has seen."""
+    def look(self) -> bool:
+        """Take note of what the watch has seen; return whether the client is gone."""
         if self.watcher is not None and self.watcher.gone and not self.completing:
             self.disconnected = True
+        return self.disconnected
 
     def flows(self) -> bool:
         """Return whether the application's head is out and its body follows."""

@@ -1868,6 +1868,65 @@ def test_a_file_object_and_an_iterable_are_bodies_and_are_closed(reference: bool
     assert Parts.closed == 2
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("kind", ["iterable", "file", "file-on-disk"])
+@pytest.mark.parametrize("place", ["on_request", "on_response"])
+def test_a_middleware_s_stream_stops_when_the_client_goes_away(
+    place: str, kind: str, reference: bool, backend: str, tmp_path: Path
+) -> None:
+    import io as streams
+
+    anyio = pytest.importorskip("anyio")
+    ends: list[Outcome] = []
+    closed: list[bool] = []
+    sent = 0
+    whole = 40 * 65536
+
+    class Parts:
+        def __iter__(self) -> Any:
+            return iter([b"x" * 65536] * 40)
+
+        def close(self) -> None:
+            closed.append(True)
+
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * whole)
+    bodies: dict[str, Any] = {
+        "iterable": Parts,
+        "file": lambda: streams.BytesIO(b"x" * whole),
+        "file-on-disk": lambda: FileBody(str(path), 0, whole),
+    }
+    made = logged("m", [], **{place: lambda *arguments: Response(200, body=bodies[kind]())})
+
+    async def main() -> None:
+        gone = anyio.Event()
+
+        async def receive() -> Any:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            # As uvicorn does: it says nothing of the client, and does not wait.
+            nonlocal sent
+            sent += len(message.get("body", b""))
+            if sent:
+                gone.set()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({**START})
+            await send({**BODY})
+
+        chain = [logged("a", [], on_finish=lambda request, outcome: ends.append(outcome)), made]
+        with anyio.fail_after(20):
+            await drivers.build_asgi(chain, app, reference=reference)(scope(), receive, send)
+
+    anyio.run(main, backend=backend)
+    assert sent < whole / 2
+    assert [(end.kind, end.disconnected, end.bytes_sent) for end in ends] == [("aborted", True, sent)]
+    assert closed == ([True] if kind == "iterable" else [])
+
+
 def test_io_after_a_cancellation_is_limited_in_time(caplog: pytest.LogCaptureFixture) -> None:
     from gateway.drivers._colour import run_shielded
 
