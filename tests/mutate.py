@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import resource
 import signal
 import sys
 import time
@@ -48,6 +49,8 @@ ACCOUNTS = {
     "state", "status", "watcher", "websocket_close_code",
 }  # fmt: skip
 SECONDS = 900
+#: What a mutant may take: a loop that lost its end would take all there is.
+MOST_BYTES = 4 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,7 @@ def survives(mutant: Mutant) -> bool:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         try:
+            resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
             os.chdir(ROOT)
             os._exit(serve_suite(mutant.module, mutant.line))
         finally:
