@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
 from gateway import Gateway
+from tests.tiers.checked import checked
 
 WAIT_SECONDS = 10
 
@@ -78,4 +79,4 @@ async def seen(request: Request) -> dict[str, object]:
     }
 
 
-app = Gateway(fastapi)
+app = Gateway(checked(fastapi))

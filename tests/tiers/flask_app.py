@@ -10,6 +10,7 @@ from pathlib import Path
 from flask import Flask, Response, jsonify, request
 
 from gateway import Gateway
+from tests.tiers.checked import checked
 
 flask = Flask(__name__)
 
@@ -65,4 +66,4 @@ def seen() -> Response:
     return jsonify(crossed="gateway.scope" in request.environ, started=True)
 
 
-app = Gateway(flask)
+app = Gateway(checked(flask))

@@ -1,4 +1,8 @@
-"""A tier of the suite: an application behind a real server, and perhaps NGINX before it."""
+"""A tier of the suite: an application behind a real server, and perhaps NGINX before it.
+
+The client is the standard library's, and now and then a bare socket: it reaches the unix socket of NGINX, sends what no
+client should, and has no opinion of its own. What the server and the application make of each other is validated.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from pathlib import Path
 from gateway import servers
 from gateway.servers import Bind, Launch, Running, Server, start
 from gateway.servers._running import _await_answer
+from gateway.testing._served_names import SIDES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Applications of the suite: name, import string, interface.
@@ -132,7 +137,13 @@ def serve(name: str, application: str, folder: Path) -> Iterator[Tier]:
     server = servers.get(name.removeprefix("nginx-"))
     target, interface = APPLICATIONS[application]
     bind = Bind(path=str(folder / "app.sock")) if name != server.name else Bind(port=0)
-    launch = Launch(target=target, bind=bind, app_dir=str(ROOT), hooks=interface != server.interface)
+    launch = Launch(
+        target=target,
+        bind=bind,
+        app_dir=str(ROOT),
+        hooks=interface != server.interface,
+        environment={SIDES: "application,server"},
+    )
     with start(server, launch) as running:
         if name == server.name:
             yield Tier(name, application, server, running, running.bind)
