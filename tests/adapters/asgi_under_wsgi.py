@@ -1,4 +1,8 @@
-"""What the tests of `AsgiToWsgi` share: environs, a small WSGI server in one function, applications, the modes."""
+"""What the tests of `AsgiToWsgi` share: environs, a small WSGI server in one function, applications, the modes.
+
+By hand and not `gateway.testing`, whose clients stand on the adapter that is tested here, and because rows ask for
+environs that no client would make; the validator is on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A server's side of ASGI, as small as it can be: feeds messages, records what is sent, fails where a test wants."""
+"""A server's side of ASGI, as small as it can be: feeds messages, records what is sent, fails where a test wants.
+
+By hand and not `gateway.testing`, whose clients stand on the adapters that are tested here, and because rows ask for
+scopes, orders and faults that no client would make; the validator is on.
+"""
 
 from __future__ import annotations
 

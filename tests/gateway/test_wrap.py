@@ -1,4 +1,7 @@
-"""The decorator in all its forms, served from an import string by real servers of both interfaces."""
+"""The decorator in all its forms, served from an import string by real servers of both interfaces.
+
+The standard library's client, because the servers listen on a unix socket, which gives each test a place of its own.
+"""
 
 from __future__ import annotations
 
