@@ -81,6 +81,50 @@ def test_the_outcome_has_payload_sizes_and_the_close_code() -> None:
     assert not outcome.disconnected
 
 
+def test_an_application_that_closes_an_accepted_socket_gives_the_code() -> None:
+    outcomes: list[Outcome] = []
+
+    async def closes(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4002})
+
+    run([guard([], on_finish=lambda request, outcome: outcomes.append(outcome))], closes)
+    assert (outcomes[0].kind, outcomes[0].status, outcomes[0].websocket_close_code) == ("completed", 101, 4002)
+
+
+def test_a_denial_counts_what_it_says() -> None:
+    outcomes: list[Outcome] = []
+    log = guard([], on_finish=lambda request, outcome: outcomes.append(outcome))
+    run([log, guard([], on_request=lambda request: Response(401, body="who?"))], extensions=DENIAL)
+    assert (outcomes[0].kind, outcomes[0].status, outcomes[0].bytes_sent) == ("completed", 401, 4)
+
+
+def test_what_a_server_refused_to_send_is_not_counted() -> None:
+    outcomes: list[Outcome] = []
+
+    async def main() -> None:
+        async def receive() -> Any:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            if message.get("text") == "gone":
+                raise OSError("the client went away")
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": "abc"})
+            await send({"type": "websocket.send", "text": "gone"})
+
+        chain = [guard([], on_finish=lambda request, outcome: outcomes.append(outcome))]
+        await drivers.build_asgi(chain, app)({"type": "websocket", "path": "/", "headers": []}, receive, send)
+
+    with pytest.raises(OSError, match="went away"):
+        asyncio.run(main())
+    assert (outcomes[0].kind, outcomes[0].bytes_sent, outcomes[0].disconnected) == ("aborted", 3, True)
+
+
 @pytest.mark.parametrize("code", [1002, 1006, 1009, 1011, 2999, 5000])
 def test_a_socket_that_breaks_is_aborted(code: int) -> None:
     outcomes: list[Outcome] = []
