@@ -1490,8 +1490,11 @@ def test_a_wsgi_body_that_fails_before_the_head_is_closed_when_the_call_raises(r
 def test_a_file_that_a_middleware_answers_with_is_not_transformed(side: Side, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"as it is")
+    log: list[Any] = []
+    transforms = logged("t", log, on_response=None, on_body=lambda *args: Upper())
     answers = logged("f", [], on_request=lambda request: Response(200, body=FileBody(str(path))))
-    assert side.run([Shout(), answers]).body == b"as it is"
+    assert side.run([transforms, answers]).body == b"as it is"
+    assert log == [("t", "on_response")], "a file is not asked about"
 
 
 def test_a_replacement_that_is_transformed_has_its_length_though_the_first_body_was_peeked_at(side: Side) -> None:
