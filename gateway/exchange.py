@@ -321,10 +321,11 @@ class _ScopeHeaders(AsgiHeaders):
 
     def __init__(self, request: AsgiRequest) -> None:
         self._request = request
-        raw = request.scope["headers"]
-        self._written = type(raw) is not list and type(raw) is not tuple
+        raw: list[tuple[bytes, bytes]] = request.scope["headers"]
+        self._written: bool = type(raw) not in (list, tuple)
         if self._written:  # an iterable that may be read only once
-            raw = request.own()["headers"] = [*raw]
+            raw = [*raw]
+            request.own()["headers"] = raw
         self._raw = raw
         self._seen = -1
 
