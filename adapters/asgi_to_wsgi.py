@@ -267,10 +267,9 @@ def _offer(environ: Environ, scope: dict[str, Any]) -> frozenset[str]:
     offers = _OFFERS["wsgi.file_wrapper" in environ, "wsgi.early_hints" in environ, _SENDS_TRAILERS in environ]
     if "extensions" in scope:
         # Of a server two crossings away: what tells something stays (tls), what it would do is out of reach.
-        known = scope["extensions"] or {}
-        scope["extensions"] = {name: value for name, value in known.items() if not name.startswith("http.response.")}
-        if offers:
-            scope["extensions"].update({name: {} for name in offers})
+        known: dict[str, Any] = scope["extensions"] or {}
+        kept = {name: value for name, value in known.items() if not name.startswith("http.response.")}
+        scope["extensions"] = {**kept, **{name: {} for name in offers}}
     elif offers:
         scope["extensions"] = {name: {} for name in offers}
     return offers
