@@ -121,3 +121,9 @@ class Both(Middleware):
 
 
 chain: list[Middleware] = [ServerTiming(name="x"), server_timing(name="x"), everything(seconds=0.1), Both(limit=1)]
+
+
+def kind_of(request: Request, response: Response) -> str:
+    given: str | None = request.headers.get("accept")
+    # With a default of text there is no None to look for.
+    return response.headers.get("content-type", "").partition(";")[0] + (given or "")
