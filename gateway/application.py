@@ -76,7 +76,7 @@ class Gateway(Dual, Generic[App]):
         max_crossings: int = 2,
         websockets: bool = False,
     ) -> None:
-        given: object = max_crossings
+        given = cast("object", max_crossings)
         if not isinstance(given, int) or isinstance(given, bool) or given < 0:
             raise ConfigurationError(f"max_crossings= must be a number, 0 or more, got {given!r}")
         self.app = app

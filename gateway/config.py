@@ -355,11 +355,16 @@ def _application(target: str) -> Application:
     return cast("Application", made)  # as above
 
 
+def _is_ours(factory: object) -> bool:
+    """Tell whether a factory makes colourless middleware."""
+    return isinstance(factory, FlowFactory) or (isinstance(factory, type) and issubclass(factory, Middleware))
+
+
 def _item(entry: MiddlewareConfig, place: str) -> ChainItem:
     factory = load_plugin("middleware", entry.use)
     if not callable(factory):
         raise ConfigurationError(f"use must name a middleware, {entry.use!r} is {factory!r}")
-    ours = isinstance(factory, FlowFactory) or (isinstance(factory, type) and issubclass(factory, Middleware))
+    ours = _is_ours(factory)
     if ours and entry.interface is not None:
         raise ConfigurationError(
             f"interface is for a third party's; {entry.use!r} is colourless and runs in either interface, "

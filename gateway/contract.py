@@ -728,7 +728,7 @@ def require_hooks(built: object, author: str) -> Hooks:
             raise ConfigurationError(
                 f"{author} has {name}(), which no driver calls; did you mean {near[0]}()? If not, take another name"
             )
-    constants: Sequence[object] = built.constant_headers
+    constants = cast("Sequence[object]", built.constant_headers)
     for constant in constants:
         if not isinstance(constant, Header):
             raise ConfigurationError(

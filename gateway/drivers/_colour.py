@@ -93,13 +93,13 @@ def _called(effect: Io) -> object:
 
 
 def _begun(effect: Io) -> Awaitable[object]:
-    result: object = effect.coroutine()
+    result = effect.coroutine()
     if not hasattr(result, "__await__"):
         raise ConfigurationError(
             f"io(sync, coroutine, ...) takes a coroutine function second, which ASGI awaits, got one that returned "
             f"{result!r}"
         )
-    return cast("Awaitable[object]", result)  # it can be awaited
+    return result
 
 
 def _known(effect: object) -> Io:

@@ -101,7 +101,8 @@ class Watcher:
             if self._stopped:
                 return await self._receive()
             if self._waiting is None:
-                self._waiting = sys.modules["trio"].Event() if in_trio() else asyncio.Event()
+                made: _Event = sys.modules["trio"].Event() if in_trio() else asyncio.Event()
+                self._waiting = made
             await self._waiting.wait()
         return self._got[0] if self.gone and len(self._got) == 1 else self._got.pop(0)
 

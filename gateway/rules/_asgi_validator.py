@@ -11,6 +11,7 @@ import contextlib
 import threading
 from contextvars import ContextVar
 from inspect import iscoroutinefunction, signature
+from typing import cast
 
 from asgiref.compatibility import is_double_callable  # pyright: ignore[reportUnknownVariableType]  # untyped
 
@@ -210,11 +211,11 @@ class AsgiCall:
 
     async def _first_event(self) -> Message:
         scope = self.connection.scope
-        state: object = scope.get("state")
-        kept: object = dict(state) if isinstance(state, dict) else None
+        state = cast("object", scope.get("state"))
+        kept = dict(cast("dict[str, object]", state)) if isinstance(state, dict) else None
         message = await self._receive()
-        now: object = scope.get("state")
-        self.connection.state_touched = now is not state or (isinstance(now, dict) and dict(now) != kept)
+        now = cast("object", scope.get("state"))
+        self.connection.state_touched = now is not state or (kept is not None and now != kept)
         return message
 
     async def send(self, message: Message) -> None:

@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Message, Scope
 from gateway.rules.observer import ClientObserver
@@ -309,5 +309,5 @@ def _probe_asgi(observer: ClientObserver, get: Callable[..., Answer]) -> None:
     get("/additional")
     get("/invalid")
     observer.trailers_delivered(te=False, trailers=get("/trailers").trailers)
-    offered: object = json.loads(get("/extensions").body or b"[]")
-    observer.extensions_offered(offered if isinstance(offered, list) else [])
+    offered = cast("list[str]", json.loads(get("/extensions").body or b"[]"))  # the probe application wrote it
+    observer.extensions_offered(offered)
