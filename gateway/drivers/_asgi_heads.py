@@ -71,7 +71,6 @@ class _Waiting(BareAsgiRequest):
     def _leave(self) -> AsgiExchange:
         plan = self._plan
         left = self._left = AsgiExchange(plan.segment, plan.app, self, self._receive, self._onward)
-        left.course.entered = left.course.level = plan.size
         self._onward = left.send
         return left
 

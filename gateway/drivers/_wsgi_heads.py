@@ -86,7 +86,6 @@ class _Waiting(BareWsgiRequest):
         """Hand the exchange over to the long way, with what happened so far."""
         plan = self._plan
         left = self._left = WsgiExchange(plan.segment, plan.app, self, self._server_start)
-        left.course.entered = left.course.level = plan.size
         if self._state == COMMITTED:
             left.state = "committed"
             left.head = "", []  # it was given; nobody reads it again
