@@ -1467,6 +1467,28 @@ def test_a_wsgi_head_is_told_when_the_call_returns_and_no_more_is_taken_than_it_
 
 
 @pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("shape", ["list", "eager"])
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_second_head_that_the_application_gives_up_changes_nothing(reference: bool, shape: str, waits: bool) -> None:
+    hooks = {"on_response": None, "on_finish": None} if waits else {"on_response": None}
+    log: list[Any] = []
+    starts: list[str] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        with contextlib.suppress(ApplicationError):
+            start_response("500 Sorry", [])
+        return [b"abc"] if shape == "list" else iter([b"abc"])
+
+    serve: Any = drivers.build_wsgi([logged("m", log, **hooks)], app, reference=reference)
+    body = serve({"REQUEST_METHOD": "GET"}, lambda status, *args: starts.append(status))
+    assert b"".join(body) == b"abc"
+    getattr(body, "close", lambda: None)()
+    assert starts == ["200 OK"]
+    assert log == [("m", name) for name in hooks]
+
+
+@pytest.mark.parametrize("reference", [True, False])
 def test_a_wsgi_body_that_fails_before_the_head_is_closed_when_the_call_raises(reference: bool) -> None:
     log: list[Any] = []
 
