@@ -56,7 +56,7 @@ class Watcher:
         gone: Whether the client was seen going away.
     """
 
-    __slots__ = ("_error", "_got", "_receive", "_running", "_stopped", "_waiting", "gone")
+    __slots__ = ("_ended", "_error", "_got", "_receive", "_running", "_stopped", "_waiting", "gone")
 
     if TYPE_CHECKING:
 
@@ -71,6 +71,8 @@ class Watcher:
     _receive: ASGIReceive
     #: What can be cancelled: the call that begins the watch, then its task; under trio its scope.
     _running: _Running
+    #: Whether the end of the request was received here.
+    _ended: bool
     _stopped: bool
     _waiting: _Event | None
 
@@ -82,6 +84,13 @@ class Watcher:
             while not self.gone:
                 message = await self._receive()
                 self.gone = message["type"] == "http.disconnect"
+                if not self.gone and not message.get("more_body", False):
+                    if self._ended:
+                        # A server that tells the end of the request again and again has no disconnect to tell.
+                        self._stopped = True
+                        self._wake()
+                        return
+                    self._ended = True
                 self._got.append(message)
                 self._wake()
         except Exception as error:
@@ -117,7 +126,7 @@ class Watcher:
 def watch(receive: ASGIReceive) -> Watcher:
     """Begin to look out, when the loop turns: a response that is complete by then needs no task."""
     watcher = Watcher()
-    watcher.gone = watcher._stopped = False
+    watcher.gone = watcher._stopped = watcher._ended = False
     watcher._error = watcher._waiting = None
     watcher._got = []
     watcher._receive = receive

@@ -310,6 +310,37 @@ def test_asgi_a_client_is_watched_by_one_receive(kind: type[Seen], reference: bo
     assert asked == [1]
 
 
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("own", [False, True], ids=["application", "middleware"])
+def test_asgi_a_server_that_repeats_the_request_is_not_watched_for_ever(reference: bool, own: bool) -> None:
+    middleware = Seen()
+    asked = 0
+
+    class Streams(Middleware):
+        def on_request(self, request: Request) -> Any:
+            return Response(200, body=iter([b"ab", b"cd"])) if own else None
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in (START, MORE, LAST):
+            await send({**message})
+
+    async def receive() -> Any:
+        nonlocal asked
+        asked += 1
+        assert asked < 100, "a loop that never turns"
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    serve = drivers.build_asgi([middleware, Streams()], app, reference=reference)
+    asyncio.run(asyncio.wait_for(serve(scope, receive, send), 20))
+    ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
+    assert ends == [("completed", 200, 4, 0)]
+    assert asked <= 2
+
+
 class Rewrites(Middleware):
     """Another method for what stands further in, an answer to errors, and an interest in bodies."""
 
