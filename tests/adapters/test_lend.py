@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 
 from gateway.adapters._asgi_call import AsgiCall
-from gateway.adapters._lend import LentLoop, lending_is_possible
+from gateway.adapters._lend import LentLoop
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 from gateway.protocols import ASGIReceive, ASGISend, Scope
-
-pytestmark = pytest.mark.skipif(not lending_is_possible(), reason="a loop can be lent on CPython 3.12 and newer")
 
 SECONDS = 60.0  # a bound for what must not hang, never a measure
 UPLOAD = b"u" * 300_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -18,17 +19,19 @@ Runner = Callable[[Coroutine[Any, Any, None]], None]
 name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody's")
 
 
-@pytest.fixture(params=["asyncio", "asyncio, debug", "uvloop", "eager tasks"])
+LOOPS = ["asyncio", "asyncio, debug", "uvloop"]
+if sys.version_info >= (3, 12):
+    LOOPS.append("eager tasks")
+
+
+@pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest) -> Runner:
     """Run a coroutine on each kind of loop."""
 
     def run(main: Coroutine[Any, Any, None]) -> None:
         factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
         with asyncio.Runner(debug="debug" in request.param, loop_factory=factory) as runner:
-            if request.param == "eager tasks":
-                if not hasattr(asyncio, "eager_task_factory"):
-                    main.close()
-                    pytest.skip("tasks are eager from Python 3.12 on")
+            if sys.version_info >= (3, 12) and request.param == "eager tasks":
                 runner.get_loop().set_task_factory(asyncio.eager_task_factory)
             runner.run(main)
 
