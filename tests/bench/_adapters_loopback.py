@@ -138,10 +138,18 @@ def _peak_mib(pid: int) -> float:
     )
 
 
+def _said(pattern: str, text: str) -> tuple[str, ...]:
+    """Return what a report says in a place that every report has."""
+    found = re.search(pattern, text)
+    if found is None:
+        raise ValueError(f"a report of wrk has {pattern!r}, got {text!r}")
+    return found.groups()
+
+
 def _of_wrk(text: str, cpu: float, peak: float, wrong: int) -> Sample:
-    requests = int(re.search(r"(\d+) requests in", text)[1])  # type: ignore[index]  # wrk always says so
-    per_second = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])  # type: ignore[index]
-    size, unit = re.search(r"Transfer/sec:\s+([\d.]+)([KMG]?B)", text).groups()  # type: ignore[union-attr]
+    requests = int(_said(r"(\d+) requests in", text)[0])
+    per_second = float(_said(r"Requests/sec:\s+([\d.]+)", text)[0])
+    size, unit = _said(r"Transfer/sec:\s+([\d.]+)([KMG]?B)", text)
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     failed = int(bad[1]) if bad else 0
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", text)

@@ -104,7 +104,7 @@ for name in sys.argv[1:] or UNIX:
         server.terminate()
         server.wait(20)
     right = seen is None or tuple(seen) == (PATH, None)
-    print(f"{name}: kept:" if right else f"{name}: broken: {seen} for {PATH}", flush=True)
+    print(f"{name}: kept:" if right else f"{name}: broken: {seen} for PATH".replace(PATH, "PATH"), flush=True)
 """,
     ),
     Case(

@@ -20,7 +20,7 @@ __all__ = ["Book", "User", "create", "database"]
 database: Any = SQLAlchemy()
 
 
-class User(UserMixin, database.Model):  # type: ignore[misc]
+class User(UserMixin, database.Model):  # type: ignore[misc]  # made at run time
     """Who may log in."""
 
     id = database.Column(database.Integer, primary_key=True)
@@ -33,7 +33,7 @@ class User(UserMixin, database.Model):  # type: ignore[misc]
         return generate_password_hash(password, "pbkdf2:sha256:1000")
 
 
-class Book(database.Model):  # type: ignore[misc]
+class Book(database.Model):  # type: ignore[misc]  # made at run time
     """What is administered."""
 
     id = database.Column(database.Integer, primary_key=True)
