@@ -139,7 +139,8 @@ class _Regular(AsgiRequest):
         if self._state != IDLE or message["type"] != START:
             return self._send(message) if self._left is None else self._left.send(message)
         plan = self._plan
-        if plan.watches and message.get("trailers"):
+        plain = len(message) == 3 and "headers" in message
+        if plan.watches and not plain and message.get("trailers"):
             return self.leave(plan.size).send(message)
         headers = BareRawHeaders()
         headers._seen = -1
@@ -189,7 +190,7 @@ class _Regular(AsgiRequest):
                 self._first = perf_counter() - self._began
             if response.headers is not headers:
                 raw = response.headers.asgi()
-            if len(message) == 3:
+            if plain:
                 awaited = self._send({"type": START, "status": response.status, "headers": raw})
             else:
                 awaited = self._send({**message, "status": response.status, "headers": raw})

@@ -64,7 +64,7 @@ class _Waiting(BareAsgiRequest):
             return left.late(message, left.course.resume(response, self._plan.place(on_response), returned))
         if response.headers is not headers:
             raw = response.headers.asgi()
-        if len(message) == 3:
+        if len(message) == 3 and "headers" in message:
             return self._onward({"type": START, "status": response.status, "headers": raw})
         return self._onward({**message, "status": response.status, "headers": raw})
 

@@ -11,7 +11,6 @@ Source: ASGI HTTP "Disconnect - receive event".
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sys
 from collections.abc import Awaitable
@@ -117,9 +116,12 @@ class Watcher:
 
     def stop(self) -> None:
         """End the watch; who goes on receiving after the exchange asks the server itself."""
-        with contextlib.suppress(RuntimeError):  # where the loop is closed the watch has ended with it
+        try:
             self._running.cancel()
-            self._stopped = True
+        except RuntimeError:  # the loop is closed, and the watch has ended with it
+            return
+        self._stopped = True
+        if self._waiting is not None:
             self._wake()
 
 

@@ -1199,6 +1199,15 @@ def test_trailers_pass_and_the_end_waits_for_them(reference: bool) -> None:
 
 
 @pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("end", [{}, {"on_finish": lambda request, outcome: None}], ids=["heads", "end"])
+def test_a_head_without_fields_still_announces_its_trailers(end: dict[str, Any], reference: bool) -> None:
+    bare = {"type": "http.response.start", "status": 200, "trailers": True}
+    messages = [bare, BODY, {"type": "http.response.trailers", "headers": []}]
+    named = logged("a", [], on_response=lambda request, response: response.headers.append("x-a", "1"), **end)
+    assert converse([named], messages, reference=reference)[0] == {**bare, "headers": [(b"x-a", b"1")]}
+
+
+@pytest.mark.parametrize("reference", [True, False])
 def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(reference: bool, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
