@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from gateway.adapters.crossing import to_asgi, to_wsgi
 from gateway.errors import ConfigurationError
-from gateway.plugins import Engine, load
+from gateway.plugins import Engine, load, reason
 from gateway.protocols import (
     ASGIApplication,
     ASGIReceive,
@@ -118,7 +118,12 @@ def find(engine: str | Engine) -> Crossings:
     """
     found: object = load("engine", engine) if isinstance(engine, str) else engine
     if callable(found) and (isinstance(found, type) or not _is_engine(found)):
-        found = found()
+        try:
+            found = found()
+        except Exception as error:
+            raise ConfigurationError(
+                f"engine={engine!r} cannot be made: {reason(error)}; what makes an engine takes no arguments"
+            ) from error
     if not _is_engine(found):
         raise ConfigurationError(
             f"an engine has wsgi_to_asgi(app), asgi_to_wsgi(app) or both, got {found!r} for engine={engine!r}"

@@ -47,7 +47,7 @@ from gateway.contract import FlowFactory, Middleware
 from gateway.errors import ConfigurationError
 from gateway.plugins import did_you_mean, import_path, reason
 from gateway.plugins import load as load_plugin
-from gateway.protocols import Application, check_interface
+from gateway.protocols import Application, check_interface, detect, is_factory
 
 __all__ = ["Config", "MiddlewareConfig", "ServerConfig", "find", "load", "read"]
 
@@ -145,7 +145,7 @@ class Config:
         if folder not in sys.path:
             sys.path.insert(0, folder)
         with _Place(self.file, "application"):
-            app = _application(self.application)
+            app = _application(self.application, self.interface)
         items: list[object] = []
         for index, entry in enumerate(self.middleware):
             place = f"middleware[{index}]"
@@ -276,10 +276,10 @@ def _checked(table: Mapping[str, object], schema: Mapping[str, str], place: str)
 
 
 def _interface(top: Mapping[str, object]) -> str | None:
-    if "interface" not in top:
-        return None
-    with _Key("interface"):
-        return check_interface(str(top["interface"]))
+    interface = top.get("interface")
+    if interface not in (None, "wsgi", "asgi", "asgi2"):  # what speaks RSGI is no Gateway's
+        raise ConfigurationError(f"interface must be 'wsgi', 'asgi' or 'asgi2', found {interface!r}")
+    return None if interface is None else str(interface)
 
 
 def _folder(file: Path, name: str) -> Path:
@@ -340,19 +340,20 @@ def _prefixes(table: Mapping[str, object], key: str, place: str) -> tuple[str, .
     return prefixes
 
 
-def _application(target: str) -> Application:
+def _application(target: str, interface: str | None) -> Application:
     """Import an application, or call the factory that ``module:factory()`` names."""
-    factory = target.endswith("()")
-    found = import_path(target.removesuffix("()"))
-    if not callable(found):
-        raise ConfigurationError(f"{target!r} must be an application, found {found!r}")
-    if not factory:
-        return cast("Application", found)  # `detect` has the last word
-    try:
-        made: object = found()
-    except Exception as error:
-        raise ConfigurationError(f"{target!r}: the factory raised {reason(error)}") from error
-    return cast("Application", made)  # as above
+    made = import_path(target.removesuffix("()"))
+    if not callable(made):
+        raise ConfigurationError(f"{target!r} must be an application, found {made!r}")
+    if target.endswith("()"):
+        try:
+            made = made()
+        except Exception as error:
+            raise ConfigurationError(f"{target!r}: the factory raised {reason(error)}") from error
+    elif interface is None and is_factory(made):
+        raise ConfigurationError(f"{target!r} must be an application, found a factory of one; write '{target}()'")
+    detect(made, interface)
+    return cast("Application", made)  # `detect` has just said so
 
 
 def _is_ours(factory: object) -> bool:
@@ -391,9 +392,9 @@ def _made(factory: Callable[..., object], entry: MiddlewareConfig, *, ours: bool
         item = factory(**entry.options)
     except ConfigurationError:
         raise
-    except TypeError as error:
+    except Exception as error:
         raise ConfigurationError(
-            f"{entry.use!r} cannot be made from options {dict(entry.options)!r}: {error}{hint}"
+            f"{entry.use!r} cannot be made from options {dict(entry.options)!r}: {reason(error)}{hint}"
         ) from error
     if not isinstance(item, Middleware | ThirdParty):
         raise ConfigurationError(f"{entry.use!r} must make a middleware, found {item!r}{hint}")

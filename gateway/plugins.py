@@ -155,9 +155,9 @@ def import_path(path: str) -> object:
     Raises:
         ConfigurationError: The path has another form, the module cannot be imported, or has no such attribute.
     """
-    name, colon, attribute = path.partition(":")
-    if not colon or not name or not attribute:
-        raise ConfigurationError(f"an import path has the form 'module:attribute', got {path!r}")
+    name, _, attribute = path.partition(":")
+    if not all(part.isidentifier() for part in (*name.split("."), *attribute.split("."))):
+        raise ConfigurationError(f"an import path has the form 'module:attribute', got {path!r}; both are dotted names")
     try:
         target: object = import_module(name)
     except ConfigurationError:

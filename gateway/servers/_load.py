@@ -29,6 +29,7 @@ DEFAULT_NAMES = ("app", "application")
 VARIABLE = "GATEWAY_APP"
 #: What a server is told when it cannot be told the application itself.
 INDIRECT = "gateway.servers._target:application"
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def load(target: Target | str) -> tuple[Target, object]:
     try:
         return target, found(*target.arguments, **dict(target.options))
     except Exception as error:
+        if isinstance(error, ConfigurationError) and not _frames(error):  # `gateway.config:load`, which says where
+            raise
         raise ConfigurationError(f"calling the factory {target} raised {_raised(error)}; correct it there") from error
 
 
@@ -162,14 +165,21 @@ def _import(target: Target) -> ModuleType:
 
 
 def _raised(error: BaseException) -> str:
-    """The exception in one line, with the place that raised it: the innermost frame outside the import machinery."""
+    """The exception in one line, with the place that has to be corrected."""
     said = " ".join(str(error).split())
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
         return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    frames = [frame for frame in frames if frame.filename != __file__]
+    frames = _frames(error)
     return f"{what} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else what
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Where it was raised, the innermost frame last: outside the import machinery and this package."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [
+        frame for frame in frames if "importlib" not in frame.filename and _PACKAGE not in Path(frame.filename).parents
+    ]
 
 
 def _no_default(target: Target, module: ModuleType) -> str:

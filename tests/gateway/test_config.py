@@ -194,7 +194,8 @@ WRONG = [
         r"there is no key tool \(only in pyproject.toml .*\); possible are application",
     ),
     Wrong("no-folder", APP + "app_dir = 'srcc'", "app_dir must be a folder, relative to the file, found 'srcc'"),
-    Wrong("unknown-interface", APP + "interface = 'wsig'", "interface: .* must be one of 'wsgi', .* got 'wsig'"),
+    Wrong("unknown-interface", APP + "interface = 'wsig'", "interface must be 'wsgi', 'asgi' or 'asgi2', found 'wsig'"),
+    Wrong("no-gateway-s-interface", APP + "interface = 'rsgi'", "interface must be 'wsgi', .* found 'rsgi'"),
     Wrong("server-type", APP + "server = 5", "server must be a string or a table, found 5"),
     Wrong("server-key", APP + "server = { nme = 'x' }", r"no key server.nme \(did you mean 'name'\?\)"),
     Wrong("server-value", APP + "server = { workers = '2' }", "server.workers must be a whole number, found '2'"),
@@ -274,6 +275,14 @@ UNBUILDABLE = [
         r"application: .* has no attribute 'wsgi_ap' \(did you mean 'wsgi_app'\?\)",
     ),
     Wrong("no-application", f'application = "{PARTS}:CROSSINGS"', "must be an application, found 'tests.crossings'"),
+    Wrong("no-dotted-name", 'application = "shop/web:app"', r"application: .* 'module:attribute', got 'shop/web:app'"),
+    Wrong(
+        "factory-with-arguments",
+        f'application = "{PARTS}:create(1)"',
+        rf"application: .* 'module:attribute', got '{PARTS}:create\(1\)'",
+    ),
+    Wrong("factory-not-called", 'application = "os:getcwd"', r"application: 'os:getcwd' .*; write 'os:getcwd\(\)'"),
+    Wrong("makes-no-application", 'application = "os:getcwd()"', r"application: an application must be recognised"),
     Wrong("factory-raises", f'application = "{PARTS}:wsgi_app()"', "the factory raised TypeError: .*environ"),
     Wrong("unknown-engine", APP + "engine = 'a2wsgy'", r"engine must be one of .*did you mean 'a2wsgi'"),
     Wrong(
@@ -337,6 +346,16 @@ UNBUILDABLE = [
         r"middleware\[0\]: 'tests.gateway.test_config:Naming' cannot be made from options \{'names': 5\}: .*iterable\Z",
     ),
     Wrong(
+        "value-that-its-check-refuses",
+        APP + "[[middleware]]\nuse = 'tests.gateway.test_config:Naming'\noptions = { names = [] }",
+        r"middleware\[0\]: '.*:Naming' cannot be made from options \{'names': \[\]\}: ValueError: no names\Z",
+    ),
+    Wrong(
+        "engine-that-cannot-be-made",
+        APP + "engine = 'tests.gateway.test_config:Naming'",
+        r"engine='tests.gateway.test_config:Naming' cannot be made: TypeError: .*'names'",
+    ),
+    Wrong(
         "option-of-another-type",
         APP + "[[middleware]]\nuse = 'trusted_host'\noptions = { allowed = 5 }",
         r"middleware\[0\]: TrustedHost\(allowed=...\) must be Sequence\[str\], got 5\Z",
@@ -367,7 +386,8 @@ class Naming(Middleware):
     names: Any
 
     def __post_init__(self) -> None:
-        iter(self.names)
+        if not list(self.names):
+            raise ValueError("no names")
 
 
 def Refusing() -> None:  # stands for a class

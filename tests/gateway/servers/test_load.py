@@ -123,6 +123,22 @@ def test_each_fault_has_one_line_that_says_what_to_do(project: Path) -> None:
     assert "calling the factory sv_shop:create_app() raised KeyError: 'secret\\nkey'" in refused("sv_shop:create_app()")
 
 
+def test_a_composition_that_is_wrong_is_shown_where_it_was_written(project: Path) -> None:
+    (project / "sv_chain.py").write_text(
+        "from gateway.application import Gateway\nfrom gateway.middleware.cors import Cors\n\n"
+        "def app(environ, start_response): ...\ndef create():\n    return Gateway(app, middleware=[Cors])\n"
+    )
+    (project / "sv_built.py").write_text("from sv_chain import create\napp = create()\n")
+    assert f"call it: middleware=[Cors(...)] ({project}/sv_chain.py, line 6)" in refused("sv_built:app")
+    assert f"call it: middleware=[Cors(...)] ({project}/sv_chain.py, line 6)" in refused("sv_chain:create()")
+
+
+def test_a_configuration_that_is_wrong_says_so_by_itself(project: Path) -> None:
+    file = project / "gateway.toml"
+    file.write_text("engin = 'x'\n")
+    assert refused(f"gateway.config:load({str(file)!r})").startswith(f"{file}: there is no key engin")
+
+
 def test_a_django_package_is_answered_with_its_module(project: Path) -> None:
     (project / "sv_mysite").mkdir()
     for name in ("__init__", "wsgi", "asgi"):
