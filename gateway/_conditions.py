@@ -13,9 +13,10 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
+from gateway._requests import AsgiRequest, WsgiRequest
 from gateway.contract import BuildContext, FlowHooks, Hooks, Middleware, Slot, hook, require_hooks
 from gateway.errors import ConfigurationError
-from gateway.exchange import AsgiRequest, Request, Response, WsgiRequest
+from gateway.exchange import Request, Response
 from gateway.protocols import (
     ASGIApplication,
     ASGIReceive,

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
+from gateway._requests import AsgiRequest
 from gateway.contract import Refuse
 from gateway.drivers._answer import answer_asgi, is_simple, unseen
 from gateway.drivers._bare import BareHead, BareRawHeaders, bare_outcome
@@ -22,7 +23,7 @@ from gateway.drivers._plan import Plan
 from gateway.drivers._request_body import RequestBody
 from gateway.drivers._watch import Watcher, has_request_body, watch
 from gateway.drivers.reference import FILES, AsgiExchange, prepare
-from gateway.exchange import AsgiRequest, Outcome, Response
+from gateway.exchange import Outcome, Response
 
 if TYPE_CHECKING:
     from gateway.drivers._flows import Runner

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gateway.exchange import AsgiRequest, Outcome, Response, WsgiRequest
+from gateway._requests import AsgiRequest, WsgiRequest
+from gateway.exchange import Outcome, Response
 from gateway.headers import AsgiHeaders, Headers
 
 __all__ = ["BareAsgiRequest", "BareHead", "BarePairs", "BareRawHeaders", "BareWsgiRequest", "bare_outcome"]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
+from gateway._requests import WsgiRequest
 from gateway.drivers._answer import answer_wsgi, unseen
 from gateway.drivers._bare import BareHead, BarePairs, bare_outcome
 from gateway.drivers._colour import run_plain
@@ -23,7 +24,7 @@ from gateway.drivers._plan import Plan
 from gateway.drivers._request_body import InputStream, RequestBody, ServerInput, declared_length, hand_in, has_input
 from gateway.drivers._status_line import lines, parse
 from gateway.drivers.reference import WsgiExchange
-from gateway.exchange import Outcome, Response, WsgiRequest, reason_phrase
+from gateway.exchange import Outcome, Response, reason_phrase
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse

@@ -18,12 +18,12 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from gateway._requests import AsgiRequest
 from gateway.drivers import _asgi_full, _asgi_heads
 from gateway.drivers._plan import Plan
 from gateway.drivers._process import ProcessHooks
 from gateway.drivers.reference import AsgiExchange
 from gateway.drivers.websocket import WebsocketExchange
-from gateway.exchange import AsgiRequest
 
 if TYPE_CHECKING:
     from gateway.drivers._build import Segment

@@ -17,6 +17,7 @@ from os import fstat
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, cast
 
+from gateway._requests import AsgiRequest, WsgiRequest
 from gateway.contract import Steps
 from gateway.drivers._colour import in_thread, is_gone, let_others_run, run_async, run_last, run_plain
 from gateway.drivers._course import PULL, Course, Pulled, has_body
@@ -25,7 +26,7 @@ from gateway.drivers._outcome import judge
 from gateway.drivers._request_body import RequestBody, wrap_input
 from gateway.drivers._watch import Watcher, has_request_body, watch
 from gateway.errors import ApplicationError
-from gateway.exchange import AsgiRequest, FileBody, Response, WsgiRequest, reason_phrase
+from gateway.exchange import FileBody, Response, reason_phrase
 from gateway.headers import AsgiHeaders, Headers
 
 if TYPE_CHECKING:

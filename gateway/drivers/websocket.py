@@ -15,10 +15,11 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
+from gateway._requests import AsgiRequest
 from gateway.drivers._colour import run_async, run_last
 from gateway.drivers._course import Course, has_body
 from gateway.drivers._outcome import judge
-from gateway.exchange import AsgiRequest, Response
+from gateway.exchange import Response
 from gateway.headers import AsgiHeaders
 
 if TYPE_CHECKING:

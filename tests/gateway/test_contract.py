@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway._requests import AsgiRequest
 from gateway.application import Gateway
 from gateway.chain import path_in, when
 from gateway.contract import (
@@ -34,7 +35,7 @@ from gateway.contract import (
     transform,
 )
 from gateway.errors import ConfigurationError
-from gateway.exchange import AsgiRequest, Outcome, Request, Response
+from gateway.exchange import Outcome, Request, Response
 from gateway.headers import Header
 
 

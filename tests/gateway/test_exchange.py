@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.exchange import AsgiRequest, FileBody, Outcome, ReadableBody, Request, Response, WsgiRequest, reason_phrase
+from gateway._requests import AsgiRequest, WsgiRequest
+from gateway.exchange import FileBody, Outcome, ReadableBody, Request, Response, reason_phrase
 from gateway.headers import Header, Headers
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange import AsgiRequest
+from gateway._requests import AsgiRequest
 from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderBlock, HeaderError, HeaderNames, Headers
 
 Make = Callable[[list[tuple[str, str]]], Headers]

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from gateway._requests import AsgiRequest
 from gateway.contract import Refuse
-from gateway.exchange import AsgiRequest, Response
+from gateway.exchange import Response
 from gateway.problems import MEDIA_TYPES, preferred_media_type, problem, refusal
 
 JSON, HTML, TEXT = MEDIA_TYPES

@@ -199,7 +199,7 @@ def test_memory_under_several_workers_warns(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_by_client_is_none_for_a_unix_socket() -> None:
-    from gateway.exchange import WsgiRequest
+    from gateway._requests import WsgiRequest
 
     assert by_client(WsgiRequest({"REMOTE_ADDR": ""})) is None
     assert by_client(WsgiRequest({"REMOTE_ADDR": "192.0.2.1"})) == "192.0.2.1"

@@ -1807,8 +1807,8 @@ def test_the_hooks_of_build_are_the_ones_that_run(side: Side) -> None:
 def test_an_input_under_a_transform_reads_as_pep_3333_says() -> None:
     import io as streams
 
+    from gateway._requests import WsgiRequest
     from gateway.drivers._request_body import InputStream, RequestBody
-    from gateway.exchange import WsgiRequest
 
     text = b"one\ntwo\n\nlast"
 
