@@ -44,10 +44,14 @@ class PathIn:
     prefixes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for prefix in self.prefixes:
-            if not prefix.startswith("/") or (prefix != "/" and prefix.endswith("/")):
+        for prefix in cast("tuple[object, ...]", self.prefixes):
+            if not isinstance(prefix, str) or not prefix.startswith("/") or (prefix != "/" and prefix.endswith("/")):
                 raise ConfigurationError(
                     f"path_in(...) takes prefixes that start with '/' and do not end with one, got {prefix!r}"
+                )
+            if "*" in prefix:  # it would never hold, and a guard on this condition never run
+                raise ConfigurationError(
+                    f"path_in(...) takes prefixes, which hold for all paths below them, and no patterns, got {prefix!r}"
                 )
         if not self.prefixes:
             raise ConfigurationError("path_in(...) takes at least one prefix, got none")
@@ -64,13 +68,30 @@ def require_predicate(predicate: object, where: str) -> None:
     """Refuse what cannot be asked.
 
     Raises:
-        ConfigurationError: It is not callable, or it is a coroutine function, whose answer would always be true.
+        ConfigurationError: It is not callable, takes other arguments, or is a coroutine or a generator function, whose
+            answer would always be true.
     """
-    if not callable(predicate) or is_coroutine_function(predicate) or is_coroutine_function(predicate.__call__):
+    if (
+        not callable(predicate)
+        or is_coroutine_function(predicate)
+        or is_coroutine_function(predicate.__call__)
+        or inspect.isgeneratorfunction(predicate)
+        or not _takes_one(predicate)
+    ):
         raise ConfigurationError(
             f"{where}(predicate, middleware) takes a plain function of the request that returns true or false, "
             f"got {predicate!r}"
         )
+
+
+def _takes_one(predicate: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(predicate).bind("request")
+    except TypeError:
+        return False
+    except ValueError:  # a built-in function may have none
+        return True
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)

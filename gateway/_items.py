@@ -13,7 +13,7 @@ from typing import TypeAlias, cast
 from gateway._conditions import AsgiBranch, Conditional, PathIn, Predicate, WsgiBranch, require_predicate
 from gateway._order import Rules
 from gateway._planner import BOTH, INTERFACES, Colour, Node
-from gateway.contract import Middleware, hook, require_middleware
+from gateway.contract import FlowFactory, Middleware, hook, require_middleware
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
 from gateway.exchange import Request
@@ -209,13 +209,19 @@ def third_party(
         ConfigurationError: It cannot be called, or it is colourless.
     """
     given: object = factory
+    if isinstance(given, ThirdParty):
+        raise ConfigurationError(
+            f"{given.name} is declared already, as {given.kind}; it stands in a chain as it is, got {given!r} "
+            f"for {colour}_only(...)"
+        )
+    kind = given.kind if isinstance(given, FlowFactory) else given if isinstance(given, type) else type(given)
+    if issubclass(kind, Middleware):
+        raise ConfigurationError(
+            f"{kind.__name__} is colourless and runs in either interface, so {colour}_only(...) is not for it; "
+            f"write middleware=[{kind.__name__}(...)]"
+        )
     if not callable(given):
         raise ConfigurationError(f"{colour}_only(...) takes a middleware's class or factory, got {given!r}")
-    if isinstance(given, type) and issubclass(given, Middleware):
-        raise ConfigurationError(
-            f"{given.__name__} is colourless and runs in either interface, so {colour}_only(...) is not for it; "
-            f"write middleware=[{given.__name__}(...)]"
-        )
     named: object = getattr(factory, "func", factory)  # a functools.partial is called what it calls
     name = str(getattr(named, "__name__", type(named).__name__))
 

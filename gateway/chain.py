@@ -299,11 +299,12 @@ class Chain:
         plan = self.plans["asgi"]
         for item, interface in zip(self._items, plan.interfaces, strict=True):
             if interface == "wsgi" and isinstance(item, ThirdParty) and item.asgi is None and not item.safe_to_skip:
+                where = f"{item.place}: " if item.place else ""
+                say = "safe_to_skip = true" if item.place else "wsgi_only(..., safe_to_skip=True)"
                 raise ConfigurationError(
-                    f"a websocket must not pass by a middleware unseen: the application speaks ASGI, and "
+                    f"{where}a websocket must not pass by a middleware unseen: the application speaks ASGI, and "
                     f"{item.name} is for WSGI only, so websockets cannot enter it; if that is harmless (static files, "
-                    f"compression) say wsgi_only({item.name}, ..., safe_to_skip=True), if it guards something take "
-                    f"a colourless or an ASGI one"
+                    f"compression) say {say}, if it guards something take a colourless or an ASGI one"
                 )
 
     def _check_takeover(self) -> None:

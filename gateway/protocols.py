@@ -126,7 +126,7 @@ def check_interface(interface: str) -> Interface:
             found: Interface = known
             return found
     raise ConfigurationError(
-        f"an interface must be one of {', '.join(map(repr, get_args(Interface)))}, got {interface!r}"
+        f"an interface must be 'wsgi', 'asgi', 'asgi2', or 'rsgi' for what granian alone serves, got {interface!r}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
+import operator
 import pickle
 import random
 import warnings
@@ -380,8 +381,13 @@ def test_a_third_party_that_cannot_be_made_is_refused_when_built() -> None:
         chain(wsgi_app, wsgi_only(lambda app: None))
     with pytest.raises(ConfigurationError, match="takes a middleware's class or factory, got 'x'"):
         wsgi_only("x")  # type: ignore[arg-type]  # wrong on purpose
-    with pytest.raises(ConfigurationError, match="Mark is colourless"):
-        asgi_only(Mark)
+    for ours, written in ((Mark, r"Mark\(\.\.\.\)"), (Mark(), r"Mark\(\.\.\.\)"), (timing, r"timing\(\.\.\.\)")):
+        with pytest.raises(ConfigurationError, match=rf"is colourless .* write middleware=\[{written}\]"):
+            asgi_only(ours)  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(ConfigurationError, match=r"timing is colourless"):
+        either(wsgi=timing, asgi=asgi_mark)
+    with pytest.raises(ConfigurationError, match=r"wsgi_mark is declared already, as wsgi only"):
+        asgi_only(wsgi_only(wsgi_mark))  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_a_third_partys_own_refusal_is_not_wrapped() -> None:
@@ -587,9 +593,18 @@ def test_a_condition_that_cannot_be_asked_is_refused() -> None:
         when(predicate, Mark())  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ConfigurationError, match="takes a plain function of the request"):
         unless("/x", Mark())  # type: ignore[arg-type]  # wrong on purpose
-    for prefixes in ((), ("api",), ("/api/",)):
+    for wrong in (lambda: True, lambda request, path: True, lambda request: (yield True)):
+        with pytest.raises(ConfigurationError, match="takes a plain function of the request"):
+            when(wrong, Mark())  # type: ignore[arg-type, return-value]  # wrong on purpose
+    for prefixes in ((), ("api",), ("/api/",), (["/api"],), ("/api/*",)):
         with pytest.raises(ConfigurationError, match=r"path_in\(\.\.\.\) takes"):
-            path_in(*prefixes)
+            path_in(*prefixes)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_condition_may_be_any_callable_of_one_argument() -> None:
+    same = functools.partial(operator.is_not, None)
+    for predicate, holds in ((bool, True), (operator.attrgetter("query_string"), False), (same, True)):
+        assert bool(marks(get(chain(wsgi_app, when(predicate, Mark())), "wsgi"))) is holds
 
 
 # --- websockets
@@ -687,7 +702,7 @@ def test_what_a_place_shares_is_its_own() -> None:
     "item", [wsgi_only(wsgi_mark), when(path_in("/"), wsgi_only(wsgi_mark))], ids=["plain", "when"]
 )
 def test_a_middleware_that_a_websocket_would_skip_is_refused_when_built(item: object) -> None:
-    with pytest.raises(ConfigurationError, match=r"a websocket must not pass by .*wsgi_mark.*safe_to_skip=True"):
+    with pytest.raises(ConfigurationError, match=r"not pass by .*wsgi_mark.* wsgi_only\(\.\.\., safe_to_skip=True\)"):
         chain(asgi_app, item)
     chain(wsgi_app, item)
 

@@ -634,7 +634,7 @@ def test_the_interface_given_is_the_answer(interface: Interface) -> None:
 
 
 def test_an_unknown_interface_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="'wsgi', 'asgi', 'asgi2', 'rsgi', got 'cgi'"):
+    with pytest.raises(ConfigurationError, match=r"'wsgi', 'asgi', 'asgi2', or 'rsgi' for what granian .*, got 'cgi'"):
         detect(wsgi_function, "cgi")
 
 
