@@ -48,21 +48,14 @@ from gateway._items import (
     sees_websockets,
     third_party,
 )
+from gateway._joints import AsgiState, Takeover, WsgiState, joined
 from gateway._order import broken
 from gateway._planner import Colour, Plan, Segment, plan
 from gateway.contract import Middleware
 from gateway.drivers import build_asgi, build_wsgi
 from gateway.errors import ConfigurationError
 from gateway.plugins import Engine
-from gateway.protocols import (
-    ASGIApplication,
-    ASGIReceive,
-    ASGISend,
-    Environ,
-    Scope,
-    StartResponse,
-    WSGIApplication,
-)
+from gateway.protocols import ASGIApplication, WSGIApplication
 
 if TYPE_CHECKING:
     from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
@@ -71,10 +64,6 @@ __all__ = ["Chain", "ChainItem", "ChainWarning", "asgi_only", "either", "path_in
 
 #: What ``middleware=[...]`` may hold: colourless middleware, and what the functions here make.
 ChainItem: TypeAlias = Item
-
-
-#: Where the state of a request stands, in a scope and in an environ.
-_STATE = "gateway.state"
 
 
 class ChainWarning(UserWarning):
@@ -259,12 +248,12 @@ class Chain:
         self.wsgi = cast("WSGIApplication", http)
         if websockets:
             # The plan has a crossing to take sockets over, and what is inside of one speaks ASGI.
-            self.wsgi = _Takeover(self.wsgi, cast("AsgiToWsgi", self._entrance), cast("ASGIApplication", other))
-        self.asgi = _joined(*self._build(self.plans["asgi"], built))
+            self.wsgi = Takeover(self.wsgi, cast("AsgiToWsgi", self._entrance), cast("ASGIApplication", other))
+        self.asgi = joined(*self._build(self.plans["asgi"], built))
         if _shares_state(self.plans["wsgi"], holds_more=holds_more):
-            self.wsgi = _WsgiState(self.wsgi)
+            self.wsgi = WsgiState(self.wsgi)
         if _shares_state(self.plans["asgi"], holds_more=holds_more):
-            self.asgi = _AsgiState(self.asgi)
+            self.asgi = AsgiState(self.asgi)
 
     def explain(self) -> Explanation:
         """Say what the chain does under each kind of server."""
@@ -350,7 +339,7 @@ class Chain:
         if inner == outer:
             return http, other
         if outer == "wsgi":
-            crossed_back = self._crossings.asgi_to_wsgi(_joined(http, other), back=back)
+            crossed_back = self._crossings.asgi_to_wsgi(joined(http, other), back=back)
             if not back:
                 self._entrance: object = crossed_back  # it runs the lifespan; there is one at most in a plan
             return crossed_back, other
@@ -365,7 +354,7 @@ class Chain:
             middleware = [item for item in items if isinstance(item, Middleware)]
             shared = self._shared[segment.start : segment.stop]
             if segment.interface == "asgi":
-                wrapped = build_asgi(middleware, _joined(http, other), shared=shared)
+                wrapped = build_asgi(middleware, joined(http, other), shared=shared)
                 return wrapped, wrapped
             guards = [(item, place) for item, place in zip(middleware, shared, strict=True) if item.websocket]
             if other is not None and guards:
@@ -373,51 +362,11 @@ class Chain:
             return build_wsgi(middleware, cast("WSGIApplication", http), shared=shared), other
         item = cast("ThirdParty", items[0])  # what is not colourless stands alone in its segment
         if segment.interface == "asgi":
-            outer = cast("ASGIApplication", item.wrap("asgi", _joined(http, other)))
+            outer = cast("ASGIApplication", item.wrap("asgi", joined(http, other)))
             return outer, outer
         if other is not None and item.asgi is not None:
             other = cast("ASGIApplication", item.wrap("asgi", other))
         return item.wrap("wsgi", http), other
-
-
-class _Takeover:
-    """Where websocket handshakes part from other requests under a WSGI server."""
-
-    def __init__(self, http: WSGIApplication, crossing: AsgiToWsgi, other: ASGIApplication) -> None:
-        from gateway.adapters._websocket import is_handshake
-
-        self.app = http
-        self._crossing = crossing
-        self._other = other
-        self._is_handshake = is_handshake
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if "HTTP_UPGRADE" in environ and self._is_handshake(environ):
-            return self._crossing.websocket(environ, start_response, self._other)
-        return self.app(environ, start_response)
-
-
-class _WsgiState:
-    """Where the state of a request begins, for a chain whose wrappers would each begin one of their own."""
-
-    def __init__(self, app: WSGIApplication) -> None:
-        self.app = app
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        environ.setdefault(_STATE, {})
-        return self.app(environ, start_response)
-
-
-class _AsgiState:
-    """The same under an ASGI server, whose own scope is not written."""
-
-    def __init__(self, app: ASGIApplication) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        if scope["type"] != "lifespan" and _STATE not in scope:
-            scope = {**scope, _STATE: {}}
-        await self.app(scope, receive, send)
 
 
 def _shares_state(plan: Plan, *, holds_more: bool) -> bool:
@@ -428,24 +377,6 @@ def _shares_state(plan: Plan, *, holds_more: bool) -> bool:
     """
     wrappers = sum(segment.colourless for segment in plan.segments)
     return wrappers > 1 or (wrappers == 1 and holds_more)
-
-
-class _Fork:
-    """Where the planned path and the one of lifespan and websockets part."""
-
-    def __init__(self, http: ASGIApplication, other: ASGIApplication) -> None:
-        self.app = http
-        self.other = other
-
-    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        app = self.app if scope["type"] == "http" else self.other
-        await app(scope, receive, send)
-
-
-def _joined(http: object, other: ASGIApplication | None) -> ASGIApplication:
-    """Make one ASGI application of both paths."""
-    app = cast("ASGIApplication", http)
-    return app if other is None or other is app else _Fork(app, other)
 
 
 def _outside_of_package() -> int:
