@@ -84,7 +84,6 @@ class ProcessHooks:
         self._interface: Literal["wsgi", "asgi"] = interface
         self._lock = threading.Lock()
         self._pid: int | None = None
-        self._begun = 0
         self._starting: _Starting | None = None
 
     @staticmethod
@@ -111,7 +110,6 @@ class ProcessHooks:
         except BaseException:
             yield from self._stop(begun)
             raise
-        self._begun = begun
         self._pid = process.pid
         atexit.register(self._at_exit)
 
@@ -124,8 +122,8 @@ class ProcessHooks:
                 logger.exception("on_stop of %r failed; the others are stopped all the same", hooks)
 
     def _end(self) -> Steps[None]:
-        begun, self._begun, self._pid = self._begun, 0, None
-        return self._stop(begun)
+        self._pid = None
+        return self._stop(len(self._chain))
 
     def _at_exit(self) -> None:
         if self.started:

@@ -260,7 +260,6 @@ class WsgiExchange:
         self.head = (status, headers)
         self.exc_info = exc_info if self.state == "committed" else None
         if not self.replaced and not self.segment.defers:
-            self.state = "idle"
             self.begin()
         return self.write
 
@@ -359,8 +358,7 @@ class WsgiExchange:
         if self.body.refused is None or self.replaced:
             return
         refuse, index = self.body.refused
-        if self.state == "committed":
-            self.failed = refuse
+        if self.state not in ("idle", "held"):
             raise refuse
         if self.steps is not None:
             self.steps.close()
@@ -567,7 +565,6 @@ class AsgiExchange:
 
     async def late(self, message: Message, steps: Steps[Response]) -> None:
         """Take over in the middle of the response phase for the head in a message."""
-        self.course.entered = len(self.segment.http)
         self.started = True
         self.trailers = bool(message.get("trailers", False))
         self.steps = steps

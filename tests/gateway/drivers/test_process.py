@@ -105,6 +105,19 @@ def test_a_failed_start_is_told_to_the_server_and_stops_what_was_started() -> No
     assert log == ["a start asgi async", "a stop async"]
 
 
+def test_an_application_that_fails_its_startup_and_raises_stops_the_hooks_once() -> None:
+    log: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no store"})
+        raise ValueError("own")
+
+    with pytest.raises(ValueError, match="own"):
+        lifespan([store(log, "a"), store(log, "b")], app)
+    assert log == ["a start asgi async", "b start asgi async", "b stop async", "a stop async"]
+
+
 def test_without_a_lifespan_the_first_of_many_requests_starts_the_hooks() -> None:
     log: list[Any] = []
 

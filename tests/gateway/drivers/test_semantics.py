@@ -571,6 +571,105 @@ def test_a_refusal_after_the_head_cuts_the_connection(reference: bool) -> None:
     assert sent == ["http.response.start"]
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_refusal_is_the_answer_of_an_application_that_swallows_it_and_says_no_more(side: Side, answers: bool) -> None:
+    import io as streams
+
+    got: list[Any] = []
+
+    def wsgi(environ: Any, start_response: Any) -> Any:
+        with contextlib.suppress(Refuse):
+            environ["wsgi.input"].read()
+        return []
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        with contextlib.suppress(Refuse):
+            await receive()
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        got.append(message.get("status"))
+
+    answer = {"on_response": lambda request, response: Response(499)} if answers else {"on_finish": None}
+    chain = [logged("a", [], **answer), BodyLimit()]
+    if side.interface == "wsgi":
+        environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
+        serve = drivers.build_wsgi(chain, wsgi, reference=side.reference)
+        list(serve(environ, lambda line, *args: got.append(int(line[:3])) or (lambda data: None)))
+    else:
+        asyncio.run(drivers.build_asgi(chain, asgi, reference=side.reference)(scope(method="POST"), receive, send))
+    assert got[0] == (499 if answers else 413)
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_what_is_sent_after_a_refusal_has_cut_the_connection_goes_nowhere(reference: bool) -> None:
+    got: list[Any] = []
+    late: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+        await send({**BODY, "more_body": True})
+        with contextlib.suppress(Refuse):
+            await receive()
+        late.append(send)  # for a task of its own, say
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        got.append(message["type"])
+
+    async def main() -> None:
+        with pytest.raises(Refuse):
+            await drivers.build_asgi([BodyLimit()], app, reference=reference)(scope(method="POST"), receive, send)
+        with pytest.raises(Refuse):
+            await late[0]({**BODY})
+
+    asyncio.run(main())
+    assert got == ["http.response.start", "http.response.body"]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_is_written_after_a_refusal_has_cut_the_connection_goes_nowhere(reference: bool, waits: bool) -> None:
+    import io as streams
+
+    got: list[Any] = []
+    log: list[Any] = []
+
+    class Parts:
+        def __init__(self, stream: Any, write: Any) -> None:
+            self.stream, self.write = stream, write
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"early"
+            with contextlib.suppress(Refuse):
+                self.stream.read()
+            yield b"all is well"
+
+        def close(self) -> None:
+            with pytest.raises(Refuse):
+                self.write(b"all is well")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        return Parts(environ["wsgi.input"], start_response("200 OK", []))
+
+    def start_response(line: str, *args: Any) -> Any:
+        got.append(line)
+        return got.append
+
+    environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
+    chain = [logged("a", log, on_response=None, **({"on_finish": None} if waits else {})), BodyLimit()]
+    body: Any = drivers.build_wsgi(chain, app, reference=reference)(environ, start_response)
+    with pytest.raises(Refuse):
+        got.extend(body)
+    body.close()
+    assert got == ["200 OK", b"early"]
+    assert log == [("a", "on_response"), ("a", "on_finish")][: 1 + waits]
+
+
 @pytest.mark.parametrize("reference", [True, False])
 def test_a_refusal_in_the_middle_of_a_stream_cuts_the_connection(reference: bool) -> None:
     sent: list[Any] = []
@@ -1211,7 +1310,8 @@ def test_a_head_without_fields_still_announces_its_trailers(end: dict[str, Any],
 def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(reference: bool, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
-    outcomes: list[Any] = []
+    outcomes: list[Outcome] = []
+    peeked: list[Any] = []
     closed: list[bool] = []
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -1219,10 +1319,10 @@ def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(reference: bool,
         return environ["wsgi.file_wrapper"](path.open("rb"))
 
     def check(request: Request, response: Response) -> Any:
-        outcomes.append((yield from peek(1)))
+        peeked.append((yield from peek(1)))
 
     for extra in ({}, {"on_response": check}, {"on_body": lambda request, response: pytest.fail("asked for a file")}):
-        chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome.bytes_sent), **extra)]
+        chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome), **extra)]
         body = drivers.build_wsgi(chain, app, reference=reference)(
             {"wsgi.file_wrapper": FileWrapper, "REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
         )
@@ -1232,7 +1332,8 @@ def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(reference: bool,
         body.close()
         closed.append(file.closed)
     assert closed == [True] * 3
-    assert outcomes == [7, None, 7, 7]
+    assert [(outcome.kind, outcome.bytes_sent) for outcome in outcomes] == [("completed", 7)] * 3
+    assert peeked == [None]
 
 
 @pytest.mark.parametrize("reference", [True, False])
@@ -1312,6 +1413,35 @@ def test_a_middleware_s_file_is_sent_as_the_server_can(tmp_path: Path) -> None:
     serve = drivers.build_asgi(answer(whole), asgi_app(Record(), App()))
     asyncio.run(serve(scope(extensions={"http.response.pathsend": {}}), nothing, send))
     assert messages[-1] == {"type": "http.response.pathsend", "path": str(path)}
+
+
+def test_a_middleware_s_file_is_counted_where_the_server_sends_it(side: Side, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    outcomes: list[Any] = []
+    sent: list[str] = []
+
+    def end(request: Request, outcome: Outcome) -> None:
+        outcomes.append((outcome.kind, outcome.status, outcome.bytes_sent))
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    async def nothing() -> Any: ...
+
+    chain = [logged("a", [], on_request=lambda request: Response(200, body=FileBody(str(path))), on_finish=end)]
+    if side.interface == "wsgi":
+        serve = drivers.build_wsgi(chain, wsgi_app(Record(), App()), reference=side.reference)
+        environ = {"wsgi.file_wrapper": FileWrapper, "REQUEST_METHOD": "GET"}
+        body: Any = serve(environ, lambda *args: lambda data: None)
+        assert type(body) is FileWrapper
+        body.close()
+    else:
+        pathsend = scope(extensions={"http.response.pathsend": {}})
+        serving = drivers.build_asgi(chain, asgi_app(Record(), App()), reference=side.reference)
+        asyncio.run(serving(pathsend, nothing, send))
+        assert sent == ["http.response.start", "http.response.pathsend"]
+    assert outcomes == [("completed", 200, 10)]
 
 
 @pytest.mark.parametrize("reference", [True, False], ids=["reference", "specialised"])
@@ -1495,6 +1625,51 @@ def test_a_second_head_that_the_application_gives_up_changes_nothing(reference: 
     getattr(body, "close", lambda: None)()
     assert starts == ["200 OK"]
     assert log == [("m", name) for name in hooks]
+
+
+@pytest.mark.parametrize("hooks", [{}, {"on_finish": None}, {"on_error": None}], ids=["heads", "waits", "defers"])
+def test_a_failed_response_phase_that_the_application_swallows_is_not_run_again(
+    side: Side, hooks: dict[str, Any]
+) -> None:
+    log: list[Any] = []
+
+    def fail(request: Request, response: Response) -> None:
+        raise Boom("head")
+
+    record = side.run([logged("m", log, on_response=fail), logged("z", [], **hooks)], App(swallows=True))
+    assert log == [("m", "on_response")]
+    assert record.raised == "Boom('head')"
+    assert (record.starts, record.body) == (0, b"")
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_head_after_a_restart_that_failed_is_a_restart_too(reference: bool, waits: bool) -> None:
+    starts: list[Any] = []
+
+    def fail(request: Request, response: Response) -> None:
+        if response.status == 500:
+            raise Boom("head")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        try:
+            raise ValueError
+        except ValueError as error:
+            exc_info = type(error), error, error.__traceback__
+            with contextlib.suppress(Boom):
+                start_response("500 Sorry", [], exc_info)
+            start_response("503 Later", [], exc_info)
+        return []
+
+    chain = [logged("m", [], on_response=fail, **({"on_finish": None} if waits else {}))]
+    body: Any = drivers.build_wsgi(chain, app, reference=reference)(
+        {"REQUEST_METHOD": "GET"}, lambda line, headers, exc_info=None: starts.append((line, exc_info is not None))
+    )
+    with pytest.raises(Boom):
+        list(body)
+    body.close()
+    assert starts == [("200 OK", False), ("503 Later", True)]
 
 
 @pytest.mark.parametrize("reference", [True, False])

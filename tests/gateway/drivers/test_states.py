@@ -84,6 +84,7 @@ ASGI_ROWS = [
     Row("idle", "receive", "", ("failed", None, 0, 3)),
     Row("idle", "disconnect", "", ("aborted", None, 0, 3)),
     Row("idle", "return", "", ("failed", None, 0, 0)),
+    Row("idle", "gone-return", "", ("aborted", None, 0, 0)),
     Row("idle", ValueError, "", ("failed", None, 0, 0), ValueError),
     Row("idle", asyncio.CancelledError, "", ("aborted", None, 0, 0), asyncio.CancelledError),
     Row("idle", "disconnect-raise", "", ("aborted", None, 0, 3), ValueError),
@@ -96,6 +97,7 @@ ASGI_ROWS = [
     Row("held", "receive", "", ("failed", None, 0, 3)),
     Row("held", "disconnect", "", ("aborted", None, 0, 3)),
     Row("held", "return", "", ("failed", None, 0, 0)),
+    Row("held", "gone-return", "", ("aborted", None, 0, 0)),
     Row("held", ValueError, "", ("failed", None, 0, 0), ValueError),
     Row("held", asyncio.CancelledError, "", ("aborted", None, 0, 0), asyncio.CancelledError),
     Row("committed", START, "SbS", ("failed", 200, 2, 0)),
@@ -106,12 +108,14 @@ ASGI_ROWS = [
     Row("committed", "receive", "Sb", ("failed", 200, 2, 3)),
     Row("committed", "disconnect", "Sb", ("aborted", 200, 2, 3)),
     Row("committed", "return", "Sb", ("failed", 200, 2, 0)),
+    Row("committed", "gone-return", "Sb", ("aborted", 200, 2, 0)),
     Row("committed", ValueError, "Sb", ("failed", 200, 2, 0), ValueError),
     Row("committed", asyncio.CancelledError, "Sb", ("aborted", 200, 2, 0), asyncio.CancelledError),
     Row("done", OTHER, "Sblo", ("completed", 200, 4, 0)),
     Row("done", "receive", "Sbl", ("completed", 200, 4, 0)),
     Row("done", "disconnect", "Sbl", ("completed", 200, 4, 0)),
     Row("done", "return", "Sbl", ("completed", 200, 4, 0)),
+    Row("done", "gone-return", "Sbl", ("completed", 200, 4, 0)),
     Row("done", ValueError, "Sbl", ("completed", 200, 4, 0), ValueError),
     Row("done", asyncio.CancelledError, "Sbl", ("completed", 200, 4, 0), asyncio.CancelledError),
 ]
@@ -140,7 +144,7 @@ def test_asgi_each_event_in_each_state(row: Row, reference: bool) -> None:
                 assert (await receive())["type"] == "http.disconnect"
             if row.event == "disconnect-raise":
                 raise ValueError
-        elif row.event != "return":
+        elif row.event not in ("return", "gone-return"):  # the client is gone, and nobody received that
             raise row.event
 
     async def main() -> None:
@@ -149,7 +153,7 @@ def test_asgi_each_event_in_each_state(row: Row, reference: bool) -> None:
         async def receive() -> Any:
             if incoming:
                 return incoming.pop()
-            if row.event in ("disconnect", "disconnect-raise"):
+            if row.event in ("disconnect", "disconnect-raise", "gone-return"):
                 return {"type": "http.disconnect"}
             return await asyncio.Event().wait()
 
@@ -338,6 +342,33 @@ def test_asgi_a_server_that_repeats_the_request_is_not_watched_for_ever(referenc
     asyncio.run(asyncio.wait_for(serve(scope, receive, send), 20))
     ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
     assert ends == [("completed", 200, 4, 0)]
+    assert asked <= 2
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_asgi_a_server_that_repeats_the_request_is_not_asked_for_ever_after_an_early_end(
+    backend: str, reference: bool
+) -> None:
+    anyio = pytest.importorskip("anyio")
+    middleware = Seen()
+    asked = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+
+    async def receive() -> Any:
+        nonlocal asked
+        asked += 1
+        assert asked < 100, "a loop that never turns"
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None: ...
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    anyio.run(drivers.build_asgi([middleware], app, reference=reference), scope, receive, send, backend=backend)
+    ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
+    assert ends == [("failed", 200, 0, 0)]
     assert asked <= 2
 
 
