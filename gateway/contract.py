@@ -12,6 +12,7 @@ This module holds no driver and calls nothing. What an author may rely on, and h
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import update_wrapper
@@ -322,7 +323,13 @@ class Transforming:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Wait for the end of the exchange and send its outcome."""
+    """Wait for the end of the exchange and send its outcome.
+
+    Attributes:
+        error: What is on its way through the ``finally``, or handled by the ``except``, that asks.
+    """
+
+    error: BaseException | None = None
 
 
 #: What a driver may be asked.
@@ -386,8 +393,12 @@ def transform(change: Transform) -> Steps[None]:
 
 
 def finished() -> Steps[Outcome]:
-    """Wait for the end of the exchange, also when it is cut short; gives the outcome."""
-    result = yield from _ask(Finished())
+    """Wait for the end of the exchange, also when it is cut short; gives the outcome.
+
+    In a ``finally`` or an ``except`` it holds nothing up: the error that is on its way goes on at once, unless it was
+    answered by :func:`reply`. Afterwards only :func:`io` is left.
+    """
+    result = yield from _ask(Finished(sys.exception()))
     return cast("Outcome", result)  # the driver sends the outcome
 
 
@@ -413,11 +424,12 @@ class FlowRun:
     def advance(self, sent: object, error: BaseException | None = None) -> Steps[Response | None]:
         """Send a value, or throw an error, and run to the next place; return the response it replied with, if any."""
         answer: Response | None = None
-        before = self.state == "request"
+        before, late = self.state == "request", self.state == "done"
+        outside, ends = sys.exception(), isinstance(error, GeneratorExit)
+        if error is not None:
+            self.thrown = error
         flow = cast("Generator[object, object, None]", self.flow)  # what is really yielded and sent: see _ask
         while True:
-            if error is not None:
-                self.thrown = error
             try:
                 effect = flow.send(sent) if error is None else flow.throw(error)
             except StopIteration:
@@ -427,7 +439,9 @@ class FlowRun:
                 self.state = "done"
                 raise
             sent = error = None
-            if effect is None:
+            if late and type(effect) is not Io:
+                error = _misuse("after finished() only io() is left")
+            elif effect is None:
                 if before and answer is None:
                     self.state = "response"
                     return None
@@ -439,7 +453,11 @@ class FlowRun:
                     self.state = "response"
             elif type(effect) is Finished:
                 self.state = "outcome"
-                return answer
+                own = effect.error
+                if own is None or own is outside or own is self.thrown or ends or answer is not None:
+                    return answer
+                self.thrown = own
+                raise own
             elif type(effect) is Transforming:
                 if before:
                     error = _misuse("transform() changes the response body: call it after the bare `yield`")

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from wsgiref.util import FileWrapper
 
 import pytest
@@ -258,7 +258,8 @@ def test_a_coroutine_that_is_closed_runs_on_finish_and_awaits_nothing(
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("reference", [True, False])
-def test_a_cancellation_while_a_hook_does_io_is_an_abort(backend: str, reference: bool) -> None:
+@pytest.mark.parametrize("form", ["hooks", "generator"])
+def test_a_cancellation_while_a_hook_does_io_is_an_abort(backend: str, reference: bool, form: str) -> None:
     anyio = pytest.importorskip("anyio")
     log: list[Any] = []
 
@@ -270,6 +271,17 @@ def test_a_cancellation_while_a_hook_does_io_is_an_abort(backend: str, reference
                 log.append("cleaned")
 
         def on_finish(self, request: Request, outcome: Outcome) -> Any:
+            log.append(outcome.kind)
+            yield from io(lambda: None, write)
+
+    @as_middleware
+    def waits(request: Request) -> Any:
+        try:
+            yield from io(lambda: None, wait)
+            yield
+        finally:
+            log.append("cleaned")
+            outcome = yield from finished()
             log.append(outcome.kind)
             yield from io(lambda: None, write)
 
@@ -290,7 +302,8 @@ def test_a_cancellation_while_a_hook_does_io_is_an_abort(backend: str, reference
         raise AssertionError("called although its guard never answered")
 
     async def main() -> None:
-        chain = [logged("a", log, on_finish=None), Waits(), logged("z", log, on_request=None, on_finish=None)]
+        middle = Waits() if form == "hooks" else waits()
+        chain = [logged("a", log, on_finish=None), middle, logged("z", log, on_request=None, on_finish=None)]
         with anyio.CancelScope() as cancelled:
             scopes.append(cancelled)
             await drivers.build_asgi(chain, app, reference=reference)(scope(), app, app)
@@ -1801,6 +1814,95 @@ def test_an_error_of_a_generator_after_the_end_is_logged(
     record = side.run([fails()], App(fails="before"))
     assert (record.raised, record.body) == ((None, b"sorry") if answers else ("Boom('before')", b""))
     assert [str(entry.exc_info[1]) for entry in caplog.records if entry.exc_info] == ["before" if answers else "late"]
+
+
+def fail_in_io() -> None:
+    raise Boom("io")
+
+
+async def fail_in_io_async() -> None:
+    raise Boom("io")
+
+
+@pytest.mark.parametrize("at", ["request", "response"])
+@pytest.mark.parametrize("how", ["raises", "io"])
+def test_an_error_of_a_generator_that_waits_in_finally_goes_on_at_once(
+    side: Side, at: str, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log: list[Any] = []
+
+    @as_middleware
+    def fails(request: Request) -> Any:
+        try:
+            for phase in ("request", "response"):
+                if phase == at and how == "raises":
+                    raise Boom("own")
+                if phase == at:
+                    yield from io(fail_in_io, fail_in_io_async)
+                if phase == "request":
+                    yield
+        finally:
+            log.append((yield from finished()).kind)
+
+    record = side.run([fails()])
+    assert record.raised == ("Boom('own')" if how == "raises" else "Boom('io')")
+    assert (log, record.body, record.events == []) == (["failed"], b"", at == "request")
+    assert not caplog.records, "it is no error of on_finish"
+
+
+def test_a_refusal_of_a_generator_that_waits_in_finally_stands_before_the_application(side: Side) -> None:
+    log: list[Any] = []
+
+    @as_middleware
+    def guards(request: Request) -> Any:
+        try:
+            raise Refuse(403)
+            yield
+        finally:
+            log.append((yield from finished()).status)
+
+    record = side.run([guards()])
+    assert (str(record.status)[:3], log, record.events) == ("403", [403], [])
+
+
+def test_what_fails_after_the_end_of_a_generator_is_logged(side: Side, caplog: pytest.LogCaptureFixture) -> None:
+    @as_middleware
+    def fails(request: Request) -> Any:
+        yield
+        yield from finished()
+        yield from io(fail_in_io, fail_in_io_async)
+
+    record = side.run([fails()], App())
+    assert record.raised is None
+    assert [str(entry.exc_info[1]) for entry in caplog.records if entry.exc_info] == ["io"]
+
+
+def ask_nothing() -> Any:
+    yield
+
+
+AFTER_THE_END: dict[str, Any] = {
+    "yield": ask_nothing,
+    "reply": lambda: reply(Response(201)),
+    "transform": lambda: transform(cast("Any", None)),
+    "peek": peek,
+    "finished": finished,
+}
+
+
+@pytest.mark.parametrize("asks", AFTER_THE_END)
+def test_after_its_end_a_generator_can_do_io_only(side: Side, asks: str, caplog: pytest.LogCaptureFixture) -> None:
+    @as_middleware
+    def late(request: Request) -> Any:
+        yield
+        yield from finished()
+        yield from AFTER_THE_END[asks]()
+
+    record = side.run([late()], App())
+    assert (str(record.status)[:3], record.raised) == ("200", None)
+    (error,) = (entry.exc_info[1] for entry in caplog.records if entry.exc_info)
+    assert isinstance(error, ConfigurationError)
+    assert "after finished() only io() is left" in str(error)
 
 
 def test_a_generator_in_a_peek_that_waits_in_finally_hides_no_error(
