@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import update_wrapper
 from typing import (
@@ -746,8 +746,12 @@ def require_hooks(built: object, author: str) -> Hooks:
             raise ConfigurationError(
                 f"{author} has {name}(), which no driver calls; did you mean {near[0]}()? If not, take another name"
             )
-    constants = cast("Sequence[object]", built.constant_headers)
-    for constant in constants:
+    constants = cast("object", built.constant_headers)
+    if not isinstance(constants, Iterable):
+        raise ConfigurationError(
+            f"{author}.constant_headers must be a property of Header objects, got {constants!r}; write @property"
+        )
+    for constant in cast("Iterable[object]", constants):
         if not isinstance(constant, Header):
             raise ConfigurationError(
                 f"{author}.constant_headers must hold gateway.headers.Header objects, got {constant!r}; "

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from gateway.headers import Headers
 
@@ -220,6 +220,7 @@ class Response:
 
     Raises:
         ValueError: The status is none of a final response.
+        TypeError: The body is none.
 
     Attributes:
         status: May be changed by ``on_response``.
@@ -238,11 +239,11 @@ class Response:
     def __init__(
         self, status: int = 200, headers: HeaderSource = (), body: Body | str = b"", *, reason: str | None = None
     ) -> None:
-        if not 200 <= status <= 599:
+        if not isinstance(cast("object", status), int) or not 200 <= status <= 599:
             raise ValueError(f"a response's status must be from 200 to 599, got {status!r} (RFC 9110 section 15)")
         self.status = status
         self.headers = headers if isinstance(headers, Headers) else Headers(headers)
-        self.body = body.encode() if isinstance(body, str) else body
+        self.body = body if isinstance(body, bytes) else _body(body)
         self.reason = reason
 
     @staticmethod
@@ -257,6 +258,23 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.headers.items()!r}>"
+
+
+def _body(body: Body | str) -> Body:
+    if isinstance(body, str):
+        return body.encode()
+    given = cast("object", body)
+    if isinstance(given, Mapping):
+        hint = "; write json.dumps(...), with its content-type"
+    elif hasattr(given, "__aiter__"):
+        hint = ", an asynchronous iterator, which WSGI cannot read"
+    elif isinstance(given, FileBody | ReadableBody | Iterable):
+        return body
+    else:
+        hint = ""
+    raise TypeError(
+        f"a response's body must be bytes, text, an iterable of bytes, a binary file or a FileBody, got {given!r}{hint}"
+    )
 
 
 @dataclass(slots=True)

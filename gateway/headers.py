@@ -49,6 +49,8 @@ class HeaderError(GatewayError, ValueError):
 @lru_cache(maxsize=1024)
 def _name(name: str) -> tuple[str, bytes]:
     """Check a field name; return its lower-case spelling in ``str`` and in bytes."""
+    if not isinstance(cast("object", name), str):
+        raise TypeError(f"a header name must be a str, got {name!r}")
     if not _TOKEN.fullmatch(name):
         raise HeaderError(
             f"a header name must be a token of letters, digits and !#$%&'*+-.^_`|~, got {name!r}; "
@@ -59,8 +61,11 @@ def _name(name: str) -> tuple[str, bytes]:
 
 
 def _check_value(name: str, value: str) -> None:
-    if value.isascii() and value.isprintable() and value == value.strip(" "):
-        return
+    try:
+        if value.isascii() and value.isprintable() and value == value.strip(" "):
+            return
+    except AttributeError:
+        raise TypeError(f"the value of header {name!r} must be a str, got {value!r}") from None
     if not _VALUE.fullmatch(value):
         raise HeaderError(
             f"the value of header {name!r} must hold no control character but a tab, no space at its ends, only "
@@ -616,9 +621,9 @@ def _each(source: HeaderSource) -> Iterable[Header | tuple[str, str]]:
 
 
 def _text(name: str | Header) -> str:
-    if isinstance(name, str):
-        return name
-    raise TypeError(f"a Header constant has its value already, got {name!r} and another one")
+    if isinstance(name, Header):
+        raise TypeError(f"a Header constant has its value already, got {name!r} and another one")
+    return name
 
 
 def _no_value(name: object) -> TypeError:

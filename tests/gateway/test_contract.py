@@ -340,6 +340,10 @@ def _generator(self: object, *arguments: object) -> Any:
             {"constant_headers": [("x-a", "1")]},
             r"Author.constant_headers must hold .*Header objects, got \('x-a', '1'\)",
         ),
+        (
+            {"constant_headers": lambda self: (Header("x-a", "1"),)},
+            r"Author.constant_headers must be a property of Header objects, got <bound method",
+        ),
         ({"build": lambda self, context: 3}, r"Author.build\(\) must return Hooks, got 3"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

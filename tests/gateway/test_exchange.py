@@ -247,6 +247,29 @@ def test_the_view_itself_has_no_interface() -> None:
         view.native  # noqa: B018  # a property
 
 
+async def parts() -> Any:
+    yield b"part"
+
+
+NO_BODIES: dict[str, tuple[object, str]] = {
+    "a-number": (5, "got 5"),
+    "a-mapping": ({"a": 1}, r"got \{'a': 1\}; write json.dumps"),
+    "an-asynchronous-iterator": (parts(), "an asynchronous iterator, which WSGI"),
+    "nothing": (None, "got None"),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), NO_BODIES.values(), ids=NO_BODIES)
+def test_what_is_no_body_is_refused_and_shown(body: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"a response's body must be bytes, text, .*{message}"):
+        Response(200, body=body)
+
+
+def test_a_status_that_is_no_number_is_refused_and_shown() -> None:
+    with pytest.raises(ValueError, match="from 200 to 599, got 'hello'"):
+        Response("hello")  # type: ignore[arg-type]  # what an untyped author may write
+
+
 @pytest.mark.parametrize("status", [0, 99, 101, 199, 600, -200])
 def test_a_response_has_the_status_of_a_final_one(status: int) -> None:
     with pytest.raises(ValueError, match=f"must be from 200 to 599, got {status}"):

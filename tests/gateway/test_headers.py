@@ -274,6 +274,21 @@ def test_a_value_is_needed_with_a_name(make: Make) -> None:
         make([]).append("x-a")  # type: ignore[call-overload]  # what an untyped author may write
 
 
+@pytest.mark.parametrize("value", [5, b"v", ["v"], True], ids=repr)
+def test_a_value_that_is_no_text_is_refused_and_shown(make: Make, value: object) -> None:
+    for write in (make([]).append, make([]).set, make([]).setdefault, Header):
+        with pytest.raises(TypeError, match=r"the value of header 'x-a' must be a str, got ") as caught:
+            write("x-a", value)  # type: ignore[arg-type, call-overload]  # what an untyped author may write
+        assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [5, b"n"], ids=repr)
+def test_a_name_that_is_no_text_is_refused_and_shown(make: Make, name: object) -> None:
+    for write in (make([]).append, make([]).set, make([]).setdefault, Header):
+        with pytest.raises(TypeError, match=rf"a header name must be a str, got {name!r}"):
+            write(name, "v")  # type: ignore[arg-type, call-overload]  # what an untyped author may write
+
+
 def test_a_constant_takes_no_second_value(make: Make) -> None:
     with pytest.raises(TypeError, match="has its value already"):
         make([]).append(Header("A", "1"), "2")  # type: ignore[call-overload]  # what an untyped author may write
