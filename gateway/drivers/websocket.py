@@ -135,7 +135,8 @@ class WebsocketExchange:
         settled = await self.settle(self.course.respond(response, len(self.chain)))
         if self.replaced:
             return
-        self.commit(settled.status)
+        # An accept is 101 and a close 403 whatever a middleware says: their messages carry no status.
+        self.commit(settled.status if kind == "websocket.http.response.start" else status)
         if kind == "websocket.close":
             self.close_code = message.get("code", 1000)
             await self.pass_on(message)
