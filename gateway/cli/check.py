@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from typing import cast
 from xml.etree import ElementTree
 
 import click
+from click.core import ParameterSource
 
 from gateway._version import __version__
 from gateway.errors import ConfigurationError, ProtocolViolation
@@ -60,20 +62,50 @@ class Finding:
         return cls(violation.rule, severity, violation.side, violation.must, violation.found, violation.source)
 
 
+def _paths(_: click.Context, __: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        if not path.startswith("/") or not path.isascii():
+            raise click.BadParameter(
+                f"{path!r} must start with '/', and be percent-encoded; for example /caf%C3%A9?x=1"
+            )
+    return paths or ("/",)
+
+
+def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
+    if name not in signal.Signals.__members__:
+        raise click.BadParameter(f"there is no signal {name!r}; for example SIGTERM, SIGINT or SIGQUIT")
+    return name
+
+
 @click.command("check", short_help="Check an application, or a server, against the specifications.")
 @click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- SERVER ARGUMENTS]")
-@click.option("--paths", multiple=True, help="A target to request; may be given several times.  [default: /]")
+@click.option(
+    "--paths", multiple=True, callback=_paths, help="A target to request; may be given several times.  [default: /]"
+)
 @click.option("--interface", type=click.Choice(["wsgi", "asgi"]), help="Where it cannot be told from the application.")
 @click.option("--server", metavar="NAME", help="Start this server with a probe, and say which rules the server keeps.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "junit", "sarif"]), default="text")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "junit", "sarif"]), default="text", show_default=True
+)
 @click.option("--strict", is_flag=True, help="Warnings fail, too.")
 @click.option("--app-dir", type=click.Path(exists=True, file_okay=False), help="Folder to import from.")
 @click.option("--factory", is_flag=True, help="The attribute is a function that returns the application.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes that the deployment has.")
 @click.option("--bind", default="127.0.0.1:8000", help="Where the deployment listens: HOST:PORT or unix:/PATH.")
-@click.option("--idle-timeout", type=float, metavar="SECONDS", help="Of the load balancer in front.")
-@click.option("--stop-signal", default="SIGTERM", show_default=True, help="By which the supervisor stops the server.")
+@click.option(
+    "--idle-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Of the load balancer in front.",
+)
+@click.option(
+    "--stop-signal",
+    default="SIGTERM",
+    show_default=True,
+    callback=_signal,
+    help="By which the supervisor stops the server.",
+)
 def command(
     target: str | None,
     arguments: tuple[str, ...],
@@ -98,6 +130,8 @@ def command(
     """
     if target is None and server is None:
         raise click.UsageError("name an application, module:attribute, or a server, --server NAME")
+    if server is None and (given := _of_a_deployment()):
+        raise click.UsageError(f"{', '.join(given)}: this is judged together with a server; name it with --server")
     chosen = get(server) if server is not None else None
     deployment = Deployment()
     findings: list[Finding] = []
@@ -109,7 +143,7 @@ def command(
             _, app = load(parse(target, factory=factory))
             deployment = facts(app, before)
             # Whatever it is, detect() judges.
-            findings += _application(cast(Application, app), interface, paths or ("/",))
+            findings += _application(cast(Application, app), interface, paths)
     if chosen is not None:
         findings += _server(chosen)
         deployment = replace(
@@ -131,6 +165,19 @@ def command(
     click.get_current_context().exit(1 if failed else 0)
 
 
+def _of_a_deployment() -> list[str]:
+    """What was given on the command line that says something of a server's deployment, and nothing of an application."""
+    context = click.get_current_context()
+    of_a_server = ("workers", "bind", "idle_timeout", "stop_signal", "arguments")
+    return [
+        parameter.opts[0] if isinstance(parameter, click.Option) else " ".join(context.params["arguments"])
+        for parameter in context.command.params
+        if parameter.name in of_a_server
+        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+        and context.params[parameter.name]
+    ]
+
+
 def _version(server: Server) -> str:
     try:
         return metadata.version(server.family)
@@ -145,8 +192,9 @@ def _application(app: Application, interface: str | None, paths: Iterable[str]) 
     validator = Validator(app, spoken, "collect")
     driver: Callable[..., list[str]] = drive_wsgi if spoken == "wsgi" else drive_asgi
     raised = driver(validator, requests)
-    found = [Finding.of(violation, error=True) for violation in validator.violations]
-    found += [Finding.of(violation, error=False) for violation in validator.warnings]
+    # Its server is the driver, of which nobody asked.
+    found = [Finding.of(violation, error=True) for violation in validator.violations if violation.side != "server"]
+    found += [Finding.of(violation, error=False) for violation in validator.warnings if violation.side != "server"]
     must = "An application answers, or says with a response what is wrong"
     return found + [Finding("raised", "error", "application", must, text, "gateway check") for text in raised]
 
@@ -186,7 +234,11 @@ def _address(bind: Bind) -> tuple[str, int] | str:
 def _text(subject: str, findings: list[Finding]) -> str:
     lines = [f"{f.severity:7} {f.rule:4} {f.side}: {f.must}; found {f.found} ({f.source})" for f in findings]
     errors = sum(finding.severity == "error" for finding in findings)
-    return "\n".join([*lines, f"{subject}: {errors} errors, {len(findings) - errors} warnings"])
+    return "\n".join([*lines, f"{subject}: {_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}"])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _json(subject: str, findings: list[Finding]) -> str:

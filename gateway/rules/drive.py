@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import io
 import sys
+import traceback
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
@@ -28,8 +29,15 @@ def drive_wsgi(app: WSGIApplication, requests: Iterable[tuple[str, str]]) -> lis
         try:
             _call_wsgi(app, method, target)
         except Exception as error:
-            raised.append(f"{method} {target}: {type(error).__name__}: {error}")
+            raised.append(f"{method} {target}: {_said(error)}")
     return raised
+
+
+def _said(error: Exception) -> str:
+    """The exception in one line, with the place that raised it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{said} ({place.filename}, line {place.lineno})"
 
 
 def _call_wsgi(app: WSGIApplication, method: str, target: str) -> None:
@@ -99,17 +107,21 @@ async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]])
     events.put_nowait({"type": "lifespan.startup"})
     reply = asyncio.ensure_future(replies.get())
     await asyncio.wait([lifespan, reply], timeout=TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
-    if reply.done() and reply.result()["type"] != "lifespan.startup.complete":
-        raised.append(f"lifespan: startup failed: {reply.result().get('message', '')}")
+    if reply.done() and (kind := reply.result()["type"]) != "lifespan.startup.complete":
+        failed = kind == "lifespan.startup.failed"
+        said = f"startup failed: {reply.result().get('message', '')}" if failed else f"startup answered with {kind!r}"
+        raised.append(f"lifespan: {said}")
         requests = ()
     elif not reply.done() and not lifespan.done():
         raised.append(f"lifespan: no answer to lifespan.startup within {TIMEOUT:g} seconds")
         requests = ()
     for method, target in requests:
         try:
-            await asyncio.wait_for(_call_asgi(app, method, target, dict(state)), TIMEOUT)
+            async with asyncio.timeout(TIMEOUT) as limit:
+                await _call_asgi(app, method, target, dict(state))
         except Exception as error:
-            raised.append(f"{method} {target}: {type(error).__name__}: {error}")
+            said = f"no end within {TIMEOUT:g} seconds" if limit.expired() else _said(error)
+            raised.append(f"{method} {target}: {said}")
     with contextlib.suppress(Exception):  # to raise is what an unknown protocol asks for
         await asyncio.wait_for(_call_unknown(app), 1.0)  # it has no reason to wait
     if reply.done() and not lifespan.done():

@@ -105,6 +105,50 @@ def test_an_application_that_is_not_there_exits_with_2() -> None:
     assert result.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--workers", "2"),
+        ("--bind", "unix:/run/shop.sock"),
+        ("--idle-timeout", "60"),
+        ("--stop-signal", "SIGINT"),
+        ("--", "--keep-alive", "75"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_said_of_a_deployment_without_its_server_is_refused(check: Any, arguments: tuple[str, ...]) -> None:
+    result = check(GOOD, *arguments)
+    assert (result.exit_code, "name it with --server" in result.output) == (2, True)
+    assert arguments[-2] in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--paths", "cart"), ("--paths", "/日"), ("--idle-timeout", "0"), ("--stop-signal", "SIGFOO"), ("--bind", ":a")],
+    ids=" ".join,
+)
+def test_a_value_that_cannot_be_exits_with_2(check: Any, arguments: tuple[str, str]) -> None:
+    result = check(GOOD, "--server", "wsgiref", *arguments)
+    assert (result.exit_code, arguments[1] in result.output) == (2, True)
+
+
+def test_a_broken_message_is_the_application_s_fault_alone(check: Any) -> None:
+    source = BAD.replace('b"hello"})', '"hello"})').replace("a\\\\r\\\\nb", "a")
+    assert "hello" in source
+    result = check(source, "--format", "json")
+    assert {finding["side"] for finding in json.loads(result.stdout)["findings"]} == {"application"}
+    assert "E16" in rules(result)
+
+
+def test_one_error_is_counted_as_one(check: Any) -> None:
+    assert check(BAD).output.splitlines()[-1].endswith(": 1 error, 0 warnings")
+
+
+def test_what_was_raised_is_told_with_its_place(check: Any) -> None:
+    assert "GET /: ValueError: no database (" in (said := check(RAISES).output)
+    assert ".py, line 3)" in said
+
+
 def test_neither_application_nor_server_exits_with_2() -> None:
     assert CliRunner().invoke(group, ["check"]).exit_code == 2
 

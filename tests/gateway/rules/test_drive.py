@@ -46,3 +46,20 @@ def test_a_lifespan_that_hangs_is_told(
     assert drive.drive_asgi(validator, [("GET", "/")]) == [raised]  # type: ignore[arg-type]
     assert {warning.rule for warning in validator.warnings} == found
     assert validator.violations == []
+
+
+def test_a_request_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(drive, "TIMEOUT", 0.2)
+    assert drive.drive_asgi(app, [("GET", "/")]) == ["GET /: no end within 0.2 seconds"]
+
+
+def test_an_answer_to_startup_that_is_none_is_told() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    assert drive.drive_asgi(app, [("GET", "/")]) == ["lifespan: startup answered with 'http.response.start'"]
