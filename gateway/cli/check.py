@@ -166,7 +166,7 @@ def command(
 
 
 def _of_a_deployment() -> list[str]:
-    """What was given on the command line that says something of a server's deployment, and nothing of an application."""
+    """What was given on the command line that says something of a server and its deployment, not of an application."""
     context = click.get_current_context()
     of_a_server = ("workers", "bind", "idle_timeout", "stop_signal", "arguments")
     return [

@@ -116,8 +116,9 @@ async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]])
         raised.append(f"lifespan: no answer to lifespan.startup within {TIMEOUT:g} seconds")
         requests = ()
     for method, target in requests:
+        limit = asyncio.timeout(TIMEOUT)
         try:
-            async with asyncio.timeout(TIMEOUT) as limit:
+            async with limit:
                 await _call_asgi(app, method, target, dict(state))
         except Exception as error:
             said = f"no end within {TIMEOUT:g} seconds" if limit.expired() else _said(error)
