@@ -31,7 +31,17 @@ SHARED = tuple(
 )
 MODULES = (*SPECIAL, *SHARED)
 #: The suite, what is quick and names a place first.
-DRIVERS = ("states", "semantics", "answer", "websocket", "websocket_model", "process", "concurrency", "parity")
+DRIVERS = (
+    "states",
+    "semantics",
+    "answer",
+    "websocket",
+    "http_model",
+    "websocket_model",
+    "process",
+    "concurrency",
+    "parity",
+)
 TESTS = (*(f"gateway/drivers/test_{name}.py" for name in DRIVERS), "parity")
 #: What the drivers call a hook, a flow, or a phase of a course by.
 HOOK_CALLS = {

@@ -1,32 +1,16 @@
-"""What a WebSocket through a chain must come to, told without the driver: middleware that hand a head outwards.
+"""What a WebSocket through a chain must come to, told without the driver.
 
-Each :class:`Link` knows the one outside of it and nothing else, so that the order of calls follows from the links,
-where the driver counts places. A conversation is a script: what the client sends, what the application does, where the
-server breaks. :class:`Model` reads it as a table is read; the test runs the same script through the driver.
+A conversation is a script: what the client sends, what the application does, where the server breaks. :class:`Model`
+reads it as a table is read; the test runs the same script through the driver.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-HOOKS = ("on_request", "on_response", "on_error", "on_finish")
-#: What a hook may do.
-ACTS = ("nothing", "append", "status", "answer", "refuse", "raise")
-
-
-@dataclass
-class Hook:
-    """What a hook does; ``io`` says that it is a generator which asks for IO first."""
-
-    act: str = "nothing"
-    io: bool = False
-
-
-#: A middleware: the hooks that it defines.
-Guard = dict[str, Hook]
+from tests.gateway.drivers._links import Broken, Guard, Head, Record, finish, linked
 
 
 @dataclass
@@ -52,117 +36,13 @@ class Conversation:
     breaks: int = -1
 
 
-@dataclass
-class Record:
-    """What came of it: hook calls with what they saw, messages to the server and the application, what was raised."""
-
-    calls: list[tuple[Any, ...]] = field(default_factory=list)
-    wire: list[dict[str, Any]] = field(default_factory=list)
-    read: list[str] = field(default_factory=list)
-    raised: str = ""
-
-
-class Refused(Exception):
-    """The request is refused; the same as an error where no request is asked about."""
-
-
-class Broken(OSError):
-    """The client is gone."""
-
-
-@dataclass
-class Head:
-    """A head on its way outwards; with a body where a middleware made it."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes | None = None
-
-
-def answer_of(name: str) -> tuple[int, tuple[str, str], bytes]:
-    """Return what a middleware answers with: status, a field, the body."""
-    return 403, ("x-by", name), f"no, {name}".encode()
-
-
-class Edge:
-    """What stands outside of the outermost: a head is settled there, an error is raised to the server."""
-
-    def head(self, head: Head) -> Head:
-        if head.body is not None:
-            head.headers.append((b"content-length", b"%d" % len(head.body)))
-        return head
-
-    def error(self, error: Exception) -> Head:
-        raise error
-
-
-class Link(Edge):
-    """One middleware, which hands on to the one outside of it."""
-
-    def __init__(self, name: str, guard: Guard, outer: Edge, record: Record) -> None:
-        self.name = name
-        self.guard = guard
-        self.outer = outer
-        self.record = record
-
-    def run(self, hook: str, *seen: object, head: Head | None = None) -> Head | None:
-        if hook not in self.guard:
-            return None
-        self.record.calls.append((self.name, hook, *seen))
-        act = self.guard[hook].act
-        if act == "append" and head is not None:
-            head.headers.append((b"x-seen", self.name.encode()))
-        if act == "status" and head is not None:
-            head.status = 418
-        if act == "raise":
-            raise ValueError(f"{self.name} {hook}")
-        if act == "refuse":
-            raise Refused(f"403: {self.name}")
-        if act == "answer":
-            status, (field_, value), body = answer_of(self.name)
-            return Head(status, [(field_.encode(), value.encode())], body)
-        return None
-
-    def enter(self) -> Head | None:
-        """Ask about the request; return the settled answer, or ``None`` to go on inwards."""
-        try:
-            answer = self.run("on_request")
-        except Refused:
-            status, (field_, value), body = answer_of(self.name)
-            answer = Head(status, [(field_.encode(), value.encode())], body)
-        except ValueError as error:
-            return self.outer.error(error)
-        return None if answer is None else self.outer.head(answer)
-
-    def head(self, head: Head) -> Head:
-        """Take a head that comes from inside."""
-        try:
-            other = self.run("on_response", head.status, list(head.headers), head=head)
-        except Exception as error:
-            return self.outer.error(error)
-        return self.outer.head(other or head)
-
-    def error(self, error: Exception) -> Head:
-        """Take an error that comes from inside."""
-        try:
-            answer = self.run("on_error", str(error))
-        except Exception as other:
-            return self.outer.error(other)
-        return self.outer.error(error) if answer is None else self.outer.head(answer)
-
-
 class Model:
     """One conversation through a chain."""
 
     def __init__(self, chain: Sequence[Guard], script: Conversation) -> None:
         self.script = script
         self.record = Record()
-        self.links: list[Link] = []
-        inmost: Edge = Edge()
-        for name, guard in zip("abcdefgh", chain, strict=False):
-            inmost = Link(name, guard, inmost, self.record)
-            self.links.append(inmost)
-        self.inmost = inmost
+        self.links, self.inmost = linked(chain, self.record)
         self.entered = 0
         self.incoming = [*script.incoming]
         self.connected = self.accepted = self.denied = self.over = False
@@ -323,6 +203,4 @@ class Model:
             self.code,
             str(error or ""),
         )
-        for link in reversed(self.links[: self.entered]):
-            with suppress(ValueError, Refused):  # logged; nobody else is kept from his turn
-                link.run("on_finish", *seen)
+        finish(self.links[: self.entered], *seen)

@@ -11,70 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import drivers
-from gateway.contract import Middleware, Refuse, io
-from gateway.exchange import Outcome, Response
-from tests.gateway.drivers._websocket_model import (
-    ACTS,
-    HOOKS,
-    Broken,
-    Conversation,
-    Guard,
-    Hook,
-    Model,
-    Record,
-    answer_of,
-)
-
-
-def middleware(name: str, guard: Guard, record: Record) -> Middleware:
-    """Make the middleware that a guard of the model stands for."""
-
-    def made() -> Response:
-        status, (field, value), body = answer_of(name)
-        return Response(status, [(field, value)], body)
-
-    def act(hook: str, doing: str, args: tuple[Any, ...]) -> Response | None:
-        record.calls.append((name, hook, *seen(hook, args)))
-        if doing == "append" and hook == "on_response":
-            args[1].headers.append("x-seen", name)
-        if doing == "status" and hook == "on_response":
-            args[1].status = 418
-        if doing == "raise":
-            raise ValueError(f"{name} {hook}")
-        if doing == "refuse":
-            raise Refuse(403, name, response=made())
-        return made() if doing == "answer" else None
-
-    def define(hook: str, how: Hook) -> Any:
-        def plain(self: Any, *args: Any) -> Any:
-            return act(hook, how.act, args)
-
-        def generator(self: Any, *args: Any) -> Any:
-            yield from io(lambda: None, asyncio.sleep, 0)
-            return act(hook, how.act, args)
-
-        return generator if how.io else plain
-
-    made_of = {hook: define(hook, how) for hook, how in guard.items()}
-    made_of |= {"websocket": True, "__repr__": lambda self: name}
-    made_class: Any = type("Guarding", (Middleware,), made_of)
-    guarding: Middleware = made_class()
-    return guarding
-
-
-def seen(hook: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return of a hook's arguments what the model tells."""
-    if hook == "on_response":
-        return args[1].status, list(args[1].headers.asgi())
-    if hook == "on_error":
-        return (str(args[1]),)
-    if hook == "on_finish":
-        outcome: Outcome = args[1]
-        error = "" if outcome.error is None or "application returned" in str(outcome.error) else str(outcome.error)
-        sizes = outcome.bytes_sent, outcome.bytes_received
-        begun = outcome.first_byte_at is not None and 0 <= outcome.first_byte_at <= outcome.duration
-        return outcome.kind, begun, outcome.status, *sizes, outcome.disconnected, outcome.websocket_close_code, error
-    return ()
+from gateway.contract import Refuse
+from tests.gateway.drivers._guards import GUARDS, middlewares
+from tests.gateway.drivers._links import Broken, Guard, Record
+from tests.gateway.drivers._websocket_model import Conversation, Model
 
 
 def converse(chain: list[Guard], script: Conversation) -> Record:
@@ -119,11 +59,10 @@ def converse(chain: list[Guard], script: Conversation) -> Record:
 
     extensions = {"websocket.http.response": {}} if script.denial else {}
     scope = {"type": "websocket", "path": "/ws", "headers": [], "extensions": extensions}
-    guards = [middleware(name, guard, record) for name, guard in zip("abcdefgh", chain, strict=False)]
 
     async def main() -> None:
         async with asyncio.timeout(20):
-            await drivers.build_asgi(guards, app)(scope, receive, send)
+            await drivers.build_asgi(middlewares(chain, record), app)(scope, receive, send)
 
     try:
         asyncio.run(main())
@@ -158,17 +97,6 @@ TALK = st.builds(
 )
 #: What an application does: most often it accepts and talks, to an end of its own or none.
 STEPS = st.one_of(TALK, TALK, TALK, st.lists(RAISE, max_size=1), st.tuples(st.one_of(READ, CLOSE, DENY)).map(list))
-GUARDS = st.fixed_dictionaries(
-    {},
-    optional={
-        hook: st.builds(
-            Hook,
-            st.sampled_from(("nothing",) * 6 + (("raise",) if hook == "on_finish" else ACTS)),
-            st.booleans(),
-        )
-        for hook in HOOKS
-    },
-)
 CONVERSATIONS = st.builds(
     Conversation,
     steps=STEPS,
@@ -203,7 +131,7 @@ def test_a_websocket_comes_to_what_the_model_says(chain: list[Guard], script: Co
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(GUARDS, min_size=1, max_size=5), CONVERSATIONS)
 def test_a_websocket_comes_to_what_the_model_says_many_times(chain: list[Guard], script: Conversation) -> None:
     check(chain, script)
