@@ -262,7 +262,7 @@ def _from_plain(app: object, call: Callable[..., object], shape: _Shape) -> Inte
         raise _refusal(
             app,
             f"it can be called without arguments: {_spelled(call)}, so it looks like a factory of applications",
-            "call it and give what it returns, or decorate it with gateway.wrap",
+            "call it and give what it returns (on the command line: --factory), or decorate it with gateway.wrap",
         )
     if shape.needs <= 3 and shape.accepts >= 3 and not generator and _gives_awaitable(call, shape):
         return "asgi"
@@ -351,7 +351,9 @@ def _spelled(call: Callable[..., object] | type) -> str:
 
 
 def _refusal(
-    app: object, seen: str, remedy: str = 'say which interface it speaks: interface="wsgi" or "asgi"'
+    app: object,
+    seen: str,
+    remedy: str = 'say which interface it speaks, "wsgi" or "asgi", for example Gateway(app, interface="wsgi")',
 ) -> ConfigurationError:
     kind = f"{type(app).__module__}.{type(app).__qualname__}"
     return ConfigurationError(

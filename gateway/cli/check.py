@@ -22,6 +22,7 @@ import click
 from click.core import ParameterSource
 
 from gateway._version import __version__
+from gateway.cli._command import ServerCommand
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.protocols import Application, detect
 from gateway.rules import RULES, ClientObserver, Validator
@@ -77,9 +78,8 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     return name
 
 
-@click.command("check", short_help="Check an application, or a server, against the specifications.")
+@click.command("check", cls=ServerCommand, short_help="Check an application, or a server, against the specifications.")
 @click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- SERVER ARGUMENTS]")
 @click.option(
     "--paths", multiple=True, callback=_paths, help="A target to request; may be given several times.  [default: /]"
 )
@@ -168,14 +168,16 @@ def command(
 def _of_a_deployment() -> list[str]:
     """What was given on the command line that says something of a server and its deployment, not of an application."""
     context = click.get_current_context()
-    of_a_server = ("workers", "bind", "idle_timeout", "stop_signal", "arguments")
-    return [
-        parameter.opts[0] if isinstance(parameter, click.Option) else " ".join(context.params["arguments"])
-        for parameter in context.command.params
-        if parameter.name in of_a_server
-        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-        and context.params[parameter.name]
+    options = {
+        "--workers": "workers",
+        "--bind": "bind",
+        "--idle-timeout": "idle_timeout",
+        "--stop-signal": "stop_signal",
+    }
+    given = [
+        option for option, name in options.items() if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     ]
+    return [*given, *context.params["arguments"]]
 
 
 def _version(server: Server) -> str:

@@ -18,6 +18,7 @@ import click
 from click.core import ParameterSource
 
 from gateway.application import Gateway
+from gateway.cli._command import ServerCommand
 from gateway.config import Config, find, read
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
@@ -28,9 +29,8 @@ from gateway.servers._load import INDIRECT, VARIABLE, Target, load, parse
 __all__ = ["command", "configured", "plan"]
 
 
-@click.command("run", short_help="Serve an application under an installed server.")
+@click.command("run", cls=ServerCommand, short_help="Serve an application under an installed server.")
 @click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- SERVER ARGUMENTS]")
 @click.option("--server", metavar="NAME", help="Which server; without it the first installed one that suits.")
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, help="HOST:PORT, unix:/PATH or fd://NUMBER.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; the server's own default without it.")
@@ -103,7 +103,7 @@ def command(
         click.echo(str(to_run))
         return
     if reason := launch.bind.unavailable():
-        raise ConfigurationError(f"{reason}; end that process, or choose another address with --bind")
+        raise ConfigurationError(f"{reason}, or choose another address with --bind")
     how = "" if interface == chosen.interface else f" as {chosen.interface.upper()}"
     click.echo(f"{found} speaks {interface.upper()}; {chosen.name} serves it{how} on {launch.bind}", err=True)
     _become(to_run)

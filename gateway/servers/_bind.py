@@ -117,41 +117,43 @@ class Bind:
         return self if self.path is not None else replace(self, port=int(listener.getsockname()[1]))
 
     def unavailable(self) -> str | None:
-        """Say why a server could not listen here now, or None when it could."""
+        """Say why a server could not listen here now, and what to do; None when it could."""
         if self.fd is not None:
             try:
                 with closing(socket.socket(fileno=socket.dup(self.fd))):
                     return None
             except OSError as error:
-                return f"descriptor {self.fd} is no socket ({error.strerror})"
+                return f"descriptor {self.fd} is no socket ({error.strerror}); pass one that listens"
         if self.path is not None:
             return _unix_unavailable(self.path)
         try:
             self.listen().close()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return f"{self.netloc} is in use by another process"
-            return f"cannot listen on {self.netloc} ({error.strerror or error})"
+                return f"{self.netloc} is in use by another process; end that process"
+            # create_server() adds the address, which is said already
+            why = (error.strerror or str(error)).partition(" (while attempting to bind")[0]
+            return f"cannot listen on {self.netloc} ({why}); correct the host and the port"
         return None
 
 
 def _unix_unavailable(path: str) -> str | None:
     if sys.platform == "win32":
-        return "unix sockets need a POSIX system"
+        return "unix sockets need a POSIX system; give a host and a port"
     if len(path.encode()) > 100:  # sun_path holds 104 to 108 bytes
-        return f"the path of a unix socket holds 100 bytes, this one has {len(path.encode())}"
+        return f"the path of a unix socket holds 100 bytes, this one has {len(path.encode())}; shorten it"
     folder = Path(path).absolute().parent
     if not folder.is_dir():
-        return f"the folder {folder} does not exist"
+        return f"the folder {folder} does not exist; make it"
     if not Path(path).exists():
         return None
     if not Path(path).is_socket():
-        return f"{path} exists and is no socket"
+        return f"{path} exists and is no socket; move it away"
     try:
         Bind(path=path).connect(1.0).close()
     except OSError:
         return None  # a socket that nobody listens on: left behind, and every server replaces it
-    return f"{path} is in use by another process"
+    return f"{path} is in use by another process; end that process"
 
 
 def _remove_stale(path: str) -> None:

@@ -267,7 +267,14 @@ WRONG = [
         "waitress cannot start several workers; choose another with --server: ",
     ),
     Case("rsgi-elsewhere", "sv_others:rust --server uvicorn", "speaks RSGI, which granian alone serves, not uvicorn"),
-    Case("no-folder", "sv_flask --bind unix:/no/such/folder/sock", "the folder /no/such/folder does not exist"),
+    Case(
+        "no-folder",
+        "sv_flask --bind unix:/no/such/folder/sock",
+        "the folder /no/such/folder does not exist; make it, or choose another address with --bind",
+    ),
+    Case("word-too-many", "sv_flask:app 8080", "(8080); what the server is to be told goes after --"),
+    Case("option-of-a-server", "sv_flask:app --timeout 60", "; what the server is to be told goes after --"),
+    Case("factory", "sv_flask:create_app", "(on the command line: --factory)"),
     Case("app-dir", "sv_flask --app-dir /no/such", "does not exist"),
 ]
 
@@ -310,6 +317,13 @@ def test_a_fault_of_the_file_names_the_file_and_the_key(tmp_path: Path, case: Ca
     assert (done.returncode, done.stdout) == (2, "")
     assert case.expected in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_server_is_told_what_stands_after_the_dashes_without_a_target(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text('application = "wsgiref.simple_server:demo_app"\nserver = "gunicorn"\n')
+    done = run(tmp_path, "--dry-run", "--", "--timeout", "60")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " --timeout 60 " in done.stdout
 
 
 def test_what_the_command_line_says_is_not_the_files_fault(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""A command that passes words on to a server: what stands after ``--`` is the server's, and nothing else is.
+
+To click ``--`` only ends the options, so that the first word after it would be the application's name where none is
+given, and a word too many before it would go to the server.
+"""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["ServerCommand"]
+
+
+class ServerCommand(click.Command):
+    """A command whose function gets what stands after ``--`` as ``arguments``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before ``--``; keep what stands after it."""
+        end = args.index("--") if "--" in args else len(args)
+        ctx.params["arguments"] = tuple(args[end + 1 :])
+        try:
+            return super().parse_args(ctx, args[:end])
+        except click.UsageError as error:
+            if type(error) not in (click.UsageError, click.NoSuchOption):
+                raise
+            # A word or an option too many.
+            said = error.format_message().rstrip(".")
+            raise click.UsageError(f"{said}; what the server is to be told goes after --", ctx) from None
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Show the server's arguments last."""
+        return [*super().collect_usage_pieces(ctx), "[-- SERVER ARGUMENTS]"]
