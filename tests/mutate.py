@@ -1,8 +1,9 @@
-"""Delete each hook call and each accounting statement of the drivers in turn; the suite must fail.
+"""Delete each hook call, and whatever else an exchange notes, from the drivers in turn; the suite must fail.
 
 ``python -m tests.mutate`` runs all and prints the survivors; its exit status is 1 where there is one. A mutant is a
-module of ``gateway.drivers`` with one statement less, loaded in a child of its own; nothing on disk is touched. What
-counts as failing is any test of ``tests/gateway/drivers`` or ``tests/parity``, or no end in time.
+module of ``gateway.drivers`` with one statement less that calls a hook or sets an attribute, or with one target less in
+a statement that sets several, loaded in a child of its own; nothing on disk is touched. What ``__init__`` sets stays:
+it must exist. What counts as failing is any test of ``tests/gateway/drivers`` or ``tests/parity``, or no end in time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.abc import MetaPathFinder
@@ -49,15 +50,6 @@ HOOK_CALLS = {
     "hand_over", "on_body", "on_error", "on_finish", "on_request", "on_request_body", "on_response", "on_start",
     "on_stop", "prepare", "refuse", "respond", "resume", "resume_body", "start_async", "start_plain", "stop_async",
 }  # fmt: skip
-#: What an outcome, or the long way, is told.
-ACCOUNTS = {
-    "_began", "_begun", "_disconnected", "_exhausted", "_first", "_flows", "_last", "_onward", "_passes", "_pid",
-    "_read_all", "_response", "_sent", "_state", "_status", "accepted", "began", "broken", "bytes_received",
-    "bytes_sent", "close_code", "completing", "connected", "current", "disconnected", "duration", "ended",
-    "entered", "error", "exhausted", "failed", "first_byte_at", "held", "kind", "level", "made", "method",
-    "opaque", "own", "pulled", "read_all", "received", "refused", "replaced", "response", "sent", "started",
-    "state", "status", "watcher", "websocket_close_code",
-}  # fmt: skip
 SECONDS = 900
 #: What a mutant may take: a loop that lost its end would take all there is.
 MOST_BYTES = 4 * 1024**3
@@ -65,14 +57,20 @@ MOST_BYTES = 4 * 1024**3
 
 @dataclass(frozen=True)
 class Mutant:
-    """One statement that is left out."""
+    """One statement that is left out, or one target of a statement that has several."""
 
     module: str
     line: int
     text: str
+    target: int | None = None
+
+    @property
+    def place(self) -> str:
+        """What ``--one`` takes: a line, and which of its targets."""
+        return str(self.line) if self.target is None else f"{self.line}.{self.target}"
 
     def __str__(self) -> str:
-        return f"{self.module}:{self.line}: {self.text}"
+        return f"{self.module}:{self.place}: {self.text}"
 
 
 def _name(function: ast.expr) -> str:
@@ -82,14 +80,38 @@ def _name(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
-def _is_target(node: ast.AST) -> bool:
-    if isinstance(node, (ast.Assign, ast.Expr)):
-        calls = [part for part in ast.walk(node.value) if isinstance(part, ast.Call)]
-        if any(_name(call.func) in HOOK_CALLS for call in calls):
-            return True
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
-    parts = [part for target in targets for part in (target.elts if isinstance(target, ast.Tuple) else [target])]
-    return any(isinstance(part, ast.Attribute) and part.attr in ACCOUNTS for part in parts)
+def _targets(node: ast.stmt) -> list[ast.expr]:
+    """Return what a statement sets: ``a = b = c`` and ``a, b = c`` set two."""
+    if isinstance(node, ast.AugAssign):
+        return [node.target]
+    if not isinstance(node, ast.Assign):
+        return []
+    return [part for each in node.targets for part in (each.elts if isinstance(each, ast.Tuple) else [each])]
+
+
+def _calls_hook(node: ast.stmt) -> bool:
+    if not isinstance(node, (ast.Assign, ast.Expr)):
+        return False
+    calls = (part for part in ast.walk(node.value) if isinstance(part, ast.Call))
+    return any(_name(call.func) in HOOK_CALLS for call in calls)
+
+
+def _left_out(node: ast.stmt) -> list[int | None]:
+    """Return what of a statement is left out in turn: ``None`` stands for all of it."""
+    targets = _targets(node)
+    if _calls_hook(node):
+        return [None]
+    notes = [index for index, target in enumerate(targets) if isinstance(target, ast.Attribute)]
+    return [*notes] if len(targets) > 1 else [None for _ in notes]
+
+
+def _statements(parent: ast.AST) -> Iterator[ast.stmt]:
+    for node in ast.iter_child_nodes(parent):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            continue
+        if isinstance(node, ast.stmt):
+            yield node
+        yield from _statements(node)
 
 
 def source_of(module: str) -> Path:
@@ -100,43 +122,52 @@ def mutants(modules: Sequence[str] = MODULES) -> list[Mutant]:
     """List what can be left out, in the order of the files."""
     found: list[Mutant] = []
     for module in modules:
-        tree = ast.parse(source_of(module).read_text())
-        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and _is_target(node)]
-        found += [
-            Mutant(module, node.lineno, ast.unparse(node)) for node in sorted(nodes, key=lambda node: node.lineno)
-        ]
+        for node in _statements(ast.parse(source_of(module).read_text())):
+            text = ast.unparse(node)
+            for target in _left_out(node):
+                of = "" if target is None else f"{ast.unparse(_targets(node)[target])} of "
+                found.append(Mutant(module, node.lineno, of + text, target))
     return found
 
 
 class _Without(ast.NodeTransformer):
-    def __init__(self, line: int) -> None:
-        self.line = line
+    def __init__(self, place: str) -> None:
+        line, _, target = place.partition(".")
+        self.line = int(line)
+        self.target = int(target) if target else None
 
     def visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.stmt) and node.lineno == self.line and _is_target(node):
-            # A name that a hook's result goes to must exist; it is what a hook without an answer returns.
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                left: ast.stmt = ast.Assign(node.targets, ast.Constant(None))
-            else:
-                left = ast.Pass()
-            return ast.copy_location(left, node)
+        if isinstance(node, ast.stmt) and node.lineno == self.line and self.target in _left_out(node):
+            return ast.copy_location(self._without(node), node)
         return self.generic_visit(node)
+
+    def _without(self, node: ast.stmt) -> ast.stmt:
+        if not isinstance(node, ast.Assign):
+            return ast.Pass()
+        if self.target is not None:
+            left: list[ast.expr] = [*_targets(node)]
+            left[self.target] = ast.Name("_", ast.Store())
+            return ast.Assign(left if len(node.targets) > 1 else [ast.Tuple(left, ast.Store())], node.value)
+        # A name that a hook's result goes to must exist; it is what a hook without an answer returns.
+        if isinstance(node.targets[0], ast.Name):
+            return ast.Assign(node.targets, ast.Constant(None))
+        return ast.Pass()
 
 
 class _Loader(SourceFileLoader):
-    def __init__(self, name: str, path: str, line: int) -> None:
+    def __init__(self, name: str, path: str, place: str) -> None:
         super().__init__(name, path)
-        self.line = line
+        self.place = place
 
     def get_code(self, fullname: str) -> CodeType:
-        tree = _Without(self.line).visit(ast.parse(Path(self.path).read_text()))
+        tree = _Without(self.place).visit(ast.parse(Path(self.path).read_text()))
         return compile(ast.fix_missing_locations(tree), self.path, "exec")
 
 
 class _Finder(MetaPathFinder):
-    def __init__(self, name: str, line: int) -> None:
+    def __init__(self, name: str, place: str) -> None:
         self.name = name
-        self.line = line
+        self.place = place
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
@@ -145,7 +176,7 @@ class _Finder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.origin is not None:
-            spec.loader = _Loader(fullname, spec.origin, self.line)
+            spec.loader = _Loader(fullname, spec.origin, self.place)
         return spec
 
 
@@ -159,11 +190,11 @@ class _Quick:
         settings.load_profile("mutate")
 
 
-def serve_suite(module: str, line: int) -> int:
+def serve_suite(module: str, place: str) -> int:
     """Run the suite in this process on one mutant; return pytest's exit status."""
     import pytest
 
-    sys.meta_path.insert(0, _Finder(module, line))
+    sys.meta_path.insert(0, _Finder(module, place))
     paths = [str(ROOT / "tests" / name) for name in TESTS]
     loaded = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]  # by the parent, see `survives`
     options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "not slow", *loaded]
@@ -184,7 +215,7 @@ def survives(mutant: Mutant) -> bool:
         try:
             resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
             os.chdir(ROOT)
-            os._exit(serve_suite(mutant.module, mutant.line))
+            os._exit(serve_suite(mutant.module, mutant.place))
         finally:
             os._exit(1)
     until = time.monotonic() + SECONDS
@@ -200,13 +231,13 @@ def survives(mutant: Mutant) -> bool:
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutate", description=__doc__)
-    parser.add_argument("--one", nargs=2, metavar=("MODULE", "LINE"), help="run the suite on one mutant")
+    parser.add_argument("--one", nargs=2, metavar=("MODULE", "PLACE"), help="run the suite on one mutant")
     parser.add_argument("--only", metavar="MODULE", help="the last part of a module's name")
     parser.add_argument("--every", type=int, default=1, help="run each n-th only")
     parser.add_argument("--from", type=int, default=0, dest="first", help="where to begin")
     options = parser.parse_args(argv)
     if options.one is not None:
-        return serve_suite(options.one[0], int(options.one[1]))
+        return serve_suite(options.one[0], options.one[1])
     if not survives(Mutant(MODULES[0], 0, "nothing")):
         print("the suite fails with nothing left out; run it first", file=sys.stderr)
         return 2

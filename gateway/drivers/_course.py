@@ -242,7 +242,7 @@ class Course:
         self.current = response
         body = response.body
         if body is None:
-            self.made, self.own, self.opaque = None, None, self.is_file
+            self.own, self.opaque = None, self.is_file
             return
         self.made = response
         self.opaque = isinstance(body, FileBody)
@@ -270,7 +270,7 @@ class Course:
             answer = yield cast("None", PULL)  # the driver sends a Pulled
             chunk, last, opaque = cast("Pulled", answer)
             if opaque:
-                self.opaque = self.ended = True
+                self.opaque = True
                 return
         else:
             found = yield from self._next_own(self.own)

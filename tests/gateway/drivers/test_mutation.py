@@ -14,7 +14,7 @@ SAMPLE = mutants()[5::80]
 
 def test_each_hook_call_and_each_account_of_both_drivers_is_left_out_once() -> None:
     found = mutants()
-    assert len({(mutant.module, mutant.line) for mutant in found}) == len(found)
+    assert len({(mutant.module, mutant.place) for mutant in found}) == len(found)
     for module in ("gateway.drivers._asgi_full", "gateway.drivers._wsgi_full"):
         texts = [mutant.text for mutant in found if mutant.module == module]
         for call in (
@@ -29,7 +29,7 @@ def test_each_hook_call_and_each_account_of_both_drivers_is_left_out_once() -> N
 
 def _status(mutant: Mutant) -> int:
     """Return the status of the suite on one mutant, in an interpreter that has loaded none of the drivers."""
-    command = [sys.executable, "-m", "tests.mutate", "--one", mutant.module, str(mutant.line)]
+    command = [sys.executable, "-m", "tests.mutate", "--one", mutant.module, mutant.place]
     return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=600, check=False).returncode
 
 

@@ -1120,6 +1120,28 @@ def test_a_replaced_response_takes_the_place_of_all_of_it(side: Side) -> None:
         assert record.closed == 1
 
 
+def test_a_replacement_does_not_pass_the_transforms_of_what_it_replaces(side: Side) -> None:
+    replaces = logged("a", [], on_response=lambda request, response: Response(299, body=b"new"))
+    record = side.run([replaces, logged("z", [], on_body=lambda request, response: Upper())])
+    assert record.body == b"new"
+    assert record.headers == [("content-length", "3")]
+
+
+def test_what_is_answered_out_of_a_peek_that_failed_is_a_response_like_another(side: Side) -> None:
+    class Catches(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            try:
+                yield from peek(100)
+            except Boom:
+                return Response(520, body=b"caught")
+
+    log: list[Any] = []
+    chain = [logged("a", log, on_response=None, on_error=None), Catches()]
+    record = side.run(chain, App(shape="chunks", chunks=(b"ab",), fails="end"))
+    assert (str(record.status)[:3], record.body) == ("520", b"caught")
+    assert log == [("a", "on_response")]
+
+
 def test_the_body_of_a_middleware_that_another_replaces_is_closed_once(side: Side) -> None:
     class Parts:
         closed = 0
@@ -1375,6 +1397,20 @@ def test_pathsend_passes_chains_that_touch_heads_and_is_hidden_from_those_that_t
         assert own == {"http.response.pathsend": {}}
     assert offered == [True, False]
     assert outcomes == [("completed", 7)] * 2
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("kind", ["pathsend", "zerocopysend"])
+def test_a_peek_at_a_file_that_an_asgi_server_sends_is_none(kind: str, reference: bool) -> None:
+    seen: list[Any] = []
+
+    def look(request: Request, response: Response) -> Any:
+        seen.append((yield from peek(1)))
+
+    messages = [START, {"type": f"http.response.{kind}", "path": "/f"}]
+    got = converse([logged("a", [], on_response=look)], messages, reference=reference)
+    assert got == messages
+    assert seen == [None]
 
 
 @pytest.mark.parametrize("reference", [True, False])
@@ -1659,10 +1695,21 @@ def test_a_failed_response_phase_that_the_application_swallows_is_not_run_again(
 @pytest.mark.parametrize("waits", [False, True])
 def test_a_head_after_a_restart_that_failed_is_a_restart_too(reference: bool, waits: bool) -> None:
     starts: list[Any] = []
+    closed: list[bool] = []
+
+    class Parts:
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([b"of the head that failed"])
+
+        def close(self) -> None:
+            closed.append(True)
 
     def fail(request: Request, response: Response) -> None:
-        if response.status == 500:
+        if response.status == 299:
             raise Boom("head")
+
+    def other(request: Request, response: Response) -> Response | None:
+        return Response(299, body=Parts()) if response.status == 500 else None
 
     def app(environ: Any, start_response: Any) -> Any:
         start_response("200 OK", [])
@@ -1675,7 +1722,10 @@ def test_a_head_after_a_restart_that_failed_is_a_restart_too(reference: bool, wa
             start_response("503 Later", [], exc_info)
         return []
 
-    chain = [logged("m", [], on_response=fail, **({"on_finish": None} if waits else {}))]
+    chain = [
+        logged("m", [], on_response=fail, **({"on_finish": None} if waits else {})),
+        logged("z", [], on_response=other),
+    ]
     body: Any = drivers.build_wsgi(chain, app, reference=reference)(
         {"REQUEST_METHOD": "GET"}, lambda line, headers, exc_info=None: starts.append((line, exc_info is not None))
     )
@@ -1683,6 +1733,7 @@ def test_a_head_after_a_restart_that_failed_is_a_restart_too(reference: bool, wa
         list(body)
     body.close()
     assert starts == [("200 OK", False), ("503 Later", True)]
+    assert closed == [True]
 
 
 @pytest.mark.parametrize("reference", [True, False])

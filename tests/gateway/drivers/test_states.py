@@ -177,8 +177,11 @@ def test_asgi_each_event_in_each_state(row: Row, reference: bool) -> None:
 
 @pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
 @pytest.mark.parametrize("fails", [False, True], ids=["completes", "fails"])
+@pytest.mark.parametrize("first", [False, True], ids=["sends-first", "reads-first"])
 @pytest.mark.parametrize("kind", [Seen, Holds])
-def test_asgi_a_client_is_watched_once_the_request_was_read(kind: type[Seen], reference: bool, fails: bool) -> None:
+def test_asgi_a_client_is_watched_once_the_request_was_read(
+    kind: type[Seen], first: bool, reference: bool, fails: bool
+) -> None:
     middleware = kind()
 
     async def main() -> None:
@@ -196,13 +199,12 @@ def test_asgi_a_client_is_watched_once_the_request_was_read(kind: type[Seen], re
             pass
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            if kind is Holds:
-                await send({**START})
-                await send({**MORE})
+            if first:
                 await receive()
-            else:
+            for message in (START, MORE) if kind is Holds else (START,):
+                await send({**message})
+            if not first:
                 await receive()
-                await send({**START})
             await send({**MORE})
             await looked.wait()
             if fails:
@@ -287,6 +289,28 @@ def test_asgi_a_disconnect_that_the_last_send_brings_about_is_no_abort(
     assert set(told) == {"http.disconnect"}, "as without a chain"
     ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
     assert ends == [("completed", 200, {"pathsend": 6}.get(end, 8), 0)]
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("kind", [Seen, Holds])
+def test_asgi_a_file_in_parts_is_complete_with_the_last(kind: type[Seen], reference: bool) -> None:
+    middleware = kind()
+    sent: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START, "headers": [(b"content-length", b"6")]})
+        part = {"type": "http.response.zerocopysend", "file": 1, "count": 3}
+        await send({**part, "more_body": True})
+        await send({**part})
+
+    async def channel(message: Any = None) -> Any:
+        sent.append(message["type"].rpartition(".")[2])
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    asyncio.run(drivers.build_asgi([middleware], app, reference=reference)(scope, channel, channel))
+    assert sent == ["start", "zerocopysend", "zerocopysend"]
+    ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
+    assert ends == [("completed", 200, 6, 0)]
 
 
 @pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
