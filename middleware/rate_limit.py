@@ -123,7 +123,7 @@ class RateLimit(Middleware):
     )
 
     limits: str
-    key: Key = by_client
+    key: Callable[[Request], str | None] = by_client
     cost: int | Callable[[Request], int] = 1
     store: str = "memory://"
     strategy: Literal["fixed", "moving", "sliding"] = "sliding"

@@ -215,6 +215,7 @@ class _Lifespan:
             await self._start()
         except Exception as error:
             self._answered = self._failed = True
+            logger.exception("on_start failed, and the server is told so")
             await self._send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
             raise
 

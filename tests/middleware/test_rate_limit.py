@@ -166,6 +166,8 @@ def test_workers_that_share_a_store_count_together(redis_address: str) -> None:
     shared = limit(redis_address, "4/minute")
     chains = [Stack(kind, [shared]) for kind in ("wsgi", "asgi")]
     statuses = [chains[index % 2].request().status for index in range(6)]
+    for chain in chains:
+        chain.close()
     assert statuses == [200, 200, 200, 200, 429, 429]
 
 
@@ -218,8 +220,14 @@ def test_by_client_is_none_for_a_unix_socket() -> None:
         {"on_store_error": "ignore"},
         {"dialect": "rfc"},
         {"timeout": 0},
+        {"key": "api-key"},
     ],
 )
 def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError, match="RateLimit"):
         RateLimit(**{"limits": "1/minute", **options})  # type: ignore[arg-type]
+
+
+def test_a_key_that_is_no_function_is_told_what_one_is() -> None:
+    with pytest.raises(ConfigurationError, match=r"key=\.\.\.\) must be Callable\[\[Request\], str \| None\], got 'x'"):
+        RateLimit(limits="1/minute", key="x")  # type: ignore[arg-type]  # wrong on purpose

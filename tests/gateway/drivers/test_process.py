@@ -93,7 +93,7 @@ def test_an_application_without_a_lifespan_does_not_stop_the_hooks(reads: bool) 
     assert log == ["a start asgi async", "a stop async"]
 
 
-def test_a_failed_start_is_told_to_the_server_and_stops_what_was_started() -> None:
+def test_a_failed_start_is_told_to_the_server_and_stops_what_was_started(caplog: pytest.LogCaptureFixture) -> None:
     log: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -103,6 +103,9 @@ def test_a_failed_start_is_told_to_the_server_and_stops_what_was_started() -> No
     sent = lifespan([store(log, "a"), store(log, "b", fails=True)], app)
     assert sent == [{"type": "lifespan.startup.failed", "message": "OSError: no store"}]
     assert log == ["a start asgi async", "a stop async"]
+    (record,) = caplog.records
+    assert (record.name, record.getMessage()) == ("gateway.drivers", "on_start failed, and the server is told so")
+    assert record.exc_info and str(record.exc_info[1]) == "no store", "the server gets one line, which has no place"
 
 
 def test_an_application_that_fails_its_startup_and_raises_stops_the_hooks_once() -> None:
