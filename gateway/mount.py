@@ -206,8 +206,23 @@ class Mount(Dual):
         await send({"type": "lifespan.shutdown.complete"})
 
     def explain(self) -> dict[str, Explanation]:
-        """Say for each place what the chain of its application does; the most particular place first."""
-        return {entry.key: entry.gateway.explain() for entry in self._entries}
+        """Say for each place what the chain of its application does; the most particular place first.
+
+        Of a `Mount` below a place each of its places is one; ``/place/*`` is the chain in front of all of them.
+        """
+        explained: dict[str, Explanation] = {}
+        for entry in self._entries:
+            explanation = entry.gateway.explain()
+            inside = entry.gateway._flattened()[0]
+            if not isinstance(inside, Mount):
+                explained[entry.key] = explanation
+                continue
+            if explanation.parts:
+                explained[f"{entry.host}{entry.prefix}/*"] = explanation
+            for place, below in inside.explain().items():
+                host, _, path = place.partition("/")
+                explained[f"{host or entry.host}{entry.prefix}/{path}".rstrip("/") or "/"] = below
+        return explained
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(repr(entry.key) for entry in self._entries)})"

@@ -73,17 +73,19 @@ def command(target: str | None, form: str, app_dir: str | None, factory: bool) -
 
 
 def explanations(app: object) -> Mapping[str, Explanation]:
-    """Explain an application: by place where several are mounted, else under the empty name.
+    """Explain an application: by place where several are mounted; under the empty name what stands around all.
 
     Raises:
         ConfigurationError: It is no application.
     """
     if isinstance(app, Mount):
         return app.explain()
-    if isinstance(app, Gateway):
-        return {"": cast("Gateway[Application]", app).explain()}
-    detect(app)
-    return {"": Gateway(cast("Application", app)).explain()}  # `detect` has just said that it is one
+    if not isinstance(app, Gateway):
+        detect(app)
+        return {"": Gateway(cast("Application", app)).explain()}  # `detect` has just said that it is one
+    gateway = cast("Gateway[Application]", app)
+    inside = gateway._flattened()[0]
+    return {"": gateway.explain(), **(inside.explain() if isinstance(inside, Mount) else {})}
 
 
 def table(title: str, explanation: Explanation, server: ServerDict) -> Table:

@@ -417,6 +417,21 @@ def test_a_mount_explains_the_chain_of_each_place() -> None:
     assert explained["/"]["servers"]["asgi"]["crossings"][0]["adapter"] == "WsgiToAsgi"
 
 
+def test_a_mount_within_a_mount_explains_its_places_too() -> None:
+    inner = Mount({"/": wsgi_app, "/x": asgi_app, "api.example.org/y": wsgi_app})
+    mount = Mount({"/a": inner, "/b": Gateway(Gateway(inner), middleware=[Guard()]), "www.example.org": inner})
+    explained = mount.explain()
+    below = ["api.example.org{}/y", "{}/x", "{}"]
+    assert list(explained) == [
+        *("api.example.org/y", "www.example.org/x", "www.example.org"),
+        *(place.format("/a") for place in below),
+        "/b/*",
+        *(place.format("/b") for place in below),
+    ]
+    assert [part.name for part in explained["/b/*"].parts] == ["Guard"]
+    assert explained["/b/x"].plans["wsgi"].crossings == 1
+
+
 def test_a_mount_has_granians_own_interface_too() -> None:
     from gateway.adapters import AsgiToRsgi
 

@@ -22,6 +22,7 @@ from tests.gateway.chain_parts import Guard, Mark, asgi_app, asgi_mark, wsgi_app
 app = Gateway(asgi_app, middleware=[Mark(), unless(path_in("/x"), Guard()), asgi_only(asgi_mark)])
 crossed = Gateway(wsgi_app, middleware=[Guard(), wsgi_only(wsgi_mark)])
 site = Mount({"/chat": app, "/": wsgi_app})
+guarded = Gateway(Gateway(site), middleware=[Guard()])
 plain = asgi_app
 number = 5
 
@@ -112,6 +113,12 @@ def test_a_mount_is_shown_place_by_place() -> None:
     text = run("inspected_shop:site", "--format", "text").output
     assert text.startswith("/chat\nunder WSGI servers: 1 crossing")
     assert "\n\n/\nunder WSGI servers: no crossing" in text
+
+
+def test_a_chain_around_a_mount_is_shown_before_its_places() -> None:
+    found = json.loads(run("inspected_shop:guarded", "--format", "json").output)
+    assert list(found) == ["", "/chat", "/"]
+    assert [part["name"] for part in found[""]["servers"]["wsgi"]["order"]] == ["Guard"]
 
 
 def test_text_is_what_explain_prints() -> None:
