@@ -18,6 +18,8 @@ thread only, but for ``_want``, which the loop sets and the thread unsets. News 
 `_waiting`). Nothing here may block the loop, and no ``await`` may stand between taking a message out and returning it:
 an application may cancel ``receive()`` at any time and must not lose one.
 
+(Above 400 lines: one conversation, whose two threads keep to the same rules.)
+
 Sources: ASGI HTTP 2.4 events, "Disconnected Client", extensions; PEP 3333.
 """
 

@@ -14,9 +14,21 @@ Sources: RSGI specification 1.6; ASGI HTTP 2.5, WebSocket 2.5, Lifespan 2.0.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeAlias
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
 
+from gateway.adapters._rsgi import (
+    HttpProtocol,
+    HttpTransport,
+    RsgiFields,
+    RsgiScope,
+    WebSocketProtocol,
+    WebSocketTransport,
+    is_gone,
+    may_have_body,
+    response_fields,
+    scope_of,
+)
 from gateway.errors import ApplicationError
 from gateway.lifespan import Lifespan, LifespanMode
 from gateway.protocols import ASGIApplication, Message
@@ -30,58 +42,6 @@ _CLOSED: Final = 0
 _BYTES: Final = 1
 
 _HTTP_EXTENSIONS: Final[Mapping[str, object]] = {"http.response.pathsend": {}}
-
-_Headers: TypeAlias = list[tuple[str, str]]
-
-
-class _RsgiHeaders(Protocol):
-    def items(self) -> Iterable[tuple[str, str]]: ...
-    def get(self, key: str, default: Any = None, /) -> Any: ...
-
-
-class _RsgiScope(Protocol):
-    proto: str
-    http_version: str
-    server: str
-    client: str
-    scheme: str
-    method: str
-    path: str
-    query_string: str
-    authority: str | None
-
-    @property
-    def headers(self) -> _RsgiHeaders: ...
-
-
-class _HttpTransport(Protocol):
-    def send_bytes(self, data: bytes, /) -> Awaitable[None]: ...
-
-
-class _HttpProtocol(Protocol):
-    def __call__(self) -> Awaitable[bytes]: ...
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-    def client_disconnect(self) -> Awaitable[None]: ...
-    def response_empty(self, status: int, headers: _Headers, /) -> None: ...
-    def response_bytes(self, status: int, headers: _Headers, body: bytes, /) -> None: ...
-    def response_file(self, status: int, headers: _Headers, file: str, /) -> None: ...
-    def response_stream(self, status: int, headers: _Headers, /) -> _HttpTransport: ...
-
-
-class _WebSocketMessage(Protocol):
-    kind: int
-    data: Any
-
-
-class _WebSocketTransport(Protocol):
-    def receive(self) -> Awaitable[_WebSocketMessage]: ...
-    def send_bytes(self, data: bytes, /) -> Awaitable[None]: ...
-    def send_str(self, data: str, /) -> Awaitable[None]: ...
-
-
-class _WebSocketProtocol(Protocol):
-    def accept(self) -> Awaitable[_WebSocketTransport]: ...
-    def close(self, status: int | None, /) -> object: ...
 
 
 class AsgiToRsgi:
@@ -130,7 +90,7 @@ class AsgiToRsgi:
         else:
             loop.run_until_complete(started.lifespan.shutdown())
 
-    async def __rsgi__(self, scope: _RsgiScope, protocol: Any) -> None:
+    async def __rsgi__(self, scope: RsgiScope, protocol: Any) -> None:
         """Answer one request, or serve one websocket."""
         state: dict[str, Any] | None = None
         started = self._started.get(asyncio.get_running_loop())
@@ -172,7 +132,7 @@ class _Http:
         "_trailers_promised",
     )
 
-    def __init__(self, protocol: _HttpProtocol, scope: _RsgiScope) -> None:
+    def __init__(self, protocol: HttpProtocol, scope: RsgiScope) -> None:
         self._protocol = protocol
         self._scope = scope
         self._gone = False  # the client; as far as we were told
@@ -181,14 +141,14 @@ class _Http:
         self._request_ended = False
         self._disconnect: asyncio.Future[None] | None = None
         # Of the response.
-        self._head: tuple[int, _Headers] | None = None
-        self._stream: _HttpTransport | None = None
+        self._head: tuple[int, RsgiFields] | None = None
+        self._stream: HttpTransport | None = None
         self._responded = False
         self._trailers_promised = False
         self._response_ended: asyncio.Event | None = None
 
     async def run(self, app: ASGIApplication, state: dict[str, Any] | None) -> None:
-        scope = _scope_of(self._scope, state)
+        scope = scope_of(self._scope, state)
         scope.update(type="http", method=self._scope.method, extensions=dict(_HTTP_EXTENSIONS))
         try:
             await app(scope, self._receive, self._send)
@@ -235,7 +195,7 @@ class _Http:
         if kind == "http.response.start":
             if self._head is not None:
                 raise _unexpected(kind, "one head per response")
-            self._head = (message["status"], _response_headers(message.get("headers", ())))
+            self._head = (message["status"], response_fields(message.get("headers", ())))
             self._trailers_promised = bool(message.get("trailers", False))
             return
         if kind == "http.response.trailers" and self._trailers_promised and self._responded:
@@ -253,7 +213,7 @@ class _Http:
         else:
             raise _unexpected(kind, "http.response.start, http.response.body or http.response.pathsend")
 
-    async def _send_body(self, status: int, headers: _Headers, body: bytes, more_body: bool) -> None:
+    async def _send_body(self, status: int, headers: RsgiFields, body: bytes, more_body: bool) -> None:
         if self._stream is None:
             if not more_body:
                 if body:
@@ -267,7 +227,7 @@ class _Http:
             try:
                 await self._stream.send_bytes(bytes(body))
             except Exception as error:
-                if not _is_gone(error):
+                if not is_gone(error):
                     raise
                 self._gone = True
                 # "If send is called on a closed connection the server should raise an OSError" (ASGI HTTP 2.4).
@@ -287,13 +247,13 @@ class _Body:
 
     __slots__ = ("_chunks", "_left", "_protocol")
 
-    def __init__(self, protocol: _HttpProtocol, scope: _RsgiScope) -> None:
+    def __init__(self, protocol: HttpProtocol, scope: RsgiScope) -> None:
         self._protocol = protocol
         self._chunks: AsyncIterator[bytes] | None = None
         declared = scope.headers.get("content-length")
         #: Bytes to come; None where no length was declared.
         self._left: int | None = int(declared) if declared is not None and declared.isdecimal() else None
-        if declared is None and not _may_have_body(scope):
+        if declared is None and not may_have_body(scope):
             self._left = 0
 
     async def read(self) -> tuple[bytes, bool]:
@@ -314,7 +274,7 @@ class _Body:
         except StopAsyncIteration:
             return self._counted(b"", last=True)
         except Exception as error:
-            if not _is_gone(error):
+            if not is_gone(error):
                 raise
             raise EOFError from error
 
@@ -332,14 +292,14 @@ class _WebSocket:
 
     __slots__ = ("_closed", "_connected", "_protocol", "_transport")
 
-    def __init__(self, protocol: _WebSocketProtocol) -> None:
+    def __init__(self, protocol: WebSocketProtocol) -> None:
         self._protocol = protocol
-        self._transport: _WebSocketTransport | None = None
+        self._transport: WebSocketTransport | None = None
         self._connected = False
         self._closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    async def run(self, app: ASGIApplication, rsgi: _RsgiScope, state: dict[str, Any] | None) -> None:
-        scope = _scope_of(rsgi, state)
+    async def run(self, app: ASGIApplication, rsgi: RsgiScope, state: dict[str, Any] | None) -> None:
+        scope = scope_of(rsgi, state)
         # RSGI answers the handshake by itself: there is no subprotocol to choose from.
         scope.update(type="websocket", scheme="wss" if rsgi.scheme == "https" else "ws", subprotocols=[], extensions={})
         try:
@@ -358,7 +318,7 @@ class _WebSocket:
         try:
             message = await self._transport.receive()
         except Exception as error:
-            if not _is_gone(error):
+            if not is_gone(error):
                 raise
             return self._disconnected(1006)
         if message.kind == _CLOSED:
@@ -388,7 +348,7 @@ class _WebSocket:
                 else:
                     await self._transport.send_str(text)
             except Exception as error:
-                if not _is_gone(error):
+                if not is_gone(error):
                     raise
                 raise ConnectionResetError("the client has gone") from error
         else:
@@ -399,63 +359,6 @@ class _WebSocket:
         if not self._closed.done():
             self._closed.set_result(code if self._transport is not None else 1006)
             self._protocol.close(403 if self._transport is None else code)
-
-
-def _scope_of(rsgi: _RsgiScope, state: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what HTTP and websocket scopes have in common."""
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in rsgi.headers.items()]
-    if rsgi.authority and all(name != b"host" for name, _ in headers):
-        headers.insert(0, (b"host", rsgi.authority.encode("latin-1")))  # HTTP/2 has no Host field (ASGI HTTP: headers)
-    scope: dict[str, Any] = {
-        "asgi": {"version": "3.0", "spec_version": "2.5"},
-        "http_version": rsgi.http_version,
-        "scheme": rsgi.scheme,
-        "path": rsgi.path,
-        "query_string": rsgi.query_string.encode("latin-1"),
-        "root_path": "",
-        "headers": headers,
-        "server": _address(rsgi.server, unix=True),
-        "client": _address(rsgi.client),
-    }
-    if state is not None:
-        scope["state"] = state.copy()
-    return scope
-
-
-def _address(spelled: str, *, unix: bool = False) -> tuple[str, int | None] | None:
-    """Split ``address:port``.
-
-    >>> _address("[::1]:80")
-    ('::1', 80)
-    >>> _address("/run/app.sock", unix=True)
-    ('/run/app.sock', None)
-    """
-    host, separator, port = spelled.rpartition(":")
-    if separator and port.isdecimal():
-        return host.removeprefix("[").removesuffix("]"), int(port)
-    return (spelled, None) if unix and spelled else None
-
-
-def _may_have_body(scope: _RsgiScope) -> bool:
-    """Tell whether a request without a declared length can have a body: a chunked one, or any of HTTP/2."""
-    return scope.http_version.startswith(("2", "3")) or scope.headers.get("transfer-encoding") is not None
-
-
-def _response_headers(headers: Iterable[Sequence[bytes]]) -> _Headers:
-    """Spell header fields as RSGI's strings, which granian writes as UTF-8."""
-    spelled: _Headers = []
-    for name, value in headers:
-        try:
-            text = value.decode()
-        except UnicodeDecodeError:
-            text = value.decode("latin-1")
-        spelled.append((name.decode("latin-1"), text))
-    return spelled
-
-
-def _is_gone(error: Exception) -> bool:
-    """Tell granian's "closed" from other errors, without importing granian."""
-    return type(error).__name__ in ("RSGIProtocolClosed", "RSGIProtocolError")
 
 
 def _unexpected(kind: str, must: str) -> ApplicationError:

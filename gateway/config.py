@@ -26,6 +26,8 @@ Keys and types are checked before anything is imported, options when their middl
 with the file, the key, what was found and what is possible. No environment variables, no includes, no interpolation:
 the file says what runs.
 
+(Above 400 lines: the keys, what they must be and what is made of them are read together.)
+
 Sources: PEP 518 (``[tool]`` tables); TOML 1.0.
 """
 

@@ -7,6 +7,7 @@ the driver does it in its own colour. :func:`as_middleware` turns one generator 
 
 This module holds no driver and calls nothing. What an author may rely on, and how it changes, is
 ``docs/reference/contract.md``; the number is :attr:`Hooks.contract`.
+(Above 400 lines: what an author may write, in either form, and what is refused of it, is read on one page.)
 """
 
 from __future__ import annotations

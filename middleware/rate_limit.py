@@ -3,6 +3,8 @@
 The counting is the ``limits`` library's. A store in memory is asked at once; another is asked by a blocking client on
 WSGI and by an asynchronous one on ASGI, each under a time limit, and what happens when it fails is an option.
 
+(Above 400 lines: the options and both kinds of store, which they mean, stand together.)
+
 Sources: RFC 6585 section 4 (429); RFC 9110 section 10.2.3 (Retry-After); draft-ietf-httpapi-ratelimit-headers
 (``RateLimit``, ``RateLimit-Policy``), a draft: its dialect is an option.
 """

@@ -1,5 +1,7 @@
 """Rules of the HTTP messages: what a server gives, and what an application answers.
 
+(Above 400 lines: one table, a function a rule.)
+
 Sources: ASGI HTTP & WebSocket 2.5; RFC 9110.
 """
 

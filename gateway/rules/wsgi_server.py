@@ -2,6 +2,8 @@
 
 P rules are what the linters of the field do not see, V rules what they do see.
 
+(Above 400 lines: one table, a function a rule.)
+
 Sources: PEP 3333; RFC 3875; RFC 9110, 9112.
 """
 

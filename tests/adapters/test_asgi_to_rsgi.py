@@ -22,7 +22,8 @@ from granian.server.embed import Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, unix_connect
 
-from gateway.adapters.asgi_to_rsgi import AsgiToRsgi, _address, _response_headers, _scope_of
+from gateway.adapters._rsgi import _address, response_fields, scope_of
+from gateway.adapters.asgi_to_rsgi import AsgiToRsgi
 from gateway.errors import ConfigurationError
 from gateway.servers import Bind, Launch, StartError, get, start
 from tests.adapters.rsgi_app import application, happened
@@ -471,9 +472,9 @@ class SecondHttpVersion:
     [({}, [(b"host", b"example.org")]), ({"host": "other.org"}, [(b"host", b"other.org")])],
 )
 def test_the_authority_of_http_2_becomes_the_host_field(headers: Any, expected: Any) -> None:
-    assert _scope_of(SecondHttpVersion(**headers), None)["headers"] == expected
+    assert scope_of(SecondHttpVersion(**headers), None)["headers"] == expected
 
 
 def test_a_response_header_that_is_no_utf_8_is_spelled_as_latin_1() -> None:
     fields = [(b"x-a", b"caf\xe9"), (b"x-b", "caf\u00e9".encode())]
-    assert _response_headers(fields) == [("x-a", "caf\u00e9"), ("x-b", "caf\u00e9")]
+    assert response_fields(fields) == [("x-a", "caf\u00e9"), ("x-b", "caf\u00e9")]

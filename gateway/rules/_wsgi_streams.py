@@ -1,0 +1,149 @@
+"""What the validator gives a WSGI application to read from and to write to, with the rules of each.
+
+An attribute that the specification does not name is handed through and breaks a rule; to ask whether there is one
+breaks none.
+
+Sources: PEP 3333, "Input and Error Streams" and "The write() Callable".
+"""
+
+from __future__ import annotations
+
+import dis
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+from typing import IO, TYPE_CHECKING, cast
+
+from gateway.rules._engine import Found, Stages
+from gateway.rules._narrow import is_list
+from gateway.rules.tables import WSGI_TABLES
+from gateway.rules.wsgi_state import Input
+
+if TYPE_CHECKING:
+    from gateway.rules._wsgi_validator import WsgiCall
+
+__all__ = ["ErrorStream", "InputStream", "Write"]
+
+_STAGES = Stages(WSGI_TABLES)
+_WRITE, _INPUT, _STREAM, _ERRORS = (_STAGES.rules(stage) for stage in ("write", "input", "stream", "errors"))
+
+_Callable = Callable[..., object]
+
+
+class Write:
+    """The write callable that the application is given."""
+
+    __slots__ = ("_call", "_write")
+
+    def __init__(self, call: WsgiCall, write: object) -> None:
+        self._call = call
+        self._write = cast(_Callable, write)  # P39 says so if it is not callable
+
+    def __call__(self, data: bytes) -> object:
+        call = self._call
+        call.to_application(call.engine.check(_WRITE, call.exchange, data))
+        result = self._write(data)
+        call.exchange.writes += 1
+        call.exchange.output(data)
+        return result
+
+
+class InputStream:
+    """``wsgi.input`` as the application is given it."""
+
+    def __init__(self, call: WsgiCall, stream: object) -> None:
+        self.call = call
+        self._stream = stream
+
+    def _use(self, method: str, args: tuple[object, ...]) -> object:
+        result: object = None
+        error: BaseException | None = None
+        use: _Callable = getattr(self._stream, method)
+        try:
+            result = use(*args)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            found = self._check(Input(method, args, result, error))
+            if error is not None:
+                self.call.pending = self.call.pending or found.violation
+        self.call.to_application(found)
+        return result
+
+    def _check(self, step: Input) -> Found:
+        exchange = self.call.exchange
+        found = self.call.engine.check(_INPUT, exchange, step)
+        lines = step.result if is_list(step.result) else [step.result]
+        data = b"".join(line for line in lines if isinstance(line, bytes))
+        exchange.bytes_read += len(data)
+        if exchange.undecoded is not None:
+            exchange.undecoded = exchange.undecoded + data if exchange.bytes_read <= 65536 else None
+        return found
+
+    def read(self, *args: object) -> object:
+        """Read bytes."""
+        return self._use("read", args)
+
+    def readline(self, *args: object) -> object:
+        """Read a line."""
+        return self._use("readline", args)
+
+    def readlines(self, *args: object) -> object:
+        """Read lines."""
+        return self._use("readlines", args)
+
+    def __iter__(self) -> Iterator[object]:
+        for line in cast(Iterable[object], self._stream):  # V07 says so if it is not iterable
+            self.call.to_application(self._check(Input("__iter__", (), line)))
+            yield line
+
+    def __getattr__(self, name: str) -> object:
+        return _other(self.call, "wsgi.input", self._stream, name)
+
+
+class ErrorStream:
+    """``wsgi.errors`` as the application is given it."""
+
+    def __init__(self, call: WsgiCall, stream: object) -> None:
+        self.call = call
+        self._stream = stream
+
+    def write(self, text: str) -> object:
+        """Write text."""
+        self.call.to_application(self.call.engine.check(_ERRORS, self.call.exchange, text))
+        return cast(IO[str], self._stream).write(text)  # V08 says so if it is not one
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write lines."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> object:
+        """Flush."""
+        return cast(IO[str], self._stream).flush()  # as above
+
+    def __getattr__(self, name: str) -> object:
+        return _other(self.call, "wsgi.errors", self._stream, name)
+
+
+def _other(call: WsgiCall, stream: str, original: object, name: str) -> object:
+    """Return an attribute that the specification does not name, or say that it is not there.
+
+    To ask whether a stream has ``readinto``, and to do without if it has not, keeps the rule; so ``hasattr`` and
+    ``getattr`` are told that the streams of the specification have nothing more. ``stream.readinto`` gets what it asks
+    for, and breaks the rule.
+    """
+    if not _is_attribute_access(sys._getframe(2)):
+        raise AttributeError(f"{stream} has the attributes that PEP 3333 names, and no {name!r}")
+    while isinstance(original, (InputStream, ErrorStream)):  # of a validator further out
+        original = original._stream
+    value: object = getattr(original, name)
+    call.to_application(call.engine.check(_STREAM, call.exchange, f"{stream}.{name}"))
+    return value
+
+
+def _is_attribute_access(frame: FrameType) -> bool:
+    """Tell whether the instruction that a frame runs is ``x.name``, rather than a call of ``hasattr(x, "name")``."""
+    code = frame.f_code.co_code
+    return dis.opname[code[frame.f_lasti]] in ("LOAD_ATTR", "LOAD_METHOD")
