@@ -29,6 +29,7 @@ from gateway.adapters._rsgi import (
     response_fields,
     scope_of,
 )
+from gateway.adapters._wrapped import asgi_callable
 from gateway.errors import ApplicationError
 from gateway.lifespan import Lifespan, LifespanMode
 from gateway.protocols import ASGIApplication, Message
@@ -52,10 +53,11 @@ class AsgiToRsgi:
         lifespan: ``"auto"`` serves an application without lifespan too, ``"on"`` refuses it, ``"off"`` never asks.
 
     Raises:
-        ConfigurationError: ``lifespan`` is none of these.
+        ConfigurationError: ``app`` is no ASGI application, or ``lifespan`` is none of these.
     """
 
     def __init__(self, app: ASGIApplication, *, lifespan: LifespanMode = "auto") -> None:
+        app = asgi_callable(app, "AsgiToRsgi")
         Lifespan(app, mode=lifespan)  # refuses a wrong mode here and now
         self.app = app
         self.lifespan: LifespanMode = lifespan

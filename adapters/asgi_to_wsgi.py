@@ -26,11 +26,10 @@ from contextvars import copy_context
 from http import HTTPStatus
 from typing import Any, Literal, get_args
 
-import asgiref.compatibility
-
 from gateway.adapters import _service, _websocket_open
 from gateway.adapters._asgi_call import AsgiCall
 from gateway.adapters._service import Service
+from gateway.adapters._wrapped import asgi_callable
 from gateway.adapters._wsgi_input import open_body
 from gateway.adapters._wsgi_response import respond
 from gateway.adapters.translation import environ_to_scope
@@ -68,7 +67,7 @@ class AsgiToWsgi:
             ``False`` makes it the HTTP request that it also is.
 
     Raises:
-        ConfigurationError: An option is not one of the above.
+        ConfigurationError: ``app`` is no ASGI application, or an option is not one of the above.
         MissingExtraError: ``websockets=True`` without wsproto.
     """
 
@@ -98,7 +97,7 @@ class AsgiToWsgi:
             _require_wsproto()
         self.app = app
         self.websockets = websockets
-        self._application = _single_callable(app)
+        self._application = asgi_callable(app, "AsgiToWsgi")
         self._loop: str | asyncio.AbstractEventLoop = loop
         self._forget: weakref.finalize[..., AsgiToWsgi] | None = None
         self._coalesce = coalesce
@@ -222,12 +221,6 @@ def _require_wsproto() -> None:
         MissingExtraError: wsproto is not installed.
     """
     importlib.import_module("gateway.adapters._websocket")
-
-
-def _single_callable(app: ASGIApplication) -> ASGIApplication:
-    compatibility: Any = asgiref.compatibility  # it is not typed
-    single: ASGIApplication = compatibility.guarantee_single_callable(app)
-    return single
 
 
 def start_all(*, single_threaded: bool = False, stopping: Callable[[], bool] | None = None) -> None:

@@ -26,6 +26,7 @@ from gateway.adapters._files import FileWrapper
 from gateway.adapters._ports import AsyncioPort, Port, SensitivePort, Spawn
 from gateway.adapters._response import Run
 from gateway.adapters._trailers import Trailers
+from gateway.adapters._wrapped import wsgi_callable
 from gateway.adapters.translation import scope_to_environ
 from gateway.errors import ConfigurationError, ServerError
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
@@ -71,10 +72,8 @@ class WsgiToAsgi:
             buffer_bytes: How much of a longer request body, and of a response, is held at most, in each direction.
 
         Raises:
-            ConfigurationError: An option is out of its range, or two exclude each other.
+            ConfigurationError: ``app`` is no WSGI application, an option is out of range, or two exclude each other.
         """
-        if not callable(app):
-            raise ConfigurationError(f"WsgiToAsgi wraps a WSGI application, a callable; got {app!r} (PEP 3333)")
         for name, value, least in (
             ("threads", threads, 1),
             ("queue", 0 if queue is None else queue, 0),
@@ -89,7 +88,7 @@ class WsgiToAsgi:
             raise ConfigurationError(
                 "WsgiToAsgi(inline=True, thread_sensitive=True) cannot be: inline uses no thread; choose one of them"
             )
-        self.app = app
+        self.app = wsgi_callable(app, "WsgiToAsgi")
         self._threads = threads
         self._queue = queue
         self._join_bytes = JOIN_BYTES if coalesce else 0

@@ -34,6 +34,7 @@ __all__ = [
     "StartResponse",
     "UntypedWSGIApplication",
     "WSGIApplication",
+    "accepts_arguments",
     "check_interface",
     "detect",
     "is_coroutine_function",
@@ -188,6 +189,14 @@ def is_coroutine_function(call: object) -> bool:
     import asgiref.sync
 
     return bool(asgiref.sync.iscoroutinefunction(call))  # pyright: ignore[reportDeprecated]  # which of two, by version
+
+
+def accepts_arguments(app: object, number: int) -> bool:
+    """Tell whether something can be called with so many positional arguments; true where Python cannot tell."""
+    if not callable(app):
+        return False
+    shape = _shape(app if isinstance(app, type) or _is_function(app) else app.__call__)
+    return shape is None or (shape.needs <= number and (shape.variadic or number <= shape.accepts))
 
 
 def is_factory(call: object) -> bool:

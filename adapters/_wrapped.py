@@ -1,0 +1,70 @@
+"""What an adapter wraps, looked at when the adapter is built: what it could not call is refused then, not per request.
+
+The arguments count, because they are what fails. What they leave open is as the user says, who chose the adapter.
+
+Sources: PEP 3333; ASGI 3.0 "Applications", "Legacy Applications".
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import asgiref.compatibility
+
+from gateway.dual import Dual
+from gateway.errors import ConfigurationError
+from gateway.protocols import (
+    Application,
+    ASGIApplication,
+    WSGIApplication,
+    accepts_arguments,
+    detect,
+    is_coroutine_function,
+)
+
+__all__ = ["asgi_callable", "wsgi_callable"]
+
+
+def wsgi_callable(app: WSGIApplication, adapter: str) -> WSGIApplication:
+    """Return the WSGI application that an adapter wraps.
+
+    Raises:
+        ConfigurationError: It cannot be called with ``(environ, start_response)``, or gives a coroutine for a response.
+    """
+    if isinstance(app, Dual) or (accepts_arguments(app, 2) and not _gives_coroutine(app)):
+        return app
+    raise ConfigurationError(
+        f"{adapter} wraps a WSGI application, a plain callable of (environ, start_response); got {app!r}; an ASGI "
+        "application needs no adapter to ASGI, and AsgiToWsgi to WSGI (PEP 3333)"
+    )
+
+
+def asgi_callable(app: ASGIApplication, adapter: str) -> ASGIApplication:
+    """Return the ASGI 3 application that an adapter wraps; one of ASGI 2 goes through ``asgiref.compatibility``.
+
+    Raises:
+        ConfigurationError: It can be called neither with ``(scope, receive, send)`` nor as ASGI 2.
+    """
+    if isinstance(app, Dual):
+        return app
+    if _is_legacy(app):
+        # asgiref's functions have no types.
+        made = asgiref.compatibility.double_to_single_callable(app)  # type: ignore[no-untyped-call]
+        return cast("ASGIApplication", made)
+    if accepts_arguments(app, 3):
+        return app
+    raise ConfigurationError(
+        f"{adapter} wraps an ASGI application, a callable of (scope, receive, send); got {app!r}; a WSGI application "
+        "needs no adapter to WSGI, and WsgiToAsgi to ASGI (ASGI 3.0, Applications)"
+    )
+
+
+def _gives_coroutine(app: object) -> bool:
+    return is_coroutine_function(app) or is_coroutine_function(getattr(app, "__call__", None))  # noqa: B004
+
+
+def _is_legacy(app: Application) -> bool:
+    try:
+        return detect(app) == "asgi2"
+    except ConfigurationError:
+        return False
