@@ -69,14 +69,12 @@ def seen(hook: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return ()
 
 
-GUARDS = st.fixed_dictionaries(
-    {},
-    optional={
-        hook: st.builds(
-            Hook,
-            st.sampled_from(("nothing",) * 6 + (("raise",) if hook == "on_finish" else ACTS)),
-            st.booleans(),
-        )
-        for hook in HOOKS
-    },
-)
+def _hooks(hook: str) -> st.SearchStrategy[Hook]:
+    acts = ("raise",) if hook == "on_finish" else ACTS
+    return st.builds(Hook, st.sampled_from(("nothing",) * 6 + acts), st.booleans())
+
+
+_ANY = st.fixed_dictionaries({}, optional={hook: _hooks(hook) for hook in HOOKS})
+_HEADS = st.fixed_dictionaries({"on_response": _hooks("on_response").filter(lambda hook: not hook.io)})
+#: Random chains; and those that only touch heads, which a driver of their own serves.
+CHAINS = st.one_of(st.lists(_ANY, min_size=1, max_size=4), st.lists(_HEADS, min_size=1, max_size=3))

@@ -96,7 +96,9 @@ class Model:
             raise self.failed
         if self.answered:
             return
-        if kind == "start":
+        if kind == "start" and self.decided:
+            self.wire("start", what[0], [(b"x-app", b"1")])  # the server's to refuse
+        elif kind == "start":
             self.decided = True
             try:
                 head = self.inmost.head(Head(what[0], [(b"x-app", b"1")]))

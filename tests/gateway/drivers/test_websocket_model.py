@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway import drivers
 from gateway.contract import Refuse
-from tests.gateway.drivers._guards import GUARDS, middlewares
+from tests.gateway.drivers._guards import CHAINS, middlewares
 from tests.gateway.drivers._links import Broken, Guard, Record
 from tests.gateway.drivers._websocket_model import Conversation, Model
 
@@ -125,13 +125,13 @@ def check(chain: list[Guard], script: Conversation) -> None:
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(GUARDS, min_size=1, max_size=4), CONVERSATIONS)
+@given(CHAINS, CONVERSATIONS)
 def test_a_websocket_comes_to_what_the_model_says(chain: list[Guard], script: Conversation) -> None:
     check(chain, script)
 
 
 @pytest.mark.slow
 @settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(GUARDS, min_size=1, max_size=5), CONVERSATIONS)
+@given(CHAINS, CONVERSATIONS)
 def test_a_websocket_comes_to_what_the_model_says_many_times(chain: list[Guard], script: Conversation) -> None:
     check(chain, script)
