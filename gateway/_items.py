@@ -180,7 +180,11 @@ def _innermost(item: Middleware) -> Middleware:
 def rules_of(item: Item) -> Rules:
     if isinstance(item, ThirdParty):
         return Rules(name=item.name)
-    return Rules(name=type(_innermost(item)).__name__, after=item.after, before=item.before)
+    name = type(_innermost(item)).__name__
+    for key, names in (("after", item.after), ("before", item.before)):
+        if isinstance(cast("object", names), str):
+            raise ConfigurationError(f"{name}.{key} must be a tuple of names, got {names!r}; write ({names!r},)")
+    return Rules(name=name, after=item.after, before=item.before)
 
 
 def name_of(item: Item) -> str:

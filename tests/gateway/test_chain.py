@@ -428,6 +428,15 @@ def test_a_broken_order_rule_warns_and_changes_nothing() -> None:
         chain(wsgi_app, Outermost(), unless(path_in("/x"), Proxy()))
 
 
+@pytest.mark.parametrize("key", ["after", "before"])
+def test_order_rules_that_are_one_name_are_refused(key: str) -> None:
+    # Read letter by letter it would be no rule at all.
+    item = type("Limit", (Middleware,), {key: "ProxyHeaders"})()
+    for each in (item, when(path_in("/x"), item)):
+        with pytest.raises(ConfigurationError, match=rf"Limit\.{key} must be a tuple .* write \('ProxyHeaders',\)"):
+            chain(wsgi_app, each)
+
+
 # --- conditions
 
 
