@@ -107,8 +107,12 @@ def _chosen(config: pytest.Config) -> set[str] | None:
 
 def _checked(name: str) -> str:
     if name not in _known():
-        raise pytest.UsageError(f"there is no tier {name!r}; tiers are: {', '.join(_known())}")
+        raise pytest.UsageError(_no_tier(name))
     return name
+
+
+def _no_tier(name: str) -> str:
+    return f"there is no tier {name!r}; tiers are: {', '.join(_known())}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -118,14 +122,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker("tiers")
     wanted = mark.args if mark is not None else ("direct",)
     expected: Mapping[str, str] = mark.kwargs.get("xfail", {}) if mark is not None else {}
+    for name in {*wanted, *expected} - {"all", *_known()}:
+        pytest.fail(f"{metafunc.definition.nodeid}: {_no_tier(name)}", pytrace=False)
     chosen = _chosen(metafunc.config)
     tiers: list[str] = []
     for name in wanted:
         if name == "all":
             # Servers are slow to start, so only who asks for them by name gets them.
             tiers += _known_once(chosen) if chosen is not None else IN_PROCESS
-        elif chosen is None or _checked(name) in chosen:
-            tiers.append(_checked(name))
+        elif chosen is None or name in chosen:
+            tiers.append(name)
     metafunc.parametrize(
         "gateway_tier",
         [

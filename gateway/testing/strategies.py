@@ -1,7 +1,7 @@
 """Hypothesis strategies for whoever tests a server, an adapter, a middleware or a framework.
 
 Everything drawn is what a conformant server may hand on, however odd: what a test finds with it is a fault of the code
-under test. Needs hypothesis (extra ``test``).
+under test. Needs hypothesis (extra ``testing``).
 
 Sources: RFC 9110 sections 5.1, 5.5, 9.1; RFC 3986 section 3.3; ASGI HTTP 2.5 "HTTP Connection Scope"; PEP 3333 "environ
 Variables".
@@ -19,7 +19,7 @@ from gateway.testing._request import Head, ServerSettings, build_environ, build_
 try:
     from hypothesis import strategies as st
 except ImportError:  # pragma: no cover  # the suite has it
-    raise MissingExtraError("gateway.testing.strategies", "test", package="hypothesis") from None
+    raise MissingExtraError("gateway.testing.strategies", "testing", package="hypothesis") from None
 
 __all__ = [
     "bodies",

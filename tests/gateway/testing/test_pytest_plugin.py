@@ -90,9 +90,17 @@ def test_a_tier_that_does_not_exist_is_an_error(project: pytest.Pytester) -> Non
     project.makepyfile(ECHO + '@pytest.mark.tiers("sideways")\ndef test_echo(web): pass\n')
     result = project.runpytest()
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*there is no tier 'sideways'*"])
+    result.stdout.fnmatch_lines(["*::test_echo: there is no tier 'sideways'; tiers are: direct, *"])
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
     unknown = project.runpytest("--tiers=upwards")
     assert unknown.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_tier_expected_to_fail_that_does_not_exist_is_an_error(project: pytest.Pytester) -> None:
+    project.makepyfile(ECHO + '@pytest.mark.tiers("direct", xfail={"sideways": "why"})\ndef test_echo(web): pass\n')
+    result = project.runpytest()
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*::test_echo: there is no tier 'sideways'; tiers are: *"])
 
 
 def test_what_a_tier_cannot_do_is_skipped_with_the_reason(project: pytest.Pytester) -> None:
