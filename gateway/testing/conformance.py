@@ -65,7 +65,7 @@ class CaseResult:
 
     def __str__(self) -> str:
         lines = [f"{'ok' if self.passed else 'FAILED'} {self.id}"]
-        lines += [f"    {violation}" for violation in self.violations]
+        lines += dict.fromkeys(f"    {violation}" for violation in self.violations)  # once, however often
         lines += [f"    {self.error}"] if self.error is not None else []
         return "\n".join(lines)
 
@@ -140,13 +140,15 @@ def battery(
 
     Raises:
         BatteryFailed: See ``raises``.
-        ConfigurationError: Not exactly one of the four was given.
+        ConfigurationError: Not exactly one of the four was given, or ``paths`` is one path and no list.
     """
     given = [name for name, value in _named(app, middleware, adapter, server) if value is not None]
     if len(given) != 1:
         raise ConfigurationError(
             f"battery() takes exactly one of app, middleware, adapter and server, got {' and '.join(given) or 'none'}"
         )
+    if isinstance(paths, str):
+        raise ConfigurationError(f"battery(paths=...) is a list of paths, got {paths!r}; write [{paths!r}]")
     if app is not None:
         report = _application(app, interface, paths, lifespan)
     elif server is not None:

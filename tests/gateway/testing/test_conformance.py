@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -92,6 +93,9 @@ def test_an_application_that_breaks_a_rule_is_named_with_the_rule() -> None:
     assert report.rules == {"E15"}
     assert {case.id for case in report.failed} >= {"get /", "post-whole /"}
     assert "cases passed" in str(report)
+    (at_once,) = [case for case in report.failed if case.id == "at-once /"]
+    assert len(at_once.violations) > 1
+    assert str(at_once).count("[E15]") == 1
 
 
 def test_what_is_only_recommended_is_a_warning() -> None:
@@ -187,3 +191,8 @@ def test_exactly_one_subject_is_taken() -> None:
         battery()
     with pytest.raises(ConfigurationError, match="app and server"):
         battery(apps.wsgi_echo, server="uvicorn")
+
+
+def test_one_path_is_no_list_of_paths() -> None:
+    with pytest.raises(ConfigurationError, match=re.escape("write ['/x']")):
+        battery(apps.wsgi_echo, paths="/x")
