@@ -50,6 +50,8 @@ HOOK_CALLS = {
     "hand_over", "on_body", "on_error", "on_finish", "on_request", "on_request_body", "on_response", "on_start",
     "on_stop", "prepare", "refuse", "respond", "resume", "resume_body", "start_async", "start_plain", "stop_async",
 }  # fmt: skip
+#: What no test can miss and stays all the same, by module and statement, with the reason.
+EQUIVALENT: dict[tuple[str, str], str] = {}
 SECONDS = 900
 #: What a mutant may take: a loop that lost its end would take all there is.
 MOST_BYTES = 4 * 1024**3
@@ -68,6 +70,11 @@ class Mutant:
     def place(self) -> str:
         """What ``--one`` takes: a line, and which of its targets."""
         return str(self.line) if self.target is None else f"{self.line}.{self.target}"
+
+    @property
+    def known(self) -> str | None:
+        """Why it survives and may, where that is known."""
+        return EQUIVALENT.get((self.module.rpartition(".")[2], self.text))
 
     def __str__(self) -> str:
         return f"{self.module}:{self.place}: {self.text}"
@@ -128,6 +135,12 @@ def mutants(modules: Sequence[str] = MODULES) -> list[Mutant]:
                 of = "" if target is None else f"{ast.unparse(_targets(node)[target])} of "
                 found.append(Mutant(module, node.lineno, of + text, target))
     return found
+
+
+def stale() -> list[tuple[str, str]]:
+    """Return what the table of equivalents names although no module has it any more."""
+    there = {(mutant.module.rpartition(".")[2], mutant.text) for mutant in mutants()}
+    return [entry for entry in EQUIVALENT if entry not in there]
 
 
 class _Without(ast.NodeTransformer):
@@ -238,17 +251,24 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.one is not None:
         return serve_suite(options.one[0], options.one[1])
+    if gone := stale():
+        print(f"the table of equivalents names what is not there: {gone}", file=sys.stderr)
+        return 2
     if not survives(Mutant(MODULES[0], 0, "nothing")):
         print("the suite fails with nothing left out; run it first", file=sys.stderr)
         return 2
     modules = [module for module in MODULES if options.only in (None, module.rpartition(".")[2])]
     chosen = mutants(modules)[options.first :: options.every]
-    left = []
+    left = known = 0
     for mutant in chosen:
-        if survives(mutant):
-            left.append(mutant)
-            print(f"SURVIVES {mutant}", flush=True)
-    print(f"{len(chosen)} mutants, {len(left)} survive")
+        lives = survives(mutant)
+        if lives and mutant.known is not None:
+            known += 1
+            print(f"equivalent {mutant}: {mutant.known}", flush=True)
+        elif lives or mutant.known is not None:
+            left += 1
+            print(f"{'SURVIVES' if lives else 'IS MISSED, and the table says it cannot be:'} {mutant}", flush=True)
+    print(f"{len(chosen)} mutants, {left} survive, {known} are equivalent")
     return 1 if left else 0
 
 

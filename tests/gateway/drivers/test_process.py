@@ -16,6 +16,7 @@ import trio.testing
 
 from gateway import drivers
 from gateway.contract import Middleware, Process, io
+from gateway.drivers import _process
 from gateway.exchange import Request
 
 
@@ -106,6 +107,15 @@ def test_a_failed_start_is_told_to_the_server_and_stops_what_was_started(caplog:
     (record,) = caplog.records
     assert (record.name, record.getMessage()) == ("gateway.drivers", "on_start failed, and the server is told so")
     assert "Traceback" in caplog.text, "the server gets one line, which has no place"
+
+
+def test_a_failed_start_that_the_application_swallows_stays_failed() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with pytest.raises(OSError, match="no store"):
+            await receive()
+
+    sent = lifespan([store([], "a", fails=True)], app)
+    assert sent == [{"type": "lifespan.startup.failed", "message": "OSError: no store"}]
 
 
 def test_an_application_that_fails_its_startup_and_raises_stops_the_hooks_once() -> None:
@@ -279,6 +289,23 @@ def test_requests_on_other_loops_wait_for_the_start() -> None:
     first.join(20)
     assert done == ["first"]
     assert log == ["begins", "begun"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_who_comes_to_wait_for_a_start_that_is_over_does_not_wait(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at a start of another thread and the wait for it that start may end."""
+    anyio = pytest.importorskip("anyio")
+    monkeypatch.setattr(_process, "_LOOK_SECONDS", 1000.0)
+
+    async def main() -> None:
+        starting = _process._Starting()
+        starting.over()
+        with anyio.fail_after(20):
+            await starting.wait()
+
+    anyio.run(main, backend=backend)
 
 
 def test_a_cancelled_start_is_begun_by_who_waits() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import logging
 import os
@@ -2346,6 +2347,55 @@ def test_io_after_a_cancellation_outlives_a_second_one() -> None:
 
     asyncio.run(main())
     assert done == [True]
+
+
+class Answers(Middleware):
+    """It reads the request and answers where it is told to."""
+
+    def on_request(self, request: Request) -> Response | None:
+        return Response(200) if request.headers.get("x-answer") else None
+
+    def on_response(self, request: Request, response: Response) -> None:
+        request.headers.get("host")
+
+
+class Late(Middleware):
+    """It reads the request when the head is there."""
+
+    def on_response(self, request: Request, response: Response) -> None:
+        request.headers.get("host")
+
+
+@pytest.mark.parametrize(
+    ("chain", "answers"),
+    [([Late()], False), ([Answers()], False), ([Answers()], True), ([logged("a", [], on_finish=None), Late()], False)],
+    ids=["heads", "requests", "answers", "waits"],
+)
+def test_no_request_of_a_regular_asgi_exchange_is_left_to_the_garbage_collector(
+    chain: list[Middleware], answers: bool
+) -> None:
+    left: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+        await send({**BODY})
+
+    async def channel(message: Any = None) -> Any: ...
+
+    async def main() -> None:
+        serve = drivers.build_asgi(chain, app, reference=False)
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            await serve(scope(headers=[(b"x-answer", b"1")] if answers else []), channel, channel)
+            gc.collect()
+            left.extend(each for each in gc.garbage if isinstance(each, Request))
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+
+    asyncio.run(main())
+    assert left == []
 
 
 def test_an_effect_in_the_wrong_hook_is_refused(side: Side) -> None:
