@@ -52,7 +52,7 @@ HOOK_CALLS = {
 }  # fmt: skip
 #: What no test can miss and stays all the same, by module and statement, with the reason.
 EQUIVALENT: dict[tuple[str, str], str] = {}
-SECONDS = 900
+SECONDS = 300
 #: What a mutant may take: a loop that lost its end would take all there is.
 MOST_BYTES = 4 * 1024**3
 

@@ -1219,6 +1219,24 @@ def test_messages_that_are_not_known_pass_in_order(reference: bool) -> None:
     assert record.extra[0] == "http.response.early_hint"
 
 
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_second_head_goes_to_the_server_as_it_came_and_no_hook_is_asked_again(waits: bool, reference: bool) -> None:
+    """What to do with it is the server's business; without a chain it gets it too."""
+    log: list[Any] = []
+
+    def mark(request: Request, response: Response) -> None:
+        response.headers.append("x-mark", "1")
+
+    hooks = {"on_response": mark, **({"on_finish": None} if waits else {})}
+    second = {**START, "status": 500}
+    got = converse([logged("m", log, **hooks)], [START, second, BODY], reference=reference)
+    assert [message.get("status") for message in got] == [200, 500, None]
+    assert got[0]["headers"] == [(b"x-mark", b"1")]
+    assert got[1] == second
+    assert log == [("m", name) for name in hooks]
+
+
 def _peeks(size: int | None) -> Middleware:
     def head(request: Request, response: Response) -> Any:
         yield from peek(size)
