@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
+
+from gateway.errors import ApplicationError
 
 __all__ = ["lines", "parse"]
 
@@ -12,8 +14,16 @@ MOST: Final = 256
 
 
 def parse(line: str) -> tuple[int, str]:
-    """Return status and reason phrase of a line, and remember them."""
-    code, _, reason = line.partition(" ")
+    """Return status and reason phrase of a line, and remember them.
+
+    Raises:
+        ApplicationError: It is no status line.
+    """
+    code, _, reason = line.partition(" ") if isinstance(cast("object", line), str) else ("", "", "")
+    if not (len(code) == 3 and code.isascii() and code.isdigit()):
+        raise ApplicationError(
+            f"a status must be a str of three digits and a reason, '200 OK' for example, got {line!r} (PEP 3333)"
+        )
     parsed = int(code), reason
     if len(lines) < MOST:
         lines[line] = parsed

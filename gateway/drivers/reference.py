@@ -24,6 +24,7 @@ from gateway.drivers._course import PULL, Course, Pulled, has_body
 from gateway.drivers._files import BLOCK, blocks, blocks_async, open_at, whole
 from gateway.drivers._outcome import judge
 from gateway.drivers._request_body import RequestBody, wrap_input
+from gateway.drivers._status_line import parse
 from gateway.drivers._watch import Watcher, has_request_body, watch
 from gateway.errors import ApplicationError
 from gateway.exchange import FileBody, Response, reason_phrase
@@ -280,8 +281,8 @@ class WsgiExchange:
         if self.head is None:
             raise ApplicationError("start_response must be called before the first chunk of the body (PEP 3333)")
         status, headers = self.head
-        code, _, reason = status.partition(" ")
-        response = Response.head(int(code), Headers.over(list(headers)), reason)
+        code, reason = parse(status)
+        response = Response.head(code, Headers.over(list(headers)), reason)
         self.steps = self.course.respond(response, len(self.segment.http))
         self.advance(None)
 

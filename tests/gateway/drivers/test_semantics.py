@@ -926,6 +926,22 @@ def test_a_wsgi_exchange_completes_at_close_after_exhaustion(reference: bool, sh
 # -- late starts
 
 
+@pytest.mark.parametrize("line", ["OK", "20 OK", "", b"200 OK", 200, "٢٠٠ OK"], ids=repr)
+@pytest.mark.parametrize("hooks", [{"on_response": None}, {"on_finish": None}, ALL], ids=["head", "finish", "all"])
+@pytest.mark.parametrize("reference", [True, False])
+def test_what_is_no_status_line_is_the_application_s_fault_and_shown(
+    reference: bool, hooks: dict[str, Any], line: Any
+) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response(line, [])
+        return [b""]
+
+    call: Any = drivers.build_wsgi([logged("a", [], **hooks)], app, reference=reference)
+    with pytest.raises(ApplicationError, match=r"three digits and a reason.* got ") as caught:
+        list(call({"REQUEST_METHOD": "GET"}, lambda *head: lambda data: None))
+    assert repr(line) in str(caught.value)
+
+
 @pytest.mark.parametrize("reference", [True, False])
 def test_a_chain_that_only_touches_heads_runs_at_start_response_and_again_on_a_restart(reference: bool) -> None:
     log: list[Any] = []
