@@ -41,7 +41,7 @@ class Gateway(Dual, Generic[App]):
 
     Args:
         app: A WSGI or ASGI application; ASGI 2 classes too. Another ``Gateway`` is taken for the application inside it,
-            its chain innermost.
+            its chain innermost; ``engine`` and ``max_crossings`` are the outer one's.
         interface: What ``app`` speaks, where ``detect()`` cannot tell.
         middleware: The chain, outermost first.
         engine: Whose adapters cross between the interfaces: ``"builtin"``, ``"a2wsgi"``, ``"asgiref"``, a plug-in's

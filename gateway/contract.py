@@ -149,9 +149,10 @@ class Slot(Generic[T]):
 
     def __getitem__(self, request: Request) -> T:
         slots = request._slots
-        if slots is None:
-            raise KeyError("nothing was put in this slot for this request; use slot.get(request)")
-        return cast("T", slots[self])  # only __setitem__ fills it
+        try:
+            return cast("T", (slots or {})[self])  # only __setitem__ fills it
+        except KeyError:
+            raise KeyError("nothing was put in this slot for this request; use slot.get(request)") from None
 
     def __setitem__(self, request: Request, value: T) -> None:
         if request._slots is None:

@@ -107,7 +107,7 @@ def table(title: str, explanation: Explanation, server: ServerDict) -> Table:
     for position, part in enumerate(server["order"]):
         if position in crossings:
             _crossing(drawn, crossings[position]["adapter"], crossings[position]["engine"])
-        sees = "-" if not websocket["served"] else "yes" if part["name"] in websocket["takes_part"] else "no"
+        sees = "-" if not websocket["served"] else "yes" if explanation.parts[position].websocket else "no"
         drawn.add_row(str(position + 1), part["interface"], part["name"], part["kind"], str(wrappers[position]), sees)
     if len(server["order"]) in crossings:
         crossing = crossings[len(server["order"])]

@@ -94,13 +94,13 @@ def test_slots_are_apart_and_live_in_the_request() -> None:
     first, second = context.slot(int), context.slot(int)
     one, other = request(), request()
     assert first.get(one) is None
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="nothing was put in this slot"):
         first[one]
     first[one] = 1
     second[one] = 2
     assert (first[one], second[one], first.get(other)) == (1, 2, None)
     assert second.get(one) == 2
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="nothing was put in this slot"):
         context.slot(int)[one]
     assert "1" not in repr(one.scope)
 

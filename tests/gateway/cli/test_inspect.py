@@ -81,6 +81,17 @@ def test_the_table_says_who_sees_websockets_and_shares_a_wrapper() -> None:
     ]
 
 
+def test_two_of_one_name_are_told_apart(shop: Path) -> None:
+    (shop / "inspected_shop.py").write_text(
+        SHOP + "def asgi_mark(app):\n    return wsgi_mark(app)\n"
+        "from tests.gateway.chain_parts import asgi_mark as other\n"
+        "app = Gateway(asgi_app, middleware=[wsgi_only(asgi_mark, safe_to_skip=True), asgi_only(other)])\n"
+    )
+    lines = rows(run("inspected_shop:app").output)
+    asgi = lines[lines.index(["under", "ASGI", "servers"]) :]
+    assert [line[-1] for line in asgi if "asgi_mark" in line[:3]] == ["no", "yes"]
+
+
 def test_a_crossing_before_the_application_has_its_row() -> None:
     lines = rows(run("inspected_shop:plain").output)
     assert lines[2:4] == [
