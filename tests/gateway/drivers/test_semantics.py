@@ -926,6 +926,23 @@ def test_a_wsgi_exchange_completes_at_close_after_exhaustion(reference: bool, sh
 # -- late starts
 
 
+@pytest.mark.parametrize("given", ["200 OK", "200 "])
+@pytest.mark.parametrize("hooks", [{}, {"on_finish": None}, {"on_body": None}], ids=["head", "finish", "body"])
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_status_that_a_middleware_changes_has_its_own_phrase(
+    reference: bool, hooks: dict[str, Any], given: str
+) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response(given, [])
+        return [b"gone"]
+
+    lines: list[str] = []
+    change = logged("a", [], on_response=lambda request, response: setattr(response, "status", 404), **hooks)
+    call: Any = drivers.build_wsgi([change], app, reference=reference)
+    list(call({"REQUEST_METHOD": "GET"}, lambda line, *head: lines.append(line)))
+    assert lines == ["404 Not Found"]
+
+
 @pytest.mark.parametrize("line", ["OK", "20 OK", "", b"200 OK", 200, "٢٠٠ OK"], ids=repr)
 @pytest.mark.parametrize("hooks", [{"on_response": None}, {"on_finish": None}, ALL], ids=["head", "finish", "all"])
 @pytest.mark.parametrize("reference", [True, False])
