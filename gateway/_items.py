@@ -96,9 +96,11 @@ class ThirdParty:
             spoken = detect(wrapped)
         except ConfigurationError:  # it hides what it speaks; whoever declared it knows
             return wrapped
-        if not isinstance(wrapped, Dual) and spoken.rstrip("2") != colour:
-            other = "asgi" if colour == "wsgi" else "wsgi"
-            remedy = f"say interface = {other!r}" if self.place else f"write {other}_only({self.name}, ...)"
+        if not isinstance(wrapped, Dual) and spoken != colour:
+            if spoken not in INTERFACES:  # a chain calls nothing else
+                remedy = f"take a version of it for {colour.upper()}"
+            else:
+                remedy = f"say interface = {spoken!r}" if self.place else f"write {spoken}_only({self.name}, ...)"
             raise ConfigurationError(
                 f"{where} must give an application for {colour.upper()}, got one that speaks {spoken.upper()}; {remedy}"
             )

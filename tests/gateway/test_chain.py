@@ -374,6 +374,22 @@ def test_a_third_party_of_the_other_interface_is_refused() -> None:
         chain(wsgi_app, either(wsgi=asgi_mark, asgi=asgi_mark))
 
 
+class TwoCalls:
+    """A middleware of ASGI 2: it takes the scope, and gives what takes the rest."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, scope: Any) -> Any:
+        return self.app(scope)
+
+
+def test_a_third_party_of_asgi_2_is_refused() -> None:
+    for wrapped in (asgi_only(TwoCalls), wsgi_only(TwoCalls)):
+        with pytest.raises(ConfigurationError, match=r"one that speaks ASGI2; take a version of it for (A|W)SGI"):
+            chain(APPS["asgi" if wrapped.wsgi is None else "wsgi"], wrapped)
+
+
 def test_a_third_party_that_cannot_be_made_is_refused_when_built() -> None:
     with pytest.raises(ConfigurationError, match=r"wsgi_only\(wsgi_mark, \.\.\.\): .* TypeError: .*'colour'"):
         chain(wsgi_app, wsgi_only(wsgi_mark, colour="red"))
