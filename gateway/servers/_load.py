@@ -14,6 +14,7 @@ import difflib
 import importlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ VARIABLE = "GATEWAY_APP"
 #: What a server is told when it cannot be told the application itself.
 INDIRECT = "gateway.servers._target:application"
 _PACKAGE = Path(__file__).parents[1]
+#: How the names of files begin that nobody corrects: of installed ones, and of code that has no file.
+_LIBRARIES = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<")
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def load(target: Target | str) -> tuple[Target, object]:
         raise ConfigurationError(f"{walked} is to be called as a factory, but is {_kind(found)}; leave out the ()")
     try:
         return target, found(*target.arguments, **dict(target.options))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, ConfigurationError) and not _frames(error):  # `gateway.config:load`, which says where
             raise
         raise ConfigurationError(f"calling the factory {target} raised {_raised(error)}; correct it there") from error
@@ -175,11 +178,13 @@ def _raised(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """Where it was raised, the innermost frame last: outside the import machinery and this package."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [
-        frame for frame in frames if "importlib" not in frame.filename and _PACKAGE not in Path(frame.filename).parents
+    """Where it was raised, innermost last: in the user's own code, else in a library, never in this package."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in frame.filename and _PACKAGE not in Path(frame.filename).parents
     ]
+    return [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames
 
 
 def _no_default(target: Target, module: ModuleType) -> str:

@@ -79,6 +79,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "sv_fast.py").write_text(FAST)
     (made / "sv_others.py").write_text(OTHERS)
     (made / "sv_raises.py").write_text("raise LookupError('no\\ndatabase')")
+    (made / "sv_chain.py").write_text(
+        "from gateway import Gateway\nfrom gateway.middleware import Cors\n"
+        "def made():\n    import sv_flask\n    return Gateway(sv_flask.app, middleware=[Cors(origins='https://x')])\n"
+        "app = made()\n"
+    )
+    (made / "sv_library.py").write_text("import json\napp = json.loads('')\n")
+    (made / "sv_exits.py").write_text("def create_app():\n    raise SystemExit('no database')\n")
     project = made / "mysite"
     project.mkdir()
     (project / "__init__.py").write_text("")
@@ -259,6 +266,15 @@ WRONG = [
         "sv_raises",
         "importing 'sv_raises' raised LookupError: no database (FOLDER/sv_raises.py, line 1); correct it there",
     ),
+    Case(
+        "chain",
+        "sv_chain",
+        "must be Sequence[str], got 'https://x'; several are a tuple: (\"https://x\",) (FOLDER/sv_chain.py, line 5)",
+    ),
+    Case(
+        "library", "sv_library", "raised JSONDecodeError: Expecting value: line 1 column 1 (char 0) (FOLDER/sv_library"
+    ),
+    Case("exits", "sv_exits:create_app()", "raised SystemExit: no database (FOLDER/sv_exits.py, line 2)"),
     Case("file-name", "sv_flask.py", "for the file sv_flask.py that is sv_flask:app"),
     Case("address", "sv_flask --bind nowhere:http", "an address must be host:port"),
     Case(
@@ -306,6 +322,11 @@ CONFIGURED_WRONG = [
         'server = { name = "waitress", workers = 2 }',
         "gateway.toml: server: waitress cannot start several workers; choose another",
     ),
+    Case(
+        "option",
+        '[[middleware]]\nuse = "cors"\noptions = { origins = "https://x" }',
+        "Error: FOLDER/gateway.toml: middleware[0]: Cors(origins=...) must be",
+    ),
     Case("key", 'servr = "gunicorn"', "gateway.toml: there is no key servr (did you mean 'server'?); possible are "),
 ]
 
@@ -315,7 +336,7 @@ def test_a_fault_of_the_file_names_the_file_and_the_key(tmp_path: Path, case: Ca
     (tmp_path / "gateway.toml").write_text(f'application = "wsgiref.simple_server:demo_app"\n{case.arguments}\n')
     done = run(tmp_path, "--dry-run")
     assert (done.returncode, done.stdout) == (2, "")
-    assert case.expected in done.stderr
+    assert case.expected.replace("FOLDER", str(tmp_path)) in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
