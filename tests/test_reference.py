@@ -1,0 +1,43 @@
+"""The reference has what is public: each name of the packages that users import from, each option of an adapter."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gateway.adapters
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PACKAGES = ("gateway", "gateway.adapters", "gateway.middleware", "gateway.testing")
+
+
+def names() -> list[str]:
+    return sorted({name for package in PACKAGES for name in importlib.import_module(package).__all__})
+
+
+@pytest.mark.parametrize("name", [name for name in names() if not name.startswith("__")])
+def test_a_public_name_is_in_the_reference(name: str) -> None:
+    pages = [*(DOCS / "reference").glob("*.md"), *(DOCS / "middleware").glob("*.md")]
+    named = re.compile(rf"`[^`\n]*\b{name}\b|^# {name}$|^(from|class|def) .*\b{name}\b", re.MULTILINE)
+    assert any(named.search(page.read_text("utf-8")) for page in pages)
+
+
+@pytest.mark.parametrize("name", gateway.adapters.__all__)
+def test_the_options_of_an_adapter_are_in_the_reference(name: str) -> None:
+    adapter: Any = getattr(gateway.adapters, name)
+    page = (DOCS / "reference" / "adapters.md").read_text("utf-8")
+    section = page.partition(f"## `{name}(app, ...)`")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", section, re.M)
+    options = [each for each in inspect.signature(adapter).parameters.values() if each.name != "app"]
+    assert told == [(each.name, _spelled(each.default)) for each in options]
+
+
+def _spelled(default: object) -> str:
+    if isinstance(default, str):
+        return f'"{default}"'
+    return f"{default:_}" if type(default) is int and default >= 10_000 else repr(default)
