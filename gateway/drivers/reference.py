@@ -217,8 +217,7 @@ class WsgiExchange:
     def __iter__(self) -> Iterator[bytes]:
         try:
             if not self.replaced:
-                early, self.early = self.early, []
-                for ready in chain((early,), self.parts):
+                for ready in chain((self.early,), self.parts):
                     for chunk in ready:
                         self.sent += len(chunk)
                         yield chunk
@@ -296,7 +295,6 @@ class WsgiExchange:
                 try:
                     effect = cast("object", steps.send(cast("None", sent)) if error is None else steps.throw(error))
                 except StopIteration as stop:
-                    self.steps = None
                     self.replaced = self.course.own is not None
                     self.commit(cast("Response", stop.value))
                     return
@@ -312,7 +310,6 @@ class WsgiExchange:
                     except BaseException as raised:
                         error = raised
         except BaseException as raised:
-            self.steps = None
             self.failed = raised
             raise
 
@@ -347,7 +344,6 @@ class WsgiExchange:
         ready, self.course.held = self.course.held, []
         if self.pending is not None:
             ready = [*ready, *self.course.push(self.pending[0], self.pending[1])]
-            self.pending = None
         return ready
 
     def flows(self) -> bool:
@@ -673,7 +669,6 @@ class AsgiExchange:
                 try:
                     effect = cast("object", steps.send(cast("None", sent)) if error is None else steps.throw(error))
                 except StopIteration as stop:
-                    self.steps = None
                     self.replaced = self.course.own is not None
                     await self.commit(cast("Response", stop.value))
                     return
@@ -689,7 +684,6 @@ class AsgiExchange:
                     except BaseException as raised:
                         error = raised
         except BaseException as raised:
-            self.steps = None
             self.failed = raised
             raise
 
@@ -800,9 +794,8 @@ class AsgiExchange:
 
     async def release(self, held: bytes) -> bytes:
         """Send the messages that waited for the head in their order among what was held; return what is left of it."""
-        waiting, self.waiting = self.waiting, []
         sent = 0
-        for place, transforms, message in waiting:
+        for place, transforms, message in self.waiting:
             # A transform that came later has changed what was held: the place in it cannot be told any more.
             if transforms == len(self.course.transforms) and place > sent:
                 await self.send_body(held[sent:place], last=False)
@@ -857,7 +850,6 @@ class AsgiExchange:
         self.state = "done" if completed else "aborted"
         if self.steps is not None:
             self.steps.close()
-            self.steps = None
         self.course.close()
         if self.watcher is not None:
             self.look()

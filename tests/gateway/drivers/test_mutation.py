@@ -27,6 +27,15 @@ def test_each_hook_call_and_each_account_of_both_drivers_is_left_out_once() -> N
         assert any(text.startswith("outcome.bytes_sent = self._sent") for text in texts)
 
 
+def test_each_target_of_a_statement_that_sets_several_is_left_out_by_itself() -> None:
+    texts = [mutant.text for mutant in mutants(["gateway.drivers._course"])]
+    statement = "self.entered = self.level = index + 1"
+    assert [text for text in texts if text.endswith(statement)] == [
+        f"self.entered of {statement}",
+        f"self.level of {statement}",
+    ]
+
+
 def _status(mutant: Mutant) -> int:
     """Return the status of the suite on one mutant, in an interpreter that has loaded none of the drivers."""
     command = [sys.executable, "-m", "tests.mutate", "--one", mutant.module, mutant.place]

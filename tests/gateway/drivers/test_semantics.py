@@ -1176,6 +1176,17 @@ def test_what_is_answered_out_of_a_peek_that_failed_is_a_response_like_another(s
     assert log == [("a", "on_response")]
 
 
+@pytest.mark.parametrize("hooks", [{}, {"on_finish": None}, {"on_body": None}], ids=["heads", "waits", "transforms"])
+def test_the_head_of_an_application_has_its_reason_and_no_body(side: Side, hooks: dict[str, Any]) -> None:
+    seen: list[Any] = []
+
+    def look(request: Request, response: Response) -> None:
+        seen.append((response.status, response.reason, response.body))
+
+    side.run([logged("a", [], on_response=look, **hooks)], App(status=404))
+    assert seen == [(404, "Fine" if side.interface == "wsgi" else None, None)]
+
+
 def test_the_body_of_a_middleware_that_another_replaces_is_closed_once(side: Side) -> None:
     class Parts:
         closed = 0
@@ -1543,6 +1554,27 @@ def test_a_middleware_s_file_is_counted_where_the_server_sends_it(side: Side, tm
         asyncio.run(serving(pathsend, nothing, send))
         assert sent == ["http.response.start", "http.response.pathsend"]
     assert outcomes == [("completed", 200, 10)]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_middleware_s_file_is_the_server_s_to_send_though_others_transform(reference: bool, tmp_path: Path) -> None:
+    """The extension is hidden from the application alone."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    got: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["extensions"] == {}
+        await send({**START})
+        await send({**BODY})
+
+    async def channel(message: Any = None) -> Any:
+        got.append(message["type"].rpartition(".")[2])
+
+    replaces = logged("a", [], on_response=lambda request, response: Response(200, body=FileBody(str(path))))
+    serve = drivers.build_asgi([replaces, logged("z", [], on_body=None)], app, reference=reference)
+    asyncio.run(serve(scope(extensions={"http.response.pathsend": {}}), channel, channel))
+    assert got == ["start", "pathsend"]
 
 
 @pytest.mark.parametrize("reference", [True, False], ids=["reference", "specialised"])
@@ -2263,6 +2295,21 @@ def test_a_server_sees_how_long_a_list_is(reference: bool) -> None:
         assert len(body) == 1
     assert list(body) == [b"a"]
     body.close()
+    body.close()
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("shape", ["list", "eager", "lazy"])
+@pytest.mark.parametrize("hook", ["on_finish", "on_error", "on_request_body"])
+def test_a_body_that_is_iterated_twice_goes_on_where_it_was(hook: str, shape: str, reference: bool) -> None:
+    app = wsgi_app(Record(), App(shape=shape, chunks=(b"a", b"b", b"c")))
+    body: Any = drivers.build_wsgi([logged("m", [], **{hook: None})], app, reference=reference)(
+        {"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
+    )
+    if isinstance(body, list):  # the application's own
+        return
+    assert next(iter(body)) == b"a"
+    assert b"".join(body) == b"bc"
     body.close()
 
 
