@@ -179,7 +179,6 @@ class WsgiExchange:
         source = cast("Iterable[bytes]", self.source)  # _is_file saw it
         try:
             if self.state != "committed":
-                self.pending = (b"", True, True)
                 self.course.is_file = True
                 self.begin()
         except BaseException as error:
@@ -509,7 +508,6 @@ class AsgiExchange:
         self.course: Course = Course(segment.http, self.request)
         self.body: RequestBody = RequestBody(segment.http, self.request)
         self.steps: Steps[Response] | None = None
-        self.pending: Pulled | None = None
         self.failed: BaseException | None = None
         self.replaced: bool = False
         self.started: bool = False
@@ -674,15 +672,12 @@ class AsgiExchange:
                     return
                 sent = error = None
                 if effect is PULL:
-                    if self.pending is None:
-                        self.state = "held"
-                        return
-                    sent, self.pending = self.pending, None
-                else:
-                    try:
-                        sent = await run_async(_one(effect))
-                    except BaseException as raised:
-                        error = raised
+                    self.state = "held"
+                    return
+                try:
+                    sent = await run_async(_one(effect))
+                except BaseException as raised:
+                    error = raised
         except BaseException as raised:
             self.failed = raised
             raise

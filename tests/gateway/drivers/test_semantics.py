@@ -1225,6 +1225,20 @@ def test_the_sends_of_a_replaced_response_are_swallowed(reference: bool) -> None
     ]
 
 
+@pytest.mark.parametrize("hooks", [{}, {"on_finish": None}], ids=["heads", "waits"])
+def test_writing_to_the_request_when_the_head_is_there_is_not_seen_by_the_server(
+    side: Side, hooks: dict[str, Any]
+) -> None:
+    def write(request: Request, response: Response) -> None:
+        request.headers.set("x-request", "late")
+
+    def read(request: Request, response: Response) -> None:
+        response.headers.append("x-seen", request.headers.get("x-request") or "nothing")
+
+    record = side.run([logged("a", [], on_response=read), logged("z", [], on_response=write, **hooks)])
+    assert ("x-seen", "late") in record.headers
+
+
 def test_writing_to_the_request_is_seen_further_in_and_not_by_the_server(side: Side) -> None:
     def write(request: Request) -> None:
         request.headers.set("x-request", "seen")
@@ -1402,6 +1416,24 @@ def test_a_head_without_fields_still_announces_its_trailers(end: dict[str, Any],
     messages = [bare, BODY, {"type": "http.response.trailers", "headers": []}]
     named = logged("a", [], on_response=lambda request, response: response.headers.append("x-a", "1"), **end)
     assert converse([named], messages, reference=reference)[0] == {**bare, "headers": [(b"x-a", b"1")]}
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("hook", ["on_body", "on_response", "on_finish"])
+def test_trailers_are_announced_to_the_server_and_pass_a_chain(hook: str, reference: bool) -> None:
+    def shout(*args: Any) -> Upper:
+        return Upper()
+
+    def look(request: Request, response: Response) -> Any:
+        yield from peek(1)
+
+    hooks = {"on_body": shout, "on_response": look, "on_finish": None}
+    start = {**START, "trailers": True}
+    trailers = {"type": "http.response.trailers", "headers": [(b"x-t", b"1")]}
+    got = converse([logged("a", [], **{hook: hooks[hook]})], [start, BODY, trailers], reference=reference)
+    assert [message["type"] for message in got] == [message["type"] for message in (start, BODY, trailers)]
+    assert got[0]["trailers"] is True
+    assert got[2] == trailers
 
 
 @pytest.mark.parametrize("reference", [True, False])
@@ -1818,6 +1850,54 @@ def test_a_head_after_a_restart_that_failed_is_a_restart_too(reference: bool, wa
     body.close()
     assert starts == [("200 OK", False), ("503 Later", True)]
     assert closed == [True]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_answer_in_the_place_of_a_restart_is_a_restart_too(reference: bool, waits: bool) -> None:
+    starts: list[Any] = []
+
+    def other(request: Request, response: Response) -> Response | None:
+        return Response(503, body=b"later") if response.status == 500 else None
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        try:
+            raise ValueError
+        except ValueError as error:
+            start_response("500 Sorry", [], (type(error), error, error.__traceback__))
+        return [b"sorry"]
+
+    chain = [logged("m", [], on_response=other, **({"on_finish": None} if waits else {}))]
+    body: Any = drivers.build_wsgi(chain, app, reference=reference)(
+        {"REQUEST_METHOD": "GET"}, lambda line, headers, exc_info=None: starts.append((line[:3], exc_info is not None))
+    )
+    assert b"".join(body) == b"later"
+    body.close()
+    assert starts == [("200", False), ("503", True)]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_is_written_after_a_second_head_was_given_up_is_sent(reference: bool, waits: bool) -> None:
+    written: list[bytes] = []
+    ends: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+        with contextlib.suppress(ApplicationError):
+            start_response("500 Sorry", [])
+        write(b"abc")
+        return [b"de"]
+
+    waiting = {"on_finish": lambda request, outcome: ends.append((outcome.kind, outcome.bytes_sent))} if waits else {}
+    chain = [logged("m", [], on_response=None, **waiting)]
+    body: Any = drivers.build_wsgi(chain, app, reference=reference)(
+        {"REQUEST_METHOD": "GET"}, lambda *args: written.append
+    )
+    assert (b"".join(written), b"".join(body)) == (b"abc", b"de")
+    getattr(body, "close", lambda: None)()
+    assert ends == [("completed", 5)] * waits
 
 
 @pytest.mark.parametrize("reference", [True, False])
@@ -2447,6 +2527,79 @@ def test_io_after_a_cancellation_outlives_a_second_one() -> None:
     assert done == [True]
 
 
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_a_request_that_ends_early_after_its_head_leaves_the_generator_of_another_alone(
+    interface: str, reference: bool
+) -> None:
+    log: list[Any] = []
+    heads: list[Any] = []
+
+    @as_middleware
+    def flow(request: Request) -> Any:
+        response = yield
+        response.headers.append("x-flow", request.path)
+
+    def end(request: Request, outcome: Outcome) -> None:
+        log.append((request.path, outcome.kind))
+
+    chain = [flow(), logged("a", [], on_finish=end)]
+
+    def plain() -> None:
+        def app(environ: Any, start_response: Any) -> Any:
+            if environ["PATH_INFO"] == "/second":
+                assert next(iter(first)) == b"part"
+                first.close()
+            start_response("200 OK", [])
+            return [b"part", b"rest"]
+
+        def start_response(line: str, headers: Any, *rest: Any) -> Any:
+            heads.append(headers)
+            return lambda data: None
+
+        serve = drivers.build_wsgi(chain, app, reference=reference)
+        first: Any = serve({"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/first"}, start_response)
+        second: Any = serve({"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/second"}, start_response)
+        list(second)
+        second.close()
+
+    async def concurrent() -> None:
+        began, failed = asyncio.Event(), asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["path"] == "/first":
+                await send({**START})
+                await began.wait()
+                raise Boom
+            began.set()
+            await failed.wait()
+            await send({**START})
+            await send({**BODY})
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                heads.append([(name.decode(), value.decode()) for name, value in message["headers"]])
+
+        async def receive() -> Any:
+            return await asyncio.Event().wait()
+
+        serve = drivers.build_asgi(chain, app, reference=reference)
+        async with asyncio.timeout(20):
+            first = asyncio.ensure_future(serve(scope(path="/first"), receive, send))
+            second = asyncio.ensure_future(serve(scope(path="/second"), receive, send))
+            with pytest.raises(Boom):
+                await first
+            failed.set()
+            await second
+
+    if interface == "wsgi":
+        plain()
+    else:
+        asyncio.run(concurrent())
+    assert heads == [[("x-flow", "/first")], [("x-flow", "/second")]]
+    assert log == [("/first", "aborted" if interface == "wsgi" else "failed"), ("/second", "completed")]
+
+
 class Answers(Middleware):
     """It reads the request and answers where it is told to."""
 
@@ -2485,9 +2638,10 @@ def test_no_request_of_a_regular_asgi_exchange_is_left_to_the_garbage_collector(
         gc.collect()
         gc.set_debug(gc.DEBUG_SAVEALL)
         try:
-            await serve(scope(headers=[(b"x-answer", b"1")] if answers else []), channel, channel)
+            headers = [(b"x-answer", b"1")] if answers else []
+            await serve(scope(path="/left", headers=headers), channel, channel)
             gc.collect()
-            left.extend(each for each in gc.garbage if isinstance(each, Request))
+            left.extend(each for each in gc.garbage if isinstance(each, Request) and each.path == "/left")
         finally:
             gc.set_debug(0)
             gc.garbage.clear()
