@@ -2080,6 +2080,24 @@ def test_a_refusal_of_a_generator_that_waits_in_finally_stands_before_the_applic
     assert (str(record.status)[:3], log, record.events) == ("403", [403], [])
 
 
+def test_an_error_of_a_generator_that_it_has_answered_goes_nowhere(
+    side: Side, caplog: pytest.LogCaptureFixture
+) -> None:
+    log: list[Any] = []
+
+    @as_middleware
+    def answers(request: Request) -> Any:
+        try:
+            yield from io(fail_in_io, fail_in_io_async)
+        except Boom:
+            yield from reply(Response(503, body="later"))
+            log.append((yield from finished()).status)
+
+    record = side.run([answers()])
+    assert (record.body, record.raised, record.events, log) == (b"later", None, [], [503])
+    assert not caplog.records
+
+
 def test_what_fails_after_the_end_of_a_generator_is_logged(side: Side, caplog: pytest.LogCaptureFixture) -> None:
     @as_middleware
     def fails(request: Request) -> Any:
