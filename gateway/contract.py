@@ -359,6 +359,11 @@ def io(sync: Callable[P, T], coroutine: Callable[P, Awaitable[T]], /, *args: P.a
     Returns:
         What the function returned. What it raised is raised at the ``yield from``.
     """
+    for function in (sync, coroutine):
+        if not callable(function):
+            raise ConfigurationError(
+                f"io() takes two functions, and what they are called with after them, got {function!r}; call neither"
+            )
     result = yield from _ask(Io(lambda: sync(*args, **kwargs), lambda: coroutine(*args, **kwargs)))
     return cast("T", result)  # the driver sends what the function returned
 

@@ -2010,6 +2010,21 @@ def test_a_generator_that_catches_and_gives_no_answer_hides_no_error(side: Side)
     assert (log, record.raised) == ([("failed", "Boom('before')")], "Boom('before')")
 
 
+def test_io_takes_two_functions_on_either_side(side: Side) -> None:
+    @as_middleware
+    def calls(request: Request) -> Any:
+        coroutine = fail_in_io_async()
+        try:
+            yield from io(list, coroutine)  # type: ignore[arg-type]  # what an untyped author writes
+        finally:
+            coroutine.close()
+        yield
+
+    record = side.run([calls()])
+    assert "takes two functions, and what they are called with after them, got <coroutine object" in record.raised
+    assert record.events == []
+
+
 @pytest.mark.parametrize("answers", [False, True])
 def test_an_error_of_a_generator_after_the_end_is_logged(
     side: Side, answers: bool, caplog: pytest.LogCaptureFixture
