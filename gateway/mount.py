@@ -90,8 +90,7 @@ class Mount(Dual):
 
     Args:
         mounts: What is mounted where. A key is ``"/api"``, ``"api.example.org"``, ``"*.example.org/api"``; ``"/"``
-        takes
-            what is left. A value is an application of either interface, a `Gateway` with its own chain, another
+            takes what is left. A value is an application of either interface, a `Gateway` with its own chain, another
             `Mount`.
         default: What answers where nothing is mounted; a 404 by default.
 
@@ -115,13 +114,12 @@ class Mount(Dual):
                 entries[host, prefix] = _Entry(host=host, prefix=prefix, gateway=_gateway(app))
             except ConfigurationError as error:
                 raise ConfigurationError(f"Mount({{{key!r}: ...}}): {error}") from error
-        #: What is mounted, in the order it was given; lifespan events go in this order.
-        self.gateways: tuple[Gateway[Any], ...] = tuple(
-            {id(entry.gateway.app): entry.gateway for entry in entries.values()}.values()
-        )
         self.default: Gateway[Any] = (
             Gateway(_nothing, middleware=[_NotFound()]) if default is None else _gateway(default)
         )
+        mounted = [*(entry.gateway for entry in entries.values()), *([] if default is None else [self.default])]
+        #: What is mounted, in the order it was given, the default last; lifespan events go in this order.
+        self.gateways: tuple[Gateway[Any], ...] = tuple({id(each.app): each for each in mounted}.values())
         # Where the server hands no state on with a request: what the last startup made.
         self._states: dict[int, _State] | None = None
         self._entries = tuple(sorted(entries.values(), key=lambda entry: entry.rank))
@@ -171,9 +169,9 @@ class Mount(Dual):
                     inner["raw_path"] = quote(root_path, safe="/").encode("ascii") + scope["raw_path"]
         shared: _State = scope.get("state") or {}
         states: dict[int, _State] | None = shared.get(_STATES, self._states)
-        if states is not None and id(gateway) in states:
+        if states is not None and id(gateway.app) in states:
             inner = dict(inner)
-            inner["state"] = dict(states[id(gateway)])
+            inner["state"] = dict(states[id(gateway.app)])
         await gateway.asgi(inner, receive, send)
 
     def _find(self, host: str, path: str) -> _Entry | None:
@@ -192,7 +190,7 @@ class Mount(Dual):
                 for gateway in self.gateways:
                     state = dict(scope.get("state") or {})
                     await started.enter_async_context(Lifespan(gateway.asgi, state=state))
-                    states[id(gateway)] = state
+                    states[id(gateway.app)] = state  # by application: it may be mounted at several places
                 if "state" in scope:
                     scope["state"][_STATES] = states
                 else:

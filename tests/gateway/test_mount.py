@@ -290,6 +290,37 @@ def test_lifespan_reaches_each_application_in_order_and_back() -> None:
     assert events == ["start one", "start two", "stop two", "stop one"]
 
 
+async def state_of(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    """Tell whether the state is the one that the lifespan made."""
+    if scope["type"] == "lifespan":
+        await receive()
+        scope["state"]["made"] = "by the lifespan"
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(scope["state"]).encode()})
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_application_has_its_state_at_every_place_and_as_the_default(server: Server) -> None:
+    mount = Mount({"/one": state_of, "/two": state_of, "/w": Wsgi("w")}, default=Gateway(state_of, middleware=[Mark()]))
+    with Client(mount, interface=server) as client:
+        for path in ("/one", "/two", "/elsewhere"):
+            assert client.get(path).json() == {"made": "by the lifespan"}
+    with Client(Mount({"/w": Wsgi("w")}, default=state_of), interface=server) as client:
+        assert client.get("/elsewhere").json() == {"made": "by the lifespan"}
+
+
+def test_lifespan_reaches_the_default_last() -> None:
+    events: list[str] = []
+    with Client(Mount({"/a": Asgi("a", events)}, default=Asgi("rest", events)), interface="asgi"):
+        assert events == ["start a", "start rest"]
+    assert events == ["start a", "start rest", "stop rest", "stop a"]
+    assert Mount({"/w": Wsgi("w")}, default=Asgi("rest")).interface == "asgi"
+
+
 def test_lifespan_reaches_applications_of_mounts_inside() -> None:
     events: list[str] = []
     with Client(Mount({"/a": Mount({"/b": Asgi("b", events)}), "/c": Asgi("c", events)}), interface="asgi") as client:
