@@ -114,11 +114,12 @@ class SecurityHeaders(Middleware):
         for path in self.paths:
             if not path.startswith("/"):
                 raise ConfigurationError(f"SecurityHeaders(paths=...) takes paths that begin with '/', got {path!r}")
-        for changes in ({}, *self.paths.values()):
-            try:
+        try:
+            HeaderNames(*self.strip)
+            for changes in ({}, *self.paths.values()):
                 self._fields(changes)
-            except HeaderError as error:
-                raise ConfigurationError(f"SecurityHeaders: {error}") from error
+        except HeaderError as error:
+            raise ConfigurationError(f"SecurityHeaders: {error}") from error
 
     def _fields(self, changes: Mapping[str, str | None]) -> _Fields:
         """Make the fields of one part of the site: preset, then options, then the part's own changes."""

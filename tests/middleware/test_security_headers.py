@@ -105,6 +105,7 @@ def test_the_applications_policy_wins_over_one_with_a_nonce(stack: MakeStack) ->
         {"paths": {"embed": {}}},
         {"paths": {"/embed": {"X-A": "\n"}}},
         {"strip": "server"},
+        {"strip": ["no token"]},
     ],
 )
 def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
