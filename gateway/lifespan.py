@@ -317,7 +317,8 @@ class Lifespan:
                 self._phase = _Phase.UNSUPPORTED
             case _Phase.SERVING:
                 self._phase = _Phase.STOPPED
-                if self._error is not None:
+                # A cancellation is none of its own: whoever ends the loop cancels what runs on it.
+                if isinstance(self._error, (Exception, KeyboardInterrupt, SystemExit)):
                     _log.error("the application's lifespan ended while it served", exc_info=self._error)
             case _Phase.STOPPING:
                 if self._error is not None:

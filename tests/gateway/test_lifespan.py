@@ -286,6 +286,16 @@ def test_startup_and_shutdown_can_be_called_apart_and_shutdown_twice() -> None:
     assert app.events == ["lifespan.startup", "lifespan.shutdown"]
 
 
+def test_a_loop_that_ends_without_a_shutdown_is_no_error_of_the_application(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+
+    asyncio.run(Lifespan(app).startup())
+    assert caplog.records == []
+
+
 def test_a_cancelled_startup_leaves_no_task_behind() -> None:
     app = App("receive", "hang")
 
