@@ -779,6 +779,7 @@ class AsgiExchange:
             await self.advance(part)
             if not self.flows():
                 return
+            # Nobody reads what was held again, but it may be large, and the rest may take its time.
             ready, self.course.held = await self.release(b"".join(self.course.held)), []
             if ready or part[1]:
                 await self.send_body(ready, last=part[1])

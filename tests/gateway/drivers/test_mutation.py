@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from tests.mutate import MODULES, ROOT, Mutant, mutants
+from tests import mutate
+from tests.mutate import EQUIVALENT, MODULES, ROOT, Mutant, main, mutants, stale
 
-SAMPLE = mutants()[5::80]
+SAMPLE = [mutant for mutant in mutants() if mutant.known is None][5::80]
 
 
 def test_each_hook_call_and_each_account_of_both_drivers_is_left_out_once() -> None:
@@ -34,6 +36,36 @@ def test_each_target_of_a_statement_that_sets_several_is_left_out_by_itself() ->
         f"self.entered of {statement}",
         f"self.level of {statement}",
     ]
+
+
+def test_what_is_known_to_be_equivalent_is_there_and_has_a_reason() -> None:
+    assert stale() == []
+    assert all(EQUIVALENT.values())
+
+
+def test_an_equivalent_that_no_module_has_any_more_stops_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(EQUIVALENT, ("reference", "self.gone = 1"), "it was there once")
+    assert main([]) == 2
+    assert "self.gone = 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lives", "status", "said"),
+    [
+        (lambda mutant: mutant.known is not None, 0, "0 survive, 1 are equivalent"),
+        (lambda mutant: True, 1, "SURVIVES gateway.drivers.reference:"),
+        (lambda mutant: False, 1, "IS MISSED, and the table says it cannot be: gateway.drivers.reference:"),
+    ],
+    ids=["known", "unknown", "missed"],
+)
+def test_a_run_fails_where_something_else_than_the_table_says_survives(
+    lives: Any, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mutate, "survives", lambda mutant: mutant.line == 0 or lives(mutant))
+    assert main(["--only", "reference"]) == status
+    assert said in capsys.readouterr().out
 
 
 def _status(mutant: Mutant) -> int:

@@ -292,6 +292,35 @@ def test_asgi_a_disconnect_that_the_last_send_brings_about_is_no_abort(
 
 
 @pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
+@pytest.mark.parametrize("error", [ValueError, ConnectionResetError])
+def test_asgi_what_a_server_refuses_behind_a_plain_send_was_not_sent(error: type[Exception], reference: bool) -> None:
+    middleware = Seen()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in (START, MORE, MORE):
+            await send({**message})
+
+    async def really(message: Any) -> None:
+        sent.append(letter(message))
+        if sent == ["S", "b", "b"]:
+            raise error
+
+    def send(message: Any) -> Any:
+        return really(message)
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    sent: list[str] = []
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    serve = drivers.build_asgi([middleware], app, reference=reference)
+    with pytest.raises(error):
+        asyncio.run(asyncio.wait_for(serve(scope, receive, send), 20))
+    ends: list[Any] = middleware.ends  # type: ignore[attr-defined]  # set by its __init__
+    assert ends == [("failed" if error is ValueError else "aborted", 200, 2, 0)]
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["special", "naive"])
 @pytest.mark.parametrize("kind", [Seen, Holds])
 def test_asgi_a_file_in_parts_is_complete_with_the_last(kind: type[Seen], reference: bool) -> None:
     middleware = kind()
