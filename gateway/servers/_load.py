@@ -13,6 +13,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
+import inspect
 import sys
 import sysconfig
 import traceback
@@ -123,11 +124,19 @@ def load(target: Target | str) -> tuple[Target, object]:
     if not callable(found):
         raise ConfigurationError(f"{walked} is to be called as a factory, but is {_kind(found)}; leave out the ()")
     try:
-        return target, found(*target.arguments, **dict(target.options))
+        made: object = found(*target.arguments, **dict(target.options))
     except (Exception, SystemExit) as error:
-        if isinstance(error, ConfigurationError) and not _frames(error):  # `gateway.config:load`, which says where
+        frames = _frames(error)
+        if isinstance(error, ConfigurationError) and not frames:  # `gateway.config:load`, which says where
             raise
-        raise ConfigurationError(f"calling the factory {target} raised {_raised(error)}; correct it there") from error
+        remedy = "correct it there" if frames else f"correct the call, for example {walked}(...)"
+        raise ConfigurationError(f"calling the factory {target} raised {_raised(error)}; {remedy}") from error
+    if inspect.iscoroutine(made):
+        made.close()
+        raise ConfigurationError(
+            f"the factory {walked} is an `async def`, which nobody awaits here; make it a plain `def`"
+        )
+    return target, made
 
 
 def _read(module: str, node: ast.expr) -> Target:

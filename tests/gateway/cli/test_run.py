@@ -85,7 +85,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "app = made()\n"
     )
     (made / "sv_library.py").write_text("import json\napp = json.loads('')\n")
-    (made / "sv_exits.py").write_text("def create_app():\n    raise SystemExit('no database')\n")
+    (made / "sv_exits.py").write_text(
+        "def create_app():\n    raise SystemExit('no database')\n"
+        "def create_for(name):\n    pass\n"
+        "async def create_later():\n    pass\n"
+    )
     project = made / "mysite"
     project.mkdir()
     (project / "__init__.py").write_text("")
@@ -273,6 +277,12 @@ WRONG = [
     ),
     Case(
         "library", "sv_library", "raised JSONDecodeError: Expecting value: line 1 column 1 (char 0) (FOLDER/sv_library"
+    ),
+    Case(
+        "argument", "sv_exits:create_for()", "argument: 'name'; correct the call, for example sv_exits:create_for(...)"
+    ),
+    Case(
+        "async-factory", "sv_exits:create_later()", "sv_exits:create_later is an `async def`, which nobody awaits here"
     ),
     Case("exits", "sv_exits:create_app()", "raised SystemExit: no database (FOLDER/sv_exits.py, line 2)"),
     Case("file-name", "sv_flask.py", "for the file sv_flask.py that is sv_flask:app"),
