@@ -87,7 +87,7 @@ class SecurityHeaders(Middleware):
     """Add security fields to every response that has none of its own of the same name.
 
     Args:
-        preset: ``"api"``, ``"web"`` or ``"strict"``: see :data:`PRESETS`.
+        preset: ``"api"``, ``"web"`` or ``"strict"``: fields to begin with.
         headers: Fields to add or replace; None leaves one of the preset out.
         content_security_policy: The policy; ``{nonce}`` in it stands for the response's nonce source, and falls away
             where the page did not read ``request.state["csp_nonce"]``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,14 @@ def test_a_preset_adds_its_fields_once(stack: MakeStack, preset: str) -> None:
     for name, value in PRESETS[preset].items():
         assert answer.all(name) == [value]
     assert answer.body == b"hello"
+
+
+def test_the_page_shows_what_each_preset_sends() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "middleware" / "security_headers.md").read_text("utf-8")
+    told: dict[str, dict[str, str]] = {name: {} for name in PRESETS}
+    for field, *values in re.findall(r"^\| `(.+?)` \| (.+?) \| (.+?) \| (.+?) \|$", page, re.MULTILINE):
+        told = {name: {**told[name], field: value.strip("`")} for name, value in zip(PRESETS, values, strict=True)}
+    assert {name: {f: v for f, v in fields.items() if v != "–"} for name, fields in told.items()} == PRESETS
 
 
 def test_what_the_application_sets_wins(stack: MakeStack) -> None:
