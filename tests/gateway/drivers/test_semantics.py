@@ -17,7 +17,18 @@ from wsgiref.util import FileWrapper
 import pytest
 
 from gateway import drivers
-from gateway.contract import Hooks, Middleware, Refuse, as_middleware, finished, io, peek, reply, transform
+from gateway.contract import (
+    BuildContext,
+    Hooks,
+    Middleware,
+    Refuse,
+    as_middleware,
+    finished,
+    io,
+    peek,
+    reply,
+    transform,
+)
 from gateway.drivers._course import has_body
 from gateway.errors import ApplicationError, ConfigurationError
 from gateway.exchange import FileBody, Outcome, Request, Response
@@ -1177,6 +1188,23 @@ def test_what_is_answered_out_of_a_peek_that_failed_is_a_response_like_another(s
 
 
 @pytest.mark.parametrize("hooks", [{}, {"on_finish": None}, {"on_body": None}], ids=["heads", "waits", "transforms"])
+def test_on_response_can_look_up_fields_and_use_a_slot(side: Side, hooks: dict[str, Any]) -> None:
+    class Types(Middleware):
+        def build(self, context: BuildContext) -> Hooks:
+            slot = context.slot(str)
+
+            class Built(Hooks):
+                def on_response(self, request: Request, response: Response) -> None:
+                    slot[request] = response.headers.get("content-type") or "none"
+                    response.headers.append("x-type", slot[request])
+
+            return Built()
+
+    record = side.run([Types(), logged("z", [], **hooks)] if hooks else [Types()])
+    assert ("x-type", "text/plain") in record.headers
+
+
+@pytest.mark.parametrize("hooks", [{}, {"on_finish": None}, {"on_body": None}], ids=["heads", "waits", "transforms"])
 def test_the_head_of_an_application_has_its_reason_and_no_body(side: Side, hooks: dict[str, Any]) -> None:
     seen: list[Any] = []
 
@@ -1850,6 +1878,22 @@ def test_a_head_after_a_restart_that_failed_is_a_restart_too(reference: bool, wa
     body.close()
     assert starts == [("200 OK", False), ("503 Later", True)]
     assert closed == [True]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_second_head_is_an_error_though_the_first_was_replaced(reference: bool, waits: bool) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        with pytest.raises(ApplicationError, match="called twice"):
+            start_response("500 Sorry", [])
+        return [b"old"]
+
+    replaces = {"on_response": lambda request, response: Response(299, body=b"new")}
+    chain = [logged("m", [], **replaces, **({"on_finish": None} if waits else {}))]
+    body: Any = drivers.build_wsgi(chain, app, reference=reference)({"REQUEST_METHOD": "GET"}, lambda *args: None)
+    assert b"".join(body) == b"new"
+    body.close()
 
 
 @pytest.mark.parametrize("reference", [True, False])
