@@ -233,7 +233,7 @@ class Hooks:
         """See and change the request; a returned response is the answer and nothing further in runs."""
 
     def on_request_body(self, request: Request) -> Transform | None:
-        """Return a transform of the request body, or ``None``; asked when the application first reads."""
+        """Return a transform of the request body, or ``None``; asked when the application first reads some of it."""
 
     def on_response(self, request: Request, response: Response) -> Response | Steps[Response | None] | None:
         """Change the head before it is sent, or return another response instead of it."""

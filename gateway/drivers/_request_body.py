@@ -1,8 +1,8 @@
 """The request body on its way to the application: transforms, remembered refusals, bytes counted.
 
-Transforms are asked for when the application first reads; nothing is read before. What comes in passes the outermost
-one first. A transform that refuses is remembered with its place, because frameworks swallow exceptions from reads:
-the driver asks :attr:`RequestBody.refused` before it lets the application's answer pass.
+Transforms are asked for when the application first reads some of a body; nothing is read before. What comes in passes
+the outermost one first. A transform that refuses is remembered with its place, because frameworks swallow exceptions
+from reads: the driver asks :attr:`RequestBody.refused` before it lets the application's answer pass.
 
 Where a transform may change the length, ``CONTENT_LENGTH`` goes and ``wsgi.input_terminated`` says that the stream
 ends by itself; the declared length is kept here as the bound of what may be read from the server.
@@ -71,6 +71,8 @@ class RequestBody:
         if self.refused is not None:
             raise self.refused[0]
         if self._transforms is None:
+            if not chunk:  # a request without a body asks for none, whether its interface can tell before or not
+                return chunk
             self._transforms = [
                 (index, require_transform("on_request_body", change))
                 for index, hooks in enumerate(self._chain)

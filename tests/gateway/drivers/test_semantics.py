@@ -864,6 +864,13 @@ def test_a_body_is_not_asked_for_before_the_application_reads(side: Side) -> Non
     assert log == []
 
 
+@pytest.mark.parametrize(("method", "body", "asked"), [("GET", b"", 0), ("POST", b"", 0), ("POST", b"abc", 1)])
+def test_a_body_that_is_not_there_is_not_asked_for(side: Side, method: str, body: bytes, asked: int) -> None:
+    log: list[Any] = []
+    side.run([logged("a", log, on_request_body=None)], App(reads=True), method, body)
+    assert len(log) == asked
+
+
 def test_the_outcome_tells_what_was_sent_and_received(side: Side) -> None:
     outcomes: list[Outcome] = []
     chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))]
