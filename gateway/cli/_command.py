@@ -1,14 +1,23 @@
-"""A command that passes words on to a server: what stands after ``--`` is the server's, and nothing else is.
+"""What commands share: one that passes words on to a server, and how a number of things is said.
 
-To click ``--`` only ends the options, so that the first word after it would be the application's name where none is
-given, and a word too many before it would go to the server.
+What stands after ``--`` is the server's, and nothing else is. To click ``--`` only ends the options, so that the first
+word after it would be the application's name where none is given, and a word too many before it would go to the server.
 """
 
 from __future__ import annotations
 
 import click
 
-__all__ = ["ServerCommand"]
+__all__ = ["ServerCommand", "counted"]
+
+
+def counted(number: int, noun: str) -> str:
+    """Say a number of things.
+
+    >>> counted(1, "error"), counted(2, "error")
+    ('1 error', '2 errors')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class ServerCommand(click.Command):

@@ -22,7 +22,7 @@ import click
 from click.core import ParameterSource
 
 from gateway._version import __version__
-from gateway.cli._command import ServerCommand
+from gateway.cli._command import ServerCommand, counted
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.protocols import Application, detect
 from gateway.rules import RULES, ClientObserver, Validator
@@ -236,11 +236,7 @@ def _address(bind: Bind) -> tuple[str, int] | str:
 def _text(subject: str, findings: list[Finding]) -> str:
     lines = [f"{f.severity:7} {f.rule:4} {f.side}: {f.must}; found {f.found} ({f.source})" for f in findings]
     errors = sum(finding.severity == "error" for finding in findings)
-    return "\n".join([*lines, f"{subject}: {_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}"])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return "\n".join([*lines, f"{subject}: {counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"])
 
 
 def _json(subject: str, findings: list[Finding]) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 import click
 
 from gateway.cli import _demo_apps
+from gateway.cli._command import counted
 from gateway.cli._reference import Answer, Request, call_asgi, call_wsgi
 from gateway.cli._wire import ask
 from gateway.errors import ConfigurationError, MissingExtraError
@@ -222,5 +223,6 @@ def _show(console: Console, results: Sequence[Result]) -> None:
             )
     requests = sum(result.requests for result in results)
     different = sum(len(result.differences) for result in results)
-    said = "every answer is identical" if not different else f"{different} differences"
-    console.print(f"{len({result.server.name for result in results})} servers, {requests} answers: {said}.")
+    said = "every answer is identical" if not different else counted(different, "difference")
+    servers = counted(len({result.server.name for result in results}), "server")
+    console.print(f"{servers}, {counted(requests, 'answer')}: {said}.")

@@ -99,6 +99,7 @@ def test_a_wrong_adapter_is_found_and_the_status_is_1(tmp_path: Path, wrong: str
     done = demo(server, instead=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert said in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("1 server, ")
     other = "ASGI application:" if server == "uvicorn" else "WSGI application:"
     assert f"{server}, {other}" not in done.stdout, "the interface without a crossing is not touched"
 
