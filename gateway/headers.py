@@ -10,7 +10,7 @@ and grows with what is appended, so that an append alone costs nothing. A chain 
 few fields. Rules for changing it: what is replaced or deleted is changed in the index too; ``_seen`` that is not the
 number of pairs means that the index has to be looked after, -1 that there is none; who is made bare sets it.
 
-Not here: what a field means. Longer than 400 lines: three spellings of one surface, read side by side. Sources: RFC
+Not here: what a field means. Above 400 lines: three spellings of one surface, read side by side. Sources: RFC
 9110 sections 5.1 (names), 5.3 (order, combination), 5.5 (values), 12.5.5 (Vary).
 """
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from gateway._requests import AsgiRequest
 from gateway.contract import Refuse
 from gateway.drivers._answer import answer_asgi, is_simple, unseen
+from gateway.drivers._asgi_exchange import FILES, AsgiExchange, prepare
 from gateway.drivers._bare import BareHead, BareRawHeaders, bare_outcome
 from gateway.drivers._colour import run_async
 from gateway.drivers._course import has_body, settle
@@ -22,7 +23,6 @@ from gateway.drivers._outcome import refused
 from gateway.drivers._plan import Plan
 from gateway.drivers._request_body import RequestBody
 from gateway.drivers._watch import Watcher, has_request_body, watch
-from gateway.drivers.reference import FILES, AsgiExchange, prepare
 from gateway.exchange import Outcome, Response
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from gateway.drivers._asgi_exchange import AsgiExchange
 from gateway.drivers._bare import BareAsgiRequest, BareHead, BareRawHeaders
-from gateway.drivers.reference import AsgiExchange
 
 if TYPE_CHECKING:
     from gateway.drivers._plan import Plan

@@ -26,7 +26,7 @@ from gateway.problems import refusal
 if TYPE_CHECKING:
     from gateway.exchange import Outcome, Request
 
-__all__ = ["PULL", "Course", "Pull", "Pulled", "has_body", "settle"]
+__all__ = ["PULL", "Course", "Pull", "Pulled", "has_body", "one", "settle"]
 
 logger = logging.getLogger("gateway.drivers")
 
@@ -86,6 +86,12 @@ def _response(hook: str, result: object) -> Response | None:
     if result is None or isinstance(result, Response):
         return result
     raise ConfigurationError(f"{hook} must return a Response or None, got {result!r}")
+
+
+def one(effect: object) -> Steps[object]:
+    """Ask whoever drives this for one effect."""
+    answer = yield cast("None", effect)
+    return answer
 
 
 class Course:

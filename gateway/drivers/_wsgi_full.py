@@ -4,7 +4,7 @@ States: ``IDLE`` (no head), ``COMMITTED`` (the head was given to the server), ``
 end); ``LEFT`` says that the long way has taken over. The application's iterable goes to the server as it is, where
 nobody waits for the end, else inside :class:`_Body`.
 
-Longer than 400 lines: one state machine of one exchange, whose states are read best on one page.
+Above 400 lines: one state machine of one exchange, whose states are read best on one page.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.drivers._flows import ENDED, begun, ended
 from gateway.drivers._plan import Plan
 from gateway.drivers._request_body import InputStream, RequestBody, ServerInput, declared_length, hand_in, has_input
 from gateway.drivers._status_line import lines, parse
-from gateway.drivers.reference import WsgiExchange
+from gateway.drivers._wsgi_exchange import WsgiExchange
 from gateway.exchange import Outcome, Response, reason_phrase
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gateway.drivers._bare import BareHead, BarePairs, BareWsgiRequest
 from gateway.drivers._status_line import lines, parse
-from gateway.drivers.reference import WsgiExchange
+from gateway.drivers._wsgi_exchange import WsgiExchange
 from gateway.exchange import reason_phrase
 
 if TYPE_CHECKING:

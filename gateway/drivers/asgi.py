@@ -3,8 +3,8 @@
 Theory of operation. Almost every exchange is regular: no middleware answers, nothing fails, the body is not touched.
 For those a short way calls exactly the hooks that are defined and hands the server's own awaitable back to the
 application. Whatever is irregular (an answer, an error, a transform, a generator in the response phase, trailers, a
-refusal) *leaves* for an :class:`~gateway.drivers.reference.AsgiExchange`, which is given the state so far and takes the
-long way from there.
+refusal) *leaves* for an :class:`~gateway.drivers._asgi_exchange.AsgiExchange`, which is given the state so far and
+takes the long way from there.
 
 Rules for changing it: the short way decides nothing that the long way decides too; it only notices that there is
 something to decide. Every branch of it has a scenario in the property tests against the reference.
@@ -18,11 +18,10 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from gateway._requests import AsgiRequest
 from gateway.drivers import _asgi_full, _asgi_heads
 from gateway.drivers._plan import Plan
 from gateway.drivers._process import ProcessHooks
-from gateway.drivers.reference import AsgiExchange
+from gateway.drivers.reference import ReferenceAsgi
 from gateway.drivers.websocket import WebsocketExchange
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def build(segment: Segment, app: ASGIApplication, *, naive: bool) -> ASGIApplica
     process = ProcessHooks(segment.http, "asgi") if ProcessHooks.needed(segment.http) else None
     other = _other(segment, app, process)
     if naive:
-        http = _naive(segment, app, other)
+        http: ASGIApplication = ReferenceAsgi(segment, app, other)
     elif any(segment.defines(name) for name in ("on_request", "on_request_body", "on_error", "on_finish", "on_body")):
         http = _asgi_full.build(Plan(segment, app), other)
     elif segment.defines("on_response"):
@@ -82,16 +81,6 @@ def _started(process: ProcessHooks, serve: ASGIApplication) -> ASGIApplication:
         await serve(scope, receive, send)
 
     return started
-
-
-def _naive(segment: Segment, app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
-    async def http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        if scope["type"] == "http":
-            await AsgiExchange(segment, app, AsgiRequest(scope), receive, send).run()
-        else:
-            await other(scope, receive, send)
-
-    return http
 
 
 def _heads(plan: Plan[ASGIApplication], other: ASGIApplication) -> ASGIApplication:

@@ -1,7 +1,7 @@
 """The WSGI side of a segment, specialised when it is built.
 
 Theory of operation. As on ASGI, the regular exchange takes a short way and everything irregular *leaves* for a
-:class:`~gateway.drivers.reference.WsgiExchange`, which gets the state so far. Regular is: no middleware answers,
+:class:`~gateway.drivers._wsgi_exchange.WsgiExchange`, which gets the state so far. Regular is: no middleware answers,
 nothing fails, the body is not touched. Then the application's own iterable goes to the server, untouched where nobody
 waits for the end.
 

@@ -14,8 +14,9 @@ import pytest
 
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.drivers import build_asgi, build_wsgi
-from gateway.drivers import reference as long_way
 from gateway.drivers._answer import unseen
+from gateway.drivers._asgi_exchange import AsgiExchange
+from gateway.drivers._wsgi_exchange import WsgiExchange
 from gateway.exchange import FileBody, Request, Response
 from gateway.headers import Header
 
@@ -162,8 +163,7 @@ def test_what_nobody_sees_takes_the_short_way(interface: str, path: Path, monkey
     def left(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError("the long way")
 
-    name = "WsgiExchange" if interface == "wsgi" else "AsgiExchange"
-    monkeypatch.setattr(getattr(long_way, name), "__init__", left)
+    monkeypatch.setattr(WsgiExchange if interface == "wsgi" else AsgiExchange, "__init__", left)
     chain = [Reads(), Answers(make=lambda: Response(200, body=b"hello"))]
     if interface == "wsgi":
         seen, _ = ask_wsgi(chain, "GET", True, reference=False)

@@ -469,7 +469,7 @@ def test_the_method_that_came_decides_whether_there_is_a_body(interface: str, re
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
 def test_the_time_before_the_long_way_is_taken_counts(interface: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    for name in ("_asgi_full", "_wsgi_full", "reference"):
+    for name in ("_asgi_full", "_asgi_exchange", "_wsgi_full", "_wsgi_exchange"):
         monkeypatch.setattr(f"gateway.drivers.{name}.perf_counter", lambda: clock[0])
     took: list[Any] = []
 
