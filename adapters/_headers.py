@@ -103,26 +103,33 @@ def add_request_headers(environ: Environ, headers: Iterable[tuple[bytes, bytes]]
         ServerError: The Content-Length is given more than once with different values.
     """
     keys = _environ_keys
+    repeated: dict[str, list[str]] | None = None
     for name, value in headers:
         key = keys[name] if name in keys else environ_key(name)
         if key is None:
             continue
         text = value.decode("latin-1")
         if key in environ:
-            text = _joined(key, environ[key], text)
-        elif key == "CONTENT_LENGTH" and "," in text:
+            # Joined at the end: a text that grew with each field would be copied with each, which a client could abuse.
+            repeated = {} if repeated is None else repeated
+            repeated.setdefault(key, [environ[key]]).append(text)
+            continue
+        if key == "CONTENT_LENGTH" and "," in text:
             text = _same_length(text)
         environ[key] = text
+    if repeated is not None:
+        for key, texts in repeated.items():
+            environ[key] = _joined(key, texts)
 
 
-def _joined(key: str, first: str, second: str) -> str:
+def _joined(key: str, texts: list[str]) -> str:
     if key == "HTTP_COOKIE":
-        return f"{first}; {second}"
+        return "; ".join(texts)
     if key == "CONTENT_LENGTH":
-        return _same_length(f"{first},{second}")
+        return _same_length(",".join(texts))
     if key == "CONTENT_TYPE":
-        return first  # not a list: "text/plain,text/html" would be neither (RFC 9110 section 8.3)
-    return f"{first},{second}"
+        return texts[0]  # not a list: "text/plain,text/html" would be neither (RFC 9110 section 8.3)
+    return ",".join(texts)
 
 
 def _same_length(values: str) -> str:

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import a2wsgi
+import asgiref.wsgi
 import pytest
 
 import gateway.adapters
@@ -35,6 +37,15 @@ def test_the_options_of_an_adapter_are_in_the_reference(name: str) -> None:
     told = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", section, re.M)
     options = [each for each in inspect.signature(adapter).parameters.values() if each.name != "app"]
     assert told == [(each.name, _spelled(each.default)) for each in options]
+
+
+@pytest.mark.parametrize(
+    "adapter", [a2wsgi.WSGIMiddleware, a2wsgi.ASGIMiddleware, asgiref.wsgi.WsgiToAsgi], ids=lambda value: value.__name__
+)
+def test_whoever_moves_finds_each_option_of_the_other_adapter(adapter: Any) -> None:
+    page = (DOCS / "how-to" / "move-from-a2wsgi.md").read_text("utf-8")
+    _, *options = inspect.signature(adapter).parameters
+    assert [option for option in options if f"{adapter.__name__}(app, {option}=" not in page] == []
 
 
 def _spelled(default: object) -> str:
