@@ -1,0 +1,233 @@
+"""A refusal raised by a transform of the request body: the answer before the head, a cut afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gateway import drivers
+from gateway.contract import (
+    Middleware,
+    Refuse,
+    peek,
+)
+from gateway.exchange import Request, Response
+from tests.gateway.drivers._scenario import App
+from tests.gateway.drivers._side import BODY, START, BodyLimit, Side, logged, scope
+
+
+@pytest.mark.parametrize("swallows", [True, False])
+def test_a_refusal_in_a_request_body_replaces_the_answer(side: Side, swallows: bool) -> None:
+    log: list[Any] = []
+    app = App(reads=True, swallows=swallows)
+    chain = [logged("a", log, on_response=None), BodyLimit(), logged("z", log, on_response=None, on_finish=None)]
+    record = side.run(chain, app, "POST", b"payload")
+    assert str(record.status)[:3] == "413"
+    assert b"too large" in record.body
+    assert log == [("a", "on_response"), ("z", "on_finish")]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_after_the_head_cuts_the_connection(reference: bool) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with contextlib.suppress(Refuse):
+            await receive()
+        with contextlib.suppress(Refuse):
+            await send({"type": "http.response.body", "body": b"all is well"})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    with pytest.raises(Refuse):
+        asyncio.run(drivers.build_asgi([BodyLimit()], app, reference=reference)(scope(), receive, send))
+    assert sent == ["http.response.start"]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_refusal_is_the_answer_of_an_application_that_swallows_it_and_says_no_more(side: Side, answers: bool) -> None:
+    import io as streams
+
+    got: list[Any] = []
+
+    def wsgi(environ: Any, start_response: Any) -> Any:
+        with contextlib.suppress(Refuse):
+            environ["wsgi.input"].read()
+        return []
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        with contextlib.suppress(Refuse):
+            await receive()
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        got.append(message.get("status"))
+
+    answer = {"on_response": lambda request, response: Response(499)} if answers else {"on_finish": None}
+    chain = [logged("a", [], **answer), BodyLimit()]
+    if side.interface == "wsgi":
+        environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
+        serve = drivers.build_wsgi(chain, wsgi, reference=side.reference)
+        list(serve(environ, lambda line, *args: got.append(int(line[:3])) or (lambda data: None)))
+    else:
+        asyncio.run(drivers.build_asgi(chain, asgi, reference=side.reference)(scope(method="POST"), receive, send))
+    assert got[0] == (499 if answers else 413)
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_what_is_sent_after_a_refusal_has_cut_the_connection_goes_nowhere(reference: bool) -> None:
+    got: list[Any] = []
+    late: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+        await send({**BODY, "more_body": True})
+        with contextlib.suppress(Refuse):
+            await receive()
+        late.append(send)  # for a task of its own, say
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        got.append(message["type"])
+
+    async def main() -> None:
+        with pytest.raises(Refuse):
+            await drivers.build_asgi([BodyLimit()], app, reference=reference)(scope(method="POST"), receive, send)
+        with pytest.raises(Refuse):
+            await late[0]({**BODY})
+
+    asyncio.run(main())
+    assert got == ["http.response.start", "http.response.body"]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_is_written_after_a_refusal_has_cut_the_connection_goes_nowhere(reference: bool, waits: bool) -> None:
+    import io as streams
+
+    got: list[Any] = []
+    log: list[Any] = []
+
+    class Parts:
+        def __init__(self, stream: Any, write: Any) -> None:
+            self.stream, self.write = stream, write
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"early"
+            with contextlib.suppress(Refuse):
+                self.stream.read()
+            yield b"all is well"
+
+        def close(self) -> None:
+            with pytest.raises(Refuse):
+                self.write(b"all is well")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        return Parts(environ["wsgi.input"], start_response("200 OK", []))
+
+    def start_response(line: str, *args: Any) -> Any:
+        got.append(line)
+        return got.append
+
+    environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
+    chain = [logged("a", log, on_response=None, **({"on_finish": None} if waits else {})), BodyLimit()]
+    body: Any = drivers.build_wsgi(chain, app, reference=reference)(environ, start_response)
+    with pytest.raises(Refuse):
+        got.extend(body)
+    body.close()
+    assert got == ["200 OK", b"early"]
+    assert log == [("a", "on_response"), ("a", "on_finish")][: 1 + waits]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_in_the_middle_of_a_stream_cuts_the_connection(reference: bool) -> None:
+    sent: list[Any] = []
+    log: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"early", "more_body": True})
+        with contextlib.suppress(Refuse):
+            await receive()
+        with contextlib.suppress(Refuse):
+            await send({"type": "http.response.body", "body": b"all is well", "more_body": True})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body"))
+
+    chain = [logged("a", log, on_finish=lambda request, outcome: log.append(outcome.bytes_sent)), BodyLimit()]
+    post = {**scope(), "method": "POST", "headers": [(b"content-length", b"7")]}
+    with pytest.raises(Refuse):
+        asyncio.run(drivers.build_asgi(chain, app, reference=reference)(post, receive, send))
+    assert sent == [None, b"early"]
+    assert log == [("a", "on_finish"), 5]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_while_a_head_is_held_passes_those_outside_of_who_holds_it(reference: bool) -> None:
+    log: list[Any] = []
+    sent: list[Any] = []
+
+    class Holds(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            log.append(("holds", "on_response"))
+            yield from peek(100)
+            log.append("never")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"early", "more_body": True})
+        with contextlib.suppress(Refuse):
+            await receive()
+        await send({"type": "http.response.body", "body": b"all is well"})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("status") or message["body"][:3])
+
+    chain = [logged("a", log, on_response=None), Holds(), logged("z", log, on_response=None), BodyLimit()]
+    post = {**scope(), "method": "POST", "headers": [(b"content-length", b"7")]}
+    asyncio.run(drivers.build_asgi(chain, app, reference=reference)(post, receive, send))
+    assert sent[0] == 413
+    assert log == [("z", "on_response"), ("holds", "on_response"), ("a", "on_response")]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_after_the_head_cuts_the_connection_on_wsgi(reference: bool) -> None:
+    import io as streams
+
+    got: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        yield b"early"
+        with contextlib.suppress(Refuse):
+            environ["wsgi.input"].read()
+        yield b"all is well"
+
+    environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
+    body: Any = drivers.build_wsgi([BodyLimit()], app, reference=reference)(
+        environ, lambda *args: got.append(args[0]) or (lambda data: None)
+    )
+    with pytest.raises(Refuse):
+        got.extend(body)
+    body.close()
+    assert got == ["200 OK", b"early"]

@@ -1,0 +1,262 @@
+"""Bodies of responses on their way outwards: peeks, transforms, lengths, what replaces them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway import drivers
+from gateway.contract import (
+    Middleware,
+    peek,
+)
+from gateway.drivers._course import has_body
+from gateway.exchange import Request, Response
+from tests.gateway.drivers._scenario import App, Boom, Record, wsgi_app
+from tests.gateway.drivers._side import ALL, BODY, START, Shout, Side, Upper, converse, logged, run_side
+
+
+def test_a_peek_holds_the_head_and_leaves_the_bytes_in_the_body(side: Side) -> None:
+    seen: list[Any] = []
+
+    class Peeks(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            data = yield from peek(4)
+            seen.append(data)
+            response.headers.append("x-start", repr(data))
+
+    record = side.run([Peeks()], App(shape="chunks", chunks=(b"ab", b"cd", b"ef")))
+    assert seen == [b"abcd"]
+    assert record.body == b"abcdef"
+    assert ("x-start", "b'abcd'") in record.headers
+
+
+def test_an_error_while_a_head_is_held_is_raised_into_the_peeking_one_first(side: Side) -> None:
+    log: list[Any] = []
+
+    class Peeks(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            try:
+                yield from peek(100)
+            except Exception as error:
+                log.append(("peek", repr(error)))
+                raise
+
+    chain = [
+        logged("a", log, on_error=lambda request, error: Response(500, body="answer")),
+        Peeks(),
+        logged("z", log, **ALL),
+    ]
+    record = side.run(chain, App(shape="chunks", chunks=(b"ab",), fails="end"))
+    assert [entry for entry in log if entry[1] != "on_request"] == [
+        ("z", "on_response"),
+        ("peek", "Boom('end')"),
+        ("a", "on_error"),
+        ("z", "on_finish"),
+    ]
+    assert record.body == b"answer"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+@pytest.mark.parametrize("status", [200, 204, 304])
+def test_on_body_is_asked_where_there_is_a_body_only(side: Side, method: str, status: int) -> None:
+    log: list[Any] = []
+    side.run([logged("a", log, on_body=None)], App(status=status), method)
+    assert log == ([("a", "on_body")] if (method, status) == ("GET", 200) else [])
+
+
+def test_a_body_in_one_part_has_its_new_length(side: Side) -> None:
+    record = side.run([Shout()])
+    assert record.body == b"HELLO!"
+    assert ("content-length", "6") in record.headers
+
+
+def test_a_streamed_body_loses_its_length(side: Side) -> None:
+    record = side.run([Shout()], App(shape="chunks", chunks=(b"a", b"b")))
+    assert record.body == b"AB!"
+    assert not [value for name, value in record.headers if name == "content-length"]
+
+
+def test_large_pushes_leave_the_event_loop() -> None:
+    import threading
+
+    threads: list[bool] = []
+
+    class Notes:
+        def push(self, chunk: bytes, /) -> bytes:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return chunk
+
+        def finish(self) -> bytes:
+            return b""
+
+    chain = [logged("a", [], on_body=lambda request, response: Notes())]
+    large = b"x" * 200_000
+    for reference in (True, False):
+        record = run_side("asgi", reference, chain, App(shape="chunks", chunks=(large, b"small", large)))
+        assert record.body == large + b"small" + large
+    assert threads == [False, True, False] * 2
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_large_pushes_of_a_body_run_one_at_a_time_and_in_order(reference: bool) -> None:
+    import threading
+
+    inside = threading.Lock()
+    sizes: list[int] = []
+
+    class Exclusive:
+        def push(self, chunk: bytes, /) -> bytes:
+            assert inside.acquire(blocking=False), "two pushes at once"
+            sizes.append(len(chunk))
+            inside.release()
+            return chunk
+
+        def finish(self) -> bytes:
+            return b"."
+
+    chain = [logged("a", [], on_body=lambda request, response: Exclusive())]
+    chunks = [bytes([number]) * (200_000 - number) for number in range(8)]
+    messages = [{**BODY, "body": chunk, "more_body": True} for chunk in chunks]
+    got = converse(chain, [START, *messages, {**BODY, "body": b""}], reference=reference)
+    assert b"".join(message.get("body", b"") for message in got) == b"".join(chunks) + b"."
+    assert sizes == [len(chunk) for chunk in chunks]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("status", [100, 101, 103, 199, 204, 304])
+def test_no_body_belongs_to_these(method: str, status: int) -> None:
+    assert not has_body(method, status)
+    assert has_body(method, 200) is (method != "HEAD")
+
+
+def test_a_replaced_response_takes_the_place_of_all_of_it(side: Side) -> None:
+    replacing = logged("a", [], on_response=lambda request, response: Response(299, [("x-new", "1")], b"new"))
+    record = side.run([replacing], App(shape="chunks", chunks=(b"old", b"old")))
+    assert record.body == b"new"
+    assert record.headers == [("x-new", "1"), ("content-length", "3")]
+    if side.interface == "wsgi":
+        assert record.closed == 1
+
+
+def test_a_replacement_does_not_pass_the_transforms_of_what_it_replaces(side: Side) -> None:
+    replaces = logged("a", [], on_response=lambda request, response: Response(299, body=b"new"))
+    record = side.run([replaces, logged("z", [], on_body=lambda request, response: Upper())])
+    assert record.body == b"new"
+    assert record.headers == [("content-length", "3")]
+
+
+def test_what_is_answered_out_of_a_peek_that_failed_is_a_response_like_another(side: Side) -> None:
+    class Catches(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            try:
+                yield from peek(100)
+            except Boom:
+                return Response(520, body=b"caught")
+
+    log: list[Any] = []
+    chain = [logged("a", log, on_response=None, on_error=None), Catches()]
+    record = side.run(chain, App(shape="chunks", chunks=(b"ab",), fails="end"))
+    assert (str(record.status)[:3], record.body) == ("520", b"caught")
+    assert log == [("a", "on_response")]
+
+
+def test_the_body_of_a_middleware_that_another_replaces_is_closed_once(side: Side) -> None:
+    class Parts:
+        closed = 0
+
+        def __iter__(self) -> Any:
+            return self
+
+        def __next__(self) -> bytes:
+            raise AssertionError("read, though nobody sends it")
+
+        def close(self) -> None:
+            Parts.closed += 1
+
+    made = logged("m", [], on_request=lambda request: Response(200, body=Parts()))
+    replaces = logged("r", [], on_response=lambda request, response: Response(299, body="new"))
+    assert side.run([replaces, made]).body == b"new"
+    assert Parts.closed == 1
+    again = logged("a", [], on_response=lambda request, response: Response(200, body=Parts()))
+    assert side.run([replaces, again]).body == b"new"
+    assert Parts.closed == 2
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_the_sends_of_a_replaced_response_are_swallowed(reference: bool) -> None:
+    replacing = logged("a", [], on_response=lambda request, response: Response(299, [("x-new", "1")], b"new"))
+    coded = {
+        **START,
+        "headers": [(b"content-length", b"10"), (b"content-encoding", b"gzip"), (b"trailer", b"x-t")],
+        "trailers": True,
+    }
+    trailers = {"type": "http.response.trailers", "headers": [(b"x-t", b"1")]}
+    messages = [coded, {**BODY, "more_body": True}, {"type": "http.response.debug"}, BODY, trailers]
+    assert converse([replacing], messages, reference=reference) == [
+        {"type": "http.response.start", "status": 299, "headers": [(b"x-new", b"1"), (b"content-length", b"3")]},
+        {"type": "http.response.body", "body": b"new", "more_body": False},
+    ]
+
+
+def test_a_replacement_that_is_transformed_has_its_length_though_the_first_body_was_peeked_at(side: Side) -> None:
+    class Peeks(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            yield from peek(2)
+
+    replaces = logged("r", [], on_response=lambda *args: Response(299, body="instead"))
+    record = side.run([Shout(), replaces, Peeks()])
+    assert record.body == b"INSTEAD!"
+    assert dict(record.headers)["content-length"] == "8"
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_server_sees_how_long_a_list_is(reference: bool) -> None:
+    chain = [logged("a", [], on_finish=None)]
+    body: Any = drivers.build_wsgi(chain, wsgi_app(Record(), App(chunks=(b"a",))), reference=reference)(
+        {"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
+    )
+    if not reference:
+        assert len(body) == 1
+    assert list(body) == [b"a"]
+    body.close()
+    body.close()
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("shape", ["list", "eager", "lazy"])
+@pytest.mark.parametrize("hook", ["on_finish", "on_error", "on_request_body"])
+def test_a_body_that_is_iterated_twice_goes_on_where_it_was(hook: str, shape: str, reference: bool) -> None:
+    app = wsgi_app(Record(), App(shape=shape, chunks=(b"a", b"b", b"c")))
+    body: Any = drivers.build_wsgi([logged("m", [], **{hook: None})], app, reference=reference)(
+        {"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
+    )
+    if isinstance(body, list):  # the application's own
+        return
+    assert next(iter(body)) == b"a"
+    assert b"".join(body) == b"bc"
+    body.close()
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_file_object_and_an_iterable_are_bodies_and_are_closed(reference: bool) -> None:
+    import io as streams
+
+    class Parts:
+        closed = 0
+
+        def __iter__(self) -> Any:
+            return iter([b"one", b"two"])
+
+        def close(self) -> None:
+            Parts.closed += 1
+
+    for interface in ("wsgi", "asgi"):
+        file = streams.BytesIO(b"content")
+        record = run_side(interface, reference, [logged("a", [], on_request=Response(200, body=file))], App())
+        assert record.body == b"content"
+        assert file.closed
+        record = run_side(interface, reference, [logged("a", [], on_request=Response(200, body=Parts()))], App())
+        assert record.body == b"onetwo"
+    assert Parts.closed == 2
