@@ -47,10 +47,10 @@ class HeaderError(GatewayError, ValueError):
 
 
 @lru_cache(maxsize=1024)
-def _name(name: str) -> tuple[str, bytes]:
-    """Check a field name; return its lower-case spelling in ``str`` and in bytes."""
-    if not isinstance(cast("object", name), str):
-        raise TypeError(f"a header name must be a str, got {name!r}")
+def _name(name: str | Header) -> tuple[str, bytes]:
+    """Check a field name, which no constant is; return its lower-case spelling in ``str`` and in bytes."""
+    if not isinstance(name, str):
+        raise _no_name(name)
     if not _TOKEN.fullmatch(name):
         raise HeaderError(
             f"a header name must be a token of letters, digits and !#$%&'*+-.^_`|~, got {name!r}; "
@@ -60,7 +60,7 @@ def _name(name: str) -> tuple[str, bytes]:
     return lower, lower.encode("ascii")
 
 
-def _check_value(name: str, value: str) -> None:
+def _check_value(name: str | Header, value: str) -> None:
     try:
         if value.isascii() and value.isprintable() and value == value.strip(" "):
             return
@@ -288,8 +288,9 @@ class Headers:
             except AttributeError:
                 raise _no_value(name) from None
         else:
-            field = _text(name)
-            self._pairs.append((field, _checked(field, value)))
+            _name(name)
+            _check_value(name, value)
+            self._pairs.append((name, value))  # type: ignore[arg-type]  # _name() has refused a constant
 
     @overload
     def set(self, name: Header, value: None = None, /) -> None: ...
@@ -471,9 +472,9 @@ class AsgiHeaders(Headers):
             except AttributeError:
                 raise _no_value(name) from None
         else:
-            field = _text(name)
-            _check_value(field, value)
-            self._raw.append((_name(field)[1], value.encode("latin-1")))
+            raw = _name(name)[1]
+            _check_value(name, value)
+            self._raw.append((raw, value.encode("latin-1")))
 
     @overload
     def set(self, name: Header, value: None = None, /) -> None: ...
@@ -620,10 +621,10 @@ def _each(source: HeaderSource) -> Iterable[Header | tuple[str, str]]:
     return source
 
 
-def _text(name: str | Header) -> str:
+def _no_name(name: object) -> TypeError:
     if isinstance(name, Header):
-        raise TypeError(f"a Header constant has its value already, got {name!r} and another one")
-    return name
+        return TypeError(f"a Header constant has its value already, got {name!r} and another one")
+    return TypeError(f"a header name must be a str, got {name!r}")
 
 
 def _no_value(name: object) -> TypeError:
