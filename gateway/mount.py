@@ -206,10 +206,14 @@ class Mount(Dual):
     def explain(self) -> dict[str, Explanation]:
         """Say for each place what the chain of its application does; the most particular place first.
 
-        Of a `Mount` below a place each of its places is one; ``/place/*`` is the chain in front of all of them.
+        Of a `Mount` below a place each of its places is one; ``/place/*`` is the chain in front of all of them. A
+        default is at ``/``, which takes what is left.
         """
         explained: dict[str, Explanation] = {}
-        for entry in self._entries:
+        places = self._entries
+        if self.default in self.gateways and all((entry.host, entry.prefix) != ("", "") for entry in places):
+            places = (*places, _Entry(host="", prefix="", gateway=self.default))
+        for entry in places:
             explanation = entry.gateway.explain()
             inside = entry.gateway._flattened()[0]
             if not isinstance(inside, Mount):

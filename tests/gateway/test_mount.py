@@ -463,6 +463,18 @@ def test_a_mount_within_a_mount_explains_its_places_too() -> None:
     assert explained["/b/x"].plans["wsgi"].crossings == 1
 
 
+def test_the_default_of_a_mount_is_explained_where_it_answers() -> None:
+    default = Gateway(wsgi_app, middleware=[Guard()])
+    explained = Mount({"/a": Mount({"/x": asgi_app}, default=default), "/b": asgi_app}, default=default).explain()
+    assert list(explained) == ["/a/x", "/a", "/b", "/"]
+    assert [part.name for part in explained["/"].parts] == [part.name for part in explained["/a"].parts] == ["Guard"]
+    assert explained["/"].plans["asgi"].crossings == 1
+    never = Mount({"/": asgi_app}, default=default).explain()
+    assert list(never) == ["/"]
+    assert list(never["/"].parts) == []
+    assert list(Mount({"/b": asgi_app}).explain()) == ["/b"]
+
+
 def test_a_mount_has_granians_own_interface_too() -> None:
     from gateway.adapters import AsgiToRsgi
 
