@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -145,6 +146,19 @@ def test_a_replacement_does_not_pass_the_transforms_of_what_it_replaces(side: Si
     record = side.run([replaces, logged("z", [], on_body=lambda request, response: Upper())])
     assert record.body == b"new"
     assert record.headers == [("content-length", "3")]
+
+
+def test_an_error_that_a_peek_catches_and_answers_with_nothing_goes_on_outwards(side: Side) -> None:
+    class Swallows(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            with contextlib.suppress(Boom):
+                yield from peek(100)
+
+    log: list[Any] = []
+    chain = [logged("a", log, on_response=None, on_error=None), Swallows()]
+    record = side.run(chain, App(shape="chunks", chunks=(b"ab",), fails="end"))
+    assert record.raised == "Boom('end')"
+    assert (record.starts, log) == (0, [("a", "on_error")])
 
 
 def test_what_is_answered_out_of_a_peek_that_failed_is_a_response_like_another(side: Side) -> None:
