@@ -402,6 +402,8 @@ class AsgiExchange:
         if self.steps is not None:
             self.steps.close()
         self.course.close()
+        if completed:
+            self.course.transforms = []  # they may be large, and wait for no garbage collector
         if self.watcher is not None:
             self.look()
             self.watcher.stop()

@@ -26,6 +26,7 @@ from gateway.drivers._watch import Watcher, has_request_body, watch
 from gateway.exchange import Outcome, Response
 
 if TYPE_CHECKING:
+    from gateway.contract import Steps
     from gateway.drivers._flows import Runner
     from gateway.drivers._plan import OnResponse
     from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
@@ -290,6 +291,14 @@ class _Regular(AsgiRequest):
                 self._left.disconnected = True
         return message
 
+    async def answered(self, left: AsgiExchange, steps: Steps[Response]) -> None:
+        """Send what a middleware answers, by the long way; the application is not called."""
+        try:
+            await left.take_over(steps)
+        finally:
+            # Both know the request, and nobody comes back: nothing is left to the garbage collector.
+            self._left = self._headers = None
+
     async def raised(self, error: BaseException) -> None:
         """End the exchange after the application raised."""
         if self._state == DONE:
@@ -358,7 +367,7 @@ def build(plan: Plan[ASGIApplication], other: ASGIApplication) -> ASGIApplicatio
                     break
         except Exception as error:
             left = request.leave(index + 1)
-            await left.take_over(left.course.entry_failed(error, index))
+            await request.answered(left, left.course.entry_failed(error, index))
             return
         except BaseException as error:
             await request.leave(index + 1).end(error)
@@ -369,7 +378,7 @@ def build(plan: Plan[ASGIApplication], other: ASGIApplication) -> ASGIApplicatio
                 request._headers = None
                 return
             left = request.leave(index + 1)
-            await left.take_over(left.course.answer(returned, index))
+            await request.answered(left, left.course.answer(returned, index))
             return
         if prepares:
             prepare(segment, request)

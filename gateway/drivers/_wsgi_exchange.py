@@ -419,6 +419,7 @@ class WsgiExchange:
         disconnected = self.disconnected or (error is None and not self.exhausted)
         self.state = "done" if self.exhausted and error is None else "aborted"
         self.course.close()
+        self.course.transforms = []  # they may be large, and wait for no garbage collector
         outcome = judge(
             completed=self.exhausted,
             error=error,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from gateway.contract import (
     as_middleware,
 )
 from gateway.exchange import Outcome, Request, Response
-from tests.gateway.drivers._scenario import Boom
-from tests.gateway.drivers._side import BODY, START, logged, scope
+from tests.gateway.drivers._scenario import App, Boom
+from tests.gateway.drivers._side import BODY, START, Side, logged, scope
 
 
 @pytest.mark.parametrize("reference", [True, False])
@@ -110,8 +111,14 @@ class Late(Middleware):
 
 @pytest.mark.parametrize(
     ("chain", "answers"),
-    [([Late()], False), ([Answers()], False), ([Answers()], True), ([logged("a", [], on_finish=None), Late()], False)],
-    ids=["heads", "requests", "answers", "waits"],
+    [
+        ([Late()], False),
+        ([Answers()], False),
+        ([Answers()], True),
+        ([logged("a", [], on_finish=None), Late()], False),
+        ([logged("a", [], on_finish=None), Answers()], True),
+    ],
+    ids=["heads", "requests", "answers", "waits", "waits-for-an-answer"],
 )
 def test_no_request_of_a_regular_asgi_exchange_is_left_to_the_garbage_collector(
     chain: list[Middleware], answers: bool
@@ -139,3 +146,29 @@ def test_no_request_of_a_regular_asgi_exchange_is_left_to_the_garbage_collector(
 
     asyncio.run(main())
     assert left == []
+
+
+def test_a_transform_is_let_go_when_its_response_is_complete(side: Side) -> None:
+    made: list[weakref.ref[Any]] = []
+
+    class Held:
+        def push(self, chunk: bytes) -> bytes:
+            return chunk.upper()
+
+        def finish(self) -> bytes:
+            return b"."
+
+    class Changes(Middleware):
+        def on_body(self, request: Request, response: Response) -> Any:
+            held = Held()
+            made.append(weakref.ref(held))
+            return held
+
+        def on_finish(self, request: Request, outcome: Outcome) -> None:
+            gc.disable()  # from here on nobody but the driver lets go
+
+    try:
+        assert side.run([Changes()], App(chunks=[b"a", b"b"])).body == b"AB."
+        assert [each() for each in made] == [None]
+    finally:
+        gc.enable()
