@@ -88,7 +88,7 @@ class WsgiToAsgi:
             raise ConfigurationError(
                 "WsgiToAsgi(inline=True, thread_sensitive=True) cannot be: inline uses no thread; choose one of them"
             )
-        self.app = wsgi_callable(app, "WsgiToAsgi")
+        self.app: WSGIApplication = wsgi_callable(app, "WsgiToAsgi")
         self._threads = threads
         self._queue = queue
         self._join_bytes = JOIN_BYTES if coalesce else 0
