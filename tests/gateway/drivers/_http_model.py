@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.gateway.drivers._links import Broken, Guard, Head, Record, finish, linked
+from tests.gateway.drivers._links import Exchange, Guard, Head
 
 
 @dataclass
@@ -33,48 +33,13 @@ class Script:
     breaks: int = -1
 
 
-class Model:
+class Model(Exchange):
     """One exchange through a chain."""
 
     def __init__(self, chain: Sequence[Guard], script: Script) -> None:
+        super().__init__(chain, script.breaks)
         self.script = script
-        self.record = Record()
-        self.links, self.inmost = linked(chain, self.record)
-        self.entered = 0
         self.incoming = [*script.incoming]
-        #: Whether a head is settled, or failed to be; whether a middleware's is sent; whether all is told.
-        self.decided = self.answered = self.over = False
-        self.failed: Exception | None = None
-        self.gone = False
-        self.status: int | None = None
-        self.sent = self.received = 0
-
-    def run(self) -> Record:
-        try:
-            self.serve()
-        except Exception as error:
-            self.end("failed", error)
-            self.record.raised = str(error)
-        else:
-            self.end("failed")
-        return self.record
-
-    def serve(self) -> None:
-        for link in self.links:
-            self.entered += 1
-            answer = link.enter()
-            if answer is not None:
-                self.answer(answer)
-                return
-        try:
-            self.play()
-        except Exception as error:
-            if self.decided:
-                raise
-            self.answer(self.inmost.error(error))
-            return
-        if self.failed is not None:
-            raise self.failed
 
     def play(self) -> None:
         """Do what the application does, step by step."""
@@ -97,22 +62,16 @@ class Model:
         if self.answered:
             return
         if kind == "start" and self.decided:
-            self.wire("start", what[0], [(b"x-app", b"1")])  # the server's to refuse
+            self.wire(("start", what[0], [(b"x-app", b"1")]))  # the server's to refuse
         elif kind == "start":
-            self.decided = True
-            try:
-                head = self.inmost.head(Head(what[0], [(b"x-app", b"1")]))
-                if head.body is not None:
-                    self.answer(head)
-                    return
-            except Exception as error:
-                self.failed = error
-                raise
+            head = self.settle(Head(what[0], [(b"x-app", b"1")]))
+            if head is None:
+                return
             self.status = head.status
-            self.wire("start", head.status, head.headers)
+            self.wire(("start", head.status, head.headers))
         else:
             chunk, more = what
-            self.wire("body", chunk, more)
+            self.wire(("body", chunk, more))
             self.sent += len(chunk)
             if not more:
                 self.end("completed")
@@ -122,24 +81,7 @@ class Model:
         self.answered = self.decided = True
         self.status = head.status
         body = b"" if self.script.method == "HEAD" or head.body is None else head.body
-        self.wire("start", head.status, head.headers)
-        self.wire("body", body, False)
+        self.wire(("start", head.status, head.headers))
+        self.wire(("body", body, False))
         self.sent += len(body)
         self.end("completed")
-
-    def wire(self, kind: str, *what: Any) -> None:
-        """Hand a message to the server."""
-        self.record.wire.append((kind, *what))
-        if len(self.record.wire) - 1 == self.script.breaks:
-            self.gone = True
-            raise Broken("gone")
-
-    def end(self, kind: str, error: Exception | None = None) -> None:
-        """Tell everybody who was entered, from the innermost out, once."""
-        if self.over:
-            return
-        self.over = True
-        kind = "aborted" if self.gone else kind
-        begun = self.status is not None
-        seen = kind, begun, self.status, self.sent, self.received, self.gone, None, str(error or "")
-        finish(self.links[: self.entered], *seen)

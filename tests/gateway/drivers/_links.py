@@ -142,3 +142,91 @@ def finish(links: Sequence[Link], *seen: object) -> None:
     for link in reversed(links):
         with suppress(ValueError, Refused):
             link.run("on_finish", *seen)
+
+
+class Exchange:
+    """One exchange through a chain, over HTTP or WebSocket; a model says what the application does and what is sent.
+
+    Args:
+        breaks: Which of the messages the server refuses with ``OSError``; -1 for none.
+    """
+
+    def __init__(self, chain: Sequence[Guard], breaks: int) -> None:
+        self.breaks = breaks
+        self.record = Record()
+        self.links, self.inmost = linked(chain, self.record)
+        self.entered = 0
+        #: Whether a head is settled, or failed to be; whether a middleware's is sent; whether all is told.
+        self.decided = self.answered = self.over = False
+        #: Whether a socket is open, which the server closes where the application returns.
+        self.accepted = False
+        self.failed: Exception | None = None
+        self.gone = False
+        self.status: int | None = None
+        self.code: int | None = None
+        self.sent = self.received = 0
+
+    def play(self) -> None:
+        """Do what the application does, step by step."""
+        raise NotImplementedError
+
+    def answer(self, head: Head) -> None:
+        """Send what a middleware answers."""
+        raise NotImplementedError
+
+    def run(self) -> Record:
+        try:
+            self.serve()
+        except Exception as error:
+            self.end("failed", error)
+            self.record.raised = str(error)
+        else:
+            self.end("completed" if self.accepted else "failed")
+        return self.record
+
+    def serve(self) -> None:
+        for link in self.links:
+            self.entered += 1
+            answer = link.enter()
+            if answer is not None:
+                self.answer(answer)
+                return
+        try:
+            self.play()
+        except Exception as error:
+            if self.decided or self.over:
+                raise
+            self.answer(self.inmost.error(error))
+            return
+        if self.failed is not None:
+            raise self.failed
+
+    def settle(self, head: Head) -> Head | None:
+        """Hand the application's head outwards; return what is sent, or ``None`` where a middleware has answered."""
+        self.decided = True
+        try:
+            head = self.inmost.head(head)
+            if head.body is not None:
+                self.answer(head)
+                return None
+        except Exception as error:
+            self.failed = error
+            raise
+        return head
+
+    def wire(self, message: object) -> None:
+        """Hand a message to the server."""
+        self.record.wire.append(message)
+        if len(self.record.wire) - 1 == self.breaks:
+            self.gone = True
+            raise Broken("gone")
+
+    def end(self, kind: str, error: Exception | None = None) -> None:
+        """Tell everybody who was entered, once."""
+        if self.over:
+            return
+        self.over = True
+        kind = "aborted" if self.gone else kind
+        begun = self.status is not None
+        seen = kind, begun, self.status, self.sent, self.received, self.gone, self.code, str(error or "")
+        finish(self.links[: self.entered], *seen)

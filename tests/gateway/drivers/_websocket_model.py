@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.gateway.drivers._links import Broken, Guard, Head, Record, finish, linked
+from tests.gateway.drivers._links import Exchange, Guard, Head
 
 
 @dataclass
@@ -36,50 +36,14 @@ class Conversation:
     breaks: int = -1
 
 
-class Model:
+class Model(Exchange):
     """One conversation through a chain."""
 
     def __init__(self, chain: Sequence[Guard], script: Conversation) -> None:
+        super().__init__(chain, script.breaks)
         self.script = script
-        self.record = Record()
-        self.links, self.inmost = linked(chain, self.record)
-        self.entered = 0
         self.incoming = [*script.incoming]
-        self.connected = self.accepted = self.denied = self.over = False
-        #: Whether a head is settled, or failed to be.
-        self.decided = False
-        self.broken_by: Exception | None = None
-        self.gone = False
-        self.status: int | None = None
-        self.code: int | None = None
-        self.sent = self.received = 0
-
-    def run(self) -> Record:
-        try:
-            self.serve()
-        except Exception as error:
-            self.end("aborted" if self.gone else "failed", error)
-            self.record.raised = str(error)
-        else:
-            self.end("aborted" if self.gone else "completed" if self.accepted else "failed")
-        return self.record
-
-    def serve(self) -> None:
-        for link in self.links:
-            self.entered += 1
-            answer = link.enter()
-            if answer is not None:
-                self.deny(answer)
-                return
-        try:
-            self.play()
-        except Exception as error:
-            if self.decided or self.over:
-                raise
-            self.deny(self.inmost.error(error))
-            return
-        if self.broken_by is not None:
-            raise self.broken_by
+        self.connected = False
 
     def play(self) -> None:
         """Do what the application does, step by step."""
@@ -113,29 +77,23 @@ class Model:
                 self.code = self.script.code
                 regular = self.script.code in (1000, 1001, 1005) or 3000 <= self.script.code < 5000
                 self.gone = not (self.accepted and regular)
-                self.end("aborted" if self.gone else "completed")
+                self.end("completed")
         self.record.read.append(kind)
         return kind
 
     def say(self, step: tuple[Any, ...]) -> None:
         """Take one message of the application, or the three of a denial."""
-        if self.broken_by is not None:
-            raise self.broken_by
-        if self.denied:
+        if self.failed is not None:
+            raise self.failed
+        if self.answered:
             return
         kind, *given = step
         if kind in ("accept", "close", "deny") and not self.decided and not self.over:
             status = {"accept": 101, "close": 403}.get(kind) or 404
             headers = [] if kind == "close" else [(b"x-app", b"1")]
-            self.decided = True
-            try:
-                head = self.inmost.head(Head(status, headers))
-                if head.body is not None:
-                    self.deny(head)
-                    return
-            except Exception as error:
-                self.broken_by = error
-                raise
+            head = self.settle(Head(status, headers))
+            if head is None:
+                return
             self.status = head.status if kind == "deny" else status  # an accept, and a close, carry none
             if kind == "accept":
                 self.accepted = True
@@ -161,12 +119,12 @@ class Model:
         self.wire({"type": "websocket.close", "code": code})
         self.end("completed")
 
-    def deny(self, head: Head) -> None:
+    def answer(self, head: Head) -> None:
         """Send what a middleware answers."""
-        self.denied = self.decided = True
+        self.answered = self.decided = True
         if not self.connected and not self.script.connects:
             self.gone = True
-            self.end("aborted")
+            self.end("completed")
             return
         if not self.script.denial:
             self.status = 403
@@ -178,29 +136,3 @@ class Model:
             self.wire({"type": "websocket.http.response.body", "body": body, "more_body": False})
             self.sent += len(body)
         self.end("completed")
-
-    def wire(self, message: dict[str, Any]) -> None:
-        """Hand a message to the server."""
-        self.record.wire.append(message)
-        if len(self.record.wire) - 1 == self.script.breaks:
-            self.gone = True
-            raise Broken("gone")
-
-    def end(self, kind: str, error: Exception | None = None) -> None:
-        """Tell everybody who was entered, from the innermost out, once."""
-        if self.over:
-            return
-        self.over = True
-        if self.gone and kind == "completed":
-            kind = "aborted"
-        seen = (
-            kind,
-            self.status is not None,
-            self.status,
-            self.sent,
-            self.received,
-            self.gone,
-            self.code,
-            str(error or ""),
-        )
-        finish(self.links[: self.entered], *seen)

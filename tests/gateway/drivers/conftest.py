@@ -1,6 +1,9 @@
-"""Each of the four: WSGI and ASGI, the naive driver and the specialised ones."""
+"""Fixtures of the drivers' tests."""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,5 +12,15 @@ from tests.gateway.drivers._side import SIDES, Side
 
 @pytest.fixture(params=SIDES, ids=str)
 def side(request: pytest.FixtureRequest) -> Side:
+    """Each of the four: WSGI and ASGI, the naive driver and the specialised ones."""
     side: Side = request.param
     return side
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Iterator[None]:
+    """Keep back what is logged of hooks that fail at the end, thousands of times in random exchanges."""
+    logger = logging.getLogger("gateway.drivers")
+    logger.disabled = True
+    yield
+    logger.disabled = False

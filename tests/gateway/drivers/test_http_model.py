@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 import pytest
@@ -15,6 +14,8 @@ from gateway.contract import Refuse
 from tests.gateway.drivers._guards import CHAINS, middlewares
 from tests.gateway.drivers._http_model import Model, Script
 from tests.gateway.drivers._links import Broken, Guard, Record
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def exchange(chain: list[Guard], script: Script, *, reference: bool) -> Record:
@@ -99,15 +100,6 @@ def scripts(draw: st.DrawFn) -> Script:
     # What a driver that awaits nothing of the server's cannot know is not asked here, see `test_parity.check`.
     swallows = breaks < 0 and draw(st.booleans())
     return Script(steps, draw(st.sampled_from(["GET", "HEAD", "POST"])), incoming, swallows, breaks)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quiet() -> Any:
-    """Hooks that fail at the end are logged, thousands of times here."""
-    logger = logging.getLogger("gateway.drivers")
-    logger.disabled = True
-    yield
-    logger.disabled = False
 
 
 def check(chain: list[Guard], script: Script) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 import pytest
@@ -15,6 +14,8 @@ from gateway.contract import Refuse
 from tests.gateway.drivers._guards import CHAINS, middlewares
 from tests.gateway.drivers._links import Broken, Guard, Record
 from tests.gateway.drivers._websocket_model import Conversation, Model
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def converse(chain: list[Guard], script: Conversation) -> Record:
@@ -107,15 +108,6 @@ CONVERSATIONS = st.builds(
     connects=st.sampled_from([True] * 5 + [False]),
     breaks=st.sampled_from([-1] * 5 + [0, 1, 2]),
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quiet() -> Any:
-    """Hooks that fail at the end are logged, thousands of times here."""
-    logger = logging.getLogger("gateway.drivers")
-    logger.disabled = True
-    yield
-    logger.disabled = False
 
 
 def check(chain: list[Guard], script: Conversation) -> None:
