@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import io
 import threading
 from typing import cast
 
-from gateway.adapters._input import ClientDisconnected, LazyInput, buffered
+from gateway.adapters._input import ClientDisconnected, LazyInput, StreamedInput
 from gateway.adapters._ports import Port, Spawn
 from gateway.adapters._receiver import Receiver
 from gateway.adapters._response import Run
@@ -68,15 +67,15 @@ class Exchange:
 
     def lazy_input(self) -> LazyInput:
         """Return a ``wsgi.input`` that asks the server for the body when it is first used."""
-        return LazyInput(lambda: buffered(self._reader().inbox))
+        return LazyInput(lambda: StreamedInput(self._reader().inbox))
 
-    def streamed_input(self, begun: list[bytes]) -> io.BufferedReader:
+    def streamed_input(self, begun: list[bytes]) -> StreamedInput:
         """Return a ``wsgi.input`` of which the first bytes were read; the rest is read while the worker runs."""
         receiver = self._reader()
         for part in begun:
             receiver.inbox.feed(part)
         receiver.start()
-        return buffered(receiver.inbox)
+        return StreamedInput(receiver.inbox)
 
     def _reader(self, *, body_complete: bool = False) -> Receiver:
         """Return the request's one reader; the worker and the loop may both be the first to need it."""

@@ -33,9 +33,9 @@ class Readable(Protocol):
 class FileWrapper:
     """The ``wsgi.file_wrapper`` of this package: an iterable over blocks of a file, which is closed with it."""
 
-    def __init__(self, filelike: Readable, block_size: int = 8192) -> None:
+    def __init__(self, filelike: Readable, blksize: int = 8192) -> None:
         self.filelike = filelike
-        self.block_size = max(block_size, BLOCK_BYTES)
+        self.blksize = max(blksize, BLOCK_BYTES)
 
     def close(self) -> None:
         """Close the file, if it can be closed."""
@@ -44,7 +44,7 @@ class FileWrapper:
             close()
 
     def __iter__(self) -> Iterator[bytes]:
-        read, size = self.filelike.read, self.block_size
+        read, size = self.filelike.read, self.blksize
         while block := read(size):
             yield block
 

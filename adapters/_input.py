@@ -1,8 +1,8 @@
 """The request body on its way from the loop to a worker: ``wsgi.input``.
 
-A small body is an `io.BytesIO` before a worker is taken. A larger one goes through an `Inbox`, a buffer bounded in
-bytes: the loop feeds it, the worker takes from it and sleeps only while it is empty. `RequestStream` makes it a raw
-stream, and `io.BufferedReader` gives the rest (lines, hints, exact reads) at C speed.
+A small body is received before a worker is taken (`WholeInput`). A larger one goes through an `Inbox`, a buffer
+bounded in bytes: the loop feeds it, the worker takes from it and sleeps only while it is empty. `RequestStream` makes
+it a raw stream, and `StreamedInput` adds the rest (lines, hints, exact reads) at C speed.
 
 Sources: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.4 "Request".
 """
@@ -137,7 +137,7 @@ def _nothing() -> None:
 
 
 class RequestStream(io.RawIOBase):
-    """A raw stream over an `Inbox`; wrapped in `io.BufferedReader` it is ``wsgi.input``."""
+    """A raw stream over an `Inbox`; `StreamedInput` wraps it."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -160,9 +160,44 @@ class RequestStream(io.RawIOBase):
 BUFFER_BYTES = 64 * 1024
 
 
-def buffered(inbox: Inbox) -> io.BufferedReader:
-    """Return ``wsgi.input`` over an inbox."""
-    return io.BufferedReader(RequestStream(inbox), BUFFER_BYTES)
+# The two classes below exist for their keyword arguments. The methods of `io.BytesIO` and `io.BufferedReader` take
+# positional arguments only, but gunicorn's and other servers' inputs also accept `read(size=...)`.
+
+
+class WholeInput(io.BytesIO):
+    """``wsgi.input`` of a body that was received before the application starts."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read at most ``size`` bytes; everything if it is None or negative."""
+        return io.BytesIO.read(self, size)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Read one line of at most ``size`` bytes."""
+        return io.BytesIO.readline(self, size)
+
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
+        """Read lines until they have ``hint`` bytes together."""
+        return io.BytesIO.readlines(self, hint)
+
+
+class StreamedInput(io.BufferedReader):
+    """``wsgi.input`` of a body that arrives while the application runs."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        """Read from an inbox."""
+        super().__init__(RequestStream(inbox), BUFFER_BYTES)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read ``size`` bytes, fewer only at the end; everything if it is None or negative."""
+        return io.BufferedReader.read(self, size)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Read one line of at most ``size`` bytes."""
+        return io.BufferedReader.readline(self, size)
+
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
+        """Read lines until they have ``hint`` bytes together."""
+        return io.BufferedReader.readlines(self, -1 if hint is None else hint)
 
 
 class LazyInput:
@@ -174,24 +209,24 @@ class LazyInput:
 
     __slots__ = ("_open", "_stream")
 
-    def __init__(self, open_: Callable[[], io.BufferedReader]) -> None:
+    def __init__(self, open_: Callable[[], StreamedInput]) -> None:
         self._open = open_
-        self._stream: io.BufferedReader | None = None
+        self._stream: StreamedInput | None = None
 
-    def _opened(self) -> io.BufferedReader:
+    def _opened(self) -> StreamedInput:
         stream = self._stream
         if stream is None:
             stream = self._stream = self._open()
         return stream
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         return self._opened().read(size)
 
-    def readline(self, size: int | None = -1, /) -> bytes:
-        return self._opened().readline(-1 if size is None else size)
+    def readline(self, size: int | None = -1) -> bytes:
+        return self._opened().readline(size)
 
-    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
-        return self._opened().readlines(-1 if hint is None else hint)
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
+        return self._opened().readlines(hint)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._opened())

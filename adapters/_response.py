@@ -93,7 +93,7 @@ class Run(Outflow[Entry]):
     # ------------------------------------------------------------------------------------ the application's side
 
     def start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Callable[[bytes], object]:
         """Take the head; the ``start_response`` of PEP 3333."""
         if exc_info is not None:

@@ -17,12 +17,12 @@ Sources: PEP 3333; ASGI 3.0, HTTP 2.4, WebSocket 2.4, Lifespan 2.0.
 from __future__ import annotations
 
 import asyncio
-import io
 import sys
 from contextvars import copy_context
 
 from gateway.adapters._exchange import Exchange
 from gateway.adapters._files import FileWrapper
+from gateway.adapters._input import WholeInput
 from gateway.adapters._ports import AsyncioPort, Port, SensitivePort, Spawn
 from gateway.adapters._response import Run
 from gateway.adapters._trailers import Trailers
@@ -118,9 +118,9 @@ class WsgiToAsgi:
         except ServerError as error:
             await _refuse(send, error.status_hint, str(error))
             return
-        body: io.BytesIO | list[bytes] | None
+        body: WholeInput | list[bytes] | None
         if "CONTENT_LENGTH" not in environ and _has_no_body(environ):
-            body = io.BytesIO() if self._inline else []
+            body = WholeInput() if self._inline else []
         else:
             body = await self._body(environ, receive)
             if body is None:
@@ -153,14 +153,14 @@ class WsgiToAsgi:
         self,
         scope: Scope,
         environ: Environ,
-        body: io.BytesIO | list[bytes],
+        body: WholeInput | list[bytes],
         port: Port,
         receive: ASGIReceive,
         send: ASGISend,
         spawn: Spawn,
     ) -> None:
         extensions: dict[str, object] = scope.get("extensions") or {}
-        inline = self._inline and isinstance(body, io.BytesIO)
+        inline = self._inline and isinstance(body, WholeInput)
         run = Run(
             self.app,
             environ,
@@ -177,8 +177,8 @@ class WsgiToAsgi:
             environ["gunicorn.http2.send_trailers"] = trailers.give
             send = trailers.send
         exchange = Exchange(run, port, spawn, receive, send, join_bytes=self._join_bytes, high=self._high)
-        complete = isinstance(body, io.BytesIO)
-        if isinstance(body, io.BytesIO):
+        complete = isinstance(body, WholeInput)
+        if isinstance(body, WholeInput):
             environ["wsgi.input"] = body
         elif body or ("CONTENT_LENGTH" in environ and "HTTP_EXPECT" not in environ):
             environ["wsgi.input"] = exchange.streamed_input(body)
@@ -200,7 +200,7 @@ class WsgiToAsgi:
             environ["wsgi.errors"] = sys.stderr
         return environ
 
-    async def _body(self, environ: Environ, receive: ASGIReceive) -> io.BytesIO | list[bytes] | None:
+    async def _body(self, environ: Environ, receive: ASGIReceive) -> WholeInput | list[bytes] | None:
         """Await a small body.
 
         Returns:
@@ -210,7 +210,7 @@ class WsgiToAsgi:
         if length is None:
             limit = 0  # unknown: the first message may be all of it
         elif length == "0":
-            return io.BytesIO()
+            return WholeInput()
         elif len(length) < 20 and length.isascii() and length.isdecimal() and int(length) <= self._prefetch_bytes:
             limit = self._prefetch_bytes
         else:
@@ -228,7 +228,7 @@ class WsgiToAsgi:
                 parts.append(part)
                 size += len(part)
             if not message.get("more_body", False):
-                return io.BytesIO(parts[0] if len(parts) == 1 else b"".join(parts))
+                return WholeInput(parts[0] if len(parts) == 1 else b"".join(parts))
             if size >= limit:
                 return parts
 

@@ -157,7 +157,7 @@ class InputStream:
         del self._buffer[:size]
         return taken
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         """Read so many bytes, fewer at the end only; all of them for ``None`` and below 0."""
         if size is None or size < 0:
             while not self._ended:
@@ -167,7 +167,7 @@ class InputStream:
             self._pull(min(BLOCK, size - len(self._buffer)))
         return self._take(size)
 
-    def readline(self, size: int | None = -1, /) -> bytes:
+    def readline(self, size: int | None = -1) -> bytes:
         """Read to the next line feed, at most ``size`` bytes."""
         limit = None if size is None or size < 0 else size
         searched = 0
@@ -184,7 +184,7 @@ class InputStream:
             self._pull(BLOCK if limit is None else min(BLOCK, limit - len(self._buffer)), line=True)
         return self._take(end if limit is None else min(end, limit))
 
-    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
         """Read lines to the end, or until they are ``hint`` bytes together."""
         lines: list[bytes] = []
         total = 0

@@ -134,26 +134,26 @@ class _Regular(WsgiRequest):
             hand_in(self.environ, stream, keeps_length=self._plan.keeps_length)
 
     def start(
-        self, line: str, pairs: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
+        self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None
     ) -> Callable[[bytes], object]:
         """Take the head of the application and hand it on, where nothing waits for the body."""
         if self._state != IDLE and (exc_info is None or self._left is not None):
-            return (self._left or self.leave(self._plan.size)).start(line, pairs, exc_info)
+            return (self._left or self.leave(self._plan.size)).start(status, headers, exc_info)
         plan = self._plan
         again = self._state == COMMITTED
         if again and plan.watches and self._sent:
-            return self.leave(plan.size).start(line, pairs, exc_info)
+            return self.leave(plan.size).start(status, headers, exc_info)
         try:
-            status, reason = lines[line]
+            code, reason = lines[status]
         except KeyError:
-            status, reason = parse(line)
-        headers = BarePairs()
-        headers._seen = -1
-        changed = headers._pairs = [*pairs]
+            code, reason = parse(status)
+        edited = BarePairs()
+        edited._seen = -1
+        changed = edited._pairs = [*headers]
         response = BareHead()
-        response.status = status
+        response.status = code
         response.reason = reason
-        response.headers = headers
+        response.headers = edited
         response.body = None
         index = plan.size
         returned: object = None
@@ -183,11 +183,11 @@ class _Regular(WsgiRequest):
         except Exception as error:
             if not plan.mixed and on_response is not None:
                 index = plan.place(on_response)
-            left = self._late(line, pairs, exc_info if again else None)
+            left = self._late(status, headers, exc_info if again else None)
             return left.late(left.course.fail(error, index))
         if returned is None and change is None:
-            if response.status != status or response.reason is not reason:
-                line = f"{response.status} {response.reason or reason_phrase(response.status)}"
+            if response.status != code or response.reason is not reason:
+                status = f"{response.status} {response.reason or reason_phrase(response.status)}"
             if plan.mixed and plan.easy:
                 plan.runners.put(self._running)
                 self._running = []
@@ -196,14 +196,14 @@ class _Regular(WsgiRequest):
                 self._response = response
                 self._status = response.status
                 self._first = perf_counter() - self._began
-            if response.headers is not headers:
+            if response.headers is not edited:
                 changed = response.headers.wsgi()
-            write = self._server_start(line, changed, exc_info) if again else self._server_start(line, changed)
+            write = self._server_start(status, changed, exc_info) if again else self._server_start(status, changed)
             if not plan.watches:
                 return write
             self._write = write
             return self.write
-        left = self._late(line, pairs, exc_info if again else None)
+        left = self._late(status, headers, exc_info if again else None)
         if change is not None:
             return left.late(left.course.resume_body(response, index, change))
         if not plan.mixed and on_response is not None:
@@ -218,12 +218,12 @@ class _Regular(WsgiRequest):
         return left
 
     def defer(
-        self, line: str, pairs: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
+        self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None
     ) -> Callable[[bytes], object]:
         """Take the head of the application and keep it until there is some of the body."""
         if self._state != IDLE or (self._head is not None and exc_info is None):
-            return (self._left or self.leave(self._plan.size)).start(line, pairs, exc_info)
-        self._head = line, pairs
+            return (self._left or self.leave(self._plan.size)).start(status, headers, exc_info)
+        self._head = status, headers
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -305,13 +305,13 @@ class _Unread:
             self._source = InputStream(self._source, request._body, self._length)
         return cast("InputStream", self._source)  # it is, once there is a body
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         return self._open().read(size)
 
-    def readline(self, size: int | None = -1, /) -> bytes:
+    def readline(self, size: int | None = -1) -> bytes:
         return self._open().readline(size)
 
-    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
         return self._open().readlines(hint)
 
     def __iter__(self) -> Iterator[bytes]:

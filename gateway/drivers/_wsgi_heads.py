@@ -42,22 +42,22 @@ class _Waiting(BareWsgiRequest):
     _left: WsgiExchange
 
     def start(
-        self, line: str, pairs: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
+        self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None
     ) -> Callable[[bytes], object]:
         """Take the head of the application and hand it on."""
         if self._state != IDLE and (exc_info is None or self._state == LEFT):
-            return (self._left if self._state == LEFT else self.leave()).start(line, pairs, exc_info)
+            return (self._left if self._state == LEFT else self.leave()).start(status, headers, exc_info)
         try:
-            status, reason = lines[line]
+            code, reason = lines[status]
         except KeyError:
-            status, reason = parse(line)
-        headers = BarePairs()
-        headers._seen = -1
-        changed = headers._pairs = [*pairs]
+            code, reason = parse(status)
+        edited = BarePairs()
+        edited._seen = -1
+        changed = edited._pairs = [*headers]
         response = BareHead()
-        response.status = status
+        response.status = code
         response.reason = reason
-        response.headers = headers
+        response.headers = edited
         response.body = None
         heads = self._plan.heads
         returned: object = None
@@ -68,19 +68,19 @@ class _Waiting(BareWsgiRequest):
                 if returned is not None:
                     break
         except Exception as error:
-            left = self._late(line, pairs, exc_info)
+            left = self._late(status, headers, exc_info)
             return left.late(left.course.fail(error, self._plan.place(on_response)))
         if returned is not None:
-            left = self._late(line, pairs, exc_info)
+            left = self._late(status, headers, exc_info)
             return left.late(left.course.resume(response, self._plan.place(on_response), returned))
-        if response.status != status or response.reason is not reason:
-            line = f"{response.status} {response.reason or reason_phrase(response.status)}"
-        if response.headers is not headers:
+        if response.status != code or response.reason is not reason:
+            status = f"{response.status} {response.reason or reason_phrase(response.status)}"
+        if response.headers is not edited:
             changed = response.headers.wsgi()
         if self._state == IDLE:
             self._state = COMMITTED
-            return self._server_start(line, changed)
-        return self._server_start(line, changed, exc_info)
+            return self._server_start(status, changed)
+        return self._server_start(status, changed, exc_info)
 
     def leave(self) -> WsgiExchange:
         """Hand the exchange over to the long way, with what happened so far."""

@@ -55,17 +55,17 @@ class InputStream:
         self.call = call
         self._stream = stream
 
-    def _use(self, method: str, args: tuple[object, ...]) -> object:
+    def _use(self, method: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         result: object = None
         error: BaseException | None = None
         use: _Callable = getattr(self._stream, method)
         try:
-            result = use(*args)
+            result = use(*args, **kwargs)
         except BaseException as raised:
             error = raised
             raise
         finally:
-            found = self._check(Input(method, args, result, error))
+            found = self._check(Input(method, (*args, *kwargs.values()), result, error))
             if error is not None:
                 self.call.pending = self.call.pending or found.violation
         self.call.to_application(found)
@@ -81,17 +81,17 @@ class InputStream:
             exchange.undecoded = exchange.undecoded + data if exchange.bytes_read <= 65536 else None
         return found
 
-    def read(self, *args: object) -> object:
+    def read(self, *args: object, **kwargs: object) -> object:
         """Read bytes."""
-        return self._use("read", args)
+        return self._use("read", args, kwargs)
 
-    def readline(self, *args: object) -> object:
+    def readline(self, *args: object, **kwargs: object) -> object:
         """Read a line."""
-        return self._use("readline", args)
+        return self._use("readline", args, kwargs)
 
-    def readlines(self, *args: object) -> object:
+    def readlines(self, *args: object, **kwargs: object) -> object:
         """Read lines."""
-        return self._use("readlines", args)
+        return self._use("readlines", args, kwargs)
 
     def __iter__(self) -> Iterator[object]:
         for line in cast(Iterable[object], self._stream):  # V07 says so if it is not iterable

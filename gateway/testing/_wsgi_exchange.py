@@ -31,14 +31,14 @@ ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | 
 class FileWrapper:
     """``wsgi.file_wrapper``: an iterable over a file-like object that a server could send without reading it."""
 
-    def __init__(self, filelike: IO[bytes], block_size: int = 8192) -> None:
+    def __init__(self, filelike: IO[bytes], blksize: int = 8192) -> None:
         self.filelike = filelike
-        self.block_size = block_size
+        self.blksize = blksize
         if hasattr(filelike, "close"):
             self.close = filelike.close
 
     def __iter__(self) -> Iterator[bytes]:
-        while block := self.filelike.read(self.block_size):
+        while block := self.filelike.read(self.blksize):
             yield block
 
     def sent_file(self) -> SentFile:
@@ -114,7 +114,7 @@ class WsgiCall:
     # -- what the application does
 
     def _start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Callable[[bytes], object]:
         self.record.messages.append({"type": "start_response", "status": status, "headers": list(headers)})
         if exc_info is not None and exc_info[1] is not None:
@@ -131,7 +131,7 @@ class WsgiCall:
         self._head = (status, headers)
         return self._write
 
-    def _write(self, data: bytes, /) -> None:
+    def _write(self, data: bytes) -> None:
         self.record.messages.append({"type": "write", "data": data})
         if self._gone:
             if self._fault.tells_by_error:
@@ -144,7 +144,7 @@ class WsgiCall:
             while self._pending and not self._leaves:
                 self._take()
 
-    def _early_hints(self, headers: Iterable[tuple[str, str]], /) -> None:
+    def _early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
         links = [value.encode("latin-1") for name, value in headers if name.lower() == "link"]
         self.record.messages.append({"type": "early_hints", "links": links})
         self.record.early_hints.extend(links)
@@ -280,9 +280,9 @@ class Input:
         self._until = fault.at if fault.disconnect == "mid_request" else None
         self._ended = False
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         """Read ``size`` bytes, or all: fewer at the end, or at the end of a chosen chunk."""
-        if size < 0:
+        if size is None or size < 0:
             while self._fill():
                 pass
             size = len(self._buffer)
@@ -294,21 +294,22 @@ class Input:
                 pass
         return self._take(size)
 
-    def readline(self, size: int = -1, /) -> bytes:
+    def readline(self, size: int | None = -1) -> bytes:
         """Read up to and with the next newline, at most ``size`` bytes."""
+        size = -1 if size is None else size
         while (end := self._buffer.find(b"\n") + 1) == 0 and (size < 0 or len(self._buffer) < size) and self._fill():
             pass
         end = end or len(self._buffer)
         return self._take(end if size < 0 else min(end, size))
 
-    def readlines(self, hint: int = -1, /) -> list[bytes]:
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
         """Read the lines, at least until ``hint`` bytes are read."""
         lines: list[bytes] = []
         total = 0
         for line in self:
             lines.append(line)
             total += len(line)
-            if 0 < hint <= total:
+            if hint is not None and 0 < hint <= total:
                 break
         return lines
 
