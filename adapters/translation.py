@@ -5,9 +5,12 @@ fields, endpoints), and both restore what the other side cannot spell:
 
 - an environ made here carries the scope as ``environ["gateway.scope"]``, a scope carries the environ as
   ``scope["gateway.environ"]``, and the request's state (``"gateway.state"``) goes along as the same object;
-- who goes back starts from that original. A field is taken from the newer spelling only where it says something else
-  than the original does, so that what was changed in between is honoured and nothing else is lost: order and
-  repetition of headers, ``raw_path``, ``extensions``, keys of servers and frameworks.
+- the way back starts from that original. A value is taken from the newer spelling only if it differs from the
+  original's, so that changes made in between are kept and nothing else is lost: order and repetition of headers,
+  ``raw_path``, ``extensions``, keys of servers and frameworks;
+- if the mount point moved along the path in between, something dispatched the request to another application. Of the
+  original that application gets only the keys that a server sets, because an outer framework's keys (its router, its
+  cached request) describe the outer mount point. A proxy's prefix that is put before the whole path is no dispatch.
 
 No IO, no state. Bodies, ``wsgi.errors``, ``wsgi.multithread`` and the like are the adapters' part.
 
@@ -35,6 +38,22 @@ _FIELDS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("http_version",), ("SERVER_PROTOCOL",)),
     (("server",), ("SERVER_NAME", "SERVER_PORT")),
     (("client",), ("REMOTE_ADDR", "REMOTE_PORT")),
+)
+
+
+#: The keys of an HTTP scope that a server sets for every application. ``state`` is missing: an application in another
+#: mount point has a lifespan, and so a state, of its own.
+_SERVER_KEYS = frozenset(
+    {
+        *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path"),
+        *("headers", "client", "server", "extensions"),
+    }
+)
+#: How the environ keys of servers begin that are not CGI variables. Werkzeug is a framework too, so its server's one
+#: key is named in full.
+_SERVER_PREFIXES = (
+    *("wsgi.", "gateway.", "gunicorn.", "uwsgi.", "mod_wsgi.", "waitress.", "cheroot.", "gevent.", "granian."),
+    "werkzeug.socket",
 )
 
 
@@ -160,6 +179,8 @@ def _restore_environ(original: Environ, spelled: Environ) -> Environ:
     """Return the original environ, changed where the scope that it became was changed."""
     untouched = _spell_environ(environ_to_scope(original))
     environ = dict(original)
+    if _is_dispatched(spelled, untouched):
+        environ = {key: value for key, value in original.items() if _is_of_server(key)}
     for key in spelled.keys() | untouched.keys():
         if spelled.get(key) == untouched.get(key):
             continue
@@ -170,10 +191,25 @@ def _restore_environ(original: Environ, spelled: Environ) -> Environ:
     return environ
 
 
+def _is_dispatched(environ: Environ, outer: Environ) -> bool:
+    """Tell whether the mount point took segments from the path: ``/a`` + ``/b/c`` became ``/a/b`` + ``/c``."""
+    script_name, outer_name = environ.get("SCRIPT_NAME") or "", outer["SCRIPT_NAME"]
+    return bool(
+        script_name != outer_name and script_name + (environ.get("PATH_INFO") or "") == outer_name + outer["PATH_INFO"]
+    )
+
+
+def _is_of_server(key: str) -> bool:
+    """Tell whether a server sets an environ key: a CGI variable, or a key with the prefix of a server."""
+    return key.isupper() or key.startswith(_SERVER_PREFIXES)
+
+
 def _restore_scope(original: Scope, environ: Environ, spelled: dict[str, Any]) -> dict[str, Any]:
     """Return the original scope, changed where the environ that it became was changed."""
     untouched = scope_to_environ(original)
     scope: dict[str, Any] = dict(original)
+    if _is_dispatched(environ, untouched):
+        scope = {key: original[key] for key in original if key in _SERVER_KEYS or key.startswith("gateway.")}
     for names, keys in _FIELDS:
         if any(environ.get(key) != untouched.get(key) for key in keys):
             scope.update((name, spelled[name]) for name in names)

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import flask
 import pytest
 import webtest
 from fastapi import FastAPI, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
+from flask import Flask, url_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from litestar import Litestar, get, post
@@ -22,10 +24,13 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
+from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
 from gateway.errors import ConfigurationError
+from gateway.testing import Client
 from tests.adapters.asgi_under_wsgi import (
     MODES,
     Receive,
@@ -155,6 +160,38 @@ def test_a_litestar_application_works_under_webtest(mode: Any) -> None:
 
 
 # the remaining rows
+
+
+def _starlette(name: str, *mounts: Mount) -> Starlette:
+    def page(request: StarletteRequest) -> PlainTextResponse:
+        return PlainTextResponse(f"{name} {request.url_for('page')} {request.scope['app'].debug}")
+
+    return Starlette(debug=name == "inner", routes=[*mounts, Route("/page", page, name="page")])
+
+
+def test_a_starlette_application_in_a_wsgi_site_in_starlette_finds_its_own_routes() -> None:
+    site = DispatcherMiddleware(Flask("site"), {"/inner": AsgiToWsgi(_starlette("inner"))})
+    outer = _starlette("outer", Mount("/site", WsgiToAsgi(site)))
+    with Client(outer) as client:
+        assert client.get("/page").text == "outer http://testserver/page False"
+        assert client.get("/site/inner/page").text == "inner http://testserver/site/inner/page True"
+
+
+def test_a_flask_application_in_starlette_in_a_flask_site_has_a_request_of_its_own() -> None:
+    inner, outer = Flask("inner"), Flask("outer")
+
+    @inner.get("/page")
+    def page() -> str:
+        return f"{url_for('page', _external=True)} {flask.request.environ.get('outer.key')}"
+
+    api = Starlette(routes=[Mount("/old", WsgiToAsgi(inner))])
+
+    def outermost(environ: dict[str, Any], start_response: Any) -> Any:
+        environ["outer.key"] = "of the outer site"
+        return DispatcherMiddleware(outer, {"/api": AsgiToWsgi(api)})(environ, start_response)
+
+    with Client(outermost) as client:
+        assert client.get("/api/old/page").text == "http://testserver/api/old/page None"
 
 
 def test_b41_full_duplex_is_half_duplex_and_never_a_deadlock(mode: Any) -> None:

@@ -187,7 +187,11 @@ def scope_of(**changes: Any) -> dict[str, Any]:
 ENVIRON_CHANGES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("method", {"REQUEST_METHOD": "PUT"}, {"method": "PUT"}),
     ("path", {"PATH_INFO": "/y z"}, {"path": "/app/y z", "raw_path": b"/app/y%20z", "root_path": "/app"}),
-    ("mount", {"SCRIPT_NAME": "/app/x", "PATH_INFO": ""}, {"path": "/app/x", "root_path": "/app/x"}),
+    (
+        "prefix",
+        {"SCRIPT_NAME": "/public/app"},
+        {"path": "/public/app/x", "raw_path": b"/public/app/x", "root_path": "/public/app"},
+    ),
     ("query", {"QUERY_STRING": "a=\xe9"}, {"query_string": b"a=\xe9"}),
     ("scheme", {"wsgi.url_scheme": "https"}, {"scheme": "https"}),
     ("client", {"REMOTE_ADDR": "9.9.9.9"}, {"client": ("9.9.9.9", 5)}),
@@ -221,7 +225,11 @@ def test_a_change_of_the_environ_is_seen_in_the_scope(changes: dict[str, Any], e
 SCOPE_CHANGES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("method", {"method": "PUT"}, {"REQUEST_METHOD": "PUT"}),
     ("path", {"path": "/app/é"}, {"PATH_INFO": "/\xc3\xa9"}),
-    ("mount", {"root_path": "/app/x"}, {"SCRIPT_NAME": "/app/x", "PATH_INFO": ""}),
+    (
+        "prefix",
+        {"path": "/public/app/x", "root_path": "/public/app", "raw_path": b"/public/app/x"},
+        {"SCRIPT_NAME": "/public/app", "RAW_URI": "/public/app/x", "REQUEST_URI": None},
+    ),
     ("query", {"query_string": b"b"}, {"QUERY_STRING": "b", "RAW_URI": "/app/x?b", "REQUEST_URI": None}),
     ("client", {"client": ("9.9.9.9", 1)}, {"REMOTE_ADDR": "9.9.9.9", "REMOTE_PORT": "1"}),
     ("scheme", {"scheme": "https"}, {"wsgi.url_scheme": "https", "HTTPS": "on"}),
@@ -252,6 +260,43 @@ def test_a_change_of_the_scope_is_seen_in_the_environ(changes: dict[str, Any], e
         wanted.pop(key)
         back.pop(key, None)
     assert back == wanted
+
+
+def test_an_application_in_another_mount_point_gets_only_the_servers_keys_of_the_scope() -> None:
+    outer = scope_of(router=object(), path_params={}, state={"pool": 1}, extensions={"tls": {}})
+    outer["gateway.state"] = {"id": 1}
+    environ = scope_to_environ(outer)
+    environ.update({"SCRIPT_NAME": "/app/x", "PATH_INFO": ""})
+    inner = environ_to_scope(environ)
+    assert not {"router", "path_params", "state"} & inner.keys()
+    assert inner["gateway.state"] is outer["gateway.state"]
+    assert (inner["root_path"], inner["path"], inner["extensions"]) == ("/app/x", "/app/x", {"tls": {}})
+    assert inner["headers"] == outer["headers"]
+
+
+def test_an_application_in_another_mount_point_gets_only_the_servers_keys_of_the_environ() -> None:
+    kept: dict[str, Any] = {
+        "SSL_CLIENT_CERT": "pem",
+        "REMOTE_USER": "ada",
+        "gunicorn.socket": object(),
+        "werkzeug.socket": object(),
+        "wsgi.multithread": True,
+    }
+    outer: dict[str, Any] = {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "/app",
+        "PATH_INFO": "/x",
+        "SERVER_NAME": "h",
+        "SERVER_PORT": "80",
+        **kept,
+        "werkzeug.request": object(),
+        "webob.adhoc_attrs": {},
+        "framework.key": object(),
+    }
+    inner = scope_to_environ({**environ_to_scope(outer), "root_path": "/app/x"})
+    assert not {"werkzeug.request", "webob.adhoc_attrs", "framework.key"} & inner.keys()
+    assert {key: inner[key] for key in kept} == kept
+    assert (inner["SCRIPT_NAME"], inner["PATH_INFO"]) == ("/app/x", "")
 
 
 def test_the_original_and_the_state_of_the_request_cross_as_the_same_objects() -> None:
