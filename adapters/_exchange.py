@@ -132,14 +132,16 @@ class Exchange:
     async def serve_inline(self) -> None:
         """Run the application on the loop and send its response; raises as `serve` does."""
         run = self._run
+        steps = run.steps()
         try:
-            for _ in run.steps():
+            for _ in steps:
                 await self._send_taken()
             whole = run.whole
             if whole is not None:
                 await self._send(whole[0])
                 await self._send({"type": "http.response.body", "body": whole[1], "more_body": False})
         finally:
+            steps.close()
             self._end()
         if run.error is not None:
             self._raise()

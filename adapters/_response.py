@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from contextvars import Context
 from types import GeneratorType, TracebackType
 from typing import NoReturn, TypeAlias
@@ -132,11 +132,19 @@ class Run(Outflow[Entry]):
 
     # ---------------------------------------------------------------------------------------------- without a worker
 
-    def steps(self) -> Iterator[None]:
-        """Run the application where this is iterated; each step says that something may be taken.
+    def steps(self) -> Generator[None, None, None]:
+        """Run the application, in its context, where this is iterated; after each step something may be taken.
 
-        The buffer must be unbounded: nobody takes from it while the application runs.
+        The buffer must be unbounded, because nothing is taken from it while the application runs.
         """
+        steps = self._steps()
+        try:
+            while self._context.run(next, steps, False) is None:
+                yield
+        finally:
+            self._context.run(steps.close)
+
+    def _steps(self) -> Generator[None, None, None]:
         try:
             result = self._application(self._take_environ(), self.start_response)
             kind: type = type(result)

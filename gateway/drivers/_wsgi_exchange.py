@@ -235,9 +235,7 @@ class WsgiExchange:
 
     # -- what the application calls
 
-    def start(
-        self, status: str, headers: list[tuple[str, str]], exc_info: object = None
-    ) -> Callable[[bytes], object]:
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[[bytes], object]:
         """Take the head; a chain that only touches heads runs its hooks now."""
         if self.head is not None and exc_info is None:
             raise ApplicationError(

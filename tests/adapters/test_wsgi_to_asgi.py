@@ -498,7 +498,18 @@ def test_A44_the_first_chunk_is_sent_before_the_second_is_made(backend: str) -> 
     assert server.content == b"firstsecond"
 
 
-def test_A47_context_variables_of_the_caller_are_seen_by_application_iterator_and_close(backend: str) -> None:
+#: The ways in which a WSGI application runs under an ASGI server.
+CONTEXT_MODES: list[Any] = [
+    pytest.param({}, id="pool"),
+    pytest.param({"inline": True}, id="inline"),
+    pytest.param({"thread_sensitive": True}, id="thread-sensitive"),
+]
+
+
+@pytest.mark.parametrize("options", CONTEXT_MODES)
+def test_A47_context_variables_of_the_caller_are_seen_by_application_iterator_and_close(
+    options: dict[str, Any], backend: str
+) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
     seen: list[str] = []
 
@@ -520,7 +531,7 @@ def test_A47_context_variables_of_the_caller_are_seen_by_application_iterator_an
     async def main() -> None:
         variable.set("caller's")
         server = Server()
-        await WsgiToAsgi(app)(http_scope(), server.receive, server.send)
+        await WsgiToAsgi(app, **options)(http_scope(), server.receive, server.send)
         assert variable.get() == "caller's"
 
     run_on(backend, main)
@@ -726,7 +737,8 @@ def test_a_request_with_both_bodies_is_served_on_other_loops(name: str) -> None:
     assert server.complete
 
 
-def test_A48_what_the_application_sets_in_its_context_stays_there() -> None:
+@pytest.mark.parametrize("options", CONTEXT_MODES)
+def test_A48_what_the_application_sets_in_its_context_stays_there(options: dict[str, Any]) -> None:
     """Informative in the table; a copy is what keeps one request's context out of another's."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("A48", default="unset")
 
@@ -737,7 +749,7 @@ def test_A48_what_the_application_sets_in_its_context_stays_there() -> None:
 
     async def main() -> None:
         server = Server()
-        await WsgiToAsgi(app)(http_scope(), server.receive, server.send)
+        await WsgiToAsgi(app, **options)(http_scope(), server.receive, server.send)
         assert server.content == b"inner"
         assert variable.get() == "unset"
 
