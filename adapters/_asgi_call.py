@@ -259,8 +259,8 @@ class AsgiCall(Conversation):
         status = message["status"]
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise ApplicationError(
-                f"http.response.start has an integer status from 200 to 999, got {status!r} (ASGI HTTP 'Response "
-                f"Start')"
+                f"http.response.start needs a final status, an integer from 200 to 999, got {status!r}; "
+                f"check the code that sends it (ASGI HTTP 'Response Start')"
             )
         self.status = int(status)
         # Translated here, so that a wrong header is raised where it was sent.

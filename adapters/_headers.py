@@ -13,7 +13,8 @@ Sources: PEP 3333 "environ Variables", "The start_response() Callable", "Other H
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from gateway.adapters._paths import latin1_octets
 from gateway.errors import ApplicationError, ServerError
@@ -172,7 +173,7 @@ def asgi_response_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[byte
     """
     result: list[tuple[bytes, bytes]] = []
     names = _response_names
-    for name, value in headers:
+    for name, value in _pairs(headers, "start_response"):
         try:
             octets = names[name] if name in names else _response_name(name)
             if octets is None:
@@ -205,23 +206,67 @@ def _bad_header(rule: str, name: object, value: object) -> str:
 
 
 def wsgi_response_headers(headers: Iterable[Iterable[bytes]]) -> list[tuple[str, str]]:
-    """Return ASGI response headers as WSGI wants them: native strings, nothing hop-by-hop."""
+    """Return ASGI response headers as WSGI wants them: native strings, nothing hop-by-hop.
+
+    Raises:
+        ApplicationError: A name or value is not a byte string, a name is not a token, or a value holds a control
+            character. ASGI servers refuse these too; not every WSGI server does.
+    """
     texts = _response_texts
     if type(headers) in _REPEATABLE:  # in one go, as in `request_headers`
         try:
-            return [(text, value.decode("latin-1")) for name, value in headers if (text := texts[name]) is not None]
-        except (KeyError, AttributeError, TypeError):
+            return [
+                (text, printed)
+                for name, value in headers
+                if (text := texts[name]) is not None
+                and ((printed := value.decode("latin-1")).isprintable() or _without_controls(printed))
+            ]
+        except (KeyError, AttributeError, TypeError, ValueError):
             pass
     result: list[tuple[str, str]] = []
-    for name, value in headers:
-        text = texts[name] if name in texts else _response_text(name)
-        if text is not None:
-            result.append((text, value.decode("latin-1") if type(value) is bytes else bytes(value).decode("latin-1")))
+    for name, value in _pairs(headers, "http.response.start"):
+        try:
+            octets = memoryview(name).tobytes()
+            text = texts[octets] if octets in texts else _response_text(octets)
+            if text is not None:
+                result.append((text, _without_controls(memoryview(value).tobytes().decode("latin-1"))))
+        except TypeError as error:
+            raise ApplicationError(
+                f"headers of http.response.start must be byte strings, got {name!r}: {value!r}; "
+                f"encode them (ASGI HTTP 'Response Start')"
+            ) from error
+        except ValueError as error:
+            raise ApplicationError(
+                f"{error}, got {name!r}: {value!r}; check the headers of http.response.start (RFC 9110 section 5.5)"
+            ) from error
     return result
 
 
-def _response_text(name: bytes) -> str | None:
-    octets = bytes(name)
+def _pairs(headers: object, where: str) -> Iterator[tuple[Any, Any]]:
+    """Iterate over an application's headers.
+
+    Raises:
+        ApplicationError: They are not an iterable of pairs.
+    """
+    try:
+        for pair in headers:  # type: ignore[attr-defined]  # an application's value; the handler judges it
+            name, value = pair
+            yield name, value
+    except (TypeError, ValueError) as error:
+        raise ApplicationError(
+            f"the headers of {where} must be a list of (name, value) pairs, got {headers!r:.200}"
+        ) from error
+
+
+def _without_controls(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("a header value must not hold control characters")
+    return text
+
+
+def _response_text(octets: bytes) -> str | None:
+    if not _TOKEN.fullmatch(octets.decode("latin-1")):
+        raise ValueError("a header name must be a token of ASCII letters, digits and dashes")
     text = None if octets.lower() in _HOP_BY_HOP_OCTETS else octets.decode("latin-1")
     if len(_response_texts) < TABLE_SIZE:
         _response_texts[octets] = text

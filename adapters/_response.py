@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Container, Generator, Iterable, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from contextvars import Context
 from types import GeneratorType, TracebackType
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 from wsgiref.types import WSGIApplication
 
 from gateway.adapters._files import FileWrapper, file_message
@@ -156,7 +156,7 @@ class Run(Outflow[Entry]):
                 if kind is FileWrapper and self._take_file(result):
                     yield
                     return
-                for chunk in result:
+                for chunk in _chunks(result):
                     if not self._push(chunk):
                         break
                     yield
@@ -239,7 +239,7 @@ class Run(Outflow[Entry]):
     def _iterate(self, result: Iterable[bytes]) -> None:
         append, high = self._entries.append, self._high
         try:
-            for chunk in result:
+            for chunk in _chunks(result):
                 if type(chunk) is not bytes or not 0 < (size := len(chunk)) < self._rest:
                     if self._push(chunk):
                         continue
@@ -360,8 +360,28 @@ def _content_length(head: Message) -> int | None:
     return None
 
 
+def _chunks(result: Any) -> Iterator[bytes]:
+    """Return the iterator of an application's result.
+
+    Raises:
+        ApplicationError: The result is not an iterable of bytes.
+    """
+    try:
+        if not isinstance(result, (str, bytes)):
+            return iter(result)
+        error = None
+    except TypeError as raised:
+        error = raised
+    raise ApplicationError(
+        f"a WSGI application must return an iterable of bytes, got {result!r:.80}; "
+        f"return a list such as [b'...'] (PEP 3333)"
+    ) from error
+
+
 def _refuse_chunk(chunk: object) -> NoReturn:
-    raise ApplicationError(f"a body is made of bytes, got {type(chunk).__name__}: {chunk!r:.80}; encode it (PEP 3333)")
+    raise ApplicationError(
+        f"a response body must consist of bytes, got {type(chunk).__name__}: {chunk!r:.80}; encode it (PEP 3333)"
+    )
 
 
 def _warn_of_overrun(head: Message) -> None:

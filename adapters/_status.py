@@ -10,15 +10,16 @@ from http import HTTPStatus
 from gateway.errors import ApplicationError
 
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-_CODES = {line: code for code, line in _LINES.items()}
+_CODES = {line: code for code, line in _LINES.items() if code >= 200}
 _TABLE_SIZE = 1024
 
 
 def status_code(line: str) -> int:
-    """Return the code of a status line; one without a reason phrase is accepted (RFC 9112: it may be empty).
+    """Return the code of a status line; the reason phrase may be missing (RFC 9112: it may be empty).
 
     Raises:
-        ApplicationError: It does not begin with three digits from 100 on.
+        ApplicationError: The line does not begin with a final status, three digits from 200 on. An interim status
+            (1xx) cannot start a response: a server sends it before the response.
 
     >>> status_code("404 Not Found"), status_code("204")
     (404, 204)
@@ -31,9 +32,10 @@ def status_code(line: str) -> int:
         digits = line.partition(" ")[0]
     except (AttributeError, TypeError):  # not text at all
         digits = ""
-    if len(digits) != 3 or not (digits.isascii() and digits.isdigit()) or digits < "100":
+    if len(digits) != 3 or not (digits.isascii() and digits.isdigit()) or digits < "200":
         raise ApplicationError(
-            f"a status is a native string like '200 OK', got {line!r}; check what calls start_response (PEP 3333)"
+            f"start_response needs a final status, a string like '200 OK' from 200 on, got {line!r}; "
+            f"check the code that calls start_response (PEP 3333)"
         )
     code = int(digits)
     if len(_CODES) < _TABLE_SIZE:

@@ -127,8 +127,10 @@ class AsgiToWsgi:
         try:
             scope = environ_to_scope(environ)
             body = open_body(environ)
-        except ServerError as error:  # the server let through what HTTP forbids: the client is told so
-            return _refuse(start_response, error)
+        except ServerError as error:
+            if error.status_hint >= 500:  # the caller's own mistake, not the client's
+                raise
+            return _refuse(start_response, error)  # the server let a request through that HTTP forbids
         offers = _offer(environ, scope)
         _put_state(scope, service)
         call = AsgiCall(self._application, scope, body, service.runner, service, copy_context(), offers)

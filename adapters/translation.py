@@ -19,12 +19,14 @@ Sources: PEP 3333 "environ Variables"; ASGI HTTP 2.4 "HTTP Connection Scope"; RF
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
 from gateway.adapters._endpoints import client_address, http_version, server_address, server_name, server_protocol
 from gateway.adapters._headers import add_request_headers, environ_key, field_name, request_headers
 from gateway.adapters._paths import asgi_path, latin1_octets, wsgi_path
+from gateway.errors import ServerError
 from gateway.protocols import Environ, Scope
 
 __all__ = ["environ_to_scope", "scope_to_environ"]
@@ -67,9 +69,13 @@ def scope_to_environ(scope: Scope) -> Environ:
         A new dict; ``scope`` is not changed and stands in it as ``gateway.scope``.
 
     Raises:
-        ServerError: The request's framing contradicts itself; its ``status_hint`` is the answer.
+        ServerError: The request's framing contradicts itself, so ``status_hint`` is 400; or the scope has no method
+            or path, which every server sets.
     """
-    environ = _spell_environ(scope)
+    try:
+        environ = _spell_environ(scope)
+    except KeyError as error:
+        raise _incomplete("an HTTP scope", "method and path", scope, "ASGI HTTP, HTTP Connection Scope") from error
     if "gateway.environ" in scope:
         environ = _restore_environ(scope["gateway.environ"], environ)
     environ["gateway.scope"] = scope
@@ -86,14 +92,26 @@ def environ_to_scope(environ: Environ) -> dict[str, Any]:
 
     Returns:
         A new dict; ``environ`` is not changed and stands in it as ``gateway.environ``.
+
+    Raises:
+        ServerError: The environ has no ``REQUEST_METHOD``, which every server sets.
     """
-    scope = _spell_scope(environ)
+    try:
+        scope = _spell_scope(environ)
+    except KeyError as error:
+        raise _incomplete("an environ", "REQUEST_METHOD", environ, "PEP 3333, environ Variables") from error
     if "gateway.scope" in environ:
         scope = _restore_scope(environ["gateway.scope"], environ, scope)
     scope["gateway.environ"] = environ
     if "gateway.state" in environ:
         scope["gateway.state"] = environ["gateway.state"]
     return scope
+
+
+def _incomplete(what: str, keys: str, got: Mapping[str, object], source: str) -> ServerError:
+    return ServerError(
+        f"{what} must have {keys}, got only {sorted(got)}; a server sets them for each request ({source})"
+    )
 
 
 def _spell_environ(scope: Scope) -> Environ:

@@ -116,6 +116,8 @@ class WsgiToAsgi:
         try:
             environ = self._environ(scope)
         except ServerError as error:
+            if error.status_hint >= 500:  # the caller's own mistake, not the client's
+                raise
             await _refuse(send, error.status_hint, str(error))
             return
         body: WholeInput | list[bytes] | None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from gateway.contract import Hooks, Io, Peek, Refuse, Steps, Transform
 from gateway.drivers._colour import in_thread
 from gateway.drivers._request_body import require_transform
-from gateway.errors import ConfigurationError
+from gateway.errors import ApplicationError, ConfigurationError
 from gateway.exchange import FileBody, ReadableBody, Response
 from gateway.problems import refusal
 
@@ -305,6 +305,11 @@ class Course:
 
     def push(self, chunk: bytes, last: bool) -> list[bytes]:
         """Pass bytes through the transforms; return what comes out, without empty chunks."""
+        if self.transforms and not isinstance(chunk, (bytes, bytearray, memoryview)):  # pyright: ignore[reportUnnecessaryIsInstance]  # an application's value
+            raise ApplicationError(
+                f"a response body must consist of bytes, got {type(chunk).__name__}: {chunk!r:.80}; encode it "
+                f"(PEP 3333; ASGI HTTP 'Response Body')"
+            )
         for change in self.transforms:
             chunk = change.push(chunk) if chunk else chunk
             if last:

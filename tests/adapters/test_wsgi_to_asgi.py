@@ -673,7 +673,7 @@ def test_A57_wsgi_errors_is_the_standard_error_stream() -> None:
 @pytest.mark.parametrize("chunk", ["text", bytearray(b"x"), 5, None], ids=lambda chunk: f"A64-{type(chunk).__name__}")
 @pytest.mark.parametrize("shape", [list, iter], ids=["list", "iterable"])
 def test_a_chunk_that_is_not_bytes_is_an_error(chunk: Any, shape: Any) -> None:
-    with pytest.raises(ApplicationError, match="made of bytes"):
+    with pytest.raises(ApplicationError, match="must consist of bytes"):
         serve(WsgiToAsgi(answering(shape([chunk]))))
 
 
