@@ -33,13 +33,13 @@ from collections.abc import Sequence
 from contextvars import Context
 from typing import Any, Protocol
 
-from gateway.adapters._headers import wsgi_response_headers
 from gateway.adapters._parts import EarlyHint, FileBody, Part, SharedFile, octets
-from gateway.adapters._status import has_body
 from gateway.adapters._waiting import Conversation, Runner, start_task
 from gateway.adapters._wsgi_input import RequestBody
 from gateway.errors import ApplicationError
 from gateway.protocols import ASGIApplication, Message
+from gateway.translate.fields import wsgi_response_headers
+from gateway.translate.status import has_body
 
 _log = logging.getLogger("gateway.adapters")
 

@@ -22,13 +22,13 @@ from typing import Any, NoReturn, TypeAlias
 from wsgiref.types import WSGIApplication
 
 from gateway.adapters._files import FileWrapper, file_message
-from gateway.adapters._headers import asgi_response_headers
 from gateway.adapters._input import ClientDisconnected
 from gateway.adapters._outflow import Outflow
 from gateway.adapters._ports import Port
-from gateway.adapters._status import has_body, status_code
 from gateway.errors import ApplicationError
 from gateway.protocols import Environ, Message
+from gateway.translate.fields import asgi_response_headers
+from gateway.translate.status import has_body, status_code
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 #: What goes to the loop: chunks, and messages that stand between them.

@@ -15,9 +15,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from gateway.adapters._headers import asgi_response_headers
-from gateway.adapters._status import has_body
 from gateway.protocols import ASGISend, Message
+from gateway.translate.fields import asgi_response_headers
+from gateway.translate.status import has_body
 
 _log = logging.getLogger("gateway.adapters")
 

@@ -22,9 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gateway.adapters._headers import wsgi_response_headers
 from gateway.errors import ApplicationError, MissingExtraError, ServerError
 from gateway.protocols import Environ, Message
+from gateway.translate.fields import wsgi_response_headers
 
 try:
     import h11

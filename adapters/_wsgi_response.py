@@ -17,10 +17,10 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from gateway.adapters._asgi_call import AsgiCall
-from gateway.adapters._headers import wsgi_response_headers
 from gateway.adapters._parts import EarlyHint, FileBody
-from gateway.adapters._status import status_line
 from gateway.protocols import Environ
+from gateway.translate.fields import wsgi_response_headers
+from gateway.translate.status import status_line
 
 #: Chunks that wait together are joined up to this many bytes.
 JOIN_BYTES = 64 * 1024

@@ -9,7 +9,7 @@ application sends.
 Nothing starts before the first request (or `start`), so that a server may fork after the import. Stop with `close`, by
 a server's hook, or at the exit of the interpreter.
 
-Not done here: the translation of requests (``translation``), conversations between loop and thread (``_asgi_call``).
+Done elsewhere: the translation of requests (`gateway.translate`), the conversation of loop and thread (``_asgi_call``).
 
 Sources: PEP 3333; ASGI 3.0, HTTP 2.4, Lifespan 2.0.
 """
@@ -32,10 +32,10 @@ from gateway.adapters._service import Service
 from gateway.adapters._wrapped import asgi_callable
 from gateway.adapters._wsgi_input import open_body
 from gateway.adapters._wsgi_response import respond
-from gateway.adapters.translation import environ_to_scope
 from gateway.errors import ConfigurationError, ServerError
 from gateway.lifespan import Lifespan, LifespanMode
 from gateway.protocols import ASGIApplication, Environ
+from gateway.translate.scope_environ import environ_to_scope
 
 __all__ = ["AsgiToWsgi", "close_all", "close_websockets", "start_all"]
 

@@ -7,7 +7,7 @@ many messages it has:
 2. A worker runs the application, pushes the response, and calls ``close()``.
 3. On the loop: the response is sent, as fast as the client takes it.
 
-The parts: `gateway.adapters.translation` (what the request says), ``_ports`` and ``_workers`` (the hand-offs),
+The parts: `gateway.translate.scope_environ` (what the request says), ``_ports`` and ``_workers`` (the hand-offs),
 ``_input`` and ``_receiver`` (the request body), ``_response`` (the application's run, the worker's side), ``_exchange``
 (the same, the loop's side), ``_files`` (files that are not read).
 
@@ -27,9 +27,9 @@ from gateway.adapters._ports import AsyncioPort, Port, SensitivePort, Spawn
 from gateway.adapters._response import Run
 from gateway.adapters._trailers import Trailers
 from gateway.adapters._wrapped import wsgi_callable
-from gateway.adapters.translation import scope_to_environ
 from gateway.errors import ConfigurationError, ServerError
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
+from gateway.translate.scope_environ import scope_to_environ
 
 __all__ = ["WsgiToAsgi"]
 

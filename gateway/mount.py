@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
-from gateway.adapters._paths import split_mount
 from gateway.application import Gateway
 from gateway.contract import Middleware
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
 from gateway.lifespan import Lifespan, LifespanFailed
 from gateway.problems import problem
+from gateway.translate.paths import split_mount
 
 if TYPE_CHECKING:
     from gateway._explain import Explanation

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
-from gateway.adapters.translation import scope_to_environ
 from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
+from gateway.translate.scope_environ import scope_to_environ
 from tests.adapters.driving import Server, http_scope, serve
 
 Environ = dict[str, Any]

@@ -16,9 +16,20 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from gateway.adapters._paths import latin1_octets
 from gateway.errors import ApplicationError, ServerError
 from gateway.protocols import Environ
+from gateway.translate.paths import latin1_octets
+
+__all__ = [
+    "HOP_BY_HOP",
+    "TABLE_SIZE",
+    "add_request_headers",
+    "asgi_response_headers",
+    "environ_key",
+    "field_name",
+    "request_headers",
+    "wsgi_response_headers",
+]
 
 #: Names of the requests of one process that are remembered; clients choose names, so the table must end.
 TABLE_SIZE = 1024

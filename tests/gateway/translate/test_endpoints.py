@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters._endpoints import client_address, http_version, server_address, server_name, server_protocol
+from gateway.translate.endpoints import client_address, http_version, server_address, server_name, server_protocol
 
 SERVERS = [
     ("none", None, "http", ("localhost", "80")),

@@ -9,6 +9,8 @@ from http import HTTPStatus
 
 from gateway.errors import ApplicationError
 
+__all__ = ["has_body", "status_code", "status_line"]
+
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CODES = {line: code for code, line in _LINES.items() if code >= 200}
 _TABLE_SIZE = 1024

@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote_to_bytes
 
+__all__ = ["asgi_path", "latin1_octets", "path_octets", "raw_target_path", "split_mount", "wsgi_path"]
+
 #: What RFC 3986 section 3.3 allows unescaped in a path, beside letters and digits.
 _PATH_SAFE = "/;:@&=+$,!*'()~-._"
 _UNESCAPED = "/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"

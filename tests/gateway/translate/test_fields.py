@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters import _headers
-from gateway.adapters._headers import (
+from gateway.errors import ApplicationError, ServerError
+from gateway.translate import fields as _headers
+from gateway.translate.fields import (
     add_request_headers,
     asgi_response_headers,
     environ_key,
@@ -17,7 +18,6 @@ from gateway.adapters._headers import (
     request_headers,
     wsgi_response_headers,
 )
-from gateway.errors import ApplicationError, ServerError
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,10}", fullmatch=True).filter(lambda name: name != "proxy")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters import _status
-from gateway.adapters._status import has_body, status_code, status_line
 from gateway.errors import ApplicationError
+from gateway.translate import status as _status
+from gateway.translate.status import has_body, status_code, status_line
 
 
 @pytest.mark.parametrize("status", [status for status in HTTPStatus if status >= 200], ids=str)

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.translation import environ_to_scope, scope_to_environ
 from gateway.errors import ServerError
+from gateway.translate.scope_environ import environ_to_scope, scope_to_environ
 
 # --------------------------------------------------------------------------------------------------- strategies
 
@@ -322,8 +322,8 @@ def test_contradicting_lengths_are_the_servers_fault_and_a_400() -> None:
     assert caught.value.status_hint == 400
 
 
-@pytest.mark.parametrize("module", ["_paths", "_headers", "_status", "_endpoints"])
+@pytest.mark.parametrize("module", ["paths", "fields", "status", "endpoints"])
 def test_the_examples_in_the_docstrings_are_true(module: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"gateway.adapters.{module}"))
+    result = doctest.testmod(importlib.import_module(f"gateway.translate.{module}"))
     assert result.attempted > 0
     assert result.failed == 0

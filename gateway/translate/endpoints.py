@@ -11,6 +11,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+__all__ = ["client_address", "http_version", "port_number", "server_address", "server_name", "server_protocol"]
+
 _PROTOCOLS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2", "3": "HTTP/3"}
 _VERSIONS = {
     "HTTP/1.0": "1.0",

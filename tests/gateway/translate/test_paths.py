@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters._paths import asgi_path, latin1_octets, path_octets, raw_target_path, split_mount, wsgi_path
+from gateway.translate.paths import asgi_path, latin1_octets, path_octets, raw_target_path, split_mount, wsgi_path
 
 TO_WSGI = [
     ("plain", "/x", "", b"/x", ("", "/x")),
