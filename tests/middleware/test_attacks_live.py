@@ -329,6 +329,22 @@ def test_who_expects_100_for_too_much_never_gets_it(site: Bind, server: str) -> 
     assert received.startswith(b"HTTP/1.1 413 "), received[:60]
 
 
+@pytest.mark.parametrize("name", ["If-None-Match", "If-Match"])
+def test_a_list_of_entity_tags_full_of_blanks_holds_no_worker(site: Bind, name: str) -> None:
+    # gunicorn takes 8,190 bytes a line, so these reach the parser on each server.
+    fields = (HOST, PROTO, (name, '"a",' + " " * 8000 + "x"))
+    status = {"If-None-Match": 200, "If-Match": 412}[name]
+    for _ in range(3):
+        began = time.monotonic()
+        answered = 0
+        while answered < 20 and time.monotonic() - began < 5:
+            assert ask(site, "GET", "/text", fields).status == status
+            answered += 1
+        if answered == 20:
+            return
+    pytest.fail(f"the server sent {answered} responses in 5 seconds, in the last of 3 attempts")
+
+
 def test_ten_thousand_fields_do_no_harm(site: Bind) -> None:
     fields = [(f"X-{number}", "v") for number in range(10_000)]
     received = exchange(site, render("GET", "/", (HOST, PROTO, *fields)))
