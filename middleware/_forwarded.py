@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-__all__ = ["Hop", "Trust", "parse_address", "parse_forwarded", "split_list"]
+__all__ = ["Hop", "Trust", "parse_address", "parse_forwarded", "parse_peer", "split_list"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -60,10 +60,51 @@ def _parse_address(value: str) -> tuple[str, int] | None:
         return None
     if address is None:
         return None
-    if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or address
+    address = _unmapped(address)
     port = int(digits) if digits and digits.isdigit() else 0
     return (address.compressed, port) if port <= 65535 else None
+
+
+def parse_peer(value: str) -> Address | None:
+    """Read the address of a connection's peer as a server gives it, in the one form that addresses are compared in.
+
+    Returns:
+        The address. An IPv4-mapped IPv6 address, which a dual-stack socket gives, is its IPv4 address. The zone of a
+        link-local address ("fe80::1%eth0") is left out. None if the value is not an address.
+
+    >>> str(parse_peer("::ffff:10.0.0.7")), str(parse_peer("fe80::1%eth0")), parse_peer("localhost")
+    ('10.0.0.7', 'fe80::1', None)
+    """
+    try:
+        return _unmapped(ipaddress.ip_address(value.partition("%")[0]))
+    except ValueError:
+        return None
+
+
+def _unmapped(address: Address) -> Address:
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped or address
+    return address
+
+
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
+def _parse_network(value: str) -> Network:
+    """Read a network or an address in the form that `parse_peer` compares with.
+
+    Raises:
+        ValueError: The value is not a network, it has host bits set, or it names a zone, which no header can carry.
+    """
+    address, zone, rest = value.partition("%")
+    if zone:
+        plain = address + "".join(rest.partition("/")[1:])
+        raise ValueError(f"a network must not have a zone, got {value!r}; write {plain!r}")
+    network = ipaddress.ip_network(value)
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        last_32_bits = int(network.network_address) & 0xFFFFFFFF
+        return ipaddress.IPv4Network((last_32_bits, network.prefixlen - _MAPPED.prefixlen))
+    return network
 
 
 @dataclass(frozen=True)
@@ -126,11 +167,8 @@ def parse_forwarded(value: str) -> list[Hop] | None:
 
 
 def _within(networks: tuple[Network, ...], address: str) -> bool:
-    parsed = parse_address(address)
-    if parsed is None:
-        return False
-    ip = ipaddress.ip_address(parsed[0])
-    return any(ip.version == network.version and ip in network for network in networks)
+    peer = parse_peer(address)
+    return peer is not None and any(peer.version == network.version and peer in network for network in networks)
 
 
 @dataclass(frozen=True)
@@ -138,7 +176,7 @@ class Trust:
     """Which peers and hops are believed.
 
     Attributes:
-        networks: Addresses of proxies; IPv4-mapped IPv6 addresses count as the IPv4 addresses that they are.
+        networks: Networks of proxies. IPv4-mapped IPv6 addresses count as IPv4 addresses, here and in peers.
         everyone: Believe any peer (``"*"``); says nothing about how many hops, which must be counted then.
         unix: Believe the peer of a unix socket, which has no address.
     """
@@ -157,10 +195,10 @@ class Trust:
         """Read CIDR networks, addresses, ``"*"`` and ``"unix:"``.
 
         Raises:
-            ValueError: A value is none of these; also a network with host bits set, which is a typing error that
-                would otherwise match something else than was meant.
+            ValueError: A value is not one of these. A network with host bits set is refused too: it is a typing error
+                that would match other addresses than the user meant.
         """
-        networks = tuple(ipaddress.ip_network(value) for value in values if value not in ("*", _UNIX))
+        networks = tuple(_parse_network(value) for value in values if value not in ("*", _UNIX))
         return cls(networks, "*" in values, _UNIX in values)
 
     def holds(self, address: str | None) -> bool:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot
 from gateway.errors import ConfigurationError
+from gateway.middleware._forwarded import parse_address
 from gateway.middleware._log_thread import LogThread, wants
 from gateway.middleware._options import check_options
 
@@ -266,7 +267,7 @@ class _Logging(Hooks):
             outcome.bytes_received,
             outcome.first_byte_at,
             outcome.duration,
-            client[0] if client else None,
+            _address(client[0]) if client else None,
             request.scheme,
             headers.get("host"),
             request.http_version,
@@ -278,6 +279,14 @@ class _Logging(Hooks):
             None if error is None else type(error).__qualname__,
             outcome.websocket_close_code,
         )
+
+
+def _address(value: str) -> str:
+    """Write one client in one form: a dual-stack server gives an IPv4 client as "::ffff:192.0.2.1"."""
+    if not value.startswith("::"):
+        return value
+    node = parse_address(value)
+    return value if node is None else node[0]
 
 
 def _text(value: object) -> str | None:

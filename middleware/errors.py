@@ -9,7 +9,6 @@ Sources: RFC 9457 (problem details); RFC 9110 section 15 (status codes).
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import traceback
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gateway.contract import BuildContext, Hooks, Middleware, Refuse
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
+from gateway.middleware._forwarded import parse_peer
 from gateway.middleware._options import check_options
 from gateway.middleware.proxy_headers import ForwardedFrom
 from gateway.problems import preferred_media_type, problem, refusal
@@ -169,10 +169,8 @@ def _is_here(request: Request) -> bool:
     connection = request.state.get("gateway.proxy_headers")
     if isinstance(connection, ForwardedFrom):
         peers.append(connection.client)
-    try:
-        return all(peer is not None and ipaddress.ip_address(peer[0]).is_loopback for peer in peers)
-    except ValueError:
-        return False
+    addresses = [parse_peer(peer[0]) if peer is not None else None for peer in peers]
+    return all(address is not None and address.is_loopback for address in addresses)
 
 
 def _debug_page(request: Request, error: Exception) -> Response:

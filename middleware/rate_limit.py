@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot, Steps, io
 from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.headers import Header
+from gateway.middleware._forwarded import parse_peer
 from gateway.middleware._options import check_options
 from gateway.problems import problem
 
@@ -76,13 +77,10 @@ _LONG = 64
 
 @lru_cache(maxsize=1024)
 def _counted_as(name: str) -> str:
-    try:
-        address = ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
+    address = parse_peer(name)
+    if address is None:
         return name
     if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
     return str(address)
 

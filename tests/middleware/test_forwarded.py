@@ -95,7 +95,30 @@ def test_the_peer_of_a_unix_socket_is_trusted_only_by_name() -> None:
     assert not Trust.parse(["unix:"]).holds("10.0.0.1")
 
 
-@pytest.mark.parametrize("value", ["10.0.0.1/8", "10.0.0", "proxy.example", "", "10.0.0.0/33"])
+#: One address, and networks that hold it, in each form that an operator or a server writes them.
+SPELLINGS = ["10.0.0.7", "::ffff:10.0.0.7", "::FFFF:10.0.0.7", "::ffff:a00:7", "0:0:0:0:0:ffff:10.0.0.7"]
+NETWORKS = [*SPELLINGS, "10.0.0.0/8", "::ffff:10.0.0.0/104", "::ffff:0:0/96", "0.0.0.0/0"]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("peer", SPELLINGS)
+def test_an_ipv4_address_is_trusted_in_every_spelling_of_both(network: str, peer: str) -> None:
+    assert Trust.parse([network]).holds(peer)
+
+
+@pytest.mark.parametrize("network", ["::ffff:10.0.0.8", "::ffff:11.0.0.0/104", "::/0", "::10.0.0.7", "fc00::/7"])
+@pytest.mark.parametrize("peer", SPELLINGS)
+def test_no_other_network_holds_an_ipv4_address(network: str, peer: str) -> None:
+    assert not Trust.parse([network]).holds(peer)
+
+
+def test_a_link_local_peer_is_trusted_whatever_its_zone() -> None:
+    assert Trust.parse(["fe80::/10"]).holds("fe80::1%eth0")
+    with pytest.raises(ValueError, match="'fe80::/64'"):
+        Trust.parse(["fe80::%eth0/64"])
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1/8", "::ffff:10.0.0.1/104", "10.0.0", "proxy.example", "", "10.0.0.0/33"])
 def test_a_network_that_cannot_match_is_refused(value: str) -> None:
     with pytest.raises(ValueError):
         Trust.parse([value])
