@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quote
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, overload
 
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot
 from gateway.errors import ConfigurationError
@@ -36,6 +36,7 @@ __all__ = ["CLIENT_LEFT", "AccessLog", "Entry", "combined", "json_line"]
 CLIENT_LEFT = 499
 _STATE = "gateway.access_log"
 _HIDDEN = "***"
+_USER_INFORMATION = re.compile("//[^/?#]*@")
 _UNSAFE = re.compile(r'[^\x20-\x7e]|["\\]')
 
 
@@ -46,7 +47,7 @@ class Entry(NamedTuple):
         time: When it began, in seconds since the epoch.
         method: The method, ``"WEBSOCKET"`` for a socket.
         path: The path as it came, percent-encoded.
-        query: What followed ``?``, hidden values replaced; None where it is not logged.
+        query: What followed ``?``; None if it is not logged.
         status: The status that was sent; 499 for a client that left before it, 500 for an exception before it.
         outcome: ``completed``, ``aborted`` or ``failed``.
         bytes_sent: Body bytes handed to the server.
@@ -167,7 +168,8 @@ class AccessLog(Middleware):
         skip: Paths that are not logged, compared exactly.
         sample: Share of requests to log, 0 to 1; what failed or has a status from 500 on is always logged.
         query: Log the query.
-        redact: Names of query parameters whose values are hidden.
+        redact: Names of parameters whose values are hidden in every logged value: path, query, Host, Referer and
+            User-Agent. Percent-encoded names count too, and so do parameters of a URL inside of a value.
     """
 
     websocket: ClassVar[bool] = True
@@ -181,7 +183,22 @@ class AccessLog(Middleware):
     skip: Sequence[str] = ()
     sample: float = 1.0
     query: bool = True
-    redact: Sequence[str] = ("access_token", "api_key", "code", "password", "secret", "signature", "token")
+    redact: Sequence[str] = (
+        "access_token",
+        "api_key",
+        "client_secret",
+        "code",
+        "id_token",
+        "password",
+        "refresh_token",
+        "secret",
+        "sig",
+        "signature",
+        "token",
+        "x-amz-security-token",
+        "x-amz-signature",
+        "x-goog-signature",
+    )
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -204,8 +221,7 @@ class _Logging(Hooks):
         self._sample = options.sample
         self._write = options.format if callable(options.format) else _FORMATS[options.format]
         self._skip = frozenset(options.skip)
-        names = "|".join(re.escape(name) for name in options.redact)
-        self._redact = re.compile(rf"((?:^|[&;])(?:{names})=)[^&;]*", re.IGNORECASE) if names else None
+        self._secrets = _Secrets(options.redact) if options.redact else None
         self._begun: Slot[tuple[float, str, str]] = context.slot(tuple)
         self._logger = logging.getLogger(options.logger)
         # A loop must not wait for a disk; a worker thread may, and its line is then written when its request ends.
@@ -252,14 +268,15 @@ class _Logging(Hooks):
             status = CLIENT_LEFT if outcome.kind == "aborted" else 500
         query: str | None = None
         if self._query and (raw := request.query_string):
-            query = raw.decode("latin-1")
-            if self._redact is not None:
-                query = self._redact.sub(rf"\1{_HIDDEN}", query)
+            query = self._hide(raw.decode("latin-1"))
+        referer = headers.get("referer")
+        if referer is not None and "@" in referer:
+            referer = _USER_INFORMATION.sub(rf"//{_HIDDEN}@", referer)
         error = outcome.error
         return Entry(  # by place, in the order of the fields: names cost a third more
             moment,
             method,
-            path,
+            self._hide(path),
             query,
             status,
             outcome.kind,
@@ -269,16 +286,58 @@ class _Logging(Hooks):
             outcome.duration,
             _address(client[0]) if client else None,
             request.scheme,
-            headers.get("host"),
+            self._hide(headers.get("host")),
             request.http_version,
-            headers.get("user-agent"),
-            headers.get("referer"),
+            self._hide(headers.get("user-agent")),
+            self._hide(referer),
             _text(state.get("request_id")),
             _text(state.get("trace_id")),
             _text(state.get("route")),
             None if error is None else type(error).__qualname__,
             outcome.websocket_close_code,
         )
+
+    @overload
+    def _hide(self, text: str) -> str: ...
+    @overload
+    def _hide(self, text: str | None) -> str | None: ...
+    def _hide(self, text: str | None) -> str | None:
+        """Return a value that a client wrote, with the values of the named parameters hidden."""
+        if self._secrets is None or text is None or ("=" not in text and "%3" not in text):
+            return text
+        return self._secrets.hide(text)
+
+
+class _Secrets:
+    """Hides the values of some parameters in a query, or in a text that holds a URL.
+
+    A name counts without case, and with any of its characters percent-encoded, because the application decodes it.
+    The separators count encoded too: `next=%2Fcallback%3Ftoken%3Dabc` is a URL inside of a value. A value ends at
+    "&" and "#" only, because an application may or may not end it at ";".
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        # A client's bytes come as latin-1.
+        octets = [name.encode().decode("latin-1").lower() for name in names]
+        plain = "|".join(re.escape(name).replace(r"\ ", "[ +]") for name in octets)
+        spelled = "|".join("".join(map(_spellings, name.encode())) for name in names)
+        #: For lower-case text without "%", which nearly all is: a tenth of the other's cost.
+        self._plain = re.compile(rf"[?&;#](?:{plain})=")
+        self._every = re.compile(rf"([?&;#%](?:(?<=%)(?:3[fb]|26|23))?(?:{spelled})(?:=|%3d))[^&#]*", re.IGNORECASE)
+
+    def hide(self, text: str) -> str:
+        # A query begins with a name: in front of it the patterns find a separator too.
+        separated = "&" + text
+        if (self._every.search(separated) if "%" in text else self._plain.search(separated.lower())) is None:
+            return text
+        return self._every.sub(rf"\1{_HIDDEN}", separated)[1:]
+
+
+def _spellings(byte: int) -> str:
+    """Return a pattern for a byte as it is or percent-encoded; a letter in either case, a blank as "+" too."""
+    codes = "|".join(sorted({f"{ord(case):02x}" for case in (chr(byte), chr(byte).swapcase()) if ord(case) < 256}))
+    blank = r"\+|" if byte == 0x20 else ""
+    return f"(?:{blank}{re.escape(chr(byte))}|%(?:{codes}))"
 
 
 def _address(value: str) -> str:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError
-from gateway.middleware.access_log import AccessLog, Entry, json_line
+from gateway.middleware.access_log import AccessLog, Entry, combined, json_line
 from gateway.middleware.errors import Errors
 from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.middleware.request_id import RequestId
@@ -178,6 +178,62 @@ def test_secrets_in_the_query_are_hidden(stack: MakeStack, log: Lines) -> None:
     chain.request("/?a=1&token=secret&TOKEN=secret&xtoken=shown&pass=")
     [entry] = log.entries(chain)
     assert entry.query == "a=1&token=***&TOKEN=***&xtoken=shown&pass=***"
+
+
+#: One parameter as a client can write it; an application reads "token" and "SECRET" in each.
+HIDDEN = [
+    "token=SECRET",
+    "a=1&ToKeN=SECRET&b=2",
+    "%74oken=SECRET",
+    "%54%4f%4B%65%6e=SECRET",
+    "a=1;token=SECRET",
+    "token=x;SECRET",
+    "next=%2Fcallback%3Ftoken%3DSECRET",
+    "next=/callback%3fa%3D1%26%74oken%3dSECRET%26b%3d2",
+    "my+name=SECRET",
+    "my%20name=SECRET",
+    "caf%c3%a9=SECRET",
+    "caf\xc3\xa9=SECRET",
+]
+REDACT = AccessLog(redact=("token", "my name", "caf\xe9"))
+
+
+@pytest.mark.parametrize("written", HIDDEN)
+def test_a_secret_is_hidden_in_every_logged_value(stack: MakeStack, log: Lines, written: str) -> None:
+    chain = stack(REDACT)
+    target = written if written.isascii() else "a=1"
+    headers = [
+        ("Referer", f"https://example.org/a?{written}"),
+        ("User-Agent", f"bot (+https://bot.example/?{written})"),
+    ]
+    chain.request(f"/a;{target}?{target}", headers=[*headers, ("Host", f"h?{written}")])
+    [entry] = log.entries(chain)
+    assert (entry.referer or "").startswith("https://example.org/a?")
+    assert entry.path.startswith("/a;")
+    assert "SECRET" not in repr(entry)
+    assert "SECRET" not in json_line(entry) + combined(entry)
+
+
+@pytest.mark.parametrize("written", ["xtoken=shown", "token", "tokens=shown", "a=token", "a=shown&b=/c=token=shown"])
+def test_a_value_that_is_not_a_secret_is_shown(stack: MakeStack, log: Lines, written: str) -> None:
+    chain = stack(REDACT)
+    chain.request(f"/?{written}", headers=[("Referer", f"https://example.org/?{written}"), ("User-Agent", "a=b")])
+    [entry] = log.entries(chain)
+    assert (entry.query, entry.referer, entry.user_agent) == (written, f"https://example.org/?{written}", "a=b")
+
+
+def test_the_user_information_of_a_referer_is_hidden(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(redact=()))
+    chain.request("/", headers=[("Referer", "https://user:p@ss@example.org/a?b=c@d")])
+    [entry] = log.entries(chain)
+    assert entry.referer == "https://***@example.org/a?b=c@d"
+
+
+def test_nothing_is_hidden_without_names(stack: MakeStack, log: Lines) -> None:
+    chain = stack(AccessLog(redact=()))
+    chain.request("/?token=shown", headers=[("Referer", "https://example.org/?token=shown")])
+    [entry] = log.entries(chain)
+    assert (entry.query, entry.referer) == ("token=shown", "https://example.org/?token=shown")
 
 
 def test_the_query_can_be_left_out(stack: MakeStack, log: Lines) -> None:
