@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConditionalGet"]
 
-#: What describes the content that a 304 does not carry. ``Last-Modified`` goes where an entity tag says it better.
+#: Headers of the content that a 304 does not carry. ``Last-Modified`` is dropped too if there is an entity tag.
 _CONTENT_FIELDS = HeaderNames(
     "content-type",
     "content-length",
@@ -41,6 +41,7 @@ _CONTENT_FIELDS = HeaderNames(
     "transfer-encoding",
     "trailer",
 )
+_POLICIES = ("content-security-policy", "content-security-policy-report-only")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,10 @@ def _decide(request: Request, response: Response, conditions: Preconditions) -> 
         return problem(request, 412, "A precondition of the request does not hold for the current representation.")
     headers = response.headers.copy()
     headers.delete_all(_CONTENT_FIELDS)
+    for name in _POLICIES:
+        # A cache would put it on the stored content, which has another nonce in it (RFC 9111 section 4.3.4).
+        if "'nonce-" in (headers.get(name) or ""):
+            headers.delete(name)
     if tag:
         headers.delete("last-modified")
     return Response(304, headers)

@@ -1,10 +1,12 @@
 """Tell browsers to be careful: content types, referrers, frames, isolation, and a Content-Security-Policy with nonces.
 
 What the application sets itself wins, unless told otherwise. Values that never change are checked and encoded when
-the chain is built.
+the chain is built. A 304 gets none of these headers: a cache would put them on the document that it stores, and
+a new nonce, or a default in the place of the document's own header, would break that document (RFC 9111 section 4.3.4).
 
 Sources: the Fetch standard (nosniff, CORP); HTML standard (COOP, COEP); Referrer Policy; Permissions Policy; CSP
-level 3 sections 3 (headers), 6.7.3 (nonces); RFC 7034 (X-Frame-Options); OWASP Secure Headers.
+level 3 sections 3 (headers), 6.7.3 (nonces); RFC 7034 (X-Frame-Options); RFC 9111 section 4.3.4 (a 304 updates what is
+stored); OWASP Secure Headers.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ class LazyNonce:
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityHeaders(Middleware):
-    """Add security fields to every response that has none of its own of the same name.
+    """Add security headers to every response that does not set them itself; a 304 keeps those of the stored document.
 
     Args:
         preset: ``"api"``, ``"web"`` or ``"strict"``: fields to begin with.
@@ -172,6 +174,8 @@ class _Adding(Hooks):
     def on_response(self, request: Request, response: Response) -> None:
         headers = response.headers
         headers.delete_all(self._strip)
+        if response.status == 304:
+            return
         if self._override:
             for header in self._for(request).constant.headers:
                 headers.set(header)
@@ -185,6 +189,8 @@ class _Noncing(_Adding):
 
     def on_response(self, request: Request, response: Response) -> None:
         super().on_response(request, response)
+        if response.status == 304:
+            return
         nonce = request.state.get(_STATE)
         source = f"'nonce-{nonce}'" if nonce else ""
         for name, value in self._for(request).with_nonce:
