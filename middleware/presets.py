@@ -81,7 +81,8 @@ def behind_load_balancer(
         hsts_seconds: ``max-age`` of Strict-Transport-Security; 0 sends none.
         health: Instead of ``Health()``.
         proxy_headers: Instead of the one of ``platform`` or ``trust``.
-        request_id: Instead of ``RequestId()``.
+        request_id: Instead of one that makes each id itself, because these load balancers pass a client's own id on.
+            It keeps a client's id in ``X-Client-Request-ID``. On Heroku, whose router logs the id, it takes that one.
         access_log: Instead of ``AccessLog()``.
         metrics: A ``Metrics(...)``; none of itself, as who may read the numbers is a decision.
         security_headers: Instead of ``SecurityHeaders()``.
@@ -102,7 +103,7 @@ def behind_load_balancer(
     return _chain(
         health=health,
         proxy_headers=_balancer(platform, trust, hops) if proxy_headers == "default" else proxy_headers,
-        request_id=request_id,
+        request_id=_own_request_id(platform) if request_id == "default" else request_id,
         access_log=access_log,
         metrics=metrics,
         security_headers=security_headers,
@@ -143,7 +144,8 @@ def behind_nginx(
 ) -> tuple[Middleware, ...]:
     """Return the chain behind NGINX, which redirects, compresses, limits bodies and serves files by itself.
 
-    NGINX must set ``Host``, ``X-Forwarded-For`` and ``X-Forwarded-Proto``.
+    NGINX must set ``Host``, ``X-Forwarded-For``, ``X-Forwarded-Proto`` and ``X-Request-ID`` (to ``$request_id``). If it
+    does not set the last one, a client's own id passes.
 
     Args:
         hosts: The hosts that are served, as ``TrustedHost(allowed=...)`` takes them.
@@ -226,7 +228,7 @@ def edge(
         hsts_seconds: ``max-age`` of Strict-Transport-Security; 0 sends none.
         health: Instead of ``Health()``.
         proxy_headers: Instead of one that believes nobody.
-        request_id: Instead of ``RequestId(accept="never")``.
+        request_id: Instead of one that makes each id itself and keeps a client's id in ``X-Client-Request-ID``.
         access_log: Instead of ``AccessLog()``.
         metrics: A ``Metrics(...)``.
         security_headers: Instead of ``SecurityHeaders()``.
@@ -246,7 +248,7 @@ def edge(
     return _chain(
         health=health,
         proxy_headers=ProxyHeaders(trust=(), mode="off") if proxy_headers == "default" else proxy_headers,
-        request_id=RequestId(accept="never") if request_id == "default" else request_id,
+        request_id=_own_request_id() if request_id == "default" else request_id,
         access_log=access_log,
         metrics=metrics,
         security_headers=security_headers,
@@ -324,6 +326,12 @@ def _balancer(platform: str | None, trust: Sequence[str], hops: int | None) -> P
             f"leave it away, or give trust= instead of platform="
         )
     return ProxyHeaders.for_platform(platform)
+
+
+def _own_request_id(platform: str | None = None) -> RequestId:
+    """Make the part for a place where nobody in front sets ``X-Request-ID``: what arrives is a client's."""
+    accept: Literal["never", "trusted-peer"] = "trusted-peer" if platform == "heroku" else "never"
+    return RequestId(accept=accept, keep="X-Client-Request-ID")
 
 
 def _cors(origins: Sequence[str]) -> Cors | None:

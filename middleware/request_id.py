@@ -89,6 +89,8 @@ class RequestId(Middleware):
             ``"valid"``, anybody's; ``"never"``.
         valid: Regular expression that an accepted id matches whole.
         generate: How an id is made: ``"uuid4"``, ``"uuid7"`` (sorts by time), ``"ulid"``, or a function.
+        keep: Request header under which the application finds the id that came in ``header`` and was not taken, and
+            ``request.state["client_request_id"]`` has it too, if it matches ``valid``. None drops such an id.
     """
 
     websocket: ClassVar[bool] = True
@@ -102,11 +104,17 @@ class RequestId(Middleware):
     accept: Literal["never", "trusted-peer", "valid"] = "trusted-peer"
     valid: str = r"[A-Za-z0-9._-]{8,128}"
     generate: Literal["uuid4", "uuid7", "ulid"] | Callable[[], str] = "uuid4"
+    keep: str | None = None
 
     def __post_init__(self) -> None:
         check_options(self)
-        for name in (self.header, *self.also):
+        for name in (self.header, *self.also, *([] if self.keep is None else [self.keep])):
             Header(name, "x")
+        if self.keep is not None and self.keep.lower() in {name.lower() for name in (self.header, *self.also)}:
+            raise ConfigurationError(
+                f"RequestId(keep=...) must be another header than header= and also=, got {self.keep!r}; "
+                f'write keep="X-Client-Request-ID"'
+            )
         if self.accept not in ("never", "trusted-peer", "valid"):
             raise ConfigurationError(
                 f'RequestId(accept=...) must be "never", "trusted-peer" or "valid", got {self.accept!r}'
@@ -136,6 +144,7 @@ class _Naming(Hooks):
         self._valid = re.compile(options.valid)
         self._generate = options.generate if callable(options.generate) else _GENERATORS[options.generate]
         self._slot = context.slot(str)
+        self._keep = options.keep
 
     def on_request(self, request: Request) -> None:
         state = request.state
@@ -143,6 +152,8 @@ class _Naming(Hooks):
         if not isinstance(name, str):
             name = self._accepted(request) or self._generate()
             state["request_id"] = name
+            if self._keep is not None:
+                self._keep_given(request, self._keep, name)
             request.headers.set(self._header, name)
         self._slot[request] = name
         _ID.set(name)
@@ -168,6 +179,15 @@ class _Naming(Hooks):
             if value is not None and self._valid.fullmatch(value):
                 return value
         return None
+
+    def _keep_given(self, request: Request, keep: str, name: str) -> None:
+        """Move an id that was not taken to the header for it, which a client cannot set itself."""
+        headers = request.headers
+        headers.delete(keep)
+        given = headers.get(self._header)
+        if given is not None and given != name and self._valid.fullmatch(given):
+            headers.set(keep, given)
+            request.state["client_request_id"] = given
 
     @staticmethod
     def _trace(request: Request) -> str | None:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -239,3 +239,25 @@ def test_an_exchange_leaves_nothing_to_the_garbage_collector(name: str, capsys: 
         assert asyncio.run(run()) == 0
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("make", "taken"),
+    [
+        (lambda: behind_load_balancer(hosts=("*",), platform="aws-alb"), False),
+        (lambda: behind_load_balancer(hosts=("*",), platform="heroku"), True),
+        (lambda: behind_load_balancer(hosts=("*",), trust=("10.0.0.0/8",)), False),
+        (lambda: behind_load_balancer(hosts=("*",), trust=("10.0.0.0/8",), request_id=RequestId()), True),
+        (lambda: behind_nginx(hosts=("*",), trust=("10.0.0.0/8",)), True),
+        (lambda: edge(hosts=("*",)), False),
+    ],
+    ids=["aws-alb", "heroku", "trust", "own-part", "nginx", "edge"],
+)
+def test_a_client_chooses_no_request_id_where_nobody_in_front_sets_one(
+    stack: MakeStack, make: Callable[[], Sequence[Middleware]], taken: bool
+) -> None:
+    chain = stack(*(part for part in make() if isinstance(part, ProxyHeaders | RequestId)))
+    given = "a-clients-own-request-id"
+    seen = chain.request(headers=[("X-Request-ID", given)], client=("10.0.0.7", 1)).seen[0]
+    assert (seen.headers["x-request-id"] == given) is taken
+    assert (seen.headers.get("x-client-request-id") == given) is not taken

@@ -62,6 +62,48 @@ def test_a_trusted_proxy_may_give_the_id_and_another_peer_may_not(stack: MakeSta
     assert chain.request(headers=fields, client=("198.51.100.1", 1)).get("x-request-id") != "from-the-proxy"
 
 
+def test_an_id_that_is_not_taken_is_kept_under_another_name(stack: MakeStack) -> None:
+    chain = stack(RequestId(accept="never", keep="X-Client-Request-ID"))
+    seen = chain.request(headers=[("X-Request-ID", "client-4711")]).seen[0]
+    assert re.fullmatch("[0-9a-f]{32}", seen.headers["x-request-id"])
+    assert (seen.headers["x-client-request-id"], seen.state["client_request_id"]) == ("client-4711", "client-4711")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("X-Request-ID", "<script>")],
+        [("X-Client-Request-ID", "client-4711")],
+        [("X-Request-ID", "short"), ("X-Client-Request-ID", "client-4711")],
+    ],
+)
+def test_only_a_valid_id_is_kept_and_a_client_cannot_set_the_other_header(
+    stack: MakeStack, fields: list[tuple[str, str]]
+) -> None:
+    seen = stack(RequestId(accept="never", keep="X-Client-Request-ID")).request(headers=fields).seen[0]
+    assert "x-client-request-id" not in seen.headers
+    assert "client_request_id" not in seen.state
+
+
+def test_an_id_that_is_taken_is_not_kept_twice(stack: MakeStack) -> None:
+    chain = stack(ProxyHeaders(trust=("10.0.0.0/8",)), RequestId(keep="X-Client-Request-ID"))
+    fields = [("X-Request-ID", "from-the-proxy")]
+    seen = chain.request(headers=fields, client=("10.0.0.1", 1)).seen[0]
+    assert (seen.headers["x-request-id"], "x-client-request-id" in seen.headers) == ("from-the-proxy", False)
+    seen = chain.request(headers=fields, client=("198.51.100.1", 1)).seen[0]
+    assert seen.headers["x-client-request-id"] == "from-the-proxy"
+
+
+def test_the_header_for_a_kept_id_must_differ_from_that_of_the_id() -> None:
+    with pytest.raises(ConfigurationError, match="X-Client-Request-ID"):
+        RequestId(keep="x-request-id")
+
+
+def test_two_ids_are_not_an_id(stack: MakeStack) -> None:
+    answer = stack(RequestId(accept="valid")).request(headers=[("X-Request-ID", "a" * 8), ("X-Request-ID", "b" * 8)])
+    assert re.fullmatch("[0-9a-f]{32}", answer.get("x-request-id") or "")
+
+
 @pytest.mark.parametrize(
     ("generate", "pattern"),
     [
