@@ -19,7 +19,11 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
-__all__ = ["directory", "fold", "reading", "wipe"]
+from gateway.errors import ConfigurationError
+
+__all__ = ["directory", "fold", "prepare", "reading", "wipe"]
+
+_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 #: Kinds of files whose values add up over processes.
 _KINDS = ("counter", "histogram", "summary")
@@ -28,13 +32,63 @@ _LOCK = ".gateway.lock"
 
 def directory() -> Path | None:
     """Return the folder of the multi-process mode, None in one process."""
-    named = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    # The library still reads the old name, in lower case, and renames it with its first value.
+    named = os.environ.get(_VARIABLE) or os.environ.get(_VARIABLE.lower())
     return Path(named) if named else None
 
 
-def wipe(folder: Path) -> None:
-    """Make the folder, and remove what an earlier run of the server left in it."""
-    folder.mkdir(parents=True, exist_ok=True)
+def prepare() -> None:
+    """Make the folder of the multi-process mode if it is missing, and check that this process can write there.
+
+    ``prometheus_client`` opens its files at the first value of each series, which is within a request.
+
+    Raises:
+        ConfigurationError: The folder cannot be made or written; the variable is empty, which the library takes for
+            the current folder; the variable was set after the library had chosen to count in memory.
+    """
+    from prometheus_client import values
+
+    if _VARIABLE in os.environ and not os.environ[_VARIABLE]:
+        raise ConfigurationError(
+            f"{_VARIABLE} is set and empty: prometheus_client would write its files into the current folder. "
+            "Unset it, or give it the path of a folder."
+        )
+    folder = directory()
+    if folder is None:
+        return
+    if not getattr(values.ValueClass, "_multiprocess", True):
+        raise ConfigurationError(
+            f"{_VARIABLE}={folder} was set too late: the library counts in memory already, so every scrape would be "
+            "empty. Set it in the server's environment, before prometheus_client is imported."
+        )
+    _make(folder)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _LOCK).open("ab").close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{_VARIABLE}={folder} cannot be used ({type(error).__name__}: {error.strerror}). "
+            "Name a folder that the server's workers can create and write."
+        ) from error
+
+
+def wipe(folder: Path, owner: tuple[int, int] | None = None) -> None:
+    """Make the folder, and remove what an earlier run of the server left in it.
+
+    Args:
+        folder: The folder.
+        owner: User and group id of the workers, if they are not those of this process.
+
+    Raises:
+        ConfigurationError: The folder cannot be made or written.
+    """
+    _make(folder)
+    if owner is not None and os.geteuid() == 0:
+        for path in (folder, folder / _LOCK):
+            os.chown(path, *owner)
     with _locked(folder, exclusive=True):
         for file in folder.glob("*.db"):
             file.unlink()

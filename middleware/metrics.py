@@ -10,6 +10,7 @@ Sources: Prometheus documentation "Metric and label naming", "Exposition formats
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 import weakref
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Metrics"]
 
+_log = logging.getLogger("gateway.middleware.metrics")
 #: RFC 9110 section 9.3, RFC 5789, and QUERY; any other word is counted as "other".
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 _OPENMETRICS = "application/openmetrics-text"
@@ -49,6 +51,10 @@ class Metrics(Middleware):
     head is status 499, an exception before it 500. A request without a template is the route ``unmatched``.
 
     A second one with the same registry and prefix in a request counts nothing. Scrapes are not counted.
+
+    Measuring never ends a request: an exception from ``prometheus_client`` is logged, once for each type of exception,
+    and the request goes on uncounted. A scrape that fails is 500. If ``PROMETHEUS_MULTIPROC_DIR`` is set, ``build``
+    makes its folder, and raises :class:`~gateway.errors.ConfigurationError` if it cannot be written.
 
     Args:
         path: Where scrapers ask; None to have no endpoint.
@@ -113,6 +119,7 @@ class Metrics(Middleware):
             raise ConfigurationError(f"Metrics(max_routes=...) must be at least 1, got {self.max_routes!r}")
 
     def build(self, context: BuildContext) -> Hooks:
+        _multiprocess.prepare()
         series = _series(self)
         return (_Counting if self.path is None else _Exposing)(self, series, context)
 
@@ -163,6 +170,13 @@ class _Series:
         self.routes: set[str] = set()
         self.children: dict[tuple[str, str, int], tuple[Histogram, Histogram | None, Histogram | None]] = {}
         self.gauges: dict[str, Gauge] = {}
+        self.told: set[type[Exception]] = set()
+
+    def failed(self, error: Exception) -> None:
+        """Log an exception from the library; once for each type, because every request may raise it."""
+        if type(error) not in self.told:
+            self.told.add(type(error))
+            _log.error("Metrics: prometheus_client failed, what it should count or show is lost", exc_info=error)
 
     def register(self, registry: CollectorRegistry) -> None:
         """Put all into the registry, or none."""
@@ -209,7 +223,8 @@ class _Series:
         return self._make(method, route, status)
 
     def _make(self, method: str, route: str, status: int) -> tuple[Histogram, Histogram | None, Histogram | None]:
-        values = (method, route, str(status))
+        # A label that is not UTF-8 would fail each scrape from now on.
+        values = (method, route.encode("utf-8", "replace").decode(), str(status))
         children = (
             self.duration.labels(*values),
             self.request_size.labels(*values) if self.request_size is not None else None,
@@ -276,21 +291,31 @@ class _Counting(Hooks):
             method = "WEBSOCKET"
         elif method not in _METHODS:
             method = "other"
-        self._series.gauge(method).inc()
-        self._method[request] = method
+        try:
+            self._series.gauge(method).inc()
+        except Exception as error:
+            self._series.failed(error)  # the request stays uncounted: its end must not lower the gauge
+        else:
+            self._method[request] = method
 
     def on_finish(self, request: Request, outcome: Outcome) -> None:
         method = self._method.get(request)
         if method is None:
             return
-        self._series.gauge(method).dec()
+        try:
+            self._series.gauge(method).dec()
+        except Exception as error:
+            self._series.failed(error)
         status = outcome.status
         if status is None:
             status = 499 if outcome.kind == "aborted" else 500
         route = request.state.get("route")
-        self._series.observe(
-            method, route if isinstance(route, str) else "unmatched", status, outcome, self._options.max_routes
-        )
+        try:
+            self._series.observe(
+                method, route if isinstance(route, str) else "unmatched", status, outcome, self._options.max_routes
+            )
+        except Exception as error:
+            self._series.failed(error)
 
 
 class _Exposing(_Counting):
@@ -314,7 +339,11 @@ class _Exposing(_Counting):
         if request.method not in ("GET", "HEAD"):
             return problem(request, 405, "Metrics are read by GET or HEAD.", headers=[("Allow", "GET, HEAD")])
         # Several workers' files are read, or thousands of lines written: too long for a loop to wait.
-        content, media_type = yield from io(self._expose, self._expose_async, request.headers.get("accept") or "")
+        try:
+            content, media_type = yield from io(self._expose, self._expose_async, request.headers.get("accept") or "")
+        except Exception as error:
+            self._series.failed(error)
+            return problem(request, 500, "The metrics cannot be read now; the server's log has the reason.")
         fields = [("Content-Type", media_type), ("Cache-Control", "no-store"), ("Vary", "Accept")]
         return Response(200, fields, content)
 

@@ -43,7 +43,10 @@ def on_starting(server: object) -> None:
     """Empty the folder of the workers' metrics; not where a new master takes over while the old one's workers serve."""
     folder = _multiprocess.directory()
     if folder is not None and "GUNICORN_PID" not in os.environ:
-        _multiprocess.wipe(folder)
+        # With --user a root master has to leave the folder to its workers.
+        settings = getattr(server, "cfg", None)
+        uid, gid = getattr(settings, "uid", None), getattr(settings, "gid", None)
+        _multiprocess.wipe(folder, (uid, gid) if isinstance(uid, int) and isinstance(gid, int) else None)
 
 
 def child_exit(server: object, worker: _Worker) -> None:

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -537,6 +538,33 @@ def test_two_workers_are_one_total_that_outlives_a_killed_worker(
         assert others == []
 
 
+def test_workers_without_the_folder_of_their_metrics_answer_every_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = get("gunicorn-gthread")
+    if reason := server.missing():
+        pytest.skip(reason)
+    folder = tmp_path / "not" / "there"
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    (tmp_path / "metered.py").write_text(APPLICATION)
+    with start(server, Launch(target="metered:app", bind=Bind(port=0), app_dir=str(tmp_path), workers=2)) as running:
+        for _ in range(4):
+            ask(running, "/work/1")
+        _wait(lambda: total(running) >= 4)
+        assert list(folder.glob("histogram_*.db"))
+
+
+def test_a_root_master_leaves_the_folder_to_the_user_of_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, tuple[int, int]] = {}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda path, uid, gid: given.update({Path(path).name: (uid, gid)}))
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "metrics"))
+    on_starting(SimpleNamespace(cfg=SimpleNamespace(uid=33, gid=34)))
+    assert given == {"metrics": (33, 34), ".gateway.lock": (33, 34)}
+
+
 def test_the_multiprocess_mode_counts_as_one_process_does(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         from gateway.middleware.metrics import Metrics
@@ -554,3 +582,141 @@ def test_the_multiprocess_mode_counts_as_one_process_does(tmp_path: Path) -> Non
     assert ran.returncode == 0, ran.stderr
     line = r'^http_server_request_duration_seconds_count\{method="GET",route="unmatched",status="200"\} (\S+)$'
     assert re.findall(line, ran.stdout, re.MULTILINE) == ["1.0", "2.0"]
+
+
+# what the library raises
+
+
+@pytest.mark.parametrize("place", ["inc", "dec", "labels", "observe"])
+def test_an_exception_from_the_library_ends_no_request_and_is_logged_once(
+    stack: MakeStack,
+    registry: CollectorRegistry,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    chain = stack(Metrics(registry=registry))
+    for kind in (Gauge, Histogram):
+        if hasattr(kind, place):
+            monkeypatch.setattr(kind, place, fails)
+    answers = [chain.request() for _ in range(3)]
+    chain.close()
+    assert [(answer.status, answer.body, answer.error) for answer in answers] == [(200, b"hello", None)] * 3
+    told = [record for record in caplog.records if record.name == "gateway.middleware.metrics"]
+    assert [record.levelname for record in told] == ["ERROR"]
+    assert "No space left" in caplog.text
+    monkeypatch.undo()
+    chain.request()
+    chain.close()
+    # Only the gauge failed to fall in the requests before, or nothing of them was counted. It counts again.
+    assert count(registry, method="GET", route="unmatched", status="200") == (4 if place == "dec" else 1)
+
+
+def test_a_request_whose_start_was_not_counted_does_not_lower_the_gauge(
+    stack: MakeStack, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: object) -> None:
+        raise OSError
+
+    chain = stack(Metrics(registry=registry))
+    chain.request()
+    monkeypatch.setattr(Gauge, "inc", fails)
+    chain.request()
+    chain.close()
+    assert count(registry, "requests_in_progress", method="GET") == 0
+
+
+def test_a_collector_that_raises_is_a_500_for_the_scraper_and_is_logged_once(
+    stack: MakeStack, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def collect(self) -> Iterable[Any]:
+            raise ValueError("broken collector")
+
+        def describe(self) -> Iterable[Any]:
+            return ()
+
+    chain = stack(Metrics(registry=registry))
+    registry.register(Broken())  # type: ignore[arg-type]  # the library asks for no base class
+    answers = [chain.request("/metrics", client=LOCAL) for _ in range(2)]
+    assert [(answer.status, answer.error) for answer in answers] == [(500, None)] * 2
+    assert b"broken collector" not in answers[0].body
+    assert caplog.text.count("ValueError: broken collector") == 1
+
+
+def test_a_route_that_is_not_text_for_the_format_breaks_no_scrape(
+    stack: MakeStack, registry: CollectorRegistry
+) -> None:
+    def act(seen: Seen) -> None:
+        seen.state["route"] = "/\udcff"
+
+    chain = stack(Metrics(registry=registry), script=Script(act=act))
+    chain.request()
+    chain.close()
+    answer = chain.request("/metrics", client=LOCAL)
+    assert (answer.status, answer.error) == (200, None)
+    assert b'route="/?"' in answer.body
+
+
+def in_process(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that builds a chain with Metrics, in an environment of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_folder_of_the_workers_is_made_when_the_chain_is_built(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "metrics"
+    program = """
+        from gateway.middleware.metrics import Metrics
+        from tests.middleware.stacks import STACKS, Stack
+        for kind in STACKS:
+            chain = Stack(kind, (Metrics(),))
+            print(chain.request("/").status, chain.request("/metrics", client=("127.0.0.1", 1)).status)
+            chain.close()
+    """
+    ran = in_process(program, PROMETHEUS_MULTIPROC_DIR=str(folder))
+    assert (ran.stdout.split(), ran.returncode) == (["200", "200"] * 4, 0), ran.stderr
+    assert list(folder.glob("*.db"))
+
+
+BUILD = """
+    import os
+    from gateway import Gateway
+    from gateway.errors import ConfigurationError
+    from gateway.middleware.metrics import Metrics
+    os.environ.update(LATE)
+    def app(environ, start_response): ...
+    try:
+        Gateway(app, middleware=[Metrics()]).wsgi
+    except ConfigurationError as error:
+        print(error)
+"""
+
+
+def test_a_folder_that_cannot_be_written_is_refused_when_the_chain_is_built(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    ran = in_process(BUILD.replace("LATE", "{}"), PROMETHEUS_MULTIPROC_DIR=str(file / "metrics"))
+    assert f"PROMETHEUS_MULTIPROC_DIR={file / 'metrics'}" in ran.stdout, ran.stderr
+    assert "NotADirectoryError" in ran.stdout
+
+
+def test_an_empty_name_of_the_folder_is_refused_when_the_chain_is_built(tmp_path: Path) -> None:
+    ran = in_process(BUILD.replace("LATE", "{}"), PROMETHEUS_MULTIPROC_DIR="")
+    assert "PROMETHEUS_MULTIPROC_DIR is set and empty" in ran.stdout, ran.stderr
+
+
+def test_a_folder_that_is_named_after_the_librarys_import_is_refused(tmp_path: Path) -> None:
+    """The library chose to count in memory by then: every worker would count, and every scrape would be empty."""
+    late = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    ran = in_process("import prometheus_client\n" + textwrap.dedent(BUILD.replace("LATE", repr(late))))
+    assert "before prometheus_client is imported" in ran.stdout, ran.stderr
