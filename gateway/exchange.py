@@ -11,13 +11,15 @@ Not here: how a request reads either interface (``_requests``), the hooks (``con
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from gateway.headers import Headers
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from gateway.headers import HeaderSource
 
 __all__ = [
@@ -197,11 +199,19 @@ class FileBody:
         path: Absolute path of the file.
         offset: First byte to send.
         count: How many bytes; ``None`` for all that follow.
+        file: The file, if the middleware has opened it to describe it in the headers. The driver sends this file, even
+            if the path names another one by then, and closes it. ``None``: the driver opens the path.
     """
 
     path: str
     offset: int = 0
     count: int | None = None
+    file: FileIO | None = field(default=None, repr=False, compare=False)
+
+    def close(self) -> None:
+        """Close the file that came with it; a second call does nothing."""
+        if self.file is not None:
+            self.file.close()
 
 
 #: What a middleware's response can carry. An iterable must not block on ASGI; it is closed where it has ``close()``.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from gateway.contract import Steps
 from gateway.drivers._colour import in_thread, is_gone, let_others_run, run_async, run_last
 from gateway.drivers._course import PULL, Course, Pulled, has_body, one
-from gateway.drivers._files import blocks_async, open_at, whole
+from gateway.drivers._files import blocks_async, open_at, whole_at_path
 from gateway.drivers._outcome import judge
 from gateway.drivers._request_body import RequestBody
 from gateway.drivers._watch import Watcher, has_request_body, watch
@@ -260,7 +260,7 @@ class AsgiExchange:
             return
         body = response.body
         if isinstance(body, FileBody):
-            size = whole(body) if body.offset == 0 and "http.response.pathsend" in self.extensions else None
+            size = whole_at_path(body) if "http.response.pathsend" in self.extensions else None
             if size is not None:
                 await self.pass_on({"type": "http.response.pathsend", "path": body.path}, completes=True)
                 self.sent += size
@@ -290,7 +290,7 @@ class AsgiExchange:
 
     async def send_zero_copy(self, body: FileBody) -> None:
         """Let the server send a part of a file from its descriptor, which is ours to close."""
-        file = await in_thread(open_at, body)
+        file = await in_thread(open_at, body) if body.file is None else open_at(body)
         try:
             left = max(fstat(file.fileno()).st_size - body.offset, 0)
             count = left if body.count is None else min(body.count, left)

@@ -242,7 +242,8 @@ class Course:
 
     def _source(self, response: Response) -> None:
         """Take a response as what is sent: what an earlier one held or installed goes with it."""
-        self.close()
+        if self.made is None or self.made.body is not response.body:
+            self.close()
         self.transforms, self.held, self.ended, self.broken = [], [], False, None
         self.pulled = False
         self.current = response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -238,3 +239,98 @@ def test_a_file_that_a_middleware_answers_with_is_not_transformed(side: Side, tm
     answers = logged("f", [], on_request=lambda request: Response(200, body=FileBody(str(path))))
     assert side.run([transforms, answers]).body == b"as it is"
     assert log == [("t", "on_response")], "a file is not asked about"
+
+
+def opened(path: Path, *part: int) -> FileBody:
+    """Open a file as a body, then let its path name another."""
+    path.write_bytes(b"0123456789")
+    body = FileBody(str(path), *part, file=io.FileIO(path))
+    path.unlink()
+    path.write_bytes(b"another one that is longer")
+    return body
+
+
+@pytest.mark.parametrize(("part", "sent"), [((), b"0123456789"), ((0, 10), b"0123456789"), ((2, 3), b"234")])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_file_that_came_open_is_sent_and_closed_whatever_its_path_names(
+    side: Side, tmp_path: Path, part: tuple[int, ...], sent: bytes, method: str
+) -> None:
+    body = opened(tmp_path / "file", *part)
+    answers = logged("f", [], on_request=lambda request: Response(200, body=body))
+    assert side.run([answers], method=method).body == (sent if method == "GET" else b"")
+    assert body.file is not None
+    assert body.file.closed
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize(("part", "wrapped"), [((), True), ((2, 3), False)])
+def test_an_open_file_goes_to_the_server_s_file_wrapper(
+    reference: bool, tmp_path: Path, part: tuple[int, ...], wrapped: bool
+) -> None:
+    body = opened(tmp_path / "file", *part)
+    chain = [logged("f", [], on_request=lambda request: Response(200, body=body))]
+    environ = {"wsgi.file_wrapper": FileWrapper, "REQUEST_METHOD": "GET"}
+    serve = drivers.build_wsgi(chain, wsgi_app(Record(), App()), reference=reference)
+    sent: Any = serve(environ, lambda *args: lambda data: None)
+    assert isinstance(sent, FileWrapper) is wrapped
+    assert b"".join(sent) == (b"0123456789" if wrapped else b"234")
+    sent.close()
+    assert body.file is not None
+    assert body.file.closed
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize(
+    ("offered", "replaced", "kind"),
+    [
+        ("http.response.pathsend", False, "http.response.pathsend"),
+        ("http.response.pathsend", True, "http.response.body"),
+        ("http.response.pathsend", None, "http.response.body"),
+        ("http.response.zerocopysend", True, "http.response.zerocopysend"),
+    ],
+)
+def test_a_path_is_sent_only_if_it_names_the_file_that_came_open(
+    reference: bool, tmp_path: Path, offered: str, replaced: bool | None, kind: str
+) -> None:
+    path = tmp_path / "file"
+    body = opened(path)
+    if replaced is None:
+        path.unlink()
+    elif not replaced:
+        body.close()
+        body = FileBody(str(path), file=io.FileIO(path))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.zerocopysend":
+            message = {**message, "body": os.pread(message["file"].fileno(), message["count"], message["offset"])}
+        sent.append(message)
+
+    async def nothing() -> Any: ...
+
+    chain = [logged("f", [], on_request=lambda request: Response(200, body=body))]
+    serve = drivers.build_asgi(chain, asgi_app(Record(), App()), reference=reference)
+    asyncio.run(serve(scope(extensions={offered: {}}), nothing, send))
+    assert sent[1]["type"] == kind
+    if kind != "http.response.pathsend":
+        assert b"".join(message["body"] for message in sent[1:]) == b"0123456789"
+    assert body.file is not None
+    assert body.file.closed
+
+
+def test_an_open_file_is_closed_where_another_response_takes_its_place(side: Side, tmp_path: Path) -> None:
+    body = opened(tmp_path / "file")
+    replaces = logged("r", [], on_response=lambda request, response: Response(200, body=b"instead"))
+    answers = logged("f", [], on_request=lambda request: Response(200, body=body))
+    assert side.run([replaces, answers]).body == b"instead"
+    assert body.file is not None
+    assert body.file.closed
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["FileBody", "file"])
+def test_a_hook_may_return_the_response_that_it_was_given(side: Side, tmp_path: Path, plain: bool) -> None:
+    body: Any = opened(tmp_path / "file")
+    body = body.file if plain else body
+    same = logged("s", [], on_response=lambda request, response: response)
+    answers = logged("f", [], on_request=lambda request: Response(200, body=body))
+    assert side.run([same, answers]).body == b"0123456789"
