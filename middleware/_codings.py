@@ -3,7 +3,8 @@
 An encoder takes bytes and gives bytes; ``flush`` lets out all that it has taken, so that an event stream is not held
 back. Which libraries are present is found out once, when a middleware is built.
 
-Sources: RFC 9110 section 8.4.1; RFC 1952 (gzip), RFC 7932 (brotli), RFC 8878 (zstd).
+Sources: RFC 9110 section 8.4.1; RFC 1952 (gzip), RFC 7932 (brotli), RFC 8878 section 3.1.1 (zstd); RFC 9659 (the
+window of zstd in HTTP).
 """
 
 from __future__ import annotations
@@ -17,11 +18,27 @@ from typing import Protocol
 
 from gateway.errors import ConfigurationError, MissingExtraError
 
-__all__ = ["CODINGS", "DEFAULT_LEVELS", "Encoder", "available", "encoder_factory"]
+__all__ = [
+    "CODINGS",
+    "DEFAULT_LEVELS",
+    "ZSTD_HEADER",
+    "ZSTD_WINDOW",
+    "Encoder",
+    "available",
+    "encoder_factory",
+    "zstd_window",
+]
 
 CODINGS = ("zstd", "br", "gzip")
 DEFAULT_LEVELS = {"gzip": 5, "br": 4, "zstd": 3}
 _LEVELS = {"gzip": range(1, 10), "br": range(12), "zstd": range(1, 23)}
+#: Largest window of a zstd frame that an HTTP client must accept, in bytes; browsers refuse larger ones (RFC 9659).
+ZSTD_WINDOW = 8 * 2**20
+_ZSTD_WINDOW_LOG = 23
+#: From this level on the library chooses larger windows.
+_ZSTD_LARGE = 20
+#: Bytes at the beginning of a file that hold the whole header of its first zstd frame.
+ZSTD_HEADER = 18
 
 
 class Encoder(Protocol):
@@ -97,7 +114,12 @@ class _Zstd:
     def __init__(self, level: int) -> None:
         import zstandard
 
-        self._compressor = zstandard.ZstdCompressor(level=level).compressobj()
+        if level < _ZSTD_LARGE:
+            compressor = zstandard.ZstdCompressor(level=level)
+        else:
+            capped = zstandard.ZstdCompressionParameters.from_level(level, window_log=_ZSTD_WINDOW_LOG)
+            compressor = zstandard.ZstdCompressor(compression_params=capped)
+        self._compressor = compressor.compressobj()
 
     def push(self, data: bytes) -> bytes:
         return self._compressor.compress(data)
@@ -118,7 +140,9 @@ class _StandardZstd:
 
     def __init__(self, level: int) -> None:
         module = importlib.import_module("compression.zstd")
-        self._compressor = module.ZstdCompressor(level=level)
+        which = module.CompressionParameter
+        capped = {which.window_log: _ZSTD_WINDOW_LOG} if level >= _ZSTD_LARGE else {}
+        self._compressor = module.ZstdCompressor(options={which.compression_level: level, **capped})
         self._mode = module.ZstdCompressor
 
     def push(self, data: bytes) -> bytes:
@@ -129,6 +153,34 @@ class _StandardZstd:
 
     def finish(self) -> bytes:
         return bytes(self._compressor.flush(self._mode.FLUSH_FRAME))
+
+
+def zstd_window(start: bytes) -> int | None:
+    """Return the window size of a zstd frame: the memory that a client needs to decode it.
+
+    Args:
+        start: The first bytes of the frame, at least :data:`ZSTD_HEADER` of them if it has as many.
+
+    Returns:
+        Bytes; None if these are not the first bytes of a zstd frame that can be decoded without a dictionary.
+
+    >>> zstd_window(bytes.fromhex("28b52ffd 00 68")), zstd_window(b"text")
+    (8388608, None)
+    """
+    if start[:4] != b"\x28\xb5\x2f\xfd" or len(start) < 6:
+        return None
+    descriptor = start[4]
+    if descriptor & 0b11:  # the id of a dictionary follows
+        return None
+    if not descriptor & 0b100000:
+        base = 1 << (10 + (start[5] >> 3))
+        return base + base // 8 * (start[5] & 7)
+    # A single segment: the client keeps the whole content, and its size takes the place of the window's.
+    size_bytes = (1, 2, 4, 8)[descriptor >> 6]
+    size = start[5 : 5 + size_bytes]
+    if len(size) < size_bytes:
+        return None
+    return int.from_bytes(size, "little") + (256 if size_bytes == 2 else 0)
 
 
 def available() -> tuple[str, ...]:

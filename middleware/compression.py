@@ -73,7 +73,8 @@ class Compression(Middleware):
     Args:
         codings: What to offer, best first; None for all that are installed. The client's qualities decide, this order
             among equals.
-        levels: Another level for a coding, on the library's scale.
+        levels: Another level for a coding, on the library's scale. zstd keeps to a window of 8 MiB at every
+            level, because browsers refuse larger ones.
         min_bytes: Content of a declared length below this is left alone.
         types: Media types to compress: exact, ``type/*`` or ``*+suffix``.
         event_stream: Compress ``text/event-stream`` too, flushed after each chunk.

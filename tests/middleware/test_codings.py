@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError
-from gateway.middleware._codings import CODINGS, available, encoder_factory
+from gateway.middleware._codings import (
+    CODINGS,
+    ZSTD_HEADER,
+    ZSTD_WINDOW,
+    available,
+    encoder_factory,
+    zstd_window,
+)
 
 DECODE: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.decompress,
@@ -75,3 +82,45 @@ def test_without_padding_equal_bodies_are_equal() -> None:
 def test_a_coding_or_level_that_does_not_exist_is_refused(coding: str, level: int | None) -> None:
     with pytest.raises(ConfigurationError, match=coding):
         encoder_factory(coding, level)
+
+
+@pytest.mark.parametrize("level", range(1, 23))
+def test_a_browser_can_decode_zstd_of_every_level(level: int) -> None:
+    """RFC 9659: HTTP clients need not accept a window above 8 MiB, and browsers do not."""
+    encoder = encoder_factory("zstd", level)()
+    sent = encoder.push(b"data") + encoder.flush()
+    assert zstandard.get_frame_parameters(sent).window_size <= ZSTD_WINDOW
+    browser = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+    assert browser.decompressobj().decompress(sent + encoder.finish()) == b"data"
+
+
+@pytest.mark.parametrize("level", [1, 3, 19, 22])
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 65_791, 65_792, 2**20])
+@pytest.mark.parametrize("known", [True, False])
+def test_the_window_of_a_frame_is_read_from_its_header(level: int, size: int, known: bool) -> None:
+    compressor = zstandard.ZstdCompressor(level=level, write_content_size=known)
+    frame = compressor.compress(bytes(size))
+    assert zstd_window(frame[:ZSTD_HEADER]) == zstandard.get_frame_parameters(frame).window_size
+
+
+def test_every_window_descriptor_is_read_as_the_library_reads_it() -> None:
+    for descriptor in range(22 << 3):  # the library knows windows of up to 2 GiB
+        frame = b"\x28\xb5\x2f\xfd\x00" + bytes([descriptor]) + bytes(12)
+        assert zstd_window(frame) == zstandard.get_frame_parameters(frame).window_size
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"text", b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfd\xe0\x00", b"\x50\x2a\x4d\x18" + bytes(14)],
+    ids=["empty", "text", "cut", "cut-in-the-size", "skippable-frame"],
+)
+def test_what_is_not_the_header_of_a_frame_has_no_window(start: bytes) -> None:
+    assert zstd_window(start) is None
+
+
+def test_a_frame_that_needs_a_dictionary_has_no_window() -> None:
+    samples = [b"a line of text %d, and more of it" % number for number in range(2000)]
+    dictionary = zstandard.train_dictionary(1024, samples)
+    frame = zstandard.ZstdCompressor(dict_data=dictionary).compress(samples[0])
+    assert zstandard.get_frame_parameters(frame).dict_id
+    assert zstd_window(frame) is None
