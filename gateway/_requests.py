@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from gateway.exchange import Request, is_below
 from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderBlock, Headers
+from gateway.translate.peer import peer, port_number
 
 if TYPE_CHECKING:
     from gateway.protocols import Environ, Scope
@@ -291,10 +292,7 @@ class WsgiRequest(Request):
 
     @property
     def client(self) -> tuple[str, int] | None:
-        address: str = self.environ.get("REMOTE_ADDR", "")
-        if not address or address.startswith("/"):
-            return None
-        return address, _port(self.environ.get("REMOTE_PORT")) or 0
+        return peer(self.environ)
 
     @client.setter
     def client(self, value: tuple[str, int] | None) -> None:
@@ -305,7 +303,7 @@ class WsgiRequest(Request):
     @property
     def server(self) -> tuple[str, int | None] | None:
         name: str = self.environ.get("SERVER_NAME", "")
-        return (name, _port(self.environ.get("SERVER_PORT"))) if name else None
+        return (name, port_number(self.environ.get("SERVER_PORT"))) if name else None
 
     @server.setter
     def server(self, value: tuple[str, int | None] | None) -> None:
@@ -344,7 +342,3 @@ class WsgiRequest(Request):
 
 def _decode(path: str) -> str:
     return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def _port(value: object) -> int | None:
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None

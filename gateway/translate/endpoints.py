@@ -1,9 +1,9 @@
-"""Who talks to whom, in which version: ``server``, ``client``, ``http_version`` and their CGI variables.
+"""The server's address and the version of HTTP: ``server``, ``http_version`` and their CGI variables.
 
-Servers differ: no ``server`` at all, a unix socket's path, ports as text, no ``client``. CGI wants text, never empty
+Servers differ: no ``server`` at all, a unix socket's path, ports as text. CGI wants text, never empty
 for ``SERVER_NAME`` and ``SERVER_PORT``; ASGI wants numbers, or ``None``.
 
-Sources: PEP 3333 "environ Variables"; RFC 3875 section 4.1; ASGI HTTP 2.4 ``server``, ``client``, ``http_version``.
+Sources: PEP 3333 "environ Variables"; RFC 3875 section 4.1; ASGI HTTP 2.4 ``server``, ``http_version``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-__all__ = ["client_address", "http_version", "port_number", "server_address", "server_name", "server_protocol"]
+from gateway.translate.peer import port_number
+
+__all__ = ["http_version", "server_address", "server_name", "server_protocol"]
 
 _PROTOCOLS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2", "3": "HTTP/3"}
 _VERSIONS = {
@@ -68,21 +70,3 @@ def server_name(server: Sequence[object] | None, scheme: str) -> tuple[str, str]
 def server_address(name: str, port: str) -> tuple[str, int | None] | None:
     """Return ASGI's ``server`` of ``SERVER_NAME`` and ``SERVER_PORT``, the inverse of `server_name`."""
     return (name, port_number(port)) if name else None
-
-
-def client_address(address: str, port: object) -> tuple[str, int] | None:
-    """Return ASGI's ``client`` of ``REMOTE_ADDR`` and ``REMOTE_PORT``; port 0 where the server did not say."""
-    return (address, port_number(port) or 0) if address else None
-
-
-def port_number(port: object) -> int | None:
-    """Return a port given as number or text, None where it is neither.
-
-    >>> port_number("8000"), port_number(""), port_number("t")
-    (8000, None, None)
-    """
-    if isinstance(port, int):
-        return port
-    if isinstance(port, str) and port.isascii() and port.isdecimal():
-        return int(port)
-    return None

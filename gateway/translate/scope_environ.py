@@ -25,9 +25,10 @@ from typing import Any
 
 from gateway.errors import ServerError
 from gateway.protocols import Environ, Scope
-from gateway.translate.endpoints import client_address, http_version, server_address, server_name, server_protocol
+from gateway.translate.endpoints import http_version, server_address, server_name, server_protocol
 from gateway.translate.fields import add_request_headers, environ_key, field_name, request_headers
 from gateway.translate.paths import asgi_path, latin1_octets, wsgi_path
+from gateway.translate.peer import peer
 
 __all__ = ["environ_to_scope", "scope_to_environ"]
 
@@ -162,7 +163,6 @@ _USUAL = (
     "SERVER_NAME",
     "SERVER_PORT",
     "SERVER_PROTOCOL",
-    "REMOTE_ADDR",
     "wsgi.url_scheme",
 )
 _usual_values = itemgetter(*_USUAL)  # in one go
@@ -171,9 +171,9 @@ _usual_values = itemgetter(*_USUAL)  # in one go
 def _spell_scope(environ: Environ) -> dict[str, Any]:
     get = environ.get
     try:
-        script_name, path_info, query, name, port, protocol, address, scheme = _usual_values(environ)
+        script_name, path_info, query, name, port, protocol, scheme = _usual_values(environ)
     except KeyError:
-        script_name, path_info, query, name, port, protocol, address, scheme = map(get, _USUAL)
+        script_name, path_info, query, name, port, protocol, scheme = map(get, _USUAL)
     path, root_path, raw_path = asgi_path(
         script_name or "", path_info or "", get("RAW_URI") or get("REQUEST_URI") or ""
     )
@@ -189,7 +189,7 @@ def _spell_scope(environ: Environ) -> dict[str, Any]:
         "root_path": root_path,
         "headers": request_headers(environ),
         "server": server_address(name or "", str(port or "")),
-        "client": client_address(address or "", get("REMOTE_PORT")),
+        "client": peer(environ),
     }
 
 

@@ -1,4 +1,4 @@
-"""Server, client and version in both spellings."""
+"""Server and version in both spellings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.translate.endpoints import client_address, http_version, server_address, server_name, server_protocol
+from gateway.translate.endpoints import http_version, server_address, server_name, server_protocol
 
 SERVERS = [
     ("none", None, "http", ("localhost", "80")),
@@ -32,14 +32,6 @@ def test_server_name_is_text_and_never_empty(server: Any, scheme: str, expected:
 )
 def test_server_address_is_asgis(name: str, port: str, expected: object) -> None:
     assert server_address(name, port) == expected
-
-
-@pytest.mark.parametrize(
-    ("address", "port", "expected"),
-    [("a", "5", ("a", 5)), ("a", None, ("a", 0)), ("a", "", ("a", 0)), ("", "5", None), ("a", 5, ("a", 5))],
-)
-def test_client_address_is_asgis(address: str, port: object, expected: object) -> None:
-    assert client_address(address, port) == expected
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1", "2", "3", "1.2"])
