@@ -27,8 +27,11 @@ def _arguments(launch: Launch, *, worker: str, threads: int | None = None) -> It
         yield from ("--threads", str(count))
     if launch.reload:
         yield "--reload"
-    if launch.hooks and worker != "asgi" and not _configured(launch):
-        yield from ("--config", "python:gateway.servers.gunicorn_hooks")
+    if not _configured(launch):
+        if not launch.believes_proxies:
+            yield from ("--config", "python:gateway.servers.gunicorn_proxied")
+        elif launch.hooks:
+            yield from ("--config", "python:gateway.servers.gunicorn_hooks")
     if launch.isolated and int(metadata.version("gunicorn").partition(".")[0]) >= _CONTROL_SOCKET_SINCE:
         yield "--no-control-socket"
     yield from launch.arguments
@@ -51,7 +54,8 @@ _gunicorn = partial(
 _QUIRKS = (
     "On SIGTERM the supervisor drains for --graceful-timeout (30 s), while the kernel still accepts connections.",
     "Keep-alive is 2 s: below a load balancer's, set --keep-alive above its idle timeout.",
-    "Any peer on a unix socket is trusted with forwarded headers.",
+    "It takes the scheme from X-Forwarded-Proto of 127.0.0.1, ::1 and any peer on a unix socket, and answers 400 where "
+    "X-Forwarded-Proto and X-Forwarded-Ssl disagree: secure_scheme_headers = {} in gunicorn.conf.py ends both.",
 )
 
 SYNC = _gunicorn(

@@ -8,17 +8,24 @@ or, without a file of one's own, ``gunicorn --config python:gateway.servers.guni
 application starts at the first request and is shut down at the interpreter's exit. A startup that fails ends the worker
 while it boots, which Gunicorn reports with exit status 3.
 
-``Health`` catches its signals under the WSGI workers only with the hooks. Where ``PROMETHEUS_MULTIPROC_DIR`` is set,
-its folder is emptied at the start, and what a worker counted is folded into one file when it ends.
+``Health`` catches its signals under the WSGI workers only with the hooks. If ``PROMETHEUS_MULTIPROC_DIR`` is set, its
+folder is emptied at the start, and the numbers of a worker are folded into one file when it ends.
 
-Sources: Gunicorn documentation "Server Hooks".
+The asgi worker starts and stops the application by itself. When it stops, it waits for every open connection, idle ones
+too, for up to ``graceful_timeout``. A proxy keeps its connections longer than that, so the worker is killed before it
+runs the application's shutdown. The hooks close idle connections as soon as the worker stops, as uvicorn does.
+
+Sources: Gunicorn documentation "Server Hooks"; ``gunicorn.workers.gasgi.ASGIWorker._shutdown`` of 24 to 27.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from typing import Protocol
+import sys
+import weakref
+from asyncio import AbstractEventLoop, AbstractServer, BaseTransport
+from typing import Any, Protocol
 
 from gateway.adapters.asgi_to_wsgi import close_all, start_all
 from gateway.middleware import _multiprocess
@@ -28,6 +35,8 @@ __all__ = ["child_exit", "on_starting", "post_worker_init", "worker_exit"]
 
 _log = logging.getLogger("gateway.servers")
 
+#: Seconds between two looks for idle connections, after the worker was told to stop.
+_LOOK_SECONDS = 0.2
 #: Classes of workers that call the application from one thread and patch nothing.
 _ONE_THREAD = frozenset({"SyncWorker"})
 
@@ -60,8 +69,17 @@ def child_exit(server: object, worker: _Worker) -> None:
         _log.exception("the metrics of worker %d stay in files of their own in %s", worker.pid, folder)
 
 
+class _AsgiWorker(_Worker, Protocol):
+    """What the hooks need to know of the asgi worker, besides."""
+
+    loop: AbstractEventLoop
+    servers: list[AbstractServer]
+
+
 def post_worker_init(worker: _Worker) -> None:
     """Start the application in the worker: it is loaded, and serves nothing yet."""
+    if _calls_asgi(worker):  # the worker starts the application, and the application's lifespan installs the signals
+        return
     # A worker that was told to stop waits for its threads, and a WebSocket would hold one until it is killed.
     start_all(single_threaded=type(worker).__name__ in _ONE_THREAD, stopping=lambda: not worker.alive)
     # Here, because the worker has set its own handlers, and this is its main thread; requests come in others.
@@ -71,3 +89,50 @@ def post_worker_init(worker: _Worker) -> None:
 def worker_exit(server: object, worker: _Worker) -> None:
     """Shut the application down in the worker that ends."""
     close_all()
+
+
+def _calls_asgi(worker: Any) -> bool:
+    """Tell whether the worker calls the application as ASGI; if it is Gunicorn's own, see to its idle connections."""
+    gasgi = sys.modules.get("gunicorn.workers.gasgi")
+    if gasgi is not None and isinstance(worker, gasgi.ASGIWorker):
+        _close_idle_connections(worker, gasgi)
+        return True
+    return type(worker).__module__.startswith(("uvicorn.", "uvicorn_worker"))
+
+
+def _close_idle_connections(worker: _AsgiWorker, gasgi: Any) -> None:
+    """Close the connections that carry no request, when the worker has stopped to accept new ones.
+
+    The worker makes the protocol of each connection by the name ``ASGIProtocol`` of its module. A subclass under that
+    name remembers the protocols. If a version of Gunicorn keeps it elsewhere, nothing changes.
+    """
+    theirs: Any = getattr(gasgi, "ASGIProtocol", None)
+    if theirs is None:
+        return
+    known: weakref.WeakSet[Any] = weakref.WeakSet()
+    idle: set[Any] = set()
+
+    class Remembered(theirs):  # type: ignore[misc]  # the base class is known at run time only
+        def connection_made(self, transport: BaseTransport) -> None:
+            known.add(self)
+            theirs.connection_made(self, transport)
+
+    gasgi.ASGIProtocol = Remembered
+
+    def look() -> None:
+        nonlocal idle
+        # Until its sockets are closed, the worker still answers what comes, and announces the end of each connection.
+        if not worker.alive and not any(_serves(server) for server in worker.servers):
+            # True while the protocol waits for the first byte of a request, or for the next request.
+            now = {each for each in known if getattr(each, "_awaiting_request", False)}
+            for protocol in now & idle:  # twice in a row: the request of a new connection may be on its way
+                protocol.transport.close()
+            idle = now
+        worker.loop.call_later(_LOOK_SECONDS, look)
+
+    worker.loop.call_later(_LOOK_SECONDS, look)
+
+
+def _serves(server: AbstractServer) -> bool:
+    is_serving: Any = getattr(server, "is_serving", None)
+    return is_serving is not None and bool(is_serving())

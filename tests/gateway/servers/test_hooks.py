@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from gateway.servers import Bind, Launch, StartError, get, start
 
 APPLICATION = """
-import os
+import asyncio, os
 from gateway import Gateway
 
 async def asgi(scope, receive, send):
@@ -25,6 +26,12 @@ async def asgi(scope, receive, send):
         await send({"type": "lifespan.shutdown.complete"})
         return
     print("request", os.getpid(), flush=True)
+    if scope["path"] == "/slow":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        await asyncio.sleep(1.5)
+        await send({"type": "http.response.body", "body": b"ended"})
+        return
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body"})
 
@@ -49,6 +56,7 @@ def lines(output: str) -> list[str]:
         "pyuwsgi",
         "wsgiref",
         "waitress",
+        "gunicorn-asgi",
         *(
             pytest.param(name, marks=pytest.mark.slow)
             for name in ("gunicorn-gthread", "gunicorn-gevent", "granian-wsgi", "cheroot", "werkzeug", "gevent")
@@ -84,3 +92,52 @@ def test_a_startup_that_fails_keeps_gunicorns_worker_from_serving(
     launch = Launch(target="sv_life:app", bind=Bind(port=0), app_dir=str(folder), hooks=True, arguments=arguments)
     with pytest.raises(StartError, match=r"ended with status 3(?s:.*)no database"):
         start(server, launch)
+
+
+#: With an open connection, Gunicorn's asgi worker waits that long, and then ends without lifespan.shutdown.
+GRACEFUL_SECONDS = 15.0
+KEPT = ("--keep-alive", "75", "--graceful-timeout", f"{GRACEFUL_SECONDS:g}")
+
+
+@pytest.mark.parametrize("how", ["option", pytest.param("import in a configuration", marks=pytest.mark.slow)])
+def test_gunicorns_asgi_worker_stops_at_once_although_connections_are_kept(folder: Path, how: str) -> None:
+    arguments = KEPT
+    if how != "option":
+        (folder / "mine.py").write_text("from gateway.servers.gunicorn_hooks import *\n")
+        arguments = ("--config", str(folder / "mine.py"), *KEPT)
+    launch = Launch(target="sv_life:app", bind=Bind(port=0), app_dir=str(folder), hooks=True, arguments=arguments)
+    with (
+        start(get("gunicorn-asgi"), launch) as running,
+        running.bind.connect(20.0) as kept,
+        running.bind.connect(20.0) as unused,
+        running.bind.connect(20.0) as busy,
+    ):
+        kept.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert kept.recv(65536).startswith(b"HTTP/1.1 204")
+        busy.sendall(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n")
+        seen = b""
+        while b"begun" not in seen:
+            seen += busy.recv(65536)
+        began = time.monotonic()
+        running.process.terminate()
+        assert kept.recv(65536) == unused.recv(65536) == b"", "closed"
+        while more := busy.recv(65536):
+            seen += more
+        assert seen.endswith(b"begunended"), "a request under way is answered whole"
+        running.process.wait(2 * GRACEFUL_SECONDS)
+        took = time.monotonic() - began
+        output = lines(running.output())
+    assert [line.split()[0] for line in output] == ["startup", "request", "request", "request", "shutdown"]
+    assert took < GRACEFUL_SECONDS
+
+
+@pytest.mark.slow
+def test_the_hooks_start_an_application_once_under_gunicorns_asgi_worker(folder: Path) -> None:
+    (folder / "mine.py").write_text("from gateway.servers.gunicorn_hooks import *\n")
+    arguments = ("--config", str(folder / "mine.py"))
+    launch = Launch(target="sv_life:app", bind=Bind(port=0), app_dir=str(folder), hooks=True, arguments=arguments)
+    with start(get("gunicorn-asgi"), launch) as running:
+        running.process.terminate()
+        running.process.wait(20)
+        seen = [line.split()[0] for line in lines(running.output())]
+    assert seen == ["startup", "request", "shutdown"]
