@@ -20,6 +20,7 @@ from gateway.headers import HeaderNames
 from gateway.middleware._forwarded import Trust, parse_address, parse_forwarded, split_list
 from gateway.middleware._host import parse_host, parse_port
 from gateway.middleware._options import check_options
+from gateway.middleware._server_habits import Notice, restore_scheme
 
 if TYPE_CHECKING:
     from gateway.exchange import Request
@@ -189,21 +190,27 @@ class _Believing(Hooks):
         self._believes = options.mode != "off"
         self._strips = options.untrusted == "strip"
         self._more = options.host or options.port or options.prefix
+        self._notice = Notice()
 
     def on_request(self, request: Request) -> None:
         state = request.state
         if _STATE in state:
             return
+        restore_scheme(request)
         peer, headers = request.client, request.headers
         trusted = self._believes and self._trust.holds(peer[0] if peer else None)
         state[_STATE] = ForwardedFrom(trusted, peer, request.scheme, headers.get("host"))
         if trusted:
+            self._notice.trusted(request)
             headers.delete_all(self._never)
             if self._options.mode == "forwarded":
                 self._read_forwarded(request)
             else:
                 self._read_x_forwarded(request)
-        elif self._strips:
+            return
+        if self._believes:
+            self._notice.untrusted(request, peer)
+        if self._strips:
             headers.delete_all(_EVERY)
 
     def _read_x_forwarded(self, request: Request) -> None:

@@ -17,11 +17,12 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from gateway.application import Gateway
 from gateway.cli._command import ServerCommand
+from gateway.cli._reachable import middleware
 from gateway.config import Config, find, read
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
+from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.protocols import Interface, detect, is_coroutine_function
 from gateway.servers import Bind, Command, Launch, Server, choose
 from gateway.servers._load import INDIRECT, VARIABLE, Target, load, parse
@@ -143,8 +144,9 @@ def plan(
     server = choose(interface, launch, name)
     launch = replace(
         launch,
-        # A chain has parts of its own to start and stop, and signals to catch.
-        hooks=interface != server.interface or isinstance(application, Dual),
+        # A chain has parts of its own to start and stop, and signals to catch. Gunicorn's asgi worker needs the hooks
+        # for any application, because without them it waits for idle connections when it stops.
+        hooks=interface != server.interface or isinstance(application, Dual) or server.name == "gunicorn-asgi",
         believes_proxies=not _has_proxy_headers(application),
     )
     if interface == "rsgi" and server.interface != "rsgi":
@@ -157,11 +159,8 @@ def plan(
 
 
 def _has_proxy_headers(application: object) -> bool:
-    """Whether the application's chain reads what proxies say; a server that did so before it would hide the peer."""
-    if not isinstance(application, Gateway):
-        return False
-    order = application.explain().as_dict()["servers"]["asgi"]["order"]
-    return any(each["name"] == "ProxyHeaders" for each in order)
+    """Whether a chain inside reads what proxies say; a server that did so before it would hide the proxy from it."""
+    return any(isinstance(each, ProxyHeaders) for each in middleware(application))
 
 
 def _told_directly(server: Server, target: Target, application: object, interface: Interface) -> bool:

@@ -83,8 +83,8 @@ class Launch:
         arguments: Further arguments, passed to the server's own command as they are.
         hooks: Hooks of this package start and stop the application with each worker, where the server has hooks and
             does not do so by itself.
-        believes_proxies: The server may put what a proxy says of the client in the place of the peer, as its own
-            default is; False where the application does so by itself.
+        believes_proxies: The server may read, replace or remove X-Forwarded-* as its own default is. False if the
+            application reads them: the server then leaves them alone.
         environment: Variables to set for the server process.
         isolated: Keep the server from writing outside its own process (control sockets in the home folder).
     """

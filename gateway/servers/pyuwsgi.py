@@ -48,6 +48,7 @@ PYUWSGI = Server(
         "A request body in chunks is not in wsgi.input; our adapter reads it with uwsgi.chunked_read(), so an ASGI "
         "application has it and a WSGI application does not.",
         "It closes every connection of --http-socket, and answers no Expect: 100-continue.",
+        "It takes the scheme from X-Forwarded-Proto and X-Forwarded-SSL of any client; ProxyHeaders puts it right.",
         "Dot segments of the path are resolved before the application sees it.",
         "The application is imported before the fork, unless --lazy-apps is given.",
     ),

@@ -21,6 +21,9 @@ def _arguments(launch: Launch) -> Iterator[str]:
         yield f"--listen={launch.bind.netloc}"
     if launch.threads is not None:
         yield f"--threads={launch.threads}"
+    if not launch.believes_proxies:
+        # By default waitress removes X-Forwarded-* and Forwarded before it calls the application.
+        yield "--no-clear-untrusted-proxy-headers"
     yield from launch.arguments
     yield launch.target
 
@@ -37,6 +40,7 @@ WAITRESS = Server(
     quirks=(
         "SIGTERM ends it at once and drops requests in flight; SIGINT drains (KillSignal=SIGINT, STOPSIGNAL SIGINT).",
         "Response headers are sent sorted by name.",
+        "It removes X-Forwarded-* and Forwarded from a request, unless --no-clear-untrusted-proxy-headers is given.",
         "A request body is read whole, to memory or a temporary file, before the application runs.",
         "Its unix socket has mode 0600: set --unix-socket-perms for a proxy of another user.",
         "Slashes at the start of the path are joined to one.",

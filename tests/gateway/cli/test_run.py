@@ -41,12 +41,18 @@ def hello():
     return "fastapi one"
 """
 OTHERS = """
-from gateway import Gateway
+from flask import Flask
+from gateway import Gateway, Mount, path_in, when
 from gateway.middleware import ProxyHeaders
 import sv_flask
 
 both = Gateway(sv_flask.app)
 proxied = Gateway(sv_flask.app, middleware=[ProxyHeaders(trust=("127.0.0.1",))])
+sometimes = Gateway(sv_flask.app, middleware=[when(path_in("/a"), ProxyHeaders(trust=("127.0.0.1",)))])
+several = Mount({"/a": sv_flask.app, "/b": proxied})
+nested = Gateway(several)
+inner = Flask("inner")
+inner.wsgi_app = Gateway(inner.wsgi_app, middleware=[ProxyHeaders(trust=("127.0.0.1",))])
 nothing = None
 
 class site:
@@ -156,7 +162,12 @@ PLANNED = [
         "GATEWAY_APP=sv_fast:app PYTHON -m gunicorn --bind 127.0.0.1:8000 --worker-class sync "
         f"--config mine.py {INDIRECT}",
     ),
-    Case("family", "sv_fast --server gunicorn", "-m gunicorn --bind 127.0.0.1:8000 --worker-class asgi sv_fast:app"),
+    Case(
+        "family",
+        "sv_fast --server gunicorn",
+        "-m gunicorn --bind 127.0.0.1:8000 --worker-class asgi --config python:gateway.servers.gunicorn_hooks "
+        "sv_fast:app",
+    ),
     Case(
         "default-for-wsgi",
         "sv_flask",
@@ -178,6 +189,25 @@ PLANNED = [
         "chain-that-reads-forwarded-headers",
         "sv_others:proxied --server uvicorn",
         "-m uvicorn --host 127.0.0.1 --port 8000 --no-proxy-headers sv_others:proxied",
+    ),
+    Case(
+        "forwarded-headers-are-not-removed-by-waitress",
+        "sv_others:proxied --server waitress",
+        "-m waitress --listen=127.0.0.1:8000 --no-clear-untrusted-proxy-headers sv_others:proxied",
+    ),
+    Case(
+        "forwarded-headers-are-not-read-by-gunicorn",
+        "sv_others:proxied --server gunicorn-sync",
+        "-m gunicorn --bind 127.0.0.1:8000 --worker-class sync --config python:gateway.servers.gunicorn_proxied "
+        "sv_others:proxied",
+    ),
+    *(
+        Case(
+            f"forwarded-headers-are-left-alone-for-a-chain-in-{name}",
+            f"sv_others:{name} --server waitress",
+            f"-m waitress --listen=127.0.0.1:8000 --no-clear-untrusted-proxy-headers sv_others:{name}",
+        )
+        for name in ("sometimes", "several", "nested", "inner")
     ),
     Case(
         "chain-with-hooks-under-its-own-kind",
