@@ -50,6 +50,7 @@ __all__ = [
     "FlowHooks",
     "FlowMiddleware",
     "FlowRun",
+    "FlushingTransform",
     "Hooks",
     "Io",
     "Middleware",
@@ -87,7 +88,10 @@ Steps: TypeAlias = Generator[None, object, T]
 
 
 class Transform(Protocol):
-    """A change of a body as it passes: CPU work only, no IO. One object serves one body."""
+    """A change of a body as it passes: CPU work only, no IO. One object serves one body.
+
+    A transform that may keep bytes back also defines ``flush()``: see :class:`FlushingTransform`.
+    """
 
     def push(self, chunk: bytes, /) -> bytes:
         """Take some bytes and return what can be passed on, ``b""`` for nothing yet. On a request it may raise
@@ -97,6 +101,19 @@ class Transform(Protocol):
 
     def finish(self) -> bytes:
         """Return what is left after the last chunk."""
+        ...
+
+
+class FlushingTransform(Transform, Protocol):
+    """A transform that may keep bytes back, such as an encoder.
+
+    The driver calls ``flush`` after each push of a response body, unless the chunk is known to be the last. So the
+    client receives each chunk of a stream before the application makes the next one. A transform without ``flush``
+    must return all that it can from ``push``.
+    """
+
+    def flush(self) -> bytes:
+        """Return all that was pushed so far, in a form that the client can use before the rest comes."""
         ...
 
 

@@ -1,8 +1,8 @@
 """Compress response bodies in the coding that the client prefers: zstd, br or gzip.
 
 Everything that can go wrong is decided at the head, by what RFC 9110 says of content codings, and in one place; the
-body then passes through one encoder. A body that comes whole keeps a Content-Length, a stream is compressed as it
-passes; event streams are left alone unless asked for, and are then let out event by event.
+body then passes through one encoder. A body that comes whole keeps a Content-Length. The driver flushes the encoder
+after each chunk of a stream, so no chunk is held back; event streams are left alone unless asked for.
 
 Sources: RFC 9110 sections 8.4 (Content-Encoding), 8.8.3 (ETag), 12.5.3 (Accept-Encoding), 12.5.5 (Vary); RFC 9111
 section 5.2.2.6 (no-transform); RFC 9530 (digests); the BREACH attack and its mitigation by padding.
@@ -39,11 +39,15 @@ DEFAULT_TYPES = (
     "*+text",
     "application/javascript",
     "application/json",
+    "application/json-seq",
+    "application/jsonl",
     "application/ld+json",
     "application/manifest+json",
+    "application/ndjson",
     "application/rtf",
     "application/wasm",
     "application/x-javascript",
+    "application/x-jsonlines",
     "application/x-ndjson",
     "application/x-protobuf",
     "application/xml",
@@ -77,7 +81,7 @@ class Compression(Middleware):
             level, because browsers refuse larger ones.
         min_bytes: Content of a declared length below this is left alone.
         types: Media types to compress: exact, ``type/*`` or ``*+suffix``.
-        event_stream: Compress ``text/event-stream`` too, flushed after each chunk.
+        event_stream: Compress ``text/event-stream`` too.
         etag: ``"weaken"`` a strong entity tag, as the coded bytes differ from the tagged ones; or give it a
             ``"suffix"`` of the coding and take it off again in ``If-None-Match`` and ``If-Match``.
         padding: Random bytes at most in a gzip header, so that a length tells an attacker less (BREACH). br and zstd
@@ -123,10 +127,15 @@ class Compression(Middleware):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The coding chosen for a response whose body passes through, and whether each chunk is let out at once."""
+    """The coding of a response whose body passes through.
+
+    Attributes:
+        coding: The content coding.
+        sized: Whether the application declared a length, so that the encoder may hold chunks together.
+    """
 
     coding: str
-    flushed: bool
+    sized: bool
 
 
 class _Compressing(Hooks):
@@ -174,7 +183,7 @@ class _Compressing(Hooks):
         if request.method == "HEAD":
             self._mark(headers, coding)
             return None
-        return self._begin(request, headers, _Plan(coding, _media_type(content_type) == _EVENT_STREAM))
+        return self._begin(request, headers, _Plan(coding, length is not None))
 
     def _begin(self, request: Request, headers: Headers, plan: _Plan) -> Steps[None]:
         if (yield from peek(0)) is None:  # a file that the server sends by itself: its bytes are not ours to change
@@ -187,7 +196,7 @@ class _Compressing(Hooks):
         if plan is None:
             return None
         encoder = self._encoders[plan.coding]()
-        return _Flushed(encoder) if plan.flushed else encoder
+        return _Sized(encoder) if plan.sized else encoder
 
     def _judge(self, content_type: str) -> bool:
         """Tell whether content of a type is compressed for some client."""
@@ -243,19 +252,14 @@ class _Suffixing(_Compressing):
                 request.headers.set(name, _SUFFIX.sub('"', value))
 
 
-class _Flushed:
-    """An encoder that lets out every chunk at once."""
+class _Sized:
+    """An encoder of content whose length the application declared: it is not flushed, so that it compresses best."""
 
-    __slots__ = ("_encoder",)
+    __slots__ = ("finish", "push")
 
     def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-
-    def push(self, chunk: bytes) -> bytes:
-        return self._encoder.push(chunk) + self._encoder.flush()
-
-    def finish(self) -> bytes:
-        return self._encoder.finish()
+        self.push = encoder.push
+        self.finish = encoder.finish
 
 
 #: No media type is longer; parameters are, and are cut off.

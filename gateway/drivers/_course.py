@@ -13,7 +13,7 @@ outside k. An error at k is offered to ``on_error`` of those outside k; what han
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from gateway.contract import Hooks, Io, Peek, Refuse, Steps, Transform
@@ -86,6 +86,15 @@ def _response(hook: str, result: object) -> Response | None:
     if result is None or isinstance(result, Response):
         return result
     raise ConfigurationError(f"{hook} must return a Response or None, got {result!r}")
+
+
+def push_through(change: Transform, chunk: bytes, last: bool) -> bytes:
+    """Pass bytes through one transform; what it keeps is flushed, because the next part may take its time."""
+    pushed = change.push(chunk) if chunk else b""
+    if last:
+        return pushed + change.finish()
+    flush: Callable[[], bytes] | None = getattr(change, "flush", None)
+    return pushed + flush() if chunk and flush is not None else pushed
 
 
 def one(effect: object) -> Steps[object]:
@@ -312,9 +321,7 @@ class Course:
                 f"(PEP 3333; ASGI HTTP 'Response Body')"
             )
         for change in self.transforms:
-            chunk = change.push(chunk) if chunk else chunk
-            if last:
-                chunk += change.finish()
+            chunk = push_through(change, chunk, last)
         return [chunk] if chunk else []
 
     def take(self, size: int | None) -> Steps[bytes | None]:
@@ -335,10 +342,7 @@ class Course:
         """Let what is held pass a new transform; what is pulled later passes it after the others."""
         change = require_transform("on_body", change)
         self.transforms.append(change)
-        chunk = b"".join(self.held)
-        chunk = change.push(chunk) if chunk else b""
-        if self.ended:
-            chunk += change.finish()
+        chunk = push_through(change, b"".join(self.held), self.ended)
         self.held = [chunk] if chunk else []
 
     def _measure(self, response: Response) -> Steps[None]:

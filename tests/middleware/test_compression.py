@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import brotli
 import pytest
 import zstandard
 
+from gateway.drivers import build_asgi, build_wsgi
 from gateway.errors import ConfigurationError
 from gateway.middleware._codings import Encoder, encoder_factory
 from gateway.middleware.compression import Compression
 from gateway.middleware.conditional_get import ConditionalGet
 from tests.middleware.conftest import MakeStack
-from tests.middleware.stacks import Answer, Script, Stack
+from tests.middleware.stacks import Answer, Pairs, Script, Stack
 
 TEXT = b"a word and a word and another word, " * 60
 DECODE: dict[str, Callable[[bytes], bytes]] = {
@@ -190,16 +195,117 @@ def test_a_304_varies_as_the_200_does(stack: MakeStack) -> None:
     assert (answer.status, answer.get("vary"), answer.get("content-encoding")) == (304, "Accept-Encoding", None)
 
 
-def test_an_event_stream_opted_in_is_let_out_event_by_event(stack: MakeStack) -> None:
-    import zlib
+def test_an_event_stream_is_compressed_only_if_opted_in(stack: MakeStack) -> None:
+    events = Script(headers=(("Content-Type", "text/event-stream"),), chunks=[b"data: 1\n\n", b"data: 2\n\n"])
+    assert fetch(stack(Compression(), script=events)).get("content-encoding") is None
+    answer = fetch(stack(Compression(event_stream=True), script=events))
+    assert answer.get("content-encoding") == "gzip"
+    assert decoded(answer) == b"data: 1\n\ndata: 2\n\n"
 
-    events = [b"data: 1\n\n", b"data: 2\n\n"]
-    app = Script(headers=(("Content-Type", "text/event-stream"),), chunks=events)
-    answer = fetch(stack(Compression(event_stream=True), script=app))
-    decoder = zlib.decompressobj(31)
-    decoded = [decoder.decompress(chunk) for chunk in answer.chunks]
-    assert all(text.endswith(b"\n\n") for text in decoded[:-1])
-    assert b"".join(decoded) == b"".join(events)
+
+LINES = [b'{"line": %d, "text": "some text of a line"}\n' % number for number in range(4)]
+MEDIA_TYPES = ("text/plain", "application/x-ndjson", "application/jsonl", "application/json", "text/event-stream")
+
+
+class Incremental:
+    """A decoder of each coding that gives what can be decoded so far."""
+
+    def __init__(self, coding: str | None) -> None:
+        self.feed: Callable[[bytes], bytes]
+        if coding == "gzip":
+            self.feed = zlib.decompressobj(31).decompress
+        elif coding == "br":
+            self.feed = brotli.Decompressor().process
+        elif coding == "zstd":
+            self.feed = zstandard.ZstdDecompressor().decompressobj().decompress
+        else:
+            self.feed = bytes
+
+
+def live(
+    interface: str, accept: str, chain: list[Any], fields: Pairs, parts: list[bytes]
+) -> tuple[bytes, list[tuple[int, int]]]:
+    """Serve a stream whose every part is made when it is asked for.
+
+    Returns the text, and pairs: how much of it the client could read, and how many parts were made by then.
+    """
+    made = 0
+    text = b""
+    decoder = Incremental(None)
+    read: list[tuple[int, int]] = []
+
+    def take(chunk: bytes) -> None:
+        nonlocal text
+        text += decoder.feed(chunk)
+        read.append((len(text), made))
+
+    def wsgi(environ: Any, start_response: Any) -> Iterator[bytes]:
+        nonlocal made
+        start_response("200 OK", list(fields))
+        for part in parts:
+            made += 1
+            yield part
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal made
+        head = [(name.lower().encode(), value.encode()) for name, value in fields]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        for part in parts:
+            made += 1
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[[bytes], None]:
+        nonlocal decoder
+        decoder = Incremental(dict(headers).get("content-encoding"))
+        return take
+
+    async def send(message: Any) -> None:
+        nonlocal decoder
+        if message["type"] == "http.response.start":
+            decoder = Incremental(dict(message["headers"]).get(b"content-encoding", b"").decode())
+        elif message["body"]:
+            take(message["body"])
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async def serve() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"accept-encoding", accept.encode())]}
+        await build_asgi(chain, asgi)(scope, receive, send)
+
+    if interface == "wsgi":
+        environ: dict[str, Any] = {"HTTP_ACCEPT_ENCODING": accept}
+        setup_testing_defaults(environ)
+        body = build_wsgi(chain, wsgi)(environ, start)
+        for chunk in body:
+            take(chunk)
+        body.close()  # type: ignore[attr-defined]  # it has one
+    else:
+        asyncio.run(serve())
+    return text, read
+
+
+@pytest.mark.parametrize("kind", MEDIA_TYPES)
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "identity"])
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_each_line_of_a_stream_can_be_read_before_the_next_is_made(interface: str, coding: str, kind: str) -> None:
+    chain = [Compression(event_stream=True)]
+    text, read = live(interface, coding, chain, [("Content-Type", kind)], LINES)
+    assert text == b"".join(LINES)
+    for number in range(1, len(LINES) + 1):
+        length = len(b"".join(LINES[:number]))
+        assert next(made for size, made in read if size >= length) == number, f"line {number} is held back"
+
+
+def test_a_stream_of_declared_length_may_be_held_together() -> None:
+    whole = b"".join(LINES)
+    fields = [("Content-Type", "text/plain"), ("Content-Length", str(len(whole)))]
+    for interface in ("wsgi", "asgi"):
+        text, read = live(interface, "gzip", [Compression(min_bytes=0)], fields, LINES)
+        assert text == whole
+        assert max(made for _, made in read) == len(LINES)
+        assert next(made for size, made in read if size) == len(LINES), "a download compresses best unflushed"
 
 
 def test_levels_are_options(stack: MakeStack) -> None:

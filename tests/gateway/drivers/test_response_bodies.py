@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 
@@ -15,7 +17,7 @@ from gateway.contract import (
 from gateway.drivers._course import has_body
 from gateway.exchange import Request, Response
 from tests.gateway.drivers._scenario import App, Boom, Record, wsgi_app
-from tests.gateway.drivers._side import ALL, BODY, START, Shout, Side, Upper, converse, logged, run_side
+from tests.gateway.drivers._side import ALL, BODY, START, Shout, Side, Upper, converse, logged, run_side, scope
 
 
 def test_a_peek_holds_the_head_and_leaves_the_bytes_in_the_body(side: Side) -> None:
@@ -274,3 +276,117 @@ def test_a_file_object_and_an_iterable_are_bodies_and_are_closed(reference: bool
         record = run_side(interface, reference, [logged("a", [], on_request=Response(200, body=Parts()))], App())
         assert record.body == b"onetwo"
     assert Parts.closed == 2
+
+
+class Holding:
+    """A transform that keeps everything back, unless it is flushed."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.kept = b""
+
+    def push(self, chunk: bytes, /) -> bytes:
+        self.kept += chunk
+        return b""
+
+    def flush(self) -> bytes:
+        self.log.append("flush")
+        kept, self.kept = self.kept, b""
+        return kept
+
+    def finish(self) -> bytes:
+        return self.kept + b"."
+
+
+def holds(log: list[str]) -> Middleware:
+    class Holds(Middleware):
+        def on_body(self, request: Request, response: Response) -> Holding:
+            return Holding(log)
+
+    return Holds()
+
+
+class Looks(Middleware):
+    """Waits for two bytes of the body."""
+
+    def on_response(self, request: Request, response: Response) -> Any:
+        yield from peek(2)
+
+
+def streamed(interface: str, reference: bool, chain: list[Middleware]) -> tuple[list[bytes], list[int]]:
+    """Serve three parts; return what the client has, and how many parts were made when each of it came."""
+    made: list[int] = [0]
+    got: list[tuple[bytes, int]] = []
+    parts = (b"one", b"two", b"three")
+
+    def wsgi(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        for part in parts:
+            made[0] += 1
+            yield part
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+        for part in parts:
+            made[0] += 1
+            await send({**BODY, "body": part, "more_body": True})
+        await send({**BODY, "body": b""})
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            got.append((message["body"], made[0]))
+
+    if interface == "wsgi":
+        environ: dict[str, Any] = {}
+        setup_testing_defaults(environ)
+        body = drivers.build_wsgi(chain, wsgi, reference=reference)(environ, lambda *head: lambda data: None)
+        got.extend((chunk, made[0]) for chunk in body if chunk)
+        body.close()  # type: ignore[attr-defined]  # it has one
+    else:
+        asyncio.run(drivers.build_asgi(chain, asgi, reference=reference)(scope(), receive_nothing, send))
+    return [chunk for chunk, _ in got], [count for _, count in got]
+
+
+async def receive_nothing() -> Any:
+    return await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["specialised", "reference"])
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+@pytest.mark.parametrize("twice", [False, True], ids=["alone", "behind-another"])
+def test_a_transform_is_flushed_before_the_next_part_of_a_stream_is_made(
+    interface: str, reference: bool, twice: bool
+) -> None:
+    log: list[str] = []
+    chunks, made = streamed(interface, reference, [holds(log)] * (2 if twice else 1))
+    assert b"".join(chunks) == b"onetwothree" + b"." * (2 if twice else 1)
+    assert made[:3] == [1, 2, 3], "a part waits in a transform while the next one is made"
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["specialised", "reference"])
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_a_transform_does_not_keep_what_a_peek_has_held(interface: str, reference: bool) -> None:
+    chunks, made = streamed(interface, reference, [holds([]), Looks()])
+    assert chunks[0] == b"one"
+    assert made[:3] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["specialised", "reference"])
+def test_what_is_written_by_write_is_flushed(reference: bool) -> None:
+    sent: list[bytes] = []
+    seen: list[int] = []
+
+    def wsgi(environ: Any, start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+        for part in (b"one", b"two"):
+            write(part)
+            seen.append(len(sent))
+        return []
+
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    body = drivers.build_wsgi([holds([])], wsgi, reference=reference)(environ, lambda *head: sent.append)
+    sent.extend(body)
+    body.close()  # type: ignore[attr-defined]  # it has one
+    assert seen == [1, 2], "PEP 3333: write() hands its data on before it returns"
+    assert b"".join(sent) == b"onetwo."
