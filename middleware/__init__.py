@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.middleware.security_headers import SecurityHeaders
     from gateway.middleware.static_files import StaticFiles
     from gateway.middleware.trusted_host import TrustedHost
+    from gateway.middleware.unbuffered import Unbuffered
 
 __all__ = [
     "AccessLog",
@@ -43,6 +44,7 @@ __all__ = [
     "SecurityHeaders",
     "StaticFiles",
     "TrustedHost",
+    "Unbuffered",
     "behind_load_balancer",
     "behind_nginx",
     "edge",
@@ -64,6 +66,7 @@ _MODULES = {
     "SecurityHeaders": "security_headers",
     "StaticFiles": "static_files",
     "TrustedHost": "trusted_host",
+    "Unbuffered": "unbuffered",
     "behind_load_balancer": "presets",
     "behind_nginx": "presets",
     "edge": "presets",

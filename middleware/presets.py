@@ -29,6 +29,7 @@ from gateway.middleware.request_id import RequestId
 from gateway.middleware.security_headers import SecurityHeaders
 from gateway.middleware.static_files import StaticFiles
 from gateway.middleware.trusted_host import TrustedHost
+from gateway.middleware.unbuffered import Unbuffered
 
 __all__ = ["Part", "behind_load_balancer", "behind_nginx", "edge"]
 
@@ -63,6 +64,7 @@ def behind_load_balancer(
     rate_limit: Part = "default",
     body_limit: Part = "default",
     compression: Part = "default",
+    unbuffered: Part = None,
     conditional_get: Part = "default",
     errors: Part = "default",
 ) -> tuple[Middleware, ...]:
@@ -93,6 +95,7 @@ def behind_load_balancer(
         rate_limit: Instead of the one of ``rate``.
         body_limit: Instead of the one of ``max_bytes``.
         compression: Instead of ``Compression()``.
+        unbuffered: An ``Unbuffered()``, if the load balancer is an NGINX.
         conditional_get: Instead of ``ConditionalGet()``.
         errors: Instead of ``Errors()``.
 
@@ -114,6 +117,7 @@ def behind_load_balancer(
         rate_limit=_rate(rate) if rate_limit == "default" else rate_limit,
         body_limit=BodyLimit(max_bytes=max_bytes) if body_limit == "default" else body_limit,
         compression=Compression() if compression == "default" else compression,
+        unbuffered=unbuffered,
         conditional_get=conditional_get,
         errors=errors,
     )
@@ -139,6 +143,7 @@ def behind_nginx(
     rate_limit: Part = "default",
     body_limit: Part = None,
     compression: Part = None,
+    unbuffered: Part = "default",
     conditional_get: Part = "default",
     errors: Part = "default",
 ) -> tuple[Middleware, ...]:
@@ -166,6 +171,7 @@ def behind_nginx(
         rate_limit: Instead of the one of ``rate``.
         body_limit: A ``BodyLimit(...)``, beside ``client_max_body_size``.
         compression: A ``Compression(...)``, where NGINX has no ``gzip on``.
+        unbuffered: Instead of ``Unbuffered()``.
         conditional_get: Instead of ``ConditionalGet()``.
         errors: Instead of ``Errors()``.
 
@@ -186,6 +192,7 @@ def behind_nginx(
         rate_limit=_rate(rate) if rate_limit == "default" else rate_limit,
         body_limit=body_limit,
         compression=compression,
+        unbuffered=unbuffered,
         conditional_get=conditional_get,
         errors=errors,
     )
@@ -212,6 +219,7 @@ def edge(
     rate_limit: Part = "default",
     body_limit: Part = "default",
     compression: Part = "default",
+    unbuffered: Part = None,
     conditional_get: Part = "default",
     errors: Part = "default",
 ) -> tuple[Middleware, ...]:
@@ -239,6 +247,7 @@ def edge(
         rate_limit: Instead of the one of ``rate``.
         body_limit: Instead of the one of ``max_bytes``.
         compression: Instead of ``Compression()``.
+        unbuffered: An ``Unbuffered()``, if NGINX is in front all the same.
         conditional_get: Instead of ``ConditionalGet()``.
         errors: Instead of ``Errors()``.
 
@@ -259,6 +268,7 @@ def edge(
         rate_limit=_rate(rate) if rate_limit == "default" else rate_limit,
         body_limit=BodyLimit(max_bytes=max_bytes) if body_limit == "default" else body_limit,
         compression=Compression() if compression == "default" else compression,
+        unbuffered=unbuffered,
         conditional_get=conditional_get,
         errors=errors,
     )
@@ -279,6 +289,7 @@ def _chain(
     rate_limit: Part,
     body_limit: Part,
     compression: Part,
+    unbuffered: Part,
     conditional_get: Part,
     errors: Part,
 ) -> tuple[Middleware, ...]:
@@ -297,6 +308,7 @@ def _chain(
         "rate_limit": rate_limit,
         "body_limit": body_limit,
         "compression": compression,
+        "unbuffered": Unbuffered() if unbuffered == "default" else unbuffered,
         "conditional_get": ConditionalGet() if conditional_get == "default" else conditional_get,
         "errors": Errors() if errors == "default" else errors,
     }

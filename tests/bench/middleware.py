@@ -38,6 +38,7 @@ from gateway.middleware import (
     SecurityHeaders,
     StaticFiles,
     TrustedHost,
+    Unbuffered,
     behind_load_balancer,
 )
 from tests.bench import _static_files
@@ -58,11 +59,12 @@ OURS: dict[str, Callable[[], Middleware]] = {
     "rate_limit": lambda: RateLimit(limits="1000000000/minute"),
     "body_limit": lambda: BodyLimit(max_bytes=10 * 2**20),
     "compression": Compression,
+    "unbuffered": Unbuffered,
     "conditional_get": ConditionalGet,
     "errors": Errors,
 }
 #: Parts that ``behind_load_balancer`` has only on demand.
-ON_DEMAND = ("metrics", "static_files", "rate_limit")
+ON_DEMAND = ("metrics", "static_files", "rate_limit", "unbuffered")
 FIELDS = [
     ("host", "example.org"),
     ("user-agent", "bench"),

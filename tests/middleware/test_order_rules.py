@@ -31,6 +31,7 @@ MADE: dict[str, Callable[[], Middleware]] = {
     "SecurityHeaders": lambda: middleware.SecurityHeaders(),
     "StaticFiles": lambda: middleware.StaticFiles(folders={"/static": "."}, autorefresh=True),
     "TrustedHost": lambda: middleware.TrustedHost(allowed=("example.org",)),
+    "Unbuffered": lambda: middleware.Unbuffered(),
 }
 
 

@@ -32,6 +32,7 @@ from gateway.middleware import (
     SecurityHeaders,
     StaticFiles,
     TrustedHost,
+    Unbuffered,
     behind_load_balancer,
     behind_nginx,
     edge,
@@ -52,6 +53,7 @@ ORDER = [
     RateLimit,
     BodyLimit,
     Compression,
+    Unbuffered,
     ConditionalGet,
     Errors,
 ]
@@ -73,6 +75,7 @@ PARTS = (
     "rate_limit",
     "body_limit",
     "compression",
+    "unbuffered",
     "conditional_get",
     "errors",
 )
@@ -99,6 +102,7 @@ def full(name: str, folder: Path) -> tuple[Middleware, ...]:
         more["body_limit"] = BodyLimit(max_bytes=100)
         more["compression"] = Compression()
     else:
+        more["unbuffered"] = Unbuffered()
         more["static"] = {"/static": folder}
     return preset(**options, **more)
 
@@ -118,7 +122,7 @@ def test_no_order_rule_objects(name: str, tmp_path: Path) -> None:
 def test_each_place_has_the_parts_that_nothing_in_front_of_it_does() -> None:
     optional = {Metrics, Cors, StaticFiles, RateLimit}
     for name, (preset, options) in PRESETS.items():
-        missing = optional | (BY_NGINX if name == "behind_nginx" else set())
+        missing = optional | (BY_NGINX if name == "behind_nginx" else {Unbuffered})
         assert [type(part) for part in preset(**options)] == [kind for kind in ORDER if kind not in missing]
 
 

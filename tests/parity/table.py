@@ -26,6 +26,7 @@ from gateway.middleware import (
     SecurityHeaders,
     StaticFiles,
     TrustedHost,
+    Unbuffered,
 )
 from tests.middleware.stacks import Call
 from tests.parity.stories import Story
@@ -106,6 +107,7 @@ MIDDLEWARE: dict[str, tuple[Make, Requests]] = {
         lambda: TrustedHost(allowed=("example.com",)),
         {"known": asked(host="example.com"), "unknown": asked(host="evil.example")},
     ),
+    "unbuffered": (Unbuffered, PLAIN),
 }
 
 TEXT = b"a word and another word, " * 80

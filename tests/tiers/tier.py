@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,43 +15,14 @@ from pathlib import Path
 
 from gateway import servers
 from gateway.servers import Bind, Launch, Running, Server, start
-from gateway.servers._running import _await_answer
 from gateway.testing._served_names import SIDES
+from tests.tiers import nginx
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Applications of the suite: name, import string, interface.
 APPLICATIONS = {"flask": ("tests.tiers.flask_app:app", "wsgi"), "fastapi": ("tests.tiers.fastapi_app:app", "asgi")}
 BEHIND_NGINX = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-asgi")
 TIERS = (*servers.names(), *(f"nginx-{name}" for name in BEHIND_NGINX))
-
-NGINX = """
-daemon off;
-{user}
-pid {folder}/nginx.pid;
-error_log stderr warn;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_max_body_size 8m;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    upstream application {{ server unix:{upstream} fail_timeout=0; }}
-    server {{
-        listen unix:{listen};
-        location / {{
-            proxy_pass http://application;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto $scheme;
-        }}
-    }}
-}}
-"""
 
 
 @dataclass(frozen=True)
@@ -126,8 +94,8 @@ class Tier:
 
 def missing(name: str) -> str | None:
     """Say why a tier cannot be started here."""
-    if name.startswith("nginx-") and shutil.which("nginx", path=_path()) is None:
-        return "the program nginx is not installed"
+    if name.startswith("nginx-") and (reason := nginx.missing()):
+        return reason
     return servers.get(name.removeprefix("nginx-")).missing()
 
 
@@ -148,29 +116,5 @@ def serve(name: str, application: str, folder: Path) -> Iterator[Tier]:
         if name == server.name:
             yield Tier(name, application, server, running, running.bind)
         else:
-            with _nginx(folder, running.bind) as front:
-                yield Tier(name, application, server, running, front)
-
-
-@contextmanager
-def _nginx(folder: Path, upstream: Bind) -> Iterator[Bind]:
-    bind = Bind(path=str(folder / "nginx.sock"))
-    user = "user root;" if os.geteuid() == 0 else ""  # its workers must reach the folder of the test
-    configuration = folder / "nginx.conf"
-    configuration.write_text(NGINX.format(user=user, folder=folder, upstream=upstream.path, listen=bind.path))
-    nginx = shutil.which("nginx", path=_path())
-    assert nginx is not None
-    with (folder / "nginx.log").open("wb") as log:
-        process = subprocess.Popen(
-            [nginx, "-p", str(folder), "-c", str(configuration)], stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            _await_answer(process, bind, "/", 30.0)
-            yield bind
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _path() -> str:
-    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+            with nginx.nginx(folder, running.bind) as front:
+                yield Tier(name, application, server, running, front.plain)

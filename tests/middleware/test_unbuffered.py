@@ -1,0 +1,44 @@
+"""Unbuffered: NGINX is asked to pass streams on, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.middleware.compression import Compression
+from gateway.middleware.unbuffered import Unbuffered
+from tests.middleware.conftest import MakeStack
+from tests.middleware.stacks import Script
+
+KIND = ("Content-Type", "text/event-stream")
+TEXT = b"a word and another word, " * 80
+
+
+def test_a_response_of_no_declared_length_is_not_buffered(stack: MakeStack) -> None:
+    answer = stack(Unbuffered(), script=Script(headers=(KIND,), chunks=(b"data: 1\n\n", b"data: 2\n\n"))).request()
+    assert answer.get("x-accel-buffering") == "no"
+    assert answer.body == b"data: 1\n\ndata: 2\n\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "method", "value"),
+    [
+        (Script(headers=(KIND, ("Content-Length", "5"))), "GET", None),
+        (Script(headers=(KIND, ("X-Accel-Buffering", "yes"))), "GET", "yes"),
+        (Script(headers=(KIND, ("X-Accel-Redirect", "/internal/a"))), "GET", None),
+        (Script(status=204, headers=(), chunks=(b"",)), "GET", None),
+        (Script(status=304, headers=(), chunks=(b"",)), "GET", None),
+        (Script(headers=(KIND,), chunks=(b"",)), "HEAD", None),
+    ],
+    ids=["length", "own-value", "redirect", "204", "304", "head"],
+)
+def test_what_is_better_off_in_the_buffer_is_left_alone(
+    stack: MakeStack, script: Script, method: str, value: str | None
+) -> None:
+    assert stack(Unbuffered(), script=script).request(method=method).get("x-accel-buffering") == value
+
+
+def test_a_whole_response_that_is_compressed_stays_buffered(stack: MakeStack) -> None:
+    whole = Script(headers=(("Content-Type", "text/plain"), ("Content-Length", str(len(TEXT)))), chunks=(TEXT,))
+    answer = stack(Compression(), Unbuffered(), script=whole).request(headers=[("Accept-Encoding", "gzip")])
+    assert answer.get("content-encoding") == "gzip"
+    assert answer.get("x-accel-buffering") is None
