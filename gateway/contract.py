@@ -543,7 +543,8 @@ class FlowHooks(Hooks):
         try:
             return (yield from run.advance(None, error))
         except Exception as raised:
-            if raised is error:
+            # A generator turns a StopIteration that passes it into a RuntimeError (PEP 479).
+            if raised is error or (isinstance(error, StopIteration) and raised.__cause__ is error):
                 return None
             raise
 

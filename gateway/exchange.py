@@ -293,8 +293,11 @@ class Outcome:
 
     Attributes:
         kind: ``completed``: the last byte was handed to the server. ``failed``: an exception, or an application that
-            did not finish. ``aborted``: the client went away, or the exchange was cancelled.
-        status: The status sent; ``None`` when no head was committed. 101 for an accepted WebSocket.
+            did not finish. ``aborted``: the client went away, or the exchange was cancelled. ``upgraded``: the
+            application took the connection from a WSGI server and speaks another protocol on it; the server sends no
+            response.
+        status: The status sent; ``None`` when no head was committed. 101 for an accepted WebSocket and for a
+            connection that was ``upgraded``.
         bytes_sent: Body bytes that the server took (WebSocket: payload).
         bytes_received: Body bytes that the application read (WebSocket: payload).
         first_byte_at: Seconds from the start of the exchange to the commit of the head; ``None`` without one.
@@ -304,7 +307,7 @@ class Outcome:
         websocket_close_code: RFC 6455 section 7.4; ``None`` for HTTP.
     """
 
-    kind: Literal["completed", "aborted", "failed"]
+    kind: Literal["completed", "aborted", "failed", "upgraded"]
     status: int | None = None
     bytes_sent: int = 0
     bytes_received: int = 0

@@ -49,7 +49,7 @@ class Entry(NamedTuple):
         path: The path as it came, percent-encoded.
         query: What followed ``?``; None if it is not logged.
         status: The status that was sent; 499 for a client that left before it, 500 for an exception before it.
-        outcome: ``completed``, ``aborted`` or ``failed``.
+        outcome: ``completed``, ``aborted``, ``failed`` or ``upgraded``.
         bytes_sent: Body bytes handed to the server.
         bytes_received: Body bytes that the application read.
         first_byte: Seconds to the head, None without one.

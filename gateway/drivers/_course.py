@@ -134,6 +134,8 @@ class Course:
         #: Whether the application's body is known to be a file before the head is made.
         self.is_file = False
         self.broken: Exception | None = None
+        #: The error that no ``on_error`` answered.
+        self.unanswered: Exception | None = None
         self.made: Response | None = None
         self.current: Response | None = None
         self.own: Iterator[bytes] | None = None
@@ -227,6 +229,7 @@ class Course:
                 continue
             if answer is not None:
                 return (yield from self.respond(answer, index))
+        self.unanswered = error
         raise error
 
     def refuse(self, refuse: Refuse, index: int) -> Steps[Response]:

@@ -1,7 +1,8 @@
 """How an exchange ended, decided by one rule for every driver.
 
 A cancellation, a ``GeneratorExit``, a ``SystemExit`` and a client that went away are *aborted*; another exception
-and an application that did not finish are *failed*; all else is *completed*.
+and an application that did not finish are *failed*; an application that took the connection from a WSGI server is
+*upgraded*; all else is *completed*.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ def judge(
     bytes_received: int,
     first_byte_at: float | None,
     duration: float,
+    upgraded: bool = False,
 ) -> Outcome:
     """Return the outcome of an exchange."""
+    if upgraded:
+        # The application has sent the 101 itself. The signal by which it left the server is not an error.
+        return Outcome("upgraded", 101, bytes_received=bytes_received, duration=duration)
     if error is not None:
         kind = "aborted" if disconnected or not isinstance(error, Exception) else "failed"
     elif disconnected:

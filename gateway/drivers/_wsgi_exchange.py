@@ -23,6 +23,7 @@ from gateway.drivers._course import PULL, Course, Pulled, has_body, one
 from gateway.drivers._files import BLOCK, blocks, open_at, whole
 from gateway.drivers._outcome import judge
 from gateway.drivers._request_body import RequestBody, wrap_input
+from gateway.drivers._sign_off import may_sign_off, signs_off
 from gateway.drivers._status_line import parse
 from gateway.errors import ApplicationError
 from gateway.exchange import FileBody, Response, reason_phrase
@@ -69,6 +70,8 @@ class WsgiExchange:
         #: Whether a middleware's response is sent, and the application's is not.
         self.replaced: bool = False
         self.exhausted: bool = False
+        #: Whether the application took the connection over, so that no response follows.
+        self.upgraded: bool = False
         #: Whether the server's ``write`` said that the client went away.
         self.disconnected: bool = False
         self.began: float = perf_counter()
@@ -128,7 +131,8 @@ class WsgiExchange:
     def raised(self, error: BaseException) -> Iterable[bytes]:
         """Return the body after the application raised, or raise."""
         try:
-            if not isinstance(error, Exception):
+            self.upgraded = self.state == "idle" and self.head is None and signs_off(self.environ, error)
+            if self.upgraded or not isinstance(error, Exception):
                 raise error
             self.application_failed(error)
             return self.result()
@@ -143,6 +147,10 @@ class WsgiExchange:
             return self.file()
         if self.state != "committed":
             self.settle()
+        if self.upgraded:
+            self.source = None  # the server closes it
+            self.end(None)
+            return source
         return _WsgiBody(self)
 
     def settle(self) -> None:
@@ -151,7 +159,7 @@ class WsgiExchange:
         PEP 3333 lets ``start_response`` come with the first chunk; granian takes what there is at the return.
         """
         try:
-            while self.state != "committed":
+            while self.state != "committed" and not self.upgraded:
                 self.early.extend(next(self.parts))
         except BaseException as error:
             try:
@@ -298,6 +306,11 @@ class WsgiExchange:
                         error = raised
         except BaseException as raised:
             self.failed = raised
+            unanswered = self.course.unanswered
+            if unanswered is not None and raised.__cause__ is unanswered:
+                # A generator cannot raise a StopIteration (PEP 479). The server gets what the application raised.
+                self.failed = unanswered
+                raise unanswered from None
             raise
 
     def commit(self, response: Response) -> None:
@@ -375,6 +388,10 @@ class WsgiExchange:
                 count += 1
                 last = count == known
             except StopIteration:
+                if self.head is None and may_sign_off(self.environ):
+                    self.upgraded = True
+                    yield []
+                    return
                 chunk, last = b"", True
             except Exception as error:
                 self.application_failed(error)
@@ -427,6 +444,7 @@ class WsgiExchange:
             bytes_received=self.body.received,
             first_byte_at=self.first_byte_at,
             duration=perf_counter() - self.began,
+            upgraded=self.upgraded,
         )
         run_plain(self.course.finish(outcome))
 
