@@ -36,7 +36,7 @@ from typing import Any, Protocol
 from gateway.adapters._parts import EarlyHint, FileBody, Part, SharedFile, octets
 from gateway.adapters._waiting import Conversation, Runner, start_task
 from gateway.adapters._wsgi_input import RequestBody
-from gateway.errors import ApplicationError
+from gateway.errors import ApplicationError, GatewayError
 from gateway.protocols import ASGIApplication, Message
 from gateway.translate.fields import wsgi_response_headers
 from gateway.translate.status import has_body
@@ -156,7 +156,9 @@ class AsgiCall(Conversation):
 
     def _failed(self, error: BaseException) -> None:
         if self.finished or self.gone:
-            if isinstance(error, asyncio.CancelledError) or _is_of_client_gone(error):
+            # A read that fails with an error of ours was refused by middleware outside, which has responded.
+            refused = isinstance(self.read_error, GatewayError)
+            if refused or isinstance(error, asyncio.CancelledError) or _is_of_client_gone(error):
                 _log.debug("an ASGI application ended with its response: %r", error)
             else:
                 _log.error("an ASGI application failed after its response had ended", exc_info=error)
