@@ -384,6 +384,8 @@ class AsgiExchange:
 
     async def application_failed(self, error: Exception) -> None:
         """Answer an exception of the application, or raise it."""
+        if (self.replaced or self.state == "done") and self.body.is_refusal(error):
+            return  # the client has its response, and the server nothing to report
         if self.failed is not None or self.replaced or self.state in ("committed", "done", "aborted"):
             raise error
         if self.body.refused is not None:

@@ -302,6 +302,8 @@ class _Regular(AsgiRequest):
     async def raised(self, error: BaseException) -> None:
         """End the exchange after the application raised."""
         if self._state == DONE:
+            if self._body is not None and self._body.is_refusal(error):
+                return  # it came after the response was complete
             raise error
         if self._left is None and self._plan.watches:
             from_send = refused(error, self._send, getattr(self, "_awaited", None))

@@ -91,6 +91,17 @@ class RequestBody:
                 raise
         return chunk
 
+    def is_refusal(self, error: BaseException) -> bool:
+        """Return whether an exception of the application is nothing but the refusal that its read raised.
+
+        Frameworks raise it on by itself, as the cause of an error of their own, or in the group of a task group.
+        """
+        if self.refused is None:
+            return False
+        if isinstance(error, BaseExceptionGroup):
+            return all(self.is_refusal(each) for each in cast("BaseExceptionGroup[BaseException]", error).exceptions)
+        return error is self.refused[0] or (error.__cause__ is not None and self.is_refusal(error.__cause__))
+
 
 class ServerInput(Protocol):
     """The part of ``wsgi.input`` that is read here."""

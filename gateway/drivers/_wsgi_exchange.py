@@ -364,6 +364,8 @@ class WsgiExchange:
 
     def application_failed(self, error: Exception) -> None:
         """Answer an exception of the application, or raise it."""
+        if self.replaced and self.body.is_refusal(error):
+            return  # it is answered
         if self.failed is not None or self.state == "committed" or self.replaced:
             raise error
         if self.body.refused is not None:

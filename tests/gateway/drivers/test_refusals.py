@@ -231,3 +231,107 @@ def test_a_refusal_after_the_head_cuts_the_connection_on_wsgi(reference: bool) -
         got.extend(body)
     body.close()
     assert got == ["200 OK", b"early"]
+
+
+def _itself(refuse: Refuse) -> Exception:
+    return refuse
+
+
+def _caused(refuse: Refuse) -> Exception:
+    error = RuntimeError("the body could not be parsed")
+    error.__cause__ = refuse
+    return error
+
+
+def _grouped(refuse: Refuse) -> Exception:
+    return ExceptionGroup("a task group", [refuse, ExceptionGroup("another", [_caused(refuse)])])
+
+
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("form", [_itself, _caused, _grouped])
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_that_was_answered_does_not_reach_the_server(reference: bool, form: Any, waits: bool) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await receive()
+        except Refuse as refuse:
+            # As Starlette does: a 500 for the client, and the exception goes on.
+            await send({**START, "status": 500})
+            await send({**BODY})
+            raise form(refuse) from form(refuse).__cause__
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("status"))
+
+    chain = [*([logged("a", [], on_finish=None)] if waits else []), BodyLimit()]
+    asyncio.run(drivers.build_asgi(chain, app, reference=reference)(scope(method="POST"), receive, send))
+    assert sent == [413, None]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_after_a_complete_response_does_not_reach_the_server(reference: bool) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+        await send({**BODY})
+        await receive()
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("status"))
+
+    chain = [logged("a", [], on_finish=None), BodyLimit()]
+    asyncio.run(drivers.build_asgi(chain, app, reference=reference)(scope(method="POST"), receive, send))
+    assert sent == [200, None]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_another_error_after_a_refusal_was_answered_reaches_the_server(reference: bool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with contextlib.suppress(Refuse):
+            await receive()
+        await send({**START})
+        raise ExceptionGroup("a task group", [ValueError("a bug")])
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"payload"}
+
+    async def send(message: Any) -> None: ...
+
+    with pytest.raises(ExceptionGroup):
+        asyncio.run(drivers.build_asgi([BodyLimit()], app, reference=reference)(scope(method="POST"), receive, send))
+
+
+@pytest.mark.parametrize("form", [_itself, _caused, _grouped])
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_refusal_that_was_answered_does_not_reach_a_wsgi_server(reference: bool, form: Any) -> None:
+    import io as streams
+
+    got: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        try:
+            environ["wsgi.input"].read()
+        except Refuse as refuse:
+            write = start_response("500 Oops", [])
+            write(b"an error page")
+            raise form(refuse) from form(refuse).__cause__
+
+    def start_response(line: str, *args: Any) -> Any:
+        got.append(line)
+        return got.append
+
+    environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
+    body: Any = drivers.build_wsgi([BodyLimit()], app, reference=reference)(environ, start_response)
+    got.extend(body)
+    body.close()
+    assert got[0].startswith("413 ")
+    assert b"too large" in got[1]
