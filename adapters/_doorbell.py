@@ -35,7 +35,7 @@ def soon_threadsafe(loop: asyncio.AbstractEventLoop) -> Callable[[Callback], obj
     """
     doorbell = _doorbells.get(loop)
     if doorbell is None:
-        # The selector's type is compared too: under gevent's patch it is no epoll.
+        # The selector's type is compared too: its descriptor must be one that epoll takes.
         selector: Any = getattr(loop, "_selector", None)
         epoll = getattr(selectors, "EpollSelector", None)
         if (

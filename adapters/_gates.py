@@ -1,13 +1,15 @@
-"""How a WSGI thread, or a greenlet, sleeps until another thread wakes it; and real threads under monkey patching.
+"""How a WSGI thread, or a greenlet, sleeps until another thread wakes it; and the refusal of patched threads.
 
 A *gate* is a binary semaphore with one waiter: a pair of callables ``(wait, wake)``. ``wake`` may come from any thread,
-before or after ``wait``; several wakes before one wait count as one. For a thread it is one lock. For a greenlet (under
-gevent, patched or not) blocking the thread would stop every other greenlet, so it parks and its hub is woken instead.
+before or after ``wait``; several wakes before one wait count as one. For a thread it is one lock. For a greenlet of
+gevent.pywsgi that patches nothing, blocking the thread would stop every other greenlet, so the greenlet parks and its
+hub is woken instead.
 
-gevent may patch ``threading`` before or after this module is imported. What is taken here is always the original: the
-event loop needs a real thread, and its locks must not belong to a hub.
+If gevent or eventlet has patched ``threading``, an ASGI application is refused: docs/how-to/asgi-under-gunicorn.md has
+the measurements.
 
-Sources: gevent ``hub.loop.async_`` ("the only thread-safe watcher"), ``gevent.monkey.get_original``.
+Sources: gevent ``hub.loop.async_`` ("the only thread-safe watcher"); gunicorn ``workers/ggevent.py``, which patches in
+the worker, after a preloaded application was imported.
 """
 
 from __future__ import annotations
@@ -15,49 +17,50 @@ from __future__ import annotations
 import _thread
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
+
+from gateway.errors import ConfigurationError
 
 Gate: TypeAlias = tuple[Callable[[], object], Callable[[], object]]
 
-
-class Lock(Protocol):
-    """What is used of a real lock."""
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
-    def release(self) -> None: ...
-    def locked(self) -> bool: ...
-    def __enter__(self) -> bool: ...
-    def __exit__(self, *exc_info: object) -> None: ...
+#: Modules of gunicorn's workers that patch the standard library. Gunicorn imports the configured one alone, and does so
+#: before it preloads the application.
+_PATCHING_WORKERS = ("gunicorn.workers.ggevent", "gunicorn.workers.geventlet")
+#: WSGI servers that serve patched threads, if something has patched them.
+_GREENLET_SERVERS = ("gevent.pywsgi", "eventlet.wsgi")
 
 
-def _original(name: str) -> Any:
+def refuse_greenlet_server() -> None:
+    """Refuse to build an adapter for an ASGI application in a process whose WSGI server patches threads.
+
+    Raises:
+        ConfigurationError: It does, or will after the fork.
+    """
+    if any(name in sys.modules for name in _PATCHING_WORKERS):
+        raise _refusal()
+    if any(name in sys.modules for name in _GREENLET_SERVERS):
+        refuse_patched_threads()
+
+
+def refuse_patched_threads() -> None:
+    """Refuse to run an ASGI application where ``threading`` makes greenlets.
+
+    Raises:
+        ConfigurationError: gevent or eventlet has patched it.
+    """
     monkey: Any = sys.modules.get("gevent.monkey")
-    if monkey is not None:
-        return monkey.get_original("_thread", name)
     patcher: Any = sys.modules.get("eventlet.patcher")
-    if patcher is not None:
-        return getattr(patcher.original("_thread"), name)
-    return getattr(_thread, name)
+    if (monkey is not None and monkey.is_module_patched("threading")) or (
+        patcher is not None and patcher.is_monkey_patched("thread")
+    ):
+        raise _refusal()
 
 
-#: Bound once: a later patch replaces the names in ``_thread`` and ``threading``, not these.
-_allocate_lock: Callable[[], Lock] = _original("allocate_lock")
-start_real_thread: Callable[[Callable[[], None], tuple[()]], int] = _original("start_new_thread")
-real_thread_id: Callable[[], int] = _original("get_ident")
-
-
-def real_lock() -> Lock:
-    """Return a lock that blocks the thread, whatever was patched."""
-    return _allocate_lock()
-
-
-def threading_is_patched() -> bool:
-    """Tell whether ``threading`` makes greenlets in this process."""
-    monkey: Any = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched("threading"):
-        return True
-    patcher: Any = sys.modules.get("eventlet.patcher")
-    return patcher is not None and bool(patcher.is_monkey_patched("thread"))
+def _refusal() -> ConfigurationError:
+    return ConfigurationError(
+        "ASGI applications and ASGI middleware need real threads, which gevent and eventlet replace with greenlets: "
+        "run gunicorn with --worker-class gthread or --worker-class asgi instead"
+    )
 
 
 def make_gate() -> Gate:
@@ -71,7 +74,7 @@ def make_gate() -> Gate:
 
 def make_thread_gate() -> Gate:
     """Return a closed gate for a thread of our own, which never runs a hub."""
-    lock = _allocate_lock()
+    lock = _thread.allocate_lock()
     lock.acquire()
 
     def wake() -> None:
@@ -101,8 +104,8 @@ class _GreenletGate:
         self._hub = hub
         self._open = False
         self._watcher: Any = None
-        # Real, held for an instant, never across a switch: it keeps wake() from a watcher that is being closed.
-        self._guard = _allocate_lock()
+        # Held for an instant, never across a switch: it keeps wake() from a watcher that is being closed.
+        self._guard = _thread.allocate_lock()
 
     def wait(self) -> None:
         from gevent.hub import Waiter

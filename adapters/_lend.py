@@ -26,24 +26,20 @@ descriptor can itself be polled.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
 import logging
 import os
 import select
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, TypeVarTuple
 
-from gateway.adapters._gates import (
-    make_thread_gate,
-    real_lock,
-    real_thread_id,
-    start_real_thread,
-    threading_is_patched,
-)
+from gateway.adapters._gates import make_thread_gate
 from gateway.adapters._loop import call_safely, wind_up
 from gateway.adapters._waiting import Conversation, Job
 
@@ -55,12 +51,11 @@ _LAST_TURNS = 3
 
 
 def lending_is_possible() -> bool:
-    """Tell whether a loop can be lent here: Python 3.12, asyncio's own loop, a selector to poll, real threads."""
+    """Tell whether a loop can be lent here: Python 3.12, asyncio's own loop, a selector to poll."""
     return (
         sys.version_info >= (3, 12)
         and sys.implementation.name == "cpython"
         and hasattr(select, "poll")
-        and not threading_is_patched()
         and all(hasattr(asyncio.SelectorEventLoop, name) for name in ("_run_once", "_asyncgen_firstiter_hook"))
     )
 
@@ -96,7 +91,7 @@ class LentLoop:
         if missing or not hasattr(self.loop._selector, "fileno"):
             self.loop.close()
             raise NotImplementedError(f"this asyncio has no {', '.join(missing) or 'selector that can be polled'}")
-        self._lead = real_lock()
+        self._lead = threading.Lock()
         self._inbox: deque[Callable[[], object]] = deque()
         self._followers: deque[Conversation] = deque()
         self._heir: Conversation | None = None  # the follower that was named and is on its way
@@ -185,7 +180,7 @@ class LentLoop:
         """End the loop and the caretaker."""
         if self._stopped or os.getpid() != self.pid:
             return
-        if self.loop._thread_id == real_thread_id():  # from within: its last user was dropped without a close
+        if self.loop._thread_id == threading.get_ident():  # from within: its last user was dropped without a close
             self.loop.call_soon(self._stop_from_within)
             return
         Job.run(self, wind_up)
@@ -197,7 +192,7 @@ class LentLoop:
         """Make this thread the one that runs the loop. What ``run_forever`` does, without its turns."""
         loop = self.loop
         self._hooks = sys.get_asyncgen_hooks()
-        loop._thread_id = real_thread_id()
+        loop._thread_id = threading.get_ident()
         sys.set_asyncgen_hooks(*self._own_hooks)
         asyncio._set_running_loop(loop)
 
@@ -296,10 +291,10 @@ class LentLoop:
             self._caretaker = -1
             ended, self._caretaker_ended = make_thread_gate()
             self._await_caretaker = ended
-            start_real_thread(self._take_care, ())
+            _thread.start_new_thread(self._take_care, ())
 
     def _take_care(self) -> None:
-        self._caretaker = real_thread_id()
+        self._caretaker = threading.get_ident()
         loop = self.loop
         poller = select.poll()
         poller.register(loop._selector.fileno(), select.POLLIN)
@@ -333,7 +328,7 @@ class LentLoop:
     # the end
 
     def _stop_from_within(self) -> None:
-        start_real_thread(self.stop, ())
+        _thread.start_new_thread(self.stop, ())
 
     def _end(self) -> None:
         self._stopping = True

@@ -7,14 +7,12 @@ another. `ForeignLoop` is a loop that runs elsewhere; it is used, and never star
 A request costs one wake-up of the loop, and many requests that come at once share it: callbacks are put in a queue, and
 only who finds it unsignalled wakes the loop.
 
-The loop's thread is a real one under gevent and eventlet too. Their patched selectors are left in place there: what the
-application starts from the loop (``to_thread``) then runs as greenlets of that thread, between its events.
-
 Sources: asyncio ``call_soon_threadsafe``; CPython ``threading._register_atexit`` (runs where ``atexit`` does not).
 """
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
 import logging
@@ -24,7 +22,7 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.adapters._doorbell import soon_threadsafe
-from gateway.adapters._gates import make_gate, make_thread_gate, real_thread_id, start_real_thread
+from gateway.adapters._gates import make_gate, make_thread_gate
 from gateway.adapters._waiting import Conversation
 from gateway.errors import ConfigurationError
 
@@ -80,14 +78,14 @@ class LoopThread:
         # A lock blocks every greenlet of this thread, for the instant that a thread needs to start: who makes a loop
         # holds a lock itself, and must not switch.
         started, self._started = make_thread_gate()
-        start_real_thread(self._main, ())
+        _thread.start_new_thread(self._main, ())
         started()
         if self._failed is not None:
             raise self._failed
 
     def start(self, conversation: Conversation) -> None:
         """Have the conversation begun by the loop's thread."""
-        if real_thread_id() == self._thread_id:
+        if _thread.get_ident() == self._thread_id:
             raise ConfigurationError(
                 "a WSGI callable made of an ASGI application was called on the event loop that runs it, and would wait "
                 "for itself for ever; call it in a thread (asyncio.to_thread), or call the ASGI application"
@@ -113,7 +111,7 @@ class LoopThread:
         if self._stopped or os.getpid() != self.pid:
             return
         self._stopped = True
-        if real_thread_id() == self._thread_id:
+        if _thread.get_ident() == self._thread_id:
             self.loop.stop()
             return
         ended, self._ended = make_gate()
@@ -121,7 +119,7 @@ class LoopThread:
         ended()
 
     def _main(self) -> None:
-        self._thread_id = real_thread_id()
+        self._thread_id = _thread.get_ident()
         try:
             self.loop = asyncio.new_event_loop()
             self._inbox = _Inbox(self.loop, soon_threadsafe(self.loop))

@@ -15,7 +15,6 @@ import os
 import threading
 from typing import Any
 
-from gateway.adapters._gates import Lock, real_lock
 from gateway.adapters._lend import LentLoop, lending_is_possible
 from gateway.adapters._loop import ForeignLoop, LoopThread
 from gateway.adapters._waiting import Job, Runner
@@ -112,7 +111,7 @@ class Service:
 _services: set[Service] = set()
 #: The loops of this process that are ours, and how many services use each.
 _runners: dict[str, tuple[Runner, int]] = {}
-_lock = real_lock()
+_lock = threading.Lock()
 #: Whether the process is known to serve in one thread, see `start_all`.
 single_threaded = False
 #: What a parent process left behind. Destroyed in a child, a loop would take the parent's sockets out of its selector.
@@ -120,8 +119,8 @@ _abandoned: list[object] = []
 _exit_registered = False
 
 
-def lock() -> Lock:
-    """Return the lock under which services are made. It is a real one, so nothing may wait while it is held."""
+def lock() -> threading.Lock:
+    """Return the lock under which services are made. Greenlets share its thread, so nothing may wait under it."""
     return _lock
 
 
@@ -206,7 +205,7 @@ def _after_fork_in_child() -> None:
     _abandoned.append((_services.copy(), _runners.copy()))
     _services.clear()
     _runners.clear()
-    _lock = real_lock()  # another thread of the parent may have held it
+    _lock = threading.Lock()  # another thread of the parent may have held it
     _exit_registered = False
 
 

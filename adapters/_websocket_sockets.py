@@ -6,13 +6,12 @@ that it takes for the end of the connection, after which it writes nothing and r
 What is handed over is the socket alone. Bytes that the server had read beyond the request stay with it, which is
 harmless: a client sends nothing before it has the answer to its handshake (RFC 6455 section 4.1).
 
-Sources: Gunicorn ``workers/gthread.py``, ``workers/base_async.py``; Werkzeug ``serving.py``; gevent ``pywsgi.py``. Each
-is tried in ``tests/adapters/test_websockets_live.py``.
+Sources: Gunicorn ``workers/gthread.py``; Werkzeug ``serving.py``. Each is tried in
+``tests/adapters/test_websockets_live.py``.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import ssl
@@ -21,11 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.adapters._gates import threading_is_patched
 from gateway.protocols import Environ
 
 #: Names of servers for people, in the order of the table.
-SERVERS = ("gunicorn (gthread or gevent workers)", "gevent.pywsgi", "Werkzeug")
+SERVERS = ("gunicorn (gthread workers)", "Werkzeug")
 
 
 @dataclass(frozen=True)
@@ -52,20 +50,8 @@ def _gunicorn_socket(environ: Environ) -> Any:
     return environ.get("gunicorn.socket") if environ.get("wsgi.multithread") else None
 
 
-def _gevent_socket(environ: Environ) -> Any:
-    # For a request with Upgrade, pywsgi gives the buffered reader of the connection itself.
-    if not str(environ.get("SERVER_SOFTWARE", "")).startswith("gevent"):
-        return None
-    return getattr(getattr(environ.get("wsgi.input"), "raw", None), "_sock", None)
-
-
 _SOURCES = (
     _Source(_gunicorn_socket, lambda: StopIteration("the WebSocket has ended")),
-    _Source(
-        _gevent_socket,
-        # One of the two errors that pywsgi does not log.
-        lambda: BrokenPipeError(errno.EPIPE, "the WebSocket has ended"),
-    ),
     _Source(lambda environ: environ.get("werkzeug.socket"), lambda: ConnectionAbortedError("the WebSocket has ended")),
 )
 
@@ -74,8 +60,6 @@ def take(environ: Environ) -> Taken | None:
     """Return the socket of a request, None where it cannot be had or not be watched."""
     if sys.platform == "win32":  # asyncio's own loop there watches no descriptors
         return None
-    if threading_is_patched() and "gevent" not in sys.modules:
-        return None  # eventlet: while one request waits for the loop, its hub would stand still
     for source in _SOURCES:
         found = source.find(environ)
         if found is not None:
@@ -86,18 +70,13 @@ def take(environ: Environ) -> Taken | None:
 def duplicate(server_socket: Any) -> Any:
     """Return a socket on the same connection for the loop alone, which does not block.
 
-    It is the standard library's, whatever was patched, and on a descriptor of its own: whatever the server does with
-    its socket, the loop never watches a number that belongs to another connection by then. TLS has its state in the
-    server's object, so there that object is used itself.
+    It is on a descriptor of its own: whatever the server does with its socket, the loop never watches a number that
+    belongs to another connection by then. TLS has its state in the server's object, so there that object is used
+    itself.
     """
     if isinstance(server_socket, ssl.SSLSocket) or hasattr(server_socket, "_sslobj"):
         server_socket.settimeout(0)
         return server_socket
-    own = _plain_socket()(fileno=os.dup(server_socket.fileno()))
+    own = socket.socket(fileno=os.dup(server_socket.fileno()))
     own.setblocking(False)
     return own
-
-
-def _plain_socket() -> Any:
-    monkey: Any = sys.modules.get("gevent.monkey")
-    return socket.socket if monkey is None else monkey.get_original("socket", "socket")

@@ -28,6 +28,7 @@ from typing import Any, Literal, get_args
 
 from gateway.adapters import _service, _websocket_open
 from gateway.adapters._asgi_call import AsgiCall
+from gateway.adapters._gates import refuse_greenlet_server, refuse_patched_threads
 from gateway.adapters._service import Service
 from gateway.adapters._wrapped import asgi_callable
 from gateway.adapters._wsgi_input import open_body
@@ -52,8 +53,7 @@ class AsgiToWsgi:
             ``"shared"``: in one thread of its own per process, shared with all other adapters.
             ``"lend"``: in the WSGI thread that serves the request, where the loop is free, else as shared. No hand-off
             is needed then; but the loop runs in different threads at different times, which breaks code that keeps
-            thread-local data. It needs Python 3.12, asyncio's own loop and an unpatched ``threading``; elsewhere it is
-            ``"shared"``.
+            thread-local data. It needs Python 3.12 and asyncio's own loop; elsewhere it is ``"shared"``.
             ``"auto"``: ``"shared"``, until the process is known to serve in one thread (`start_all`), then ``"lend"``.
             An event loop: that one, which somebody runs in another thread.
         coalesce: Join body messages that are waiting together, up to 64 KiB. ``False`` keeps each message a chunk.
@@ -62,12 +62,14 @@ class AsgiToWsgi:
         shutdown_timeout: Seconds for the shutdown.
         drain_timeout: Seconds that tasks may go on at the end (requests, work after a response) before they are
             cancelled.
-        websockets: Serve WebSockets on servers that hand over the socket: gunicorn (gthread, gevent), gevent.pywsgi,
-            Werkzeug. Each holds a thread or a greenlet while it is open. Elsewhere a handshake is answered with 501.
-            ``False`` makes it the HTTP request that it also is.
+        websockets: Serve WebSockets on servers that hand over the socket: gunicorn (gthread) and Werkzeug. Each
+            holds a thread while it is open. Elsewhere a handshake is answered with 501. ``False`` makes it the HTTP
+            request that it also is.
 
     Raises:
-        ConfigurationError: ``app`` is no ASGI application, or an option is not one of the above.
+        ConfigurationError: ``app`` is not an ASGI application, an option is not one of the above, or a gevent server
+            has loaded this module. A process that patches threads later gets the error from `start` or the first
+            request.
         MissingExtraError: ``websockets=True`` without wsproto.
     """
 
@@ -83,6 +85,7 @@ class AsgiToWsgi:
         drain_timeout: float = 10.0,
         websockets: bool = False,
     ) -> None:
+        refuse_greenlet_server()
         if not isinstance(loop, asyncio.AbstractEventLoop) and loop not in _KINDS:
             raise ConfigurationError(
                 f"AsgiToWsgi(loop=...) is an event loop or one of {', '.join(map(repr, _KINDS))}, got {loop!r}"
@@ -204,6 +207,7 @@ class AsgiToWsgi:
         )
 
     def _started(self) -> Service:
+        refuse_patched_threads()
         with _service.lock():
             service = self._service
             if service is None or service.closed or service.pid != os.getpid():

@@ -48,7 +48,7 @@ class Gateway(Dual, Generic[App]):
             name, or an engine itself.
         max_crossings: How many crossings a chain of mixed middleware may take.
         websockets: Serve the WebSockets of an ASGI application under WSGI servers that hand over their socket (gunicorn
-            with gthread or gevent workers, gevent.pywsgi, Werkzeug). Under ASGI servers they are served anyway.
+            with gthread workers, Werkzeug). Under ASGI servers they are served anyway.
 
     Raises:
         ConfigurationError: The interface is not known, or the composition is wrong.

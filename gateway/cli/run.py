@@ -17,8 +17,10 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
+from gateway.application import Gateway
 from gateway.cli._command import ServerCommand
-from gateway.cli._reachable import middleware
+from gateway.cli._reachable import applications, middleware
 from gateway.config import Config, find, read
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
@@ -149,6 +151,11 @@ def plan(
         hooks=interface != server.interface or isinstance(application, Dual) or server.name == "gunicorn-asgi",
         believes_proxies=not _has_proxy_headers(application),
     )
+    if not server.capabilities.serves_asgi and (interface != "wsgi" or _has_asgi(application)):
+        raise ConfigurationError(
+            f"{server.name} cannot serve ASGI applications or ASGI middleware, and {target} has one; gevent replaces "
+            f"the threads that they need. Choose --server gunicorn-gthread or --server gunicorn-asgi"
+        )
     if interface == "rsgi" and server.interface != "rsgi":
         raise ConfigurationError(
             f"{target} speaks RSGI, which granian alone serves, not {server.name}; choose --server granian-rsgi"
@@ -161,6 +168,15 @@ def plan(
 def _has_proxy_headers(application: object) -> bool:
     """Whether a chain inside reads what proxies say; a server that did so before it would hide the proxy from it."""
     return any(isinstance(each, ProxyHeaders) for each in middleware(application))
+
+
+def _has_asgi(application: object) -> bool:
+    """Whether anything in the application runs through an adapter from ASGI when a WSGI server calls it."""
+    return any(
+        isinstance(each, AsgiToWsgi)
+        or (isinstance(each, Gateway) and each.explain().as_dict()["servers"]["wsgi"]["crossings"])
+        for each in applications(application)
+    )
 
 
 def _told_directly(server: Server, target: Target, application: object, interface: Interface) -> bool:

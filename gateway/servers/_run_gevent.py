@@ -14,7 +14,6 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
-from gateway.adapters.asgi_to_wsgi import close_websockets
 from gateway.servers._runner import Options, run
 
 __all__: list[str] = []
@@ -30,7 +29,6 @@ def _serve(options: Options) -> None:
     gevent.signal_handler(signal.SIGINT, stopping.set)
     server.start()
     stopping.wait()
-    close_websockets()
     server.stop(timeout=_DRAIN_SECONDS)
 
 

@@ -40,6 +40,7 @@ class Capabilities:
         websocket: WebSocket connections reach the application.
         hands_over_socket: A WSGI application can take the connection of a request over, so that ``websockets=True``
             serves WebSockets.
+        serves_asgi: An ASGI application or middleware runs under it, through an adapter if need be.
         lifespan: The application is told of start and shutdown by the server itself.
         streaming: A chunk of a response leaves when the application hands it over.
         chunked_upload: A request body in chunks is ``decoded``, ``refused`` with an error status, or ``lost``: the
@@ -59,6 +60,7 @@ class Capabilities:
     reload: bool = False
     websocket: bool = False
     hands_over_socket: bool = False
+    serves_asgi: bool = True
     lifespan: bool = False
     streaming: bool = True
     chunked_upload: Literal["decoded", "refused", "lost"] = "decoded"

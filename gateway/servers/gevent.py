@@ -1,6 +1,6 @@
 """gevent.pywsgi: WSGI on greenlets, one process.
 
-It has no command of its own, so a small module of ours runs it, with the standard library patched.
+It has no command of its own, so a small module of this package runs it and patches the standard library.
 
 Sources: gevent documentation ``gevent.pywsgi``; the facts were measured with 26.9.0.
 """
@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from gateway.servers._server import Capabilities, Launch, Server
 
-__all__ = ["HUBS", "PYWSGI"]
+__all__ = ["GREENLETS", "PYWSGI"]
 
 #: A quirk of every server that patches with gevent.
-HUBS = (
-    "The loop of an ASGI application runs in a thread with a gevent hub of its own: an executor or a queue that was "
-    "made at import belongs to another hub, and stalls. Make it at startup, in the lifespan."
+GREENLETS = (
+    "It refuses ASGI applications and ASGI middleware at start, because gevent replaces the threads that they need. "
+    "gunicorn-gthread and gunicorn-asgi run them."
 )
 
 
@@ -35,10 +35,10 @@ PYWSGI = Server(
     module="gevent",
     requirement="gevent",
     arguments=_arguments,
-    capabilities=Capabilities(inherited_socket=True, threads=True, raw_path=False, hands_over_socket=True),
+    capabilities=Capabilities(inherited_socket=True, threads=True, raw_path=False, serves_asgi=False),
     quirks=(
         "The runner patches the standard library before it imports the application.",
         "--threads is the number of greenlets that answer at once, 1000 without it.",
-        HUBS,
+        GREENLETS,
     ),
 )

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from gateway.servers._server import Capabilities, Launch, Server
-from gateway.servers.gevent import HUBS
+from gateway.servers.gevent import GREENLETS
 
 __all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC"]
 
@@ -81,8 +81,8 @@ GEVENT = _gunicorn(
     requirement="gunicorn[gevent]",
     requires=("gevent", "packaging"),
     arguments=partial(_arguments, worker="gevent"),
-    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, hands_over_socket=True),
-    quirks=(*_QUIRKS, "The worker patches the standard library before it imports the application.", HUBS),
+    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, serves_asgi=False),
+    quirks=(*_QUIRKS, "The worker patches the standard library before it imports the application.", GREENLETS),
 )
 ASGI = _gunicorn(
     name="gunicorn-asgi",

@@ -442,22 +442,18 @@ def test_a_context_variable_of_the_caller_is_seen() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"gunicorn.socket": None}, {"gunicorn.socket": None, "SERVER_SOFTWARE": "gevent"}, {"wsgi.multithread": False}],
+    [{"gunicorn.socket": None}, {"wsgi.multithread": False}],
 )
 def test_without_a_socket_the_answer_is_501_with_those_that_have_one(changes: dict[str, Any]) -> None:
     with open_to(until_closed, "shared", **changes) as peer:
         status, body, _ = peer.call.result(SECONDS)
     assert status == 501
-    assert b"gunicorn (gthread or gevent workers), gevent.pywsgi, Werkzeug" in body
+    assert b"gunicorn (gthread workers), Werkzeug" in body
 
 
 def test_where_descriptors_cannot_be_watched_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {"gunicorn.socket": object(), "wsgi.multithread": True}
     assert _websocket_sockets.take(environ) is not None
-    monkeypatch.setattr(_websocket_sockets, "threading_is_patched", lambda: True)
-    monkeypatch.delitem(sys.modules, "gevent", raising=False)  # so it was eventlet
-    assert _websocket_sockets.take(environ) is None
-    monkeypatch.undo()
     monkeypatch.setattr(sys, "platform", "win32")
     assert _websocket_sockets.take(environ) is None
 
@@ -467,10 +463,6 @@ def test_where_descriptors_cannot_be_watched_there_is_none(monkeypatch: pytest.M
     [
         ({"gunicorn.socket": "s", "wsgi.multithread": True}, StopIteration),
         ({"werkzeug.socket": "s"}, ConnectionError),
-        (
-            {"SERVER_SOFTWARE": "gevent/26", "wsgi.input": type("R", (), {"raw": type("I", (), {"_sock": "s"})})},
-            OSError,
-        ),
     ],
 )
 def test_each_server_is_left_by_its_own_exception(environ: dict[str, Any], error: type[Exception]) -> None:

@@ -22,7 +22,7 @@ from tests.adapters.websocket_app import FLOOD_BYTES, FLOOD_MESSAGES
 ROOT = str(Path(__file__).resolve().parent.parent.parent)
 SECONDS = 30.0
 #: The servers whose socket can be had, and the rest of those that call by WSGI.
-WITH = ("gunicorn-gthread", "gunicorn-gevent", "gevent", "werkzeug")
+WITH = ("gunicorn-gthread", "werkzeug")
 WITHOUT = ("gunicorn-sync", "waitress", "cheroot", "granian-wsgi", "pyuwsgi", "wsgiref")
 UPGRADE = [
     ("Host", "localhost"),
@@ -93,7 +93,10 @@ def until(running: Running, holds: Callable[[dict[str, Any]], bool]) -> dict[str
 def test_the_descriptions_of_servers_say_which_socket_can_be_had() -> None:
     known = [servers.get(name) for name in servers.names()]
     assert {server.name for server in known if server.capabilities.hands_over_socket} == set(WITH)
-    assert {server.name for server in known if server.interface == "wsgi"} == {*WITH, *WITHOUT}
+    assert {server.name for server in known if server.interface == "wsgi" and server.capabilities.serves_asgi} == {
+        *WITH,
+        *WITHOUT,
+    }
 
 
 def test_text_and_bytes_are_echoed_with_headers_and_state_of_the_lifespan(running: Running, opened: Any) -> None:
@@ -314,7 +317,7 @@ def test_a_server_without_a_socket_answers_501_and_names_those_that_have_one(nam
     with launched(name) as running:
         status, _, body = asked(running, "/echo", UPGRADE)
         assert status == 501
-        assert b"gunicorn (gthread or gevent workers), gevent.pywsgi, Werkzeug, or by an ASGI server" in body
+        assert b"gunicorn (gthread workers), Werkzeug, or by an ASGI server" in body
         assert told(running)["type"] == "http"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import servers
 from gateway.testing.served import told_violations
 from tests.tiers.tier import APPLICATIONS, TIERS, Tier, missing, serve
 
@@ -37,7 +38,8 @@ KNOWN = {
 PARAMS = [
     pytest.param((name, application), id=f"{name}-{application}", marks=[pytest.mark.slow] if name in SLOW else [])
     for name in TIERS
-    for application in APPLICATIONS
+    for application, (_, interface) in APPLICATIONS.items()
+    if interface == "wsgi" or servers.get(name.removeprefix("nginx-")).capabilities.serves_asgi
 ]
 
 

@@ -42,7 +42,8 @@ def hello():
 """
 OTHERS = """
 from flask import Flask
-from gateway import Gateway, Mount, path_in, when
+from gateway import Gateway, Mount, asgi_only, path_in, when
+from gateway.adapters import AsgiToWsgi
 from gateway.middleware import ProxyHeaders
 import sv_flask
 
@@ -54,6 +55,16 @@ nested = Gateway(several)
 inner = Flask("inner")
 inner.wsgi_app = Gateway(inner.wsgi_app, middleware=[ProxyHeaders(trust=("127.0.0.1",))])
 nothing = None
+
+async def asgi(scope, receive, send):
+    pass
+
+def guard(app):
+    return asgi
+
+adapted = AsgiToWsgi(asgi)
+mounted = Mount({"/api": Gateway(asgi), "/": sv_flask.app})
+guarded = Gateway(Mount({"/": Gateway(sv_flask.app, middleware=[asgi_only(guard)])}))
 
 class site:
     inner = sv_flask.app
@@ -167,6 +178,12 @@ PLANNED = [
         "sv_fast --server gunicorn",
         "-m gunicorn --bind 127.0.0.1:8000 --worker-class asgi --config python:gateway.servers.gunicorn_hooks "
         "sv_fast:app",
+    ),
+    Case(
+        "wsgi-under-gevent",
+        "sv_others:proxied --server gunicorn-gevent",
+        "-m gunicorn --bind 127.0.0.1:8000 --worker-class gevent "
+        "--config python:gateway.servers.gunicorn_proxied sv_others:proxied",
     ),
     Case(
         "default-for-wsgi",
@@ -322,6 +339,15 @@ WRONG = [
         "sv_flask --server waitress --workers 2",
         "waitress cannot start several workers; choose another with --server: ",
     ),
+    Case(
+        "asgi-under-gevent",
+        "sv_fast --server gunicorn-gevent",
+        "gunicorn-gevent cannot serve ASGI applications or ASGI middleware, and sv_fast:app has one; gevent replaces "
+        "the threads that they need. Choose --server gunicorn-gthread or --server gunicorn-asgi",
+    ),
+    Case("mounted-asgi-under-gevent", "sv_others:mounted --server gevent", "gevent cannot serve ASGI applications"),
+    Case("asgi-middleware-under-gevent", "sv_others:guarded --server gevent", "gevent cannot serve ASGI applications"),
+    Case("adapter-under-gevent", "sv_others:adapted --server gevent", "gevent cannot serve ASGI applications"),
     Case("rsgi-elsewhere", "sv_others:rust --server uvicorn", "speaks RSGI, which granian alone serves, not uvicorn"),
     Case(
         "no-folder",

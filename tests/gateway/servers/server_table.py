@@ -22,6 +22,7 @@ FLAGS = (
     "reload",
     "websocket",
     "hands_over_socket",
+    "serves_asgi",
     "lifespan",
     "keep_alive",
     "latin_headers",

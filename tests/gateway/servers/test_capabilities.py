@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidHandshake
 from websockets.sync.client import connect
 
 from gateway import servers
-from gateway.servers import Bind, Launch, Running, start
+from gateway.servers import Bind, Launch, Running, Server, start
 
 APPLICATION = """
 import os
@@ -43,6 +43,24 @@ async def asgi(scope, receive, send):
 
 app = Gateway(asgi)
 """
+#: The same for the servers that refuse ASGI.
+PLAIN = """
+import os, time
+from gateway.adapters.translation import environ_to_scope
+
+os.write(1, b"imported %d\\n" % os.getpid())
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    if environ["PATH_INFO"] == "/slow":
+        return slow()
+    return [b"raw " + (environ_to_scope(environ).get("raw_path") or b"")]
+
+def slow():
+    yield b"begun\\n"
+    time.sleep(0.5)
+    yield b"ended\\n"
+"""
 #: These few start fast and run always; the others with ``-m slow``.
 QUICK = ("wsgiref", "uvicorn")
 NAMES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in servers.names()]
@@ -51,7 +69,12 @@ NAMES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) f
 @pytest.fixture
 def folder(tmp_path: Path) -> str:
     (tmp_path / "sv_facts.py").write_text(APPLICATION)
+    (tmp_path / "sv_plain.py").write_text(PLAIN)
     return str(tmp_path)
+
+
+def target(server: Server) -> str:
+    return "sv_facts:app" if server.capabilities.serves_asgi else "sv_plain:app"
 
 
 @pytest.fixture
@@ -60,7 +83,7 @@ def running(request: pytest.FixtureRequest, folder: str) -> Iterator[Running]:
     server = servers.get(request.param)
     if reason := server.missing():
         pytest.skip(reason)
-    with start(server, Launch(target="sv_facts:app", bind=Bind(port=0), app_dir=folder, hooks=True)) as started:
+    with start(server, Launch(target=target(server), bind=Bind(port=0), app_dir=folder, hooks=True)) as started:
         yield started
 
 
@@ -100,7 +123,7 @@ def test_a_websocket_is_opened_or_refused_as_documented(running: Running) -> Non
         with connect(address, open_timeout=20) as websocket:
             websocket.send("hello")
             assert websocket.recv(timeout=20) == "HELLO"
-    else:
+    elif running.server.capabilities.serves_asgi:
         with pytest.raises(InvalidHandshake):
             connect(address, open_timeout=20)
     assert b"raw " in get(running, "/")
@@ -112,7 +135,7 @@ def test_a_unix_socket_is_served_as_documented(name: str, folder: str, tmp_path:
     if reason := server.missing():
         pytest.skip(reason)
     assert server.capabilities.unix_socket
-    launch = Launch(target="sv_facts:app", bind=Bind(path=str(tmp_path / "s")), app_dir=folder)
+    launch = Launch(target=target(server), bind=Bind(path=str(tmp_path / "s")), app_dir=folder)
     with start(server, launch) as running:
         assert b"raw " in get(running, "/")
 
@@ -123,7 +146,7 @@ def test_several_workers_are_started_as_documented(name: str, folder: str) -> No
     server = servers.get(name)
     if reason := server.missing():
         pytest.skip(reason)
-    launch = Launch(target="sv_facts:app", bind=Bind(port=0), app_dir=folder, workers=2)
+    launch = Launch(target=target(server), bind=Bind(port=0), app_dir=folder, workers=2)
     with start(server, launch) as running:
         assert b"raw " in get(running, "/")
         deadline = time.monotonic() + 20

@@ -59,7 +59,7 @@ def lines(output: str) -> list[str]:
         "gunicorn-asgi",
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("gunicorn-gthread", "gunicorn-gevent", "granian-wsgi", "cheroot", "werkzeug", "gevent")
+            for name in ("gunicorn-gthread", "granian-wsgi", "cheroot", "werkzeug")
         ),
     ],
 )
