@@ -19,7 +19,7 @@ from gateway.protocols import (
     WSGIApplication,
     accepts_arguments,
     detect,
-    is_coroutine_function,
+    gives_coroutine,
 )
 
 __all__ = ["asgi_callable", "wsgi_callable"]
@@ -31,7 +31,7 @@ def wsgi_callable(app: WSGIApplication, adapter: str) -> WSGIApplication:
     Raises:
         ConfigurationError: It cannot be called with ``(environ, start_response)``, or gives a coroutine for a response.
     """
-    if isinstance(app, Dual) or (accepts_arguments(app, 2) and not _gives_coroutine(app)):
+    if isinstance(app, Dual) or (accepts_arguments(app, 2) and not gives_coroutine(app)):
         return app
     raise ConfigurationError(
         f"{adapter} wraps a WSGI application, a plain callable of (environ, start_response); got {app!r}; an ASGI "
@@ -57,10 +57,6 @@ def asgi_callable(app: ASGIApplication, adapter: str) -> ASGIApplication:
         f"{adapter} wraps an ASGI application, a callable of (scope, receive, send); got {app!r}; a WSGI application "
         "needs no adapter to WSGI, and WsgiToAsgi to ASGI (ASGI 3.0, Applications)"
     )
-
-
-def _gives_coroutine(app: object) -> bool:
-    return is_coroutine_function(app) or is_coroutine_function(getattr(app, "__call__", None))  # noqa: B004
 
 
 def _is_legacy(app: Application) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError, MissingExtraError
-from gateway.protocols import Interface
+from gateway.protocols import Interface, is_proxy
 
 if TYPE_CHECKING:
     from gateway.protocols import Application, ASGIApplication, WSGIApplication
@@ -63,7 +63,7 @@ def cross(app: Application, source: Interface, target: Interface, *, engine: str
     """
     if engine not in ENGINES:
         raise ConfigurationError(f"engine= must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
-    if isinstance(app, Dual):
+    if isinstance(app, Dual) and not is_proxy(app):
         return app.wsgi if target == "wsgi" else app.asgi
     if source == target:
         return app

@@ -19,7 +19,7 @@ from gateway.adapters.crossing import cross, to_asgi, to_wsgi
 from gateway.chain import Chain
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
-from gateway.protocols import detect, is_factory
+from gateway.protocols import detect, is_factory, is_proxy
 
 if TYPE_CHECKING:
     from gateway._explain import Explanation
@@ -100,7 +100,7 @@ class Gateway(Dual, Generic[App]):
             name=getattr(app, "__qualname__", type(app).__qualname__),
             engine=self.engine,
             max_crossings=self.max_crossings,
-            whole=isinstance(app, Dual) and app.interface != "wsgi",
+            whole=isinstance(app, Dual) and not is_proxy(app) and app.interface != "wsgi",
             holds_more=isinstance(app, Dual),
             websockets=websockets,
         )
@@ -116,7 +116,7 @@ class Gateway(Dual, Generic[App]):
     def _flattened(self) -> tuple[Application, Interface, tuple[object, ...], bool]:
         """Return the innermost application and its interface, all chains around it in order, who wants websockets."""
         within: object = self.app
-        if isinstance(within, Gateway):
+        if isinstance(within, Gateway) and not is_proxy(self.app):
             # A Gateway holds nothing else.
             app, interface, inner, websockets = cast("Gateway[Application]", within)._flattened()
             return app, interface, (*self.middleware, *inner), self.websockets or websockets
@@ -155,7 +155,7 @@ def _views(app: Application, interface: Interface) -> Mapping[Colour, Applicatio
 
     One that speaks both (a `Mount`) has both, and so has an adapter: what it wraps is handed to who asks for that.
     """
-    if isinstance(app, Dual):
+    if isinstance(app, Dual) and not is_proxy(app):
         return {"wsgi": app.wsgi, "asgi": app.asgi}
     if interface == "wsgi":
         if type(app).__module__.startswith("gateway.adapters."):

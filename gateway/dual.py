@@ -36,7 +36,7 @@ from gateway.protocols import (
     RSGIApplication,
     StartResponse,
     WSGIApplication,
-    is_coroutine_function,
+    gives_coroutine,
 )
 
 __all__ = ["Dual"]
@@ -185,7 +185,7 @@ def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
 
 def _as_coroutine_function(asgi: ASGIApplication) -> Callable[[Any, Any, Any], Coroutine[Any, Any, None]]:
     """Return the application itself where a call of it gives a real coroutine, else a function around it."""
-    if is_coroutine_function(asgi) or is_coroutine_function(getattr(asgi, "__call__", None)):  # noqa: B004
+    if gives_coroutine(asgi):
         return asgi  # type: ignore[return-value]  # just checked: what it returns is a coroutine
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:

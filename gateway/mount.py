@@ -29,6 +29,7 @@ from gateway.dual import Dual
 from gateway.errors import ConfigurationError
 from gateway.lifespan import Lifespan, LifespanFailed
 from gateway.problems import problem
+from gateway.protocols import is_proxy
 from gateway.translate.paths import split_mount
 
 if TYPE_CHECKING:
@@ -245,7 +246,9 @@ def _nothing(environ: Environ, start_response: StartResponse) -> Iterable[bytes]
 
 
 def _gateway(app: Application) -> Gateway[Any]:
-    return app if isinstance(app, Gateway) else Gateway(app)  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(app, Gateway) and not is_proxy(cast("object", app)):
+        return app  # pyright: ignore[reportUnknownVariableType]
+    return Gateway(app)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _place(key: str) -> tuple[str, str]:

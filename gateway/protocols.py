@@ -6,6 +6,13 @@ frameworks annotate their application objects in mutually exclusive ways, and a 
 ``detect()`` answers from what an object *is* (a coroutine function or not, what arguments it takes), never by calling
 it. It prefers an error that says what to write over a guess: a wrong guess is a traceback in the first request.
 
+**Wrappers.** A wrapper that names its arguments is judged by them, and ``__wrapped__`` is not read. A wrapper that
+takes any arguments (``*args``) passes them on, so ``detect()`` judges the callable that receives them, called the same
+way: bound to the same object if the wrapper is a method, and with the arguments that a ``functools.partial`` fills in.
+That callable is ``__wrapped__`` (``functools.wraps``, wrapt), or the method that a subclass overrides. Attributes that
+``functools.wraps`` copied to a function say nothing about it. ``_inner()`` holds this rule; the few wrappers that pass
+on other arguments than they receive are in ``_KNOWN``.
+
 Sources: PEP 3333; ASGI specification 3.0 "Applications", "Legacy Applications"; RSGI specification 1.6.
 """
 
@@ -14,8 +21,8 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
-from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeGuard, cast, get_args
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from gateway.errors import ConfigurationError
@@ -37,8 +44,10 @@ __all__ = [
     "accepts_arguments",
     "check_interface",
     "detect",
+    "gives_coroutine",
     "is_coroutine_function",
     "is_factory",
+    "is_proxy",
 ]
 
 Interface = Literal["wsgi", "asgi", "asgi2", "rsgi"]
@@ -76,11 +85,23 @@ class RSGIApplication(Protocol):
         ...
 
 
-#: Callables that hide their interface behind ``*args``, by module and qualified name.
+#: Callables that hide their interface behind ``*args`` and pass on other arguments, by module and name of their code.
 _KNOWN: Final[Mapping[tuple[str, str], Interface]] = {
     ("wsgiref.validate", "validator.<locals>.lint_app"): "wsgi",
     ("webtest.lint", "middleware.<locals>.lint_app"): "wsgi",
+    ("webob.dec", "wsgify.__call__"): "wsgi",
+    ("werkzeug.wrappers.request", "Request.application.<locals>.application"): "wsgi",
 }
+_FUNCTIONS: Final = (
+    functools.partial,
+    types.FunctionType,
+    types.MethodType,
+    types.BuiltinFunctionType,
+    types.MethodWrapperType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+)
 #: What the first parameter says of a callable that only looks like an application.
 _TELLING: Final[Mapping[str, str]] = {
     "scope": "`scope` belongs to ASGI and RSGI, whose callables are `async def`",
@@ -137,7 +158,7 @@ def detect(app: object, interface: str | None = None) -> Interface:
     What counts, in this order: the ``interface`` given; what the object says itself (an attribute
     ``__gateway_interface__``, asgiref's marks); a coroutine function that takes three arguments is ASGI, one that takes
     two is RSGI; a plain callable that takes two is WSGI; a class is judged by its constructor; a wrapper that takes
-    anything is judged by what it wraps.
+    any arguments is judged by the callable that receives them.
 
     Args:
         app: The application object, function or class.
@@ -159,10 +180,10 @@ def detect(app: object, interface: str | None = None) -> Interface:
     if interface is not None:
         return check_interface(interface)
     said = getattr(app, "__gateway_interface__", None)
-    if isinstance(said, str):
+    if isinstance(said, str) and not _is_copied(app, "__gateway_interface__"):
         return check_interface(said)
-    if isinstance(app, type):
-        return _detect_class(app)
+    if _is_class(app):
+        return _detect_class(cast("type", app))
     if not callable(app):
         if hasattr(app, "__rsgi__"):
             return "rsgi"
@@ -172,12 +193,11 @@ def detect(app: object, interface: str | None = None) -> Interface:
     # An object is judged by its own attribute `__call__`, as every server does: whoever accepts several interfaces, or
     # chooses one when built, says so there. A function is judged by itself: `functools.wraps` copies the attribute
     # `__call__` of such an object into the function's dictionary, where it means nothing.
-    if _is_function(app):
-        return _detect_callable(app, app)
-    for mark, meaning in (("_asgi_single_callable", "asgi"), ("_asgi_double_callable", "asgi2")):
-        if getattr(app, mark, None) is True:
-            return check_interface(meaning)
-    return _detect_callable(app, app.__call__)
+    if not _is_function(app):
+        for mark, meaning in (("_asgi_single_callable", "asgi"), ("_asgi_double_callable", "asgi2")):
+            if getattr(app, mark, None) is True:
+                return check_interface(meaning)
+    return _detect_callable(app, _call_of(app))
 
 
 def is_coroutine_function(call: object) -> bool:
@@ -191,11 +211,19 @@ def is_coroutine_function(call: object) -> bool:
     return bool(asgiref.sync.iscoroutinefunction(call))  # pyright: ignore[reportDeprecated]  # which of two, by version
 
 
+def gives_coroutine(app: object) -> bool:
+    """Tell whether a call of an application gives a coroutine: an ``async def``, or an object whose ``__call__`` is."""
+    # The attribute `__call__` of a function may be one that `functools.wraps` copied.
+    return is_coroutine_function(app) or (
+        not _is_function(app) and is_coroutine_function(getattr(app, "__call__", None))  # noqa: B004
+    )
+
+
 def accepts_arguments(app: object, number: int) -> bool:
     """Tell whether something can be called with so many positional arguments; true where Python cannot tell."""
     if not callable(app):
         return False
-    shape = _shape(app if isinstance(app, type) or _is_function(app) else app.__call__)
+    shape = _shape(_call_of(app))
     return shape is None or (shape.needs <= number and (shape.variadic or number <= shape.accepts))
 
 
@@ -206,37 +234,130 @@ def is_factory(call: object) -> bool:
     if is_coroutine_function(call) or inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
         return False
     shape = _shape(call)
-    return shape is not None and shape.needs == 0 and not shape.variadic and shape.first() not in ("environ", "scope")
+    if shape is None or shape.needs or shape.first() in ("environ", "scope"):
+        return False
+    return any(map(is_factory, _inner(call, call))) if shape.variadic else True
+
+
+def is_proxy(app: object) -> bool:
+    """Tell whether an object is a proxy (wrapt's, New Relic's), which passes for the object inside it.
+
+    ``isinstance`` believes it, so code that reads the ``wsgi`` or ``asgi`` of a `Gateway` must ask: it would leave out
+    the work of the proxy.
+    """
+    return app.__class__ is not type(app)
 
 
 def _is_function(app: object) -> bool:
-    return isinstance(app, functools.partial) or inspect.isroutine(app)
+    # Not `inspect.isroutine`: to it any object that has `__get__` is one, as a decorator that is a class may have. Not
+    # `isinstance`: a proxy is an object with a `__call__` of its own.
+    return issubclass(type(app), _FUNCTIONS)
+
+
+def _is_partial(app: object) -> TypeGuard[functools.partial[object]]:
+    return issubclass(type(app), functools.partial)  # a proxy tells `isinstance` that it is what it wraps
+
+
+def _is_class(app: object) -> bool:
+    return issubclass(type(app), type)
+
+
+def _call_of(app: object) -> Callable[..., object]:
+    """Return the callable whose arguments count: a function or a class itself, the ``__call__`` of another object."""
+    own = _is_class(app) or _is_function(app)
+    return cast("Callable[..., object]", app if own else app.__call__)  # type: ignore[operator]  # asked of callables
+
+
+def _inner(app: object, call: Callable[..., object]) -> Iterator[Callable[..., object]]:
+    """Find the callables to which a callable of any arguments may pass them on, the likeliest first.
+
+    The head of this module has the rule.
+
+    Args:
+        app: The application.
+        call: The callable of it whose arguments count.
+    """
+    if _is_partial(call):
+        for inner in _inner(call.func, _call_of(call.func)):
+            yield functools.partial(inner, *call.args, **call.keywords) if call.args or call.keywords else inner
+        return
+    found: list[object] = []
+    wrapped: object = getattr(call, "__wrapped__", None)
+    if inspect.ismethod(call):
+        # A patched method: the original has `self` too. A method may also wrap an application that has none.
+        found += [_bound(wrapped, call.__self__), wrapped, _overridden(call)]
+    else:
+        found.append(wrapped)
+    if call is not app:
+        of_class = inspect.getattr_static(type(app), "__wrapped__", None)
+        if _is_class(of_class):  # an instance of a class that wraps a class is judged as one of that class
+            found.append(_bound(getattr(of_class, "__call__", None), app))  # noqa: B004
+        else:
+            found.append(getattr(app, "__wrapped__", None))
+    for each in found:
+        if callable(each) and each is not app and each is not call:
+            yield each
+
+
+def _bound(method: object, owner: object) -> object:
+    """Bind what a class would bind: functions, class methods and their like."""
+    bind: Callable[..., object] | None = getattr(type(method), "__get__", None)
+    return method if bind is None or _is_class(method) else bind(method, owner, type(owner))
+
+
+def _overridden(method: types.MethodType) -> object:
+    """Return the method of a base class in whose place a method is called; None if there is none."""
+    owner, name = method.__self__, method.__name__
+    for kind in type(owner).__mro__:
+        if vars(kind).get(name) is method.__func__:
+            below: object = getattr(super(kind, owner), name, None)  # pyright: ignore[reportUnknownArgumentType]
+            return below
+    return None
+
+
+def _is_copied(app: object, name: str) -> bool:
+    """Tell whether a function has an attribute because ``functools.wraps`` copied it from another object."""
+    if type(app) is not types.FunctionType:
+        return False
+    attributes = vars(app)
+    copied = attributes.get(name)
+    return copied is not None and copied is getattr(attributes.get("__wrapped__"), name, None)
+
+
+def _written(call: object) -> tuple[str, str]:
+    """Return module and name of the code that runs, which ``functools.wraps`` does not change."""
+    if _is_partial(call):
+        return _written(call.func)
+    function = getattr(call, "__func__", call)
+    module: object = getattr(function, "__globals__", {}).get("__name__")
+    return str(module), str(getattr(getattr(function, "__code__", None), "co_qualname", ""))
 
 
 def _detect_callable(app: object, call: Callable[..., object]) -> Interface:
-    origin: object = call
-    while isinstance(origin, functools.partial):
-        origin = origin.func
-    known = _KNOWN.get((getattr(origin, "__module__", ""), getattr(origin, "__qualname__", "")))
+    known = _KNOWN.get(_written(call))
     if known is not None:
         return known
     shape = _shape(call)
-    if shape is None:
-        if hasattr(app, "__rsgi__"):
-            return "rsgi"
-        raise _refusal(app, "Python cannot tell what arguments it takes")
     if inspect.isasyncgenfunction(call):
         raise _refusal(
             app, "it is an asynchronous generator, which no interface knows", "write an `async def` that sends"
         )
-    found = _from_coroutine(app, call, shape) if is_coroutine_function(call) else _from_plain(app, call, shape)
-    if found is not None:
-        return found
-    inner = getattr(origin, "__wrapped__", None)  # functools.wraps: it passes anything on to that
-    if inner is not None and inner is not app:
-        return detect(inner)
+    if shape is not None:
+        found = _from_coroutine(app, call, shape) if is_coroutine_function(call) else _from_plain(app, call, shape)
+        if found is not None:
+            return found
+    refusal: ConfigurationError | None = None
+    for inner in _inner(app, call):
+        try:
+            return detect(inner)
+        except ConfigurationError as error:
+            refusal = refusal or error
     if hasattr(app, "__rsgi__"):
         return "rsgi"
+    if refusal is not None:
+        raise refusal
+    if shape is None:
+        raise _refusal(app, "Python cannot tell what arguments it takes")
     raise _refusal(app, f"it takes any arguments: {_spelled(call)}")
 
 
@@ -311,6 +432,9 @@ def _detect_class(app: type) -> Interface:
             return "wsgi"
         if shape.needs <= 3 <= shape.accepts and hasattr(app, "__await__"):
             return "asgi"
+    wrapped = getattr(app, "__wrapped__", None)
+    if wrapped is not None and (shape is None or (shape.variadic and shape.needs == 0)):
+        return detect(wrapped)
     raise _refusal(
         app,
         f"it is a class, and neither an ASGI 2 application (constructed with a scope, its instances called with "
@@ -335,15 +459,21 @@ def _shape(call: Callable[..., object] | type) -> _Shape | None:
 
 
 def _own_signature(call: Callable[..., object] | type) -> inspect.Signature:
-    if isinstance(call, types.FunctionType):
-        attributes = vars(call)
-        copied = attributes.get("__signature__")
-        if copied is not None and copied is getattr(attributes.get("__wrapped__"), "__signature__", None):
-            # `functools.wraps` copied it from an object that shows another signature than it has, as a Gateway does.
-            bare = types.FunctionType(call.__code__, {}, call.__name__, call.__defaults__, call.__closure__)
-            bare.__kwdefaults__ = call.__kwdefaults__
-            call = bare
-    return inspect.signature(call, follow_wrapped=False)
+    return inspect.signature(_bare(call), follow_wrapped=False)
+
+
+def _bare(call: object) -> Any:
+    """Return the callable without a signature that ``functools.wraps`` copied: a Gateway shows another than it has."""
+    if _is_partial(call):
+        return functools.partial(_bare(_call_of(call.func)), *call.args, **call.keywords)
+    if type(call) is types.MethodType:
+        return types.MethodType(_bare(call.__func__), call.__self__)
+    if not _is_copied(call, "__signature__"):
+        return call
+    function = cast("types.FunctionType", call)
+    bare = types.FunctionType(function.__code__, {}, function.__name__, function.__defaults__, function.__closure__)
+    bare.__kwdefaults__ = function.__kwdefaults__
+    return bare
 
 
 def _count(shape: _Shape) -> str:

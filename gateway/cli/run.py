@@ -25,7 +25,7 @@ from gateway.config import Config, find, read
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
 from gateway.middleware.proxy_headers import ProxyHeaders
-from gateway.protocols import Interface, detect, is_coroutine_function
+from gateway.protocols import Interface, detect, gives_coroutine, is_proxy
 from gateway.servers import Bind, Command, Launch, Server, choose
 from gateway.servers._load import INDIRECT, VARIABLE, Target, load, parse
 
@@ -183,13 +183,12 @@ def _told_directly(server: Server, target: Target, application: object, interfac
     """Whether the server can import the application by itself, and will then call it by the right interface."""
     if target.call or (len(target.names) > 1 and not server.dotted):
         return False
-    if isinstance(application, Dual):
+    if isinstance(application, Dual) and not is_proxy(application):
         return True
     if interface != server.interface:
         return False
     # Servers that know several interfaces call ASGI only what looks asynchronous.
-    looks = is_coroutine_function(application) or is_coroutine_function(getattr(application, "__call__", None))  # noqa: B004
-    return interface != "asgi" or looks
+    return interface != "asgi" or gives_coroutine(application)
 
 
 def _become(command: Command) -> None:

@@ -13,7 +13,7 @@ from typing import cast
 
 from gateway.application import Gateway
 from gateway.dual import Dual
-from gateway.protocols import Application, detect
+from gateway.protocols import Application, detect, is_proxy
 from gateway.servers._load import VARIABLE, load
 
 __all__ = ["wrapped"]
@@ -26,7 +26,7 @@ def wrapped(text: str) -> Dual:
         ConfigurationError: It cannot be imported, or is no application.
     """
     _, found = load(text)
-    if isinstance(found, Dual):
+    if isinstance(found, Dual) and not is_proxy(found):
         return found
     interface = detect(found)
     return Gateway(cast("Application", found), interface)  # detect() has just said that it is one
