@@ -24,6 +24,7 @@ from gateway.middleware import (
     SecurityHeaders,
     StaticFiles,
     TrustedHost,
+    Unbuffered,
 )
 from tests.middleware.conftest import MakeStack
 from tests.middleware.pages import classes
@@ -46,6 +47,7 @@ EVERY: list[Any] = [
     lambda: SecurityHeaders(preset="strict", content_security_policy="script-src {nonce}", override=True),
     lambda: StaticFiles(folders={"/static": "/nonexistent"}, autorefresh=True),
     lambda: TrustedHost(allowed=("example.org",)),
+    lambda: Unbuffered(),
 ]
 IDS = [type(make()).__name__ for make in EVERY]
 REQUEST = {"headers": [("Host", "example.org"), ("Origin", "https://app.example"), ("Accept-Encoding", "gzip")]}
