@@ -3,6 +3,8 @@
 Both read when asked and write through. An environ is edited in place, as PEP 3333 allows; a scope is copied once,
 shallowly, at the first write, because it is the server's own.
 
+The views compute nothing: `gateway.translate` reads each fact, for the adapters too.
+
 Sources: ASGI HTTP 2.5 and WebSocket 2.5 "Connection Scope"; PEP 3333 "environ Variables".
 """
 
@@ -10,19 +12,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import quote
 
-from gateway.exchange import Request, is_below
+from gateway.exchange import Request
 from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderBlock, Headers
-from gateway.translate.peer import peer, port_number
+from gateway.translate.endpoints import http_version, scope_client, scope_version, server_endpoint
+from gateway.translate.paths import (
+    encoded_path,
+    environ_path,
+    environ_raw_path,
+    is_below,
+    latin1_octets,
+    mount_point,
+    path_octets,
+    scope_path,
+    scope_raw_path,
+)
+from gateway.translate.peer import peer
 
 if TYPE_CHECKING:
     from gateway.protocols import Environ, Scope
 
 __all__ = ["AsgiRequest", "WsgiRequest"]
-
-#: What is percent-encoded in no path: RFC 3986 pchar and "/".
-_PATH_SAFE = "/:@!$&'()*+,;=~-._"
 
 
 class AsgiRequest(Request):
@@ -57,8 +67,8 @@ class AsgiRequest(Request):
 
     @property
     def path(self) -> str:
-        path: str = self.scope["path"]
-        return path
+        scope = self.scope
+        return scope_path(scope["path"], scope.get("root_path") or "")
 
     @path.setter
     def path(self, value: str) -> None:
@@ -66,12 +76,11 @@ class AsgiRequest(Request):
         if not is_below(value, self.root_path):
             scope["root_path"] = ""
         scope["path"] = value
-        scope["raw_path"] = quote(value, safe=_PATH_SAFE).encode("ascii")
+        scope["raw_path"] = encoded_path(path_octets(value, None), b"")
 
     @property
     def root_path(self) -> str:
-        root_path: str = self.scope.get("root_path", "")
-        return root_path
+        return mount_point(self.scope.get("root_path") or "")
 
     @root_path.setter
     def root_path(self, value: str) -> None:
@@ -79,14 +88,12 @@ class AsgiRequest(Request):
 
     @property
     def raw_path(self) -> bytes:
-        raw: bytes | None = self.scope.get("raw_path")
-        if raw:
-            return raw.partition(b"?")[0]
-        return quote(self.path, safe=_PATH_SAFE).encode("ascii")
+        scope = self.scope
+        return scope_raw_path(scope["path"], scope.get("root_path") or "", scope.get("raw_path"))
 
     @property
     def query_string(self) -> bytes:
-        query: bytes = self.scope.get("query_string", b"")
+        query: bytes = self.scope.get("query_string") or b""
         return query
 
     @query_string.setter
@@ -110,8 +117,7 @@ class AsgiRequest(Request):
 
     @property
     def client(self) -> tuple[str, int] | None:
-        client = self.scope.get("client")
-        return (client[0], client[1] or 0) if client and client[0] else None
+        return scope_client(self.scope.get("client"))
 
     @client.setter
     def client(self, value: tuple[str, int] | None) -> None:
@@ -119,8 +125,7 @@ class AsgiRequest(Request):
 
     @property
     def server(self) -> tuple[str, int | None] | None:
-        server = self.scope.get("server")
-        return (server[0], server[1]) if server else None
+        return server_endpoint(self.scope.get("server"), self.scheme)
 
     @server.setter
     def server(self, value: tuple[str, int | None] | None) -> None:
@@ -128,8 +133,7 @@ class AsgiRequest(Request):
 
     @property
     def http_version(self) -> str:
-        version: str = self.scope.get("http_version", "1.1")
-        return version
+        return scope_version(self.scope.get("http_version") or "1.1")
 
     @property
     def is_websocket(self) -> bool:
@@ -217,7 +221,7 @@ class WsgiRequest(Request):
     @property
     def method(self) -> str:
         method: str = self.environ.get("REQUEST_METHOD", "GET")
-        return method
+        return method if method.isupper() else method.upper()
 
     @method.setter
     def method(self, value: str) -> None:
@@ -225,8 +229,8 @@ class WsgiRequest(Request):
 
     @property
     def path(self) -> str:
-        environ = self.environ
-        return _decode(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
+        get = self.environ.get
+        return environ_path(get("SCRIPT_NAME") or "", get("PATH_INFO") or "")
 
     @path.setter
     def path(self, value: str) -> None:
@@ -238,12 +242,12 @@ class WsgiRequest(Request):
 
     @property
     def root_path(self) -> str:
-        return _decode(self.environ.get("SCRIPT_NAME", ""))
+        return environ_path(self.environ.get("SCRIPT_NAME") or "", "")
 
     @root_path.setter
     def root_path(self, value: str) -> None:
         environ = self.environ
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        path = mount_point(environ.get("SCRIPT_NAME") or "") + (environ.get("PATH_INFO") or "")
         root = value.encode().decode("latin-1")
         environ["SCRIPT_NAME"] = root
         environ["PATH_INFO"] = path[len(root) :] if root and is_below(path, root) else path
@@ -255,20 +259,13 @@ class WsgiRequest(Request):
 
     @property
     def raw_path(self) -> bytes:
-        environ = self.environ
-        target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-        if target.startswith(("http://", "https://")):  # absolute-form, RFC 9112 section 3.2.2
-            rest = target.partition("://")[2]
-            target = "/" + rest.partition("/")[2]
-        if target.startswith("/"):
-            return target.partition("?")[0].encode("latin-1", "replace")
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        return quote(path.encode("latin-1"), safe=_PATH_SAFE).encode("ascii")
+        get = self.environ.get
+        target: str = get("RAW_URI") or get("REQUEST_URI") or ""
+        return environ_raw_path(get("SCRIPT_NAME") or "", get("PATH_INFO") or "", target)
 
     @property
     def query_string(self) -> bytes:
-        query: str = self.environ.get("QUERY_STRING", "")
-        return query.encode("latin-1", "replace")
+        return latin1_octets(self.environ.get("QUERY_STRING") or "")
 
     @query_string.setter
     def query_string(self, value: bytes) -> None:
@@ -283,7 +280,7 @@ class WsgiRequest(Request):
 
     @property
     def scheme(self) -> str:
-        scheme: str = self.environ.get("wsgi.url_scheme", "http")
+        scheme: str = self.environ.get("wsgi.url_scheme") or "http"
         return scheme
 
     @scheme.setter
@@ -302,8 +299,8 @@ class WsgiRequest(Request):
 
     @property
     def server(self) -> tuple[str, int | None] | None:
-        name: str = self.environ.get("SERVER_NAME", "")
-        return (name, port_number(self.environ.get("SERVER_PORT"))) if name else None
+        get = self.environ.get
+        return server_endpoint((get("SERVER_NAME"), get("SERVER_PORT")), self.scheme)
 
     @server.setter
     def server(self, value: tuple[str, int | None] | None) -> None:
@@ -312,9 +309,7 @@ class WsgiRequest(Request):
 
     @property
     def http_version(self) -> str:
-        protocol: str = self.environ.get("SERVER_PROTOCOL", "HTTP/1.1")
-        version = protocol.rpartition("/")[2]
-        return {"2.0": "2", "3.0": "3"}.get(version, version or "1.1")
+        return http_version(self.environ.get("SERVER_PROTOCOL") or "")
 
     @property
     def is_websocket(self) -> bool:
@@ -338,7 +333,3 @@ class WsgiRequest(Request):
     @property
     def native(self) -> Mapping[str, object]:
         return self.environ
-
-
-def _decode(path: str) -> str:
-    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")

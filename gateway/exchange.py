@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from gateway.headers import Headers
+from gateway.translate.paths import is_below
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -29,7 +30,6 @@ __all__ = [
     "ReadableBody",
     "Request",
     "Response",
-    "is_below",
     "reason_phrase",
 ]
 
@@ -39,11 +39,6 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 def reason_phrase(status: int) -> str:
     """Return the reason phrase of a status code, ``"Unknown"`` where the registry has none."""
     return _PHRASES.get(status, "Unknown")
-
-
-def is_below(path: str, root: str) -> bool:
-    """Return whether a path is at or below another, by whole segments."""
-    return path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/")
 
 
 class Request:
@@ -140,7 +135,7 @@ class Request:
 
     @property
     def server(self) -> tuple[str, int | None] | None:
-        """Name or address and port that the server answers on."""
+        """Name or address, and port, of the server; ``localhost`` and the scheme's port if they are not known."""
         raise NotImplementedError
 
     @server.setter

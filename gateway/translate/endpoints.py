@@ -10,10 +10,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.translate.peer import port_number
 
-__all__ = ["http_version", "server_address", "server_name", "server_protocol"]
+__all__ = [
+    "http_version",
+    "scope_client",
+    "scope_version",
+    "server_address",
+    "server_endpoint",
+    "server_name",
+    "server_protocol",
+]
 
 _PROTOCOLS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2", "3": "HTTP/3"}
 _VERSIONS = {
@@ -49,6 +58,32 @@ def http_version(server_protocol: str) -> str:
     return found
 
 
+def scope_version(version: str) -> str:
+    """Return the version of a scope as the specification spells it.
+
+    >>> scope_version("2.0"), scope_version("1.1")
+    ('2', '1.1')
+    """
+    return version if version in _PROTOCOLS else http_version(f"HTTP/{version}")
+
+
+def scope_client(client: Sequence[Any] | None) -> tuple[str, int] | None:
+    """Return address and port of a scope's client; port 0 if it is not known, None for a unix socket."""
+    if not client or not client[0] or str(client[0]).startswith("/"):
+        return None
+    return str(client[0]), port_number(client[1]) or 0
+
+
+def server_endpoint(server: Sequence[Any] | None, scheme: str) -> tuple[str, int]:
+    """Return name and port of the server; ``localhost`` and the port of the scheme if they are not known.
+
+    >>> server_endpoint(("example.com", None), "https")
+    ('example.com', 443)
+    """
+    name, port = server_name(server, scheme)
+    return name, int(port)
+
+
 def server_name(server: Sequence[object] | None, scheme: str) -> tuple[str, str]:
     """Return ``(SERVER_NAME, SERVER_PORT)``, never empty.
 
@@ -62,7 +97,7 @@ def server_name(server: Sequence[object] | None, scheme: str) -> tuple[str, str]
         if host and port is not None:
             return str(host), str(port)
     default = _DEFAULT_PORTS.get(scheme, "80")
-    host = str(server[0]) if server else ""
+    host = str(server[0] or "") if server else ""
     return (host, default) if host and not host.startswith(("/", "unix:")) else ("localhost", default)
 
 

@@ -13,12 +13,45 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote_to_bytes
 
-__all__ = ["asgi_path", "latin1_octets", "path_octets", "raw_target_path", "split_mount", "wsgi_path"]
+__all__ = [
+    "asgi_path",
+    "encoded_path",
+    "environ_path",
+    "environ_raw_path",
+    "is_below",
+    "latin1_octets",
+    "mount_point",
+    "path_octets",
+    "raw_target_path",
+    "scope_path",
+    "scope_raw_path",
+    "split_mount",
+    "wsgi_path",
+]
 
 #: What RFC 3986 section 3.3 allows unescaped in a path, beside letters and digits.
 _PATH_SAFE = "/;:@&=+$,!*'()~-._"
 _UNESCAPED = "/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
 _SLASHES = re.compile(rb"/{2,}")
+
+
+def mount_point(name: str) -> str:
+    """Return a mount point as ``""`` or ``"/a/b"``, from a ``root_path`` or ``SCRIPT_NAME`` as a server gives it.
+
+    >>> mount_point("/app/"), mount_point("/"), mount_point("")
+    ('/app', '', '')
+    """
+    name = name.strip("/")
+    return "/" + name if name else ""
+
+
+def is_below(path: str, mount: str) -> bool:
+    """Tell whether a path is at or below a mount point, by whole segments.
+
+    >>> is_below("/app/x", "/app"), is_below("/apple", "/app")
+    (True, False)
+    """
+    return path.startswith(mount) and path[len(mount) : len(mount) + 1] in ("", "/")
 
 
 def split_mount(path: str, root_path: str) -> tuple[str, str]:
@@ -37,13 +70,56 @@ def split_mount(path: str, root_path: str) -> tuple[str, str]:
     >>> split_mount("/appfoo", "/app")
     ('/app', '/appfoo')
     """
-    mount = root_path.strip("/")
-    if not mount:
-        return "", path
-    mount = "/" + mount
-    if path == mount or path.startswith(mount + "/"):
-        return mount, path[len(mount) :]
-    return mount, path
+    mount = mount_point(root_path)
+    return (mount, path[len(mount) :]) if mount and is_below(path, mount) else (mount, path)
+
+
+def scope_path(path: str, root_path: str) -> str:
+    """Return the whole path of a scope: with its mount point, and text that can be encoded.
+
+    >>> scope_path("/app/x", "/app"), scope_path("/x", "/app")
+    ('/app/x', '/app/x')
+    """
+    if not path.isascii():
+        path = path_octets(path, None).decode("utf-8", "replace")
+    return "".join(split_mount(path, root_path)) if root_path else path
+
+
+def scope_raw_path(path: str, root_path: str, raw_path: bytes | None) -> bytes:
+    """Return the whole path of a scope, percent-encoded."""
+    octets = path_octets(path, raw_path)
+    mount, rest = split_mount(octets.decode("latin-1"), path_octets(root_path, None).decode("latin-1"))
+    return encoded_path((mount + rest).encode("latin-1"), (raw_path or b"").partition(b"?")[0])
+
+
+def environ_path(script_name: str, path_info: str) -> str:
+    """Return the whole path of an environ, percent-decoded.
+
+    >>> environ_path("/app/", "/x")
+    '/app/x'
+    """
+    path = mount_point(script_name) + path_info
+    return path if path.isascii() else latin1_octets(path).decode("utf-8", "replace")
+
+
+def environ_raw_path(script_name: str, path_info: str, raw_uri: str) -> bytes:
+    """Return the whole path of an environ, percent-encoded; ``raw_uri`` is ``RAW_URI``, ``REQUEST_URI`` or ``""``."""
+    return encoded_path(latin1_octets(mount_point(script_name) + path_info), raw_target_path(raw_uri))
+
+
+def encoded_path(octets: bytes, target: bytes) -> bytes:
+    """Return a path percent-encoded: as the client sent it, if that is the same path, else encoded anew.
+
+    Args:
+        octets: The path, decoded. A middleware may have rewritten it.
+        target: The path of the request target, or ``b""``.
+    """
+    if target:
+        decoded = unquote_to_bytes(target)
+        # Several servers join "//" to "/" in PATH_INFO. The target is the same, and still the truth about "%2F".
+        if decoded == octets or _SLASHES.sub(b"/", decoded) == octets:
+            return target
+    return quote(octets, safe=_PATH_SAFE).encode("ascii")
 
 
 def path_octets(path: str, raw_path: bytes | None) -> bytes:
@@ -82,19 +158,12 @@ def asgi_path(script_name: str, path_info: str, raw_uri: str) -> tuple[str, str,
         raw_uri: The request target as the server received it (``RAW_URI`` or ``REQUEST_URI``), or "". It becomes
             ``raw_path`` where it decodes to the same path; otherwise ``raw_path`` is the path, quoted.
     """
-    script_name = script_name.rstrip("/")
+    script_name = mount_point(script_name)
     path = script_name + path_info
     if path.isascii() and not path.strip(_UNESCAPED) and (not raw_uri or raw_uri.partition("?")[0] == path):
         return path, script_name, path.encode("ascii")  # spelled the same everywhere, as most are
     octets = latin1_octets(path)
-    raw_path = raw_target_path(raw_uri)
-    if raw_path:
-        decoded = unquote_to_bytes(raw_path)
-        # Several servers collapse "//" in PATH_INFO; the target is the same, and still the truth about "%2F".
-        if decoded != octets and _SLASHES.sub(b"/", decoded) != octets:
-            raw_path = b""
-    if not raw_path:
-        raw_path = quote(octets, safe=_PATH_SAFE).encode("ascii")
+    raw_path = encoded_path(octets, raw_target_path(raw_uri))
     # Replacement as uvicorn does it: a path that can be encoded again. The bytes are in raw_path.
     return octets.decode("utf-8", "replace"), latin1_octets(script_name).decode("utf-8", "replace"), raw_path
 

@@ -85,7 +85,7 @@ def test_both_interfaces_write_alike(request_: Request) -> None:
     request_.query_string = b"b=2"
     request_.scheme = "http"
     request_.client = ("::1", 0)
-    request_.server = ("other", None)
+    request_.server = ("other", 81)
     request_.headers.append(Header("X-A", "2"))
     request_.headers.set("x-b", "3")
     request_.state["k"] = "v"
@@ -95,14 +95,14 @@ def test_both_interfaces_write_alike(request_: Request) -> None:
     assert request_.query_string == b"b=2"
     assert request_.scheme == "http"
     assert request_.client == ("::1", 0)
-    assert request_.server == ("other", None)
+    assert request_.server == ("other", 81)
     assert request_.headers.get("x-a") == "1, 2"
     assert request_.headers.get("x-b") == "3"
     assert request_.state == {"k": "v"}
     request_.client = None
     request_.server = None
     assert request_.client is None
-    assert request_.server is None
+    assert request_.server == ("localhost", 80)
 
 
 def test_a_mount_point_moves_without_changing_the_path(request_: Request) -> None:
@@ -155,25 +155,23 @@ def test_a_scope_with_its_optional_keys_missing_has_the_defaults() -> None:
     request = AsgiRequest({"type": "http", "method": "GET", "path": "/a b", "headers": []})
     assert request.raw_path == b"/a%20b"
     assert (request.root_path, request.query_string, request.scheme) == ("", b"", "http")
-    assert (request.client, request.server, request.http_version) == (None, None, "1.1")
+    assert (request.client, request.server, request.http_version) == (None, ("localhost", 80), "1.1")
     socket = AsgiRequest(
         {"type": "websocket", "path": "/", "headers": [], "subprotocols": ["a"], "client": ["/s", None]}
     )
     assert (socket.method, socket.scheme, socket.subprotocols, socket.is_websocket) == ("GET", "ws", ["a"], True)
-    assert socket.client == ("/s", 0)
-    assert AsgiRequest({"type": "http", "path": "/", "headers": [], "server": ("/s.sock", None)}).server == (
-        "/s.sock",
-        None,
-    )
+    assert socket.client is None
+    unix = AsgiRequest({"type": "http", "path": "/", "headers": [], "server": ("/s.sock", None), "scheme": "https"})
+    assert unix.server == ("localhost", 443)
 
 
 def test_an_environ_with_gaps_has_the_defaults() -> None:
     request = WsgiRequest({})
     assert (request.method, request.path, request.raw_path, request.query_string) == ("GET", "", b"", b"")
-    assert (request.scheme, request.client, request.server) == ("http", None, None)
+    assert (request.scheme, request.client, request.server) == ("http", None, ("localhost", 80))
     assert request.http_version == "1.1"
     assert WsgiRequest({"SERVER_PROTOCOL": "HTTP/2.0"}).http_version == "2"
-    assert WsgiRequest({"SERVER_PROTOCOL": "junk"}).http_version == "junk"
+    assert WsgiRequest({"SERVER_PROTOCOL": "junk"}).http_version == "1.1"
     assert WsgiRequest({"REMOTE_ADDR": "1.2.3.4"}).client == ("1.2.3.4", 0)
     assert WsgiRequest({"REMOTE_ADDR": "1.2.3.4", "REMOTE_PORT": "x"}).client == ("1.2.3.4", 0)
     assert WsgiRequest({"REMOTE_ADDR": "/run/x.sock"}).client is None
@@ -182,13 +180,14 @@ def test_an_environ_with_gaps_has_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        ("/a%2Fb?q=1", b"/a%2Fb"),
-        ("http://host/a%2Fb?q", b"/a%2Fb"),
-        ("https://host", b"/"),
+        ("/%61pp/%c3%A9?q=1", b"/%61pp/%c3%A9"),
+        ("http://host/app%2F%C3%A9?q", b"/app%2F%C3%A9"),
+        ("/of/another/path", b"/app/%C3%A9"),
+        ("https://host", b"/app/%C3%A9"),
         ("*", b"/app/%C3%A9"),
     ],
 )
-def test_a_raw_path_is_the_request_target_without_its_query(target: str, expected: bytes) -> None:
+def test_a_raw_path_is_the_request_target_if_that_is_the_same_path(target: str, expected: bytes) -> None:
     assert wsgi(RAW_URI=target).raw_path == expected
     assert wsgi(REQUEST_URI=target).raw_path == expected
 
