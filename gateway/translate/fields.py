@@ -33,6 +33,8 @@ __all__ = [
 
 #: Names of the requests of one process that are remembered; clients choose names, so the table must end.
 TABLE_SIZE = 1024
+#: A longer name is not remembered: a client could make the table hold megabytes.
+LONGEST_NAME = 128
 
 #: Fields of one connection, not of the message: no application may send them (PEP 3333, RFC 9110 section 7.6.1).
 HOP_BY_HOP = frozenset(
@@ -79,7 +81,7 @@ def environ_key(name: bytes) -> str | None:
         key = upper.replace("-", "_")
     else:
         key = "HTTP_" + upper.replace("-", "_")
-    if len(_environ_keys) < TABLE_SIZE:
+    if len(_environ_keys) < TABLE_SIZE and len(name) <= LONGEST_NAME:
         _environ_keys[name] = key
     return key
 
@@ -101,7 +103,7 @@ def field_name(key: str) -> bytes | None:
         name = latin1_octets(key[5:].lower().replace("_", "-"))
     else:
         name = None
-    if len(_field_names) < TABLE_SIZE:
+    if len(_field_names) < TABLE_SIZE and len(key) <= LONGEST_NAME:
         _field_names[key] = name
     return name
 

@@ -30,6 +30,16 @@ def test_field_name_undoes_environ_key(name: str) -> None:
     assert environ_key(name.upper().encode()) == key
 
 
+def test_a_long_name_is_read_and_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_headers, "_environ_keys", {})
+    monkeypatch.setattr(_headers, "_field_names", {})
+    for length in (_headers.LONGEST_NAME, _headers.LONGEST_NAME + 1, 60_000):
+        assert environ_key(b"x" * length) == "HTTP_" + "X" * length
+        assert field_name("HTTP_" + "X" * length) == b"x" * length
+    assert [len(name) for name in _headers._environ_keys] == [_headers.LONGEST_NAME]
+    assert _headers._field_names == {}
+
+
 REQUESTS = [
     ("list", [(b"a", b"1"), (b"A", b"2")], {"HTTP_A": "1,2"}),
     ("cookie", [(b"cookie", b"a=1"), (b"cookie", b"b=2")], {"HTTP_COOKIE": "a=1; b=2"}),
