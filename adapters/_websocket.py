@@ -12,6 +12,7 @@ from contextvars import copy_context
 from http import HTTPStatus
 from typing import Any
 
+from gateway._bounds import BOUNDS
 from gateway.adapters._asgi_call import AsgiCall
 from gateway.adapters._service import Service
 from gateway.adapters._websocket_protocol import HandshakeError, Session
@@ -43,7 +44,12 @@ def is_handshake(environ: Environ) -> bool:
     )
 
 
+_LONGEST_TOKENS = BOUNDS["connection"].characters
+
+
 def _tokens(value: str) -> list[str]:
+    if len(value) > _LONGEST_TOKENS:
+        return []
     return [token.strip().lower() for token in value.split(",")]
 
 

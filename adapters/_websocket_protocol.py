@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gateway._bounds import BOUNDS
 from gateway.errors import ApplicationError, MissingExtraError, ServerError
 from gateway.protocols import Environ, Message
 from gateway.translate.fields import wsgi_response_headers
@@ -104,17 +105,23 @@ class Session:
         version = environ.get("HTTP_SEC_WEBSOCKET_VERSION", "").strip()
         if version != "13":
             raise HandshakeError(
-                f"a WebSocket handshake has Sec-WebSocket-Version: 13, got {version!r} (RFC 6455 section 4.2.1)",
+                f"a WebSocket handshake has Sec-WebSocket-Version: 13, got {version!r:.80} (RFC 6455 section 4.2.1)",
                 status=426 if version else 400,
                 headers=(("Sec-WebSocket-Version", "13"),),
             )
         key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
-        if not _is_key(key):
+        if len(key) > BOUNDS["websocket-key"].characters or not _is_key(key):
             raise HandshakeError(
-                f"a WebSocket handshake has a Sec-WebSocket-Key of 16 octets in base64, got {key!r} (RFC 6455 section "
-                f"4.2.1)"
+                f"a WebSocket handshake has a Sec-WebSocket-Key of 16 octets in base64, got {key!r:.80} (RFC 6455 "
+                f"section 4.2.1)"
             )
-        offered = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")
+        protocols, bound = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", ""), BOUNDS["subprotocols"]
+        offered = protocols.split(",", bound.elements or 0)
+        if len(protocols) > bound.characters or len(offered) > (bound.elements or 0):
+            raise HandshakeError(
+                f"Sec-WebSocket-Protocol has at most {bound.elements} names in {bound.characters} characters, got "
+                f"{len(protocols)} characters"
+            )
         self.subprotocols = [name.strip() for name in offered if name.strip()]
         self.output = bytearray()
         self.closing = False

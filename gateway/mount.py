@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
+from gateway._bounds import BOUNDS
 from gateway.application import Gateway
 from gateway.contract import Middleware
 from gateway.dual import Dual
@@ -57,6 +58,7 @@ _STATES: Final = "gateway.mount"
 #: What a path segment of a key must not be, and what it must not hold.
 _NO_SEGMENT: Final = frozenset({"", ".", ".."})
 _NO_PATH: Final = frozenset("%?#\\\0")
+_LONGEST_HOST: Final = BOUNDS["host"].characters
 _HOST: Final = re.compile(r"|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 
 
@@ -266,7 +268,9 @@ def _place(key: str) -> tuple[str, str]:
 
 
 def _host(value: str) -> str:
-    """Return the host of a Host field: lower case, without port and final dot."""
+    """Return the host of a Host header: lower case, without port and final dot; "" for one above its bound."""
+    if len(value) > _LONGEST_HOST:
+        return ""
     if not value.startswith("["):
         value = value.partition(":")[0]
     else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from gateway._bounds import BOUNDS
 from gateway.exchange import Response, reason_phrase
 from gateway.headers import Headers
 
@@ -24,6 +25,7 @@ __all__ = ["MEDIA_TYPES", "preferred_media_type", "problem", "refusal"]
 #: What can be rendered; the first wins where Accept does not decide.
 MEDIA_TYPES = ("application/problem+json", "text/html", "text/plain")
 
+_LONGEST_ACCEPT = BOUNDS["accept"].characters
 _RESERVED = frozenset({"type", "title", "status", "detail", "instance"})
 
 
@@ -37,7 +39,9 @@ def preferred_media_type(accept: str | None, offered: tuple[str, ...] = MEDIA_TY
     >>> preferred_media_type("text/html;q=0.8, application/json;q=0.9")
     'application/problem+json'
     """
-    ranges = [_media_range(part) for part in (accept or "").split(",") if part.strip()]
+    if accept is None or len(accept) > _LONGEST_ACCEPT:
+        return offered[0]
+    ranges = [_media_range(part) for part in accept.split(",") if part.strip()]
     best, best_quality = offered[0], 0.0
     for media_type in offered:
         quality = _quality(media_type, ranges)

@@ -13,6 +13,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from gateway._bounds import BOUNDS
+
 __all__ = ["choose_coding", "parse_accept_encoding"]
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -20,6 +22,7 @@ _ELEMENT = re.compile(rf"[ \t]*({_TOKEN})(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{{0,3}
 _ALIASES = {"x-gzip": "gzip", "x-compress": "compress"}
 #: A longer value is read anew each time: browsers send few, all short, and nobody fills the cache with long ones.
 _LONG = 128
+_LONGEST = BOUNDS["accept-encoding"].characters
 
 
 def parse_accept_encoding(value: str) -> dict[str, float]:
@@ -55,14 +58,15 @@ def choose_coding(value: str | None, offered: Sequence[str]) -> str | None:
 
     Returns:
         The offered coding of highest quality, the server's preference among equals; None for identity: nothing
-        offered is acceptable, the field is absent or empty, or the client prefers identity by a higher quality.
+        offered is acceptable, the header is absent, empty or above its bound, or the client prefers identity by a
+        higher quality.
 
     >>> choose_coding("br;q=0.5, gzip;q=0.5", ["br", "gzip"])
     'br'
     >>> choose_coding("gzip;q=0", ["gzip"]) is None
     True
     """
-    if not value:
+    if not value or len(value) > _LONGEST:
         return None
     return (_choose if len(value) <= _LONG else _choose.__wrapped__)(value, tuple(offered))
 

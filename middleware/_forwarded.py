@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-__all__ = ["Hop", "Trust", "parse_address", "parse_forwarded", "parse_peer", "split_list"]
+from gateway._bounds import BOUNDS
+
+__all__ = ["MOST_HOPS", "Hop", "Trust", "last_elements", "parse_address", "parse_forwarded", "parse_peer"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -28,6 +30,8 @@ _IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 _UNIX = "unix:"
 #: No address is longer, with brackets and a port; an obfuscated port may be, and is read anew each time.
 _LONG = 64
+_LONGEST_NODE, MOST_HOPS = BOUNDS["x-forwarded"].characters, BOUNDS["x-forwarded"].elements or 0
+_LONGEST_FORWARDED, _MOST_FORWARDED = BOUNDS["forwarded"].characters, BOUNDS["forwarded"].elements or 0
 
 
 def parse_address(value: str) -> tuple[str, int] | None:
@@ -35,11 +39,14 @@ def parse_address(value: str) -> tuple[str, int] | None:
 
     Returns:
         ``(address, port)``, the address in its short form, an IPv4-mapped IPv6 address as the IPv4 address that it
-        is, the port 0 where there is none; None for names, ``unknown``, obfuscated identifiers and anything else.
+        is, the port 0 where there is none; None for names, ``unknown``, obfuscated identifiers and anything else, and
+        for a value above its bound.
 
     >>> parse_address("[2001:db8::1]:4711"), parse_address("::ffff:10.0.0.1"), parse_address("unknown")
     (('2001:db8::1', 4711), ('10.0.0.1', 0), None)
     """
+    if len(value) > _LONGEST_NODE:
+        return None
     return (_parse_address if len(value) <= _LONG else _parse_address.__wrapped__)(value)
 
 
@@ -117,25 +124,29 @@ class Hop:
     proto: str = ""
 
 
-def split_list(value: str) -> list[str]:
-    """Split a comma-separated field value; empty elements stay, as an index into the list must keep its meaning.
+def last_elements(value: str) -> list[str]:
+    """Split a comma-separated value, from its end and no further than the bound: clients write at its beginning.
 
-    >>> split_list("a, b,,c")
+    Empty elements stay, because an index into the list must keep its meaning.
+
+    >>> last_elements("a, b,,c")
     ['a', 'b', '', 'c']
     """
-    return [element.strip(" \t") for element in value.split(",")] if value else []
+    return [element.strip(" \t") for element in value.rsplit(",", MOST_HOPS)[-MOST_HOPS:]] if value else []
 
 
 def parse_forwarded(value: str) -> list[Hop] | None:
     """Read a ``Forwarded`` field value, repeated lines joined with ",".
 
     Returns:
-        A hop for each element, in order; None where any part is outside the grammar: a list that cannot be read
-        whole cannot be counted from the right either.
+        A hop for each element, in order; None if any part is outside the grammar or the list is above its bound: a
+        list that cannot be read whole cannot be counted from the right either.
 
     >>> parse_forwarded('for="[2001:db8::1]:4711";proto=https, FOR=10.0.0.1')
     [Hop(node='[2001:db8::1]:4711', by='', host='', proto='https'), Hop(node='10.0.0.1', by='', host='', proto='')]
     """
+    if len(value) > _LONGEST_FORWARDED:
+        return None
     hops: list[Hop] = []
     pairs: dict[str, str] = {}
     position, length = 0, len(value)
@@ -162,7 +173,7 @@ def parse_forwarded(value: str) -> list[Hop] | None:
             )
             pairs = {}
         if position >= length:
-            return hops
+            return hops if len(hops) <= _MOST_FORWARDED else None
         position += 1
 
 

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from gateway._bounds import BOUNDS
+
 __all__ = ["LONGEST_HOST", "Host", "HostPattern", "parse_host", "parse_port"]
 
 _LONGEST_NAME = 253
@@ -45,8 +47,8 @@ def parse_port(value: str) -> int | None:
     return port if 1 <= port <= 65535 else None
 
 
-#: No host within the grammar is longer, with its brackets or final dot and a port.
-LONGEST_HOST = _LONGEST_NAME + 16
+#: No host within the grammar is longer: a name, its final dot and a port.
+LONGEST_HOST = BOUNDS["host"].characters
 
 
 def parse_host(value: str) -> Host | None:

@@ -11,8 +11,11 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from gateway._bounds import BOUNDS
+
 __all__ = ["content_range", "select_range"]
 
+_LONGEST = BOUNDS["range"].characters
 _MOST_DIGITS = 19
 _SPEC = re.compile(r"([0-9]*)-([0-9]*)")
 
@@ -30,7 +33,7 @@ def select_range(value: str | None, length: int) -> tuple[int, int] | Literal["u
     >>> select_range("bytes=0-0", 10), select_range("bytes=-3", 10), select_range("bytes=10-", 10)
     ((0, 1), (7, 10), 'unsatisfiable')
     """
-    if value is None:
+    if value is None or len(value) > _LONGEST:
         return None
     unit, separator, ranges = value.strip(" \t").partition("=")
     if not separator or unit.lower() != "bytes":

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from gateway.middleware._forwarded import parse_address, split_list
+from gateway.middleware._forwarded import last_elements, parse_address
 from gateway.translate.peer import connection_scheme
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Notice:
             self._look(request)
         # A connection has a port, and a server that reads X-Forwarded-For has no port to write: 0 cannot be forged.
         if peer is not None and peer[1] == 0 and _environ(request) is None:
-            for element in split_list(request.headers.get("x-forwarded-for") or ""):
+            for element in last_elements(request.headers.get("x-forwarded-for") or ""):
                 if parse_address(element) == peer:
                     self._give(_REPLACED)
                     return

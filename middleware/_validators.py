@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Literal
 
+from gateway._bounds import BOUNDS
+
 __all__ = [
     "ETag",
     "Preconditions",
@@ -27,6 +29,9 @@ __all__ = [
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 # Each quantifier is possessive: two runs of blanks around an optional group would be tried in every division.
 _LIST_ETAG = re.compile(r'[ \t]*+(?:(W/)?"([\x21\x23-\x7e\x80-\xff]*+)"[ \t]*+)?+(?:,|\Z)')
+_LONGEST_LIST, _MOST_TAGS = BOUNDS["if-none-match"].characters, BOUNDS["if-none-match"].elements or 0
+_LONGEST_DATE = BOUNDS["date"].characters
+_LONGEST_IF_RANGE = BOUNDS["if-range"].characters
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTH = "|".join(_MONTHS)
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
@@ -88,12 +93,14 @@ def parse_etags(value: str) -> list[ETag] | Literal["*"] | None:
     """Read the value of ``If-Match`` or ``If-None-Match``.
 
     Returns:
-        ``"*"``, the list of tags, or None where the value is outside the grammar. A comma inside the quotes belongs
-        to the tag.
+        ``"*"``, the list of tags, or None if the value is outside the grammar or above its bound. A comma inside the
+        quotes belongs to the tag.
 
     >>> parse_etags('"a,b", W/"c"')
     [ETag(opaque='a,b', weak=False), ETag(opaque='c', weak=True)]
     """
+    if len(value) > _LONGEST_LIST:
+        return None
     if value.strip(" \t") == "*":
         return "*"
     tags: list[ETag] = []
@@ -105,7 +112,7 @@ def parse_etags(value: str) -> list[ETag] | Literal["*"] | None:
         if match[2] is not None:
             tags.append(ETag(match[2], match[1] is not None))
         position = match.end()
-    return tags or None
+    return tags if 0 < len(tags) <= _MOST_TAGS else None
 
 
 def parse_http_date(value: str, now: datetime | None = None) -> int | None:
@@ -116,6 +123,8 @@ def parse_http_date(value: str, now: datetime | None = None) -> int | None:
     >>> parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT")
     784111777
     """
+    if len(value) > _LONGEST_DATE:
+        return None
     value = value.strip(" \t")
     for pattern in _DATES:
         match = pattern.fullmatch(value)
@@ -202,6 +211,8 @@ def if_range_holds(value: str | None, *, etag: ETag | None, last_modified: int |
     """
     if value is None:
         return True
+    if len(value) > _LONGEST_IF_RANGE:
+        return False
     tag = parse_etag(value)
     if tag is not None:
         return etag is not None and tag.matches_strongly(etag)

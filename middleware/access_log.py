@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, overload
 
+from gateway._bounds import BOUNDS
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot
 from gateway.errors import ConfigurationError
 from gateway.middleware._forwarded import parse_address
@@ -36,6 +37,8 @@ __all__ = ["CLIENT_LEFT", "AccessLog", "Entry", "combined", "json_line"]
 CLIENT_LEFT = 499
 _STATE = "gateway.access_log"
 _HIDDEN = "***"
+_LONGEST = BOUNDS["log"].characters
+_CUT = "..."
 _USER_INFORMATION = re.compile("//[^/?#]*@")
 _UNSAFE = re.compile(r'[^\x20-\x7e]|["\\]')
 
@@ -302,8 +305,12 @@ class _Logging(Hooks):
     @overload
     def _hide(self, text: str | None) -> str | None: ...
     def _hide(self, text: str | None) -> str | None:
-        """Return a value that a client wrote, with the values of the named parameters hidden."""
-        if self._secrets is None or text is None or ("=" not in text and "%3" not in text):
+        """Return a value that a client wrote, cut to its bound, with the values of the named parameters hidden."""
+        if text is None:
+            return None
+        if len(text) > _LONGEST:
+            return self._hide(text[:_LONGEST]) + _CUT
+        if self._secrets is None or ("=" not in text and "%3" not in text):
             return text
         return self._secrets.hide(text)
 

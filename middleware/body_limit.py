@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from gateway._bounds import BOUNDS
 from gateway.contract import BuildContext, Hooks, Middleware, Refuse, Transform
 from gateway.errors import ConfigurationError
 from gateway.middleware._options import check_options
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BodyLimit"]
 
-_MOST_DIGITS = 18
+_LONGEST = BOUNDS["content-length"].characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,8 @@ class _Limiting(Hooks):
         length = declared[0]
         if len(declared) > 1 or not (length.isascii() and length.isdigit()):
             return problem(request, 400, "Content-Length must be one number without a sign.")
-        if len(length.lstrip("0")) > _MOST_DIGITS or int(length) > self._limit(request):
+        # Python reads no number of thousands of digits, zeros in front included.
+        if len(length) > _LONGEST or int(length) > self._limit(request):
             return _too_large(request, self._limit(request))
         return None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
+from gateway._bounds import BOUNDS
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
@@ -27,6 +28,8 @@ __all__ = ["Cors"]
 
 _PREFLIGHT_VARY = ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LONGEST_ORIGIN = BOUNDS["origin"].characters
+_LONGEST_ASKED, _MOST_ASKED = BOUNDS["preflight"].characters, BOUNDS["preflight"].elements or 0
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
@@ -143,7 +146,9 @@ class _Sharing(Hooks):
         return (
             self._public
             or origin in self._origins
-            or (self._regex is not None and self._regex.fullmatch(origin) is not None)
+            or (
+                self._regex is not None and len(origin) <= _LONGEST_ORIGIN and self._regex.fullmatch(origin) is not None
+            )
         )
 
     def on_request(self, request: Request) -> Response | None:
@@ -180,9 +185,9 @@ class _Sharing(Hooks):
         for header in (*self._marks, *self._preflight):
             fields.append(header)
         asked = request.headers.get("access-control-request-headers")
-        if self._any_header and asked:
-            names = [name.strip() for name in asked.split(",")]
-            if all(_TOKEN.fullmatch(name) for name in names):
+        if self._any_header and asked and len(asked) <= _LONGEST_ASKED:
+            names = [name.strip() for name in asked.split(",", _MOST_ASKED)]
+            if len(names) <= _MOST_ASKED and all(_TOKEN.fullmatch(name) for name in names):
                 fields.append("Access-Control-Allow-Headers", ", ".join(names))
         if self._private_network and request.headers.get("access-control-request-private-network") == "true":
             fields.append("Access-Control-Allow-Private-Network", "true")
@@ -216,7 +221,7 @@ class _Sharing(Hooks):
 
 def _same_origin(request: Request, origin: str) -> bool:
     """Tell whether a page comes from the host and scheme that it asks: no other origin is involved."""
-    parts = urlsplit(origin) if origin.isascii() else urlsplit("")
+    parts = urlsplit(origin if origin.isascii() and len(origin) <= _LONGEST_ORIGIN else "")
     page, here = parse_host(parts.netloc), parse_host(request.headers.get("host") or "")
     secure = request.scheme in ("https", "wss")
     if page is None or here is None or parts.scheme != ("https" if secure else "http"):

@@ -14,16 +14,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypedDict
 
+from gateway._bounds import BOUNDS
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
 from gateway.headers import HeaderNames
-from gateway.middleware._forwarded import Trust, parse_address, parse_forwarded, split_list
+from gateway.middleware._forwarded import MOST_HOPS, Trust, last_elements, parse_address, parse_forwarded
 from gateway.middleware._host import parse_host, parse_port
 from gateway.middleware._options import check_options
 from gateway.middleware._server_habits import Notice, restore_scheme
+from gateway.problems import problem
 
 if TYPE_CHECKING:
-    from gateway.exchange import Request
+    from gateway.exchange import Request, Response
 
 __all__ = ["PLATFORMS", "ForwardedFrom", "ProxyHeaders"]
 
@@ -33,6 +35,7 @@ _OTHERS = ("x-forwarded", "x-forwarded-scheme", "x-forwarded-protocol", "x-forwa
 _EVERY = HeaderNames("forwarded", *_X_FORWARDED, *_OTHERS)
 _STATE = "gateway.proxy_headers"
 _SECURE = {"http": False, "https": True, "ws": False, "wss": True}
+_LONGEST_PREFIX = BOUNDS["x-forwarded-prefix"].characters
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 
 
@@ -140,8 +143,10 @@ class ProxyHeaders(Middleware):
             )
         if self.untrusted not in ("strip", "keep"):
             raise ConfigurationError(f'ProxyHeaders(untrusted=...) must be "strip" or "keep", got {self.untrusted!r}')
-        if self.hops is not None and self.hops < 1:
-            raise ConfigurationError(f"ProxyHeaders(hops=...) must be at least 1, or None, got {self.hops!r}")
+        if self.hops is not None and not 1 <= self.hops <= MOST_HOPS:
+            raise ConfigurationError(
+                f"ProxyHeaders(hops=...) must be from 1 to {MOST_HOPS}, or None, got {self.hops!r}"
+            )
         if self.mode != "off" and not self.trust:
             raise ConfigurationError(
                 'ProxyHeaders(trust=...) names no proxy, so nothing would be believed; name networks, "unix:", '
@@ -192,10 +197,10 @@ class _Believing(Hooks):
         self._more = options.host or options.port or options.prefix
         self._notice = Notice()
 
-    def on_request(self, request: Request) -> None:
+    def on_request(self, request: Request) -> Response | None:
         state = request.state
         if _STATE in state:
-            return
+            return None
         restore_scheme(request)
         peer, headers = request.client, request.headers
         trusted = self._believes and self._trust.holds(peer[0] if peer else None)
@@ -204,14 +209,14 @@ class _Believing(Hooks):
             self._notice.trusted(request)
             headers.delete_all(self._never)
             if self._options.mode == "forwarded":
-                self._read_forwarded(request)
-            else:
-                self._read_x_forwarded(request)
-            return
+                return self._read_forwarded(request)
+            self._read_x_forwarded(request)
+            return None
         if self._believes:
             self._notice.untrusted(request, peer)
         if self._strips:
             headers.delete_all(_EVERY)
+        return None
 
     def _read_x_forwarded(self, request: Request) -> None:
         options, get = self._options, request.headers.get
@@ -223,7 +228,7 @@ class _Believing(Hooks):
             if node is not None:
                 request.client = node
         else:
-            nodes = [parse_address(each) for each in split_list(value)]
+            nodes = [parse_address(each) for each in last_elements(value)]
             index = self._trust.client_index([node[0] if node else None for node in nodes], options.hops)
             if index is not None:
                 from_right = len(nodes) - index
@@ -244,10 +249,14 @@ class _Believing(Hooks):
         if prefix is not None:
             _set_prefix(request, prefix)
 
-    def _read_forwarded(self, request: Request) -> None:
+    def _read_forwarded(self, request: Request) -> Response | None:
         hops = parse_forwarded(request.headers.get("forwarded") or "")
+        if hops is None:
+            # The proxy appended to a value that the client broke. Without it the client would have the proxy's address,
+            # which may be allowed what no client is.
+            return problem(request, 400, "The Forwarded header is malformed.")
         if not hops:
-            return
+            return None
         nodes = [parse_address(hop.node) for hop in hops]
         index = self._trust.client_index([node[0] if node else None for node in nodes], self._options.hops)
         if index is not None:
@@ -256,6 +265,7 @@ class _Believing(Hooks):
         _set_scheme(request, hop.proto)
         if self._options.host:
             _set_host(request, hop.host, None)
+        return None
 
 
 def _pick(value: str | None, from_right: int) -> str | None:
@@ -264,7 +274,7 @@ def _pick(value: str | None, from_right: int) -> str | None:
         return None
     if "," not in value:
         return value.strip(" \t")
-    elements = split_list(value)
+    elements = last_elements(value)
     return elements[max(len(elements) - from_right, 0)]
 
 
@@ -292,6 +302,8 @@ def _set_host(request: Request, value: str | None, port_value: str | None) -> No
 
 def _set_prefix(request: Request, value: str) -> None:
     """Put the prefix that the proxy cut off before path and mount point again."""
+    if len(value) > _LONGEST_PREFIX:
+        return
     prefix = value.rstrip("/")
     segments = prefix.split("/")
     if not _PREFIX.fullmatch(prefix) or ".." in segments or "." in segments:

@@ -22,8 +22,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
+from gateway._bounds import BOUNDS
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot, Steps, io
 from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.headers import Header
@@ -71,6 +73,7 @@ def by_client(request: Request) -> str | None:
     return _counted_as(address) if len(address) <= _LONG else address
 
 
+_LONGEST_KEY = BOUNDS["authorization"].characters
 #: No address is longer; a name that is, is counted as it is.
 _LONG = 64
 
@@ -90,7 +93,11 @@ def by_header(name: str) -> Key:
 
     def key(request: Request) -> str | None:
         value = request.headers.get(name)
-        return by_client(request) if value is None else f"{name.lower()}:{value[:256]}"
+        if value is None:
+            return by_client(request)
+        if len(value) > _LONGEST_KEY:  # cut, two tokens of one issuer could be the same
+            value = sha256(value.encode()).hexdigest()
+        return f"{name.lower()}:{value}"
 
     return key
 

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from gateway._bounds import BOUNDS
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
 from gateway.headers import Header
@@ -30,6 +31,8 @@ __all__ = ["RequestId", "RequestIdFilter", "current_request_id", "current_trace_
 _ID: ContextVar[str | None] = ContextVar("gateway_request_id", default=None)
 _TRACE: ContextVar[str | None] = ContextVar("gateway_trace_id", default=None)
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_LONGEST_ID = BOUNDS["request-id"].characters
+_LONGEST_TRACE = BOUNDS["traceparent"].characters
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -176,16 +179,19 @@ class _Naming(Hooks):
                 return None
         for name in self._given:
             value = request.headers.get(name)
-            if value is not None and self._valid.fullmatch(value):
+            if value is not None and self._is_valid(value):
                 return value
         return None
+
+    def _is_valid(self, value: str) -> bool:
+        return len(value) <= _LONGEST_ID and self._valid.fullmatch(value) is not None
 
     def _keep_given(self, request: Request, keep: str, name: str) -> None:
         """Move an id that was not taken to the header for it, which a client cannot set itself."""
         headers = request.headers
         headers.delete(keep)
         given = headers.get(self._header)
-        if given is not None and given != name and self._valid.fullmatch(given):
+        if given is not None and given != name and self._is_valid(given):
             headers.set(keep, given)
             request.state["client_request_id"] = given
 
@@ -195,7 +201,7 @@ class _Naming(Hooks):
         value = headers.get("traceparent")
         if value is None:
             return None
-        match = _TRACEPARENT.fullmatch(value)
+        match = _TRACEPARENT.fullmatch(value) if len(value) <= _LONGEST_TRACE else None
         version = match[1] if match else "ff"
         if (
             match is None

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
+from gateway._bounds import BOUNDS
 from gateway.contract import Hooks, Refuse, Transform, hook
 from gateway.errors import ConfigurationError
 
@@ -103,6 +104,9 @@ class RequestBody:
         return error is self.refused[0] or (error.__cause__ is not None and self.is_refusal(error.__cause__))
 
 
+_LONGEST_LENGTH = BOUNDS["content-length"].characters
+
+
 class ServerInput(Protocol):
     """The part of ``wsgi.input`` that is read here."""
 
@@ -113,7 +117,9 @@ class ServerInput(Protocol):
 def declared_length(environ: Environ) -> int | None:
     """Return the declared length of the body, ``None`` where the stream ends by itself or nothing is declared."""
     value = environ.get("CONTENT_LENGTH")
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+    if not isinstance(value, str) or len(value) > _LONGEST_LENGTH or not (value.isascii() and value.isdigit()):
+        return None
+    return int(value)
 
 
 def has_input(environ: Environ) -> bool:

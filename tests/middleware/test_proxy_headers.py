@@ -173,8 +173,6 @@ FORWARDED = ProxyHeaders(trust=("10.0.0.0/8",), mode="forwarded", host=True)
         ([f'for="6.6.6.6, {REAL}"'], PEER[0], "http", "inner"),
         (["for=unknown;proto=https"], PEER[0], "https", "inner"),
         ([f'for={REAL};host="a@b"'], REAL, "http", "inner"),
-        ([f"for={REAL};for=6.6.6.6"], PEER[0], "http", "inner"),
-        (["garbage"], PEER[0], "http", "inner"),
     ],
 )
 def test_rfc_7239_is_read_whole_or_not_at_all(
@@ -182,6 +180,32 @@ def test_rfc_7239_is_read_whole_or_not_at_all(
 ) -> None:
     seen = ask(stack, FORWARDED, [("Host", "inner"), *(("Forwarded", line) for line in lines)]).seen[0]
     assert (seen.client, seen.scheme, seen.headers["host"]) == (client, scheme, host)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["garbage"],
+        [f"for={REAL};for=6.6.6.6"],
+        # A client writes the first line, and a trusted proxy appends the second.
+        ["garbage", f"for={REAL}"],
+        ['for="', f"for={REAL}"],
+        ["for=6.6.6.6;for=6.6.6.6", f"for={REAL}"],
+    ],
+)
+def test_a_malformed_forwarded_header_is_refused_and_gives_nobody_the_address_of_the_proxy(
+    stack: MakeStack, lines: list[str]
+) -> None:
+    answer = ask(stack, FORWARDED, [("Forwarded", line) for line in lines])
+    assert (answer.status, answer.seen) == (400, [])
+    # From a peer that is not trusted the header is not read at all.
+    answer = ask(stack, FORWARDED, [("Forwarded", line) for line in lines], client=("203.0.113.1", 1))
+    assert (answer.status, answer.seen[0].client) == (200, "203.0.113.1")
+
+
+def test_a_websocket_with_a_malformed_forwarded_header_is_refused(socket_stack: MakeStack) -> None:
+    answer = socket_stack(FORWARDED).handshake(headers=[("Forwarded", "garbage")], client=PEER)
+    assert (answer.status, answer.seen) == (400, [])
 
 
 def test_the_two_families_are_never_mixed(stack: MakeStack) -> None:

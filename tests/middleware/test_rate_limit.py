@@ -116,6 +116,13 @@ def test_cost_and_key_are_functions_of_the_request(stack: MakeStack) -> None:
     assert chain.request(method="POST", headers=[("X-Key", "b")]).status == 200
 
 
+def test_two_long_keys_with_the_same_beginning_are_two_clients(stack: MakeStack) -> None:
+    chain = stack(limit(limits="1/minute", key=by_header("Authorization")))
+    tokens = [f"Bearer {'x' * 300}{number}" for number in (1, 2, 1)]
+    statuses = [chain.request(headers=[("Authorization", token)]).status for token in tokens]
+    assert statuses == [200, 200, 429]
+
+
 def test_a_key_of_none_counts_nobody(stack: MakeStack) -> None:
     chain = stack(limit(limits="1/minute", key=lambda request: None))
     assert [chain.request().status for _ in range(3)] == [200, 200, 200]

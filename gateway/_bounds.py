@@ -1,0 +1,68 @@
+"""How much of each request header is parsed: the one table of upper bounds.
+
+A server limits the size of a request, in its own way and sometimes not at all. These bounds hold on every server: no
+header costs more time than its bound allows, whatever its parser does. A value above its bound is never an error of
+this package. It is ignored, refused or read in part, whichever is safe for that header.
+
+Lengths are characters of the whole value, with repeated lines joined. Constants only; the parsers compare.
+
+Sources: RFC 9110 sections 2.3 (a recipient may limit what it parses), 5.4 (limits), 13.1 and 14.2 (conditions and
+ranges may be ignored), 15.5 (refusals).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+__all__ = ["BOUNDS", "Bound"]
+
+
+class Bound(NamedTuple):
+    """One bound.
+
+    Attributes:
+        headers: Names of the headers, as the documentation writes them.
+        characters: Longest value that is parsed.
+        elements: Most elements of a list that are parsed; None if only the length counts.
+        beyond: What happens to a longer value.
+    """
+
+    headers: tuple[str, ...]
+    characters: int
+    elements: int | None
+    beyond: str
+
+
+#: Wide enough for each use in practice: the longest list of a browser or a cache has a tenth of it.
+BOUNDS: Final = {
+    "accept": Bound(("Accept",), 4096, None, "ignored: the response has the default media type"),
+    "accept-encoding": Bound(("Accept-Encoding",), 1024, None, "ignored: the response is not compressed"),
+    "authorization": Bound(
+        ("the header of `by_header(...)`",), 256, None, "`RateLimit` counts by a SHA-256 digest of the value"
+    ),
+    "connection": Bound(("Connection", "Upgrade"), 1024, None, "the request is not a WebSocket handshake"),
+    "content-length": Bound(("Content-Length",), 32, None, "`BodyLimit` sends 413, others ignore it"),
+    "date": Bound(("If-Modified-Since", "If-Unmodified-Since"), 64, None, "ignored, as an invalid date is"),
+    "forwarded": Bound(("Forwarded",), 4096, 64, "`ProxyHeaders` sends 400, as for a malformed value"),
+    "host": Bound(("Host", "X-Forwarded-Host"), 260, None, "not a host: `TrustedHost` sends 400, others ignore it"),
+    "if-match": Bound(("If-Match",), 8192, 256, "nothing matches: 412"),
+    "if-none-match": Bound(("If-None-Match",), 8192, 256, "nothing matches: the whole response"),
+    "if-range": Bound(("If-Range",), 512, None, "nothing matches: the whole file, not a range"),
+    "log": Bound(
+        ("User-Agent", "Referer", "the path", "the query"), 2048, None, "`AccessLog` writes the beginning and `...`"
+    ),
+    "origin": Bound(("Origin",), 512, None, "not an allowed origin"),
+    "preflight": Bound(("Access-Control-Request-Headers",), 4096, 256, "the preflight allows no header"),
+    "range": Bound(("Range",), 1024, None, "ignored: the whole file"),
+    "request-id": Bound(("X-Request-ID", "`also=` of `RequestId`"), 1024, None, "not taken as an id"),
+    "subprotocols": Bound(("Sec-WebSocket-Protocol",), 4096, 64, "the handshake gets 400"),
+    "traceparent": Bound(("traceparent",), 512, None, "removed with `tracestate`, as an invalid value is"),
+    "websocket-key": Bound(("Sec-WebSocket-Key",), 24, None, "the handshake gets 400"),
+    "x-forwarded": Bound(
+        ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port"),
+        128,
+        64,
+        "the last 64 elements are read, each of at most 128 characters; a longer one is not an address",
+    ),
+    "x-forwarded-prefix": Bound(("X-Forwarded-Prefix",), 1024, None, "ignored"),
+}
