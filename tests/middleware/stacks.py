@@ -319,13 +319,15 @@ class Stack:
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
         }
+        lines: dict[str, list[str]] = {}
         for name, value in call.fields():
             key = name.upper().replace("-", "_")
             if key == "TRANSFER_ENCODING":
                 continue
             key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
-            joined = "; " if key == "HTTP_COOKIE" else ", "
-            environ[key] = environ[key] + joined + value if key in environ else value
+            lines.setdefault(key, []).append(value)
+        for key, values in lines.items():
+            environ[key] = ("; " if key == "HTTP_COOKIE" else ", ").join(values)
         answer = Answer()
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., None]:
