@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from gateway import servers
 from gateway.errors import ConfigurationError
 from gateway.headers import HeaderError
 from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.middleware.request_id import RequestId, RequestIdFilter, current_request_id, current_trace_id
+from gateway.servers import Bind, Launch, Running, start
+from gateway.testing import Client
+from tests.middleware import request_id_site
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Script, Seen
 
@@ -233,3 +242,40 @@ def test_an_error_of_the_application_leaves_no_id_behind(stack: MakeStack) -> No
 def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
     with pytest.raises((ConfigurationError, HeaderError)):
         RequestId(**options)  # type: ignore[arg-type]
+
+
+def test_a_background_task_has_the_id_of_its_request() -> None:
+    request_id_site.found.clear()
+    with Client(request_id_site.named) as client:
+        name = client.get("/page").text
+    assert re.fullmatch("[0-9a-f]{32}", name)
+    assert request_id_site.found == [[name, name]]
+    assert current_request_id() is None
+
+
+SERVERS = ("uvicorn", "hypercorn-asyncio", "daphne", "granian-asgi", "gunicorn-asgi", "gunicorn-gthread")
+
+
+@pytest.fixture(params=[pytest.param(n, marks=[] if n == "uvicorn" else [pytest.mark.slow]) for n in SERVERS])
+def running(request: pytest.FixtureRequest) -> Iterator[Running]:
+    root = str(Path(__file__).resolve().parents[2])
+    launch = Launch(target="tests.middleware.request_id_site:app", bind=Bind(port=0), app_dir=root, hooks=True)
+    with start(servers.get(request.param), launch) as running:
+        yield running
+
+
+def test_an_id_stays_in_its_request_on_a_kept_connection(running: Running) -> None:
+    with closing(http.client.HTTPConnection(running.bind.host, running.bind.port, timeout=30)) as connection:
+
+        def ask(path: str) -> str:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+
+        names = [ask("/named/page"), ask("/named/page")]
+        assert len(set(names)) == 2
+        for _ in range(200):  # until the background tasks have run
+            told = json.loads(ask("/"))
+            if len(told["found"]) == 2:
+                break
+    assert told["here"] is None
+    assert told["found"] == [[name, name] for name in names]
