@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, cast
 
@@ -22,7 +25,7 @@ from gateway.contract import (
 from gateway.errors import ConfigurationError
 from gateway.exchange import Request, Response
 from tests.gateway.drivers._scenario import App, Boom
-from tests.gateway.drivers._side import Side, Upper, fail_in_io_async, logged, scope
+from tests.gateway.drivers._side import BODY, START, Side, Upper, fail_in_io_async, logged, scope
 
 
 def test_the_generator_form_can_answer_replace_and_transform(side: Side) -> None:
@@ -295,3 +298,68 @@ def test_a_generator_that_is_cancelled_runs_its_finally_to_the_end(
     asyncio.run(main())
     assert log == ([("aborted", None, "CancelledError")] if form == "waits" else ["written"])
     assert not caplog.records
+
+
+USER: ContextVar[str] = ContextVar("user", default="nobody")
+
+
+@contextmanager
+def acting_as(name: str, request: Request) -> Iterator[None]:
+    before = USER.get()
+    USER.set(name)
+    try:
+        yield
+    finally:
+        if request.interface == "wsgi":
+            USER.set(before)
+
+
+@as_middleware
+def as_ada(request: Request) -> Any:
+    with acting_as("ada", request):
+        yield
+        yield from finished()
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_context_variable_lasts_until_the_end_of_a_wsgi_response(reference: bool) -> None:
+    seen: list[str] = []
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        seen.append(USER.get())
+        start_response("200 OK", [])
+        yield b"one"
+        seen.append(USER.get())
+        yield b"two"
+        seen.append(USER.get())
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": "", "wsgi.url_scheme": "http"}
+    serve = drivers.build_wsgi([as_ada()], app, reference=reference)
+    body: Any = serve(environ, lambda *args: lambda data: None)
+    assert list(body) == [b"one", b"two"]
+    body.close()
+    assert seen == ["ada"] * 3
+    assert USER.get() == "nobody"
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_context_variable_lasts_into_the_background_tasks_of_an_asgi_application(
+    reference: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(USER.get())
+        await send({**START})
+        await send({**BODY, "more_body": True})
+        seen.append(USER.get())
+        await asyncio.create_task(send({**BODY}))  # as frameworks do, in a task of its own
+        seen.append(USER.get())
+
+    async def nothing(*args: Any) -> Any:
+        await asyncio.sleep(0)
+
+    serve = drivers.build_asgi([as_ada()], app, reference=reference)
+    asyncio.run(serve(scope(), nothing, nothing))
+    assert seen == ["ada"] * 3
+    assert caplog.records == []
