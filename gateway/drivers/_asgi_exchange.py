@@ -117,6 +117,7 @@ class AsgiExchange:
         """Take over in the middle of the response phase for the head in a message."""
         self.started = True
         self.trailers = bool(message.get("trailers", False))
+        self.course.fields = message.get("headers", ())
         self.steps = steps
         await self.advance(None)
 
@@ -175,7 +176,8 @@ class AsgiExchange:
         if kind == "http.response.start" and not self.started:
             self.started = True
             self.trailers = bool(message.get("trailers", False))
-            headers = AsgiHeaders.over_raw(list(message.get("headers", ())))
+            fields = self.course.fields = [*message.get("headers", ())]
+            headers = AsgiHeaders.over_raw([*fields])
             response = Response.head(message["status"], headers)
             self.steps = self.course.respond(response, len(self.segment.http))
             await self.advance(None)

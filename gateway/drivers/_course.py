@@ -13,7 +13,7 @@ outside k. An error at k is offered to ``on_error`` of those outside k; what han
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from gateway.contract import Hooks, Io, Peek, Refuse, Steps, Transform
@@ -26,7 +26,7 @@ from gateway.problems import refusal
 if TYPE_CHECKING:
     from gateway.exchange import Outcome, Request
 
-__all__ = ["PULL", "Course", "Pull", "Pulled", "has_body", "one", "settle"]
+__all__ = ["PULL", "Course", "Pull", "Pulled", "declared_size", "has_body", "one", "settle"]
 
 logger = logging.getLogger("gateway.drivers")
 
@@ -51,6 +51,14 @@ Pulled: TypeAlias = tuple[bytes, bool, bool]
 def has_body(method: str, status: int) -> bool:
     """Return whether a response to this method with this status has content (RFC 9110 section 6.4.1)."""
     return method != "HEAD" and status >= 200 and status not in (204, 304)
+
+
+def declared_size(fields: Iterable[tuple[bytes, bytes]] | Iterable[tuple[str, str]]) -> int | None:
+    """Return the Content-Length of an application's headers, in either interface's spelling."""
+    for name, value in fields:
+        if len(name) == 14 and name.lower() in ("content-length", b"content-length"):
+            return int(value) if value.isascii() and value.isdigit() else None
+    return None
 
 
 def settle(result: object, course: Course | None = None) -> Steps[object]:
@@ -115,6 +123,7 @@ class Course:
         ended: Whether ``held`` ends the body.
         opaque: Whether the body is a file that nobody reads.
         own: The body of a response that a middleware made; ``None`` while the application's counts.
+        fields: The headers that the application gave, in the spelling of its interface.
     """
 
     def __init__(self, chain: Sequence[Hooks], request: Request) -> None:
@@ -139,6 +148,11 @@ class Course:
         self.made: Response | None = None
         self.current: Response | None = None
         self.own: Iterator[bytes] | None = None
+        self.fields: Iterable[tuple[bytes, bytes]] | Iterable[tuple[str, str]] = ()
+        #: Bytes of the application's body that were pulled.
+        self.taken: int = 0
+        #: Whether these are the whole body, by the length that the application declared.
+        self.whole: bool = False
 
     # -- inwards
 
@@ -257,7 +271,8 @@ class Course:
         if self.made is None or self.made.body is not response.body:
             self.close()
         self.transforms, self.held, self.ended, self.broken = [], [], False, None
-        self.pulled = False
+        self.pulled = self.whole = False
+        self.taken = 0
         self.current = response
         body = response.body
         if body is None:
@@ -291,6 +306,7 @@ class Course:
             if opaque:
                 self.opaque = True
                 return
+            self.taken += len(chunk)
         else:
             found = yield from self._next_own(self.own)
             chunk, last = (b"", True) if found is None else (found, self._is_bytes())
@@ -323,6 +339,13 @@ class Course:
                 f"a response body must consist of bytes, got {type(chunk).__name__}: {chunk!r:.80}; encode it "
                 f"(PEP 3333; ASGI HTTP 'Response Body')"
             )
+        if self.whole:
+            if chunk:
+                raise ApplicationError(
+                    f"an application's body must be as long as its Content-Length, this one goes on after "
+                    f"{self.taken} bytes with {chunk[:20]!r} (RFC 9110 section 8.6)"
+                )
+            return []  # the transforms have finished
         for change in self.transforms:
             chunk = push_through(change, chunk, last)
         return [chunk] if chunk else []
@@ -357,6 +380,10 @@ class Course:
                 yield from self.pull()
             if self.opaque:
                 return
+            if not self.ended and self.own is None and self.taken and self.taken == declared_size(self.fields):
+                # Whether another part follows is not asked: that would hold this one back.
+                self.held = [b"".join([*self.held, *self.push(b"", True)])]
+                self.ended = self.whole = True
             if self.ended:
                 headers.set("content-length", str(sum(map(len, self.held))))
             else:

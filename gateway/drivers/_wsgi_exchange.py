@@ -112,6 +112,8 @@ class WsgiExchange:
     def late(self, steps: Steps[Response]) -> Callable[[bytes], object]:
         """Take over in the middle of the response phase, inside ``start_response``."""
         self.steps = steps
+        if self.head is not None:
+            self.course.fields = self.head[1]
         self.advance(None)
         return self.write
 
@@ -275,6 +277,7 @@ class WsgiExchange:
         if self.head is None:
             raise ApplicationError("start_response must be called before the first chunk of the body (PEP 3333)")
         status, headers = self.head
+        self.course.fields = headers
         code, reason = parse(status)
         response = Response.head(code, Headers.over(list(headers)), reason)
         self.steps = self.course.respond(response, len(self.segment.http))

@@ -7,15 +7,19 @@ import contextlib
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
+import flask
 import pytest
 
-from gateway import drivers
+from gateway import Gateway, drivers
 from gateway.contract import (
     Middleware,
     peek,
 )
 from gateway.drivers._course import has_body
+from gateway.errors import ApplicationError
 from gateway.exchange import Request, Response
+from gateway.middleware import Compression
+from gateway.testing import Client
 from tests.gateway.drivers._scenario import App, Boom, Record, wsgi_app
 from tests.gateway.drivers._side import ALL, BODY, START, Shout, Side, Upper, converse, logged, run_side, scope
 
@@ -390,3 +394,70 @@ def test_what_is_written_by_write_is_flushed(reference: bool) -> None:
     body.close()  # type: ignore[attr-defined]  # it has one
     assert seen == [1, 2], "PEP 3333: write() hands its data on before it returns"
     assert b"".join(sent) == b"onetwo."
+
+
+@pytest.mark.parametrize("shape", ["list", "eager", "lazy", "chunks"])
+def test_a_transformed_body_in_one_part_keeps_a_content_length(side: Side, shape: str) -> None:
+    """An iterator of one part, as Flask's, is known by the length that the application declares."""
+    if side.interface == "asgi" and shape not in ("list", "chunks"):
+        shape = "chunks"
+    record = side.run([Shout()], App(shape=shape, chunks=(b"hello",)))
+    assert record.body == b"HELLO!"
+    lengths = [value for name, value in record.headers if name == "content-length"]
+    assert lengths == ["6"]
+    assert record.raised is None
+
+
+@pytest.mark.parametrize("shape", ["eager", "chunks"])
+def test_a_transformed_body_in_several_parts_loses_its_content_length(side: Side, shape: str) -> None:
+    record = side.run([Shout()], App(shape=shape, chunks=(b"hello ", b"world")))
+    assert record.body == b"HELLO WORLD!"
+    assert "content-length" not in dict(record.headers)
+
+
+def test_a_transformed_body_without_a_declared_length_is_not_held_back(side: Side) -> None:
+    record = side.run([Shout()], App(shape="chunks", chunks=(b"hello",), length=False))
+    assert record.body == b"HELLO!"
+    assert "content-length" not in dict(record.headers)
+
+
+def test_a_part_as_long_as_the_whole_body_is_sent_before_the_next_is_asked_for() -> None:
+    log: list[str] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Length", "5")])
+        yield b"hello"
+        log.append("went on")
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": "", "wsgi.url_scheme": "http"}
+    body: Any = iter(drivers.build_wsgi([Shout()], app)(environ, lambda *args: lambda data: None))
+    assert next(body) == b"HELLO!"
+    assert log == []
+    assert list(body) == []
+    assert log == ["went on"]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_transformed_body_that_is_longer_than_it_declares_is_an_error(reference: bool) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Length", "5")])
+        yield b"hello"
+        yield b" and more"
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": "", "wsgi.url_scheme": "http"}
+    body: Any = iter(drivers.build_wsgi([Shout()], app, reference=reference)(environ, lambda *args: lambda data: None))
+    assert next(body) == b"HELLO!"
+    with pytest.raises(ApplicationError, match=r"goes on after 5 bytes with b' and more'"):
+        next(body)
+
+
+def test_a_compressed_page_of_flask_has_a_content_length_on_both_interfaces() -> None:
+    app = flask.Flask(__name__)
+    app.add_url_rule("/", "page", lambda: "hello " * 500)
+    gateway = Gateway(app, middleware=[Compression()])
+    for application in (gateway.wsgi, gateway.asgi):
+        with Client(application) as client:
+            response = client.get("/", headers={"Accept-Encoding": "gzip"})
+            assert response.text == "hello " * 500
+            assert response.headers["content-encoding"] == "gzip"
+            assert int(response.headers["content-length"]) < 200
