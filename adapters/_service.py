@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import os
 import threading
+from collections import deque
 from typing import Any
 
 from gateway.adapters._lend import LentLoop, lending_is_possible
@@ -42,10 +44,26 @@ class Service:
         self.lifespan = lifespan
         self.sockets = OpenSockets()
         self.serving = False  # started, and not closed
+        self.kind: str | asyncio.AbstractEventLoop = "shared"
         self._drain_timeout = drain_timeout
+        # One item for each adapter. An adapter that the collector takes leaves without a lock, so its steps are atomic.
+        self._users: deque[None] = deque([None])
+        self._end_once = iter((True,))
         self._starting: asyncio.Task[None] | None = None
         self.closed = False
         self._stopping: asyncio.Task[None] | None = None
+
+    def serves(self, kind: str | asyncio.AbstractEventLoop, lifespan: Lifespan) -> bool:
+        """Tell whether this is the service of another adapter of the same application."""
+        return (
+            self.lifespan.app is lifespan.app
+            and self.lifespan.mode == lifespan.mode
+            and self.kind == kind
+            and not self.closed
+            and self.pid == os.getpid()
+            and self.lifespan.phase != "failed"
+            and self.runner.alive()
+        )
 
     def start(self) -> None:
         """Run the lifespan's startup, once; whoever comes meanwhile waits for the same.
@@ -54,7 +72,7 @@ class Service:
             LifespanFailed: It failed; every later call raises it again.
         """
         Job.run(self.runner, self._start)
-        self.serving = True
+        self.serving = not self.closed
 
     async def _start(self) -> None:
         if self._starting is None:
@@ -62,11 +80,17 @@ class Service:
         await asyncio.shield(self._starting)
 
     def close(self) -> None:
-        """Wait for the tasks for a while, cancel the rest, run the lifespan's shutdown, let go of the loop."""
-        if self.closed or os.getpid() != self.pid:
+        """Wait for the tasks for a while, cancel the rest, run the lifespan's shutdown, let go of the loop.
+
+        If another adapter still serves the same application, nothing ends.
+        """
+        if self._leave():
+            self.end()
+
+    def end(self) -> None:
+        """Close for every adapter."""
+        if not self._is_to_end():
             return
-        self.closed = True
-        self.serving = False
         try:
             if self.runner.alive():
                 Job.run(self.runner, self._stop)
@@ -78,10 +102,25 @@ class Service:
 
     def forget(self) -> None:
         """Close without waiting: whoever served the application was dropped without a close."""
-        if not self.closed and os.getpid() == self.pid:
-            self.closed = True
-            self.serving = False
+        if self._leave() and self._is_to_end():
             self.runner.post(self._stop_alone)
+
+    def join(self) -> None:
+        """Add an adapter of the same application."""
+        self._users.append(None)
+
+    def _leave(self) -> bool:
+        """Take one adapter away; tell whether it was the last one."""
+        with contextlib.suppress(IndexError):  # every adapter was closed together
+            self._users.pop()
+        return not self._users
+
+    def _is_to_end(self) -> bool:
+        if os.getpid() != self.pid or not next(self._end_once, False):
+            return False
+        self.closed = True
+        self.serving = False
+        return True
 
     def _stop_alone(self) -> None:
         async def stop() -> None:
@@ -125,11 +164,19 @@ def lock() -> threading.Lock:
 
 
 def serve(kind: str | asyncio.AbstractEventLoop, lifespan: Lifespan, drain_timeout: float) -> Service:
-    """Return a new service on the process's loop of a kind, or on a user's; its lifespan is not started yet.
+    """Return a service on the process's loop of a kind, or on a user's; a new one's lifespan is not started yet.
+
+    Adapters of the same application share one service, because a lifespan belongs to the application: it may be
+    mounted at two places. A failed one is not shared, so that a new adapter tries again.
 
     Call it with `lock` held.
     """
+    for service in tuple(_services):
+        if service.serves(kind, lifespan):
+            service.join()
+            return service
     service = Service(_acquire(kind), lifespan, drain_timeout)
+    service.kind = kind
     _services.add(service)
     return service
 
@@ -138,7 +185,7 @@ def close_services() -> None:
     """Close every service of this process; what fails is logged."""
     for service in tuple(_services):
         try:
-            service.close()
+            service.end()
         except Exception:
             _log.exception("an ASGI application did not stop as it should")
 

@@ -26,6 +26,7 @@ from contextvars import copy_context
 from http import HTTPStatus
 from typing import Any, Literal, get_args
 
+from gateway._starting import LazyPart, Reached, Reaching, lazy_parts
 from gateway.adapters import _service, _websocket_open
 from gateway.adapters._asgi_call import AsgiCall
 from gateway.adapters._gates import refuse_greenlet_server, refuse_patched_threads
@@ -44,7 +45,7 @@ _KINDS = ("auto", "shared", "lend")
 _adapters: weakref.WeakSet[AsgiToWsgi] = weakref.WeakSet()
 
 
-class AsgiToWsgi:
+class AsgiToWsgi(LazyPart, Reaching):
     """A WSGI application that runs an ASGI application.
 
     Args:
@@ -165,6 +166,10 @@ class AsgiToWsgi:
         _put_state(scope, service)
         return _websocket.serve(self._application if app is None else app, environ, start_response, scope, service)
 
+    def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
+        """Return the application, which is called as ASGI."""
+        return [(self._application, "asgi")]
+
     def start(self) -> None:
         """Start the loop and the application now, in this process: for a server's hook. Again: nothing.
 
@@ -229,20 +234,33 @@ def _require_wsproto() -> None:
     importlib.import_module("gateway.adapters._websocket")
 
 
-def start_all(*, single_threaded: bool = False, stopping: Callable[[], bool] | None = None) -> None:
-    """Start every adapter of this process: for a server's worker hook.
+def start_all(
+    served: object = None,
+    *,
+    interface: Literal["wsgi", "asgi"] = "wsgi",
+    single_threaded: bool = False,
+    stopping: Callable[[], bool] | None = None,
+) -> None:
+    """Start what the served object reaches, in this process: for a server's worker hook.
+
+    These are the ASGI applications behind it, and the ``on_start`` of its middleware. Under an ASGI server the
+    applications that have a lifespan are left to the server.
 
     Args:
+        served: The object that the server calls. If it is None, every adapter of the process starts, those that no
+            server calls too.
+        interface: The interface in which the server calls it.
         single_threaded: The server calls the application from one thread only, so that ``loop="auto"`` may lend it.
         stopping: Tells whether the server has begun to stop, which waits for requests: WebSockets are closed then.
 
     Raises:
         LifespanFailed: An application did not start; the worker should not serve.
+        Exception: The ``on_start`` of a middleware failed; likewise.
     """
     _service.single_threaded = single_threaded
     _websocket_open.stopping = stopping
-    for adapter in tuple(_adapters):
-        adapter.start()
+    for part in tuple(_adapters) if served is None else lazy_parts(served, interface):
+        part.start()
 
 
 def close_all() -> None:

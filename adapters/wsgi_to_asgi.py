@@ -18,8 +18,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterable
 from contextvars import copy_context
+from typing import Literal
 
+from gateway._starting import Reached, Reaching
 from gateway.adapters._exchange import Exchange
 from gateway.adapters._files import FileWrapper
 from gateway.adapters._input import WholeInput
@@ -37,7 +40,7 @@ __all__ = ["WsgiToAsgi"]
 JOIN_BYTES = 64 * 1024
 
 
-class WsgiToAsgi:
+class WsgiToAsgi(Reaching):
     """An ASGI application that runs a WSGI application in threads.
 
     It may be built anywhere, before a fork too: threads start with the first request of a loop, in its process.
@@ -104,6 +107,10 @@ class WsgiToAsgi:
             "wsgi.file_wrapper": FileWrapper,
         }
         self._ports: list[Port] = []
+
+    def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
+        """Return the application, which is called as WSGI."""
+        return [(self.app, "wsgi")]
 
     def __repr__(self) -> str:
         return f"WsgiToAsgi({self.app!r})"

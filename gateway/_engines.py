@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
+from gateway._starting import Reached, Reaching
 from gateway.adapters.crossing import to_asgi, to_wsgi
 from gateway.errors import ConfigurationError
 from gateway.plugins import Engine, load, reason
@@ -150,7 +151,7 @@ class _NoteLoop:
         await self.app({**scope, _LOOP: loop}, receive, send)
 
 
-class _Back:
+class _Back(Reaching):
     """The built-in crossing back to ASGI: on the loop that a request came from, without a lifespan."""
 
     def __init__(self, app: ASGIApplication) -> None:
@@ -162,6 +163,10 @@ class _Back:
         self._elsewhere = AsgiToWsgi(app, lifespan="off")
         self._on: dict[asyncio.AbstractEventLoop, AsgiToWsgi] = {}
         self._lock = threading.Lock()
+
+    def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
+        """Return the application, not the adapters around it: the loop outside runs its lifespan."""
+        return [(self.app, "asgi")]
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         loop: asyncio.AbstractEventLoop | None = environ.get("gateway.scope", {}).get(_LOOP)

@@ -6,7 +6,9 @@ A chain makes these when it is built, and only where it needs them; none of them
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
+
+from gateway._starting import Reached, Reaching
 
 if TYPE_CHECKING:
     from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
@@ -67,7 +69,7 @@ class AsgiState:
         await self.app(scope, receive, send)
 
 
-class Takeover:
+class Takeover(Reaching):
     """Where websocket handshakes part from other requests under a WSGI server."""
 
     def __init__(self, http: WSGIApplication, crossing: AsgiToWsgi, other: ASGIApplication) -> None:
@@ -77,6 +79,10 @@ class Takeover:
         self._crossing = crossing
         self._other = other
         self._is_handshake = is_handshake
+
+    def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
+        """Return both paths. The adapter runs the lifespan of the application that serves the WebSockets."""
+        return [(self.app, "wsgi"), (self._crossing, "wsgi")]
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if "HTTP_UPGRADE" in environ and self._is_handshake(environ):

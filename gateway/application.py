@@ -94,6 +94,8 @@ class Gateway(Dual, Generic[App]):
 
     def _compose(self) -> tuple[WSGIApplication, ASGIApplication]:
         app, interface, middleware, websockets = self._flattened()
+        #: The innermost application, which has the lifespan.
+        self._innermost: object = app
         self._chain = Chain(
             _views(app, interface),
             middleware,
@@ -129,7 +131,7 @@ class Gateway(Dual, Generic[App]):
 
     def __getstate__(self) -> dict[str, object]:
         # Planned and built anew wherever it is unpickled.
-        return {name: value for name, value in super().__getstate__().items() if name != "_chain"}
+        return {name: value for name, value in super().__getstate__().items() if name not in ("_chain", "_innermost")}
 
     def __repr__(self) -> str:
         options = [f"{self.app!r}", f"interface={self.interface!r}"]

@@ -31,6 +31,7 @@ from typing import (
     overload,
 )
 
+from gateway._starting import Startup
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.exchange import Response
 from gateway.headers import Header
@@ -192,6 +193,18 @@ class BuildContext:
 
     interface: Literal["wsgi", "asgi"] = "asgi"
     _shared: dict[str, object] = field(default_factory=dict[str, object], repr=False, compare=False)
+    _startup: Startup | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def startup(self) -> Startup:
+        """Start of every application further in: ``settled`` tells whether it is over.
+
+        A call is a check: it returns once everything has started, and raises if something has not. It may block, so
+        call it by ``io`` or in a thread.
+        """
+        startup = self._startup or Startup(None, self.interface)
+        startup.wanted = True
+        return startup
 
     def shared(self, name: str, make: Callable[[], T], /) -> T:
         """Return the one object of this name at this place in the chain; the first call makes it.

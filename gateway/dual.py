@@ -27,8 +27,9 @@ import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final, TypeGuard, overload
+from typing import Any, Final, Literal, TypeGuard, overload
 
+from gateway._starting import Reached, Reaching
 from gateway.protocols import (
     ASGIApplication,
     Environ,
@@ -48,7 +49,7 @@ _NOTHING: Final = object()
 _INSTALLED: Final = frozenset({"__call__", "__signature__", "_asgi", "_rsgi", "_view", "_wsgi"})
 
 
-class Dual(ABC):
+class Dual(Reaching, ABC):
     """One application object for servers of every interface.
 
     A subclass sets what it needs in ``__init__`` and calls ``_install()`` last, once; copies and unpickled objects are
@@ -86,6 +87,10 @@ class Dual(ABC):
         self._view = asgi
         # An instance's attribute is what detectors see, and what a call does not use.
         vars(self).update(__call__=self._serve_asgi, __signature__=_SIGNATURE)
+
+    def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
+        """Return the side that a call in this interface takes; the object that this one was made of is not called."""
+        return [(self._wsgi, "wsgi") if interface == "wsgi" else (self._view, "asgi")]
 
     @property
     def wsgi(self) -> WSGIApplication:

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from urllib.parse import quote
 
 from gateway._bounds import BOUNDS
@@ -35,6 +35,7 @@ from gateway.translate.paths import split_mount
 
 if TYPE_CHECKING:
     from gateway._explain import Explanation
+    from gateway._starting import Reached
     from gateway.exchange import Request, Response
     from gateway.protocols import (
         Application,
@@ -120,9 +121,10 @@ class Mount(Dual):
         self.default: Gateway[Any] = (
             Gateway(_nothing, middleware=[_NotFound()]) if default is None else _gateway(default)
         )
+        self._mounted = tuple(entries.values())
         mounted = [*(entry.gateway for entry in entries.values()), *([] if default is None else [self.default])]
         #: What is mounted, in the order it was given, the default last; lifespan events go in this order.
-        self.gateways: tuple[Gateway[Any], ...] = tuple({id(each.app): each for each in mounted}.values())
+        self.gateways: tuple[Gateway[Any], ...] = tuple({id(each._innermost): each for each in mounted}.values())
         # Where the server hands no state on with a request: what the last startup made.
         self._states: dict[int, _State] | None = None
         self._entries = tuple(sorted(entries.values(), key=lambda entry: entry.rank))
@@ -135,6 +137,11 @@ class Mount(Dual):
 
     def _compose(self) -> tuple[WSGIApplication, ASGIApplication]:
         return self._serve_wsgi, self._serve
+
+    def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
+        """Return each mounted application, in the order of the mapping, and the default."""
+        each = [*(entry.gateway for entry in self._mounted), self.default]
+        return [(gateway, interface) for gateway in each]
 
     def _compose_rsgi(self) -> RSGIApplication:
         # A Gateway around this object serves RSGI by the ASGI side, lifespan and all.
@@ -172,9 +179,9 @@ class Mount(Dual):
                     inner["raw_path"] = quote(root_path, safe="/").encode("ascii") + scope["raw_path"]
         shared: _State = scope.get("state") or {}
         states: dict[int, _State] | None = shared.get(_STATES, self._states)
-        if states is not None and id(gateway.app) in states:
+        if states is not None and id(gateway._innermost) in states:
             inner = dict(inner)
-            inner["state"] = dict(states[id(gateway.app)])
+            inner["state"] = dict(states[id(gateway._innermost)])
         await gateway.asgi(inner, receive, send)
 
     def _find(self, host: str, path: str) -> _Entry | None:
@@ -193,7 +200,7 @@ class Mount(Dual):
                 for gateway in self.gateways:
                     state = dict(scope.get("state") or {})
                     await started.enter_async_context(Lifespan(gateway.asgi, state=state))
-                    states[id(gateway.app)] = state  # by application: it may be mounted at several places
+                    states[id(gateway._innermost)] = state  # by application: it may be mounted at several places
                 if "state" in scope:
                     scope["state"][_STATES] = states
                 else:

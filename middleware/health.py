@@ -1,7 +1,8 @@
 """Say whether the process lives and whether it wants requests; and leave the load balancer before the clients.
 
 ``/livez`` says that the process answers, nothing else: a check that fails there makes an orchestrator kill it.
-``/readyz`` says whether requests should come: what it needs answers, it has started, and it does not drain.
+``/readyz`` says whether requests should come: every application further in has started, what it needs answers, and it
+does not drain. Under a WSGI server without hooks a probe starts the application, as a first request would.
 Draining begins by a file, by SIGUSR1, or by a SIGTERM that is held back for ``drain_seconds``; see ``_draining.py``.
 
 Not done here: ``Connection: close`` while draining. It is a hop-by-hop field and the server's to send.
@@ -15,12 +16,12 @@ import json
 import signal
 import threading
 import warnings
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from gateway._starting import LazyPart
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Steps, io
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
@@ -30,9 +31,10 @@ from gateway.middleware._options import check_options
 from gateway.problems import problem
 
 if TYPE_CHECKING:
+    from gateway._starting import Startup
     from gateway.exchange import Request
 
-__all__ = ["Check", "Health", "drain", "install_signals"]
+__all__ = ["Check", "Health", "drain"]
 
 
 def drain() -> None:
@@ -55,7 +57,8 @@ class Health(Middleware):
     Args:
         live_path: Answers 200 while the process answers at all, draining too; None to have none.
         ready_path: Answers 200 where requests are wanted, else 503; None to have none.
-        startup_path: Answers 200 from when every check of ``startup`` has passed; None to have none.
+        startup_path: Answers 200 from when every application further in has started and every check of ``startup`` has
+            passed; None to have none.
         checks: What readiness needs, by name.
         startup: What must pass once before the first readiness, and is not asked again: the startup gate.
         timeout: Seconds for each check.
@@ -114,14 +117,13 @@ class Health(Middleware):
             raise ConfigurationError("Health(drain_signal=True) needs SIGUSR1, which this system does not have")
 
     def build(self, context: BuildContext) -> Hooks:
-        hooks = _Answering(self)
-        _WANTED.add(hooks)
-        return hooks
+        return _Answering(self, context.startup)
 
 
-class _Answering(Hooks):
-    def __init__(self, options: Health) -> None:
+class _Answering(Hooks, LazyPart):
+    def __init__(self, options: Health, application: Startup) -> None:
         self._options = options
+        self._application = application
         self._file = Path(options.drain_file) if options.drain_file is not None else None
         self._paths = {
             path: kind
@@ -134,6 +136,8 @@ class _Answering(Hooks):
         }
         self._signals = options.drain_seconds is not None or options.drain_signal
         self._served = False
+        # It is a check like the others: in a thread, within the time limit, one start at a time.
+        self._started = Checks({"application": application}, timeout=options.timeout, cache=options.cache)
         self._startup = Checks(options.startup, timeout=options.timeout, cache=options.cache, once=True)
         self._checks = Checks(options.checks, timeout=options.timeout, cache=options.cache)
 
@@ -156,6 +160,10 @@ class _Answering(Hooks):
     def on_stop(self, process: Process) -> None:
         DRAINING.uninstall(self)
 
+    def start(self) -> None:
+        """Install the signals that are asked for, if this thread may: for a server's hook."""
+        self.install()
+
     def install(self) -> bool:
         """Install the signals that are asked for; False where this thread may not."""
         if not self._signals:
@@ -177,6 +185,13 @@ class _Answering(Hooks):
             return problem(request, 405, "A probe asks by GET or HEAD.", headers=[("Allow", "GET, HEAD")])
         if kind == "live":
             return self._answer(True, "ok", {})
+        if not self._application.settled:
+            found = self._started.fresh()
+            if found is None:
+                found = yield from io(self._started.run, self._started.run_async)
+            if not self._application.settled:
+                state = found["application"].state
+                return self._answer(False, "starting" if state == "timeout" else "failed", found)
         found = self._startup.fresh()
         if found is None:
             found = yield from io(self._startup.run, self._startup.run_async)
@@ -207,13 +222,3 @@ class _Answering(Hooks):
 
 def _passed(found: Mapping[str, Finding]) -> bool:
     return all(each.passed for each in found.values())
-
-
-#: What was built in this process, or before it was forked.
-_WANTED: weakref.WeakSet[_Answering] = weakref.WeakSet()
-
-
-def install_signals() -> None:
-    """Install the signals of every ``Health`` that was built; for a server's hook, in the worker's main thread."""
-    for hooks in tuple(_WANTED):
-        hooks.install()

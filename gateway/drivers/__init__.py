@@ -38,7 +38,7 @@ def build_wsgi(
     Raises:
         ConfigurationError: An item is no middleware of ours.
     """
-    segment = build_segment(middleware, "wsgi", shared)
+    segment = build_segment(middleware, "wsgi", shared, app)
     return wsgi.build(segment, app, naive=_naive(reference)) if segment.http else app
 
 
@@ -63,7 +63,7 @@ def build_asgi(
     Raises:
         ConfigurationError: An item is no middleware of ours.
     """
-    segment = build_segment(middleware, "asgi", shared)
+    segment = build_segment(middleware, "asgi", shared, app)
     return asgi.build(segment, app, naive=_naive(reference)) if segment.http else app
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway._starting import Startup
 from gateway.contract import BuildContext, FlowHooks, Hooks, hook, require_hooks, require_middleware
 
 __all__ = ["Segment", "build_segment"]
@@ -24,12 +25,14 @@ class Segment:
         http: The hooks of every middleware.
         websocket: The hooks of those that take part in WebSocket handshakes.
         keeps_length: Whether no request transform changes how long a request body is.
+        startup: Start of everything further in, if a middleware asked for it.
         touches_bodies: Whether a response body may be transformed; a generator that asks for nothing does not.
     """
 
     http: tuple[Hooks, ...]
     websocket: tuple[Hooks, ...]
     keeps_length: bool
+    startup: Startup | None
     touches_bodies: bool
 
     def defines(self, name: str) -> bool:
@@ -63,7 +66,10 @@ def is_simple_flow(hooks: Hooks) -> bool:
 
 
 def build_segment(
-    middleware: Iterable[object], interface: Literal["wsgi", "asgi"], shared: Sequence[dict[str, object]] | None = None
+    middleware: Iterable[object],
+    interface: Literal["wsgi", "asgi"],
+    shared: Sequence[dict[str, object]] | None = None,
+    app: object = None,
 ) -> Segment:
     """Ask each middleware for its hooks.
 
@@ -71,19 +77,22 @@ def build_segment(
         middleware: Outermost first.
         interface: Which interface the segment runs in.
         shared: For each middleware, what its place in the chain shares with other builds of it.
+        app: The application further in.
 
     Raises:
         ConfigurationError: An item is no middleware, or its hooks cannot be called.
     """
     built: list[tuple[Hooks, bool]] = []
     items = tuple(middleware)
+    startup = Startup(app, interface)
     for item, place in zip(items, shared or [{} for _ in items], strict=True):
         part = require_middleware(item)
-        hooks = require_hooks(part.build(BuildContext(interface, place)), type(part).__name__)
+        hooks = require_hooks(part.build(BuildContext(interface, place, startup)), type(part).__name__)
         built.append((hooks, part.websocket))
     return Segment(
         http=tuple(hooks for hooks, _ in built),
         websocket=tuple(hooks for hooks, takes_part in built if takes_part),
+        startup=startup if startup.wanted else None,
         touches_bodies=any(hook(hooks, "on_body") is not None and not is_simple_flow(hooks) for hooks, _ in built),
         keeps_length=all(hook(hooks, "on_request_body") is None or hooks.keeps_request_length for hooks, _ in built),
     )

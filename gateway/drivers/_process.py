@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from gateway._starting import LazyPart
 from gateway.contract import Hooks, Process, Steps, hook
 from gateway.drivers._colour import in_trio, run_async, run_plain
 from gateway.drivers._course import settle
@@ -76,7 +77,7 @@ class _Starting:
                 await asyncio.wait_for(event.wait(), _LOOK_SECONDS)
 
 
-class ProcessHooks:
+class ProcessHooks(LazyPart):
     """Start and stop the hooks of a segment."""
 
     def __init__(self, chain: Sequence[Hooks], interface: Literal["wsgi", "asgi"]) -> None:
@@ -128,6 +129,11 @@ class ProcessHooks:
     def _at_exit(self) -> None:
         if self.started:
             run_plain(self._end())
+
+    def start(self) -> None:
+        """Start before the first request, if no loop does it."""
+        if self._interface == "wsgi":
+            self.start_plain()
 
     def start_plain(self) -> None:
         """Start from a WSGI thread, if nobody did; others wait."""

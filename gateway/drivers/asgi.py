@@ -41,7 +41,7 @@ def build(segment: Segment, app: ASGIApplication, *, naive: bool) -> ASGIApplica
         http = _asgi_full.build(Plan(segment, app), other)
     elif segment.defines("on_response"):
         http = _heads(Plan(segment, app), other)
-    elif segment.websocket or process is not None:
+    elif segment.websocket or segment.startup is not None or process is not None:
         http = _rest(app, other)
     else:
         return app
@@ -51,12 +51,15 @@ def build(segment: Segment, app: ASGIApplication, *, naive: bool) -> ASGIApplica
 def _other(segment: Segment, app: ASGIApplication, process: ProcessHooks | None) -> ASGIApplication:
     """Return what serves every scope but HTTP: WebSocket handshakes, the lifespan, what is not known."""
     chain = segment.websocket
+    starts = app if segment.startup is None else segment.startup.watch(app)
 
     async def other(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         if scope["type"] == "websocket" and chain:
             await WebsocketExchange(chain, app, scope, receive, send).run()
         elif scope["type"] == "lifespan" and process is not None:
-            await process.lifespan(app, scope, receive, send)
+            await process.lifespan(starts, scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await starts(scope, receive, send)
         else:
             await app(scope, receive, send)
 

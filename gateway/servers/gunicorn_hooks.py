@@ -5,8 +5,9 @@ In ``gunicorn.conf.py``::
     from gateway.servers.gunicorn_hooks import *
 
 or, without a file of one's own, ``gunicorn --config python:gateway.servers.gunicorn_hooks``. Without the hooks the
-application starts at the first request and is shut down at the interpreter's exit. A startup that fails ends the worker
-while it boots, which Gunicorn reports with exit status 3.
+application starts at the first request and is shut down at the interpreter's exit. The hooks start what the served
+object reaches, and nothing else. A startup that fails ends the worker while it boots, which Gunicorn reports with exit
+status 3.
 
 ``Health`` catches its signals under the WSGI workers only with the hooks. If ``PROMETHEUS_MULTIPROC_DIR`` is set, its
 folder is emptied at the start, and the numbers of a worker are folded into one file when it ends.
@@ -29,7 +30,6 @@ from typing import Any, Protocol
 
 from gateway.adapters.asgi_to_wsgi import close_all, start_all
 from gateway.middleware import _multiprocess
-from gateway.middleware.health import install_signals
 
 __all__ = ["child_exit", "on_starting", "post_worker_init", "worker_exit"]
 
@@ -42,7 +42,7 @@ _ONE_THREAD = frozenset({"SyncWorker"})
 
 
 class _Worker(Protocol):
-    """What the hooks need to know of a worker: its class, its process, and whether it was told to stop."""
+    """A worker, as far as the hooks need it: its class, its process, and whether it was told to stop."""
 
     pid: int
     alive: bool
@@ -77,13 +77,19 @@ class _AsgiWorker(_Worker, Protocol):
 
 
 def post_worker_init(worker: _Worker) -> None:
-    """Start the application in the worker: it is loaded, and serves nothing yet."""
-    if _calls_asgi(worker):  # the worker starts the application, and the application's lifespan installs the signals
-        return
-    # A worker that was told to stop waits for its threads, and a WebSocket would hold one until it is killed.
-    start_all(single_threaded=type(worker).__name__ in _ONE_THREAD, stopping=lambda: not worker.alive)
-    # Here, because the worker has set its own handlers, and this is its main thread; requests come in others.
-    install_signals()
+    """Start the served application in the worker: it is loaded, and serves nothing yet."""
+    is_asgi = _calls_asgi(worker)
+    # Gunicorn's own ASGI worker has a name of its own for the application.
+    served: object = getattr(worker, "asgi", None) or getattr(worker, "wsgi", None)
+    # `Health` catches its signals now, because the worker has set its own handlers, and this is its main thread;
+    # requests come in others.
+    start_all(
+        served,
+        interface="asgi" if is_asgi else "wsgi",
+        single_threaded=type(worker).__name__ in _ONE_THREAD,
+        # A worker that was told to stop waits for its threads, and a WebSocket would hold one until it is killed.
+        stopping=lambda: not worker.alive,
+    )
 
 
 def worker_exit(server: object, worker: _Worker) -> None:

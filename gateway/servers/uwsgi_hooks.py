@@ -3,14 +3,17 @@
 ``uwsgi --import gateway.servers.uwsgi_hooks``, after the module of the application. Threads must be enabled, since the
 application's loop runs in one: ``--enable-threads``, or ``--threads``.
 
-Sources: uWSGI documentation "uwsgi API", ``--import``; measured with 2.0.30: ``postfork`` functions run in each worker
+Sources: uWSGI documentation "uwsgi API", ``--import``; measured with 2.0.30:
+``uwsgi.opt`` holds the options; ``postfork`` functions run in each worker
 when the application was imported by the master, and never with ``--lazy-apps``, where the import itself comes after
 the fork; ``uwsgi.atexit`` runs in either.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Mapping
 from typing import Protocol, cast
 
 from gateway.adapters.asgi_to_wsgi import close_all, start_all
@@ -23,6 +26,7 @@ class _Uwsgi(Protocol):
 
     post_fork_hook: object
     atexit: object
+    opt: Mapping[str, object]
 
     def worker_id(self) -> int: ...
 
@@ -34,13 +38,28 @@ def install(uwsgi: _Uwsgi) -> None:
     def start() -> None:
         if callable(previous):
             previous()
-        start_all()
+        start_all(_served(uwsgi))
 
     if uwsgi.worker_id() == 0:  # the master, which forks later
         uwsgi.post_fork_hook = start
     else:
-        start_all()
+        start_all(_served(uwsgi))
     uwsgi.atexit = close_all
+
+
+def _served(uwsgi: _Uwsgi) -> object:
+    """Find the callable that ``--module`` names; None if the server was given another form (a file, a factory).
+
+    With ``--lazy-apps`` the server imports the module after this one, so it is imported here.
+    """
+    named = uwsgi.opt.get("module") or uwsgi.opt.get("wsgi")
+    if not isinstance(named, bytes):  # named more than once, or not at all
+        return None
+    module, _, name = named.decode().partition(":")
+    default = uwsgi.opt.get("callable", b"application")
+    return getattr(
+        importlib.import_module(module), name or (default.decode() if isinstance(default, bytes) else ""), None
+    )
 
 
 if "uwsgi" in sys.modules:  # inside the server only, which puts it there

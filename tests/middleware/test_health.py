@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
+from gateway.adapters.asgi_to_wsgi import start_all
 from gateway.drivers import build_asgi, build_wsgi
 from gateway.errors import ConfigurationError
 from gateway.middleware._checks import Checks
 from gateway.middleware._draining import DRAINING, Draining
 from gateway.middleware.access_log import AccessLog
-from gateway.middleware.health import Health, drain, install_signals
+from gateway.middleware.health import Health, drain
 from gateway.middleware.rate_limit import RateLimit
 from gateway.middleware.trusted_host import TrustedHost
 from gateway.servers import Bind, Launch, Running, get, start
@@ -429,18 +430,20 @@ def test_where_no_handler_can_be_installed_a_warning_names_the_drain_file(file: 
     assert "gunicorn_hooks" in str(caught[0])
 
 
-def test_a_servers_hook_installs_the_signals_of_all_that_were_built() -> None:
+def test_a_servers_hook_installs_the_signals_of_what_it_serves_and_no_others() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
     before = signal.getsignal(signal.SIGUSR1)
-    application = build_asgi((Health(drain_signal=True),), app)
+    other = build_asgi((Health(drain_signal=True),), app)
+    start_all(app, interface="asgi")
     assert signal.getsignal(signal.SIGUSR1) == before
-    install_signals()
+    served = build_asgi((Health(drain_signal=True),), app)
+    start_all(served, interface="asgi")
     assert signal.getsignal(signal.SIGUSR1) != before
     for each in _hooks():
         DRAINING.uninstall(each)
     assert signal.getsignal(signal.SIGUSR1) == before
-    del application
+    del other
 
 
 # real servers
