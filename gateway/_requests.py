@@ -24,6 +24,7 @@ from gateway.translate.paths import (
     latin1_octets,
     mount_point,
     path_octets,
+    scope_local_path,
     scope_path,
     scope_raw_path,
 )
@@ -85,6 +86,11 @@ class AsgiRequest(Request):
     @root_path.setter
     def root_path(self, value: str) -> None:
         self.own()["root_path"] = value
+
+    @property
+    def local_path(self) -> str:
+        scope = self.scope
+        return scope_local_path(scope["path"], scope.get("root_path") or "")
 
     @property
     def raw_path(self) -> bytes:
@@ -251,6 +257,10 @@ class WsgiRequest(Request):
         root = value.encode().decode("latin-1")
         environ["SCRIPT_NAME"] = root
         environ["PATH_INFO"] = path[len(root) :] if root and is_below(path, root) else path
+
+    @property
+    def local_path(self) -> str:
+        return environ_path("", self.environ.get("PATH_INFO") or "")  # PEP 3333 splits the path already
 
     def _forget_raw_path(self) -> None:
         # A rewritten path must not be undone by an application, or an adapter, that prefers the server's raw target.

@@ -16,7 +16,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from gateway.headers import Headers
-from gateway.translate.paths import is_below
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -45,7 +44,8 @@ class Request:
     """What a middleware sees of a request; reads and writes go to the scope or the environ.
 
     ``path`` is the whole path, percent-decoded, mount point included, as ASGI has it; ``root_path`` is the mount
-    point. What cannot be decoded as UTF-8 reads as U+FFFD; ``raw_path`` has the bytes.
+    point. Options of middleware that take a path compare it with ``local_path``, the rest. What cannot be decoded as
+    UTF-8 reads as U+FFFD; ``raw_path`` has the bytes.
 
     Attributes are properties, described at each. Threads: a request belongs to one exchange and is not shared.
     """
@@ -90,9 +90,12 @@ class Request:
 
     @property
     def local_path(self) -> str:
-        """The path below the mount point: ``path`` without ``root_path`` where that is a whole-segment prefix of it."""
-        path, root = self.path, self.root_path
-        return path[len(root) :] if root and is_below(path, root) else path
+        """The path below the mount point: ``path`` without ``root_path`` if that is a whole-segment prefix of it.
+
+        It is the path that the application routes by, whatever a proxy, ``--root-path`` or a `Mount` has put before.
+        It is ``""`` at the mount point itself.
+        """
+        raise NotImplementedError
 
     @property
     def raw_path(self) -> bytes:

@@ -21,7 +21,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
-from urllib.parse import quote
 
 from gateway._bounds import BOUNDS
 from gateway.application import Gateway
@@ -31,7 +30,7 @@ from gateway.errors import ConfigurationError
 from gateway.lifespan import Lifespan, LifespanFailed
 from gateway.problems import problem
 from gateway.protocols import is_proxy
-from gateway.translate.paths import split_mount
+from gateway.translate.paths import scope_raw_path, split_mount
 
 if TYPE_CHECKING:
     from gateway._explain import Explanation
@@ -165,18 +164,20 @@ class Mount(Dual):
         if scope["type"] == "lifespan":
             await self._run_lifespan(scope, receive, send)
             return
-        root_path, path = split_mount(scope["path"], scope.get("root_path") or "")
+        given: str = scope.get("root_path") or ""
+        root_path, path = split_mount(scope["path"], given)
         entry = self._find(_host(_scope_host(scope)), path)
         gateway = self.default if entry is None else entry.gateway
         inner: Scope = scope
         if entry is not None and entry.prefix:
             inner = dict(scope)
             inner["root_path"] = root_path + entry.prefix
-            if not (scope["path"] + "/").startswith(root_path + "/"):
-                # A server of the older convention: its path lacks the root_path, which a deeper one cannot undo.
+            if scope["path"] != root_path + path:
+                # A server of the older convention: its path lacks the root_path, which a deeper one cannot undo. Or
+                # the server's root_path ends with "/".
                 inner["path"] = root_path + path
                 if scope.get("raw_path"):
-                    inner["raw_path"] = quote(root_path, safe="/").encode("ascii") + scope["raw_path"]
+                    inner["raw_path"] = scope_raw_path(scope["path"], given, scope["raw_path"])
         shared: _State = scope.get("state") or {}
         states: dict[int, _State] | None = shared.get(_STATES, self._states)
         if states is not None and id(gateway._innermost) in states:

@@ -28,12 +28,50 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
-__all__ = ["DRAINING", "Draining"]
+__all__ = ["DRAINING", "DrainFile", "Draining"]
 
 _log = logging.getLogger("gateway.middleware.health")
 _Previous = Callable[[int, FrameType | None], object] | int | None
+
+
+class DrainFile:
+    """A file that drains the process while it exists.
+
+    A folder that cannot be searched, a lost network disk or a broken link chain is neither "exists" nor "does not
+    exist". The last state that was seen then holds, at first "does not exist": one wrong permission must not take
+    every instance out of the load balancer at once.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._last = False
+        self._unreadable = False
+
+    def exists(self) -> bool:
+        """Look at the disk. A look at one local file takes less than the hand-over to a thread would."""
+        try:
+            self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._last = False
+        except OSError as error:
+            if not self._unreadable:
+                self._unreadable = True
+                _log.error(
+                    "Health(drain_file='%s') cannot be looked up, so this process keeps %s: %s",
+                    self._path,
+                    "draining" if self._last else "serving",
+                    error,
+                )
+            return self._last
+        else:
+            self._last = True
+        if self._unreadable:
+            self._unreadable = False
+            _log.warning("Health(drain_file='%s') can be looked up again", self._path)
+        return self._last
 
 
 class Draining:

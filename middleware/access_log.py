@@ -168,7 +168,7 @@ class AccessLog(Middleware):
         logger: Name of the logger. Lines have the level INFO, and are written unless it was given another, whatever the
             root's is. Where nobody has given it or its parents a handler, they go to standard output as they are.
             The entry is ``record.entry``, for a formatter of one's own.
-        skip: Paths that are not logged, compared exactly.
+        skip: Paths below the mount point that are not logged, compared exactly.
         sample: Share of requests to log, 0 to 1; what failed or has a status from 500 on is always logged.
         query: Log the query.
         redact: Names of parameters whose values are hidden in every logged value: path, query, Host, Referer and
@@ -240,7 +240,7 @@ class _Logging(Hooks):
 
     def on_finish(self, request: Request, outcome: Outcome) -> None:
         begun = self._begun.get(request)
-        if begun is None or (self._skip and request.path in self._skip) or not wants(self._logger):
+        if begun is None or (self._skip and request.local_path in self._skip) or not wants(self._logger):
             return
         entry = self._entry(request, outcome, begun)
         if self._sample < 1 and entry.status < 500 and entry.outcome != "failed" and random.random() >= self._sample:

@@ -34,7 +34,8 @@ class BodyLimit(Middleware):
 
     Args:
         max_bytes: The limit.
-        paths: Other limits below some paths, whole segments; the longest counts: ``{"/upload": 100 * 2**20}``.
+        paths: Other limits below some paths of the mount point, whole segments; the longest counts:
+            ``{"/upload": 100 * 2**20}``.
     """
 
     websocket: ClassVar[bool] = False
@@ -72,7 +73,7 @@ class _Limiting(Hooks):
 
     def _limit(self, request: Request) -> int:
         if self._paths:
-            path = request.path
+            path = request.local_path
             for prefix, limit in self._paths:
                 if path == prefix or path.startswith(prefix + "/"):
                     return limit

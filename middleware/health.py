@@ -18,7 +18,6 @@ import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from gateway._starting import LazyPart
@@ -26,7 +25,7 @@ from gateway.contract import BuildContext, Hooks, Middleware, Process, Steps, io
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
 from gateway.middleware._checks import Check, Checks, Finding
-from gateway.middleware._draining import DRAINING
+from gateway.middleware._draining import DRAINING, DrainFile
 from gateway.middleware._options import check_options
 from gateway.problems import problem
 
@@ -55,7 +54,8 @@ class Health(Middleware):
     share connections with another loop.
 
     Args:
-        live_path: Answers 200 while the process answers at all, draining too; None to have none.
+        live_path: Path below the mount point, or with it, as for all probes. Answers 200 while the process answers at
+            all, draining too; None to have none.
         ready_path: Answers 200 where requests are wanted, else 503; None to have none.
         startup_path: Answers 200 from when every application further in has started and every check of ``startup`` has
             passed; None to have none.
@@ -64,7 +64,8 @@ class Health(Middleware):
         timeout: Seconds for each check.
         cache: Seconds that answers of the checks are kept; probes meanwhile start none.
         detail: Answer in JSON, with each check by name. Exceptions are logged, never shown.
-        drain_file: While this file exists the process drains.
+        drain_file: While this file exists the process drains. If the system does not let the process look, the last
+            state that was seen holds, and one line of the log says why.
         drain_signal: SIGUSR1 starts draining. Gunicorn's master sends it to its workers to reopen their logs.
         drain_seconds: On SIGTERM drain for so long before the server's own handler gets it; None leaves SIGTERM alone.
             The supervisor's and the platform's patience (``--graceful-timeout``,
@@ -113,6 +114,8 @@ class Health(Middleware):
             raise ConfigurationError(
                 f"Health(drain_seconds=...) must be above 0, or None to leave SIGTERM alone, got {self.drain_seconds!r}"
             )
+        if self.drain_file is not None and (not self.drain_file or "\0" in self.drain_file):
+            raise ConfigurationError(f"Health(drain_file=...) must be the path of a file, got {self.drain_file!r}")
         if self.drain_signal and not hasattr(signal, "SIGUSR1"):
             raise ConfigurationError("Health(drain_signal=True) needs SIGUSR1, which this system does not have")
 
@@ -124,7 +127,7 @@ class _Answering(Hooks, LazyPart):
     def __init__(self, options: Health, application: Startup) -> None:
         self._options = options
         self._application = application
-        self._file = Path(options.drain_file) if options.drain_file is not None else None
+        self._file = DrainFile(options.drain_file) if options.drain_file is not None else None
         self._paths = {
             path: kind
             for path, kind in (
@@ -174,7 +177,10 @@ class _Answering(Hooks, LazyPart):
     # probes
 
     def on_request(self, request: Request) -> Steps[Response | None] | None:
-        kind = self._paths.get(request.path)
+        path = request.local_path
+        kind = self._paths.get(path)
+        if kind is None and request.root_path:  # a probe may name the mount point too
+            kind = self._paths.get(request.path)
         if self._signals and (kind is not None or not self._served):
             self._served = True
             self.install()  # a server may have set its handlers, or begun to run its loop, after on_start
@@ -207,7 +213,6 @@ class _Answering(Hooks, LazyPart):
         return self._answer(_passed(found), "ok" if _passed(found) else "failing", found)
 
     def _drains(self) -> bool:
-        # A look at one local file takes less than the hand-over to a thread would.
         return bool(DRAINING) or (self._file is not None and self._file.exists())
 
     def _answer(self, passed: bool, state: str, found: Mapping[str, Finding]) -> Response:

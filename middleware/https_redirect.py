@@ -38,7 +38,8 @@ class HttpsRedirect(Middleware):
         host: The host to redirect to, perhaps with a port. None: the request's own, which ``TrustedHost`` must have let
             through; without it such a request is refused with 400, as a redirect to any Host is an open one.
         status: 308 and 307 keep the method; 301 and 302 are for old clients.
-        exempt: Regular expressions matched against the whole path: health checks, ``/\\.well-known/acme-challenge/.*``.
+        exempt: Regular expressions that match the whole path below the mount point: health checks,
+            ``/\\.well-known/acme-challenge/.*``.
         hsts_seconds: ``max-age`` of HSTS in seconds; 0 sends none. Begin small: browsers keep it.
         hsts_include_subdomains: Also for every host below.
         hsts_preload: Ask for the browsers' own list; needs a year and the subdomains.
@@ -96,7 +97,7 @@ class _Redirecting(Hooks):
     def on_request(self, request: Request) -> Response | None:
         if request.scheme in ("https", "wss"):
             return None
-        if self._exempt is not None and self._exempt.fullmatch(request.path):
+        if self._exempt is not None and self._exempt.fullmatch(request.local_path):
             return None
         if request.is_websocket:
             return problem(request, 403, "This WebSocket must be opened over TLS (wss).")

@@ -57,7 +57,7 @@ class Metrics(Middleware):
     makes its folder, and raises :class:`~gateway.errors.ConfigurationError` if it cannot be written.
 
     Args:
-        path: Where scrapers ask; None to have no endpoint.
+        path: Path below the mount point where scrapers ask; None to have no endpoint.
         allow: Networks (CIDR) or addresses that may scrape, ``"unix:"`` for the peer of a unix socket, ``"*"`` for all.
             Behind a proxy put ``ProxyHeaders`` outside: else every client has the proxy's private address.
         prefix: What the names of the series begin with.
@@ -327,7 +327,7 @@ class _Exposing(_Counting):
         self._path = options.path
 
     def on_request(self, request: Request) -> Steps[Response | None] | None:
-        if request.path != self._path or request.is_websocket:
+        if request.local_path != self._path or request.is_websocket:
             self._begin(request)
             return None
         return self._scraped(request)

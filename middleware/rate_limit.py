@@ -116,7 +116,7 @@ class RateLimit(Middleware):
         namespace: Separates these counts from others' in the same store.
         on_store_error: ``"open"`` lets requests pass while the store fails, ``"closed"`` answers 503; either is logged.
         timeout: Seconds to wait for the store.
-        exempt: Paths that are not counted, compared exactly.
+        exempt: Paths below the mount point that are not counted, compared exactly.
         dialect: Fields of every response: ``"draft"`` for ``RateLimit`` and ``RateLimit-Policy``, ``"legacy"`` for
             ``X-RateLimit-*``, ``"none"``.
     """
@@ -248,7 +248,7 @@ class _Counting(Hooks):
 
     def _who(self, request: Request) -> tuple[str, int] | None:
         """Return the key and the cost of a request, None where it is not counted."""
-        if self._exempt and request.path in self._exempt:
+        if self._exempt and request.local_path in self._exempt:
             return None
         key = self._options.key(request)
         if key is None:

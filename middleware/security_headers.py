@@ -94,7 +94,8 @@ class SecurityHeaders(Middleware):
         content_security_policy: The policy; ``{nonce}`` in it stands for the response's nonce source, and falls away
             where the page did not read ``request.state["csp_nonce"]``.
         report_only: A second policy that browsers report on and do not enforce.
-        paths: Changes below some paths, whole segments; the longest counts: ``{"/embed": {"X-Frame-Options": None}}``.
+        paths: Changes below some paths of the mount point, whole segments; the longest counts:
+            ``{"/embed": {"X-Frame-Options": None}}``.
         override: Replace what the application set.
         strip: Response fields to remove: they only help who looks for known holes.
     """
@@ -165,7 +166,7 @@ class _Adding(Hooks):
 
     def _for(self, request: Request) -> _Fields:
         if self._parts:
-            path = request.path
+            path = request.local_path
             for prefix, fields in self._parts:
                 if path == prefix or path.startswith(prefix + "/"):
                     return fields

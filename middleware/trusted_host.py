@@ -36,7 +36,7 @@ class TrustedHost(Middleware):
             well-formed host.
         status: Of the refusal of another's host: 400, or 421 (Misdirected Request), which tells an HTTP/2 client to
             open another connection.
-        exempt: Paths that are not checked, compared exactly: a health check comes by address.
+        exempt: Paths below the mount point that are not checked, compared exactly: a health check comes by address.
     """
 
     websocket: ClassVar[bool] = True
@@ -91,7 +91,7 @@ class _Checking(Hooks):
         if ours:
             request.state["gateway.trusted_host"] = host
             return None
-        if self._exempt and request.path in self._exempt:
+        if self._exempt and request.local_path in self._exempt:
             return None
         if host is None:
             return problem(request, 400, "The request needs exactly one well-formed Host field.")

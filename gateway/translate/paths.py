@@ -2,8 +2,8 @@
 
 ``SCRIPT_NAME`` and ``PATH_INFO`` on one side; ``path``, ``root_path`` and ``raw_path`` on the other. WSGI splits the
 percent-decoded path in mount point and rest and spells bytes as latin-1; ASGI keeps one Unicode path that includes the
-mount point, and the bytes as they came beside it. The rule stands here once, for both directions.
-No IO, no state.
+mount point, and the bytes as they came beside it. This module holds the rule once, for both directions. It does no IO
+and keeps no state.
 
 Sources: PEP 3333 "environ Variables", "Unicode Issues"; ASGI HTTP 2.4 ``path``, ``raw_path``, ``root_path``.
 """
@@ -23,6 +23,7 @@ __all__ = [
     "mount_point",
     "path_octets",
     "raw_target_path",
+    "scope_local_path",
     "scope_path",
     "scope_raw_path",
     "split_mount",
@@ -55,15 +56,16 @@ def is_below(path: str, mount: str) -> bool:
 
 
 def split_mount(path: str, root_path: str) -> tuple[str, str]:
-    """Split a path that includes its mount point into mount point and rest.
+    """Split a path into mount point and rest.
 
     Args:
-        path: The full path, starting with "/" (or "*", or empty).
-        root_path: The mount point as a server gave it; a missing first or a surplus last "/" is mended.
+        path: The full path, percent-decoded, starting with "/" (or "*", or empty).
+        root_path: The mount point as a server gave it. Servers hand on the text that an operator typed, so a missing
+            first or a surplus final "/" is mended.
 
     Returns:
-        ``(mount, rest)``. A path that does not lie under the mount point is the rest as it stands: servers of the
-        older convention (hypercorn) give ``root_path`` and a path without it.
+        ``(mount, rest)``. If the path does not lie below the mount point by whole segments, the rest is the whole path:
+        some servers (Hypercorn, Daphne, Granian) give a ``root_path`` beside a path from which a proxy cut it off.
 
     >>> split_mount("/app/x", "/app/")
     ('/app', '/x')
@@ -71,7 +73,14 @@ def split_mount(path: str, root_path: str) -> tuple[str, str]:
     ('/app', '/appfoo')
     """
     mount = mount_point(root_path)
-    return (mount, path[len(mount) :]) if mount and is_below(path, mount) else (mount, path)
+    if not mount:
+        return "", path
+    # uvicorn puts the text before the path as it stands: "/app/" gives "/app//x".
+    if root_path != mount and is_below(path, root_path):
+        return mount, path[len(root_path) :]
+    if is_below(path, mount):
+        return mount, path[len(mount) :]
+    return mount, path
 
 
 def scope_path(path: str, root_path: str) -> str:
@@ -80,16 +89,37 @@ def scope_path(path: str, root_path: str) -> str:
     >>> scope_path("/app/x", "/app"), scope_path("/x", "/app")
     ('/app/x', '/app/x')
     """
-    if not path.isascii():
-        path = path_octets(path, None).decode("utf-8", "replace")
+    path = _encodable(path)
     return "".join(split_mount(path, root_path)) if root_path else path
 
 
+def scope_local_path(path: str, root_path: str) -> str:
+    """Return the path of a scope below its mount point.
+
+    >>> scope_local_path("/app/x", "/app"), scope_local_path("/x", "/app")
+    ('/x', '/x')
+    """
+    path = _encodable(path)
+    return split_mount(path, root_path)[1] if root_path else path
+
+
+def _encodable(path: str) -> str:
+    return path if path.isascii() else path_octets(path, None).decode("utf-8", "replace")
+
+
 def scope_raw_path(path: str, root_path: str, raw_path: bytes | None) -> bytes:
-    """Return the whole path of a scope, percent-encoded."""
-    octets = path_octets(path, raw_path)
-    mount, rest = split_mount(octets.decode("latin-1"), path_octets(root_path, None).decode("latin-1"))
-    return encoded_path((mount + rest).encode("latin-1"), (raw_path or b"").partition(b"?")[0])
+    """Return the whole path of a scope, percent-encoded: as the client sent it, if that is known.
+
+    >>> scope_raw_path("/a/b", "/app", b"/a%2Fb?q")
+    b'/app/a%2Fb'
+    """
+    raw = raw_path.partition(b"?")[0] if raw_path else b""
+    mount, rest = split_mount(path, root_path)
+    if mount + rest != path:  # the server's path lacks the mount point, or spells it with a final "/"
+        given = _quoted(path_octets(path[: len(path) - len(rest)], None))
+        raw = raw[len(given) :] if raw.startswith(given) else b""
+        return _quoted(path_octets(mount, None)) + encoded_path(path_octets(rest, raw), raw)
+    return encoded_path(path_octets(path, raw), raw)
 
 
 def environ_path(script_name: str, path_info: str) -> str:
@@ -119,6 +149,10 @@ def encoded_path(octets: bytes, target: bytes) -> bytes:
         # Several servers join "//" to "/" in PATH_INFO. The target is the same, and still the truth about "%2F".
         if decoded == octets or _SLASHES.sub(b"/", decoded) == octets:
             return target
+    return _quoted(octets)
+
+
+def _quoted(octets: bytes) -> bytes:
     return quote(octets, safe=_PATH_SAFE).encode("ascii")
 
 

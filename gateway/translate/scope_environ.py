@@ -27,7 +27,7 @@ from gateway.errors import ServerError
 from gateway.protocols import Environ, Scope
 from gateway.translate.endpoints import http_version, server_address, server_name, server_protocol
 from gateway.translate.fields import add_request_headers, environ_key, field_name, request_headers
-from gateway.translate.paths import asgi_path, latin1_octets, wsgi_path
+from gateway.translate.paths import asgi_path, latin1_octets, scope_path, scope_raw_path, wsgi_path
 from gateway.translate.peer import peer
 
 __all__ = ["environ_to_scope", "scope_to_environ"]
@@ -146,6 +146,8 @@ def _spell_environ(scope: Scope) -> Environ:
     if scheme == "https":
         environ["HTTPS"] = "on"
     if raw_path:
+        if root_path and scope_path(path, root_path) != path:  # the server's path lacks the mount point
+            raw_path = scope_raw_path(path, root_path, raw_path)
         target = raw_path.decode("latin-1")
         if query_string:
             target = f"{target}?{query_string}"

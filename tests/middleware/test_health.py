@@ -306,6 +306,41 @@ def test_a_file_drains_while_it_exists(stack: MakeStack, tmp_path: Path) -> None
     assert chain.request("/readyz").status == 200
 
 
+def test_a_drain_file_that_cannot_be_looked_up_does_not_drain(
+    stack: MakeStack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain = stack(Health(drain_file=str(tmp_path / ("x" * 300))))
+    assert [chain.request("/readyz").status for _ in range(3)] == [200, 200, 200]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "cannot be looked up, so this process keeps serving" in caplog.text
+
+
+def test_a_drain_file_that_is_lost_keeps_its_last_state(
+    stack: MakeStack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    chain = stack(Health(drain_file=str(link / "drain")))
+    (folder / "drain").touch()
+    assert chain.request("/readyz").status == 503
+    link.unlink()
+    link.symlink_to(link)  # a loop: neither there nor not there
+    assert [chain.request("/readyz").status for _ in range(3)] == [503, 503, 503]
+    link.unlink()
+    link.symlink_to(folder)
+    (folder / "drain").unlink()
+    assert chain.request("/readyz").status == 200
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert "keeps draining" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_a_drain_file_that_no_system_can_have_is_refused(path: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"drain_file=\.\.\."):
+        Health(drain_file=path)
+
+
 def test_draining_is_seen_also_when_it_begins_during_the_checks(stack: MakeStack) -> None:
     chain = stack(Health(checks={"a": drain}, cache=0))
     answer = chain.request("/readyz")

@@ -68,7 +68,7 @@ def test_a_path_as_a_server_decodes_it_keeps_its_bytes(octets: bytes) -> None:
 @given(st.text(max_size=20), st.text("/ab", max_size=4))
 def test_split_mount_loses_nothing(path: str, root: str) -> None:
     mount, rest = split_mount(path, root)
-    assert path in (mount + rest, rest)
+    assert path in (mount + rest, rest, root + rest)
     assert not mount or (mount.startswith("/") and not mount.endswith("/"))
 
 

@@ -166,6 +166,8 @@ SCOPES: dict[str, dict[str, Any]] = {
     "mounted at a slash": {"root_path": "/"},
     "mounted beyond ASCII": {"path": "/é/ü", "raw_path": b"/%C3%A9/%C3%BC", "root_path": "/é"},
     "path without the mount point": {"root_path": "/app"},
+    "path without the mount point, encoded slash": {"path": "/a/b", "raw_path": b"/a%2Fb", "root_path": "/app"},
+    "mount point as uvicorn puts it": {"path": "/app//x", "raw_path": b"/app//x", "root_path": "/app/"},
     "path that begins like the mount point": {"path": "/apple", "raw_path": b"/apple", "root_path": "/app"},
     "no root_path": {"root_path": MISSING},
     "root_path of None": {"root_path": None},
