@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -22,15 +22,23 @@ import click
 from click.core import ParameterSource
 
 from gateway._version import __version__
+from gateway.application import Gateway
 from gateway.cli._command import ServerCommand, counted
+from gateway.cli._reachable import applications, middleware
+from gateway.cli.run import plan
+from gateway.dual import Dual
 from gateway.errors import ConfigurationError, ProtocolViolation
+from gateway.middleware.health import Health
+from gateway.middleware.metrics import Metrics
+from gateway.middleware.proxy_headers import ProxyHeaders
+from gateway.middleware.security_headers import SecurityHeaders
 from gateway.protocols import Application, detect
 from gateway.rules import RULES, ClientObserver, Validator
 from gateway.rules.deployment import Deployment, facts, hazards
 from gateway.rules.drive import drive_asgi, drive_wsgi
 from gateway.rules.probe import LIFESPAN, Broken, probe
 from gateway.rules.table import blame
-from gateway.servers import Bind, Launch, Running, Server, StartError, get, start
+from gateway.servers import Bind, Launch, Running, Server, StartError, get, gunicorn, start
 from gateway.servers._load import load, parse
 
 __all__ = ["Finding", "command"]
@@ -97,14 +105,19 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     "--idle-timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Of the load balancer in front.",
+    help="Idle timeout of the load balancer in front.",
+)
+@click.option(
+    "--gateway-run",
+    is_flag=True,
+    help="Judge the command that `gateway run` builds, instead of the server's own with only these arguments.",
 )
 @click.option(
     "--stop-signal",
     default="SIGTERM",
     show_default=True,
     callback=_signal,
-    help="By which the supervisor stops the server.",
+    help="Signal that the process manager sends to stop the server.",
 )
 def command(
     target: str | None,
@@ -120,12 +133,14 @@ def command(
     bind: str,
     idle_timeout: float | None,
     stop_signal: str,
+    gateway_run: bool,
 ) -> None:
     """Check an application against the rules of WSGI, ASGI and HTTP, and its deployment for hazards.
 
     \b
     gateway check shop:app --paths / --paths /cart
     gateway check shop:app --server gunicorn-gthread --idle-timeout 60 -- --keep-alive 75
+    gateway check shop:app --server waitress --gateway-run
     gateway check --server uvicorn --format sarif
     """
     if target is None and server is None:
@@ -140,18 +155,29 @@ def command(
         before = threading.enumerate()
         # Standard output is the report's alone; an application may write its access log there.
         with redirect_stdout(sys.stderr):
-            _, app = load(parse(target, factory=factory))
-            deployment = facts(app, before)
+            found, app = load(parse(target, factory=factory))
+            deployment = _with_chain(facts(app, before), app)
             # Whatever it is, detect() judges.
             findings += _application(cast(Application, app), interface, paths)
+            if gateway_run and chosen is not None:
+                launch = Launch(target=target, bind=Bind.parse(bind), workers=workers, arguments=arguments)
+                spoken = detect(cast(Application, app), interface)
+                _, launch = plan(found, app, spoken, launch, chosen.name)
+                arguments = tuple(chosen.arguments(launch))
+    elif gateway_run:
+        raise click.UsageError("--gateway-run needs an application, module:attribute: gateway run looks at its chain")
     if chosen is not None:
         findings += _server(chosen)
+        settings = _settings(chosen, arguments)
         deployment = replace(
             deployment,
             server=chosen.family,
+            kind=chosen.name,
             version=_version(chosen),
             arguments=arguments,
+            settings=settings,
             environment=dict(os.environ),
+            metrics_folder=_metrics_folder(),
             workers=workers,
             idle_timeout=idle_timeout,
             stop_signal=stop_signal,
@@ -173,11 +199,60 @@ def _of_a_deployment() -> list[str]:
         "--bind": "bind",
         "--idle-timeout": "idle_timeout",
         "--stop-signal": "stop_signal",
+        "--gateway-run": "gateway_run",
     }
     given = [
         option for option, name in options.items() if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     ]
     return [*given, *context.params["arguments"]]
+
+
+def _with_chain(deployment: Deployment, app: object) -> Deployment:
+    """Add what the chains inside an application need of a server."""
+    chain = list(middleware(app))
+    return replace(
+        deployment,
+        reads_forwarded=any(isinstance(each, ProxyHeaders) and each.mode != "off" for each in chain),
+        strips_server=any(
+            isinstance(each, SecurityHeaders) and "server" in map(str.lower, each.strip) for each in chain
+        ),
+        drains_by_signal=any(
+            isinstance(each, Health) and (each.drain_seconds is not None or each.drain_signal) for each in chain
+        ),
+        counts=any(isinstance(each, Metrics) for each in chain),
+        has_lifespan=any(
+            each.interface == "asgi" and not isinstance(each.app, Dual)
+            for each in cast("Iterable[Gateway[Application]]", filter(_is_gateway, applications(app)))
+        ),
+    )
+
+
+def _is_gateway(app: object) -> bool:
+    return isinstance(app, Gateway)
+
+
+def _settings(server: Server, arguments: Sequence[str]) -> Mapping[str, str]:
+    """Return what the server makes of its arguments and its configuration file, if that can be asked."""
+    if server.family != "gunicorn":
+        return {}
+    own = list(arguments)
+    if own[:2] == ["-m", "gunicorn"]:  # the whole command, as `gateway run` builds it
+        own = own[2:-1]
+    return gunicorn.settings(own)
+
+
+def _metrics_folder() -> str:
+    """Say what is wrong with the folder of PROMETHEUS_MULTIPROC_DIR; empty if nothing is, or it is not set."""
+    named = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not named:
+        return ""
+    folder = Path(named)
+    if folder.is_dir():
+        return "" if os.access(folder, os.W_OK | os.X_OK) else "cannot be written"
+    if os.path.lexists(folder):
+        return "is not a folder"
+    above = next(each for each in folder.absolute().parents if each.is_dir())
+    return "does not exist" if os.access(above, os.W_OK | os.X_OK) else "does not exist and cannot be made"
 
 
 def _version(server: Server) -> str:

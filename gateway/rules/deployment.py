@@ -1,7 +1,9 @@
-"""Hazards of a deployment: what is within the specifications, and loses requests or trust all the same.
+"""Hazards of a deployment: settings that keep the specifications, and lose requests, trust or numbers all the same.
 
-The checks are pure: they judge a `Deployment`, which says what is served by which server with which arguments.
+The checks are pure. They judge a `Deployment`: the application, its server, the server's arguments and settings.
 `facts` looks at an application object. Nothing here starts a server.
+
+Above 400 lines, because the rules are one table, each beside its check.
 
 Sources: the servers' own sources and documentation, tried with the versions that this project's suite runs.
 """
@@ -14,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.errors import ProtocolViolation
-from gateway.rules.table import Table
+from gateway.rules.table import Minor, Table
 
 __all__ = ["RULES", "Deployment", "facts", "hazards"]
 
@@ -34,6 +36,18 @@ _SOCKET_MODE = {
     "granian": ("0755", ("--uds-permissions",)),
     "hypercorn": ("0755", ("-m", "--umask")),
 }
+#: What a server's own Server header says, and the option without which it is sent.
+_SERVER_HEADER = {
+    "uvicorn": ("uvicorn", ("--no-server-header",), "add --no-server-header"),
+    "waitress": ("waitress", ("--ident",), "add --ident="),
+    "daphne": ("daphne", ("--no-server-name", "--server-name"), "add --no-server-name"),
+    "hypercorn": (
+        "hypercorn-h11",
+        ("-c", "--config"),
+        "set include_server_header = false in a file, and give that with --config",
+    ),
+}
+_UWSGI_HOOKS = "gateway.servers.uwsgi_hooks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +56,11 @@ class Deployment:
 
     Attributes:
         server: The server's family: ``"gunicorn"``, ``"uvicorn"``; empty where it is not known.
+        kind: The server with its kind of worker: ``"gunicorn-asgi"``; empty where it is not known.
         version: The server's version; empty where it is not known.
         arguments: The arguments of the server's own command.
+        settings: The settings that the server would have, with its configuration file, by its own names; empty where
+            they cannot be read. ``hooks`` says that the configuration imports this package's hooks.
         environment: The environment variables that it is started with.
         workers: The number of worker processes.
         idle_timeout: Seconds for which the load balancer in front keeps an idle connection.
@@ -52,11 +69,20 @@ class Deployment:
         copied_call: The application is a function that carries another object's ``__call__``.
         accepts_nothing: The application can be called without an argument.
         threads: Names of the threads that importing the application started.
+        reads_forwarded: The chain takes the client from ``X-Forwarded-*`` (`ProxyHeaders`).
+        strips_server: The chain removes the Server header (`SecurityHeaders`).
+        drains_by_signal: The chain catches signals to drain (`Health`).
+        counts: The chain has `Metrics`.
+        has_lifespan: An ASGI application is inside, which has to be started and stopped.
+        metrics_folder: What is wrong with the folder of ``PROMETHEUS_MULTIPROC_DIR``: ``"does not exist"``; empty if
+            nothing is.
     """
 
     server: str = ""
+    kind: str = ""
     version: str = ""
     arguments: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     workers: int = 1
     idle_timeout: float | None = None
@@ -65,6 +91,24 @@ class Deployment:
     copied_call: bool = False
     accepts_nothing: bool = False
     threads: Sequence[str] = ()
+    reads_forwarded: bool = False
+    strips_server: bool = False
+    drains_by_signal: bool = False
+    counts: bool = False
+    has_lifespan: bool = False
+    metrics_folder: str = ""
+
+    @property
+    def hooks(self) -> bool:
+        """Whether the server runs this package's hooks."""
+        return bool(self.settings.get("hooks")) or any(_UWSGI_HOOKS in argument for argument in self.arguments)
+
+    def seconds(self, setting: str, default: float, *options: str) -> float | None:
+        """Return a setting, or the value of an option, in seconds; None if the value is not a number."""
+        try:
+            return float(self.settings.get(setting) or self.option(*options) or default)
+        except ValueError:
+            return None  # the server refuses it
 
     def option(self, *names: str) -> str | None:
         """Return the value of an option in the arguments; ``""`` for a flag, None where it is not there."""
@@ -149,7 +193,9 @@ def application_is_no_factory(deployment: Deployment) -> str | None:
     seen="live",
 )
 def no_threads_before_the_fork(deployment: Deployment) -> str | None:
-    gunicorn = deployment.server == "gunicorn" and deployment.option("--preload", "--preload-app") is not None
+    gunicorn = deployment.server == "gunicorn" and (
+        deployment.option("--preload", "--preload-app") is not None or deployment.settings.get("preload_app") == "True"
+    )
     uwsgi = deployment.server in ("uwsgi", "pyuwsgi") and deployment.option("--lazy-apps", "--lazy") is None
     if not deployment.threads or not (gunicorn or uwsgi):
         return None
@@ -169,7 +215,7 @@ def trust_is_not_for_everybody(deployment: Deployment) -> str | None:
     if deployment.unix_socket:
         return None  # who can open the socket is the proxy
     options = ("--forwarded-allow-ips", "--trusted-proxy")
-    if deployment.option(*options) == "*":
+    if deployment.option(*options) == "*" or "'*'" in deployment.settings.get("forwarded_allow_ips", ""):
         return "forwarded addresses believed from '*'"
     reads = deployment.server in ("gunicorn", "uvicorn", "") and deployment.option(*options) is None
     trusted = deployment.environment.get("FORWARDED_ALLOW_IPS", "")
@@ -190,15 +236,11 @@ def trust_is_not_for_everybody(deployment: Deployment) -> str | None:
 )
 def keep_alive_outlasts_the_load_balancer(deployment: Deployment) -> str | None:
     known = _KEEP_ALIVE.get(deployment.server)
-    if known is None or deployment.idle_timeout is None:
-        return None
+    if known is None or deployment.idle_timeout is None or deployment.kind == "gunicorn-sync":
+        return None  # the sync worker announces that it closes each connection
     default, options = known
-    text = deployment.option(*options)
-    try:
-        seconds = float(text) if text else default
-    except ValueError:
-        return None  # the server says that
-    if seconds > deployment.idle_timeout:
+    seconds = deployment.seconds("keepalive", default, *options)
+    if seconds is None or seconds > deployment.idle_timeout:
         return None
     return f"{seconds:g} s of {deployment.server}, {deployment.idle_timeout:g} s of the load balancer"
 
@@ -277,3 +319,134 @@ def unix_socket_can_be_opened(deployment: Deployment) -> str | None:
     if known is None or not deployment.unix_socket or deployment.option(*known[1]) is not None:
         return None
     return f"a socket of mode {known[0]}, the default of {deployment.server}; set {known[1][-1]}"
+
+
+@RULES.rule(
+    "D13",
+    "`X-Forwarded-*` reaches a chain with `ProxyHeaders` as the proxy sent it, and so does the proxy's own address.",
+    "waitress, clear_untrusted_proxy_headers; uvicorn settings, --proxy-headers; daphne, --proxy-headers",
+    "server",
+    "deployment",
+    seen="live",
+)
+def forwarded_headers_reach_the_chain(deployment: Deployment) -> str | None:
+    server, option = deployment.server, deployment.option
+    if not deployment.reads_forwarded:
+        return None
+    if server == "waitress" and option("--trusted-proxy") is not None:
+        return (
+            "waitress with --trusted-proxy, so it replaces the proxy's address, and ProxyHeaders drops what the proxy "
+            "says; remove that option and add --no-clear-untrusted-proxy-headers"
+        )
+    if server == "waitress" and option("--no-clear-untrusted-proxy-headers") is None:
+        return (
+            "waitress without --no-clear-untrusted-proxy-headers, so it removes X-Forwarded-* and an https redirect "
+            "never ends; add that option, or start it by gateway run"
+        )
+    replaces = "so it replaces the proxy's address, and ProxyHeaders drops what the proxy says, its request id too"
+    believed = option("--forwarded-allow-ips") or deployment.environment.get("FORWARDED_ALLOW_IPS", "")
+    # On a unix socket there is no address that uvicorn could believe, except by "*".
+    if server == "uvicorn" and option("--no-proxy-headers") is None and ("*" in believed or not deployment.unix_socket):
+        return Minor(
+            f"uvicorn without --no-proxy-headers: it believes {believed or '127.0.0.1'}, {replaces}; add that option, "
+            "or start it by gateway run"
+        )
+    if server == "daphne" and option("--proxy-headers") is not None:
+        return Minor(f"daphne with --proxy-headers, {replaces}; remove that option")
+    return None
+
+
+@RULES.rule(
+    "D14",
+    "Gunicorn and uWSGI run the hooks of this package if the application needs them.",
+    "gunicorn settings, Server Hooks; uWSGI, --import; prometheus_client, Multiprocess Mode",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def hooks_are_in_use(deployment: Deployment) -> str | None:
+    uwsgi = deployment.server in ("uwsgi", "pyuwsgi")
+    if deployment.hooks or not (uwsgi or deployment.server == "gunicorn"):
+        return None
+    starts_by_itself = deployment.kind == "gunicorn-asgi"
+    shared = bool(deployment.environment.get("PROMETHEUS_MULTIPROC_DIR"))
+    lost = [
+        consequence
+        for consequence, missing in (
+            (
+                "the ASGI application starts at its first request, so a failed start is found too late",
+                deployment.has_lifespan and not starts_by_itself,
+            ),
+            (
+                "Health misses the signals that start its draining",
+                deployment.drains_by_signal and not starts_by_itself and not uwsgi,
+            ),
+            ("Metrics keeps the files of each worker that ended", deployment.counts and shared and not uwsgi),
+        )
+        if missing
+    ]
+    if not lost:
+        return None
+    remedy = (
+        f"--import {_UWSGI_HOOKS}"
+        if uwsgi
+        else "--config python:gateway.servers.gunicorn_hooks, or import the hooks in gunicorn.conf.py"
+    )
+    return f"{deployment.kind or deployment.server} without the hooks: {'; '.join(lost)}; add {remedy}"
+
+
+@RULES.rule(
+    "D15",
+    "The folder that PROMETHEUS_MULTIPROC_DIR names is there, and the server can write to it.",
+    "prometheus_client, Multiprocess Mode",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def metrics_have_their_folder(deployment: Deployment) -> str | None:
+    folder, wrong = deployment.environment.get("PROMETHEUS_MULTIPROC_DIR"), deployment.metrics_folder
+    if not folder or not deployment.counts or not wrong or (wrong == "does not exist" and deployment.hooks):
+        return None  # the hooks make it
+    return f"PROMETHEUS_MULTIPROC_DIR={folder}, and that {wrong}; make the folder for the user that runs the server"
+
+
+@RULES.rule(
+    "D16",
+    "Gunicorn's asgi worker keeps an idle connection for less than its graceful timeout, or runs the hooks.",
+    "gunicorn settings, keepalive, graceful_timeout; gunicorn.workers.gasgi, ASGIWorker._shutdown",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def asgi_worker_stops_in_time(deployment: Deployment) -> str | None:
+    if deployment.kind != "gunicorn-asgi" or deployment.hooks:
+        return None
+    kept = deployment.seconds("keepalive", 2.0, "--keep-alive")
+    limit = deployment.seconds("graceful_timeout", 30.0, "--graceful-timeout")
+    if kept is None or limit is None or kept < limit:
+        return None
+    return (
+        f"--keep-alive {kept:g} s and --graceful-timeout {limit:g} s: with a kept connection a stop lasts {limit:g} s, "
+        "and the application's shutdown does not run; add --config python:gateway.servers.gunicorn_hooks, which "
+        f"closes idle connections, or set --graceful-timeout above {kept:g}"
+    )
+
+
+@RULES.rule(
+    "D17",
+    "The server sends no Server header if `SecurityHeaders` removes it: a server adds its own after the chain.",
+    "uvicorn settings, --no-server-header; waitress, ident; daphne, --server-name; hypercorn, include_server_header",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def server_header_is_not_sent(deployment: Deployment) -> str | None:
+    known = _SERVER_HEADER.get(deployment.server)
+    if known is None or not deployment.strips_server:
+        return None
+    value, options, remedy = known
+    return f"{deployment.server} sends Server: {value}; {remedy}" if deployment.option(*options) is None else None

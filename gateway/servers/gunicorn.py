@@ -5,15 +5,19 @@ Sources: gunicorn 23 to 27, ``gunicorn --help``; the facts were measured with 27
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 
+from gateway.errors import ConfigurationError
 from gateway.servers._server import Capabilities, Launch, Server
 from gateway.servers.gevent import GREENLETS
 
-__all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC"]
+__all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC", "settings"]
 
 _CONTROL_SOCKET_SINCE = 25
 
@@ -97,3 +101,31 @@ ASGI = _gunicorn(
         "On SIGINT requests in flight are dropped and lifespan.shutdown is not sent.",
     ),
 )
+
+
+def settings(arguments: Sequence[str]) -> Mapping[str, str]:
+    """Return the settings that matter to a deployment, as Gunicorn itself reads them for these arguments.
+
+    The current folder's ``gunicorn.conf.py``, ``--config`` and ``GUNICORN_CMD_ARGS`` count too. The configuration runs
+    in a process of its own.
+
+    Returns:
+        The values as text, by Gunicorn's own names; ``hooks`` is "yes" if the configuration imports the hooks of this
+        package, else "".
+
+    Raises:
+        ConfigurationError: Gunicorn refuses the arguments or the configuration.
+    """
+    read = subprocess.run(
+        [sys.executable, "-m", "gateway.servers._gunicorn_settings", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if read.returncode != 0:
+        said = read.stderr.strip().splitlines() or ["no reason given"]
+        raise ConfigurationError(
+            f"gunicorn refuses its arguments or its configuration: {said[-1]}; try: gunicorn --check-config"
+        )
+    found: dict[str, str] = json.loads(read.stdout.splitlines()[-1])
+    return found

@@ -72,6 +72,8 @@ def importing(start: bool, *arguments: str) -> Callable[[str], Result]:
 
 
 PROXY = {"FORWARDED_ALLOW_IPS": "127.0.0.1, *"}
+METRICS = {"PROMETHEUS_MULTIPROC_DIR": "/run/metrics"}
+KEEPS = "--no-clear-untrusted-proxy-headers"
 UWSGI = ("--socket=/run/app.sock", "--enable-threads", "--lazy-apps")
 OLD_UWSGI = deployed("uwsgi", UWSGI[0], version="2.0.26")
 
@@ -92,6 +94,24 @@ CASES = [
     ),
     Case("D05", deployed("gunicorn", idle_timeout=60), deployed("gunicorn", "--keep-alive", "75", idle_timeout=60)),
     Case("D05", deployed("uvicorn", "--timeout-keep-alive=60", idle_timeout=60), deployed("uvicorn"), "equal"),
+    Case(
+        "D05",
+        deployed("gunicorn", settings={"keepalive": "2"}, idle_timeout=60),
+        deployed("gunicorn", settings={"keepalive": "75"}, idle_timeout=60),
+        "configuration-file",
+    ),
+    Case(
+        "D05",
+        deployed("gunicorn", kind="gunicorn-gthread", idle_timeout=60),
+        deployed("gunicorn", kind="gunicorn-sync", idle_timeout=60),
+        "no-keep-alive-at-all",
+    ),
+    Case(
+        "D04",
+        deployed("gunicorn", settings={"forwarded_allow_ips": "['*']"}),
+        deployed("gunicorn", settings={"forwarded_allow_ips": "['127.0.0.1']"}),
+        "configuration-file",
+    ),
     Case("D06", deployed("hypercorn", "-w", "2"), deployed("hypercorn", "-w", "1")),
     Case("D06", deployed("hypercorn", workers=4), deployed("uvicorn", workers=4), "workers"),
     Case("D07", deployed("waitress"), deployed("waitress", stop_signal="SIGINT")),
@@ -105,12 +125,157 @@ CASES = [
         deployed("granian", unix_socket=True),
         deployed("granian", "--uds-permissions", "660", unix_socket=True),
     ),
+    Case(
+        "D13",
+        deployed("waitress", reads_forwarded=True, stop_signal="SIGINT"),
+        deployed("waitress", KEEPS, reads_forwarded=True, stop_signal="SIGINT"),
+        "waitress",
+    ),
+    Case(
+        "D13",
+        deployed("waitress", KEEPS, "--trusted-proxy=10.0.0.1", reads_forwarded=True, stop_signal="SIGINT"),
+        deployed("waitress", "--trusted-proxy=10.0.0.1", stop_signal="SIGINT"),
+        "waitress-trusts-itself",
+    ),
+    Case(
+        "D13",
+        deployed("uvicorn", reads_forwarded=True),
+        deployed("uvicorn", "--no-proxy-headers", reads_forwarded=True),
+        "uvicorn",
+        minor=True,
+    ),
+    Case(
+        "D13",
+        deployed("uvicorn", "--forwarded-allow-ips=*", reads_forwarded=True, unix_socket=True),
+        deployed("uvicorn", reads_forwarded=True, unix_socket=True),
+        "uvicorn-on-a-unix-socket",
+        minor=True,
+    ),
+    Case(
+        "D13",
+        deployed("daphne", "--proxy-headers", reads_forwarded=True, stop_signal="SIGINT"),
+        deployed("daphne", reads_forwarded=True, stop_signal="SIGINT"),
+        "daphne",
+        minor=True,
+    ),
+    Case(
+        "D14",
+        deployed("gunicorn", kind="gunicorn-gthread", has_lifespan=True),
+        deployed("gunicorn", kind="gunicorn-gthread", has_lifespan=True, settings={"hooks": "yes"}),
+        "lifespan",
+    ),
+    Case(
+        "D14",
+        deployed("gunicorn", kind="gunicorn-sync", drains_by_signal=True),
+        deployed("gunicorn", kind="gunicorn-asgi", drains_by_signal=True, has_lifespan=True),
+        "drain",
+    ),
+    Case(
+        "D14",
+        deployed("gunicorn", kind="gunicorn-asgi", counts=True, environment=METRICS),
+        deployed("gunicorn", kind="gunicorn-asgi", counts=True),
+        "metrics",
+    ),
+    Case(
+        "D14",
+        deployed("pyuwsgi", *UWSGI, has_lifespan=True),
+        deployed("pyuwsgi", *UWSGI, "--import", "gateway.servers.uwsgi_hooks", has_lifespan=True),
+        "uwsgi",
+    ),
+    Case(
+        "D15",
+        deployed("granian", counts=True, environment=METRICS, metrics_folder="does not exist"),
+        deployed("granian", counts=True, environment=METRICS),
+        "absent",
+    ),
+    Case(
+        "D15",
+        deployed(
+            "gunicorn", counts=True, environment=METRICS, metrics_folder="cannot be written", settings={"hooks": "yes"}
+        ),
+        deployed(
+            "gunicorn", counts=True, environment=METRICS, metrics_folder="does not exist", settings={"hooks": "yes"}
+        ),
+        "made-by-the-hooks",
+    ),
+    Case(
+        "D16",
+        deployed("gunicorn", "--keep-alive", "75", kind="gunicorn-asgi"),
+        deployed("gunicorn", "--keep-alive", "75", kind="gunicorn-asgi", settings={"hooks": "yes"}),
+        "hooks",
+    ),
+    Case(
+        "D16",
+        deployed("gunicorn", kind="gunicorn-asgi", settings={"keepalive": "75", "graceful_timeout": "30"}),
+        deployed("gunicorn", kind="gunicorn-asgi", settings={"keepalive": "75", "graceful_timeout": "80"}),
+        "configuration-file",
+    ),
+    Case(
+        "D16",
+        deployed("gunicorn", "--keep-alive=30", kind="gunicorn-asgi"),
+        deployed("gunicorn", "--keep-alive=75", kind="gunicorn-gthread"),
+        "other-worker",
+    ),
+    *(
+        Case(
+            "D17",
+            deployed(server, strips_server=True, stop_signal="SIGINT"),
+            deployed(server, option, strips_server=True, stop_signal="SIGINT"),
+            server,
+        )
+        for server, option in (
+            ("uvicorn", "--no-server-header"),
+            ("waitress", "--ident="),
+            ("daphne", "--no-server-name"),
+            ("hypercorn", "--config=hypercorn.toml"),
+        )
+    ),
+    Case(
+        "D17",
+        deployed("uvicorn", strips_server=True),
+        deployed("gunicorn", strips_server=True),
+        "no-option-for-it",
+    ),
+]
+#: What a reader of each finding is told: both settings, and the remedy.
+REMEDIES = [
+    ("D13", deployed("waitress", reads_forwarded=True), ("removes X-Forwarded-*", f"waitress without {KEEPS}", "add")),
+    ("D13", deployed("uvicorn", reads_forwarded=True), ("believes 127.0.0.1", "--no-proxy-headers", "request id")),
+    (
+        "D14",
+        deployed("gunicorn", kind="gunicorn-sync", has_lifespan=True, drains_by_signal=True),
+        ("first request", "Health misses", "add --config python:gateway.servers.gunicorn_hooks"),
+    ),
+    ("D14", deployed("pyuwsgi", *UWSGI, has_lifespan=True), ("add --import gateway.servers.uwsgi_hooks",)),
+    (
+        "D15",
+        deployed("gunicorn", counts=True, environment=METRICS, metrics_folder="is not a folder"),
+        ("PROMETHEUS_MULTIPROC_DIR=/run/metrics", "is not a folder", "make the folder"),
+    ),
+    (
+        "D16",
+        deployed("gunicorn", "--keep-alive", "75", kind="gunicorn-asgi"),
+        ("--keep-alive 75 s", "--graceful-timeout 30 s", "shutdown does not run", "gunicorn_hooks", "above 75"),
+    ),
+    ("D17", deployed("uvicorn", strips_server=True), ("sends Server: uvicorn", "add --no-server-header")),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_hazard_is_caught_and_its_remedy_silent(case: Case) -> None:
     shows(case)
+
+
+@pytest.mark.parametrize(("rule", "bad", "words"), REMEDIES, ids=[f"{row[0]}-{row[2][0]}" for row in REMEDIES])
+def test_a_finding_says_both_settings_and_what_to_write(
+    rule: str, bad: Callable[[str], Result], words: tuple[str, ...]
+) -> None:
+    (found,) = [violation.found for violation in bad("collect").found if violation.rule == rule]
+    assert all(word in found for word in words), found
+
+
+def test_a_value_that_is_not_a_number_is_left_to_the_server() -> None:
+    assert deployed("gunicorn", "--keep-alive", "long", kind="gunicorn-asgi", idle_timeout=60)("collect").found == []
 
 
 def test_hypercorn_does_take_a_wrapped_gateway_for_what_it_is_not() -> None:
