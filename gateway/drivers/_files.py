@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK", "blocks", "blocks_async", "open_at", "open_whole", "whole", "whole_at_path"]
 
 BLOCK = 128 * 1024
+#: On ASGI each block is a hand-over to a thread and back, which costs as much as to read 256 KiB.
+BLOCK_ASYNC = 256 * 1024
 
 
 def open_at(body: FileBody) -> BinaryIO:
@@ -78,12 +80,12 @@ def _whole(body: FileBody, size: int) -> int | None:
     return left if body.count is None or body.count >= left else None
 
 
-def blocks(body: FileBody) -> Generator[bytes, None, None]:
+def blocks(body: FileBody, size: int = BLOCK) -> Generator[bytes, None, None]:
     """Yield the part of the file in blocks and close it."""
     left = body.count
     with open_at(body) as file:
         while left is None or left > 0:
-            block = file.read(BLOCK if left is None else min(BLOCK, left))
+            block = file.read(size if left is None else min(size, left))
             if not block:
                 return
             if left is not None:
@@ -93,7 +95,7 @@ def blocks(body: FileBody) -> Generator[bytes, None, None]:
 
 async def blocks_async(body: FileBody) -> AsyncGenerator[bytes, None]:
     """Yield the part of the file in blocks, read in a worker thread, and close it."""
-    parts = blocks(body)
+    parts = blocks(body, BLOCK_ASYNC)
     left = body.count
     try:
         # A thread is not asked for the end of a part whose size is known.
