@@ -1,34 +1,53 @@
-"""The files that may be served: found on disk, with their heads made ready.
+"""The files that may be served: found on disk when a chain is built, described when they are first asked for.
 
-An index is built once, where a middleware is; a request is then a look-up in a dictionary. With ``autorefresh`` each
-request asks the disk instead. Nothing is in the index that lies outside the folder, also by a symbolic link.
+A scan lists the folders once. A request is then a look-up in a dictionary, and what it sends is described by the file
+that is open: one that was replaced since is described anew, one that was removed is not there. Nothing is in the index
+that lies outside the folder, also by a symbolic link.
 
-IO: ``stat`` and directory listings, and small files are read once, where they are kept. Source of the heads: RFC 9110
-sections 8.8 (validators), 14.3 (Accept-Ranges), RFC 8246 (immutable).
+An entity tag is the hash of the content where that is read anyway, or is small enough to be read once. Times do not
+tell versions apart: reproducible builds give all files the same one.
+
+IO, all of it blocking: ``scan`` and ``keep_small`` while a chain is built, ``find`` and ``open`` within requests.
+
+(Above 400 lines: a file is described in one way, however it was found; see :class:`Index`.)
+
+Sources: RFC 9110 sections 8.8 (validators), 14.3 (Accept-Ranges); RFC 8246 (immutable); RFC 9659 (zstd).
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import io
+import logging
 import mimetypes
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.headers import Header
-from gateway.middleware._static_paths import safe_segments
+from gateway.middleware._codings import ZSTD_HEADER, ZSTD_WINDOW, zstd_window
+from gateway.middleware._static_paths import is_safe_name, safe_segments
 from gateway.middleware._validators import ETag, format_http_date
 
-__all__ = ["SMALL", "Entry", "Index", "StaticOptions", "Variant", "keep_small"]
+__all__ = ["HASHED", "SMALL", "Entry", "Index", "Opened", "StaticOptions", "Variant", "keep_small"]
+
+_log = logging.getLogger("gateway.middleware.static_files")
 
 #: Up to this size, in bytes, a file is kept in memory: sending it from there costs less than to open it.
 SMALL = 64 * 1024
+#: Up to this size, in bytes, a file that is not kept is read when it is first asked for, to hash it: 4 ms at most.
+HASHED = 4 * 2**20
 
 #: Suffix of a precompressed file, by coding, in the server's order of preference.
 SUFFIXES = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
-_HASHED = re.compile(r"[.-](?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,64}\.[^/]+$")
+#: A hash has a letter and a digit: digits alone are a date or a number, letters alone a word.
+_HASH_IN_NAME = re.compile(r"[.-](?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,64}\.[^/]+$")
 _TEXT = ("application/javascript", "application/json", "application/manifest+json", "application/xml", "image/svg+xml")
 _TYPES = {
     ".avif": "image/avif",
@@ -53,6 +72,20 @@ _TYPES = {
     ".woff2": "font/woff2",
     ".xml": "application/xml",
 }
+#: Errors of the whole system, not of one file.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
+_WITHOUT_WAITING: int = getattr(os, "O_NONBLOCK", 0)
+#: How often ``open`` looks again at a file that changes while it is opened.
+_LOOKS = 3
+
+
+def has_hash_in_name(path: str) -> bool:
+    """Tell whether a file's name holds a hash: 8 to 64 hexadecimal digits, letters among them, before the ending.
+
+    >>> has_hash_in_name("app.3f2a90c1.js"), has_hash_in_name("report-20240131.pdf")
+    (True, False)
+    """
+    return _HASH_IN_NAME.search(path) is not None
 
 
 @dataclass(frozen=True)
@@ -61,7 +94,7 @@ class StaticOptions:
 
     index_file: str | None = None
     max_age: int = 60
-    immutable: Callable[[str], bool] | None = None
+    immutable: Callable[[str], bool] = has_hash_in_name
     charset: str = "utf-8"
     precompressed: bool = True
     dotfiles: bool = False
@@ -69,12 +102,49 @@ class StaticOptions:
     types: Mapping[str, str] = field(default_factory=dict)
 
 
+class Stamp(NamedTuple):
+    """What differs as soon as a path names another file, or the file another content."""
+
+    size: int
+    modified_ns: int
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        return tuple.__new__(cls, (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino))
+
+    def is_near(self, other: Stamp) -> bool:
+        """Tell whether it is the same file, perhaps longer by now, or the same version where inodes are not kept."""
+        return self[2:] == other[2:] or self[:2] == other[:2]
+
+
+@dataclass(slots=True)
+class Found:
+    """A file on disk, before anybody asked for it.
+
+    Attributes:
+        path: Absolute path.
+        stamp: The version that was seen.
+        compressed: Its precompressed forms by coding.
+        digest: Hash of the content, if that was read.
+        content: The bytes, if they are kept.
+    """
+
+    path: str
+    stamp: Stamp
+    compressed: dict[str, Found] = field(default_factory=dict["str", "Found"])
+    digest: str | None = None
+    content: bytes | None = None
+
+
 @dataclass(frozen=True)
 class Variant:
     """One representation of a file: as it is, or precompressed."""
 
     path: str
-    size: int
+    stamp: Stamp
+    digest: str | None
     modified: int
     etag: ETag
     head: tuple[Header, ...]
@@ -91,6 +161,10 @@ class Variant:
         object.__setattr__(self, "asgi", [header.asgi for header in self.head])
         object.__setattr__(self, "wsgi", [header.wsgi for header in self.head])
 
+    @property
+    def size(self) -> int:
+        return self.stamp.size
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -101,172 +175,378 @@ class Entry:
     redirect: bool = False
 
 
+_REDIRECT = Entry({}, redirect=True)
+
+
+class Opened(NamedTuple):
+    """A representation, and the open file that it describes; the receiver closes it."""
+
+    variant: Variant
+    file: io.FileIO
+
+
 class Index:
-    """The files below one folder, by the path below its prefix.
+    """The files below one folder, by the path below its prefix. Threads may share it.
 
     Args:
-        folder: The folder; it need not exist with ``autorefresh``.
-        options: How heads are made.
+        folder: The folder; it need not exist if files are asked for by ``find`` only.
+        options: How files are described.
     """
 
     def __init__(self, folder: Path, options: StaticOptions) -> None:
-        self._root = Path(os.path.realpath(folder))
+        self._root = os.path.realpath(folder)
         self._options = options
+        self._own = {header.key for header in options.headers}
+        self._found: dict[str, Found] = {}
         self._entries: dict[str, Entry] = {}
+        #: What was read once, by path: so that ``find`` does not read it again.
+        self._digests: dict[str, tuple[Stamp, str]] = {}
+        #: Paths that the log has told of.
+        self._told: dict[str, Stamp | None] = {}
+
+    # -- when a chain is built
 
     def scan(self) -> None:
         """Find every file; called once, before the first look-up."""
-        for relative in self._walk():
-            entry = self.find(relative)
-            if entry is not None:
-                self._entries[relative] = entry
-                if self._options.index_file is not None and relative.endswith("/"):
-                    self._entries[relative[:-1]] = Entry({}, redirect=True)
-
-    def get(self, relative: str) -> Entry | None:
-        """Look a path up in what was found."""
-        return self._entries.get(relative)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def variants(self) -> Iterator[Variant]:
-        """Yield every representation that was found."""
-        for entry in self._entries.values():
-            yield from entry.variants.values()
-
-    def keep(self, paths: Mapping[str, bytes]) -> None:
-        """Keep the content of files, by their path."""
-        for relative, entry in self._entries.items():
-            variants = {
-                coding: replace(variant, content=paths.get(variant.path)) for coding, variant in entry.variants.items()
-            }
-            self._entries[relative] = replace(entry, variants=variants)
-
-    def _walk(self) -> Iterator[str]:
-        """Yield each file's path, and each folder's with its final "/"."""
-        pending = [""]
+        options = self._options
+        # Path below the root, path on disk, path on disk without links, and those of the folders around it.
+        pending: list[tuple[str, str, str, frozenset[str]]] = [("", self._root, self._root, frozenset())]
         while pending:
-            folder = pending.pop()
-            yield folder
+            prefix, folder, real, around = pending.pop()
+            around |= {real}
+            files: dict[str, os.stat_result] = {}
             try:
-                entries = sorted(os.scandir(self._root / folder), key=lambda entry: entry.name)
-            except OSError:
+                with os.scandir(folder) as listing:
+                    entries = [*listing]
+            except OSError as error:
+                _log.warning("StaticFiles: the files of %s are not served: %s", folder, error)
                 continue
             for entry in entries:
-                relative = folder + entry.name
-                if entry.is_symlink() and entry.is_dir():
-                    # Followed inside the folder only, and not into one of its own parents, which would never end.
-                    real = os.path.realpath(entry.path)
-                    if self._holds(real) and not os.path.realpath(self._root / folder).startswith(real):
-                        pending.append(relative + "/")
-                elif entry.is_dir(follow_symlinks=False):
-                    pending.append(relative + "/")
-                else:
-                    yield relative
+                name = entry.name
+                if not is_safe_name(name, first=not prefix, dotfiles=options.dotfiles):
+                    continue
+                try:
+                    if not entry.is_symlink():
+                        below = real + os.sep + name
+                    elif not self._holds(below := os.path.realpath(entry.path)):
+                        continue
+                    if entry.is_dir():
+                        # A link into a folder around it would lead in circles.
+                        if below not in around:
+                            pending.append((f"{prefix}{name}/", entry.path, below, around))
+                    elif entry.is_file():
+                        files[entry.path] = entry.stat()
+                except OSError:  # removed since it was listed, or a link that leads nowhere
+                    continue
+            self._take(prefix, files)
+
+    def _take(self, prefix: str, files: Mapping[str, os.stat_result]) -> None:
+        for path, status in files.items():
+            self._found[prefix + path.rpartition(os.sep)[2]] = self._with_compressed(path, status, files.get)
+        if self._options.index_file is not None:
+            index = self._found.get(prefix + self._options.index_file)
+            if index is not None:
+                self._found[prefix] = index
+                if prefix:
+                    self._entries[prefix[:-1]] = _REDIRECT
+
+    def files(self) -> Iterator[Found]:
+        """Yield every file that was found, precompressed ones too."""
+        for found in self._found.values():
+            yield found
+            yield from found.compressed.values()
+
+    # -- within requests
+
+    def get(self, relative: str) -> Entry | None:
+        """Look a path up in what was found; does no IO."""
+        entry = self._entries.get(relative)
+        if entry is None:
+            found = self._found.get(relative)
+            if found is not None:
+                entry = self._entries[relative] = self._describe(found)
+        return entry
+
+    def open(self, relative: str, entry: Entry | None, choose: Callable[[Entry], str]) -> Opened | Entry | None:
+        """Open a file and describe what was opened.
+
+        Args:
+            relative: Path below the prefix.
+            entry: What is known of it; None to ask the disk first.
+            choose: Function that chooses the coding of an entry, ``""`` for none.
+
+        Returns:
+            The file, or the entry if it is a redirect; None if there is no such file any more.
+
+        Raises:
+            OSError: The system cannot open files now.
+        """
+        entry = self._look(relative) if entry is None else entry
+        for look in range(_LOOKS):
+            if entry is None or entry.redirect:
+                return entry
+            coding = choose(entry) if entry.codings else ""
+            variant = entry.variants[coding]
+            opened = self._open(variant.path)
+            if opened is not None:
+                file, stamp = opened
+                try:
+                    if self._is_described(entry, coding, stamp, near=look > 0):
+                        return Opened(self._settled(relative, entry, coding, stamp, file), file)
+                except BaseException:
+                    file.close()
+                    raise
+                file.close()
+            entry = self._look(relative)
+        return None
+
+    def _look(self, relative: str) -> Entry | None:
+        entry = self.find(relative)
+        if entry is not None:
+            self._entries[relative] = entry
+        return entry
+
+    def _open(self, path: str) -> tuple[io.FileIO, Stamp] | None:
+        """Open a regular file; None if it is not there, or not readable for this process."""
+        try:
+            # Opened by its name, which a server that offers sendfile may want to know.
+            file = open(path, "rb", buffering=0, opener=_open_without_waiting)  # noqa: SIM115
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                raise
+            if isinstance(error, PermissionError):
+                self._tell(path, None, "StaticFiles: %s is not served: %s", path, error)
+            return None
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode):
+            return file, Stamp.of(status)
+        file.close()
+        return None
+
+    def _is_described(self, entry: Entry, coding: str, stamp: Stamp, *, near: bool) -> bool:
+        """Tell whether an entry describes the file that was opened; ``near`` if the entry was made a moment ago."""
+        described = entry.variants[coding].stamp
+        if stamp != described and not (near and stamp.is_near(described)):
+            return False
+        if not coding:
+            return True
+        plain = entry.variants[""]
+        try:
+            return near or Stamp.of(os.stat(plain.path)) == plain.stamp  # noqa: PTH116
+        except OSError:
+            return False
+
+    def _settled(self, relative: str, entry: Entry, coding: str, stamp: Stamp, file: io.FileIO) -> Variant:
+        """Describe what was opened, if that is not done yet: its size of this moment, and the hash of its content."""
+        variant = entry.variants[coding]
+        if stamp == variant.stamp and (variant.digest is not None or stamp.size > HASHED):
+            return variant
+        digest = variant.digest if stamp == variant.stamp else None
+        if digest is None and stamp.size <= HASHED:
+            content = file.read(stamp.size)
+            file.seek(0)
+            if len(content) == stamp.size:
+                digest = _hash(content)
+                self._digests[variant.path] = (stamp, digest)
+        settled = self._variant(Found(variant.path, stamp, digest=digest), coding, varies=len(entry.variants) > 1)
+        self._entries[relative] = Entry({**entry.variants, coding: settled}, entry.codings)
+        return settled
 
     def find(self, relative: str) -> Entry | None:
         """Ask the disk for one path; None where there is no file to serve."""
+        index_file = self._options.index_file
         segments = safe_segments(relative, dotfiles=self._options.dotfiles)
         if segments is None:
             return None
         if not segments[-1]:
-            if self._options.index_file is None:
+            if index_file is None:
                 return None
-            segments[-1] = self._options.index_file
-        path = self._root.joinpath(*segments)
-        found = self._stat(path)
-        if found is None:
+            segments[-1] = index_file
+        path = self._spelled(segments)
+        found = self._stat(path) if path is not None else None
+        if path is None or found is None:
             return None
         if stat.S_ISDIR(found.st_mode):
             # Without the final "/" the relative links of its index would lead elsewhere.
-            has_index = self._options.index_file is not None and self._stat(path / self._options.index_file) is not None
-            return Entry({}, redirect=True) if has_index else None
+            has_index = index_file is not None and self._stat(os.path.join(path, index_file)) is not None  # noqa: PTH118
+            return _REDIRECT if has_index else None
         if not stat.S_ISREG(found.st_mode):
             return None
-        others = {}
+        return self._describe(self._with_compressed(path, found, self._stat))
+
+    # -- what both have in common
+
+    def _with_compressed(
+        self, path: str, status: os.stat_result, stat_of: Callable[[str], os.stat_result | None]
+    ) -> Found:
+        found = self._seen(path, status)
         if self._options.precompressed:
             for coding, suffix in SUFFIXES.items():
-                compressed = self._stat(path.with_name(path.name + suffix))
+                other = stat_of(path + suffix)
                 # One made from an older file would be another text: it counts only if it is at least as new.
                 if (
-                    compressed is not None
-                    and stat.S_ISREG(compressed.st_mode)
-                    and compressed.st_mtime_ns >= found.st_mtime_ns
-                    and compressed.st_size < found.st_size
+                    other is not None
+                    and stat.S_ISREG(other.st_mode)
+                    and other.st_mtime_ns >= status.st_mtime_ns
+                    and other.st_size < status.st_size
+                    and (coding != "zstd" or self._can_be_decoded(path + suffix, other))
                 ):
-                    others[coding] = compressed
-        variants = {"": self._variant(path, found, "", varies=bool(others))}
-        for coding, compressed in others.items():
-            variants[coding] = self._variant(path, compressed, coding, varies=True)
-        return Entry(variants, tuple(others))
+                    found.compressed[coding] = self._seen(path + suffix, other)
+        return found
+
+    def _seen(self, path: str, status: os.stat_result) -> Found:
+        stamp = Stamp.of(status)
+        before = self._digests.get(path)
+        return Found(path, stamp, digest=before[1] if before is not None and before[0] == stamp else None)
+
+    def _can_be_decoded(self, path: str, status: os.stat_result) -> bool:
+        """Tell whether browsers decode a zstd file: its window must not be too large."""
+        try:
+            with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
+                window = zstd_window(file.read(ZSTD_HEADER))
+        except OSError:
+            return False
+        if window is None:
+            self._tell(path, Stamp.of(status), "StaticFiles: %s is not served: it is not a zstd frame", path)
+        elif window > ZSTD_WINDOW:
+            self._tell(
+                path,
+                Stamp.of(status),
+                "StaticFiles: %s is not served: it needs a window of %d bytes, and browsers accept %d; "
+                "compress it at level 19 or below, without --long",
+                path,
+                window,
+                ZSTD_WINDOW,
+            )
+        return window is not None and window <= ZSTD_WINDOW
+
+    def _tell(self, path: str, stamp: Stamp | None, message: str, *args: object) -> None:
+        """Log once what is wrong with a version of a file."""
+        if path not in self._told or self._told[path] != stamp:
+            self._told[path] = stamp
+            _log.warning(message, *args)
 
     def _holds(self, real: str) -> bool:
         """Tell whether a path without symbolic links is the folder or lies below it."""
-        root = str(self._root)
-        return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
+        return real == self._root or real.startswith(self._root.rstrip(os.sep) + os.sep)
 
-    def _stat(self, path: Path) -> os.stat_result | None:
+    def _spelled(self, segments: list[str]) -> str | None:
+        """Return the path of these names, None if a folder does not list one of them in this very spelling.
+
+        Some systems find a file by another case, or by a short name too.
+        """
+        path = self._root
+        try:
+            for name in segments:
+                if name not in os.listdir(path):  # noqa: PTH208
+                    return None
+                path = os.path.join(path, name)  # noqa: PTH118
+        except OSError:
+            return None
+        return path
+
+    def _stat(self, path: str) -> os.stat_result | None:
         """Stat a path that stays inside the folder at every step, with each symbolic link followed."""
         try:
-            steps = [path, *path.parents]
-            for step in steps[: steps.index(self._root)]:
+            step = path
+            while step != self._root:
                 if not self._holds(os.path.realpath(step, strict=True)):
                     return None
-            return path.stat()
-        except (OSError, ValueError):
+                step = os.path.dirname(step)  # noqa: PTH120
+            return os.stat(path)  # noqa: PTH116
+        except OSError:
             return None
 
-    def _variant(self, path: Path, found: os.stat_result, coding: str, *, varies: bool) -> Variant:
-        options = self._options
-        media_type = _media_type(path, options)
-        etag = ETag(f"{found.st_mtime_ns:x}-{found.st_size:x}" + (f"-{coding}" if coding else ""))
-        immutable = options.immutable or (lambda name: _HASHED.search(name) is not None)
-        forever = immutable(path.relative_to(self._root).as_posix())
+    def relative(self, path: str) -> str:
+        """Return the path of a file below the folder, as a URL spells it."""
+        return os.path.relpath(path, self._root).replace(os.sep, "/")
+
+    def _describe(self, found: Found) -> Entry:
+        varies = bool(found.compressed)
+        variants = {"": self._variant(found, "", varies=varies)}
+        for coding, compressed in found.compressed.items():
+            variants[coding] = self._variant(compressed, coding, varies=True)
+        return Entry(variants, tuple(found.compressed))
+
+    def _variant(self, found: Found, coding: str, *, varies: bool) -> Variant:
+        options, own, stamp = self._options, self._own, found.stamp
+        plain = found.path.removesuffix(SUFFIXES[coding]) if coding else found.path
+        etag = ETag(found.digest or f"{stamp.modified_ns:x}-{stamp.size:x}")
+        # RFC 9110 section 8.8.2.1: never later than the response. A time in the future says nothing about the content.
+        modified = max(0, min(stamp.modified_ns // 10**9, int(time.time())))
+        forever = options.immutable(self.relative(plain))
         cache = "public, max-age=31536000, immutable" if forever else f"public, max-age={options.max_age}"
         validators = [Header("ETag", str(etag)), Header("Cache-Control", cache)]
         if varies:
             validators.append(Header("Vary", "Accept-Encoding"))
-        own = {header.key for header in options.headers}
         validators = [header for header in validators if header.key not in own] + list(options.headers)
         head = [
-            Header("Content-Type", media_type),
-            Header("Content-Length", str(found.st_size)),
-            Header("Last-Modified", format_http_date(found.st_mtime)),
+            Header("Content-Type", _media_type(plain, options)),
+            Header("Content-Length", str(stamp.size)),
+            Header("Last-Modified", format_http_date(modified)),
             Header("Accept-Ranges", "bytes"),
             Header("X-Content-Type-Options", "nosniff"),
             *([Header("Content-Encoding", coding)] if coding else []),
         ]
         head = [header for header in head if header.key not in own]
-        real = str(path) + SUFFIXES.get(coding, "")
-        return Variant(real, found.st_size, int(found.st_mtime), etag, (*head, *validators), tuple(validators))
+        return Variant(
+            path=found.path,
+            stamp=stamp,
+            digest=found.digest,
+            modified=modified,
+            etag=etag,
+            head=(*head, *validators),
+            validators=tuple(validators),
+            content=found.content,
+        )
 
 
 def keep_small(indexes: Iterable[Index], most_bytes: int) -> None:
-    """Read small files into memory, the smallest first, of all indexes together at most so many bytes."""
-    indexes = [*indexes]
-    sizes = {variant.path: variant.size for index in indexes for variant in index.variants() if variant.size <= SMALL}
-    kept: dict[str, bytes] = {}
-    for path, size in sorted(sizes.items(), key=lambda item: item[1]):
+    """Read small files into memory, the smallest first, of all indexes together at most so many bytes.
+
+    To be called before the first look-up.
+    """
+    by_path: dict[str, list[Found]] = {}
+    for index in indexes:
+        for found in index.files():
+            if found.stamp.size <= SMALL:
+                by_path.setdefault(found.path, []).append(found)
+    for path, same in sorted(by_path.items(), key=lambda item: item[1][0].stamp.size):
+        size = same[0].stamp.size
         if size > most_bytes:
             break
         try:
-            content = Path(path).read_bytes()
+            content = _read(path)
         except OSError:
             continue
         if len(content) == size:  # else it is being written: what is sent must be what its head says
-            kept[path] = content
+            digest = _hash(content)
+            for found in same:
+                found.content, found.digest = content, digest
             most_bytes -= size
-    for index in indexes:
-        index.keep(kept)
 
 
-def _media_type(path: Path, options: StaticOptions) -> str:
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        return file.read(SMALL + 1)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open as ``open`` does, without waiting for a writer if a pipe has taken the file's place."""
+    return os.open(path, flags | _WITHOUT_WAITING)
+
+
+def _media_type(path: str, options: StaticOptions) -> str:
     """Name the media type of a file by its ending, with the charset where it is text."""
-    ending = path.suffix.lower()
+    name = os.path.basename(path)  # noqa: PTH119
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
     media_type = options.types.get(ending) or _TYPES.get(ending)
     if media_type is None:
-        guessed, coding = mimetypes.guess_type(path.name)
+        guessed, coding = mimetypes.guess_type(name)
         # A file that is compressed itself is sent as that, not as what it holds.
         media_type = guessed if guessed and not coding else "application/octet-stream"
     if (media_type.startswith("text/") or media_type in _TEXT) and "charset" not in media_type:

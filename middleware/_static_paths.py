@@ -9,11 +9,31 @@ Sources: RFC 3986 section 3.3 (path); CWE-22 (path traversal); Microsoft "Naming
 
 from __future__ import annotations
 
-__all__ = ["safe_segments"]
+import re
+
+__all__ = ["is_safe_name", "safe_segments"]
 
 _DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$", "clock$"}
 _DEVICES |= {f"{name}{digit}" for name in ("com", "lpt") for digit in "0123456789¹²³"}
-_FORBIDDEN = set('\\:*?"<>|')
+#: Control characters (category Cc) and surrogates, and what Windows forbids or reads otherwise. Every other character
+#: is a part of some file's name: macOS writes U+202F into the names of its screenshots.
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\ud800-\udfff\\:*?"<>|]')
+_WELL_KNOWN = ".well-known"
+
+
+def is_safe_name(name: str, *, first: bool, dotfiles: bool = False) -> bool:
+    """Tell whether a file or a folder of this name may be served.
+
+    Args:
+        name: The name, not empty, without "/".
+        first: Whether it lies in the served folder itself, where ``.well-known`` is allowed.
+        dotfiles: Allow names that begin with a dot.
+    """
+    if _FORBIDDEN.search(name) or name[-1] in ". " or name[0] == " ":
+        return False
+    if name[0] == "." and not dotfiles and not (first and name == _WELL_KNOWN):
+        return False
+    return name.partition(".")[0].rstrip().lower() not in _DEVICES
 
 
 def safe_segments(path: str, *, dotfiles: bool = False) -> list[str] | None:
@@ -31,19 +51,11 @@ def safe_segments(path: str, *, dotfiles: bool = False) -> list[str] | None:
     (['css', 'site.css'], ['docs', ''], None)
     """
     segments = path.split("/")
+    last = len(segments) - 1
     for index, segment in enumerate(segments):
         if not segment:
-            if index == len(segments) - 1:
-                continue
-            return None
-        if not segment.isprintable() or not _FORBIDDEN.isdisjoint(segment):
-            return None
-        if segment in (".", "..") or segment[-1] in ". " or segment[0] == " ":
-            return None
-        if segment.split(".")[0].rstrip().lower() in _DEVICES:
-            return None
-        if segment[0] == "." and not dotfiles and not (index == 0 and segment == ".well-known"):
-            return None
-        if any("\ud800" <= character <= "\udfff" for character in segment):
+            if index != last:
+                return None
+        elif not is_safe_name(segment, first=index == 0, dotfiles=dotfiles):
             return None
     return segments

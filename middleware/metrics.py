@@ -9,9 +9,7 @@ Sources: Prometheus documentation "Metric and label naming", "Exposition formats
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import sys
 import threading
 import weakref
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ from gateway.exchange import Response
 from gateway.middleware import _multiprocess
 from gateway.middleware._forwarded import Trust
 from gateway.middleware._options import check_options
+from gateway.middleware._threads import threaded
 from gateway.problems import preferred_media_type, problem
 
 if TYPE_CHECKING:
@@ -339,8 +338,9 @@ class _Exposing(_Counting):
         if request.method not in ("GET", "HEAD"):
             return problem(request, 405, "Metrics are read by GET or HEAD.", headers=[("Allow", "GET, HEAD")])
         # Several workers' files are read, or thousands of lines written: too long for a loop to wait.
+        accept = request.headers.get("accept") or ""
         try:
-            content, media_type = yield from io(self._expose, self._expose_async, request.headers.get("accept") or "")
+            content, media_type = yield from io(self._expose, threaded(self._expose), accept)
         except Exception as error:
             self._series.failed(error)
             return problem(request, 500, "The metrics cannot be read now; the server's log has the reason.")
@@ -362,10 +362,3 @@ class _Exposing(_Counting):
         MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]  # the library has no types here
         with _multiprocess.reading(folder):
             return encode(registry), media_type
-
-    async def _expose_async(self, accept: str) -> tuple[bytes, str]:
-        trio = sys.modules.get("trio")
-        if trio is not None and trio.lowlevel.in_trio_run():
-            answer: tuple[bytes, str] = await trio.to_thread.run_sync(self._expose, accept)
-            return answer
-        return await asyncio.to_thread(self._expose, accept)

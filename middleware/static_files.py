@@ -1,33 +1,42 @@
 """Serve files from folders: validators, ranges, precompressed variants, and the server's own way of sending a file.
 
 A request is a look-up in an index that was made when the chain was built. What is not a file passes to the
-application. Small files are kept in memory; of others the body is never read here: the server sends the file by
-``sendfile`` or a path where it can.
+application. Small files are kept in memory. Others are opened and described at each request, in a thread on ASGI, and
+the server sends the open file, by ``sendfile`` or by its path where it can.
 
 Sources: RFC 9110 sections 13.2.2 (preconditions), 14 (ranges), 15.5.6 (405); RFC 8246 (immutable).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 from urllib.parse import quote
 
-from gateway.contract import BuildContext, Hooks, Middleware
+from gateway.contract import BuildContext, Hooks, Middleware, Steps, io
 from gateway.errors import ConfigurationError
-from gateway.exchange import FileBody, Response
+from gateway.exchange import FileBody, Request, Response
 from gateway.headers import AsgiHeaders, Header, HeaderNames, Headers
 from gateway.middleware._accept_encoding import choose_coding
 from gateway.middleware._options import check_options
 from gateway.middleware._range import content_range, select_range
-from gateway.middleware._static_index import Entry, Index, StaticOptions, Variant, keep_small
+from gateway.middleware._static_index import (
+    Entry,
+    Index,
+    Opened,
+    StaticOptions,
+    Variant,
+    has_hash_in_name,
+    keep_small,
+)
+from gateway.middleware._threads import threaded
 from gateway.middleware._validators import Preconditions, evaluate, if_range_holds
 from gateway.problems import problem
-
-if TYPE_CHECKING:
-    from gateway.exchange import Request
 
 __all__ = ["StaticFiles"]
 
@@ -47,14 +56,17 @@ class StaticFiles(Middleware):
         folders: Folder on disk by URL prefix: ``{"/static": "assets"}``. The longest prefix is asked first.
         index_file: The file that stands for a folder, ``"index.html"``; a folder without the final "/" is redirected.
         max_age: Seconds that a file may be cached without asking; with its validator it costs little to ask.
-        immutable: Tells of a path below the folder whether its content never changes; None: its name holds a hash of
-            8 to 64 hexadecimal digits before the ending. Such a file is cached for a year.
+        immutable: Files whose content never changes under their name; they are cached for a year. ``"hashed"``: names
+            with 8 to 64 hexadecimal digits before the ending, letters among them, as in ``app.3f2a90c1.js``. Or a
+            regular expression that is searched for in the path below the folder, or a function of this path. None:
+            no file.
         charset: Of text files.
         precompressed: Send ``file.zst``, ``file.br`` or ``file.gz`` beside the file to who accepts it.
         dotfiles: Serve names that begin with a dot; ``.well-known`` is served either way.
-        autorefresh: Ask the disk at each request; for development. Without it files are found once, when built.
+        autorefresh: Ask the disk at each request; for development. Without it files are found once, when built. A
+            larger file that is replaced or removed later is described or missed as it is then.
         memory: Bytes at most of small files, each of up to 64 KiB, that are read into memory when built, the smallest
-            first; with ``autorefresh`` none are.
+            first, and sent as they were then; with ``autorefresh`` none are.
         headers: Fields of every file; they replace those made here.
         types: Media types by ending, where the built-in ones do not do: ``{".vtt": "text/vtt"}``.
         accelerate: Let the web server send the file: ``("X-Accel-Redirect", "/internal")`` for NGINX, with the URL path
@@ -72,7 +84,7 @@ class StaticFiles(Middleware):
     folders: Mapping[str, str | Path]
     index_file: str | None = None
     max_age: int = 60
-    immutable: Callable[[str], bool] | None = None
+    immutable: str | Callable[[str], bool] | None = "hashed"
     charset: str = "utf-8"
     precompressed: bool = True
     dotfiles: bool = False
@@ -98,6 +110,14 @@ class StaticFiles(Middleware):
                 )
         if self.max_age < 0:
             raise ConfigurationError(f"StaticFiles(max_age=...) must be at least 0 seconds, got {self.max_age!r}")
+        if isinstance(self.immutable, str) and self.immutable != "hashed":
+            try:
+                re.compile(self.immutable)
+            except re.error as error:
+                raise ConfigurationError(
+                    f'StaticFiles(immutable=...) must be "hashed", a regular expression, a function or None, '
+                    f"got {self.immutable!r}: {error}"
+                ) from error
         if self.memory < 0:
             raise ConfigurationError(f"StaticFiles(memory=...) must be at least 0 bytes, got {self.memory!r}")
         if self.accelerate is not None and self.accelerate[0].lower() not in ("x-accel-redirect", "x-sendfile"):
@@ -109,67 +129,122 @@ class StaticFiles(Middleware):
             Header(name, value)
 
     def build(self, context: BuildContext) -> Hooks:
+        return _Serving(context.shared("folders", self._folders), context.interface, self)
+
+    def _folders(self) -> tuple[_Folder, ...]:
+        """Find the files of every folder; the longest prefix comes first."""
         options = StaticOptions(
             index_file=self.index_file,
             max_age=self.max_age,
-            immutable=self.immutable,
+            immutable=_immutable(self.immutable),
             charset=self.charset,
             precompressed=self.precompressed,
             dotfiles=self.dotfiles,
             headers=tuple(Header(name, value) for name, value in self.headers),
             types=self.types,
         )
-        folders = []
+        folders: list[_Folder] = []
         for prefix, folder in sorted(self.folders.items(), key=lambda item: -len(item[0])):
             index = Index(Path(folder), options)
             if not self.autorefresh:
                 index.scan()
-            folders.append((prefix.rstrip("/") + "/", index))
+            folders.append(_Folder(len(folders), prefix.rstrip("/") + "/", index))
         if not self.autorefresh and self.accelerate is None:
-            keep_small([index for _, index in folders], self.memory)
-        return _Serving(tuple(folders), context.interface, autorefresh=self.autorefresh, accelerate=self.accelerate)
+            keep_small([folder.files for folder in folders], self.memory)
+        return tuple(folders)
+
+
+class _Folder(NamedTuple):
+    """A folder in the order in which they are asked."""
+
+    position: int
+    prefix: str
+    files: Index
+
+
+class _Wanted(NamedTuple):
+    """The file that a request asks for."""
+
+    request: Request
+    folder: _Folder
+    relative: str
 
 
 class _Serving(Hooks):
-    def __init__(
-        self,
-        folders: tuple[tuple[str, Index], ...],
-        interface: Literal["wsgi", "asgi"],
-        *,
-        autorefresh: bool,
-        accelerate: tuple[str, str] | None,
-    ) -> None:
+    def __init__(self, folders: tuple[_Folder, ...], interface: Literal["wsgi", "asgi"], options: StaticFiles) -> None:
         self._folders = folders
         self._asgi = interface == "asgi"
-        self._autorefresh = autorefresh
-        self._accelerate = accelerate
+        self._autorefresh = options.autorefresh
+        self._accelerate = options.accelerate
 
-    def on_request(self, request: Request) -> Response | None:
+    def on_request(self, request: Request) -> Response | Steps[Response | None] | None:
+        return self._search(request, self._folders)
+
+    def _search(self, request: Request, folders: tuple[_Folder, ...]) -> Response | Steps[Response | None] | None:
         path = request.local_path
-        for prefix, index in self._folders:
+        for folder in folders:
+            _, prefix, files = folder
             if not path.startswith(prefix):
                 continue
             relative = path[len(prefix) :]
-            entry = index.find(relative) if self._autorefresh else index.get(relative)
+            if self._autorefresh:
+                return self._from_disk(_Wanted(request, folder, relative), None)
+            entry = files.get(relative)
             if entry is not None:
-                return self._answer(request, entry, prefix, relative)
+                return self._serve(request, folder, relative, entry)
         return None
 
-    def _answer(self, request: Request, entry: Entry, prefix: str, relative: str) -> Response:
+    def _serve(
+        self, request: Request, folder: _Folder, relative: str, entry: Entry
+    ) -> Response | Steps[Response | None] | None:
         method = request.method
-        if method not in ("GET", "HEAD"):
-            return problem(request, 405, "A file can be read only.", headers=[("Allow", "GET, HEAD")])
-        if entry.redirect:
-            return _to_folder(request)
-        headers = request.headers
+        if entry.redirect or method not in ("GET", "HEAD"):
+            return _without_file(request, entry)
+        variant = entry.variants[_choose(request, entry) if entry.codings else ""]
+        if variant.content is None or self._accelerate is not None:
+            return self._from_disk(_Wanted(request, folder, relative), entry)
+        if method == "GET" and not request.headers.has_any(_SPECIAL):
+            return Response(200, self._head(variant), variant.content)
+        return self._answer(_Wanted(request, folder, relative), variant, None)
+
+    # A file that is not in memory is opened before it is described: what is sent is then what the head says.
+
+    def _from_disk(self, wanted: _Wanted, entry: Entry | None) -> Response | Steps[Response | None] | None:
+        choose = partial(_choose, wanted.request)
+        if self._asgi:
+            return self._from_disk_in_thread(wanted, entry, choose)
+        return self._opened(wanted, wanted.folder.files.open(wanted.relative, entry, choose))
+
+    def _from_disk_in_thread(
+        self, wanted: _Wanted, entry: Entry | None, choose: Callable[[Entry], str]
+    ) -> Steps[Response | None]:
+        look = wanted.folder.files.open
+        result = self._opened(wanted, (yield from io(look, threaded(look), wanted.relative, entry, choose)))
+        return (yield from result) if isinstance(result, Generator) else result
+
+    def _opened(self, wanted: _Wanted, opened: Opened | Entry | None) -> Response | Steps[Response | None] | None:
+        if opened is None:  # removed, or none of this folder's: the next folder is asked
+            return self._search(wanted.request, self._folders[wanted.folder.position + 1 :])
+        if isinstance(opened, Entry):
+            return _without_file(wanted.request, opened)
+        response = None
+        try:
+            if wanted.request.method in ("GET", "HEAD"):
+                response = self._answer(wanted, opened.variant, opened.file)
+            else:
+                response = _not_allowed(wanted.request)
+        finally:
+            if response is None or not isinstance(response.body, FileBody):
+                opened.file.close()
+        return response
+
+    def _answer(self, wanted: _Wanted, variant: Variant, file: FileIO | None) -> Response:
+        """Answer with a representation: from memory, or from the open file that it describes."""
+        request = wanted.request
+        method, headers = request.method, request.headers
         if method == "GET" and self._accelerate is None and not headers.has_any(_SPECIAL):
-            coding = choose_coding(headers.get("accept-encoding"), entry.codings) if entry.codings else None
-            variant = entry.variants[coding or ""]
-            return Response(200, self._head(variant), _part(variant, 0, variant.size))
+            return Response(200, self._head(variant), _part(variant, file, 0, variant.size))
         wants_range = headers.get("range")
-        coding = choose_coding(headers.get("accept-encoding"), entry.codings) if entry.codings else None
-        # A range of a coded file is of no use to who has parts of the plain one: ranges are of the file as it is.
-        variant = entry.variants[coding if coding and wants_range is None else ""]
         conditions = Preconditions(
             headers.get("if-match"),
             headers.get("if-none-match"),
@@ -195,12 +270,12 @@ class _Serving(Hooks):
         if selected is not None and self._accelerate is None:
             head.set("Content-Range", content_range(selected, variant.size))
             head.set("Content-Length", str(selected[1] - selected[0]))
-            return Response(206, head, _part(variant, *selected))
+            return Response(206, head, _part(variant, file, *selected))
         if method == "HEAD":
             return Response(200, head, b"")
         if self._accelerate is not None:
-            return self._hand_over(head, variant, prefix, relative)
-        return Response(200, head, _part(variant, 0, variant.size))
+            return self._hand_over(head, variant, wanted.folder)
+        return Response(200, head, _part(variant, file, 0, variant.size))
 
     def _head(self, variant: Variant) -> Headers:
         """Spell the head of a 200 the way that this driver sends it, so that nothing is converted."""
@@ -211,25 +286,51 @@ class _Serving(Hooks):
             return AsgiHeaders.over_raw([header.asgi for header in constants])
         return Headers.over([header.wsgi for header in constants])
 
-    def _hand_over(self, head: Headers, variant: Variant, prefix: str, relative: str) -> Response:
+    def _hand_over(self, head: Headers, variant: Variant, folder: _Folder) -> Response:
         """Name the file to the web server in front; it evaluates ranges itself and sets the length."""
         name, base = self._accelerate or ("", "")
         if name.lower() == "x-sendfile":
             value = quote(variant.path)
         else:
-            ending = Path(variant.path).name.removeprefix(Path(relative).name) if relative else ""
-            value = quote(base.rstrip("/") + prefix + relative + (ending if ending in (".zst", ".br", ".gz") else ""))
+            value = quote(base.rstrip("/") + folder.prefix + folder.files.relative(variant.path))
         head.delete("content-length")
         head.delete("accept-ranges")
         head.set(name, value)
         return Response(200, head, b"")
 
 
-def _part(variant: Variant, start: int, stop: int) -> bytes | FileBody:
+def _choose(request: Request, entry: Entry) -> str:
+    """Choose the coding of a file. A range is of the file as it is, of use to a client that has parts of it."""
+    headers = request.headers
+    if headers.get("range") is not None:
+        return ""
+    return choose_coding(headers.get("accept-encoding"), entry.codings) or ""
+
+
+def _part(variant: Variant, file: FileIO | None, start: int, stop: int) -> bytes | FileBody:
     """Return bytes of a file: from memory, or for the server to send."""
     if variant.content is None:
-        return FileBody(variant.path, start, stop - start)
+        return FileBody(variant.path, start, stop - start, file)
     return variant.content if stop - start == variant.size else variant.content[start:stop]
+
+
+def _without_file(request: Request, entry: Entry) -> Response:
+    if request.method not in ("GET", "HEAD"):
+        return _not_allowed(request)
+    return _to_folder(request)
+
+
+def _not_allowed(request: Request) -> Response:
+    return problem(request, 405, "A file can be read only.", headers=[("Allow", "GET, HEAD")])
+
+
+def _immutable(option: str | Callable[[str], bool] | None) -> Callable[[str], bool]:
+    if callable(option):
+        return option
+    if option == "hashed":
+        return has_hash_in_name
+    pattern = re.compile(option if option is not None else r"(?!)")
+    return lambda path: pattern.search(path) is not None
 
 
 def _to_folder(request: Request) -> Response:

@@ -526,7 +526,6 @@ NOT_OF_A_CLIENT = {
     "gateway/plugins.py:_CAPITAL": "the name of a class",
     "gateway/servers/_server.py:re.split": "a requirement of ours",
     "gateway/testing/pytest_plugin.py:re.sub": "the name of a test",
-    "middleware/_static_index.py:_HASHED": "the name of a file on disk, which no client chooses",
     "middleware/cors.py:Cors.__post_init__": "compiled to be checked only",
     "middleware/cors.py:_Sharing.__init__": "origin_regex=: the operator's own, of an Origin within its bound",
     "middleware/https_redirect.py:HttpsRedirect.__post_init__": "compiled to be checked only",

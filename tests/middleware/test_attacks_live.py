@@ -390,3 +390,40 @@ def test_a_file_is_handed_to_the_server_to_send(name: str, target: str, sent: st
     with start(servers.get(name), launch, ready="/livez") as running:
         reply = ask(running.bind, "GET", "/static/large.bin", (HOST, PROTO, ("Accept-Encoding", "gzip")))
     assert (reply.status, reply.all("x-sent-by"), reply.body == content) == (200, [sent], True)
+
+
+CHANGING = """
+from gateway import Gateway
+from gateway.middleware import StaticFiles
+
+def wsgi(environ, start_response):
+    start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", "4")])
+    return [b"none"]
+
+app = Gateway(wsgi, middleware=[StaticFiles(folders={"/s": ROOT})])
+"""
+
+
+@pytest.mark.parametrize("name", ["gunicorn-sync", "gunicorn-gthread", "uvicorn", "granian-asgi", "waitress"])
+def test_a_file_that_is_replaced_under_a_server_comes_whole_and_with_its_own_tag(name: str, tmp_path: Path) -> None:
+    server = servers.get(name)
+    if reason := server.missing():
+        pytest.skip(reason)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    file = folder / "app.js"
+    file.write_bytes(b"1" * 300_000)
+    (tmp_path / "changing.py").write_text(CHANGING.replace("ROOT", repr(str(folder))))
+    launch = Launch(target="changing:app", bind=Bind(port=0), app_dir=str(tmp_path))
+    with start(server, launch) as running:
+        tags = [ask(running.bind, "GET", "/s/app.js", (HOST,)).all("etag")]
+        for content in (b"2" * 200_000, b"3" * 400_000, b"4" * 400_000):
+            (tmp_path / "new").write_bytes(content)
+            (tmp_path / "new").replace(file)
+            reply = ask(running.bind, "GET", "/s/app.js", [HOST, ("If-None-Match", tags[-1][0])])
+            assert (reply.status, len(reply.body), reply.body == content) == (200, len(content), True)
+            assert reply.all("content-length") == [str(len(content))]
+            tags.append(reply.all("etag"))
+        file.unlink()
+        assert ask(running.bind, "GET", "/s/app.js", (HOST,)).status == 404
+    assert len({tag for (tag,) in tags}) == 4

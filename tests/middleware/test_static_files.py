@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import os
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
+import zstandard
 
 from gateway import Gateway
 from gateway.errors import ConfigurationError
+from gateway.middleware import _static_index
+from gateway.middleware._static_index import Index
+from gateway.middleware.errors import Errors
 from gateway.middleware.static_files import StaticFiles
 from tests.middleware.conftest import MakeStack
-from tests.middleware.stacks import Script
+from tests.middleware.stacks import Script, Stack
 from tests.middleware.test_static_paths import TRAVERSALS
 
 CSS = b"body { color: red }\n" * 50
@@ -214,15 +224,41 @@ def test_a_variant_older_than_its_file_is_not_served(stack: MakeStack, files: St
     assert (answer.body, answer.get("content-encoding"), answer.get("vary")) == (CSS, None, None)
 
 
-@pytest.mark.parametrize("name", ["app.0123456789ab.js", "app-deadbeefface.js"])
-def test_a_name_with_a_hash_is_cached_for_a_year(stack: MakeStack, files: StaticFiles, name: str) -> None:
-    wanted = {"app.0123456789ab.js": "public, max-age=31536000, immutable", "app-deadbeefface.js": "public, max-age=60"}
-    assert stack(files).request(f"/static/{name}").get("cache-control") == wanted[name]
+@pytest.mark.parametrize(
+    ("name", "hashed"),
+    [
+        ("app.0123456789ab.js", True),
+        ("app-3F2A90C1.css", True),
+        ("app.0123456789ab.min.js", True),
+        ("app-deadbeefface.js", False),
+        ("report-20240131.pdf", False),
+        ("photo.1700000000.jpg", False),
+        ("invoice-123456789012345678901234567890.pdf", False),
+        ("app.3f2a90c.js", False),
+    ],
+)
+def test_a_name_with_a_hash_is_cached_for_a_year_and_one_with_a_date_is_not(
+    stack: MakeStack, tmp_path: Path, name: str, hashed: bool
+) -> None:
+    (tmp_path / name).write_bytes(b"content")
+    wanted = "public, max-age=31536000, immutable" if hashed else "public, max-age=60"
+    assert stack(StaticFiles(folders={"/s": tmp_path})).request(f"/s/{name}").get("cache-control") == wanted
 
 
-def test_the_test_for_immutable_names_is_an_option(stack: MakeStack, folder: Path) -> None:
-    files = StaticFiles(folders={"/s": folder}, immutable=lambda name: name == "site.css")
-    assert "immutable" in (stack(files).request("/s/site.css").get("cache-control") or "")
+@pytest.mark.parametrize(
+    ("option", "names"),
+    [
+        (lambda name: name == "site.css", {"site.css"}),
+        (r"^docs/|\.js$", {"docs/index.html", "app.0123456789ab.js", "app-deadbeefface.js"}),
+        ("hashed", {"app.0123456789ab.js"}),
+        (None, set()),
+    ],
+    ids=["function", "pattern", "hashed", "none"],
+)
+def test_immutable_files_are_told_by_an_option(stack: MakeStack, folder: Path, option: Any, names: set[str]) -> None:
+    chain = stack(StaticFiles(folders={"/s": folder}, immutable=option))
+    asked = ("site.css", "app.0123456789ab.js", "app-deadbeefface.js", "docs/index.html")
+    assert {name for name in asked if "immutable" in (chain.request(f"/s/{name}").get("cache-control") or "")} == names
 
 
 def test_a_folder_is_its_index_file_and_is_redirected_to_its_one_spelling(stack: MakeStack, files: StaticFiles) -> None:
@@ -300,14 +336,14 @@ def test_a_file_that_cannot_be_kept_is_sent_from_disk(
 ) -> None:
     for name in ("gone", "growing", "kept"):
         (tmp_path / name).write_bytes(b"1234")
-    read = Path.read_bytes
+    read = _static_index._read
 
-    def racing(path: Path) -> bytes:
-        if path.name == "gone":
+    def racing(path: str) -> bytes:
+        if path.endswith("gone"):
             raise FileNotFoundError(path)
-        return read(path) + (b"5" if path.name == "growing" else b"")
+        return read(path) + (b"5" if path.endswith("growing") else b"")
 
-    monkeypatch.setattr(Path, "read_bytes", racing)
+    monkeypatch.setattr(_static_index, "_read", racing)
     chain = stack(StaticFiles(folders={"/s": tmp_path}))
     for name in ("gone", "growing", "kept"):
         (tmp_path / name).write_bytes(b"abcd")
@@ -319,6 +355,10 @@ def test_the_web_server_in_front_can_be_told_to_send_the_file(stack: MakeStack, 
     nginx = stack(StaticFiles(folders={"/s": folder}, accelerate=("X-Accel-Redirect", "/internal/")))
     answer = nginx.request("/s/docs/%C3%A9%20b.txt")
     assert (answer.body, answer.get("x-accel-redirect")) == (b"", "/internal/s/docs/%C3%A9%20b.txt")
+    (folder / "docs" / "index.html.gz").write_bytes(b"\x1f\x8b")
+    index = stack(StaticFiles(folders={"/s": folder}, index_file="index.html", accelerate=("X-Accel-Redirect", "/i")))
+    answer = index.request("/s/docs/", headers=[("Accept-Encoding", "gzip")])
+    assert (answer.get("x-accel-redirect"), answer.get("content-encoding")) == ("/i/s/docs/index.html.gz", "gzip")
     coded = nginx.request("/s/site.css", headers=[("Accept-Encoding", "gzip")])
     assert (coded.get("x-accel-redirect"), coded.get("content-encoding")) == ("/internal/s/site.css.gz", "gzip")
     apache = stack(StaticFiles(folders={"/s": folder}, accelerate=("X-Sendfile", "")))
@@ -340,6 +380,8 @@ def test_what_is_inside_sees_other_requests_only(stack: MakeStack, files: Static
         {"folders": {"/static": "no-such-folder"}},
         {"folders": {"/static": "."}, "max_age": -1},
         {"folders": {"/static": "."}, "memory": -1},
+        {"folders": {"/static": "."}, "immutable": "("},
+        {"folders": {"/static": "."}, "immutable": 1},
         {"folders": {"/static": "."}, "accelerate": ("X-Other", "")},
         {"folders": {"/static": "."}, "headers": (("bad name", "x"),)},
     ],
@@ -347,6 +389,374 @@ def test_what_is_inside_sees_other_requests_only(stack: MakeStack, files: Static
 def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
     with pytest.raises((ConfigurationError, ValueError)):
         StaticFiles(**options)  # type: ignore[arg-type]
+
+
+# files that change after they were found
+
+BIG = b"1" * 100_000
+
+
+def ask(chain: Stack, name: str, **more: Any) -> tuple[int, bytes, str | None, str | None]:
+    """Ask for a file: its status, its body, its length and its tag."""
+    answer = chain.request(f"/s/{name}", **more)
+    assert answer.error is None
+    return answer.status, answer.body, answer.get("content-length"), answer.get("etag")
+
+
+@pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
+@pytest.mark.parametrize(
+    "content",
+    [b"2" * 70_000, b"2" * 200_000, b"2" * 100_000, b"2" * 10, b""],
+    ids=["shorter", "longer", "same-size", "small", "empty"],
+)
+def test_a_file_that_is_replaced_is_described_as_it_is(
+    stack: MakeStack, tmp_path: Path, content: bytes, autorefresh: bool
+) -> None:
+    path = tmp_path / "app.js"
+    path.write_bytes(BIG)
+    os.utime(path, (WHEN, WHEN))
+    chain = stack(StaticFiles(folders={"/s": tmp_path}, autorefresh=autorefresh))
+    status, body, length, tag = ask(chain, "app.js")
+    assert (status, body, length) == (200, BIG, "100000")
+    other = tmp_path / "new"
+    other.write_bytes(content)
+    os.utime(other, (WHEN, WHEN))
+    other.replace(path)
+    held = [("If-None-Match", tag or "")]
+    status, body, length, changed = ask(chain, "app.js", headers=held)
+    assert (status, body, length) == (200, content, str(len(content)))
+    assert changed != tag
+    assert ask(chain, "app.js", headers=[("If-None-Match", changed or "")])[0] == 304
+    assert ask(chain, "app.js", method="HEAD")[2] == str(len(content))
+    assert ask(chain, "app.js", headers=[("Range", "bytes=0-9"), ("If-Range", tag or "")])[:2] == (200, content)
+    wanted = (206, content[1:5]) if content else (416, b"")
+    status, body, _, _ = ask(chain, "app.js", headers=[("Range", "bytes=1-4")])
+    assert (status, body if content else b"") == wanted
+
+
+@pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_file_that_is_removed_is_the_application_s_until_it_is_back(
+    stack: MakeStack, tmp_path: Path, autorefresh: bool, method: str
+) -> None:
+    path = tmp_path / "app.js"
+    path.write_bytes(BIG)
+    chain = stack(StaticFiles(folders={"/s": tmp_path}, autorefresh=autorefresh), script=Script(status=404))
+    assert chain.request("/s/app.js", method=method).status == 200
+    path.unlink()
+    answer = chain.request("/s/app.js", method=method, headers=[("If-None-Match", "*")])
+    assert (answer.status, answer.error, len(answer.seen)) == (404, None, 1)
+    path.write_bytes(b"2" * 70_000)
+    assert chain.request("/s/app.js").body == b"2" * 70_000
+
+
+def test_a_file_that_is_removed_is_looked_for_in_the_next_folder(stack: MakeStack, tmp_path: Path) -> None:
+    for name in ("own", "shared/own"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "app.js").write_bytes(name.encode() + BIG)
+    chain = stack(StaticFiles(folders={"/s/own": tmp_path / "own", "/s": tmp_path / "shared"}))
+    assert chain.request("/s/own/app.js").body == b"own" + BIG
+    (tmp_path / "own" / "app.js").unlink()
+    assert chain.request("/s/own/app.js").body == b"shared/own" + BIG
+
+
+def test_a_compressed_form_of_a_file_that_was_replaced_is_not_sent(stack: MakeStack, tmp_path: Path) -> None:
+    path = tmp_path / "app.js"
+    path.write_bytes(BIG * 2)
+    (tmp_path / "app.js.br").write_bytes(BIG)
+    chain = stack(StaticFiles(folders={"/s": tmp_path}))
+    fields = [("Accept-Encoding", "br")]
+    assert ask(chain, "app.js", headers=fields)[1] == BIG
+    path.write_bytes(b"2" * 200_000)
+    later = path.stat().st_mtime_ns + 10**9
+    os.utime(path, ns=(later, later))
+    answer = chain.request("/s/app.js", headers=fields)
+    assert (answer.body, answer.get("content-encoding")) == (b"2" * 200_000, None)
+    (tmp_path / "app.js.br").write_bytes(b"3" * 70_000)
+    os.utime(tmp_path / "app.js.br", ns=(later, later))
+    path.touch()
+    os.utime(path, ns=(later, later))
+    assert chain.request("/s/app.js").body == b"2" * 200_000
+    (tmp_path / "app.js.br").unlink()
+    assert chain.request("/s/app.js", headers=fields).body == b"2" * 200_000
+
+
+@pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
+def test_what_takes_a_file_s_place_is_not_served_if_it_lies_outside_or_is_no_file(
+    stack: MakeStack, tmp_path: Path, autorefresh: bool
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"SECRET" * 20_000)
+    path = root / "app.js"
+    for take_place in (lambda: path.symlink_to(secret), path.mkdir, lambda: os.mkfifo(path)):
+        path.write_bytes(BIG)
+        chain = stack(StaticFiles(folders={"/s": root}, autorefresh=autorefresh))
+        assert chain.request("/s/app.js").body == BIG
+        path.unlink()
+        take_place()
+        assert chain.request("/s/app.js").body == b"hello"
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_a_file_that_grows_while_it_is_served_has_one_length(
+    stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "app.log"
+    path.write_bytes(BIG)
+    chain = stack(StaticFiles(folders={"/s": tmp_path}))
+    stat_of = os.fstat
+
+    def growing(descriptor: int) -> os.stat_result:
+        status = stat_of(descriptor)
+        if status.st_ino == path.stat().st_ino:
+            with path.open("ab") as file:
+                file.write(b"x")
+        return status
+
+    monkeypatch.setattr(_static_index.os, "fstat", growing)
+    for _ in range(3):
+        status, body, length, _ = ask(chain, "app.log")
+        assert (status, str(len(body))) == (200, length)
+
+
+def test_a_file_that_cannot_be_read_is_the_application_s_and_is_logged_once(
+    stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "app.js").write_bytes(BIG)
+    chain = stack(StaticFiles(folders={"/s": tmp_path}), script=Script(status=404))
+
+    def denied(path: str, flags: int) -> int:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(_static_index, "_open_without_waiting", denied)
+    assert [chain.request("/s/app.js").status for _ in range(3)] == [404] * 3
+    assert caplog.text.count("app.js is not served: [Errno 13] Permission denied") == 1
+
+
+def test_a_process_without_free_descriptors_does_not_take_a_file_for_missing(
+    stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app.js").write_bytes(BIG)
+    chain = stack(Errors(), StaticFiles(folders={"/s": tmp_path}))
+
+    def exhausted(path: str, flags: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(_static_index, "_open_without_waiting", exhausted)
+    assert chain.request("/s/app.js").status == 500
+
+
+# versions
+
+
+def test_a_new_version_of_equal_size_and_time_has_another_tag(stack: MakeStack, tmp_path: Path) -> None:
+    """Reproducible builds and images give all files the same time."""
+    tags = {}
+    for version in (b"1", b"2"):
+        for name, size in (("small.js", 100), ("big.js", 100_000)):
+            (tmp_path / name).write_bytes(version * size)
+            os.utime(tmp_path / name, (WHEN, WHEN))
+        chain = stack(StaticFiles(folders={"/s": tmp_path}))
+        for name in ("small.js", "big.js"):
+            held = tags.get(name)
+            status, body, _, tags[name] = ask(chain, name, headers=[("If-None-Match", held)] if held else [])
+            assert (status, body[:1]) == (200, version)
+
+
+def test_the_same_content_has_the_same_tag_on_every_machine(stack: MakeStack, tmp_path: Path) -> None:
+    tags = set()
+    for when, memory in ((WHEN, 0), (WHEN + 5, 2**20)):
+        (tmp_path / "a.js").write_bytes(b"content")
+        os.utime(tmp_path / "a.js", (when, when))
+        tags.add(ask(stack(StaticFiles(folders={"/s": tmp_path}, memory=memory)), "a.js")[3])
+    assert len(tags) == 1
+
+
+def test_a_file_above_the_limit_is_tagged_by_size_and_time(
+    stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_static_index, "HASHED", 1000)
+    (tmp_path / "a.bin").write_bytes(BIG)
+    os.utime(tmp_path / "a.bin", (WHEN, WHEN))
+    assert ask(stack(StaticFiles(folders={"/s": tmp_path})), "a.bin")[3] == f'"{WHEN * 10**9:x}-{len(BIG):x}"'
+
+
+@pytest.mark.parametrize(("when", "future"), [(WHEN, False), (2**33, True), (0, False), (-1000, False)])
+def test_last_modified_is_never_in_the_future(stack: MakeStack, tmp_path: Path, when: int, future: bool) -> None:
+    """RFC 9110 section 8.8.2.1: a time later than the response is replaced by the response's."""
+    (tmp_path / "a.js").write_bytes(b"content")
+    os.utime(tmp_path / "a.js", (when, when))
+    began = int(time.time())
+    answer = stack(StaticFiles(folders={"/s": tmp_path})).request("/s/a.js")
+    told = parsedate_to_datetime(answer.get("last-modified") or "").timestamp()
+    if future:
+        assert began <= told <= time.time()
+    else:
+        assert told == max(when, 0)
+
+
+# compressed forms that no browser decodes
+
+
+@pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
+@pytest.mark.parametrize(
+    ("kind", "coding"), [("19", "zstd"), ("22", "br"), ("single", "br"), ("text", "br"), ("dictionary", "br")]
+)
+def test_a_zst_file_with_a_window_that_browsers_refuse_is_not_served(
+    stack: MakeStack,
+    tmp_path: Path,
+    kind: str,
+    coding: str,
+    autorefresh: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    content = b"text of a page, " * 600_000
+    dictionary = zstandard.train_dictionary(1024, [b"a line of text %d, and more" % number for number in range(2000)])
+    streamed = zstandard.ZstdCompressor(level=22 if kind == "22" else 19).compressobj()
+    compressed = {
+        "19": lambda: streamed.compress(content) + streamed.flush(),
+        "22": lambda: streamed.compress(content) + streamed.flush(),
+        "single": lambda: zstandard.ZstdCompressor(level=22).compress(content),
+        "text": lambda: b"not zstd",
+        "dictionary": lambda: zstandard.ZstdCompressor(dict_data=dictionary).compress(content),
+    }[kind]()
+    for name, data in (("page.html", content), ("page.html.br", b"br"), ("page.html.zst", compressed)):
+        (tmp_path / name).write_bytes(data)
+        os.utime(tmp_path / name, (WHEN, WHEN))
+    chain = stack(StaticFiles(folders={"/s": tmp_path}, autorefresh=autorefresh))
+    for _ in range(2):
+        answer = chain.request("/s/page.html", headers=[("Accept-Encoding", "zstd, br")])
+        assert (answer.status, answer.get("content-encoding")) == (200, coding)
+    assert caplog.text.count("page.html.zst is not served") == (coding == "br")
+
+
+# names and folders
+
+
+@pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Screenshot 2024-01-31 at 9.41.00\u202fAM.png",
+        "soft\u00adhyphen.txt",
+        "zero\u200bwidth.txt",
+        "\u3000wide space.txt",
+        "family \U0001f468\u200d\U0001f469\u200d\U0001f467.png",
+        "private\ue000use.txt",
+    ],
+)
+def test_every_name_without_control_characters_is_found(
+    stack: MakeStack, tmp_path: Path, name: str, autorefresh: bool
+) -> None:
+    (tmp_path / name).write_bytes(b"found")
+    assert stack(StaticFiles(folders={"/s": tmp_path}, autorefresh=autorefresh)).request(f"/s/{quote(name)}").body == (
+        b"found"
+    )
+
+
+@pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
+def test_only_the_spelling_that_the_folder_lists_finds_a_file(
+    stack: MakeStack, folder: Path, autorefresh: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that finds SITE.CSS, or SITE~1.CSS, too."""
+    stat_of = os.stat
+
+    def careless(path: Any, **more: Any) -> os.stat_result:
+        return stat_of(str(path).replace("SITE.CSS", "site.css").replace("ENV~1", ".env"), **more)
+
+    monkeypatch.setattr(_static_index.os, "stat", careless)
+    monkeypatch.setattr(_static_index.os.path, "realpath", lambda path, **more: str(path))
+    chain = stack(StaticFiles(folders={"/s": folder}, autorefresh=autorefresh, memory=0))
+    assert [chain.request(f"/s/{name}").body for name in ("SITE.CSS", "ENV~1")] == [b"hello"] * 2
+
+
+def test_links_that_lead_in_circles_end(stack: MakeStack, tmp_path: Path) -> None:
+    for name, other in (("a", "b"), ("b", "a"), ("ab", "a")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file.txt").write_bytes(name.encode())
+        (tmp_path / name / "link").symlink_to(tmp_path / other)
+        (tmp_path / name / "up").symlink_to(tmp_path)
+    chain = stack(StaticFiles(folders={"/s": tmp_path}))
+    assert chain.request("/s/a/link/file.txt").body == b"b"
+    assert chain.request("/s/ab/link/file.txt").body == b"a"
+    assert chain.request("/s/a/link/link/file.txt").body == b"hello"
+    assert chain.request("/s/a/up/b/file.txt").body == b"hello"
+
+
+def test_a_folder_that_cannot_be_listed_is_logged_and_the_others_are_served(
+    stack: MakeStack, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    listing = os.scandir
+
+    def denied(path: str) -> Any:
+        if path.endswith("docs"):
+            raise PermissionError(13, "Permission denied", path)
+        return listing(path)
+
+    monkeypatch.setattr(_static_index.os, "scandir", denied)
+    chain = stack(StaticFiles(folders={"/s": folder}, index_file="index.html"))
+    assert chain.request("/s/site.css").body == CSS
+    assert chain.request("/s/docs/").body == b"hello"
+    assert "docs are not served: [Errno 13] Permission denied" in caplog.text
+
+
+# the start
+
+
+def test_files_are_found_once_for_both_interfaces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scans: list[Any] = []
+    scan = Index.scan
+    monkeypatch.setattr(Index, "scan", lambda index: scans.append(index) or scan(index))
+    gateway = Gateway(lambda environ, start_response: [], middleware=[StaticFiles(folders={"/s": folder})])
+    assert gateway.wsgi is not None
+    assert gateway.asgi is not None
+    assert len(scans) == 1
+
+
+def test_finding_a_file_takes_no_look_at_each_folder_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    for number in range(50):
+        (deep / f"{number}.txt").write_bytes(b"x")
+    looks: list[str] = []
+    for module, name in ((os, "stat"), (os, "lstat"), (os, "scandir"), (os.path, "realpath"), (_static_index, "_read")):
+        real = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *args, name=name, real=real, **more: looks.append(name) or real(*args, **more)
+        )
+    Stack("wsgi", [StaticFiles(folders={"/s": tmp_path})])
+    assert (looks.count("_read"), looks.count("scandir")) == (50, 4)
+    assert looks.count("stat") + looks.count("lstat") + looks.count("realpath") < 20, "of the root only"
+
+
+@pytest.mark.slow
+def test_the_start_takes_no_more_than_twice_whitenoise_s(tmp_path: Path) -> None:
+    from whitenoise import WhiteNoise
+
+    for number in range(10_000):
+        parent = tmp_path / f"folder{number % 100:02}"
+        parent.mkdir(exist_ok=True)
+        (parent / f"{number}.css").write_bytes(b"x" * (number % 4000))
+
+    def app(environ: Any, start_response: Any) -> Any:
+        raise AssertionError("not called")
+
+    def theirs() -> None:
+        WhiteNoise(app).add_files(str(tmp_path), prefix="static")
+
+    def ours() -> None:
+        gateway = Gateway(app, middleware=[StaticFiles(folders={"/static": tmp_path})])
+        assert gateway.wsgi is not gateway.asgi
+
+    def seconds(start: Callable[[], None]) -> float:
+        began = time.process_time()
+        start()
+        return time.process_time() - began
+
+    pairs = [(seconds(ours), seconds(theirs)) for _ in range(3)]
+    assert min(mine / other for mine, other in pairs) < 2, pairs
 
 
 PATHSEND, ZEROCOPYSEND = "http.response.pathsend", "http.response.zerocopysend"

@@ -20,6 +20,8 @@ GOOD = [
     ("not-ascii", "bücher/é.txt", ["bücher", "é.txt"]),
     ("two-dots-inside", "a..b", ["a..b"]),
     ("well-known", ".well-known/security.txt", [".well-known", "security.txt"]),
+    ("narrow-space", "Screenshot 9.41\u202fAM.png", ["Screenshot 9.41\u202fAM.png"]),
+    ("joined-emoji", "\U0001f468\u200d\U0001f469.png", ["\U0001f468\u200d\U0001f469.png"]),
     ("device-as-a-part", "console.log", ["console.log"]),
 ]
 TRAVERSALS = [
@@ -56,6 +58,9 @@ TRAVERSALS = [
     "file.txt%20",
     "a./b",
     "file%0d%0a.txt",
+    "file%7f.txt",
+    "file%c2%85.txt",
+    "file%ff.txt",
     "*.txt",
 ]
 

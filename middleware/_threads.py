@@ -1,0 +1,33 @@
+"""Call a blocking function in a worker thread of the running loop, asyncio's or trio's.
+
+For the asynchronous half of ``io(...)`` in a middleware whose IO exists as a blocking call only: files, and libraries
+without an ``async`` API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar, cast
+
+__all__ = ["threaded"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def threaded(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """Return a coroutine function that calls a function in a thread and returns what it returns.
+
+    A cancellation does not end the thread: the function runs to its end, and its result is dropped.
+    """
+
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        trio = sys.modules.get("trio")
+        if trio is not None and trio.lowlevel.in_trio_run():
+            result = await trio.to_thread.run_sync(lambda: function(*args, **kwargs))
+            return cast("T", result)  # trio is not imported here, so it has no types
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    return call
