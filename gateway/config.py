@@ -3,7 +3,7 @@
 In ``gateway.toml`` the same keys stand at the top::
 
     [tool.gateway]
-    application = "shop.web:app"        # module:attribute, or module:factory()
+    application = "shop.web:app"        # module, module:attribute, or module:factory("x")
     app_dir = "src"                     # where to import from; the file's own folder by default
     interface = "wsgi"                  # only where it cannot be told
     engine = "builtin"
@@ -43,11 +43,12 @@ from pathlib import Path
 from typing import Final, TypeGuard, cast
 
 from gateway._items import ThirdParty, checked
+from gateway._load import load as load_target
 from gateway.application import Gateway
 from gateway.chain import ChainItem, asgi_only, path_in, unless, when, wsgi_only
 from gateway.contract import FlowFactory, Middleware
 from gateway.errors import ConfigurationError
-from gateway.plugins import did_you_mean, import_path, reason
+from gateway.plugins import did_you_mean, reason
 from gateway.plugins import load as load_plugin
 from gateway.protocols import Application, check_interface, detect, is_factory
 
@@ -237,6 +238,8 @@ class _Place(AbstractContextManager[None]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, ConfigurationError):
             raise ConfigurationError(f"{self.place}{error}") from error
+        if error is not None:  # of the user's code: it passes as it is, so that a server can act on it
+            error.add_note(self.place.removesuffix(": "))
 
 
 class _Key(_Place):
@@ -342,18 +345,13 @@ def _prefixes(table: Mapping[str, object], key: str, place: str) -> tuple[str, .
     return prefixes
 
 
-def _application(target: str, interface: str | None) -> Application:
-    """Import an application, or call the factory that ``module:factory()`` names."""
-    made = import_path(target.removesuffix("()"))
+def _application(text: str, interface: str | None) -> Application:
+    """Import the application that an import string names."""
+    target, made = load_target(text)
     if not callable(made):
-        raise ConfigurationError(f"{target!r} must be an application, found {made!r}")
-    if target.endswith("()"):
-        try:
-            made = made()
-        except Exception as error:
-            raise ConfigurationError(f"{target!r}: the factory raised {reason(error)}") from error
-    elif interface is None and is_factory(made):
-        raise ConfigurationError(f"{target!r} must be an application, found a factory of one; write '{target}()'")
+        raise ConfigurationError(f"{target} must be an application, found {made!r}")
+    if interface is None and not target.call and is_factory(made):
+        raise ConfigurationError(f"{target} is a factory of applications; write '{target}()'")
     detect(made, interface)
     return cast("Application", made)  # `detect` has just said so
 

@@ -13,6 +13,8 @@ That callable is ``__wrapped__`` (``functools.wraps``, wrapt), or the method tha
 ``functools.wraps`` copied to a function say nothing about it. ``_inner()`` holds this rule; the few wrappers that pass
 on other arguments than they receive are in ``_KNOWN``.
 
+(Above 400 lines: the types, the rules of detection and what each refusal says are read together.)
+
 Sources: PEP 3333; ASGI specification 3.0 "Applications", "Legacy Applications"; RSGI specification 1.6.
 """
 

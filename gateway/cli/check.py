@@ -25,6 +25,7 @@ from gateway._version import __version__
 from gateway.application import Gateway
 from gateway.cli._command import ServerCommand, counted
 from gateway.cli._reachable import applications, middleware
+from gateway.cli._source import source, source_options
 from gateway.cli.run import plan
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError, ProtocolViolation
@@ -39,7 +40,6 @@ from gateway.rules.drive import drive_asgi, drive_wsgi
 from gateway.rules.probe import LIFESPAN, Broken, probe
 from gateway.rules.table import blame
 from gateway.servers import Bind, Launch, Running, Server, StartError, get, gunicorn, start
-from gateway.servers._load import load, parse
 
 __all__ = ["Finding", "command"]
 
@@ -87,7 +87,7 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
 
 
 @click.command("check", cls=ServerCommand, short_help="Check an application, or a server, against the specifications.")
-@click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
+@source_options
 @click.option(
     "--paths", multiple=True, callback=_paths, help="A target to request; may be given several times.  [default: /]"
 )
@@ -97,8 +97,6 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     "--format", "form", type=click.Choice(["text", "json", "junit", "sarif"]), default="text", show_default=True
 )
 @click.option("--strict", is_flag=True, help="Warnings fail, too.")
-@click.option("--app-dir", type=click.Path(exists=True, file_okay=False), help="Folder to import from.")
-@click.option("--factory", is_flag=True, help="The attribute is a function that returns the application.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes that the deployment has.")
 @click.option("--bind", default="127.0.0.1:8000", help="Where the deployment listens: HOST:PORT or unix:/PATH.")
 @click.option(
@@ -121,6 +119,7 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
 )
 def command(
     target: str | None,
+    config: str | None,
     arguments: tuple[str, ...],
     paths: tuple[str, ...],
     interface: str | None,
@@ -143,24 +142,28 @@ def command(
     gateway check shop:app --server waitress --gateway-run
     gateway check --server uvicorn --format sarif
     """
-    if target is None and server is None:
-        raise click.UsageError("name an application, module:attribute, or a server, --server NAME")
+    only_server = server is not None and target is None and config is None
+    named = None if only_server else source(target, config, app_dir, factory=factory)
+    if named is None and not only_server:
+        raise click.UsageError(
+            "no application or server given: name an application, MODULE:APP or --config FILE, or a server, "
+            "--server NAME"
+        )
     if server is None and (given := _of_a_deployment()):
         raise click.UsageError(f"{', '.join(given)}: this is judged together with a server; name it with --server")
     chosen = get(server) if server is not None else None
     deployment = Deployment()
     findings: list[Finding] = []
-    if target is not None:
-        sys.path.insert(0, str(Path(app_dir or ".").absolute()))
+    if named is not None:
         before = threading.enumerate()
         # Standard output is the report's alone; an application may write its access log there.
         with redirect_stdout(sys.stderr):
-            found, app = load(parse(target, factory=factory))
+            found, app = named.load()
             deployment = _with_chain(facts(app, before), app)
             # Whatever it is, detect() judges.
             findings += _application(cast(Application, app), interface, paths)
             if gateway_run and chosen is not None:
-                launch = Launch(target=target, bind=Bind.parse(bind), workers=workers, arguments=arguments)
+                launch = Launch(target=str(found), bind=Bind.parse(bind), workers=workers, arguments=arguments)
                 spoken = detect(cast(Application, app), interface)
                 _, launch = plan(found, app, spoken, launch, chosen.name)
                 arguments = tuple(chosen.arguments(launch))
@@ -185,7 +188,7 @@ def command(
         )
     findings += [Finding.of(violation, error=error) for violation, error in hazards(deployment)]
     findings = sorted(set(findings))
-    subject = target or f"server {server}"
+    subject = f"server {server}" if named is None else target or str(named)
     click.echo(_FORMATS[form](subject, findings))
     failed = any(strict or finding.severity == "error" for finding in findings)
     click.get_current_context().exit(1 if failed else 0)
@@ -242,7 +245,10 @@ def _settings(server: Server, arguments: Sequence[str]) -> Mapping[str, str]:
 
 
 def _metrics_folder() -> str:
-    """Say what is wrong with the folder of PROMETHEUS_MULTIPROC_DIR; empty if nothing is, or it is not set."""
+    """Say what is wrong with the folder of PROMETHEUS_MULTIPROC_DIR; empty if nothing is, or it is not set.
+
+    A folder that is missing is not wrong if it can be made: `Metrics` makes it.
+    """
     named = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not named:
         return ""
@@ -252,7 +258,7 @@ def _metrics_folder() -> str:
     if os.path.lexists(folder):
         return "is not a folder"
     above = next(each for each in folder.absolute().parents if each.is_dir())
-    return "does not exist" if os.access(above, os.W_OK | os.X_OK) else "does not exist and cannot be made"
+    return "" if os.access(above, os.W_OK | os.X_OK) else "does not exist and cannot be made"
 
 
 def _version(server: Server) -> str:

@@ -11,7 +11,6 @@ import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import cast
 
 import click
@@ -19,12 +18,10 @@ import click
 from gateway._explain import Explanation, ServerDict, counted
 from gateway.application import Gateway
 from gateway.chain import ChainWarning
-from gateway.config import find
-from gateway.config import load as load_config
+from gateway.cli._source import Source, source, source_options
 from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.mount import Mount
 from gateway.protocols import Application, detect
-from gateway.servers._load import load, parse
 
 try:
     from rich import box
@@ -37,15 +34,9 @@ __all__ = ["command", "explanations", "table"]
 
 
 @click.command("inspect", short_help="Show what a chain does under each kind of server.")
-@click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
+@source_options
 @click.option("--format", "form", type=click.Choice(["table", "text", "json"]), default="table", show_default=True)
-@click.option(
-    "--app-dir",
-    type=click.Path(exists=True, file_okay=False),
-    help="Folder to import the application from; the current one without it.",
-)
-@click.option("--factory", is_flag=True, help="The attribute is a function that returns the application.")
-def command(target: str | None, form: str, app_dir: str | None, factory: bool) -> None:
+def command(target: str | None, config: str | None, form: str, app_dir: str | None, factory: bool) -> None:
     """Show order, wrappers, crossings, websockets and cost of an application's chain, for WSGI and for ASGI servers.
 
     Without MODULE:ATTRIBUTE it is the one that gateway.toml or [tool.gateway] in pyproject.toml names.
@@ -57,7 +48,7 @@ def command(target: str | None, form: str, app_dir: str | None, factory: bool) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ChainWarning)  # each stands in what is shown
         with redirect_stdout(sys.stderr):  # what a module prints at its import is no part of the answer
-            found = explanations(_load(target, app_dir, factory=factory))
+            found = explanations(_load(source(target, config, app_dir, factory=factory)))
     if form == "json":
         click.echo(json.dumps({place: each.as_dict() for place, each in found.items()}, indent=2))
     elif form == "text":
@@ -121,16 +112,10 @@ def _crossing(drawn: Table, adapter: str, engine: str) -> None:
     drawn.add_row("", "---", f"{adapter} ({engine})", "crossing", "", "")
 
 
-def _load(target: str | None, app_dir: str | None, *, factory: bool) -> object:
-    folder = Path(app_dir).absolute() if app_dir is not None else Path.cwd()
-    if target is not None:
-        sys.path.insert(0, str(folder))
-        _, app = load(parse(target, factory=factory))
-        return app
-    file = find(folder)
-    if file is None:
+def _load(named: Source | None) -> object:
+    if named is None:
         raise ConfigurationError(
-            f"what to inspect must be named: gateway inspect module:app; or by a gateway.toml or a table "
-            f"[tool.gateway] in pyproject.toml, and {folder} has neither"
+            "no application given: run `gateway inspect MODULE:APP`, or `gateway inspect --config FILE`, or add "
+            "gateway.toml (or [tool.gateway] in pyproject.toml) to the folder"
         )
-    return load_config(file)
+    return named.load()[1]

@@ -17,37 +17,32 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from gateway._load import INDIRECT, VARIABLE, Target
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 from gateway.application import Gateway
 from gateway.cli._command import ServerCommand
 from gateway.cli._reachable import applications, middleware
-from gateway.config import Config, find, read
+from gateway.cli._source import source, source_options
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
 from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.protocols import Interface, detect, gives_coroutine, is_proxy
 from gateway.servers import Bind, Command, Launch, Server, choose
-from gateway.servers._load import INDIRECT, VARIABLE, Target, load, parse
 
-__all__ = ["command", "configured", "plan"]
+__all__ = ["command", "plan"]
 
 
 @click.command("run", cls=ServerCommand, short_help="Serve an application under an installed server.")
-@click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
+@source_options
 @click.option("--server", metavar="NAME", help="Which server; without it the first installed one that suits.")
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, help="HOST:PORT, unix:/PATH or fd://NUMBER.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; the server's own default without it.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads in each process, for servers that have them.")
 @click.option("--reload", is_flag=True, help="Restart when a source file changes.")
-@click.option(
-    "--app-dir",
-    type=click.Path(exists=True, file_okay=False),
-    help="Folder to import the application from; the current one without it.",
-)
-@click.option("--factory", is_flag=True, help="The attribute is a function that returns the application.")
 @click.option("--dry-run", is_flag=True, help="Print the server's command instead of running it.")
 def command(
     target: str | None,
+    config: str | None,
     arguments: tuple[str, ...],
     server: str | None,
     bind: str,
@@ -61,30 +56,36 @@ def command(
     """Serve an application, WSGI or ASGI, under a server of either kind.
 
     MODULE:ATTRIBUTE names the application as an import string: shop:app, shop.web:site.app, shop:create_app(). Without
-    an attribute, app and application are tried; a Django project is mysite.wsgi or mysite.asgi.
+    an attribute it is the module's Gateway or Mount, else app or application. A Django project is mysite.wsgi or
+    mysite.asgi.
 
-    Without MODULE, gateway.toml or [tool.gateway] in pyproject.toml says what is served, and how; what is said here
-    goes before what stands there.
+    Without MODULE, gateway.toml or [tool.gateway] in pyproject.toml names the application and the server; so does
+    --config FILE. Command-line options override the file.
 
     \b
     gateway run shop:app
     gateway run shop:app --server waitress --bind 0.0.0.0:8080
     gateway run shop:create_app() --server gunicorn --workers 4 -- --timeout 60
     """
-    folder = str(Path(app_dir).absolute()) if app_dir is not None else None
-    # What is wrong with a value says where it stands.
+    chosen_source = source(target, config, app_dir, factory=factory)
+    if chosen_source is None:
+        raise ConfigurationError(
+            f"no application given: run `gateway run MODULE:APP`, or add gateway.toml (or [tool.gateway] in "
+            f"pyproject.toml) to {Path(app_dir or '.').absolute()}"
+        )
+    # A wrong value is reported with the place that it comes from.
     at_server: AbstractContextManager[None] = nullcontext()
     at_bind: AbstractContextManager[None] = nullcontext()
-    if target is None:
-        config = configured(folder)
-        target, folder = f"gateway.config:load({str(config.file)!r})", str(config.app_dir)
-        if server is None and config.server.name is not None:
-            server, at_server = config.server.name, config.at("server")
-        workers = workers or config.server.workers
-        threads = threads or config.server.threads
-        arguments = arguments or config.server.arguments
+    folder = app_dir and str(chosen_source.folder)
+    if (file := chosen_source.config) is not None:
+        folder = str(chosen_source.folder)
+        if server is None and file.server.name is not None:
+            server, at_server = file.server.name, file.at("server")
+        workers = workers or file.server.workers
+        threads = threads or file.server.threads
+        arguments = arguments or file.server.arguments
         if click.get_current_context().get_parameter_source("bind") is ParameterSource.DEFAULT:
-            bind, at_bind = config.server.bind or bind, config.at("server.bind")
+            bind, at_bind = file.server.bind or bind, file.at("server.bind")
     with at_bind:
         address = Bind.parse(bind)
     launch = Launch(
@@ -96,8 +97,7 @@ def command(
         app_dir=folder,
         arguments=arguments,
     )
-    sys.path.insert(0, folder or str(Path.cwd()))
-    found, application = load(parse(target, factory=factory))
+    found, application = chosen_source.load()
     interface = detect(application)
     with at_server:
         chosen, launch = plan(found, application, interface, launch, server)
@@ -110,22 +110,6 @@ def command(
     how = "" if interface == chosen.interface else f" as {chosen.interface.upper()}"
     click.echo(f"{found} speaks {interface.upper()}; {chosen.name} serves it{how} on {launch.bind}", err=True)
     _become(to_run)
-
-
-def configured(folder: str | None) -> Config:
-    """Read the configuration file of a folder, the current one by default.
-
-    Raises:
-        ConfigurationError: There is none, or it is wrong.
-    """
-    place = Path.cwd() if folder is None else Path(folder)
-    file = find(place)
-    if file is None:
-        raise ConfigurationError(
-            f"what to serve must be named: gateway run module:app; or by a gateway.toml or a table [tool.gateway] in "
-            f"pyproject.toml, and {place} has neither"
-        )
-    return read(file.absolute())
 
 
 def plan(

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import cast
 from wsgiref.types import WSGIApplication
 
+from gateway._load import load
 from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.errors import ConfigurationError
 from gateway.servers._bind import Bind
-from gateway.servers._load import load
 
 __all__ = ["Options", "parse_arguments", "run"]
 

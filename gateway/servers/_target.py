@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 from typing import cast
 
+from gateway._load import VARIABLE, load
 from gateway.application import Gateway
 from gateway.dual import Dual
 from gateway.protocols import Application, detect, is_proxy
-from gateway.servers._load import VARIABLE, load
 
 __all__ = ["wrapped"]
 

@@ -147,6 +147,13 @@ def test_without_a_name_the_configuration_is_shown(shop: Path) -> None:
     assert ["1", "wsgi", "Guard", "colourless", "1", "-"] in lines
 
 
+def test_a_module_without_a_name_shows_its_gateway(shop: Path) -> None:
+    (shop / "inspected_guarded.py").write_text("from inspected_shop import plain as app, app as site\n")
+    text = run("inspected_guarded", "--format", "text").output
+    assert "Mark" in text
+    sys.modules.pop("inspected_guarded")
+
+
 def test_a_folder_of_its_own_is_imported_from(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     assert run("inspected_shop:crossed", "--app-dir", str(shop)).exit_code == 0
@@ -155,7 +162,7 @@ def test_a_folder_of_its_own_is_imported_from(shop: Path, monkeypatch: pytest.Mo
 FAULTS = [
     (["inspected_shop:nothing"], "has no attribute 'nothing'"),
     (["inspected_shop:number"], "an application must be recognised"),
-    ([], "what to inspect must be named: gateway inspect module:app"),
+    ([], "no application given: run `gateway inspect MODULE:APP`"),
 ]
 
 

@@ -95,6 +95,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "sv_flask.py").write_text(PLAIN)
     (made / "sv_fast.py").write_text(FAST)
     (made / "sv_others.py").write_text(OTHERS)
+    (made / "sv_guarded.py").write_text(
+        "from sv_flask import app\nfrom gateway import Gateway\nfrom gateway.middleware import TrustedHost\n"
+        "application = Gateway(app, middleware=[TrustedHost(allowed=['example.org'])])\n"
+    )
+    (made / "sv_raises_not.py").write_text("")
     (made / "sv_raises.py").write_text("raise LookupError('no\\ndatabase')")
     (made / "sv_chain.py").write_text(
         "from gateway import Gateway\nfrom gateway.middleware import Cors\n"
@@ -258,6 +263,11 @@ PLANNED = [
     Case(
         "asgi2", "sv_others:Old", f"GATEWAY_APP=sv_others:Old PYTHON -m uvicorn --host 127.0.0.1 --port 8000 {INDIRECT}"
     ),
+    Case(
+        "gateway-beside-app",
+        "sv_guarded --server waitress",
+        "-m waitress --listen=127.0.0.1:8000 sv_guarded:application",
+    ),
     Case("django-wsgi", "mysite.wsgi --server waitress", "-m waitress --listen=127.0.0.1:8000 mysite.wsgi:application"),
     Case("django-asgi", "mysite.asgi", "-m uvicorn --host 127.0.0.1 --port 8000 mysite.asgi:application"),
     Case(
@@ -303,19 +313,25 @@ WRONG = [
     Case(
         "no-module",
         "sv_absent:app",
-        "there is no module 'sv_absent' in FOLDER; correct the name, or give its folder with --app-dir",
+        "there is no module 'sv_absent' in FOLDER; correct the name, or the folder that modules are imported from",
     ),
     Case("no-attribute", "sv_flask:ap", "sv_flask has no attribute 'ap'; did you mean 'app'?"),
     Case(
-        "no-default-name",
+        "several-applications",
         "sv_others",
-        "sv_others has neither 'app' nor 'application'; name the application: sv_others:attribute",
+        "sv_others has 5 applications: sv_others:both, sv_others:sometimes, sv_others:nested, sv_others:mounted, "
+        "sv_others:guarded; name the one to serve, for example sv_",
+    ),
+    Case(
+        "no-default-name",
+        "sv_raises_not",
+        "sv_raises_not has neither 'app' nor 'application'; name the application: sv_raises_not:attribute",
     ),
     Case("no-application", "sv_others:nothing", "NoneType"),
     Case(
         "raises",
         "sv_raises",
-        "importing 'sv_raises' raised LookupError: no database (FOLDER/sv_raises.py, line 1); correct it there",
+        "loading sv_raises raised LookupError: no database (FOLDER/sv_raises.py, line 1); correct it there",
     ),
     Case(
         "chain",
@@ -559,3 +575,47 @@ def test_a_changed_file_is_served_after_a_reload(
         answer(bind, process, tmp_path / "log", "one")
         module.write_text(source.replace("one", "two, after a change"))
         answer(bind, process, tmp_path / "log", "two", changed=module)
+
+
+BROKEN = "def (\n"
+UNINSTALLED = "import no_such_library\n"
+
+
+# Not hypercorn: it ends when a worker cannot import the application, with or without this package.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "options", "broken"),
+    [
+        pytest.param(FAST, "sv_breaks --server gunicorn-gthread", BROKEN, id="fastapi-gunicorn-gthread"),
+        pytest.param(FAST, "--server gunicorn-sync", BROKEN, id="fastapi-gunicorn-sync-by-file"),
+        pytest.param(PLAIN, "--server gunicorn-gthread", BROKEN, id="flask-gunicorn-by-file"),
+        pytest.param(PLAIN, "sv_breaks --server uvicorn", BROKEN, id="flask-uvicorn"),
+        pytest.param(PLAIN, "--server uvicorn", UNINSTALLED, id="flask-uvicorn-import-by-file"),
+        pytest.param(PLAIN, "sv_breaks --server granian-asgi", BROKEN, id="flask-granian"),
+        pytest.param(FAST, "sv_breaks --server werkzeug", UNINSTALLED, id="fastapi-werkzeug-import"),
+    ],
+)
+def test_a_file_that_was_broken_is_served_again_when_it_is_corrected(
+    tmp_path: Path, source: str, options: str, broken: str
+) -> None:
+    module = tmp_path / "sv_breaks.py"
+    module.write_text(source)
+    (tmp_path / "gateway.toml").write_text('application = "sv_breaks:app"\n')
+    with running(tmp_path, *options.split(), "--reload") as (bind, process):
+        answer(bind, process, tmp_path / "log", "one")
+        module.write_text(broken)
+        until_logged(tmp_path / "log", "no_such_library" if broken == UNINSTALLED else "SyntaxError", module)
+        module.write_text(source.replace("one", "two, after a correction"))
+        answer(bind, process, tmp_path / "log", "two", changed=module)
+
+
+def until_logged(log: Path, wanted: str, changed: Path) -> None:
+    """Wait until the server has met the error; the file is touched for reloaders that poll."""
+    deadline = time.monotonic() + 30
+    touch_at = time.monotonic() + 2
+    while wanted not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        if time.monotonic() >= touch_at:
+            changed.touch()
+            touch_at = time.monotonic() + 3
+        time.sleep(0.05)

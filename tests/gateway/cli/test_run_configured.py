@@ -92,7 +92,7 @@ def test_a_folder_without_a_configuration_is_one_line_and_status_2(
     monkeypatch.chdir(tmp_path)
     result = dry()
     assert result.exit_code == 2
-    assert "what to serve must be named: gateway run module:app; or by a gateway.toml" in result.output
+    assert "no application given: run `gateway run MODULE:APP`, or add gateway.toml" in result.output
 
 
 def test_a_wrong_file_is_one_line_and_status_2(site: Path) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
+import wrapt  # noqa: F401  # the modules of a project may import these; they are kept after each test
 
+import gateway.middleware.cors
+import gateway.middleware.request_id
+import gateway.mount  # noqa: F401
+from gateway._load import Target, load, parse, told
 from gateway.errors import ConfigurationError
-from gateway.servers._load import Target, load, parse
 
 
 @pytest.fixture
@@ -76,11 +82,86 @@ def test_a_file_name_is_answered_with_the_import_string(text: str) -> None:
         parse(text)
 
 
-def test_a_default_name_is_found_app_before_application(project: Path) -> None:
-    (project / "sv_one.py").write_text("application = 1")
-    (project / "sv_two.py").write_text("application = 1\napp = 2")
-    assert load("sv_one") == (Target("sv_one", ("application",), text="application"), 1)
-    assert load("sv_two")[1] == 2
+WSGI = """
+def one(environ, start_response): ...
+def two(environ, start_response): ...
+"""
+GATEWAY = (
+    WSGI
+    + """
+from gateway import Gateway, Mount
+from gateway.middleware import RequestId
+"""
+)
+
+
+@dataclass(frozen=True)
+class Default:
+    id: str
+    source: str
+    expected: str
+
+
+DEFAULTS = [
+    Default("app", f"{WSGI}app = one", "app"),
+    Default("application", f"{WSGI}application = one", "application"),
+    Default("one-object-under-both-names", f"{WSGI}app = application = one", "app"),
+    Default("a-name-that-is-no-application", f"{WSGI}app = None\napplication = one", "application"),
+    Default("a-factory-beside-an-application", f"{WSGI}def app(): return one\napplication = app()", "application"),
+    Default("a-module-of-that-name", f"{WSGI}import json as app\napplication = one", "application"),
+    Default("a-module-of-that-name-and-a-gateway", f"{GATEWAY}import json as app\nsite = Gateway(one)", "site"),
+    Default("what-is-no-application-is-judged-later", "application = 1", "application"),
+    Default(
+        "gateway-before-app", f"{GATEWAY}app = one\napplication = Gateway(app, middleware=[RequestId()])", "application"
+    ),
+    Default("gateway-of-another-name", f"{GATEWAY}app = one\nsite = Gateway(app)", "site"),
+    Default("gateway-alone-under-another-name", f"{GATEWAY}site = Gateway(one)", "site"),
+    Default("mount-before-app", f"{GATEWAY}app = one\nsite = Mount({{'/': app}})", "site"),
+    Default(
+        "a-gateway-of-a-default-name-goes-before-others", f"{GATEWAY}probe = Gateway(two)\napp = Gateway(one)", "app"
+    ),
+    Default("a-gateway-in-a-gateway", f"{GATEWAY}inner = Gateway(one)\nsite = Gateway(inner)", "site"),
+    Default("app-in-a-mount", f"{GATEWAY}app = Gateway(one)\nsite = Mount({{'/api': app}})", "site"),
+    Default(
+        "gateways-in-a-mount", f"{GATEWAY}a = Gateway(one)\nb = Gateway(two)\napp = Mount({{'/a': a, '/b': b}})", "app"
+    ),
+    Default(
+        "a-proxy-of-a-gateway",
+        f"{GATEWAY}import wrapt\nsite = Gateway(one)\nseen = wrapt.CallableObjectProxy(site)",
+        "seen",
+    ),
+    Default("private-names-do-not-count", f"{GATEWAY}_inner = Gateway(two)\napp = one", "app"),
+]
+
+
+@pytest.mark.parametrize("case", DEFAULTS, ids=lambda case: case.id)
+def test_a_module_without_a_name_gives_its_outermost_application(project: Path, case: Default) -> None:
+    (project / "sv_default.py").write_text(case.source)
+    target, found = load("sv_default")
+    assert target == Target("sv_default", (case.expected,), text=case.expected)
+    assert found is getattr(sys.modules["sv_default"], case.expected)
+
+
+SEVERAL = [
+    Default("two-plain", f"{WSGI}app = one\napplication = two", "sv_default:app, sv_default:application"),
+    Default(
+        "two-gateways",
+        f"{GATEWAY}app = Gateway(one)\napplication = Gateway(two)",
+        "sv_default:app, sv_default:application",
+    ),
+    Default(
+        "gateways-of-other-names",
+        f"{GATEWAY}app = one\na = Gateway(one)\nb = Gateway(two)",
+        "sv_default:a, sv_default:b",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", SEVERAL, ids=lambda case: case.id)
+def test_two_applications_are_an_error_that_names_both(project: Path, case: Default) -> None:
+    (project / "sv_default.py").write_text(case.source)
+    message = refused("sv_default")
+    assert message.startswith(f"sv_default has 2 applications: {case.expected}; name the one to serve")
 
 
 def test_dotted_attributes_and_factories_are_followed(project: Path) -> None:
@@ -93,7 +174,7 @@ def test_dotted_attributes_and_factories_are_followed(project: Path) -> None:
 
 def refused(text: str) -> str:
     with pytest.raises(ConfigurationError) as caught:
-        load(text)
+        told(f"loading {text}", partial(load, text))
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -114,13 +195,39 @@ def test_each_fault_has_one_line_that_says_what_to_do(project: Path) -> None:
     assert f"ZeroDivisionError: division by zero ({project}/sv_raises.py, line 3)" in refused("sv_raises:app")
     assert "needs the module 'no_such_library', which is not installed" in refused("sv_needs:app")
     assert f"SyntaxError: invalid syntax ({project}/sv_syntax.py, line 1)" in refused("sv_syntax:app")
-    assert "raised SystemExit: bye" in refused("sv_exits:app")
+    assert "loading sv_exits:app raised SystemExit: bye" in refused("sv_exits:app")
     assert "sv_shop:create_app()?" in refused("sv_shop")
     assert "did you mean 'applicatoin'?" in refused("sv_shop:application")
     assert "has no attribute 'zzz'; check the name" in refused("sv_shop:zzz")
     assert "sv_shop:nothing has no attribute 'x'" in refused("sv_shop:nothing.x")
-    assert "is to be called as a factory, but is None" in refused("sv_shop:nothing()")
-    assert "calling the factory sv_shop:create_app() raised KeyError: 'secret\\nkey'" in refused("sv_shop:create_app()")
+    assert "sv_shop:nothing is None, not a factory; remove the ()" in refused("sv_shop:nothing()")
+    assert "loading sv_shop:create_app() raised KeyError: 'secret\\nkey'" in refused("sv_shop:create_app()")
+    assert "correct the call, for example sv_shop:create_app(...)" in refused("sv_shop:create_app(1)")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def (\n", SyntaxError),
+        ("import no_such_library\n", ModuleNotFoundError),
+        ("1 / 0\n", ZeroDivisionError),
+        ("raise SystemExit('bye')\n", SystemExit),
+        ("def app(): return open('/no/such/file')\n", FileNotFoundError),
+        ("def app(): return None + 1\n", TypeError),
+    ],
+    ids=lambda value: getattr(value, "__name__", "source"),
+)
+def test_a_server_gets_what_the_applications_code_raises(
+    project: Path, source: str, expected: type[BaseException]
+) -> None:
+    (project / "sv_broken.py").write_text(source)
+    with pytest.raises(expected) as caught:
+        load("sv_broken:app()")
+    assert caught.type is expected
+    (project / "gateway.toml").write_text('application = "sv_broken:app()"\n')
+    with pytest.raises(expected) as caught:
+        load(f"gateway.config:load({str(project / 'gateway.toml')!r})")
+    assert caught.value.__notes__ == [f"{project / 'gateway.toml'}: application"]
 
 
 def test_a_composition_that_is_wrong_is_shown_where_it_was_written(project: Path) -> None:

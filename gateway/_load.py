@@ -1,10 +1,12 @@
 """From an import string to the application it names.
 
 One grammar for every server: ``module``, ``module:name``, ``module:object.attribute``, ``module:factory()`` and
-``module:factory("staging", debug=False)`` with literal arguments. Without a name the attributes ``app`` and
-``application`` are tried in this order.
+``module:factory("staging", debug=False)`` with literal arguments. Without a name, ``_default()`` finds the one
+application of the module.
 
-What goes wrong is a ``ConfigurationError`` of one line that says what to do; the original exception is its cause.
+A wrong import string is a ``ConfigurationError`` of one line that says what to do. An exception of the application's
+own code passes unchanged, because servers act on it: at a reload Gunicorn recovers from a ``SyntaxError``, and from
+nothing else. The command line turns such an exception into one line too, with ``told()``.
 """
 
 from __future__ import annotations
@@ -17,21 +19,27 @@ import inspect
 import sys
 import sysconfig
 import traceback
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
+from gateway.dual import Dual
 from gateway.errors import ConfigurationError
+from gateway.protocols import detect, is_proxy
 
-__all__ = ["DEFAULT_NAMES", "INDIRECT", "VARIABLE", "Target", "load", "parse"]
+__all__ = ["DEFAULT_NAMES", "INDIRECT", "VARIABLE", "Target", "load", "parse", "told"]
 
-#: The names that are tried when none is given, in this order.
+T = TypeVar("T")
+
+#: The names that an application has if none is given.
 DEFAULT_NAMES = ("app", "application")
 #: Names the application for ``INDIRECT``.
 VARIABLE = "GATEWAY_APP"
 #: What a server is told when it cannot be told the application itself.
 INDIRECT = "gateway.servers._target:application"
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parent
 #: How the names of files begin that nobody corrects: of installed ones, and of code that has no file.
 _LIBRARIES = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<")
 
@@ -99,19 +107,17 @@ def parse(text: str, *, factory: bool = False) -> Target:
 def load(target: Target | str) -> tuple[Target, object]:
     """Import the module and return the target, with the name that was found, and the application.
 
-    The module is imported as ``sys.path`` finds it.
+    The module is imported as ``sys.path`` finds it. What its code raises passes unchanged.
 
     Raises:
-        ConfigurationError: There is no such module or attribute, or its own code raised.
+        ConfigurationError: There is no such module or attribute, or the module has several applications.
     """
     if isinstance(target, str):
         target = parse(target)
     module = _import(target)
     if not target.names:
-        for name in DEFAULT_NAMES:
-            if hasattr(module, name):
-                return Target(target.module, (name,), text=name), getattr(module, name)
-        raise ConfigurationError(_no_default(target, module))
+        name = _default(target, module)
+        return Target(target.module, (name,), text=name), getattr(module, name)
     found: object = module
     walked = target.module
     for name in target.names:
@@ -122,21 +128,45 @@ def load(target: Target | str) -> tuple[Target, object]:
     if not target.call:
         return target, found
     if not callable(found):
-        raise ConfigurationError(f"{walked} is to be called as a factory, but is {_kind(found)}; leave out the ()")
+        raise ConfigurationError(f"{walked} is {_kind(found)}, not a factory; remove the ()")
     try:
         made: object = found(*target.arguments, **dict(target.options))
-    except (Exception, SystemExit) as error:
-        frames = _frames(error)
-        if isinstance(error, ConfigurationError) and not frames:  # `gateway.config:load`, which says where
-            raise
-        remedy = "correct it there" if frames else f"correct the call, for example {walked}(...)"
-        raise ConfigurationError(f"calling the factory {target} raised {_raised(error)}; {remedy}") from error
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # raised by the call itself
+            raise ConfigurationError(
+                f"the factory {walked} cannot be called so: {error}; correct the call, for example {walked}(...)"
+            ) from error
+        raise
     if inspect.iscoroutine(made):
         made.close()
         raise ConfigurationError(
             f"the factory {walked} is an `async def`, which nobody awaits here; make it a plain `def`"
         )
     return target, made
+
+
+def told(what: str, do: Callable[[], T]) -> T:
+    """Turn an exception that the application's own code raises into one line for a terminal.
+
+    Args:
+        what: Name of the step, for example ``"loading shop:app"``.
+        do: The step. Its result is returned.
+
+    Raises:
+        ConfigurationError: The step raised; the original exception is the cause.
+    """
+    try:
+        return do()
+    except (Exception, SystemExit) as error:
+        frames = _frames(error)
+        if isinstance(error, ConfigurationError) and not frames:  # this package's own, about what was typed
+            raise
+        place = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            raise ConfigurationError(
+                f"{place}{what} needs the module {error.name!r}, which is not installed; install it in {sys.prefix}"
+            ) from error
+        raise ConfigurationError(f"{place}{what} raised {_raised(error)}; correct it there") from error
 
 
 def _read(module: str, node: ast.expr) -> Target:
@@ -166,14 +196,67 @@ def _import(target: Target) -> ModuleType:
         missing = error.name or ""
         if target.module == missing or target.module.startswith(f"{missing}."):
             raise ConfigurationError(
-                f"there is no module {missing!r} in {_where()}; correct the name, or give its folder with --app-dir"
+                f"there is no module {missing!r} in {_where()}; correct the name, or the folder that modules are "
+                f"imported from (--app-dir, app_dir)"
             ) from error
+        raise
+
+
+def _default(target: Target, module: ModuleType) -> str:
+    """Find the name of the application in a module that was given without one.
+
+    A `Gateway` or `Mount` goes before a plain application, whatever its name, because the plain one would be served
+    without the chain around it. A name of ``DEFAULT_NAMES`` goes before others.
+
+    Raises:
+        ConfigurationError: There is no application, or more than one.
+    """
+    named = {name: getattr(module, name) for name in DEFAULT_NAMES if hasattr(module, name)}
+    named = {name: value for name, value in named.items() if not isinstance(value, ModuleType)}  # `shop.app` imported
+    public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    outermost = _outermost({**named, **public})
+    plain = [name for name, value in named.items() if _is_application(value)]
+    found = [name for name in outermost if name in named] or outermost or _distinct(plain, named)
+    if len(found) > 1:
+        choices = [f"{target.module}:{name}" for name in found]
         raise ConfigurationError(
-            f"importing {target.module!r} needs the module {missing!r}, which is not installed; install it in "
-            f"{sys.prefix}"
-        ) from error
-    except (Exception, SystemExit) as error:
-        raise ConfigurationError(f"importing {target.module!r} raised {_raised(error)}; correct it there") from error
+            f"{target.module} has {len(found)} applications: {', '.join(choices)}; name the one to serve, for example "
+            f"{choices[0]}"
+        )
+    for name in (*found, *named):
+        return name
+    raise ConfigurationError(_no_default(target, module))
+
+
+def _outermost(values: Mapping[str, object]) -> list[str]:
+    """Return the `Gateway` and `Mount` objects that no other one holds, each under the first of its names."""
+    own = {name: value for name, value in values.items() if isinstance(value, Dual)}
+    held = {id(inner) for value in own.values() for inner in _held(value)}
+    return _distinct((name for name, value in own.items() if id(value) not in held), own)
+
+
+def _held(value: object) -> Iterable[object]:
+    """Find the objects inside a `Gateway`, a `Mount`, or a proxy of one."""
+    inside = [getattr(value, "app", None), *getattr(value, "gateways", ())]
+    if is_proxy(value):
+        inside.append(getattr(value, "__wrapped__", None))
+    for each in inside:
+        if isinstance(each, Dual):
+            yield each
+            yield from _held(each)
+
+
+def _distinct(names: Iterable[str], values: Mapping[str, object]) -> list[str]:
+    """Leave out the further names of one object."""
+    return list({id(values[name]): name for name in reversed(list(names))}.values())[::-1]
+
+
+def _is_application(value: object) -> bool:
+    try:
+        detect(value)
+    except ConfigurationError:
+        return False
+    return True
 
 
 def _raised(error: BaseException) -> str:

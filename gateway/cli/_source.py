@@ -1,0 +1,116 @@
+"""Where a command finds the application: MODULE on the command line, ``--config FILE``, or the file of the folder.
+
+``run``, ``check`` and ``inspect`` share the options and this choice, so that the same words name the same application.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway._load import Target, load, parse, told
+from gateway.config import Config, find, read
+from gateway.errors import ConfigurationError
+
+__all__ = ["Source", "source", "source_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
+    click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False),
+    click.option(
+        "--config",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Configuration file, gateway.toml or pyproject.toml, instead of MODULE.",
+    ),
+    click.option(
+        "--app-dir",
+        type=click.Path(exists=True, file_okay=False),
+        help="Folder to import the application from; the current one without it.",
+    ),
+    click.option("--factory", is_flag=True, help="The attribute is a function that returns the application."),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """An application that was named, and is not imported yet.
+
+    Attributes:
+        target: Its import string.
+        folder: Folder to import it from.
+        config: The file that describes it, if there is one.
+    """
+
+    target: Target
+    folder: Path
+    config: Config | None = None
+
+    def __str__(self) -> str:
+        return str(self.target if self.config is None else self.config.file)
+
+    def load(self) -> tuple[Target, object]:
+        """Import the application, as `gateway._load.load` does.
+
+        Raises:
+            ConfigurationError: It cannot be loaded, for whatever reason; the message is one line.
+        """
+        sys.path.insert(0, str(self.folder))
+        what = f"loading {self.target}" if self.config is None else "importing"
+        return told(what, partial(load, self.target))
+
+
+def source_options(function: F) -> F:
+    """Give a command the argument and the options that name an application."""
+    for option in reversed(_OPTIONS):
+        option(function)  # click keeps them on the function
+    return function
+
+
+def source(target: str | None, config: str | None, app_dir: str | None, *, factory: bool) -> Source | None:
+    """Choose the application that a command line names.
+
+    Args:
+        target: MODULE[:ATTRIBUTE].
+        config: ``--config``.
+        app_dir: ``--app-dir``: the folder to import from, or to look for a configuration file in.
+        factory: ``--factory``.
+
+    Returns:
+        The source, or None if nothing is named and the folder has no configuration file.
+
+    Raises:
+        click.UsageError: Two options name different applications.
+        ConfigurationError: The import string or the file is wrong.
+    """
+    folder = Path(app_dir or ".").absolute()
+    if config is not None:
+        named = {f"the application {target}": target, "--app-dir": app_dir, "--factory": factory}
+        if extra := [name for name, given in named.items() if given]:
+            raise click.UsageError(f"--config names the application and its folder; leave out {' and '.join(extra)}")
+        return _of_file(Path(config))
+    if target is None:
+        file = find(folder)
+        return None if file is None else _of_file(file)
+    parsed = parse(target, factory=factory)
+    if (parsed.module, parsed.names, parsed.call) != ("gateway.config", ("load",), True):
+        return Source(target=parsed, folder=folder)
+    # The same file, written as an import string: its server counts as well.
+    files = [*parsed.arguments, *dict(parsed.options).values()]
+    file = Path(str(files[0])) if files else find(folder)
+    if file is None:
+        raise ConfigurationError(f"{target} needs a file: {folder} has neither gateway.toml nor [tool.gateway]")
+    return _of_file(file)
+
+
+def _of_file(file: Path) -> Source:
+    config = read(file.absolute())
+    target = parse(f"gateway.config:load({str(config.file)!r})")
+    return Source(target=target, folder=config.app_dir, config=config)
