@@ -2,6 +2,8 @@
 
 States: ``IDLE`` (no head), ``COMMITTED`` (the head is out), ``DONE`` (the last message was sent); ``LEFT`` says that
 the long way has taken over. What a chain does not define is no branch in a request, or one test of a constant.
+
+(Above 400 lines: one object, whose methods are the states of one request.)
 """
 
 from __future__ import annotations

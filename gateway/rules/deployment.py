@@ -398,7 +398,7 @@ def hooks_are_in_use(deployment: Deployment) -> str | None:
 
 @RULES.rule(
     "D15",
-    "The folder that PROMETHEUS_MULTIPROC_DIR names is there, and the server can write to it.",
+    "The server can make, or write to, the folder that PROMETHEUS_MULTIPROC_DIR names.",
     "prometheus_client, Multiprocess Mode",
     "server",
     "deployment",
@@ -407,8 +407,8 @@ def hooks_are_in_use(deployment: Deployment) -> str | None:
 )
 def metrics_have_their_folder(deployment: Deployment) -> str | None:
     folder, wrong = deployment.environment.get("PROMETHEUS_MULTIPROC_DIR"), deployment.metrics_folder
-    if not folder or not deployment.counts or not wrong or (wrong == "does not exist" and deployment.hooks):
-        return None  # the hooks make it
+    if not folder or not deployment.counts or not wrong:
+        return None
     return f"PROMETHEUS_MULTIPROC_DIR={folder}, and that {wrong}; make the folder for the user that runs the server"
 
 

@@ -139,16 +139,22 @@ def test_a_configuration_that_gunicorn_refuses_cannot_be_checked(folder: Path) -
     assert "--no-such-option" in result.output
 
 
-def test_a_metrics_folder_that_is_not_there_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Metrics` itself refuses a folder that it cannot use, so these chains load where it can and are judged here."""
+    monkeypatch.setattr("gateway.middleware._multiprocess.prepare", lambda: None)
+
+
+@pytest.mark.usefixtures("loads")
+def test_a_metrics_folder_that_can_be_made_is_no_finding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder / "numbers"))
-    assert found("counted", "granian-wsgi") == {"D15"}
-    assert found("counted", "gunicorn-asgi") == {"D14", "D15"}
-    (folder / "gunicorn.conf.py").write_text(HOOKS)
-    assert found("counted", "gunicorn-asgi") == set(), "the hooks make it"
-    (folder / "numbers").mkdir()
     assert found("counted", "granian-wsgi") == set()
+    assert found("counted", "gunicorn-asgi") == {"D14"}
+    (folder / "gunicorn.conf.py").write_text(HOOKS)
+    assert found("counted", "gunicorn-asgi") == set()
 
 
+@pytest.mark.usefixtures("loads")
 def test_a_metrics_folder_that_is_a_file_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "gunicorn.conf.py").write_text(HOOKS)
     (folder / "numbers").touch()
@@ -156,9 +162,10 @@ def test_a_metrics_folder_that_is_a_file_is_a_warning(folder: Path, monkeypatch:
     assert found("counted", "gunicorn-gthread") == {"D15"}
 
 
+@pytest.mark.usefixtures("loads")
 def test_a_metrics_folder_of_another_user_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder / "numbers"))
-    monkeypatch.setattr("os.access", lambda path, mode: False)  # whoever runs the tests may be root
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # the user that runs the tests may be root
     assert "does not exist and cannot be made" in check("counted", "granian-wsgi").output
     (folder / "numbers").mkdir()
     assert "cannot be written" in check("counted", "granian-wsgi").output

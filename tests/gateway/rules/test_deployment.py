@@ -184,7 +184,7 @@ CASES = [
     ),
     Case(
         "D15",
-        deployed("granian", counts=True, environment=METRICS, metrics_folder="does not exist"),
+        deployed("granian", counts=True, environment=METRICS, metrics_folder="does not exist and cannot be made"),
         deployed("granian", counts=True, environment=METRICS),
         "absent",
     ),
@@ -193,10 +193,8 @@ CASES = [
         deployed(
             "gunicorn", counts=True, environment=METRICS, metrics_folder="cannot be written", settings={"hooks": "yes"}
         ),
-        deployed(
-            "gunicorn", counts=True, environment=METRICS, metrics_folder="does not exist", settings={"hooks": "yes"}
-        ),
-        "made-by-the-hooks",
+        deployed("gunicorn", counts=False, environment=METRICS, metrics_folder="cannot be written"),
+        "without-metrics",
     ),
     Case(
         "D16",
