@@ -17,6 +17,7 @@ from gateway.errors import ConfigurationError
 from gateway.exchange import Response
 from gateway.headers import Header
 from gateway.middleware._host import Host, parse_host
+from gateway.middleware._location import location_part
 from gateway.middleware._options import check_options
 from gateway.problems import problem
 
@@ -107,8 +108,8 @@ class _Redirecting(Hooks):
             if not isinstance(checked, Host):
                 return problem(request, 400, "The request came without TLS, and its host is not known to be ours.")
             host = Host(checked.name)  # the port was that of http
-        path = "/" + request.raw_path.decode("latin-1").lstrip("/")
-        query = request.query_string.decode("latin-1")
+        path = "/" + location_part(request.raw_path).lstrip("/")
+        query = location_part(request.query_string)
         location = f"https://{host}{path}" + (f"?{query}" if query else "")
         return Response(self._status, [("Location", location)])
 

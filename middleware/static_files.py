@@ -23,6 +23,7 @@ from gateway.errors import ConfigurationError
 from gateway.exchange import FileBody, Request, Response
 from gateway.headers import AsgiHeaders, Header, HeaderNames, Headers
 from gateway.middleware._accept_encoding import choose_coding
+from gateway.middleware._location import location_part
 from gateway.middleware._options import check_options
 from gateway.middleware._range import content_range, select_range
 from gateway.middleware._static_index import (
@@ -335,6 +336,6 @@ def _immutable(option: str | Callable[[str], bool] | None) -> Callable[[str], bo
 
 def _to_folder(request: Request) -> Response:
     """Redirect to the folder's one spelling; the path has been checked, so it cannot begin with "//"."""
-    query = request.query_string.decode("latin-1")
+    query = location_part(request.query_string)
     location = "/" + quote(request.root_path + request.local_path).lstrip("/") + "/" + (f"?{query}" if query else "")
     return Response(308, [("Location", location), ("Content-Length", "0"), ("Cache-Control", "no-cache")])

@@ -21,6 +21,16 @@ def test_http_is_redirected_by_308_with_path_and_query_byte_for_byte(stack: Make
     assert answer.get("location") == "https://example.com/a%2Fb/c%20d?x=%C3%A9&y=+"
 
 
+def test_what_a_header_must_not_hold_is_percent_encoded(stack: MakeStack) -> None:
+    answer = stack(HOST, HttpsRedirect()).request("/a\x01\tb \x7f\xe9%0a?c=\x0b\xe9%0d%\\", headers=FROM)
+    assert (answer.status, answer.error) == (308, None)
+    location = answer.get("location") or ""
+    assert location.isascii()
+    assert location.startswith("https://example.com/a%01%09b%20%7F%")
+    # An adapter may have written the path anew.
+    assert location.lower().endswith("%0a?c=%0b%e9%0d%\\")
+
+
 def test_https_passes(stack: MakeStack) -> None:
     assert stack(HOST, HttpsRedirect()).request(scheme="https", headers=FROM).body == b"hello"
 
