@@ -25,6 +25,7 @@ from gateway._bounds import BOUNDS
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot
 from gateway.errors import ConfigurationError
 from gateway.middleware._forwarded import parse_address
+from gateway.middleware._log_text import printable
 from gateway.middleware._log_thread import LogThread, wants
 from gateway.middleware._options import check_options
 
@@ -40,7 +41,6 @@ _HIDDEN = "***"
 _LONGEST = BOUNDS["log"].characters
 _CUT = "..."
 _USER_INFORMATION = re.compile("//[^/?#]*@")
-_UNSAFE = re.compile(r'[^\x20-\x7e]|["\\]')
 
 
 class Entry(NamedTuple):
@@ -126,16 +126,12 @@ def json_line(entry: Entry) -> str:
 def combined(entry: Entry) -> str:
     r"""Write an entry in the combined log format; what could forge a line is written as ``\xNN``."""
     target = entry.path + (f"?{entry.query}" if entry.query else "")
-    request = _escape(f"{entry.method} {target} HTTP/{entry.http_version}")
+    request = printable(f"{entry.method} {target} HTTP/{entry.http_version}")
     sent = str(entry.bytes_sent) if entry.bytes_sent else "-"
     return (
-        f'{_escape(entry.client or "-")} - - [{_moment(entry.time, _APACHE)}] "{request}" {entry.status} {sent} '
-        f'"{_escape(entry.referer or "-")}" "{_escape(entry.user_agent or "-")}"'
+        f'{printable(entry.client or "-")} - - [{_moment(entry.time, _APACHE)}] "{request}" {entry.status} {sent} '
+        f'"{printable(entry.referer or "-")}" "{printable(entry.user_agent or "-")}"'
     )
-
-
-def _escape(text: str) -> str:
-    return _UNSAFE.sub(lambda match: "".join(f"\\x{byte:02x}" for byte in match[0].encode("utf-8", "replace")), text)
 
 
 _ISO = "%Y-%m-%dT%H:%M:%S."

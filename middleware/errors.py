@@ -19,8 +19,9 @@ from gateway.contract import BuildContext, Hooks, Middleware, Refuse
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
 from gateway.middleware._forwarded import parse_peer
+from gateway.middleware._log_text import printable
 from gateway.middleware._options import check_options
-from gateway.middleware.proxy_headers import ForwardedFrom
+from gateway.middleware.proxy_headers import PROXY_HEADERS, ForwardedFrom
 from gateway.problems import preferred_media_type, problem, refusal
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ class _Answering(Hooks):
         if self._options.log:
             _log.error(
                 "%s %s: %s",
-                request.method,
-                request.raw_path.decode("latin-1"),
+                printable(request.method),
+                printable(request.raw_path.decode("latin-1")),
                 type(error).__qualname__,
                 exc_info=error,
                 extra={"request_id": name},
@@ -164,11 +165,13 @@ def _status(value: object) -> int | None:
 
 
 def _is_here(request: Request) -> bool:
-    """Tell whether the client is on this machine, both as the connection and as the proxies say."""
+    """Return whether the client is on this machine, by the connection and by what the proxies wrote."""
     peers = [request.client]
     connection = request.state.get("gateway.proxy_headers")
     if isinstance(connection, ForwardedFrom):
         peers.append(connection.client)
+    elif request.headers.has_any(PROXY_HEADERS):
+        return False  # a proxy on this machine, and no ProxyHeaders: every client has the address of the proxy
     addresses = [parse_peer(peer[0]) if peer is not None else None for peer in peers]
     return all(address is not None and address.is_loopback for address in addresses)
 

@@ -27,12 +27,30 @@ from gateway.problems import problem
 if TYPE_CHECKING:
     from gateway.exchange import Request, Response
 
-__all__ = ["PLATFORMS", "ForwardedFrom", "ProxyHeaders"]
+__all__ = ["PLATFORMS", "PROXY_HEADERS", "ForwardedFrom", "ProxyHeaders"]
 
 _X_FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix")
 #: Other spellings that applications are known to read; nothing here believes them.
 _OTHERS = ("x-forwarded", "x-forwarded-scheme", "x-forwarded-protocol", "x-forwarded-ssl", "x-url-scheme", "x-real-ip")
-_EVERY = HeaderNames("forwarded", *_X_FORWARDED, *_OTHERS)
+#: Headers for the client's address that some networks set, and a client could set as well. A trusted proxy may be such
+#: a network, so they are removed only from other peers.
+_ADDRESSES = (
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-ip",
+    "do-connecting-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "forwarded-for",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-original-forwarded-for",
+)
+_FAMILIES = HeaderNames("forwarded", *_X_FORWARDED, *_OTHERS)
+#: Every header by which a proxy says for whom it asks.
+PROXY_HEADERS = HeaderNames(*_FAMILIES.names, *_ADDRESSES)
 _STATE = "gateway.proxy_headers"
 _SECURE = {"http": False, "https": True, "ws": False, "wss": True}
 _LONGEST_PREFIX = BOUNDS["x-forwarded-prefix"].characters
@@ -191,7 +209,7 @@ class _Believing(Hooks):
         self._options = options
         self._trust = trust
         family = {"x-forwarded": set(_X_FORWARDED), "forwarded": {"forwarded"}, "off": set()}[options.mode]
-        self._never = HeaderNames(*(name for name in _EVERY.names if name not in family))
+        self._never = HeaderNames(*(name for name in _FAMILIES.names if name not in family))
         self._believes = options.mode != "off"
         self._strips = options.untrusted == "strip"
         self._more = options.host or options.port or options.prefix
@@ -215,7 +233,7 @@ class _Believing(Hooks):
         if self._believes:
             self._notice.untrusted(request, peer)
         if self._strips:
-            headers.delete_all(_EVERY)
+            headers.delete_all(PROXY_HEADERS)
         return None
 
     def _read_x_forwarded(self, request: Request) -> None:

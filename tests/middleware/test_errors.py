@@ -149,6 +149,20 @@ def test_a_client_behind_a_local_proxy_is_not_on_this_machine(stack: MakeStack) 
     assert b"secret" not in answer.body
 
 
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Proto", "CF-Connecting-IP"])
+def test_a_local_proxy_without_proxy_headers_in_the_chain_shows_nothing(stack: MakeStack, name: str) -> None:
+    chain = stack(Errors(debug=True), script=failing(RuntimeError("secret")))
+    answer = chain.request(client=("127.0.0.1", 1), headers=[(name, "203.0.113.1")])
+    assert b"secret" not in answer.body
+
+
+def test_a_client_cannot_forge_or_break_a_line_of_the_log(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
+    stack(Errors(), script=failing(RuntimeError("x"))).request("/a\n\x1b[31m\x85ERROR\xe9")
+    [record] = [record for record in caplog.records if record.name == "gateway.middleware.errors"]
+    assert record.getMessage().isascii()
+    assert record.getMessage().isprintable()
+
+
 def test_a_forged_loopback_address_shows_nothing(stack: MakeStack) -> None:
     chain = stack(ProxyHeaders(trust=("10.0.0.1",)), Errors(debug=True), script=failing(RuntimeError("secret")))
     answer = chain.request(client=("10.0.0.1", 1), headers=[("X-Forwarded-For", "127.0.0.1")])

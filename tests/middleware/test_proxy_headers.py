@@ -63,6 +63,25 @@ def test_an_untrusted_peer_is_the_client_and_its_fields_are_removed(stack: MakeS
     assert not [name for name in seen.headers if "forwarded" in name or name == "x-real-ip"]
 
 
+ADDRESSES = [
+    "CF-Connecting-IP",
+    "True-Client-IP",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "Fastly-Client-IP",
+    "Client-IP",
+]
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_only_a_trusted_peer_gives_an_address_in_the_header_of_a_network(stack: MakeStack, name: str) -> None:
+    fields = [(name, "6.6.6.6")]
+    assert name.lower() not in ask(stack, INSIDE, fields, client=("203.0.113.1", 1)).seen[0].headers
+    assert ask(stack, INSIDE, fields).seen[0].headers[name.lower()] == "6.6.6.6"
+    off = ProxyHeaders(trust=(), mode="off")
+    assert name.lower() not in ask(stack, off, fields).seen[0].headers
+
+
 def test_an_untrusted_peers_fields_can_be_kept_but_are_not_believed(stack: MakeStack) -> None:
     keep = ProxyHeaders(trust=("10.0.0.0/8",), untrusted="keep")
     seen = ask(stack, keep, [("X-Forwarded-For", "6.6.6.6")], client=("203.0.113.1", 1)).seen[0]
