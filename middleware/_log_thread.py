@@ -1,8 +1,9 @@
 """A thread that writes log lines, so that an event loop does not wait for a disk or a pipe.
 
-It starts with the first line, in the process that serves, and is joined at the end with everything written. Lines wait
-without bound: one is small, and dropping it is worse than the memory. A thread that is woken for each line costs more
-than to write it, so once woken it lets a moment pass in which more lines come.
+It starts with the first line, in the process that serves, and is joined at the end with everything written. If its
+disk or pipe stands still, `MOST` lines wait and further ones are dropped, because the process would run out of memory
+otherwise; a warning counts them. A thread that is woken for each line costs more than to write it, so once woken it
+lets a moment pass in which more lines come.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-__all__ = ["MOMENT", "LogThread", "wants"]
+__all__ = ["MOMENT", "MOST", "LogThread", "wants"]
 
 T = TypeVar("T")
+_log = logging.getLogger("gateway.middleware.access_log")
 
 #: How long a line waits for others, seconds.
 MOMENT: Final = 0.02
+#: How many lines wait at most.
+MOST: Final = 50_000
 
 
 def wants(logger: logging.Logger) -> bool:
@@ -43,6 +47,7 @@ class _Running(Generic[T]):
     def __init__(self, write: Callable[[T], None]) -> None:
         self.pid = os.getpid()
         self.waiting: deque[T] = deque()
+        self.dropped = 0
         self.some = threading.Event()
         self.closing = threading.Event()
         self._write = write
@@ -60,7 +65,12 @@ class _Running(Generic[T]):
                     self._write(self.waiting.popleft())
                 except Exception:
                     # A handler that raises must not end the thread, or every later line would be lost in silence.
-                    logging.getLogger("gateway.middleware.access_log").exception("a line could not be logged")
+                    _log.exception("a line could not be logged")
+            if self.dropped:
+                # A line that is dropped in between is counted by the next warning.
+                dropped = self.dropped
+                self.dropped -= dropped
+                _log.warning("%d lines were dropped, because %d waited for a log that took none", dropped, MOST)
 
 
 class LogThread(Generic[T]):
@@ -76,10 +86,13 @@ class LogThread(Generic[T]):
         self._running: _Running[T] | None = None
 
     def put(self, item: T) -> None:
-        """Queue an item; never waits."""
+        """Queue an item, or drop it if `MOST` wait; never waits."""
         running = self._running
         if running is None or running.pid != os.getpid():
             running = self._start()
+        if len(running.waiting) >= MOST:
+            running.dropped += 1
+            return
         running.waiting.append(item)
         if not running.some.is_set():
             running.some.set()

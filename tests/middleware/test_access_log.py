@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError
+from gateway.middleware import _log_thread
 from gateway.middleware.access_log import AccessLog, Entry, combined, json_line
 from gateway.middleware.errors import Errors
 from gateway.middleware.proxy_headers import ProxyHeaders
@@ -240,6 +241,28 @@ def test_the_query_can_be_left_out(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(query=False))
     chain.request("/?a=1")
     assert [entry.query for entry in log.entries(chain)] == [None]
+
+
+def test_lines_that_wait_for_a_log_that_stands_still_are_bounded_and_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_log_thread, "MOST", 3)
+    begun, stalled, written = threading.Event(), threading.Event(), []
+
+    def write(line: int) -> None:
+        begun.set()
+        stalled.wait(30)
+        written.append(line)
+
+    thread = _log_thread.LogThread(write)
+    thread.put(0)
+    assert begun.wait(30)  # this one is being written, and no longer waits
+    for line in range(1, 9):
+        thread.put(line)
+    stalled.set()
+    thread.close()
+    assert written == [0, 1, 2, 3]
+    assert [record.getMessage()[:22] for record in caplog.records] == ["5 lines were dropped, "]
 
 
 def test_paths_can_be_skipped(stack: MakeStack, log: Lines) -> None:
