@@ -5,7 +5,6 @@ Sources: ``cheroot --help``; the facts were measured with 11.1.2.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 from gateway.servers._server import Capabilities, Launch, Server
@@ -14,7 +13,8 @@ __all__ = ["CHEROOT"]
 
 
 def _arguments(launch: Launch) -> Iterator[str]:
-    yield from ("-m", "cheroot", "--bind", launch.bind.path or launch.bind.netloc)
+    yield from ("-m", "gateway.servers._drain_on_sigterm", "cheroot")
+    yield from ("--bind", launch.bind.path or launch.bind.netloc)
     if launch.threads is not None:
         yield from ("--threads", str(launch.threads))
     yield from launch.arguments
@@ -29,9 +29,9 @@ CHEROOT = Server(
     requirement="cheroot",
     arguments=_arguments,
     capabilities=Capabilities(threads=True, raw_path=False),
-    stop_signal=signal.SIGINT,
     quirks=(
-        "SIGTERM ends it at once and drops requests in flight; SIGINT drains (KillSignal=SIGINT, STOPSIGNAL SIGINT).",
+        "gateway run makes SIGTERM drain it. Its own command has no handler: SIGTERM cuts requests in flight there, and "
+        "process 1 of a container ignores it (use STOPSIGNAL SIGINT, KillSignal=SIGINT).",
         "wsgi.input_terminated is False, although its input ends where the body ends.",
         "%2F in a path is not decoded, so %2F and %252F are the same to an application.",
         "A path that begins with // is refused with 400.",

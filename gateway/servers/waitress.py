@@ -5,7 +5,6 @@ Sources: ``waitress-serve --help``; the facts were measured with 3.0.2.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 from gateway.servers._server import Capabilities, Launch, Server
@@ -14,7 +13,7 @@ __all__ = ["WAITRESS"]
 
 
 def _arguments(launch: Launch) -> Iterator[str]:
-    yield from ("-m", "waitress")
+    yield from ("-m", "gateway.servers._drain_on_sigterm", "waitress")
     if launch.bind.path is not None:
         yield f"--unix-socket={launch.bind.path}"
     else:
@@ -36,9 +35,10 @@ WAITRESS = Server(
     requirement="waitress",
     arguments=_arguments,
     capabilities=Capabilities(threads=True, header_order="sorted"),
-    stop_signal=signal.SIGINT,
     quirks=(
-        "SIGTERM ends it at once and drops requests in flight; SIGINT drains (KillSignal=SIGINT, STOPSIGNAL SIGINT).",
+        "gateway run makes SIGTERM drain it. Its own command has no handler: SIGTERM cuts requests in flight there, "
+        "and process 1 of a container ignores it (use STOPSIGNAL SIGINT, KillSignal=SIGINT).",
+        "A stop waits 5 seconds for requests, and cuts what a slow client has not read of a large response.",
         "Response headers are sent sorted by name.",
         "It removes X-Forwarded-* and Forwarded from a request, unless --no-clear-untrusted-proxy-headers is given.",
         "A request body is read whole, to memory or a temporary file, before the application runs.",

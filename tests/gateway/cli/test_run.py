@@ -146,10 +146,13 @@ class Case:
     expected: str
 
 
+DRAIN = "-m gateway.servers._drain_on_sigterm"
 INDIRECT = "gateway.servers._target:application"
 PLANNED = [
     Case(
-        "wsgi-under-its-own-kind", "sv_flask:app --server waitress", "-m waitress --listen=127.0.0.1:8000 sv_flask:app"
+        "wsgi-under-its-own-kind",
+        "sv_flask:app --server waitress",
+        "DRAIN waitress --listen=127.0.0.1:8000 sv_flask:app",
     ),
     Case(
         "asgi-under-its-own-kind",
@@ -164,7 +167,7 @@ PLANNED = [
     Case(
         "asgi-under-a-wsgi-server",
         "sv_fast --server waitress --threads 2",
-        f"GATEWAY_APP=sv_fast:app PYTHON -m waitress --listen=127.0.0.1:8000 --threads=2 {INDIRECT}",
+        f"GATEWAY_APP=sv_fast:app PYTHON DRAIN waitress --listen=127.0.0.1:8000 --threads=2 {INDIRECT}",
     ),
     Case(
         "asgi-under-gunicorns-wsgi-workers-with-hooks",
@@ -201,7 +204,11 @@ PLANNED = [
         "sv_others:rust",
         "-m granian --interface rsgi --host 127.0.0.1 --port 8000 sv_others:rust",
     ),
-    Case("gateway-object", "sv_others:both --server waitress", "-m waitress --listen=127.0.0.1:8000 sv_others:both"),
+    Case(
+        "gateway-object",
+        "sv_others:both --server waitress",
+        "DRAIN waitress --listen=127.0.0.1:8000 sv_others:both",
+    ),
     Case(
         "gateway-object-under-the-other-kind",
         "sv_others:both --server uvicorn",
@@ -215,7 +222,7 @@ PLANNED = [
     Case(
         "forwarded-headers-are-not-removed-by-waitress",
         "sv_others:proxied --server waitress",
-        "-m waitress --listen=127.0.0.1:8000 --no-clear-untrusted-proxy-headers sv_others:proxied",
+        "DRAIN waitress --listen=127.0.0.1:8000 --no-clear-untrusted-proxy-headers sv_others:proxied",
     ),
     Case(
         "forwarded-headers-are-not-read-by-gunicorn",
@@ -227,7 +234,7 @@ PLANNED = [
         Case(
             f"forwarded-headers-are-left-alone-for-a-chain-in-{name}",
             f"sv_others:{name} --server waitress",
-            f"-m waitress --listen=127.0.0.1:8000 --no-clear-untrusted-proxy-headers sv_others:{name}",
+            f"DRAIN waitress --listen=127.0.0.1:8000 --no-clear-untrusted-proxy-headers sv_others:{name}",
         )
         for name in ("sometimes", "several", "nested", "inner")
     ),
@@ -238,7 +245,9 @@ PLANNED = [
         "--config python:gateway.servers.gunicorn_hooks sv_others:both",
     ),
     Case(
-        "dotted", "sv_others:site.inner --server waitress", "-m waitress --listen=127.0.0.1:8000 sv_others:site.inner"
+        "dotted",
+        "sv_others:site.inner --server waitress",
+        "DRAIN waitress --listen=127.0.0.1:8000 sv_others:site.inner",
     ),
     Case(
         "dotted-where-the-server-cannot",
@@ -248,12 +257,12 @@ PLANNED = [
     Case(
         "factory",
         "sv_flask:create_app --factory --server waitress",
-        f"GATEWAY_APP='sv_flask:create_app()' PYTHON -m waitress --listen=127.0.0.1:8000 {INDIRECT}",
+        f"GATEWAY_APP='sv_flask:create_app()' PYTHON DRAIN waitress --listen=127.0.0.1:8000 {INDIRECT}",
     ),
     Case(
         "factory-with-arguments",
         "'sv_flask:create_app(name=\"x\")' --server waitress",
-        f"GATEWAY_APP='sv_flask:create_app(name=\"x\")' PYTHON -m waitress --listen=127.0.0.1:8000 {INDIRECT}",
+        f"GATEWAY_APP='sv_flask:create_app(name=\"x\")' PYTHON DRAIN waitress --listen=127.0.0.1:8000 {INDIRECT}",
     ),
     Case(
         "asgi-that-does-not-look-it",
@@ -266,14 +275,18 @@ PLANNED = [
     Case(
         "gateway-beside-app",
         "sv_guarded --server waitress",
-        "-m waitress --listen=127.0.0.1:8000 sv_guarded:application",
+        "DRAIN waitress --listen=127.0.0.1:8000 sv_guarded:application",
     ),
-    Case("django-wsgi", "mysite.wsgi --server waitress", "-m waitress --listen=127.0.0.1:8000 mysite.wsgi:application"),
+    Case(
+        "django-wsgi",
+        "mysite.wsgi --server waitress",
+        "DRAIN waitress --listen=127.0.0.1:8000 mysite.wsgi:application",
+    ),
     Case("django-asgi", "mysite.asgi", "-m uvicorn --host 127.0.0.1 --port 8000 mysite.asgi:application"),
     Case(
         "unix-socket-and-own-arguments",
         "sv_flask --server waitress --bind unix:/run/a.sock -- --backlog=9 --ident=me",
-        "-m waitress --unix-socket=/run/a.sock --backlog=9 --ident=me sv_flask:app",
+        "DRAIN waitress --unix-socket=/run/a.sock --backlog=9 --ident=me sv_flask:app",
     ),
 ]
 
@@ -305,7 +318,7 @@ def printed(folder: Path) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize("case", PLANNED, ids=lambda case: case.id)
 def test_a_dry_run_prints_the_exact_command(printed: dict[str, tuple[str, str]], case: Case) -> None:
     expected = case.expected if "PYTHON" in case.expected else f"PYTHON {case.expected}"
-    assert printed[case.id] == (expected.replace("PYTHON", PYTHON), "status 0")
+    assert printed[case.id] == (expected.replace("PYTHON", PYTHON).replace("DRAIN", DRAIN), "status 0")
 
 
 WRONG = [
@@ -435,7 +448,7 @@ def test_what_the_command_line_says_is_not_the_files_fault(tmp_path: Path) -> No
     assert done.stderr.startswith("Error: an address must be")
     done = run(tmp_path, "--dry-run", "--server", "gunicron")
     assert done.stderr.startswith("Error: there is no server 'gunicron'")
-    assert "-m waitress" in run(tmp_path, "--dry-run").stdout
+    assert "_drain_on_sigterm waitress" in run(tmp_path, "--dry-run").stdout
 
 
 def test_a_missing_server_package_is_one_line_and_status_2(folder: Path) -> None:
@@ -544,7 +557,7 @@ def test_the_process_is_the_server_itself(folder: Path) -> None:
         answer(bind, process, folder / "log")
         shown = Path(f"/proc/{process.pid}/cmdline")
         if shown.exists():  # Linux
-            assert shown.read_bytes().split(b"\0")[1:3] == [b"-m", b"waitress"]
+            assert shown.read_bytes().split(b"\0")[1:4] == [b"-m", b"gateway.servers._drain_on_sigterm", b"waitress"]
         process.send_signal(get("waitress").stop_signal)
         assert process.wait(10) == 0
 

@@ -47,8 +47,8 @@ COMMANDS = [
     ),
     Case("gunicorn-sync", HERE, "-m gunicorn --bind 127.0.0.1:8001 --worker-class sync shop:app"),
     Case("gunicorn-asgi", replace(HERE, bind=Bind(fd=4)), "-m gunicorn --bind fd://4 --worker-class asgi shop:app"),
-    Case("waitress", replace(HERE, threads=8), "-m waitress --listen=127.0.0.1:8001 --threads=8 shop:app"),
-    Case("waitress", replace(HERE, bind=UNIX), "-m waitress --unix-socket=/run/app.sock shop:app"),
+    Case("waitress", replace(HERE, threads=8), "DRAIN waitress --listen=127.0.0.1:8001 --threads=8 shop:app"),
+    Case("waitress", replace(HERE, bind=UNIX), "DRAIN waitress --unix-socket=/run/app.sock shop:app"),
     Case("hypercorn-trio", HERE, "-m hypercorn --bind 127.0.0.1:8001 --worker-class trio asgi:shop:app"),
     Case("daphne", HERE, "-m daphne -b 127.0.0.1 -p 8001 shop:app"),
     Case("daphne", replace(HERE, bind=UNIX), "-m daphne -u /run/app.sock shop:app"),
@@ -59,8 +59,8 @@ COMMANDS = [
         "-m granian --interface wsgi --host 127.0.0.1 --port 8001 --workers 2 --blocking-threads 2 shop:app",
     ),
     Case("granian-rsgi", replace(HERE, bind=UNIX), "-m granian --interface rsgi --uds /run/app.sock shop:app"),
-    Case("cheroot", replace(HERE, bind=UNIX, threads=2), "-m cheroot --bind /run/app.sock --threads 2 shop:app"),
-    Case("cheroot", replace(HERE, bind=Bind("::1", 80)), "-m cheroot --bind '[::1]:80' shop:app"),
+    Case("cheroot", replace(HERE, bind=UNIX, threads=2), "DRAIN cheroot --bind /run/app.sock --threads 2 shop:app"),
+    Case("cheroot", replace(HERE, bind=Bind("::1", 80)), "DRAIN cheroot --bind '[::1]:80' shop:app"),
     Case(
         "wsgiref",
         replace(HERE, threads=1),
@@ -77,7 +77,8 @@ COMMANDS = [
 
 @pytest.mark.parametrize("case", COMMANDS, ids=str)
 def test_a_launch_becomes_the_servers_own_command(case: Case) -> None:
-    assert str(servers.get(case.server).command(case.launch)) == f"{PYTHON} {case.expected}"
+    expected = case.expected.replace("DRAIN", "-m gateway.servers._drain_on_sigterm")
+    assert str(servers.get(case.server).command(case.launch)) == f"{PYTHON} {expected}"
 
 
 def test_uwsgi_is_told_to_drain_on_sigterm() -> None:
