@@ -30,8 +30,8 @@ CHEROOT = Server(
     arguments=_arguments,
     capabilities=Capabilities(threads=True, raw_path=False),
     quirks=(
-        "gateway run makes SIGTERM drain it. Its own command has no handler: SIGTERM cuts requests in flight there, and "
-        "process 1 of a container ignores it (use STOPSIGNAL SIGINT, KillSignal=SIGINT).",
+        "gateway run makes SIGTERM drain it. Its own command has no handler: SIGTERM cuts requests in flight there, "
+        "and process 1 of a container ignores it (use STOPSIGNAL SIGINT, KillSignal=SIGINT).",
         "wsgi.input_terminated is False, although its input ends where the body ends.",
         "%2F in a path is not decoded, so %2F and %252F are the same to an application.",
         "A path that begins with // is refused with 400.",

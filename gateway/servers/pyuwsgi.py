@@ -19,6 +19,8 @@ def _arguments(launch: Launch) -> Iterator[str]:
     yield from ("--master", "--need-app", "--enable-threads", "--die-on-term")
     # Without this hook SIGTERM drops the requests in flight.
     yield from ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
+    # It closes every connection, and does not say so: a proxy would send the next request on a closed one.
+    yield from ("--add-header", "Connection: close")
     if launch.workers is not None:
         yield from ("--processes", str(launch.workers))
     if launch.threads is not None:
@@ -47,7 +49,9 @@ PYUWSGI = Server(
     quirks=(
         "A request body in chunks is not in wsgi.input; our adapter reads it with uwsgi.chunked_read(), so an ASGI "
         "application has it and a WSGI application does not.",
-        "It closes every connection of --http-socket, and answers no Expect: 100-continue.",
+        "It closes every connection of --http-socket without an announcement. gateway run adds "
+        '--add-header "Connection: close", so that a proxy does not reuse the connection.',
+        "It does not respond to Expect: 100-continue.",
         "It takes the scheme from X-Forwarded-Proto and X-Forwarded-SSL of any client; ProxyHeaders puts it right.",
         "Dot segments of the path are resolved before the application sees it.",
         "The application is imported before the fork, unless --lazy-apps is given.",

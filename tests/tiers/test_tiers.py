@@ -145,5 +145,4 @@ def test_one_connection_carries_several_requests_where_the_server_keeps_it(tier:
             connection.request("GET", "/")
             assert connection.getresponse().read() == f"hello from {tier.application}".encode()
             assert (connection.sock is held) or not keeps, "no new connection was made"
-        if not keeps and connection.sock is not None:
-            assert connection.sock.recv(1) == b"", "the server has closed, without saying so in the head"
+        assert keeps or connection.sock is None, "the server closes without saying so in the headers"
