@@ -34,17 +34,23 @@ class _Uwsgi(Protocol):
 def install(uwsgi: _Uwsgi) -> None:
     """Register startup and shutdown with the server that runs this process."""
     previous = getattr(uwsgi, "post_fork_hook", None)
+    previous_end = getattr(uwsgi, "atexit", None)
 
     def start() -> None:
         if callable(previous):
             previous()
         start_all(_served(uwsgi))
 
+    def end() -> None:
+        close_all()
+        if callable(previous_end):
+            previous_end()
+
     if uwsgi.worker_id() == 0:  # the master, which forks later
         uwsgi.post_fork_hook = start
     else:
         start_all(_served(uwsgi))
-    uwsgi.atexit = close_all
+    uwsgi.atexit = end
 
 
 def _served(uwsgi: _Uwsgi) -> object:
