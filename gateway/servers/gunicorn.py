@@ -6,6 +6,8 @@ Sources: gunicorn 23 to 27, ``gunicorn --help``; the facts were measured with 27
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,9 +45,10 @@ def _arguments(launch: Launch, *, worker: str, threads: int | None = None) -> It
 
 
 def _configured(launch: Launch) -> bool:
-    """Whether the user has a configuration: Gunicorn reads one only, and theirs may import the hooks."""
-    given = any(argument.startswith(("-c", "--config")) for argument in launch.arguments)
-    return given or Path("gunicorn.conf.py").exists()
+    """Whether the user has a configuration: Gunicorn reads only one, and theirs may import the hooks."""
+    variable = launch.environment.get("GUNICORN_CMD_ARGS", os.environ.get("GUNICORN_CMD_ARGS", ""))
+    given = (*launch.arguments, *shlex.split(variable))
+    return any(argument.startswith(("-c", "--config")) for argument in given) or Path("gunicorn.conf.py").exists()
 
 
 _gunicorn = partial(

@@ -89,6 +89,14 @@ def test_uwsgi_is_told_to_drain_on_sigterm() -> None:
     assert argv[-2:] == ("--module", "shop:app")
 
 
+@pytest.mark.parametrize("arguments", ["--config mine.py", "-c mine.py", "-cmine.py", "--timeout 5 --config=mine.py"])
+def test_a_configuration_in_gunicorns_variable_is_kept(arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = replace(HERE, hooks=True, believes_proxies=False)
+    assert "--config" in servers.get("gunicorn-sync").command(launch).argv
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", arguments)
+    assert "--config" not in servers.get("gunicorn-sync").command(launch).argv
+
+
 def test_an_app_dir_comes_first_on_the_import_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/theirs")
     command = servers.get("waitress").command(replace(HERE, app_dir="/mine"))
