@@ -35,6 +35,8 @@ _SOCKET_MODE = {
     "waitress": ("0600", ("--unix-socket-perms",)),
     "granian": ("0755", ("--uds-permissions",)),
     "hypercorn": ("0755", ("-m", "--umask")),
+    "uwsgi": ("0755", ("--umask", "--chmod-socket")),
+    "pyuwsgi": ("0755", ("--umask", "--chmod-socket")),
 }
 #: What a server's own Server header says, and the option without which it is sent.
 _SERVER_HEADER = {
@@ -308,7 +310,7 @@ def uwsgi_runs_threads(deployment: Deployment) -> str | None:
 @RULES.rule(
     "D10",
     "A unix socket can be opened by the proxy, which runs as another user.",
-    "waitress, unix_socket_perms; granian, --uds-permissions; hypercorn, --umask",
+    "waitress, unix_socket_perms; granian, --uds-permissions; hypercorn, --umask; uWSGI, --chmod-socket",
     "server",
     "deployment",
     severity="warning",

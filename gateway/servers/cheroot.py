@@ -6,6 +6,7 @@ Sources: ``cheroot --help``; the facts were measured with 11.1.2.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from gateway.servers._server import Capabilities, Launch, Server
 
@@ -13,8 +14,9 @@ __all__ = ["CHEROOT"]
 
 
 def _arguments(launch: Launch) -> Iterator[str]:
-    yield from ("-m", "gateway.servers._drain_on_sigterm", "cheroot")
-    yield from ("--bind", launch.bind.path or launch.bind.netloc)
+    # It takes a name without a slash for a host.
+    place = launch.bind.netloc if launch.bind.path is None else str(Path(launch.bind.path).absolute())
+    yield from ("-m", "gateway.servers._drain_on_sigterm", "cheroot", "--bind", place)
     if launch.threads is not None:
         yield from ("--threads", str(launch.threads))
     yield from launch.arguments
@@ -32,6 +34,7 @@ CHEROOT = Server(
     quirks=(
         "gateway run makes SIGTERM drain it. Its own command has no handler: SIGTERM cuts requests in flight there, "
         "and process 1 of a container ignores it (use STOPSIGNAL SIGINT, KillSignal=SIGINT).",
+        "Its unix socket has mode 0755, and no option changes it: set the umask for a proxy of another user.",
         "wsgi.input_terminated is False, although its input ends where the body ends.",
         "%2F in a path is not decoded, so %2F and %252F are the same to an application.",
         "A path that begins with // is refused with 400.",

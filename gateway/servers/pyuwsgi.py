@@ -16,6 +16,8 @@ def _arguments(launch: Launch) -> Iterator[str]:
     # The module has no `python -m`; this is what its console script does.
     yield from ("-c", "import pyuwsgi; pyuwsgi.run()")
     yield from ("--http-socket", launch.bind.path or str(launch.bind))
+    # By default it resets a connection whose headers have more than 4 KiB, which one large cookie has.
+    yield from ("--buffer-size", "32768")
     yield from ("--master", "--need-app", "--enable-threads", "--die-on-term")
     # Without this hook SIGTERM drops the requests in flight.
     yield from ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
@@ -52,6 +54,8 @@ PYUWSGI = Server(
         "It closes every connection of --http-socket without an announcement. gateway run adds "
         '--add-header "Connection: close", so that a proxy does not reuse the connection.',
         "It does not respond to Expect: 100-continue.",
+        "It resets a connection whose headers are larger than --buffer-size: 4096 bytes, and 32768 by gateway run.",
+        "Its unix socket has mode 0755: set --chmod-socket=660, or 666 for a proxy of another user.",
         "It takes the scheme from X-Forwarded-Proto and X-Forwarded-SSL of any client; ProxyHeaders puts it right.",
         "Dot segments of the path are resolved before the application sees it.",
         "The application is imported before the fork, unless --lazy-apps is given.",

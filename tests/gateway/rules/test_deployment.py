@@ -126,6 +126,12 @@ CASES = [
         deployed("granian", "--uds-permissions", "660", unix_socket=True),
     ),
     Case(
+        "D10",
+        deployed("pyuwsgi", *UWSGI, unix_socket=True),
+        deployed("pyuwsgi", *UWSGI, "--chmod-socket=660", unix_socket=True),
+        "pyuwsgi",
+    ),
+    Case(
         "D13",
         deployed("waitress", reads_forwarded=True, stop_signal="SIGINT"),
         deployed("waitress", KEEPS, reads_forwarded=True, stop_signal="SIGINT"),

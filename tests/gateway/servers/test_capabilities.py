@@ -87,9 +87,9 @@ def running(request: pytest.FixtureRequest, folder: str) -> Iterator[Running]:
         yield started
 
 
-def get(running: Running, path: str) -> bytes:
+def get(running: Running, path: str, more: str = "") -> bytes:
     with running.bind.connect(20.0) as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}Connection: close\r\n\r\n".encode())
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
@@ -129,15 +129,24 @@ def test_a_websocket_is_opened_or_refused_as_documented(running: Running) -> Non
     assert b"raw " in get(running, "/")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_unix_socket_is_served_as_documented(name: str, folder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [*NAMES, pytest.param("cheroot", id="cheroot-in-the-default-run")])
+def test_a_unix_socket_is_served_as_documented(
+    name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = servers.get(name)
     if reason := server.missing():
         pytest.skip(reason)
     assert server.capabilities.unix_socket
-    launch = Launch(target=target(server), bind=Bind(path=str(tmp_path / "s")), app_dir=folder)
+    monkeypatch.chdir(tmp_path)
+    launch = Launch(target=target(server), bind=Bind(path="app.sock"), app_dir=folder)
     with start(server, launch) as running:
         assert b"raw " in get(running, "/")
+
+
+def test_pyuwsgi_takes_headers_that_the_other_servers_take(folder: str) -> None:
+    launch = Launch(target="sv_facts:app", bind=Bind(port=0), app_dir=folder)
+    with start(servers.get("pyuwsgi"), launch) as running:
+        assert b"raw " in get(running, "/", "Cookie: a=" + "x" * 7000 + "\r\n")
 
 
 @pytest.mark.slow
