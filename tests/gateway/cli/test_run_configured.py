@@ -81,6 +81,80 @@ def test_what_is_said_on_the_command_line_goes_first(site: Path) -> None:
     assert "--workers" in result.output
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--config", "deploy/site.toml"),
+        ('gateway.config:load("deploy/site.toml")',),
+        ('gateway.config:load(file="deploy/site.toml")',),
+    ],
+    ids=["option", "import-string", "import-string-by-keyword"],
+)
+def test_a_file_of_another_name_says_what_is_started_and_how(site: Path, arguments: tuple[str, ...]) -> None:
+    (site / "pyproject.toml").unlink()
+    (site / "deploy").mkdir()
+    text = CONFIG.replace("[tool.gateway]", "").replace("tool.gateway.", "").replace('"src"', '"../src"')
+    (site / "deploy" / "site.toml").write_text(text)
+    result = dry(*arguments)
+    assert result.exit_code == 0, result.output
+    assert f"gateway.config:load('{site / 'deploy' / 'site.toml'}')" in result.output.replace("'\"'\"'", "'")
+    assert "-m waitress" in result.output
+    assert "127.0.0.1:9123" in result.output
+    assert "--threads=3" in result.output
+    assert f"PYTHONPATH={site / 'src'}" in result.output
+
+
+def test_an_import_string_without_a_file_takes_the_one_of_the_folder(site: Path) -> None:
+    assert "--threads=3" in dry("gateway.config:load()").output
+    (site / "pyproject.toml").unlink()
+    result = dry("gateway.config:load()")
+    assert result.exit_code == 2
+    assert f"gateway.config:load() needs a file: {site} has neither gateway.toml nor" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left_out"),
+    [
+        (("configured_site:app",), "the application configured_site:app"),
+        (("--app-dir", "src"), "--app-dir"),
+        (("--factory",), "--factory"),
+        (("configured_site:app", "--factory"), "the application configured_site:app and --factory"),
+    ],
+    ids=["target", "app-dir", "factory", "two"],
+)
+@pytest.mark.parametrize("command", ["run", "check", "inspect"])
+def test_a_file_and_another_name_for_the_application_are_refused(
+    site: Path, command: str, arguments: tuple[str, ...], left_out: str
+) -> None:
+    result = CliRunner().invoke(group, [command, "--config", "pyproject.toml", *arguments])
+    assert result.exit_code == 2
+    assert f"--config names the application and its folder; leave out {left_out}" in result.output
+
+
+@pytest.mark.parametrize("arguments", [(), ("--config", "pyproject.toml")], ids=["found", "named"])
+def test_check_takes_the_application_of_the_file(site: Path, arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(group, ["check", *arguments])
+    assert result.exit_code == 0, result.output
+    assert result.output == f"{site / 'pyproject.toml'}: 0 errors, 0 warnings\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--config", "pyproject.toml")], ids=["found", "named"])
+def test_inspect_takes_the_application_of_the_file(site: Path, arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(group, ["inspect", "--format", "text", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "wsgi  Stamp (one wrapper)" in result.output
+
+
+def test_an_error_of_the_applications_code_names_the_file_and_the_place(site: Path) -> None:
+    (site / "src" / "configured_site.py").write_text("1 / 0\n")
+    result = dry()
+    assert result.exit_code == 2
+    assert result.output == (
+        f"Error: {site / 'pyproject.toml'}: application: importing raised ZeroDivisionError: division by zero "
+        f"({site / 'src' / 'configured_site.py'}, line 1); correct it there\n"
+    )
+
+
 def test_arguments_of_the_file_reach_the_server(site: Path) -> None:
     (site / "pyproject.toml").write_text(CONFIG.replace("threads = 3", 'arguments = ["--asyncore-use-poll"]'))
     assert "--asyncore-use-poll" in dry().output
