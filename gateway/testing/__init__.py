@@ -49,8 +49,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import what needs WebTest when it is asked for."""
-    if name in ("WebTestApp", "webtest_app"):
-        return getattr(import_module("gateway.testing.forms"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would believe that every name exists
+
+    def __getattr__(name: str) -> object:
+        """Import what needs WebTest when it is asked for."""
+        if name in ("WebTestApp", "webtest_app"):
+            return getattr(import_module("gateway.testing.forms"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
