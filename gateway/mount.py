@@ -200,7 +200,9 @@ class Mount(Dual):
             async with AsyncExitStack() as started:
                 for gateway in self.gateways:
                     state = dict(scope.get("state") or {})
-                    await started.enter_async_context(Lifespan(gateway.asgi, state=state))
+                    # Without limits of its own: how long a start or an end may take is the server's decision.
+                    lifespan = Lifespan(gateway.asgi, state=state, startup_timeout=None, shutdown_timeout=None)
+                    await started.enter_async_context(lifespan)
                     states[id(gateway._innermost)] = state  # by application: it may be mounted at several places
                 if "state" in scope:
                     scope["state"][_STATES] = states

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.application import Gateway
 from gateway.chain import ChainWarning, wsgi_only
 from gateway.errors import ConfigurationError
+from gateway.lifespan import Lifespan
 from gateway.mount import Mount
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, StartResponse, detect
 from gateway.testing.clients import Client
@@ -491,3 +493,20 @@ def test_a_mount_is_one_object_for_every_server() -> None:
     assert repr(copied) == repr(mount)
     with Client(copied, interface="wsgi") as client:
         assert client.get("/a").headers["x-mark"] == "guard:wsgi"
+
+
+def test_a_mount_leaves_the_time_of_a_start_and_of_an_end_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = {**Lifespan.__init__.__kwdefaults__, "startup_timeout": 0.01, "shutdown_timeout": 0.01}
+    monkeypatch.setattr(Lifespan.__init__, "__kwdefaults__", defaults)
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        for event in ("startup", "shutdown"):
+            await receive()
+            await asyncio.sleep(0.1)
+            await send({"type": f"lifespan.{event}.complete"})
+
+    async def main() -> None:
+        async with Lifespan(Mount({"/a": slow}).asgi, startup_timeout=20.0, shutdown_timeout=20.0):
+            pass
+
+    asyncio.run(main())
