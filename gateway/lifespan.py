@@ -8,7 +8,8 @@ What an application does, and what it means:
 
 * it raises or returns before ``lifespan.startup.complete``: it does not support the protocol; the server "must continue
   but not send any lifespan events". With ``mode="on"`` that is an error.
-* it sends ``lifespan.startup.failed``, or does not answer in time: :class:`LifespanFailed`; nothing may be served.
+* it sends ``lifespan.startup.failed``, exits, or does not answer in time: :class:`LifespanFailed`; nothing may be
+  served.
 * it ends between startup and shutdown: nothing is left to stop; an exception is logged.
 
 asyncio (any loop) and trio: ``startup()`` and ``shutdown()`` are for asyncio, ``async with`` is for both.
@@ -304,6 +305,10 @@ class Lifespan:
             self._error = error
         except BaseException as error:
             self._error = error
+            if isinstance(error, SystemExit) and self._phase is _Phase.STARTING:
+                # "Does not support the protocol" is an exception; an exit is a refusal to serve.
+                self._phase = _Phase.FAILED
+                self._refusal = f"it raised {error!r}"
             self._app_ended()
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 # Raised out of a task these would end the loop itself, and every request with it.

@@ -217,12 +217,21 @@ async def test_the_blocks_own_error_wins_over_a_failed_shutdown(caplog: pytest.L
 
 
 async def test_system_exit_in_a_lifespan_does_not_end_the_loop() -> None:
-    lifespan = Lifespan(App("exit"))
-    async with lifespan:
-        assert lifespan.phase == "unsupported"
+    with pytest.raises(LifespanFailed, match="SystemExit"):
+        async with Lifespan(App("receive", "exit")):
+            pass
     with pytest.raises(LifespanFailed, match="SystemExit"):
         async with Lifespan(App(*STARTED, "receive", "exit")):
             pass
+
+
+async def test_an_application_that_exits_in_its_startup_is_not_served() -> None:
+    for steps in (("exit",), ("receive", "exit")):
+        lifespan = Lifespan(App(*steps))
+        with pytest.raises(LifespanFailed, match=r"startup failed: it raised SystemExit\(3\)"):
+            async with lifespan:
+                pass
+        assert lifespan.phase == "failed"
 
 
 async def test_a_cancelled_caller_stops_what_it_started() -> None:
