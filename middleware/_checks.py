@@ -66,7 +66,8 @@ class Checks:
         self._found: dict[str, Finding] = {}
         self._at = float("-inf")
         self._lock = threading.Lock()
-        self._asking: _Event | None = None
+        #: The run under way on each loop, by the loop or the trio token; an event belongs to one loop.
+        self._asking: dict[object, _Event] = {}
         self._hanging: dict[str, concurrent.futures.Future[object]] = {}
 
     def fresh(self) -> dict[str, Finding] | None:
@@ -94,11 +95,13 @@ class Checks:
     async def run_async(self) -> dict[str, Finding]:
         """Run on the running loop; who comes meanwhile waits for the same run."""
         while (fresh := self.fresh()) is None:
-            if self._asking is not None:
-                await self._asking.wait()
-                continue
             trio = _running_trio()
-            self._asking = waiting = cast("_Event", sys.modules["trio"].Event()) if trio else asyncio.Event()
+            here: object = sys.modules["trio"].lowlevel.current_trio_token() if trio else asyncio.get_running_loop()
+            if here in self._asking:
+                await self._asking[here].wait()
+                continue
+            waiting = cast("_Event", sys.modules["trio"].Event()) if trio else asyncio.Event()
+            self._asking[here] = waiting
             try:
                 started = time.monotonic()
                 if trio:
@@ -108,7 +111,7 @@ class Checks:
                     await asyncio.gather(*(self._one_asyncio(name, started) for name in names))
                 return self._close()
             finally:
-                self._asking = None
+                del self._asking[here]
                 waiting.set()
         return fresh
 

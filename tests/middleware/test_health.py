@@ -645,3 +645,33 @@ def test_a_system_without_the_signal_is_told_so(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConfigurationError, match="SIGUSR1"):
         Health(drain_signal=True)
     monkeypatch.undo()
+
+
+def test_checks_run_on_several_loops_at_once() -> None:
+    both = threading.Barrier(2)
+    calls: list[int] = []
+    failed: list[BaseException] = []
+
+    async def check() -> None:
+        calls.append(1)
+        await asyncio.sleep(0.2)
+
+    checks = Checks({"a": check}, timeout=PATIENCE, cache=0)
+
+    async def main() -> None:
+        await asyncio.gather(checks.run_async(), checks.run_async())
+
+    def loop() -> None:
+        both.wait(PATIENCE)
+        try:
+            asyncio.run(main())
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=loop) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not failed
+    assert calls
