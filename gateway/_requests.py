@@ -92,6 +92,14 @@ class AsgiRequest(Request):
         scope = self.scope
         return scope_local_path(scope["path"], scope.get("root_path") or "")
 
+    def mount_below(self, prefix: str) -> None:
+        raw, path, mount = self.raw_path, self.path, self.root_path
+        scope = self.own()
+        # The client's own spelling is kept, because "%2F" is not "/".
+        scope["raw_path"] = encoded_path(path_octets(prefix, None), b"") + raw
+        scope["root_path"] = prefix + mount
+        scope["path"] = prefix + path
+
     @property
     def raw_path(self) -> bytes:
         scope = self.scope
@@ -261,6 +269,16 @@ class WsgiRequest(Request):
     @property
     def local_path(self) -> str:
         return environ_path("", self.environ.get("PATH_INFO") or "")  # PEP 3333 splits the path already
+
+    def mount_below(self, prefix: str) -> None:
+        environ = self.environ
+        environ["SCRIPT_NAME"] = prefix.encode().decode("latin-1") + environ.get("SCRIPT_NAME", "")
+        for name in ("RAW_URI", "REQUEST_URI"):
+            target: str | None = environ.get(name)
+            if target is not None and target.startswith("/"):
+                environ[name] = encoded_path(path_octets(prefix, None), b"").decode("ascii") + target
+            elif target is not None:  # absolute-form
+                del environ[name]
 
     def _forget_raw_path(self) -> None:
         # A rewritten path must not be undone by an application, or an adapter, that prefers the server's raw target.

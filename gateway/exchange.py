@@ -97,6 +97,14 @@ class Request:
         """
         raise NotImplementedError
 
+    def mount_below(self, prefix: str) -> None:
+        """Put a prefix, which a proxy cut off, before the mount point again; ``local_path`` stays as it is.
+
+        Args:
+            prefix: Percent-decoded; it starts with "/" and does not end with one.
+        """
+        raise NotImplementedError
+
     @property
     def raw_path(self) -> bytes:
         """The path as the client sent it, percent-encoded, without the query; re-encoded where the server does not

@@ -326,6 +326,6 @@ def _set_prefix(request: Request, value: str) -> None:
     segments = prefix.split("/")
     if not _PREFIX.fullmatch(prefix) or ".." in segments or "." in segments:
         return
-    path, root_path = request.path, request.root_path
-    request.root_path = prefix + root_path
-    request.path = prefix + path
+    # The server may know the same prefix (uvicorn --root-path); twice it would be in no URL of the site.
+    if request.root_path != prefix:
+        request.mount_below(prefix)

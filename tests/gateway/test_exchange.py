@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
@@ -116,6 +117,32 @@ def test_a_prefix_that_a_proxy_cut_off_is_put_back(request_: Request) -> None:
     request_.path = "/x" + request_.path
     request_.root_path = "/x/app"
     assert (request_.root_path, request_.path, request_.local_path) == ("/x/app", "/x/app/é", "/é")
+
+
+def test_a_mount_below_a_prefix_keeps_the_local_path_and_the_clients_spelling() -> None:
+    for root_path, path, raw in (
+        ("", "/a/b c", b"/a%2Fb%20c"),
+        ("/app", "/app/a/b c", b"/%61pp/a%2Fb%20c"),  # the client's own spelling of the mount point
+        ("/app", "/a/b c", b"/a%2Fb%20c"),  # Hypercorn behind a proxy that cuts it off
+    ):
+        request = asgi(root_path=root_path, path=path, raw_path=raw)
+        local = request.local_path
+        request.mount_below("/é")
+        assert (request.root_path, request.local_path) == ("/é" + root_path, local)
+        assert request.path == f"/é{root_path}/a/b c"
+        assert unquote_to_bytes(request.raw_path).decode() == request.path
+        assert request.raw_path.startswith(b"/%C3%A9/")
+        assert request.raw_path.endswith(b"/a%2Fb%20c")
+    request = asgi(root_path="/app/", path="/app//x", raw_path=b"/app//x")  # uvicorn --root-path /app/
+    request.mount_below("/p")
+    assert (request.root_path, request.path, request.raw_path) == ("/p/app", "/p/app/x", b"/p/app/x")
+    for key in ("RAW_URI", "REQUEST_URI"):
+        environ = wsgi(SCRIPT_NAME="", PATH_INFO="/a/b", **{key: "/a%2Fb?x=1"})
+        environ.mount_below("/p")
+        assert (environ.root_path, environ.local_path, environ.raw_path) == ("/p", "/a/b", b"/p/a%2Fb")
+        environ = wsgi(SCRIPT_NAME="", PATH_INFO="/a/b", **{key: "http://h/a%2Fb"})
+        environ.mount_below("/p")
+        assert environ.raw_path == b"/p/a/b"
 
 
 def test_a_mount_point_ends_at_a_whole_segment() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gateway._requests import AsgiRequest
+from gateway.contract import BuildContext
 from gateway.errors import ConfigurationError
+from gateway.middleware.https_redirect import HttpsRedirect
 from gateway.middleware.proxy_headers import PLATFORMS, ForwardedFrom, ProxyHeaders
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Answer, Pairs
@@ -284,3 +287,25 @@ def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> Non
 def test_an_unknown_platform_names_those_that_exist() -> None:
     with pytest.raises(ConfigurationError, match="aws-alb"):
         ProxyHeaders.for_platform("azure")
+
+
+@pytest.mark.parametrize("root_path", ["/api", "/api/"])
+def test_a_prefix_that_the_server_has_as_its_root_path_is_taken_once(root_path: str) -> None:
+    request = AsgiRequest(
+        {
+            "type": "http",
+            "path": f"{root_path}/item",
+            "root_path": root_path,
+            "headers": [(b"x-forwarded-prefix", b"/api")],
+            "client": ("192.0.2.1", 1),
+        }
+    )
+    hooks = ProxyHeaders(trust=("192.0.2.1",), prefix=True).build(BuildContext("asgi"))
+    hooks.on_request(request)
+    assert (request.root_path, request.local_path) == ("/api", "/item")
+
+
+def test_a_redirect_below_a_forwarded_prefix_keeps_the_clients_spelling(stack: MakeStack) -> None:
+    chain = stack(ProxyHeaders(trust=("*",), hops=1, prefix=True), HttpsRedirect(host="example.org"))
+    answer = chain.request("/a%2Fb?x=1", headers=[("X-Forwarded-Prefix", "/api"), ("X-Forwarded-For", "192.0.2.9")])
+    assert answer.get("location") == "https://example.org/api/a%2Fb?x=1"
