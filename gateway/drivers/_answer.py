@@ -8,17 +8,20 @@ whoever waits for the end.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeGuard
 
 from gateway.contract import Hooks, hook
 from gateway.drivers._course import has_body
 from gateway.drivers._files import open_whole
+from gateway.drivers._unread import Dropping, can_drop, drop_async
+from gateway.drivers._watch import has_request_body
 from gateway.exchange import FileBody, Response, reason_phrase
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
 
-    from gateway.protocols import ASGISend, Environ
+    from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope
 
 __all__ = ["answer_asgi", "answer_wsgi", "is_simple", "unseen"]
 
@@ -35,7 +38,7 @@ def unseen(chain: Sequence[Hooks]) -> tuple[bool, ...]:
     return tuple(places)
 
 
-def is_simple(returned: object) -> bool:
+def is_simple(returned: object) -> TypeGuard[Response]:
     """Tell whether what a hook returned is a response whose body is bytes."""
     return isinstance(returned, Response) and type(returned.body) is bytes
 
@@ -82,11 +85,18 @@ def answer_wsgi(
         return None
     content = _content(method, returned)
     start_response(_line(returned), returned.headers.wsgi())
-    return [content] if content else []
+    answered = [content] if content else []
+    return Dropping(answered, environ) if can_drop(environ) else answered
 
 
-async def answer_asgi(response: Response, method: str, send: ASGISend) -> None:
+async def answer_asgi(response: Response, method: str, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     """Answer with a response that :func:`is_simple`."""
     content = _content(method, response)
     await send({"type": "http.response.start", "status": response.status, "headers": response.headers.asgi()})
-    await send({"type": "http.response.body", "body": content, "more_body": False})
+    if not has_request_body(scope):
+        await send({"type": "http.response.body", "body": content, "more_body": False})
+        return
+    await send({"type": "http.response.body", "body": content, "more_body": True})
+    await drop_async(scope, receive)
+    with suppress(OSError):  # a client that leaves now has its response
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -12,7 +12,7 @@ Source: ASGI HTTP 2.5.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from os import fstat
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, cast
@@ -23,6 +23,7 @@ from gateway.drivers._course import PULL, Course, Pulled, has_body, one
 from gateway.drivers._files import blocks_async, open_at, whole_at_path
 from gateway.drivers._outcome import judge
 from gateway.drivers._request_body import RequestBody
+from gateway.drivers._unread import drop_async
 from gateway.drivers._watch import Watcher, has_request_body, watch
 from gateway.exchange import FileBody, Response
 from gateway.headers import AsgiHeaders
@@ -73,10 +74,14 @@ class AsgiExchange:
         self.body_ended: bool = False
         self.disconnected: bool = False
         self.read_all: bool = False
+        #: Whether a middleware answers before the application has read the request's body.
+        self.answered_early: bool = False
         #: Whether the message is under way that completes the response.
         self.completing: bool = False
         self.watcher: Watcher | None = None
         self.began: float = perf_counter()
+        #: When the last of the content was sent, where the exchange goes on to drop what the client sends.
+        self.sent_at: float | None = None
         self.first_byte_at: float | None = None
         self.status: int | None = None
         self.sent: int = 0
@@ -86,7 +91,7 @@ class AsgiExchange:
         try:
             answer = await run_async(self.course.enter())
             if answer is not None:
-                self.replaced = True
+                self.replaced = self.answered_early = True
                 await self.commit(answer)
             else:
                 prepare(self.segment, self.request)
@@ -106,6 +111,7 @@ class AsgiExchange:
     async def take_over(self, steps: Steps[Response]) -> None:
         """Run the exchange to its end from a response phase that is to come, without the application."""
         self.steps = steps
+        self.answered_early = True
         try:
             await self.advance(None)
         except BaseException as error:
@@ -307,12 +313,33 @@ class AsgiExchange:
         if not last and self.watcher is None:
             self.watch()
         completes = last and (not self.trailers or self.replaced)
+        if completes and self.answered_early and not self.read_all and self.has_body():
+            await self.drop_rest(chunk)
+            return
         await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": not last}, completes=completes)
         self.sent += len(chunk)
         if last:
             self.body_ended = True
         if completes:
             await self.end(None, completed=True)
+
+    def has_body(self) -> bool:
+        """Return whether the request has a body; a length that a transform may change is not declared any more."""
+        return self.body.received > 0 or has_request_body(self.request.scope)
+
+    async def drop_rest(self, chunk: bytes) -> None:
+        """Send the last of a response, then drop what the client still sends, then end the exchange.
+
+        A client that leaves meanwhile has its response, so it does not count as one that went away.
+        """
+        await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": True})
+        self.sent += len(chunk)
+        self.sent_at = perf_counter()
+        self.completing = self.body_ended = True
+        await drop_async(self.request.scope, self.server_receive)
+        with suppress(OSError):
+            await self.server_send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self.end(None, completed=True)
 
     def watch(self) -> None:
         """Look out for a client that goes away, where somebody waits for the end or the rest is ours to stop."""
@@ -381,6 +408,7 @@ class AsgiExchange:
             raise refuse
         if self.steps is not None:
             self.steps.close()
+        self.answered_early = True
         self.steps = self.course.refuse(refuse, index)
         await self.advance(None)
 
@@ -419,7 +447,7 @@ class AsgiExchange:
             bytes_sent=self.sent,
             bytes_received=self.body.received,
             first_byte_at=self.first_byte_at,
-            duration=perf_counter() - self.began,
+            duration=(self.sent_at or perf_counter()) - self.began,
         )
         steps = self.course.finish(outcome)
         await run_last(steps, error)

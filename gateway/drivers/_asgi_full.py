@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gateway._requests import AsgiRequest
 from gateway.contract import Refuse
@@ -378,7 +378,7 @@ def build(plan: Plan[ASGIApplication], other: ASGIApplication) -> ASGIApplicatio
             raise
         if returned is not None:
             if quiet[index] and is_simple(returned):
-                await answer_asgi(cast("Response", returned), request._method if bodies else request.method, send)
+                await answer_asgi(returned, request._method if bodies else request.method, scope, receive, send)
                 request._headers = None
                 return
             left = request.leave(index + 1)

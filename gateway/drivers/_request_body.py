@@ -53,6 +53,7 @@ class RequestBody:
 
     Attributes:
         received: Bytes that came from the server.
+        source: The server's stream on WSGI, once some of it was read.
         refused: The refusal of a transform and its place in the chain, once there was one.
     """
 
@@ -61,6 +62,7 @@ class RequestBody:
         self._request = request
         self._transforms: list[tuple[int, Transform]] | None = None
         self.received: int = 0
+        self.source: ServerInput | None = None
         self.refused: tuple[Refuse, int] | None = None
 
     def push(self, chunk: bytes, last: bool) -> bytes:
@@ -151,7 +153,7 @@ class InputStream:
     """A ``wsgi.input`` over another: counted, transformed, never read beyond its end."""
 
     def __init__(self, source: ServerInput, body: RequestBody, length: int | None) -> None:
-        self._source = source
+        self._source = body.source = source
         self._body = body
         self._left = length
         self._buffer = bytearray()

@@ -25,6 +25,7 @@ from gateway.drivers._outcome import judge
 from gateway.drivers._request_body import RequestBody, wrap_input
 from gateway.drivers._sign_off import may_sign_off, signs_off
 from gateway.drivers._status_line import parse
+from gateway.drivers._unread import can_drop, drop
 from gateway.errors import ApplicationError
 from gateway.exchange import FileBody, Response, reason_phrase
 from gateway.headers import Headers
@@ -69,6 +70,8 @@ class WsgiExchange:
         self.failed: BaseException | None = None
         #: Whether a middleware's response is sent, and the application's is not.
         self.replaced: bool = False
+        #: Whether a middleware answers before the application has read the request's body.
+        self.answered_early: bool = False
         self.exhausted: bool = False
         #: Whether the application took the connection over, so that no response follows.
         self.upgraded: bool = False
@@ -86,7 +89,7 @@ class WsgiExchange:
         try:
             answer = run_plain(self.course.enter())
             if answer is not None:
-                self.replaced = True
+                self.replaced = self.answered_early = True
                 self.commit(answer)
                 return self.result()
             wrap_input(self.environ, self.body, keeps_length=self.segment.keeps_length)
@@ -102,6 +105,7 @@ class WsgiExchange:
     def take_over(self, steps: Steps[Response]) -> Iterable[bytes]:
         """Return the body of a response phase that is to come, without the application."""
         self.steps = steps
+        self.answered_early = True
         try:
             self.advance(None)
             return self.result()
@@ -242,6 +246,8 @@ class WsgiExchange:
             raise
         finally:
             self.end(error)
+            if self.answered_early and can_drop(self.environ):
+                drop(self.environ, self.body.source)
 
     # -- what the application calls
 
@@ -362,6 +368,7 @@ class WsgiExchange:
             raise refuse
         if self.steps is not None:
             self.steps.close()
+        self.answered_early = True
         self.steps = self.course.refuse(refuse, index)
         self.advance(None)
 

@@ -37,7 +37,7 @@ http {{
     gzip_min_length 0;
     gzip_proxied any;
     gzip_vary on;
-    upstream application {{ server unix:{upstream} fail_timeout=0; }}
+    upstream application {{ server {upstream} fail_timeout=0; }}
     server {{
         listen unix:{plain};
         listen unix:{tls} ssl http2;
@@ -81,15 +81,14 @@ def missing() -> str | None:
 
 @contextmanager
 def nginx(folder: Path, upstream: Bind) -> Iterator[Front]:
-    """Start NGINX in front of a server that listens on a unix socket, and end it."""
+    """Start NGINX in front of a server, and end it."""
     _make_certificate(folder)
     front = Front(Bind(path=str(folder / "nginx.sock")), Bind(path=str(folder / "tls.sock")), folder / CERTIFICATE)
     user = "user root;" if os.geteuid() == 0 else ""  # its workers must reach the folder of the test
+    address = upstream.netloc if upstream.path is None else f"unix:{upstream.path}"
     configuration = folder / "nginx.conf"
     configuration.write_text(
-        _CONFIGURATION.format(
-            user=user, folder=folder, upstream=upstream.path, plain=front.plain.path, tls=front.tls.path
-        )
+        _CONFIGURATION.format(user=user, folder=folder, upstream=address, plain=front.plain.path, tls=front.tls.path)
     )
     with (folder / "nginx.log").open("wb") as log:
         process = subprocess.Popen(

@@ -40,9 +40,12 @@ class Model(Exchange):
         super().__init__(chain, script.breaks)
         self.script = script
         self.incoming = [*script.incoming]
+        #: Whether the application was called.
+        self.playing = False
 
     def play(self) -> None:
         """Do what the application does, step by step."""
+        self.playing = True
         for kind, *what in self.script.steps:
             if kind == "raise":
                 raise ValueError("the application")
@@ -82,6 +85,9 @@ class Model(Exchange):
         self.status = head.status
         body = b"" if self.script.method == "HEAD" or head.body is None else head.body
         self.wire(("start", head.status, head.headers))
-        self.wire(("body", body, False))
+        early = bool(self.script.incoming) and not self.playing
+        self.wire(("body", body, early))
         self.sent += len(body)
+        if early:  # what the client still sends is dropped, and a client that leaves meanwhile has its response
+            self.record.wire.append(("body", b"", False))
         self.end("completed")
