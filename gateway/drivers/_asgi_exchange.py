@@ -18,13 +18,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal, cast
 
 from gateway.contract import Steps
+from gateway.drivers import _watch
 from gateway.drivers._colour import in_thread, is_gone, let_others_run, run_async, run_last
 from gateway.drivers._course import PULL, Course, Pulled, has_body, one
 from gateway.drivers._files import blocks_async, open_at, whole_at_path
 from gateway.drivers._outcome import judge
 from gateway.drivers._request_body import RequestBody
 from gateway.drivers._unread import drop_async
-from gateway.drivers._watch import Watcher, has_request_body, watch
+from gateway.drivers._watch import Watcher, has_request_body, watch, watch_early
 from gateway.exchange import FileBody, Response
 from gateway.headers import AsgiHeaders
 
@@ -185,6 +186,7 @@ class AsgiExchange:
             fields = self.course.fields = [*message.get("headers", ())]
             headers = AsgiHeaders.over_raw([*fields])
             response = Response.head(message["status"], headers)
+            await self.look_early()
             self.steps = self.course.respond(response, len(self.segment.http))
             await self.advance(None)
         elif kind == "http.response.body" and self.started:
@@ -247,6 +249,7 @@ class AsgiExchange:
 
     async def commit(self, response: Response) -> None:
         """Send the head; and the whole body where a middleware made it."""
+        await self.look_early()
         self.state = "committed"
         start: dict[str, object] = {
             "type": "http.response.start",
@@ -255,8 +258,9 @@ class AsgiExchange:
         }
         if self.trailers and not self.replaced:
             start["trailers"] = True
-        self.status = response.status
-        self.first_byte_at = perf_counter() - self.began
+        if not self.disconnected:  # else nothing of it reaches anybody
+            self.status = response.status
+            self.first_byte_at = perf_counter() - self.began
         await self.pass_on(start)
         if self.replaced:
             await self.send_own(response)
@@ -310,14 +314,15 @@ class AsgiExchange:
         await self.end(None, completed=True)
 
     async def send_body(self, chunk: bytes, *, last: bool) -> None:
-        if not last and self.watcher is None:
-            self.watch()
+        if not last and self.watcher is None and self.watchable():
+            self.watcher = watch(self.server_receive)
         completes = last and (not self.trailers or self.replaced)
         if completes and self.answered_early and not self.read_all and self.has_body():
             await self.drop_rest(chunk)
             return
         await self.pass_on({"type": "http.response.body", "body": chunk, "more_body": not last}, completes=completes)
-        self.sent += len(chunk)
+        if self.status is not None:
+            self.sent += len(chunk)
         if last:
             self.body_ended = True
         if completes:
@@ -341,11 +346,19 @@ class AsgiExchange:
             await self.server_send({"type": "http.response.body", "body": b"", "more_body": False})
         await self.end(None, completed=True)
 
-    def watch(self) -> None:
-        """Look out for a client that goes away, where somebody waits for the end or the rest is ours to stop."""
+    def watchable(self) -> bool:
+        """Return whether to look out for a client that goes away.
+
+        Somebody waits for the end, or the rest is ours to stop; and a ``receive()`` has nothing else to tell.
+        """
         asked = self.replaced or self.segment.defines("on_finish")
-        if asked and (self.read_all or not has_request_body(self.request.scope)):
-            self.watcher = watch(self.server_receive)
+        return asked and (self.read_all or not has_request_body(self.request.scope))
+
+    async def look_early(self) -> None:
+        """Look whether the client is still there, before a head that took its time."""
+        if self.watcher is None and perf_counter() - self.began > _watch.LOOK_AFTER and self.watchable():
+            self.watcher = await watch_early(self.server_receive)
+            self.look()
 
     def look(self) -> bool:
         """Take note of what the watch has seen; return whether the client is gone."""

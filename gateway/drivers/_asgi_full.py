@@ -3,7 +3,7 @@
 States: ``IDLE`` (no head), ``COMMITTED`` (the head is out), ``DONE`` (the last message was sent); ``LEFT`` says that
 the long way has taken over. What a chain does not define is no branch in a request, or one test of a constant.
 
-(Above 400 lines: one object, whose methods are the states of one request.)
+(Above 400 lines: one state machine of one exchange, whose states are read best on one page.)
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gateway._requests import AsgiRequest
 from gateway.contract import Refuse
+from gateway.drivers import _watch
 from gateway.drivers._answer import answer_asgi, is_simple, unseen
 from gateway.drivers._asgi_exchange import FILES, AsgiExchange, prepare
 from gateway.drivers._bare import BareHead, BareRawHeaders, bare_outcome
@@ -24,7 +25,7 @@ from gateway.drivers._flows import ENDED, begun, ended
 from gateway.drivers._outcome import refused
 from gateway.drivers._plan import Plan
 from gateway.drivers._request_body import RequestBody
-from gateway.drivers._watch import Watcher, has_request_body, watch
+from gateway.drivers._watch import Watcher, has_request_body, watch, watch_early
 from gateway.exchange import Outcome, Response
 
 if TYPE_CHECKING:
@@ -144,8 +145,12 @@ class _Regular(AsgiRequest):
             return self._send(message) if self._left is None else self._left.send(message)
         plan = self._plan
         plain = len(message) == 3 and "headers" in message
-        if plan.watches and not plain and message.get("trailers"):
-            return self.leave(plan.size).send(message)
+        if plan.watches:
+            if not plain and message.get("trailers"):
+                return self.leave(plan.size).send(message)
+            first = self._first = perf_counter() - self._began
+            if first > _watch.LOOK_AFTER and self._watcher is None and self.watchable():
+                return self.late_head(message)
         headers = BareRawHeaders()
         headers._seen = -1
         raw = headers._raw = [*message.get("headers", ())]
@@ -191,7 +196,6 @@ class _Regular(AsgiRequest):
             if plan.watches:
                 self._response = response
                 self._status = response.status
-                self._first = perf_counter() - self._began
             if response.headers is not headers:
                 raw = response.headers.asgi()
             if plain:
@@ -227,9 +231,21 @@ class _Regular(AsgiRequest):
                 return self.leave(self._plan.size).file(message)
         return self.passing(message)
 
+    def watchable(self) -> bool:
+        """Return whether a ``receive()`` has nothing to tell but a disconnect."""
+        return self._read_all or not has_request_body(self.scope)
+
+    async def late_head(self, message: Message) -> None:
+        """Take a head that took its time: the client may have given up."""
+        self._watcher = watcher = await watch_early(self._receive)
+        if watcher.gone and self._left is None:
+            self._disconnected = True
+            self.leave(self._plan.size)
+        await self.passing(message)
+
     def watch(self) -> None:
         """Look out for a client that goes away, from the first chunk on that others follow."""
-        if self._read_all or not has_request_body(self.scope):
+        if self._watcher is None and self.watchable():
             self._watcher = watch(self._receive)
         self._flows = True
 
@@ -289,7 +305,9 @@ class _Regular(AsgiRequest):
                 return {**message, "body": changed}
         elif kind == "http.disconnect" and self._state != DONE:
             self._disconnected = True
-            if self._left is not None and self._left.state not in ("done", "aborted") and not self._left.completing:
+            if self._left is None and self._state == IDLE:
+                self.leave(self._plan.size)  # what is sent now reaches nobody
+            elif self._left is not None and self._left.state not in ("done", "aborted") and not self._left.completing:
                 self._left.disconnected = True
         return message
 

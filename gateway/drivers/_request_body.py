@@ -55,6 +55,7 @@ class RequestBody:
         received: Bytes that came from the server.
         source: The server's stream on WSGI, once some of it was read.
         refused: The refusal of a transform and its place in the chain, once there was one.
+        gone: Whether a WSGI server's input said that the client went away: it raised, or ended too early.
     """
 
     def __init__(self, chain: Sequence[Hooks], request: Request) -> None:
@@ -64,6 +65,7 @@ class RequestBody:
         self.received: int = 0
         self.source: ServerInput | None = None
         self.refused: tuple[Refuse, int] | None = None
+        self.gone: bool = False
 
     def push(self, chunk: bytes, last: bool) -> bytes:
         """Take bytes from the server; return what the application reads.
@@ -164,9 +166,15 @@ class InputStream:
         if self._left is not None:
             size = min(size, self._left)
         read = self._source.readline if line else self._source.read
-        chunk = read(size) if size else b""
+        try:
+            chunk = read(size) if size else b""
+        except OSError:
+            self._body.gone = True
+            raise
         if self._left is not None:
             self._left -= len(chunk)
+            if not chunk and self._left:
+                self._body.gone = True
         last = not chunk or self._left == 0
         self._buffer += self._body.push(chunk, last)
         self._ended = last

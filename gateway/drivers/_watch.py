@@ -1,9 +1,11 @@
-"""See a client go away while a response streams, without losing a message of the application.
+"""See a client go away, without losing a message of the application.
 
 A server tells it by ``http.disconnect`` and by nothing else: ``send()`` of several servers never raises. So one
-``receive()`` is kept pending in a task of its own, from the first chunk of a response that goes on, once the request
-body has been read (or there is none). What it gets belongs to the application: from then on the application reads
-here. It is never abandoned, because a server may take that for a disconnect; it is cancelled when the exchange ends.
+``receive()`` is kept pending in a task of its own, once the request body has been read (or there is none). It begins
+with the head, if the application took longer than :data:`LOOK_AFTER` for it, else with the first chunk of a response
+that goes on: a task for each quick response would cost more than the rest of a chain. What it gets belongs to the
+application: from then on the application reads here. It is never abandoned, because a server may take that for a
+disconnect; it is cancelled when the exchange ends.
 
 Source: ASGI HTTP "Disconnect - receive event".
 """
@@ -14,16 +16,22 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from gateway.drivers._colour import in_trio
+from gateway.drivers._colour import in_trio, let_others_run
 
 if TYPE_CHECKING:
     from gateway.protocols import ASGIReceive, Message, Scope
 
-__all__ = ["Watcher", "has_request_body", "watch"]
+__all__ = ["LOOK_AFTER", "Watcher", "has_request_body", "watch", "watch_early"]
 
 logger = logging.getLogger("gateway.drivers")
+
+#: Seconds without a head after which the driver looks whether the client is still there.
+LOOK_AFTER: float = 0.01
+#: Turns of the loop in which a server tells of a client that is gone: to begin the watch, and to be told.
+_TURNS: Final = 2
+_TURNS_OF_TRIO: Final = 4  # a system task starts a turn later, and trio runs a batch in any order
 
 
 def has_request_body(scope: Scope) -> bool:
@@ -143,4 +151,14 @@ def watch(receive: ASGIReceive) -> Watcher:
         trio.lowlevel.spawn_system_task(scoped)
     else:
         watcher._running = asyncio.get_running_loop().call_soon(watcher._begin)
+    return watcher
+
+
+async def watch_early(receive: ASGIReceive) -> Watcher:
+    """Begin to look out before the head is sent, and return when a client that is gone has been seen."""
+    watcher = watch(receive)
+    for _ in range(_TURNS_OF_TRIO if in_trio() else _TURNS):
+        await let_others_run()
+        if watcher.gone:
+            break
     return watcher

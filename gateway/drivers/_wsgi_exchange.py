@@ -325,8 +325,9 @@ class WsgiExchange:
     def commit(self, response: Response) -> None:
         """Hand the head to the server."""
         self.state = "committed"
-        self.status = response.status
-        self.first_byte_at = perf_counter() - self.began
+        if not self.body.gone:  # else nothing of it reaches anybody
+            self.status = response.status
+            self.first_byte_at = perf_counter() - self.began
         line = f"{response.status} {response.reason or reason_phrase(response.status)}"
         headers = response.headers.wsgi()
         if self.exc_info is not None:
@@ -443,7 +444,7 @@ class WsgiExchange:
         """Run ``on_finish``, once."""
         if self.state in ("done", "aborted"):
             return
-        disconnected = self.disconnected or (error is None and not self.exhausted)
+        disconnected = self.disconnected or self.body.gone or (error is None and not self.exhausted)
         self.state = "done" if self.exhausted and error is None else "aborted"
         self.course.close()
         self.course.transforms = []  # they may be large, and wait for no garbage collector
@@ -452,7 +453,7 @@ class WsgiExchange:
             error=error,
             disconnected=disconnected,
             status=self.status,
-            bytes_sent=self.sent,
+            bytes_sent=0 if self.status is None else self.sent,
             bytes_received=self.body.received,
             first_byte_at=self.first_byte_at,
             duration=perf_counter() - self.began,

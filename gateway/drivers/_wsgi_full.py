@@ -305,17 +305,33 @@ class _Unread:
             self._source = InputStream(self._source, request._body, self._length)
         return cast("InputStream", self._source)  # it is, once there is a body
 
+    def _look(self) -> None:
+        """Leave for the long way where the client is gone before the head: what is sent now reaches nobody."""
+        request = self._request
+        if request._state == IDLE and request._body is not None and request._body.gone:
+            request.leave(request._plan.size)
+
     def read(self, size: int | None = -1) -> bytes:
-        return self._open().read(size)
+        try:
+            return self._open().read(size)
+        finally:
+            self._look()
 
     def readline(self, size: int | None = -1) -> bytes:
-        return self._open().readline(size)
+        try:
+            return self._open().readline(size)
+        finally:
+            self._look()
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
-        return self._open().readlines(hint)
+        try:
+            return self._open().readlines(hint)
+        finally:
+            self._look()
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._open())
+        while line := self.readline():
+            yield line
 
 
 class _Body:
@@ -378,7 +394,7 @@ class _Body:
             if request._state != DONE:
                 (request._left or request.leave(request._plan.size)).end(error)
             raise
-        if request._state == COMMITTED and request._exhausted:
+        if request._state == COMMITTED and request._exhausted and (request._body is None or not request._body.gone):
             request.finish()
         elif request._state != DONE:
             (request._left or request.leave(request._plan.size)).end(None)

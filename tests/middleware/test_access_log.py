@@ -85,9 +85,7 @@ def test_a_client_that_leaves_is_aborted_with_the_bytes_that_it_got(stack: MakeS
     assert len(answer.body) <= entry.bytes_sent < 5_000_000
 
 
-def test_a_client_that_leaves_before_the_head_is_499(socket_stack: MakeStack, log: Lines) -> None:
-    """Only an event loop can tell: a WSGI server finds out when it writes."""
-
+def test_a_request_that_is_cancelled_before_the_head_is_499(socket_stack: MakeStack, log: Lines) -> None:
     async def asgi(scope, receive, send):  # type: ignore[no-untyped-def]
         if scope["type"] == "lifespan":
             return

@@ -116,7 +116,9 @@ def test_a_client_that_leaves_is_counted_with_what_it_got(stack: MakeStack, regi
     assert count(registry, "requests_in_progress", method="GET") == 0
 
 
-def test_a_client_that_leaves_before_the_head_is_499(socket_stack: MakeStack, registry: CollectorRegistry) -> None:
+def test_a_request_that_is_cancelled_before_the_head_is_499(
+    socket_stack: MakeStack, registry: CollectorRegistry
+) -> None:
     import asyncio
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:

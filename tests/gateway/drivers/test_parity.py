@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from gateway.drivers import _watch
 from tests.gateway.drivers._scenario import App, Fault, run_asgi, run_wsgi
 
 ON_REQUEST = ["pass", "write", "reply", "stream", "empty", "raise", "refuse", "io", "io-reply", "io-raise", "wrong"]
@@ -130,6 +131,16 @@ def test_asgi_specialised_and_naive_are_one(
     chain: list[dict[str, str]], app: App, fault: Fault, request_: dict[str, Any]
 ) -> None:
     check(run_asgi, chain, app, fault, request_)
+
+
+@QUICK
+@given(*ASGI)
+def test_asgi_specialised_and_naive_are_one_where_each_looks_for_the_client_before_its_headers(
+    chain: list[dict[str, str]], app: App, fault: Fault, request_: dict[str, Any]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_watch, "LOOK_AFTER", -1.0)
+        check(run_asgi, chain, app, fault, request_)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from gateway import drivers
 from gateway.contract import (
     Middleware,
 )
-from gateway.exchange import Request
+from gateway.exchange import Outcome, Request
 from tests.gateway.drivers._scenario import App
 from tests.gateway.drivers._side import BodyLimit, Limit, Side, logged
 
@@ -182,3 +183,68 @@ def test_a_chunked_body_is_wrapped_on_wsgi_too() -> None:
         list(serve(environ, lambda *args: lambda data: None))
         assert type(environ["wsgi.input"]) is not streams.BytesIO
     assert seen == [b"abc", b"abc"]
+
+
+class _Cut:
+    """An input whose client went away after some bytes: it raises, or it ends."""
+
+    def __init__(self, *, raises: bool) -> None:
+        self.raises = raises
+        self.begun = False
+
+    def read(self, size: int = -1) -> bytes:
+        if not self.begun:
+            self.begun = True
+            return b"pay"
+        if self.raises:
+            raise OSError("unexpected end of file")
+        return b""
+
+    readline = read
+
+
+@pytest.mark.parametrize("form", ["list", "generator"])
+@pytest.mark.parametrize("raises", [True, False])
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("defers", [True, False])
+def test_a_client_that_leaves_in_its_request_body_is_an_abort_without_a_status(
+    defers: bool, reference: bool, raises: bool, form: str
+) -> None:
+    outcomes: list[Outcome] = []
+    lines: list[str] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        with contextlib.suppress(OSError):
+            environ["wsgi.input"].read()
+        start_response("400 Bad Request", [])
+        return [b"oops"] if form == "list" else iter([b"oops"])
+
+    kept = logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))
+    chain = [kept, *([logged("b", [], on_error=None)] if defers else [])]
+    environ = {"CONTENT_LENGTH": "7", "wsgi.input": _Cut(raises=raises), "REQUEST_METHOD": "POST"}
+    serve = drivers.build_wsgi(chain, app, reference=reference)
+    body: Any = serve(environ, lambda line, *args: lines.append(line) or (lambda data: None))
+    assert list(body) == [b"oops"]
+    body.close()
+    assert lines == ["400 Bad Request"]
+    assert [(o.kind, o.status, o.bytes_sent, o.bytes_received, o.disconnected) for o in outcomes] == [
+        ("aborted", None, 0, 3, True)
+    ]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_client_that_leaves_in_its_request_body_after_the_headers_is_an_abort(reference: bool) -> None:
+    outcomes: list[Outcome] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        yield b"begun"
+        environ["wsgi.input"].read()
+        yield b"ended"
+
+    kept = logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))
+    environ = {"CONTENT_LENGTH": "7", "wsgi.input": _Cut(raises=False), "REQUEST_METHOD": "POST"}
+    body: Any = drivers.build_wsgi([kept], app, reference=reference)(environ, lambda *args: lambda data: None)
+    assert list(body) == [b"begun", b"ended"]
+    body.close()
+    assert [(o.kind, o.status, o.bytes_sent, o.disconnected) for o in outcomes] == [("aborted", 200, 10, True)]
