@@ -15,6 +15,9 @@ from gateway.contract import HOOKS, BuildContext, FlowHooks, Hooks, Middleware, 
 from gateway.exchange import Outcome, Request, Response
 from gateway.headers import Header
 
+#: Hooks that a middleware defines in one interface only, because the other has nothing to do: they are not compared.
+#: RequestId clears its context variables in a WSGI server's threads; an ASGI request has a context of its own.
+_OF_ONE_INTERFACE = frozenset({("RequestId", "on_finish")})
 _METADATA = ("websocket", "contract", "keeps_request_length", "short_circuits", "body_cpu")
 
 
@@ -48,7 +51,9 @@ class Recording(Middleware):
 
     def note(self, *what: Any) -> None:
         self._entered = self._entered or what[0] == "on_request"
-        self._log.append((type(self.inner).__name__, *what))
+        entry = (type(self.inner).__name__, *what)
+        if entry[:2] not in _OF_ONE_INTERFACE:
+            self._log.append(entry)
         if what[:2] == ("on_finish", "gave"):
             self._over.set()
 
