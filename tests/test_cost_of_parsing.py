@@ -27,7 +27,7 @@ import pytest
 
 from gateway import mount, problems
 from gateway._requests import AsgiRequest, WsgiRequest
-from gateway.adapters import _endpoints, _headers, _paths, _rsgi, _status, _websocket, _websocket_protocol
+from gateway.adapters import _rsgi, _websocket, _websocket_protocol
 from gateway.adapters.translation import environ_to_scope, scope_to_environ
 from gateway.contract import BuildContext, Middleware
 from gateway.drivers._request_body import declared_length
@@ -61,6 +61,7 @@ from gateway.middleware.rate_limit import by_client, by_header
 from gateway.mount import Mount
 from gateway.mount import _host as mount_host
 from gateway.problems import preferred_media_type
+from gateway.translate import endpoints, fields, paths, status
 from tests.middleware.stacks import STACKS, Call, Script, Stack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -405,13 +406,13 @@ PARSERS = [
         lambda value: scope_to_environ({**SCOPE, "headers": [(b"content-length", value.encode("latin-1"))]}),
         ("1,",),
     ),
-    Parser("name to an environ", lambda value: _headers.environ_key(value.encode("latin-1")), ("x-",)),
-    Parser("name of an environ", lambda value: _headers.field_name("HTTP_" + value), ("X_",)),
-    Parser("mount point", lambda value: _paths.split_mount(f"/{value}", f"/{value}"), ("a/",)),
-    Parser("bytes of a path", lambda value: _paths.path_octets(unquote(value), value.encode("latin-1")), ("/%",)),
-    Parser("target", _paths.raw_target_path, ("http://", "/")),
-    Parser("version", _endpoints.http_version, ("HTTP/",)),
-    Parser("status line", _status.status_code, ("200 ",)),
+    Parser("name to an environ", lambda value: fields.environ_key(value.encode("latin-1")), ("x-",)),
+    Parser("name of an environ", lambda value: fields.field_name("HTTP_" + value), ("X_",)),
+    Parser("mount point", lambda value: paths.split_mount(f"/{value}", f"/{value}"), ("a/",)),
+    Parser("bytes of a path", lambda value: paths.path_octets(unquote(value), value.encode("latin-1")), ("/%",)),
+    Parser("target", paths.raw_target_path, ("http://", "/")),
+    Parser("version", endpoints.http_version, ("HTTP/",)),
+    Parser("status line", status.status_code, ("200 ",)),
     Parser("address of granian", _rsgi._address, ("[::1]:", "1:")),
     *(
         Parser(
