@@ -49,7 +49,10 @@ BOUNDS: Final = {
     "if-none-match": Bound(("If-None-Match",), 8192, 256, "nothing matches: the whole response"),
     "if-range": Bound(("If-Range",), 512, None, "nothing matches: the whole file, not a range"),
     "log": Bound(
-        ("User-Agent", "Referer", "the path", "the query"), 2048, None, "`AccessLog` writes the beginning and `...`"
+        ("User-Agent", "Referer", "the method", "the path", "the query"),
+        2048,
+        None,
+        "`AccessLog` writes the beginning and `...`; `Errors` cuts method and path too",
     ),
     "origin": Bound(("Origin",), 512, None, "not an allowed origin"),
     "preflight": Bound(("Access-Control-Request-Headers",), 4096, 256, "the preflight allows no header"),

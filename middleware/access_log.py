@@ -274,7 +274,7 @@ class _Logging(Hooks):
         error = outcome.error
         return Entry(  # by place, in the order of the fields: names cost a third more
             moment,
-            method,
+            self._hide(method),
             self._hide(path),
             query,
             status,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from gateway._bounds import BOUNDS
 from gateway.contract import BuildContext, Hooks, Middleware, Refuse
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["KNOWN", "Errors", "Known"]
 
 _log = logging.getLogger("gateway.middleware.errors")
+_LONGEST = BOUNDS["log"].characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +131,8 @@ class _Answering(Hooks):
         if self._options.log:
             _log.error(
                 "%s %s: %s",
-                printable(request.method),
-                printable(request.raw_path.decode("latin-1")),
+                printable(request.method[:_LONGEST]),
+                printable(request.raw_path[:_LONGEST].decode("latin-1")),
                 type(error).__qualname__,
                 exc_info=error,
                 extra={"request_id": name},

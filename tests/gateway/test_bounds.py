@@ -85,11 +85,11 @@ def logged(value: str) -> bool:
     logger.addHandler(handler)
     try:
         headers = [("User-Agent", value), ("Referer", value)]
-        ask(AccessLog(logger="site.bounds"), target=f"/{value[1:]}?{value}", headers=headers)
+        ask(AccessLog(logger="site.bounds"), method=value, target=f"/{value[1:]}?{value}", headers=headers)
     finally:
         logger.removeHandler(handler)
     [entry] = found
-    values = [entry.user_agent, entry.referer, entry.query, entry.path]
+    values = [entry.user_agent, entry.referer, entry.query, entry.path, entry.method]
     assert all(len(text) <= BOUNDS["log"].characters + 3 for text in values)
     whole = [len(text) == len(value) and not text.endswith("...") for text in values]
     assert len(set(whole)) == 1
@@ -238,9 +238,8 @@ def test_a_forwarded_header_above_its_bound_is_refused() -> None:
 
 def test_a_secret_at_the_place_of_the_cut_is_hidden() -> None:
     found: list[str] = []
-    log = AccessLog(format=lambda entry: found.append(repr(entry)) or "")
+    log = AccessLog(logger="site.bounds", format=lambda entry: found.append(repr(entry)) or "")
     secret = "x" * (BOUNDS["log"].characters - 10) + "&token=SECRETSECRET"
-    logging.getLogger("gateway.access").addHandler(logging.NullHandler())
     ask(log, target=f"/?{secret}", headers=[("Referer", f"https://user:{'SECRET' * 500}@example.org/?{secret}")])
     assert len(found) == 1
     assert "SECRET" not in found[0]

@@ -161,6 +161,10 @@ def test_a_client_cannot_forge_or_break_a_line_of_the_log(stack: MakeStack, capl
     [record] = [record for record in caplog.records if record.name == "gateway.middleware.errors"]
     assert record.getMessage().isascii()
     assert record.getMessage().isprintable()
+    caplog.clear()
+    stack(Errors(), script=failing(RuntimeError("x"))).request("/" + "a" * 60_000)
+    [record] = [record for record in caplog.records if record.name == "gateway.middleware.errors"]
+    assert len(record.getMessage()) < 3000
 
 
 def test_a_forged_loopback_address_shows_nothing(stack: MakeStack) -> None:
