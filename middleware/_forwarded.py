@@ -45,9 +45,9 @@ def parse_address(value: str) -> tuple[str, int] | None:
     >>> parse_address("[2001:db8::1]:4711"), parse_address("::ffff:10.0.0.1"), parse_address("unknown")
     (('2001:db8::1', 4711), ('10.0.0.1', 0), None)
     """
-    if len(value) > _LONGEST_NODE:
-        return None
-    return (_parse_address if len(value) <= _LONG else _parse_address.__wrapped__)(value)
+    if len(value) <= _LONG:
+        return _parse_address(value)
+    return _parse_address.__wrapped__(value) if len(value) <= _LONGEST_NODE else None
 
 
 @lru_cache(maxsize=1024)
@@ -132,7 +132,10 @@ def last_elements(value: str) -> list[str]:
     >>> last_elements("a, b,,c")
     ['a', 'b', '', 'c']
     """
-    return [element.strip(" \t") for element in value.rsplit(",", MOST_HOPS)[-MOST_HOPS:]] if value else []
+    elements = value.rsplit(",", MOST_HOPS)
+    if len(elements) > MOST_HOPS:
+        del elements[0]  # what is left of the value
+    return [element.strip(" \t") for element in elements] if value else []
 
 
 def parse_forwarded(value: str) -> list[Hop] | None:

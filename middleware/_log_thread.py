@@ -16,13 +16,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-__all__ = ["MOMENT", "MOST", "LogThread", "wants"]
+__all__ = ["CLOSE_SECONDS", "MOMENT", "MOST", "LogThread", "wants"]
 
 T = TypeVar("T")
 _log = logging.getLogger("gateway.middleware.access_log")
 
 #: How long a line waits for others, seconds.
 MOMENT: Final = 0.02
+#: How long the end waits for the thread, seconds: a log that stands still must not keep a process from its end.
+CLOSE_SECONDS: Final = 5.0
 #: How many lines wait at most.
 MOST: Final = 50_000
 
@@ -105,7 +107,7 @@ class LogThread(Generic[T]):
             return self._running
 
     def close(self) -> None:
-        """Write what waits and end the thread; the next item starts another."""
+        """Write what waits and end the thread, or leave it after `CLOSE_SECONDS`; the next item starts another."""
         with self._lock:
             running, self._running = self._running, None
         if running is not None:
@@ -113,4 +115,4 @@ class LogThread(Generic[T]):
             if running.pid == os.getpid():
                 running.closing.set()
                 running.some.set()
-                running.thread.join()
+                running.thread.join(CLOSE_SECONDS)

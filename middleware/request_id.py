@@ -184,11 +184,12 @@ class _Naming(Hooks):
     def _keep_given(self, request: Request, keep: str, name: str) -> None:
         """Move an id that was not taken to the header for it, which a client cannot set itself."""
         headers = request.headers
-        headers.delete(keep)
         given = headers.get(self._header)
         if given is not None and given != name and self._is_valid(given):
             headers.set(keep, given)
             request.state["client_request_id"] = given
+        else:
+            headers.delete(keep)
 
     @staticmethod
     def _trace(request: Request) -> str | None:

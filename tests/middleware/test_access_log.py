@@ -263,6 +263,25 @@ def test_lines_that_wait_for_a_log_that_stands_still_are_bounded_and_counted(
     assert [record.getMessage()[:22] for record in caplog.records] == ["5 lines were dropped, "]
 
 
+def test_a_log_that_stands_still_does_not_keep_the_process_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_log_thread, "CLOSE_SECONDS", 0.05)
+    stalled, written = threading.Event(), threading.Event()
+
+    def write(line: int) -> None:
+        stalled.wait(30)
+        written.set()
+
+    thread = _log_thread.LogThread(write)
+    thread.put(0)
+    closing = threading.Thread(target=thread.close)
+    closing.start()
+    closing.join(30)
+    assert not closing.is_alive()
+    assert not written.is_set()
+    stalled.set()
+    assert written.wait(30)
+
+
 def test_paths_can_be_skipped(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(skip=("/livez",)))
     chain.request("/livez")
