@@ -345,6 +345,41 @@ def test_a_list_of_entity_tags_full_of_blanks_holds_no_worker(site: Bind, name: 
     pytest.fail(f"the server sent {answered} responses in 5 seconds, in the last of 3 attempts")
 
 
+#: Each header that the chain reads.
+READ = [
+    *("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "X-Request-ID", "traceparent", "Origin", "Accept", "Range"),
+    *(
+        "Accept-Encoding",
+        "If-Range",
+        "If-None-Match",
+        "If-Match",
+        "If-Modified-Since",
+        "Cookie",
+        "User-Agent",
+        "Referer",
+    ),
+    *("Access-Control-Request-Headers", "Host", "Content-Length"),
+]
+
+
+def test_no_header_as_long_as_the_server_takes_holds_a_worker(site: Bind) -> None:
+    for _ in range(3):
+        began = time.monotonic()
+        for name in READ:
+            for filler in (" ", ",", '"a",', "a=", "1"):
+                value = '"a",' + (filler * 8000)[:8000] + "x"
+                method = "OPTIONS" if name.startswith("Access-Control") else "GET"
+                preflight = (
+                    (("Origin", ORIGIN), ("Access-Control-Request-Method", "PUT")) if method == "OPTIONS" else ()
+                )
+                others = [pair for pair in (HOST, PROTO, *preflight) if pair[0] != name]
+                received = exchange(site, render(method, "/text", (*others, (name, value))))
+                assert not received or parse(received).status < 500, (name, filler)
+        if time.monotonic() - began < 10:
+            return
+    pytest.fail(f"{5 * len(READ)} requests took more than 10 seconds, in each of 3 attempts")
+
+
 def test_ten_thousand_fields_do_no_harm(site: Bind) -> None:
     fields = [(f"X-{number}", "v") for number in range(10_000)]
     received = exchange(site, render("GET", "/", (HOST, PROTO, *fields)))
