@@ -9,6 +9,7 @@ Sources: RFC 7239 (Forwarded); the ``X-Forwarded-*`` conventions; RFC 3986 secti
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PLATFORMS", "PROXY_HEADERS", "ForwardedFrom", "ProxyHeaders"]
 
+_log = logging.getLogger("gateway.middleware.proxy_headers")
 _X_FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix")
 #: Other spellings that applications are known to read; nothing here believes them.
 _OTHERS = ("x-forwarded", "x-forwarded-scheme", "x-forwarded-protocol", "x-forwarded-ssl", "x-url-scheme", "x-real-ip")
@@ -212,6 +214,7 @@ class _Believing(Hooks):
         self._never = HeaderNames(*(name for name in _FAMILIES.names if name not in family))
         self._believes = options.mode != "off"
         self._strips = options.untrusted == "strip"
+        self._warned = False
         self._more = options.host or options.port or options.prefix
         self._notice = Notice()
 
@@ -272,6 +275,7 @@ class _Believing(Hooks):
         if hops is None:
             # The proxy appended to a value that the client broke. Without it the client would have the proxy's address,
             # which may be allowed what no client is.
+            self._warn_once(request)
             return problem(request, 400, "The Forwarded header is malformed.")
         if not hops:
             return None
@@ -284,6 +288,16 @@ class _Believing(Hooks):
         if self._options.host:
             _set_host(request, hop.host, None)
         return None
+
+    def _warn_once(self, request: Request) -> None:
+        """Log the first refusal: it is made outside of AccessLog, and a proxy may be the one who is wrong."""
+        if not self._warned:
+            self._warned = True
+            peer = request.client
+            _log.warning(
+                "a malformed Forwarded header came through the trusted proxy %s; each request with one gets 400",
+                peer[0] if peer else "at the unix socket",
+            )
 
 
 def _pick(value: str | None, from_right: int) -> str | None:

@@ -225,6 +225,14 @@ def test_a_malformed_forwarded_header_is_refused_and_gives_nobody_the_address_of
     assert (answer.status, answer.seen[0].client) == (200, "203.0.113.1")
 
 
+def test_the_first_refusal_is_logged(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
+    chain = stack(FORWARDED)
+    for _ in range(3):
+        assert chain.request(headers=[("Forwarded", "garbage")], client=PEER).status == 400
+    [record] = [record for record in caplog.records if record.name == "gateway.middleware.proxy_headers"]
+    assert (record.levelname, PEER[0] in record.getMessage()) == ("WARNING", True)
+
+
 def test_a_websocket_with_a_malformed_forwarded_header_is_refused(socket_stack: MakeStack) -> None:
     answer = socket_stack(FORWARDED).handshake(headers=[("Forwarded", "garbage")], client=PEER)
     assert (answer.status, answer.seen) == (400, [])
