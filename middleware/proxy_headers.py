@@ -125,8 +125,8 @@ class ProxyHeaders(Middleware):
     Args:
         trust: Networks (CIDR) or addresses of the proxies, ``"unix:"`` for the peer of a unix socket, ``"*"`` for any
             peer, which needs ``hops``.
-        hops: How many proxies append to the list, the peer included; None to walk from the right by ``trust``. A list
-            shorter than that gives its leftmost value.
+        hops: Number of proxies that append to the list, 1 to 64, the peer included; None to walk from the right by
+            ``trust``. A list shorter than that gives its leftmost value.
         mode: The family of fields to read: ``"x-forwarded"``, ``"forwarded"`` (RFC 7239), or ``"off"`` to believe
             nothing.
         host: Believe the host that the proxy names.
