@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import logging
 import random
 import re
@@ -61,6 +62,7 @@ from gateway.middleware.rate_limit import by_client, by_header
 from gateway.mount import Mount
 from gateway.mount import _host as mount_host
 from gateway.problems import preferred_media_type
+from gateway.rules import Validator
 from gateway.translate import endpoints, fields, paths, status
 from tests.middleware.stacks import STACKS, Call, Script, Stack
 
@@ -232,6 +234,48 @@ def read_frames(data: bytes) -> None:
 
 def hello(environ: Any, start_response: Any) -> list[bytes]:
     raise AssertionError("nobody calls it")
+
+
+def octets(value: str) -> bytes:
+    return value.encode("latin-1")
+
+
+async def asgi_hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+def validated_asgi(value: str) -> None:
+    """Send a request with a value in every place through the rules of ASGI; nothing in it waits."""
+    validator = Validator(asgi_hello, "asgi", "collect")
+    path = unquote(value)
+    scope = {**SCOPE, "path": path, "raw_path": octets(value), "query_string": octets(value), "root_path": path}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    running = validator({**scope, "headers": [(b"x-a", octets(value)), (octets(value), b"x")]}, receive, send)
+    with suppress(StopIteration):
+        running.send(None)
+        raise AssertionError("it waits")
+
+
+def validated_wsgi(value: str) -> None:
+    """Send a request with a value in every place through the rules of WSGI."""
+
+    def application(given: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain"), ("X-A", value), ("ETag", value)])
+        return [b"hello"]
+
+    given = {**ENVIRON, "wsgi.input": io.BytesIO(), "wsgi.errors": io.StringIO(), "wsgi.version": (1, 0)}
+    given |= {"wsgi.multithread": True, "wsgi.multiprocess": False, "wsgi.run_once": False}
+    given |= dict.fromkeys(("PATH_INFO", "SCRIPT_NAME", "QUERY_STRING", "HTTP_X_A", "CONTENT_LENGTH"), value)
+    result = Validator(application, "wsgi", "collect")(given, lambda *_: print)
+    list(result)
+    result.close()
 
 
 ALWAYS = 10**9
@@ -412,6 +456,8 @@ PARSERS = [
     Parser("bytes of a path", lambda value: paths.path_octets(unquote(value), value.encode("latin-1")), ("/%",)),
     Parser("target", paths.raw_target_path, ("http://", "/")),
     Parser("version", endpoints.http_version, ("HTTP/",)),
+    Parser("rules of ASGI", validated_asgi, ("/a", "/%")),
+    Parser("rules of WSGI", validated_wsgi, ("/a", '"')),
     Parser("status line", status.status_code, ("200 ",)),
     Parser("address of granian", _rsgi._address, ("[::1]:", "1:")),
     *(
@@ -532,6 +578,8 @@ NOT_OF_A_CLIENT = {
     "middleware/cors.py:_Sharing.__init__": "origin_regex=: the operator's own, of an Origin within its bound",
     "middleware/https_redirect.py:HttpsRedirect.__post_init__": "compiled to be checked only",
     "middleware/https_redirect.py:_Redirecting.__init__": "exempt=: the operator's own",
+    "middleware/static_files.py:StaticFiles.__post_init__": "immutable=: the operator's own, tried when built",
+    "middleware/static_files.py:_immutable": "immutable=: the operator's own, asked about names of files",
     "middleware/request_id.py:RequestId.__post_init__": "compiled to be checked only",
     "middleware/request_id.py:_Naming.__init__": "valid=: the operator's own, of an id within its bound",
 }
