@@ -38,7 +38,7 @@ BOUNDS: Final = {
     "accept": Bound(("Accept",), 4096, None, "ignored: the response has the default media type"),
     "accept-encoding": Bound(("Accept-Encoding",), 1024, None, "ignored: the response is not compressed"),
     "authorization": Bound(
-        ("the header of `by_header(...)`",), 256, None, "`RateLimit` counts by a SHA-256 digest of the value"
+        ("the header of `by_header(...)`",), 128, None, "`RateLimit` counts by a SHA-256 digest of the value"
     ),
     "connection": Bound(("Connection", "Upgrade"), 1024, None, "the request is not a WebSocket handshake"),
     "content-length": Bound(("Content-Length",), 32, None, "`BodyLimit` sends 413, others ignore it"),

@@ -1,7 +1,8 @@
 """Answer 429 to who asks too often; counted in memory, or in Redis and its like for all workers together.
 
 The counting is the ``limits`` library's. A store in memory is asked at once; another is asked by a blocking client on
-WSGI and by an asynchronous one on ASGI, each under a time limit, and what happens when it fails is an option.
+WSGI and by an asynchronous one on ASGI, each under a time limit, and what happens when it fails is an option. A store
+that failed is left alone for a while, see ``_breaker.py``.
 
 (Above 400 lines: the options and both kinds of store, which they mean, stand together.)
 
@@ -12,6 +13,8 @@ Sources: RFC 6585 section 4 (429); RFC 9110 section 10.2.3 (Retry-After); draft-
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import importlib
 import ipaddress
 import logging
 import math
@@ -23,13 +26,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from gateway._bounds import BOUNDS
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Slot, Steps, io
 from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.headers import Header
+from gateway.middleware._breaker import Breaker
 from gateway.middleware._forwarded import parse_peer
+from gateway.middleware._generations import Generations
 from gateway.middleware._options import check_options
 from gateway.problems import problem
 
@@ -61,7 +66,11 @@ _STORES = (
     "mongodb",
     "mongodb+srv",
 )
+#: Those whose clients are made without connecting.
+_CHECKED = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
 Key = Callable[["Request"], "str | None"]
+#: Clients of one generation that a store in memory remembers; there are three generations.
+_MOST_CLIENTS = 50_000
 
 
 def by_client(request: Request) -> str | None:
@@ -73,6 +82,7 @@ def by_client(request: Request) -> str | None:
     return _counted_as(address) if len(address) <= _LONG else address
 
 
+#: Memcached takes 250 bytes, of which the namespace and the limit's own name are a part.
 _LONGEST_KEY = BOUNDS["authorization"].characters
 #: No address is longer; a name that is, is counted as it is.
 _LONG = 64
@@ -89,7 +99,11 @@ def _counted_as(name: str) -> str:
 
 
 def by_header(name: str) -> Key:
-    """Count by a request field, an API key for example; a request without it is counted by its client."""
+    """Count by a request header, an API key for example; a request without it is counted by its client.
+
+    A client can invent values, and each has a limit of its own. Use it only for a header that is checked before the
+    request comes here.
+    """
 
     def key(request: Request) -> str | None:
         value = request.headers.get(name)
@@ -108,13 +122,16 @@ class RateLimit(Middleware):
 
     Args:
         limits: ``"100/minute"``, several by ``";"``: ``"5/second;100/minute"``. All must hold.
-        key: Who is counted: a function of the request; None from it counts nobody.
-        cost: How much a request counts: a number or a function of the request.
+        key: Who is counted: a function of the request; None from it counts nobody. An exception from it is an error of
+            the request.
+        cost: How much a request counts: a number or a function of the request; 0 from it counts nothing.
         store: Where it is counted: ``"memory://"``, for one process; ``"redis://host:6379/0"`` and the other addresses
             of the ``limits`` library for all.
         strategy: ``"fixed"`` window, ``"moving"`` window (exact, more memory), ``"sliding"`` window counter.
         namespace: Separates these counts from others' in the same store.
-        on_store_error: ``"open"`` lets requests pass while the store fails, ``"closed"`` answers 503; either is logged.
+        on_store_error: ``"open"`` lets requests pass while the store fails, ``"closed"`` answers 503. An outage is
+            logged once. Meanwhile the store is not asked, but for one request from time to time: 0.1 seconds after the
+            first failure, then ever more rarely, every 30 seconds in the end.
         timeout: Seconds to wait for the store.
         exempt: Paths below the mount point that are not counted, compared exactly.
         dialect: Fields of every response: ``"draft"`` for ``RateLimit`` and ``RateLimit-Policy``, ``"legacy"`` for
@@ -168,6 +185,11 @@ class RateLimit(Middleware):
             )
         if isinstance(self.cost, int) and self.cost < 1:
             raise ConfigurationError(f"RateLimit(cost=...) must be at least 1, or a function, got {self.cost!r}")
+        if isinstance(self.cost, int) and self.cost > min(item.amount for item in items):
+            raise ConfigurationError(
+                f"RateLimit(cost=...) must be at most the smallest limit, or no request ever passes, got {self.cost!r} "
+                f"for {self.limits!r}"
+            )
         if self.timeout <= 0:
             raise ConfigurationError(f"RateLimit(timeout=...) must be above 0 seconds, got {self.timeout!r}")
         scheme = self.store.partition("://")[0]
@@ -175,6 +197,7 @@ class RateLimit(Middleware):
             raise ConfigurationError(
                 f"RateLimit(store=...) must be an address of {', '.join(_STORES)}, got {self.store!r}"
             )
+        self._check_store(scheme)
         workers = os.environ.get("WEB_CONCURRENCY", "1")
         if scheme == "memory" and workers.isdigit() and int(workers) > 1:
             warnings.warn(
@@ -182,6 +205,27 @@ class RateLimit(Middleware):
                 f"{workers} times the limit; use redis:// to count together",
                 stacklevel=3,
             )
+
+    def _check_store(self, scheme: str) -> None:
+        """Refuse an address that no client takes, and a store whose client is not installed; connects to nothing."""
+        import limits.errors
+        import limits.storage
+
+        if scheme not in _CHECKED:  # memory needs none; others connect, or are imported, with the first question
+            return
+        try:
+            _limiter(self)
+        except limits.errors.ConfigurationError as error:
+            if scheme.startswith("valkey"):
+                raise ConfigurationError(
+                    f"RateLimit(store={_safe(self.store)!r}) needs the package 'valkey'; run: pip install valkey"
+                ) from error
+            raise MissingExtraError(f"RateLimit(store={_safe(self.store)!r})", "ratelimit", package="redis") from error
+        except (ValueError, TypeError):
+            raise ConfigurationError(
+                f"RateLimit(store=...) must be an address such as redis://host:6379/0, got {_safe(self.store)!r}; "
+                "check the port and the options, and percent-encode the password"
+            ) from None  # its text may hold a part of the password
 
     def build(self, context: BuildContext) -> Hooks:
         if self.store.startswith("memory:"):
@@ -199,8 +243,11 @@ class _Stand(NamedTuple):
 
 
 class _Verdict(NamedTuple):
+    """Whether a request passes, how its client stands, and what the request counts."""
+
     passed: bool
     stands: tuple[_Stand, ...]
+    cost: int
 
 
 class _OwnLimiter:
@@ -254,18 +301,39 @@ class _Counting(Hooks):
         if key is None:
             return None
         cost = self._options.cost
-        return key, cost if isinstance(cost, int) else cost(request)
+        if not isinstance(cost, int):
+            cost = cost(request)
+            if cost < 1:
+                return None
+        return key, cost
 
     def _judge(self, request: Request, verdict: _Verdict) -> Response | None:
         self._slot[request] = verdict
         if verdict.passed:
             return None
         now = time.time()
-        wait = max((stand.reset - now for stand in verdict.stands if stand.remaining <= 0), default=1.0)
+        wait = max((stand.reset - now for stand in verdict.stands if stand.remaining < verdict.cost), default=1.0)
         fields = [("Retry-After", str(max(1, math.ceil(wait))))]
         response = problem(request, 429, "Too many requests; try again later.", headers=fields)
         self.on_response(request, response)  # a driver does not show a middleware its own refusal
         return response
+
+    def _without_store(self, request: Request, seconds: float) -> Response | None:
+        """Answer a request that cannot be counted; the store is tried again in so many seconds."""
+        if self._options.on_store_error == "open":
+            return None
+        fields = [("Retry-After", str(max(1, math.ceil(seconds))))]
+        return problem(request, 503, "Requests cannot be counted now.", headers=fields)
+
+    def _outage(self, error: Exception) -> None:
+        """Log that an outage begins."""
+        options = self._options
+        _log.error(
+            "RateLimit: the store %s fails, requests %s: %s",
+            _safe(options.store),
+            "are refused" if options.on_store_error == "closed" else "pass uncounted",
+            f"no answer within {options.timeout} seconds" if isinstance(error, TimeoutError) else _reason(error),
+        )
 
     def on_response(self, request: Request, response: Response) -> None:
         """Put how the client stands on the response, in the dialect."""
@@ -288,6 +356,26 @@ class _Counting(Hooks):
         headers.append("X-RateLimit-Reset", str(math.ceil(tightest.reset)))
 
 
+class _Memory:
+    """What one place in a chain counts in this process."""
+
+    def __init__(self, options: RateLimit, items: Sequence[limits.RateLimitItem]) -> None:
+        self.limiter = _OwnLimiter(options)
+        self.lock = threading.Lock()
+        self.failing = False
+        self._items = items
+        self._namespace = options.namespace
+        # The sliding window looks back two windows.
+        longest = 2.0 * max(item.get_expiry() for item in items)
+        self.clients = Generations(self._forget, most=_MOST_CLIENTS, seconds=longest)
+
+    def _forget(self, key: str) -> None:
+        """Give up what is kept for a client: the library keeps an empty list for each that ever came."""
+        limiter = self.limiter.get()
+        for item in self._items:
+            limiter.clear(item, self._namespace, key)
+
+
 class _InMemory(_Counting):
     """Counts in this process, for microseconds under a lock, which is no IO.
 
@@ -297,15 +385,22 @@ class _InMemory(_Counting):
 
     def __init__(self, options: RateLimit, context: BuildContext) -> None:
         super().__init__(options, context)
-        self._limiter, self._counting = context.shared("counts", lambda: (_OwnLimiter(options), threading.Lock()))
+        self._memory = context.shared("counts", lambda: _Memory(options, self._items))
 
     def on_request(self, request: Request) -> Response | None:
         who = self._who(request)
         if who is None:
             return None
-        limiter = self._limiter.get()
-        with self._counting:
-            verdict = _ask(limiter, self._items, self._options.namespace, *who)
+        memory = self._memory
+        try:
+            with memory.lock:
+                memory.clients.use(who[0])
+                verdict = _ask(memory.limiter.get(), self._items, self._options.namespace, *who)
+        except Exception as error:
+            if not memory.failing:
+                memory.failing = True
+                self._outage(error)
+            return self._without_store(request, 1.0)
         return self._judge(request, verdict)
 
 
@@ -314,36 +409,27 @@ class _InStore(_Counting):
 
     def __init__(self, options: RateLimit, context: BuildContext) -> None:
         super().__init__(options, context)
-        self._plain = _OwnLimiter(options)
+        self._plain = context.shared("limiter", lambda: _OwnLimiter(options))
+        self._breaker = context.shared("breaker", lambda: Breaker(lease=2 * options.timeout))
         self._async: tuple[asyncio.AbstractEventLoop, AsyncLimiter] | None = None
-        self._failing = False
 
     def on_request(self, request: Request) -> Steps[Response | None]:
         who = self._who(request)
         if who is None:
             return None
+        breaker = self._breaker
+        ticket = breaker.enter()
+        if ticket is None:
+            return self._without_store(request, breaker.seconds_left)
         try:
-            verdict = yield from io(self._ask_plain, self._ask_async, *who)
+            verdict = yield from io(self._ask_plain, self._ask_async, _storable(who[0]), who[1])
         except Exception as error:
-            return self._without_store(request, error)
-        if self._failing:
-            self._failing = False
+            if breaker.failed(ticket):  # once for an outage, not once for each request in it
+                self._outage(error)
+            return self._without_store(request, breaker.seconds_left)
+        if breaker.succeeded(ticket):
             _log.warning("RateLimit: the store %s answers again", _safe(self._options.store))
         return self._judge(request, verdict)
-
-    def _without_store(self, request: Request, error: Exception) -> Response | None:
-        closed = self._options.on_store_error == "closed"
-        if not self._failing:  # once for an outage, not once for each request in it
-            self._failing = True
-            _log.error(
-                "RateLimit: the store %s fails, requests %s: %r",
-                _safe(self._options.store),
-                "are refused" if closed else "pass uncounted",
-                error,
-            )
-        if closed:
-            return problem(request, 503, "Requests cannot be counted now.", headers=[("Retry-After", "1")])
-        return None
 
     def _ask_plain(self, key: str, cost: int) -> _Verdict:
         return _ask(self._plain.get(), self._items, self._options.namespace, key, cost)
@@ -361,7 +447,9 @@ class _InStore(_Counting):
                 if not passed:
                     break
             stands = [await limiter.get_window_stats(item, namespace, key) for item in self._items]
-        return _Verdict(passed, tuple(_stand(item, *stats) for item, stats in zip(self._items, stands, strict=True)))
+        now = time.time()
+        told = tuple(_stand(item, now, *stats) for item, stats in zip(self._items, stands, strict=True))
+        return _Verdict(passed, told, cost)
 
     def on_stop(self, process: Process) -> Steps[None]:
         """Close the clients, so that no connection is left to the garbage collector."""
@@ -380,21 +468,45 @@ def _limiter(options: RateLimit) -> RateLimiter:
     import limits.storage
     import limits.strategies
 
-    more: dict[str, float | str | bool] = {}
-    if options.store.startswith(("redis", "rediss", "valkey")):
-        more = {"socket_timeout": options.timeout, "socket_connect_timeout": options.timeout}
+    more: dict[str, Any] = {}
+    if options.store.startswith(("redis", "valkey")):
+        more = {
+            "socket_timeout": options.timeout,
+            "socket_connect_timeout": options.timeout,
+            **_once_more(options, "redis.retry"),
+        }
+    elif options.store.startswith("memcached"):
+        more = {"timeout": options.timeout, "connect_timeout": options.timeout}
+    elif options.store.startswith("mongodb"):
+        milliseconds = max(1, int(options.timeout * 1000))
+        names = ("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS")
+        more = dict.fromkeys(names, milliseconds)
     storage = limits.storage.storage_from_string(options.store, **more)
     strategy = limits.strategies.STRATEGIES[_STRATEGIES[options.strategy]]
     return strategy(storage)
+
+
+def _once_more(options: RateLimit, retry: str) -> dict[str, Any]:
+    """Repeat a question once, at once, if the connection was lost, as after a restart of the store.
+
+    The client's own way is ten times with pauses, which is far above the time limit.
+    """
+    if options.store.partition("://")[0] not in ("redis", "rediss", "redis+unix"):
+        return {}
+    from redis.backoff import NoBackoff
+    from redis.exceptions import ConnectionError as LostConnection
+
+    make: Callable[..., object] = importlib.import_module(retry).Retry
+    return {"retry": make(NoBackoff(), 1, supported_errors=(LostConnection,))}
 
 
 def _async_limiter(options: RateLimit) -> AsyncLimiter:
     import limits.aio.strategies
     import limits.storage
 
-    more: dict[str, float | str | bool] = {}
+    more: dict[str, Any] = {}
     if options.store.startswith("redis"):
-        more["implementation"] = "redispy"
+        more = {"implementation": "redispy", **_once_more(options, "redis.asyncio.retry")}
     storage = limits.storage.storage_from_string(f"async+{options.store}", **more)
     strategies: dict[str, Callable[..., AsyncLimiter]] = {
         "fixed": limits.aio.strategies.FixedWindowRateLimiter,
@@ -411,18 +523,36 @@ def _ask(limiter: RateLimiter, items: Sequence[limits.RateLimitItem], namespace:
         passed = limiter.hit(item, namespace, key, cost=cost)
         if not passed:
             break
-    return _Verdict(passed, tuple(_stand(item, *limiter.get_window_stats(item, namespace, key)) for item in items))
+    now = time.time()
+    told = tuple(_stand(item, now, *limiter.get_window_stats(item, namespace, key)) for item in items)
+    return _Verdict(passed, told, cost)
 
 
-def _stand(item: limits.RateLimitItem, reset: float, remaining: int) -> _Stand:
-    return _Stand(item.amount, item.get_expiry(), remaining, reset)
+def _stand(item: limits.RateLimitItem, now: float, reset: float, remaining: int) -> _Stand:
+    # Never beyond the window, whatever the clock of the store or of another worker says.
+    window = item.get_expiry()
+    return _Stand(item.amount, window, remaining, min(reset, now + window))
+
+
+def _storable(key: str) -> str:
+    """Return a key that every store takes, so that no client can make a store fail: others are hashed."""
+    if len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable() and " " not in key:
+        return key
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _name(item: limits.RateLimitItem) -> str:
     return f"{item.amount}-per-{item.get_expiry()}s"
 
 
+def _reason(error: BaseException) -> str:
+    """Name an exception and the one that it hides: a client says "connection lost" of a password that was refused."""
+    cause = error.__cause__ or error.__context__
+    said = f"{type(error).__name__}: {error}"
+    return said if cause is None or type(cause) is type(error) else f"{said} ({type(cause).__name__}: {cause})"
+
+
 def _safe(store: str) -> str:
-    """Return a store's address without what may be a password."""
-    scheme, _, rest = store.partition("://")
+    """Return a store's address without what may be a password: its user and its options."""
+    scheme, _, rest = store.partition("?")[0].partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -56,6 +56,14 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Middleware:
     return AccessLog(logger=logger.name)
 
 
+def counted(monkeypatch: pytest.MonkeyPatch, **options: Any) -> Middleware:
+    """Give a limit whose library raises when it counts."""
+    from limits.strategies import SlidingWindowCounterRateLimiter
+
+    monkeypatch.setattr(SlidingWindowCounterRateLimiter, "hit", raises)
+    return RateLimit(limits="1/minute", **options)
+
+
 def served(tmp_path: Path) -> Middleware:
     (tmp_path / "file.txt").write_text("file")
     return StaticFiles(folders={"/s": tmp_path}, autorefresh=True, immutable=raises)
@@ -99,6 +107,13 @@ TABLE: Sequence[Row] = (
         script=Script(raises=KeyError("x")),
     ),
     # It says that something is broken.
+    Row("limits, open", lambda patch, _: counted(patch), 200, logs="gateway.middleware.rate_limit"),
+    Row(
+        "limits, closed",
+        lambda patch, _: counted(patch, on_store_error="closed"),
+        503,
+        logs="gateway.middleware.rate_limit",
+    ),
     Row(
         "Health(checks=)",
         lambda *_: Health(checks={"db": raises}),

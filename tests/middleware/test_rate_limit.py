@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import socket
+import sys
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+import redis
 
 from gateway.errors import ConfigurationError
+from gateway.middleware import rate_limit
 from gateway.middleware.rate_limit import RateLimit, by_client, by_header
 from tests.middleware.conftest import MakeStack
 from tests.middleware.redis_server import running_redis
@@ -145,15 +153,170 @@ def test_a_store_that_fails_lets_pass_or_refuses_and_is_logged_once(
     assert "nowhere" in caplog.text
 
 
+def process_of(address: str) -> int:
+    """Return the process id of a Redis."""
+    with redis.Redis(unix_socket_path=address.partition("://")[2]) as client:
+        return int(client.info()["process_id"])  # type: ignore[index]  # the library types it for both colours
+
+
+def seconds(chain: Stack) -> float:
+    began = time.monotonic()
+    chain.request()
+    return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def hanging(kind: str) -> Iterator[str]:
+    """Give the address of a store that hangs: it takes connections and is silent, or lets them wait for ever."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as stack:
+        if kind == "connections-wait":  # the queue is full: a further connection gets no answer at all
+            for _ in range(8):
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(server.getsockname())
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}"
+
+
 @pytest.mark.parametrize(("mode", "status"), [("open", 200), ("closed", 503)])
-def test_a_store_that_accepts_and_never_answers_is_given_up(stack: MakeStack, mode: str, status: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"redis://127.0.0.1:{silent.getsockname()[1]}"
-        chain = stack(RateLimit(limits="1/minute", store=address, timeout=0.2, on_store_error=mode))  # type: ignore[arg-type]
-        began = time.monotonic()
-        assert [chain.request().status for _ in range(2)] == [status, status]
-        assert time.monotonic() - began < 20  # a hang would last for ever
+@pytest.mark.parametrize("kind", ["silent", "connections-wait"])
+def test_a_store_that_hangs_costs_one_request_the_time_limit_and_not_each(
+    stack: MakeStack, kind: str, mode: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with hanging(kind) as address:
+        chain = stack(RateLimit(limits="1/minute", store=address, timeout=0.3, on_store_error=mode))  # type: ignore[arg-type]
+        answers, spent = [], []
+        for _ in range(20):
+            began = time.monotonic()
+            answers.append(chain.request())
+            spent.append(time.monotonic() - began)
         chain.close()
+    assert [answer.status for answer in answers] == [status] * 20
+    assert spent[0] >= 0.3
+    assert sum(one >= 0.25 for one in spent) <= 4, spent  # a loaded machine may reach the second try, or the third
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("gateway")]
+    assert len(told) == 1
+    if mode == "closed":
+        assert {answer.get("retry-after") for answer in answers} == {"1"}
+
+
+def test_a_redis_that_is_stopped_and_goes_on_is_skipped_and_asked_again(
+    stack: MakeStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running_redis() as address:
+        process = process_of(address)
+        chain = stack(
+            RateLimit(limits="1000/minute", store=address, namespace=uuid.uuid4().hex, timeout=0.3),
+        )
+        assert chain.request().get("ratelimit") is not None
+        os.kill(process, signal.SIGSTOP)
+        try:
+            spent = sorted(seconds(chain) for _ in range(20))
+            assert spent[-1] >= 0.3
+            assert spent[-5] < 0.25, spent
+        finally:
+            os.kill(process, signal.SIGCONT)
+        deadline = time.monotonic() + 20
+        while chain.request().get("ratelimit") is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert chain.request().get("ratelimit") is not None
+        chain.close()
+    levels = [record.levelname for record in caplog.records if record.name.startswith("gateway")]
+    assert levels == ["ERROR", "WARNING"]
+
+
+def test_a_store_that_refuses_connections_costs_no_time(stack: MakeStack) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    chain = stack(RateLimit(limits="1/minute", store=f"redis://127.0.0.1:{port}", timeout=5.0))
+    assert min(seconds(chain) for _ in range(3)) < 0.1
+    chain.close()
+    again = stack(RateLimit(limits="1/minute", store=f"redis://127.0.0.1:{port}", timeout=5.0))
+    assert seconds(again) < 2.0, "no pauses between tries"
+    again.close()
+
+
+def test_a_redis_that_was_restarted_fails_no_request(stack: MakeStack, redis_address: str) -> None:
+    """Its connections of before are lost, and the client repeats the question on a new one."""
+    chain = stack(limit(redis_address, "100/minute", on_store_error="closed"))
+    assert chain.request().status == 200
+    with redis.Redis(unix_socket_path=redis_address.partition("://")[2]) as client:
+        client.client_kill_filter(_type="normal", skipme=True)  # type: ignore[no-untyped-call]
+    assert chain.request().status == 200
+
+
+@pytest.mark.parametrize(("mode", "status"), [("open", 200), ("closed", 503)])
+def test_a_redis_that_refuses_the_password_is_an_outage_that_does_not_tell_it(
+    stack: MakeStack, redis_address: str, mode: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = redis_address.replace("redis+unix://", "redis+unix://user:hunter2@")
+    chain = stack(limit(address, on_store_error=mode))
+    assert [chain.request().status for _ in range(2)] == [status] * 2
+    assert "AuthenticationError" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("strategy", ["fixed", "moving", "sliding"])
+@pytest.mark.parametrize("dialect", ["draft", "legacy"])
+def test_a_client_is_never_told_to_wait_longer_than_the_window(
+    stack: MakeStack, strategy: str, dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a store, or another worker, whose clock is ahead."""
+    from limits.strategies import STRATEGIES
+
+    for each in STRATEGIES.values():
+        real = each.get_window_stats
+        monkeypatch.setattr(
+            each, "get_window_stats", lambda self, *args, real=real: (time.time() + 9999, real(self, *args)[1])
+        )
+    chain = stack(limit(limits="1/minute;2/hour", strategy=strategy, dialect=dialect))
+    for _ in range(2):
+        answer = chain.request()
+    assert answer.status == 429
+    assert 1 <= int(answer.get("retry-after") or 0) <= 60
+    if dialect == "draft":
+        assert re.findall(r"t=(\d+)", answer.get("ratelimit") or "") == ["60", "3600"]
+    else:
+        assert int(answer.get("x-ratelimit-reset") or 0) <= time.time() + 61
+
+
+def test_a_request_that_costs_more_than_is_left_is_told_when_to_come_back(stack: MakeStack) -> None:
+    chain = stack(limit(limits="3/minute", strategy="fixed", cost=lambda request: 3 if request.method == "POST" else 1))
+    assert chain.request().status == 200
+    answer = chain.request(method="POST")
+    assert answer.status == 429
+    assert int(answer.get("retry-after") or 0) > 30
+
+
+def test_a_cost_of_nothing_counts_nothing(stack: MakeStack, store: str) -> None:
+    chain = stack(limit(store, "1/minute", cost=lambda request: -5 if request.method == "HEAD" else 1))
+    assert [chain.request(method=method).status for method in ("HEAD", "GET", "HEAD", "GET")] == [200, 200, 200, 429]
+
+
+@pytest.mark.parametrize("key", ["a b", "a\nb", "é" * 300, "\udcff", "x" * 5000, "", "{a}", "a/b"])
+def test_no_key_that_a_client_invents_makes_a_store_fail(
+    stack: MakeStack, store: str, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain = stack(limit(store, "1/minute", key=lambda request: key, on_store_error="closed"))
+    assert [chain.request().status for _ in range(2)] == [200, 429]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("strategy", ["fixed", "moving", "sliding"])
+def test_a_store_in_memory_forgets_clients_that_come_no_more(
+    stack: MakeStack, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "_MOST_CLIENTS", 20)
+    made: list[rate_limit._Memory] = []
+    memory = rate_limit._Memory
+    monkeypatch.setattr(rate_limit, "_Memory", lambda *args: made.append(memory(*args)) or made[-1])
+    chain = stack(limit(limits="1/day", strategy=strategy))
+    for number in range(300):
+        assert chain.request(client=(f"192.0.{number // 250}.{number % 250}", 1)).status == 200
+        if number % 10 == 0:
+            assert chain.request(client=("203.0.113.9", 1)).status == (200 if number == 0 else 429), "in use"
+    storage: Any = made[0].limiter.get().storage
+    assert len(storage.storage) + len(storage.events) <= 70
 
 
 def test_namespaces_count_apart(stack: MakeStack, redis_address: str) -> None:
@@ -164,6 +327,7 @@ def test_namespaces_count_apart(stack: MakeStack, redis_address: str) -> None:
 
 def test_a_password_is_never_logged(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
     stack(limit("redis://user:hunter2@127.0.0.1:1/0")).request()
+    stack(limit("redis://127.0.0.1:1/0?password=hunter2")).request()
     assert "hunter2" not in caplog.text
     assert "127.0.0.1:1" in caplog.text
 
@@ -227,12 +391,43 @@ def test_by_client_is_none_for_a_unix_socket() -> None:
         {"on_store_error": "ignore"},
         {"dialect": "rfc"},
         {"timeout": 0},
+        {"cost": 2},
+        {"limits": "5/second;3/minute", "cost": 4},
+        {"store": "redis://localhost:port"},
+        {"store": "redis://localhost/0?no_such_option=1&socket_timeout=x"},
         {"key": "api-key"},
     ],
 )
 def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError, match="RateLimit"):
         RateLimit(**{"limits": "1/minute", **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("store", "message"),
+    [
+        ("valkey://user:hunter2@localhost", r"store='valkey://localhost'\) needs the package 'valkey'"),
+        (
+            "redis://user:hunter2@localhost",
+            r"store='redis://localhost'\) needs the package 'redis'.*anytier\[ratelimit\]",
+        ),
+    ],
+)
+def test_a_store_whose_client_is_not_installed_is_refused_when_built(
+    store: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from limits.storage import RedisStorage
+
+    for each in RedisStorage.DEPENDENCIES:
+        monkeypatch.setitem(sys.modules, each, None)
+    with pytest.raises(ConfigurationError, match=message):
+        RateLimit(limits="1/minute", store=store)
+
+
+def test_a_password_in_an_address_that_cannot_be_read_is_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match="percent-encode the password") as raised:
+        RateLimit(limits="1/minute", store="redis://user:hun/ter2@localhost:6379")
+    assert "hun" not in "".join(traceback.format_exception(raised.value)).partition("RateLimit(store=...)")[2]
 
 
 def test_a_key_that_is_no_function_is_told_what_one_is() -> None:
