@@ -51,7 +51,7 @@ def test_every_option_is_in_the_reference(name: str) -> None:
     command = group.get_command(click.Context(group), name)
     assert command is not None
     options = {parameter.opts[0] for parameter in command.params if isinstance(parameter, click.Option)}
-    assert options == set(re.findall(r"--[a-z][a-z-]+", section.partition("\n## ")[0]))
+    assert options == set(re.findall(r"--[a-z][a-z0-9-]+", section.partition("\n## ")[0]))
 
 
 def test_the_pages_show_commands() -> None:

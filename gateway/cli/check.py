@@ -117,6 +117,7 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     callback=_signal,
     help="Signal that the process manager sends to stop the server.",
 )
+@click.option("--process-1", is_flag=True, help="The server is process 1 of a container, without an init before it.")
 def command(
     target: str | None,
     config: str | None,
@@ -133,6 +134,7 @@ def command(
     idle_timeout: float | None,
     stop_signal: str,
     gateway_run: bool,
+    process_1: bool,
 ) -> None:
     """Check an application against the rules of WSGI, ASGI and HTTP, and its deployment for hazards.
 
@@ -184,6 +186,7 @@ def command(
             workers=workers,
             idle_timeout=idle_timeout,
             stop_signal=stop_signal,
+            process_1=process_1,
             unix_socket=Bind.parse(bind).path is not None,
         )
     findings += [Finding.of(violation, error=error) for violation, error in hazards(deployment)]
@@ -203,6 +206,7 @@ def _of_a_deployment() -> list[str]:
         "--idle-timeout": "idle_timeout",
         "--stop-signal": "stop_signal",
         "--gateway-run": "gateway_run",
+        "--process-1": "process_1",
     }
     given = [
         option for option, name in options.items() if context.get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -30,6 +30,19 @@ _KEEP_ALIVE = {
 }
 #: Servers that SIGTERM ends at once, with the requests that are under way.
 _DROPS_ON_SIGTERM = ("waitress", "cheroot", "bjoern", "daphne")
+#: What makes waitress and cheroot drain on SIGTERM, in a command of `gateway run`.
+_DRAINS = "gateway.servers._drain_on_sigterm"
+#: Signals that stop a server as process 1; SIGTERM and SIGINT stop the servers that are not named here.
+_STOPS_ON = {
+    "waitress": ("SIGINT",),
+    "cheroot": ("SIGINT",),
+    "bjoern": ("SIGINT",),
+    "gunicorn": ("SIGTERM", "SIGINT", "SIGQUIT"),
+    "uwsgi": ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"),
+    "pyuwsgi": ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"),
+}
+#: Options by which uWSGI listens for another protocol, or for HTTP through its router.
+_OTHER_SOCKETS = ("--socket", "-s", "--uwsgi-socket", "--http", "--https", "--fastcgi-socket", "--scgi-socket")
 #: Mode of a unix socket that a server makes, and the options that change it.
 _SOCKET_MODE = {
     "waitress": ("0600", ("--unix-socket-perms",)),
@@ -67,6 +80,7 @@ class Deployment:
         workers: The number of worker processes.
         idle_timeout: Seconds for which the load balancer in front keeps an idle connection.
         stop_signal: The signal by which the supervisor stops the server.
+        process_1: The server is process 1 of a container.
         unix_socket: The server listens on a unix socket for a proxy that runs as another user.
         copied_call: The application is a function that carries another object's ``__call__``.
         accepts_nothing: The application can be called without an argument.
@@ -89,6 +103,7 @@ class Deployment:
     workers: int = 1
     idle_timeout: float | None = None
     stop_signal: str = "SIGTERM"
+    process_1: bool = False
     unix_socket: bool = False
     copied_call: bool = False
     accepts_nothing: bool = False
@@ -273,7 +288,9 @@ def hypercorn_has_one_worker(deployment: Deployment) -> str | None:
 )
 def stop_signal_drains(deployment: Deployment) -> str | None:
     drops = deployment.server in _DROPS_ON_SIGTERM and deployment.stop_signal == "SIGTERM"
-    return f"SIGTERM, on which {deployment.server} drops what is under way" if drops else None
+    if not drops or _DRAINS in deployment.arguments:
+        return None
+    return f"SIGTERM, on which {deployment.server} drops what is under way"
 
 
 @RULES.rule(
@@ -321,6 +338,42 @@ def unix_socket_can_be_opened(deployment: Deployment) -> str | None:
     if known is None or not deployment.unix_socket or deployment.option(*known[1]) is not None:
         return None
     return f"a socket of mode {known[0]}, the default of {deployment.server}; set {known[1][-1]}"
+
+
+@RULES.rule(
+    "D11",
+    "Process 1 of a container has a handler for the stop signal: without one the kernel drops the signal.",
+    "pid_namespaces(7), The namespace init process; waitress, waitress.runner; cheroot, cheroot.cli",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def process_1_handles_the_stop_signal(deployment: Deployment) -> str | None:
+    stops: tuple[str, ...] = ("SIGTERM", "SIGINT")
+    if _DRAINS not in deployment.arguments:
+        stops = _STOPS_ON.get(deployment.server, stops)
+    if not deployment.process_1 or deployment.stop_signal in stops:
+        return None
+    instead = f"set STOPSIGNAL {stops[0]}" + (", or start it with gateway run" if "SIGTERM" not in stops else "")
+    return f"{deployment.stop_signal}, which does not stop {deployment.server} as process 1; {instead}"
+
+
+@RULES.rule(
+    "D12",
+    "A proxy that keeps connections gets `Connection: close` from uWSGI's HTTP socket, which closes each of them.",
+    "RFC 9112 9.6; uWSGI, Options: http-socket, add-header",
+    "server",
+    "deployment",
+    severity="warning",
+    seen="live",
+)
+def uwsgi_announces_its_close(deployment: Deployment) -> str | None:
+    kept = deployment.server in ("uwsgi", "pyuwsgi") and deployment.idle_timeout is not None
+    said = any(argument.lower().endswith("connection: close") for argument in deployment.arguments)
+    if not kept or said or deployment.option(*_OTHER_SOCKETS) is not None:
+        return None
+    return 'connections that close unannounced; add --add-header "Connection: close"'
 
 
 @RULES.rule(

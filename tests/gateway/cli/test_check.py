@@ -153,6 +153,23 @@ def test_neither_application_nor_server_exits_with_2() -> None:
     assert CliRunner().invoke(group, ["check"]).exit_code == 2
 
 
+def test_process_1_and_kept_connections_are_judged_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.check._server", lambda server: [])  # the probe has tests of its own
+
+    def found(*arguments: str) -> set[str]:
+        return rules(CliRunner().invoke(group, ["check", "--format", "json", "--server", *arguments]))
+
+    assert "D11" in found("waitress", "--process-1")
+    assert "D11" not in found("waitress", "--process-1", "--stop-signal", "SIGINT")
+    assert "D12" in found("pyuwsgi", "--idle-timeout", "60", "--", "--lazy-apps")
+    assert "D12" not in found("pyuwsgi", "--idle-timeout", "60", "--", "--add-header", "Connection: close")
+
+
+def test_what_is_said_of_process_1_without_its_server_is_refused(check: Any) -> None:
+    result = check(GOOD, "--process-1")
+    assert (result.exit_code, "--process-1" in result.output) == (2, True)
+
+
 def test_an_unknown_server_exits_with_2(check: Any) -> None:
     assert check(GOOD, "--server", "unicorn").exit_code == 2
 

@@ -9,6 +9,7 @@ import pytest
 from gateway.application import Gateway
 from gateway.errors import ProtocolViolation
 from gateway.rules.deployment import Deployment, facts, hazards
+from gateway.servers import Launch, get
 from tests.gateway.rules.cases import Case, shows
 
 
@@ -76,6 +77,8 @@ METRICS = {"PROMETHEUS_MULTIPROC_DIR": "/run/metrics"}
 KEEPS = "--no-clear-untrusted-proxy-headers"
 UWSGI = ("--socket=/run/app.sock", "--enable-threads", "--lazy-apps")
 OLD_UWSGI = deployed("uwsgi", UWSGI[0], version="2.0.26")
+DRAINS = "gateway.servers._drain_on_sigterm"
+KEPT = ("--http-socket", ":8000", *UWSGI[1:])
 
 CASES = [
     Case("D01", judged(wrapped(Gateway(hello))), judged(wrapped(hello)), "wraps"),
@@ -240,6 +243,31 @@ CASES = [
         deployed("gunicorn", strips_server=True),
         "no-option-for-it",
     ),
+    Case("D07", deployed("cheroot"), deployed("cheroot", "-m", DRAINS, "cheroot"), "gateway-run"),
+    Case(
+        "D11",
+        deployed("waitress", process_1=True),
+        deployed("waitress", process_1=True, stop_signal="SIGINT"),
+    ),
+    Case(
+        "D11",
+        deployed("cheroot", process_1=True),
+        deployed("cheroot", "-m", DRAINS, "cheroot", process_1=True),
+        "gateway-run",
+    ),
+    Case(
+        "D11",
+        deployed("uvicorn", process_1=True, stop_signal="SIGQUIT"),
+        deployed("uvicorn", stop_signal="SIGQUIT"),
+        "not-process-1",
+    ),
+    Case(
+        "D11",
+        deployed("granian", process_1=True, stop_signal="SIGHUP"),
+        deployed("gunicorn", process_1=True, stop_signal="SIGQUIT"),
+        "others",
+    ),
+    Case("D12", deployed("pyuwsgi", *KEPT, idle_timeout=60), deployed("pyuwsgi", *UWSGI, idle_timeout=60)),
 ]
 #: What a reader of each finding is told: both settings, and the remedy.
 REMEDIES = [
@@ -280,6 +308,31 @@ def test_a_finding_says_both_settings_and_what_to_write(
 
 def test_a_value_that_is_not_a_number_is_left_to_the_server() -> None:
     assert deployed("gunicorn", "--keep-alive", "long", kind="gunicorn-asgi", idle_timeout=60)("collect").found == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "idle_timeout", "flagged"),
+    [
+        ((), 60.0, True),
+        ((), None, False),  # no proxy keeps a connection
+        (("--add-header", "X-Frame-Options: DENY"), 60.0, True),
+        (("--add-header", "Connection: close"), 60.0, False),
+        (("--add-header=connection: close",), 60.0, False),
+    ],
+)
+def test_a_kept_connection_before_uwsgi_is_a_hazard_unless_it_announces_its_close(
+    arguments: tuple[str, ...], idle_timeout: float | None, flagged: bool
+) -> None:
+    for server in ("uwsgi", "pyuwsgi"):
+        seen = hazards(Deployment(server=server, arguments=(*KEPT, *arguments), idle_timeout=idle_timeout))
+        assert ("D12" in {violation.rule for violation, _ in seen}) is flagged
+
+
+def test_the_commands_of_gateway_run_keep_both_rules() -> None:
+    for name in ("waitress", "cheroot", "pyuwsgi"):
+        command = get(name).command(Launch(target="shop:app"))
+        deployment = Deployment(server=name, arguments=command.argv[1:], process_1=True, idle_timeout=60)
+        assert {"D07", "D11", "D12"}.isdisjoint(violation.rule for violation, _ in hazards(deployment))
 
 
 def test_hypercorn_does_take_a_wrapped_gateway_for_what_it_is_not() -> None:
