@@ -15,7 +15,7 @@ from wsgiref.types import InputStream, StartResponse, WSGIEnvironment
 from gateway.application import Gateway
 from gateway.protocols import ASGIReceive, ASGISend, Scope
 
-__all__ = ["asgi", "asgi_application", "wsgi", "wsgi_application"]
+__all__ = ["asgi_application", "wsgi", "wsgi_application"]
 
 Headers = list[tuple[str, str]]
 
@@ -87,6 +87,5 @@ async def asgi_application(scope: Scope, receive: ASGIReceive, send: ASGISend) -
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-#: What servers import: one object for each application.
+#: What servers import; `_demo_asgi` has the other object, which gevent's servers refuse to import.
 wsgi = Gateway(wsgi_application, "wsgi")
-asgi = Gateway(asgi_application, "asgi")

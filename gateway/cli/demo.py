@@ -48,7 +48,7 @@ REQUESTS: Sequence[Request] = (
     Request("not found", path="/missing"),
 )
 #: Interface of an application of the demo to the import string of the object that serves it.
-_TARGETS: Mapping[Interface, str] = {"wsgi": "gateway.cli._demo_apps:wsgi", "asgi": "gateway.cli._demo_apps:asgi"}
+_TARGETS: Mapping[Interface, str] = {"wsgi": "gateway.cli._demo_apps:wsgi", "asgi": "gateway.cli._demo_asgi:asgi"}
 _AT_ONCE = 4
 
 
@@ -81,6 +81,8 @@ class Result:
 def command(only: tuple[str, ...]) -> None:
     """Serve one WSGI and one ASGI application under every installed server, and compare the answers.
 
+    The servers of gevent serve the WSGI application alone, because they refuse ASGI applications.
+
     Each answer is compared with what the application says when it is called directly, without a server and without an
     adapter. The exit status is 0 only if every answer is identical.
     """
@@ -89,7 +91,7 @@ def command(only: tuple[str, ...]) -> None:
     results: list[Result] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("Starting servers", total=len(servers) * len(_TARGETS))
+        task = progress.add_task("Starting servers", total=sum(len(_applications(server)) for server in servers))
         for result in demonstrate(servers):
             results.append(result)
             progress.update(task, advance=1, description=f"{result.server.name} ({result.application.upper()})")
@@ -121,13 +123,18 @@ def demonstrate(servers: Sequence[Server]) -> Iterator[Result]:
         running = [
             pool.submit(_examine, server, interface, references[interface])
             for server in servers
-            for interface in _TARGETS
+            for interface in _applications(server)
         ]
         try:
             for done in as_completed(running):
                 yield done.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _applications(server: Server) -> Sequence[Interface]:
+    """Name the applications that a server can serve: gevent's refuse ASGI."""
+    return tuple(_TARGETS) if server.capabilities.serves_asgi else ("wsgi",)
 
 
 def _examine(server: Server, interface: Interface, reference: Sequence[Answer]) -> Result:

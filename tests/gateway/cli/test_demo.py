@@ -80,6 +80,12 @@ def test_the_servers_of_both_kinds_answer_identically() -> None:
     ]
 
 
+def test_a_server_that_refuses_asgi_serves_the_wsgi_application_alone() -> None:
+    done = demo("gevent")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 server, 9 answers: every answer is identical." in done.stdout
+
+
 @pytest.mark.slow
 def test_every_installed_server_answers_identically() -> None:
     done = demo()
