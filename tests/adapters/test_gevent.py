@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from gateway import servers
+from gateway.adapters import AsgiToWsgi
+from gateway.errors import ConfigurationError
 from gateway.servers import Bind, Launch, StartError, start
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn runs on POSIX systems only")
@@ -120,6 +123,21 @@ def attempt(name, build):
 {"; ".join(SERVED.values())}
 """
     assert ran(program, folder).splitlines() == [f"{name} {SENTENCE}" for name in REFUSED]
+
+
+@pytest.mark.parametrize("server", ["gunicorn.workers.geventlet", "eventlet.wsgi"])
+def test_eventlet_is_refused_too(monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    """gunicorn 27 has no eventlet worker; older ones have it."""
+    patcher = types.ModuleType("eventlet.patcher")
+    monkeypatch.setattr(patcher, "is_monkey_patched", lambda module: module == "thread", raising=False)
+    monkeypatch.setitem(sys.modules, server, types.ModuleType(server))
+    monkeypatch.setitem(sys.modules, "eventlet.patcher", patcher)
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("it is not called")
+
+    with pytest.raises(ConfigurationError, match="--worker-class gthread or --worker-class asgi"):
+        AsgiToWsgi(app)
 
 
 def test_a_process_that_patches_threads_later_is_refused_at_the_first_request_and_by_the_hooks(folder: Path) -> None:
