@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import cast
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import click
@@ -26,9 +27,11 @@ from gateway.application import Gateway
 from gateway.cli._command import ServerCommand, counted
 from gateway.cli._reachable import applications, middleware
 from gateway.cli._source import source, source_options
+from gateway.cli._visitor import host_for, scheme_for, watched
 from gateway.cli.run import plan
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError, ProtocolViolation
+from gateway.middleware._host import parse_host
 from gateway.middleware.health import Health
 from gateway.middleware.metrics import Metrics
 from gateway.middleware.proxy_headers import ProxyHeaders
@@ -80,6 +83,12 @@ def _paths(_: click.Context, __: click.Parameter, paths: tuple[str, ...]) -> tup
     return paths or ("/",)
 
 
+def _host(_: click.Context, __: click.Parameter, host: str | None) -> str | None:
+    if host is not None and parse_host(host) is None:
+        raise click.BadParameter(f"{host!r} is not a host; for example example.org or example.org:8443")
+    return host
+
+
 def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     if name not in signal.Signals.__members__:
         raise click.BadParameter(f"there is no signal {name!r}; for example SIGTERM, SIGINT or SIGQUIT")
@@ -91,6 +100,7 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
 @click.option(
     "--paths", multiple=True, callback=_paths, help="A target to request; may be given several times.  [default: /]"
 )
+@click.option("--host", metavar="NAME", callback=_host, help="Host to ask for; without it one that the chain allows.")
 @click.option("--interface", type=click.Choice(["wsgi", "asgi"]), help="Where it cannot be told from the application.")
 @click.option("--server", metavar="NAME", help="Start this server with a probe, and say which rules the server keeps.")
 @click.option(
@@ -123,6 +133,7 @@ def command(
     config: str | None,
     arguments: tuple[str, ...],
     paths: tuple[str, ...],
+    host: str | None,
     interface: str | None,
     server: str | None,
     form: str,
@@ -163,7 +174,7 @@ def command(
             found, app = named.load()
             deployment = _with_chain(facts(app, before), app)
             # Whatever it is, detect() judges.
-            findings += _application(cast(Application, app), interface, paths)
+            findings += _application(cast(Application, app), interface, paths, host)
             if gateway_run and chosen is not None:
                 launch = Launch(target=str(found), bind=Bind.parse(bind), workers=workers, arguments=arguments)
                 spoken = detect(cast(Application, app), interface)
@@ -272,18 +283,34 @@ def _version(server: Server) -> str:
         return ""
 
 
-def _application(app: Application, interface: str | None, paths: Iterable[str]) -> list[Finding]:
+def _application(app: Application, interface: str | None, paths: Iterable[str], host: str | None) -> list[Finding]:
     """Call an application under the validator, and return what was found."""
     spoken = detect(app, interface)
+    host, scheme = host or host_for(app), scheme_for(app)
+    app, reached = watched(app, spoken)
     requests = [(method, path) for path in paths for method in ("GET", "HEAD")]
     validator = Validator(app, spoken, "collect")
     driver: Callable[..., list[str]] = drive_wsgi if spoken == "wsgi" else drive_asgi
-    raised = driver(validator, requests)
+    raised = driver(validator, requests, host=host, scheme=scheme)
     # Its server is the driver, of which nobody asked.
     found = [Finding.of(violation, error=True) for violation in validator.violations if violation.side != "server"]
     found += [Finding.of(violation, error=False) for violation in validator.warnings if violation.side != "server"]
+    if reached is not None:
+        missed = [path for path in paths if unquote(path.partition("?")[0]) not in reached]
+        found += [_unreached(path, host, scheme) for path in missed]
     must = "An application answers, or says with a response what is wrong"
     return found + [Finding("raised", "error", "application", must, text, "gateway check") for text in raised]
+
+
+def _unreached(path: str, host: str, scheme: str) -> Finding:
+    return Finding(
+        "unreached",
+        "warning",
+        "middleware",
+        "A request of the check reaches the application; choose another one with --host or --paths",
+        f"{scheme}://{host}{path}, which a middleware answered",
+        "gateway check",
+    )
 
 
 def _server(server: Server) -> list[Finding]:

@@ -22,12 +22,21 @@ TIMEOUT = 30.0
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
-def drive_wsgi(app: WSGIApplication, requests: Iterable[tuple[str, str]]) -> list[str]:
-    """Call a WSGI application for each request, a method and a target; return what it raised."""
+def drive_wsgi(
+    app: WSGIApplication, requests: Iterable[tuple[str, str]], *, host: str = "localhost", scheme: str = "http"
+) -> list[str]:
+    """Call a WSGI application for each request, and return what it raised.
+
+    Args:
+        app: The application.
+        requests: Method and target of each request.
+        host: Value of the Host header.
+        scheme: ``http`` or ``https``.
+    """
     raised: list[str] = []
     for method, target in requests:
         try:
-            _call_wsgi(app, method, target)
+            _call_wsgi(app, method, target, host, scheme)
         except Exception as error:
             raised.append(f"{method} {target}: {_said(error)}")
     return raised
@@ -40,7 +49,7 @@ def _said(error: Exception) -> str:
     return f"{said} ({place.filename}, line {place.lineno})"
 
 
-def _call_wsgi(app: WSGIApplication, method: str, target: str) -> None:
+def _call_wsgi(app: WSGIApplication, method: str, target: str, host: str, scheme: str) -> None:
     path, _, query = target.partition("?")
     environ: Environ = {
         "REQUEST_METHOD": method,
@@ -48,12 +57,12 @@ def _call_wsgi(app: WSGIApplication, method: str, target: str) -> None:
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "QUERY_STRING": query,
         "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
+        "SERVER_PORT": "443" if scheme == "https" else "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": "127.0.0.1",
-        "HTTP_HOST": "localhost",
+        "HTTP_HOST": host,
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
+        "wsgi.url_scheme": scheme,
         "wsgi.input": io.BytesIO(),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": False,
@@ -85,16 +94,24 @@ def _call_wsgi(app: WSGIApplication, method: str, target: str) -> None:
             close()
 
 
-def drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]]) -> list[str]:
+def drive_asgi(
+    app: ASGIApplication, requests: Iterable[tuple[str, str]], *, host: str = "localhost", scheme: str = "http"
+) -> list[str]:
     """Start an ASGI application, call it for each request and with a protocol that nobody knows, and stop it.
+
+    Args:
+        app: The application.
+        requests: Method and target of each request.
+        host: Value of the Host header.
+        scheme: ``http`` or ``https``.
 
     Returns:
         What it raised, besides for the unknown protocol and for a lifespan that it does not know.
     """
-    return asyncio.run(_drive_asgi(app, requests))
+    return asyncio.run(_drive_asgi(app, requests, host, scheme))
 
 
-async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]]) -> list[str]:
+async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]], host: str, scheme: str) -> list[str]:
     raised: list[str] = []
     events: asyncio.Queue[Message] = asyncio.Queue()
     replies: asyncio.Queue[Message] = asyncio.Queue()
@@ -119,7 +136,7 @@ async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]])
         limit = asyncio.timeout(TIMEOUT)
         try:
             async with limit:
-                await _call_asgi(app, method, target, dict(state))
+                await _call_asgi(app, method, target, dict(state), host, scheme)
         except Exception as error:
             said = f"no end within {TIMEOUT:g} seconds" if limit.expired() else _said(error)
             raised.append(f"{method} {target}: {said}")
@@ -151,21 +168,23 @@ async def _call_unknown(app: ASGIApplication) -> None:
     await app({"type": "gateway.unknown", "asgi": {"version": "3.0"}}, receive, send)
 
 
-async def _call_asgi(app: ASGIApplication, method: str, target: str, state: dict[str, object]) -> None:
+async def _call_asgi(
+    app: ASGIApplication, method: str, target: str, state: dict[str, object], host: str, scheme: str
+) -> None:
     path, _, query = target.partition("?")
     scope: Scope = {
         "type": "http",
         "asgi": _ASGI,
         "http_version": "1.1",
         "method": method,
-        "scheme": "http",
+        "scheme": scheme,
         "path": unquote_to_bytes(path).decode("utf-8", "replace"),
         "raw_path": path.encode("latin-1"),
         "query_string": query.encode("latin-1"),
         "root_path": "",
-        "headers": [(b"host", b"localhost")],
+        "headers": [(b"host", host.encode("ascii"))],
         "client": ("127.0.0.1", 50000),
-        "server": ("127.0.0.1", 80),
+        "server": ("127.0.0.1", 443 if scheme == "https" else 80),
         "state": state,
         "extensions": {},
     }

@@ -124,7 +124,14 @@ def test_what_is_said_of_a_deployment_without_its_server_is_refused(check: Any, 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--paths", "cart"), ("--paths", "/日"), ("--idle-timeout", "0"), ("--stop-signal", "SIGFOO"), ("--bind", ":a")],
+    [
+        ("--host", "a b"),
+        ("--paths", "cart"),
+        ("--paths", "/日"),
+        ("--idle-timeout", "0"),
+        ("--stop-signal", "SIGFOO"),
+        ("--bind", ":a"),
+    ],
     ids=" ".join,
 )
 def test_a_value_that_cannot_be_exits_with_2(check: Any, arguments: tuple[str, str]) -> None:
@@ -138,6 +145,51 @@ def test_a_broken_message_is_the_application_s_fault_alone(check: Any) -> None:
     result = check(source, "--format", "json")
     assert {finding["side"] for finding in json.loads(result.stdout)["findings"]} == {"application"}
     assert "E16" in rules(result)
+
+
+GUARDED = """
+    from gateway import Gateway, path_in, when
+    from gateway.middleware import HttpsRedirect, TrustedHost
+
+    def plain(environ, start_response):
+        url = environ["wsgi.url_scheme"] + "://" + environ["HTTP_HOST"] + environ["PATH_INFO"]
+        start_response("200 OK", [("Content-Type", "text/plain"), ("X-Bad", url + "\\r\\n")])
+        return []
+
+    async def live(scope, receive, send):
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-bad", b"\\r\\n")]})
+        await send({"type": "http.response.body"})
+
+"""
+CHAINS = {
+    "trusted-host": "TrustedHost(allowed=['example.org', 'example.com'])",
+    "below": "TrustedHost(allowed=['*.example.org'])",
+    "port": "TrustedHost(allowed=['example.org:8443'])",
+    "any": "TrustedHost(allowed=['*'])",
+    "localhost": "TrustedHost(allowed=['example.org', 'localhost'])",
+    "conditional": "when(path_in('/'), TrustedHost(allowed=['example.org']))",
+    "https": "TrustedHost(allowed=['example.org']), HttpsRedirect()",
+}
+
+
+@pytest.mark.parametrize("app", ["plain", "live"])
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+def test_the_check_asks_as_a_client_that_the_chain_lets_through(check: Any, chain: str, app: str) -> None:
+    source = GUARDED + f"    app = Gateway({app}, middleware=[{chain}])\n"
+    result = check(source, "--format", "json")
+    assert (result.exit_code, rules(result)) == (1, {"P17" if app == "plain" else "E12"})
+
+
+@pytest.mark.parametrize("app", ["plain", "live"])
+def test_a_check_that_does_not_reach_the_application_says_so(check: Any, app: str) -> None:
+    source = GUARDED + f"    app = Gateway({app}, middleware=[TrustedHost(allowed=['example.org'])])\n"
+    result = check(source, "--host", "other.example", "--paths", "/a%20b?x=1", "--format", "json")
+    assert (result.exit_code, rules(result)) == (0, {"unreached"})
+    [finding] = json.loads(result.stdout)["findings"]
+    assert finding["found"] == "http://other.example/a%20b?x=1, which a middleware answered"
+    assert check(source, "--host", "other.example", "--strict").exit_code == 1
 
 
 def test_one_error_is_counted_as_one(check: Any) -> None:
