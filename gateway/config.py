@@ -16,6 +16,10 @@ In ``gateway.toml`` the same keys stand at the top::
     options = { header = "x-request-id" }
 
     [[tool.gateway.middleware]]
+    use = "rate_limit"
+    options = { limits = "100/minute", key = "shop.limits:by_user" }  # a function, by import string
+
+    [[tool.gateway.middleware]]
     use = "whitenoise:WhiteNoise"       # a third party's: say its interface
     interface = "wsgi"
     safe_to_skip = true
@@ -42,6 +46,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeGuard, cast
 
+from gateway._file_options import from_file
 from gateway._items import ThirdParty, checked
 from gateway._load import load as load_target
 from gateway.application import Gateway
@@ -153,7 +158,7 @@ class Config:
         for index, entry in enumerate(self.middleware):
             place = f"middleware[{index}]"
             with _Place(self.file, place):
-                items.append(_item(entry, place))
+                items += _items(entry, place)
         with _Place(self.file, ""):
             interface = None if self.interface is None else check_interface(self.interface)
             return Gateway(
@@ -357,28 +362,36 @@ def _application(text: str, interface: str | None) -> Application:
 
 
 def _is_ours(factory: object) -> bool:
-    """Tell whether a factory makes colourless middleware."""
-    return isinstance(factory, FlowFactory) or (isinstance(factory, type) and issubclass(factory, Middleware))
+    """Tell whether a factory makes WSGI+ASGI middleware."""
+    if isinstance(factory, type):
+        return issubclass(factory, Middleware)
+    preset = getattr(factory, "__module__", None) == "gateway.middleware.presets"
+    return preset or isinstance(factory, FlowFactory)
 
 
-def _item(entry: MiddlewareConfig, place: str) -> ChainItem:
+def _items(entry: MiddlewareConfig, place: str) -> list[ChainItem]:
+    """Make the middleware of an entry: one, or the whole chain of a preset."""
     factory = load_plugin("middleware", entry.use)
     if not callable(factory):
         raise ConfigurationError(f"use must name a middleware, {entry.use!r} is {factory!r}")
     ours = _is_ours(factory)
     if ours and entry.interface is not None:
         raise ConfigurationError(
-            f"interface is for a third party's; {entry.use!r} is colourless and runs in either interface, "
+            f"interface is for third-party middleware, and {entry.use!r} runs in both interfaces; "
             f"found interface = {entry.interface!r}: remove the key"
         )
-    _check_options(factory, entry, ours=ours)
+    options = _options(factory, entry, ours=ours)
     if entry.interface == "wsgi":
-        item: object = replace(wsgi_only(factory, safe_to_skip=entry.safe_to_skip, **entry.options), place=place)
+        made: object = replace(wsgi_only(factory, safe_to_skip=entry.safe_to_skip, **options), place=place)
     elif entry.interface == "asgi":
-        item = replace(asgi_only(factory, **entry.options), place=place)
+        made = replace(asgi_only(factory, **options), place=place)
     else:
-        item = _made(factory, entry, ours=ours)
-    middleware = checked(item)
+        made = _made(factory, entry.use, options, ours=ours)
+    several = cast("Sequence[object]", made) if isinstance(made, tuple | list) else [made]
+    return [_conditional(checked(each), entry) for each in several]
+
+
+def _conditional(middleware: ChainItem, entry: MiddlewareConfig) -> ChainItem:
     if entry.when:
         return when(path_in(*entry.when), middleware)
     if entry.unless:
@@ -386,49 +399,73 @@ def _item(entry: MiddlewareConfig, place: str) -> ChainItem:
     return middleware
 
 
-def _made(factory: Callable[..., object], entry: MiddlewareConfig, *, ours: bool) -> object:
-    hint = "" if ours else "; if it is a third party's, say interface = 'wsgi' or 'asgi'"
+def _made(factory: Callable[..., object], use: str, options: Mapping[str, object], *, ours: bool) -> object:
+    hint = "" if ours else "; if it is third-party middleware, write interface = 'wsgi' or 'asgi'"
     try:
-        item = factory(**entry.options)
+        made = factory(**options)
     except ConfigurationError:
         raise
     except Exception as error:
         raise ConfigurationError(
-            f"{entry.use!r} cannot be made from options {dict(entry.options)!r}: {reason(error)}{hint}"
+            f"{use!r} cannot be made from options {dict(options)!r}: {reason(error)}{hint}"
         ) from error
-    if not isinstance(item, Middleware | ThirdParty):
-        raise ConfigurationError(f"{entry.use!r} must make a middleware, found {item!r}{hint}")
-    return item
+    several = cast("Sequence[object]", made) if isinstance(made, tuple | list) else (made,)
+    if not several or not all(isinstance(each, Middleware | ThirdParty) for each in several):
+        raise ConfigurationError(f"{use!r} must make a middleware, found {made!r}{hint}")
+    return made  # pyright: ignore[reportUnknownVariableType]  # looked at above
 
 
-def _check_options(factory: Callable[..., object], entry: MiddlewareConfig, *, ours: bool) -> None:
-    """Refuse an option that the middleware does not have, lacks or takes as another type, before it is made."""
+def _options(factory: Callable[..., object], entry: MiddlewareConfig, *, ours: bool) -> dict[str, object]:
+    """Return the options as the middleware takes them, after a look at their names and types.
+
+    Raises:
+        ConfigurationError: The middleware does not have an option, lacks one, or takes another type.
+    """
+    options = dict(entry.options)
     try:
         signature = factory.signature if isinstance(factory, FlowFactory) else inspect.signature(factory)
     except (TypeError, ValueError):
-        return
+        return options
     parameters = list(signature.parameters.values())
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
+        return options
     if entry.interface is not None:
         parameters = parameters[1:]  # the application
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
     known = {parameter.name: parameter for parameter in parameters if parameter.kind not in positional}
+    names = vars(sys.modules[factory.__module__]) if factory.__module__ in sys.modules else {}
     for option, value in entry.options.items():
         if option not in known:
             raise ConfigurationError(
                 f"options: {entry.use!r} has no option {option!r}{did_you_mean(option, known)}; "
                 f"possible are {', '.join(known) or 'none'}"
             )
-        expected = _expected(known[option].annotation)
+        annotation: object = known[option].annotation
+        expected = _expected(annotation)
         if expected is not None and not _TYPES[expected](value):
             raise ConfigurationError(f"options.{option} must be {_ARTICLES[expected]}, found {value!r}")
+        with _Key(f"options.{option}"):
+            options[option] = _part(option, value) if annotation == "Part" else from_file(value, annotation, names)
     missing = [name for name, parameter in known.items() if parameter.default is parameter.empty]
     for option in missing:
         if ours and option not in entry.options:
             raise ConfigurationError(
                 f"options: {entry.use!r} needs {option!r}, which is missing; possible are {', '.join(known)}"
             )
+    return options
+
+
+def _part(name: str, value: object) -> object:
+    """Make a part of a preset: false leaves it out, a table has the options of the middleware of that name."""
+    if value is False:
+        return None
+    if isinstance(value, str) and value != "default":
+        return load_target(value)[1]
+    if not _is_table(value):
+        return value
+    entry = MiddlewareConfig(use=name, options=value)
+    [made] = _items(entry, "")
+    return made
 
 
 def _expected(annotation: object) -> str | None:

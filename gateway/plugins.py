@@ -8,8 +8,8 @@
 
 What this package brings itself is a static table, so that it works without installed metadata (a zipped application,
 a frozen one) and needs no search at import: for engines the one below, for middleware the names that
-`gateway.middleware` exports, under the names of their modules (``request_id`` for ``RequestId``), for servers the table
-of `gateway.servers`. A plug-in cannot take the name of a built-in. Entry points are read when a name is asked for,
+`gateway.middleware` exports (``request_id`` for ``RequestId``; a preset under its own name), for servers the table of
+`gateway.servers`. A plug-in cannot take the name of a built-in. Entry points are read when a name is asked for,
 never in a request.
 
 Source: PyPA entry points specification.
@@ -154,13 +154,14 @@ def import_path(path: str) -> object:
 
     Raises:
         ConfigurationError: The path has another form, the module cannot be imported, or has no such attribute.
+        SyntaxError: The module has one.
     """
     name, _, attribute = path.partition(":")
     if not all(part.isidentifier() for part in (*name.split("."), *attribute.split("."))):
         raise ConfigurationError(f"an import path has the form 'module:attribute', got {path!r}; both are dotted names")
     try:
         target: object = import_module(name)
-    except ConfigurationError:
+    except (ConfigurationError, SyntaxError):  # Gunicorn recovers from a SyntaxError at a reload
         raise
     except ModuleNotFoundError as error:
         raise ConfigurationError(
@@ -198,7 +199,7 @@ def _builtin(kind: Kind) -> Mapping[str, str]:
     if kind == "server":
         return {}
     exported: Iterable[str] = getattr(import_module("gateway.middleware"), "__all__", ())
-    return {_CAPITAL.sub("_", name).lower(): f"gateway.middleware:{name}" for name in exported if name[:1].isupper()}
+    return {_CAPITAL.sub("_", name).lower(): f"gateway.middleware:{name}" for name in exported}
 
 
 def _distribution(entry: EntryPoint) -> str:

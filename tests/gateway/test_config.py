@@ -6,13 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from gateway.application import Gateway
 from gateway.config import Config, MiddlewareConfig, ServerConfig, find, load, read
 from gateway.contract import Middleware
 from gateway.errors import ConfigurationError
+from gateway.middleware.presets import behind_load_balancer, behind_nginx, edge
 from gateway.testing.clients import Client
 
 PARTS = "tests.gateway.chain_parts"
@@ -156,6 +159,166 @@ def test_a_middleware_may_be_made_by_a_function(write: Write, tmp_path: Path) ->
     )
     with Client(load(write(text)), interface="wsgi") as client:
         assert client.get("/").headers["x-stamp"] == "ok"
+
+
+# --- functions, classes and presets
+
+
+FUNCTIONS = """
+from gateway.contract import as_middleware
+from gateway.exchange import Response
+from gateway.middleware import AccessLog, RequestId
+
+class Missing(Exception): ...
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/missing":
+        raise Missing
+    if environ["PATH_INFO"] == "/key":
+        raise LookupError
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]
+
+def by_path(request): return request.path
+def by(prefix): return lambda request: prefix + request.path
+def database(): raise OSError
+def line(entry): return f"{entry.method} {entry.path}"
+def short(): return "short-id"
+def answer(request, error): return Response(418, body=b"teapot")
+def mine(*, name): return (RequestId(header=name), AccessLog())
+own_log = AccessLog(format="combined")
+
+@as_middleware
+def stamp(request, *, make, text="plain:text"):
+    response = yield
+    response.headers.append("x-stamp", make())
+    response.headers.append("x-text", text)
+"""
+
+
+@pytest.fixture
+def functions(tmp_path: Path) -> Iterator[None]:
+    (tmp_path / "configured_functions.py").write_text(FUNCTIONS)
+    yield
+    sys.modules.pop("configured_functions", None)
+
+
+def chain(write: Write, entries: str) -> Gateway[Any]:
+    return load(write(f'application = "configured_functions:app"\n{entries}'))
+
+
+def test_an_option_that_takes_a_function_takes_an_import_string(write: Write, functions: None) -> None:
+    gateway = chain(
+        write,
+        """
+        [[middleware]]
+        use = "health"
+        options = { checks = { db = "configured_functions:database" }, detail = true }
+        [[middleware]]
+        use = "request_id"
+        options = { generate = "configured_functions:short" }
+        [[middleware]]
+        use = "access_log"
+        options = { format = "configured_functions:line" }
+        [[middleware]]
+        use = "rate_limit"
+        options = { limits = "1/minute", key = "configured_functions:by('x')" }
+        [[middleware]]
+        use = "errors"
+        [middleware.options.answers]
+        "configured_functions:Missing" = 404
+        "builtins:LookupError" = "configured_functions:answer"
+        """,
+    )
+    functions_ = sys.modules["configured_functions"]
+    health, request_id, access_log, rate_limit, errors = gateway.middleware
+    assert health.checks == {"db": functions_.database}
+    assert request_id.generate is functions_.short
+    assert access_log.format is functions_.line
+    assert rate_limit.key(SimpleNamespace(path="/a")) == "x/a"
+    assert errors.answers == {functions_.Missing: 404, LookupError: functions_.answer}
+    with Client(gateway, interface="wsgi") as client:
+        assert client.get("/missing").status_code == 404
+        assert client.get("/key").status_code == 418
+        assert client.get("/readyz").status_code == 503
+        assert [client.get(path).status_code for path in ("/a", "/a", "/b")] == [200, 429, 200]
+        assert client.get("/c").headers["x-request-id"] == "short-id"
+
+
+def test_a_word_or_a_text_of_an_option_stays_one(write: Write, functions: None) -> None:
+    gateway = chain(
+        write,
+        """
+        [[middleware]]
+        use = "access_log"
+        options = { format = "combined", logger = "shop:access" }
+        [[middleware]]
+        use = "trusted_host"
+        options = { allowed = ["example.org:8443"] }
+        """,
+    )
+    access_log, trusted_host = gateway.middleware
+    assert (access_log.format, access_log.logger) == ("combined", "shop:access")
+    assert trusted_host.allowed == ["example.org:8443"]
+
+
+def test_a_generator_without_annotations_gets_its_strings(write: Write, functions: None) -> None:
+    entry = '[[middleware]]\nuse = "configured_functions:stamp"\noptions = { make = "x:y", text = "a:b" }'
+    [stamp] = chain(write, entry).middleware
+    assert dict(stamp.options) == {"make": "x:y", "text": "a:b"}
+
+
+def names_of(gateway: Gateway[Any]) -> list[str]:
+    return [type(each).__name__ for each in gateway.middleware]
+
+
+@pytest.mark.parametrize(
+    ("use", "options", "expected"),
+    [
+        ("behind_load_balancer", {"hosts": ("example.org",), "trust": ("10.0.0.0/8",)}, behind_load_balancer),
+        ("behind_nginx", {"hosts": ("example.org",), "rate": "5/second"}, behind_nginx),
+        ("edge", {"hosts": ("example.org",), "hsts_seconds": 60}, edge),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_preset_is_named(
+    write: Write, functions: None, use: str, options: dict[str, Any], expected: Callable[..., tuple[Any, ...]]
+) -> None:
+    written = ", ".join(f"{name} = {list(v) if isinstance(v, tuple) else v!r}" for name, v in options.items())
+    gateway = chain(write, f"[[middleware]]\nuse = '{use}'\noptions = {{ {written} }}")
+    assert names_of(gateway) == [type(each).__name__ for each in expected(**options)]
+    assert gateway.explain().warnings == ()
+
+
+def test_the_parts_of_a_preset_are_left_out_set_and_replaced(write: Write, functions: None) -> None:
+    gateway = chain(
+        write,
+        """
+        [[middleware]]
+        use = "behind_nginx"
+        [middleware.options]
+        hosts = ["example.org"]
+        health = false
+        request_id = { header = "x-trace" }
+        rate_limit = { limits = "5/second", key = "configured_functions:by_path" }
+        access_log = "configured_functions:own_log"
+        errors = "default"
+        """,
+    )
+    found = {type(each).__name__: each for each in gateway.middleware}
+    assert "Health" not in found
+    assert found["RequestId"].header == "x-trace"
+    assert found["RateLimit"].key is sys.modules["configured_functions"].by_path
+    assert found["AccessLog"] is sys.modules["configured_functions"].own_log
+    assert "Errors" in found
+
+
+def test_a_function_of_ones_own_may_make_a_chain(write: Write, functions: None) -> None:
+    entry = '[[middleware]]\nuse = "configured_functions:mine"\noptions = { name = "x-id" }\nwhen = ["/api"]'
+    gateway = chain(write, entry)
+    with Client(gateway, interface="wsgi") as client:
+        assert "x-id" in client.get("/api").headers
+        assert "x-id" not in client.get("/").headers
 
 
 # --- where it is found
@@ -338,17 +501,17 @@ UNBUILDABLE = [
     Wrong(
         "third-party-without-interface",
         APP + f"[[middleware]]\nuse = '{PARTS}:wsgi_mark'",
-        r"middleware\[0\]: .* say interface = 'wsgi' or 'asgi'",
+        r"middleware\[0\]: .* write interface = 'wsgi' or 'asgi'",
     ),
     Wrong(
         "makes-something-else",
         APP + "[[middleware]]\nuse = 'builtins:dict'",
-        r"middleware\[0\]: 'builtins:dict' must make a middleware, found \{\}; if it is a third party's",
+        r"middleware\[0\]: 'builtins:dict' must make a middleware, found \{\}; if it is third-party middleware",
     ),
     Wrong(
         "ours-with-an-interface",
         APP + "[[middleware]]\nuse = 'request_id'\ninterface = 'wsgi'",
-        r"middleware\[0\]: interface is for a third party's; 'request_id' is colourless .* remove the key",
+        r"middleware\[0\]: interface is for third-party middleware, and 'request_id' runs in both .* remove the key",
     ),
     Wrong(
         "third-party-of-the-other-interface",
@@ -399,6 +562,37 @@ UNBUILDABLE = [
         "one-where-there-are-several",
         APP + "[[middleware]]\nuse = 'trusted_host'\noptions = { allowed = ['example.org'], exempt = '/livez' }",
         r"middleware\[0\]: .*exempt.*'/livez'",
+    ),
+    Wrong(
+        "function-that-is-no-import-string",
+        APP + "[[middleware]]\nuse = 'rate_limit'\noptions = { limits = '1/minute', key = 'by_client' }",
+        r"middleware\[0\]: options.key: must be an import string, 'module:name', found 'by_client'",
+    ),
+    Wrong(
+        "function-that-is-not-there",
+        APP + "[[middleware]]\nuse = 'rate_limit'\noptions = { limits = '1/minute', key = 'os:gitcwd' }",
+        r"middleware\[0\]: options.key: os has no attribute 'gitcwd'; did you mean 'getcwd'",
+    ),
+    Wrong(
+        "word-that-an-option-does-not-have",
+        APP + "[[middleware]]\nuse = 'access_log'\noptions = { format = 'jsn' }",
+        r"middleware\[0\]: .*jsn",
+    ),
+    Wrong(
+        "option-that-a-preset-does-not-have",
+        APP + "[[middleware]]\nuse = 'edge'\noptions = { host = ['example.org'] }",
+        r"middleware\[0\]: options: 'edge' has no option 'host' \(did you mean 'hosts'\?\)",
+    ),
+    Wrong("preset-without-hosts", APP + "[[middleware]]\nuse = 'edge'", r"'edge' needs 'hosts', which is missing"),
+    Wrong(
+        "part-of-a-preset",
+        APP + "[[middleware]]\nuse = 'edge'\noptions = { hosts = ['example.org'], health = { detial = true } }",
+        r"middleware\[0\]: options.health: options: 'health' has no option 'detial' \(did you mean 'detail'\?\)",
+    ),
+    Wrong(
+        "preset-with-an-interface",
+        APP + "[[middleware]]\nuse = 'edge'\ninterface = 'wsgi'",
+        r"interface is for third-party middleware, and 'edge' runs in both",
     ),
     Wrong("no-callable", APP + f"[[middleware]]\nuse = '{PARTS}:CROSSINGS'", "use must name a middleware"),
     Wrong(

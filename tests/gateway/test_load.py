@@ -230,6 +230,17 @@ def test_a_server_gets_what_the_applications_code_raises(
     assert caught.value.__notes__ == [f"{project / 'gateway.toml'}: application"]
 
 
+def test_a_server_gets_the_syntax_error_of_a_middlewares_module(project: Path) -> None:
+    (project / "sv_broken.py").write_text("def (\n")
+    file = project / "gateway.toml"
+    app = 'application = "wsgiref.simple_server:demo_app"\n'
+    for entry in ('use = "sv_broken:x"', 'use = "rate_limit"\noptions = {limits = "1/minute", key = "sv_broken:x"}'):
+        file.write_text(f"{app}[[middleware]]\n{entry}\n")
+        with pytest.raises(SyntaxError) as caught:
+            load(f"gateway.config:load({str(file)!r})")
+        assert caught.value.__notes__[-1] == f"{file}: middleware[0]"
+
+
 def test_a_composition_that_is_wrong_is_shown_where_it_was_written(project: Path) -> None:
     (project / "sv_chain.py").write_text(
         "from gateway.application import Gateway\nfrom gateway.middleware.cors import Cors\n\n"

@@ -70,10 +70,11 @@ def test_every_built_in_can_be_imported() -> None:
 def test_a_built_in_middleware_goes_by_the_name_of_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
     import gateway.middleware
 
-    monkeypatch.setattr(gateway.middleware, "__all__", ["HttpsRedirect", "presets"], raising=False)
+    monkeypatch.setattr(gateway.middleware, "__all__", ["HttpsRedirect", "edge"], raising=False)
     monkeypatch.setattr(gateway.middleware, "HttpsRedirect", OneWay, raising=False)
     assert load("middleware", "https_redirect") is OneWay
-    assert "presets" not in available("middleware")
+    assert load("middleware", "edge") is gateway.middleware.edge
+    assert set(available("middleware")) >= {"https_redirect", "edge"}
 
 
 def test_a_plug_in_is_found_by_its_entry_point(distribution: Callable[[str, str], None]) -> None:
