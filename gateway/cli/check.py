@@ -10,11 +10,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from importlib import metadata
-from pathlib import Path
 from typing import cast
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -23,26 +21,21 @@ import click
 from click.core import ParameterSource
 
 from gateway._version import __version__
-from gateway.application import Gateway
 from gateway.cli._command import ServerCommand, counted
-from gateway.cli._reachable import applications, middleware
+from gateway.cli._deployed import metrics_folder, version, with_chain
+from gateway.cli._deployed import settings as settings_of
 from gateway.cli._source import source, source_options
 from gateway.cli._visitor import host_for, scheme_for, watched
 from gateway.cli.run import plan
-from gateway.dual import Dual
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.middleware._host import parse_host
-from gateway.middleware.health import Health
-from gateway.middleware.metrics import Metrics
-from gateway.middleware.proxy_headers import ProxyHeaders
-from gateway.middleware.security_headers import SecurityHeaders
 from gateway.protocols import Application, detect
 from gateway.rules import RULES, ClientObserver, Validator
 from gateway.rules.deployment import Deployment, facts, hazards
 from gateway.rules.drive import drive_asgi, drive_wsgi
 from gateway.rules.probe import LIFESPAN, Broken, probe
 from gateway.rules.table import blame
-from gateway.servers import Bind, Launch, Running, Server, StartError, get, gunicorn, start
+from gateway.servers import Bind, Launch, Running, Server, StartError, get, start
 
 __all__ = ["Finding", "command"]
 
@@ -172,7 +165,7 @@ def command(
         # Standard output is the report's alone; an application may write its access log there.
         with redirect_stdout(sys.stderr):
             found, app = named.load()
-            deployment = _with_chain(facts(app, before), app)
+            deployment = with_chain(facts(app, before), app)
             # Whatever it is, detect() judges.
             findings += _application(cast(Application, app), interface, paths, host)
             if gateway_run and chosen is not None:
@@ -184,16 +177,16 @@ def command(
         raise click.UsageError("--gateway-run needs an application, module:attribute: gateway run looks at its chain")
     if chosen is not None:
         findings += _server(chosen)
-        settings = _settings(chosen, arguments)
+        settings = settings_of(chosen, arguments)
         deployment = replace(
             deployment,
             server=chosen.family,
             kind=chosen.name,
-            version=_version(chosen),
+            version=version(chosen),
             arguments=arguments,
             settings=settings,
             environment=dict(os.environ),
-            metrics_folder=_metrics_folder(),
+            metrics_folder=metrics_folder(),
             workers=workers,
             idle_timeout=idle_timeout,
             stop_signal=stop_signal,
@@ -223,64 +216,6 @@ def _of_a_deployment() -> list[str]:
         option for option, name in options.items() if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     ]
     return [*given, *context.params["arguments"]]
-
-
-def _with_chain(deployment: Deployment, app: object) -> Deployment:
-    """Add what the chains inside an application need of a server."""
-    chain = list(middleware(app))
-    return replace(
-        deployment,
-        reads_forwarded=any(isinstance(each, ProxyHeaders) and each.mode != "off" for each in chain),
-        strips_server=any(
-            isinstance(each, SecurityHeaders) and "server" in map(str.lower, each.strip) for each in chain
-        ),
-        drains_by_signal=any(
-            isinstance(each, Health) and (each.drain_seconds is not None or each.drain_signal) for each in chain
-        ),
-        counts=any(isinstance(each, Metrics) for each in chain),
-        has_lifespan=any(
-            each.interface == "asgi" and not isinstance(each.app, Dual)
-            for each in cast("Iterable[Gateway[Application]]", filter(_is_gateway, applications(app)))
-        ),
-    )
-
-
-def _is_gateway(app: object) -> bool:
-    return isinstance(app, Gateway)
-
-
-def _settings(server: Server, arguments: Sequence[str]) -> Mapping[str, str]:
-    """Return what the server makes of its arguments and its configuration file, if that can be asked."""
-    if server.family != "gunicorn":
-        return {}
-    own = list(arguments)
-    if own[:2] == ["-m", "gunicorn"]:  # the whole command, as `gateway run` builds it
-        own = own[2:-1]
-    return gunicorn.settings(own)
-
-
-def _metrics_folder() -> str:
-    """Say what is wrong with the folder of PROMETHEUS_MULTIPROC_DIR; empty if nothing is, or it is not set.
-
-    A folder that is missing is not wrong if it can be made: `Metrics` makes it.
-    """
-    named = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    if not named:
-        return ""
-    folder = Path(named)
-    if folder.is_dir():
-        return "" if os.access(folder, os.W_OK | os.X_OK) else "cannot be written"
-    if os.path.lexists(folder):
-        return "is not a folder"
-    above = next(each for each in folder.absolute().parents if each.is_dir())
-    return "" if os.access(above, os.W_OK | os.X_OK) else "does not exist and cannot be made"
-
-
-def _version(server: Server) -> str:
-    try:
-        return metadata.version(server.family)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def _application(app: Application, interface: str | None, paths: Iterable[str], host: str | None) -> list[Finding]:

@@ -1,0 +1,81 @@
+"""Facts of a deployment that ``gateway check`` reads: of the chain, the server's settings and the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import cast
+
+from gateway.application import Gateway
+from gateway.cli._reachable import applications, middleware
+from gateway.dual import Dual
+from gateway.middleware.health import Health
+from gateway.middleware.metrics import Metrics
+from gateway.middleware.proxy_headers import ProxyHeaders
+from gateway.middleware.security_headers import SecurityHeaders
+from gateway.protocols import Application
+from gateway.rules.deployment import Deployment
+from gateway.servers import Server, gunicorn
+
+__all__ = ["metrics_folder", "settings", "version", "with_chain"]
+
+
+def with_chain(deployment: Deployment, app: object) -> Deployment:
+    """Add what the chains inside an application need of a server."""
+    chain = list(middleware(app))
+    return replace(
+        deployment,
+        reads_forwarded=any(isinstance(each, ProxyHeaders) and each.mode != "off" for each in chain),
+        strips_server=any(
+            isinstance(each, SecurityHeaders) and "server" in map(str.lower, each.strip) for each in chain
+        ),
+        drains_by_signal=any(
+            isinstance(each, Health) and (each.drain_seconds is not None or each.drain_signal) for each in chain
+        ),
+        counts=any(isinstance(each, Metrics) for each in chain),
+        has_lifespan=any(
+            each.interface == "asgi" and not isinstance(each.app, Dual)
+            for each in cast("Iterable[Gateway[Application]]", filter(_is_gateway, applications(app)))
+        ),
+    )
+
+
+def _is_gateway(app: object) -> bool:
+    return isinstance(app, Gateway)
+
+
+def settings(server: Server, arguments: Sequence[str]) -> Mapping[str, str]:
+    """Return what the server makes of its arguments and its configuration file, if that can be asked."""
+    if server.family != "gunicorn":
+        return {}
+    own = list(arguments)
+    if own[:2] == ["-m", "gunicorn"]:  # the whole command, as `gateway run` builds it
+        own = own[2:-1]
+    return gunicorn.settings(own)
+
+
+def metrics_folder() -> str:
+    """Say what is wrong with the folder of PROMETHEUS_MULTIPROC_DIR; empty if nothing is, or it is not set.
+
+    A folder that is missing is not wrong if it can be made: `Metrics` makes it.
+    """
+    named = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not named:
+        return ""
+    folder = Path(named)
+    if folder.is_dir():
+        return "" if os.access(folder, os.W_OK | os.X_OK) else "cannot be written"
+    if os.path.lexists(folder):
+        return "is not a folder"
+    above = next(each for each in folder.absolute().parents if each.is_dir())
+    return "" if os.access(above, os.W_OK | os.X_OK) else "does not exist and cannot be made"
+
+
+def version(server: Server) -> str:
+    try:
+        return metadata.version(server.family)
+    except metadata.PackageNotFoundError:
+        return ""
