@@ -234,3 +234,109 @@ def test_loops_of_several_threads_share_an_asgi_chain(reference: bool) -> None:
         list(pool.map(lambda loop: asyncio.run(several(loop)), range(4)))
     assert len(ended) == 4 * 20 * 2
     assert {kind for _, kind in ended} == {"completed"}
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("io_in", ["on_response", "generator"])
+def test_a_second_head_while_a_hook_waits_for_its_io_runs_no_hook_again(io_in: str, reference: bool) -> None:
+    """Two tasks of an application send a head; the first is taken and its hooks are under way."""
+    log: list[str] = []
+    sent: list[Any] = []
+
+    async def main() -> None:
+        asked, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def look_up() -> None:
+            asked.set()
+            await goes_on.wait()
+
+        class Looks(Middleware):
+            def on_response(self, request: Request, response: Response) -> Any:
+                log.append("inner")
+                yield from io(lambda: None, look_up)
+                response.headers.append("x-looked", "up")
+
+        @as_middleware
+        def looks(request: Request) -> Any:
+            response = yield
+            log.append("inner")
+            yield from io(lambda: None, look_up)
+            response.headers.append("x-looked", "up")
+
+        class Outer(Middleware):
+            def on_response(self, request: Request, response: Response) -> None:
+                log.append(f"outer {response.status}")
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            first = asyncio.create_task(send({"type": "http.response.start", "status": 200, "headers": []}))
+            await asked.wait()
+            second = asyncio.create_task(send({"type": "http.response.start", "status": 500, "headers": []}))
+            await asyncio.sleep(0)
+            goes_on.set()
+            await first
+            await second
+            await send({"type": "http.response.body", "body": b"hello"})
+
+        async def receive() -> Any:
+            return await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append((message["type"].rpartition(".")[2], message.get("status"), message.get("headers")))
+
+        chain: list[Middleware] = [Outer(), Looks() if io_in == "on_response" else looks()]
+        async with asyncio.timeout(20):
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+            await drivers.build_asgi(chain, app, reference=reference)(scope, receive, send)
+
+    asyncio.run(main())
+    assert log == ["inner", "outer 200"]
+    # The second head is the server's to refuse, and it does not look like the first.
+    assert ("start", 200, [(b"x-looked", b"up")]) in sent
+    assert [part for part in sent if part[0] == "start" and part[1] == 500] in ([], [("start", 500, [])])
+    assert sent[-1][0] == "body"
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="a message that a second task of an application sends, while a hook waits for its IO, overtakes the head",
+)
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("kind", ["start", "body"])
+def test_no_message_overtakes_a_head_whose_hook_waits_for_its_io(kind: str, reference: bool) -> None:
+    sent: list[Any] = []
+
+    async def main() -> None:
+        asked, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def look_up() -> None:
+            asked.set()
+            await goes_on.wait()
+
+        class Looks(Middleware):
+            def on_response(self, request: Request, response: Response) -> Any:
+                yield from io(lambda: None, look_up)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            first = asyncio.create_task(send({"type": "http.response.start", "status": 200, "headers": []}))
+            await asked.wait()
+            message = {"type": "http.response.start", "status": 500, "headers": []}
+            if kind == "body":
+                message = {"type": "http.response.body", "body": b"hello"}
+            second = asyncio.create_task(send(message))
+            await asyncio.sleep(0)
+            goes_on.set()
+            await first
+            await second
+
+        async def receive() -> Any:
+            return await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message.get("status", "body"))
+
+        async with asyncio.timeout(20):
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+            await drivers.build_asgi([Looks()], app, reference=reference)(scope, receive, send)
+
+    asyncio.run(main())
+    assert sent[0] == 200

@@ -335,3 +335,42 @@ def test_a_refusal_that_was_answered_does_not_reach_a_wsgi_server(reference: boo
     body.close()
     assert got[0].startswith("413 ")
     assert b"too large" in got[1]
+
+
+@pytest.mark.parametrize("reference", [True, False])
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_body_that_is_refused_after_a_write_cuts_the_response(reference: bool, waits: bool) -> None:
+    """The head is out by ``write()``; the application swallows the refusal and yields."""
+    import io as streams
+
+    got: list[Any] = []
+    closed: list[bool] = []
+
+    class Parts:
+        def __init__(self, stream: Any) -> None:
+            self.stream = stream
+
+        def __iter__(self) -> Iterator[bytes]:
+            with contextlib.suppress(Refuse):
+                self.stream.read()
+            yield b"all is well"
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])(b"x")
+        return Parts(environ["wsgi.input"])
+
+    def start_response(line: str, *args: Any) -> Any:
+        got.append(line)
+        return got.append
+
+    environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
+    chain = [*([logged("a", [], on_finish=None)] if waits else []), BodyLimit()]
+    body: Any = drivers.build_wsgi(chain, app, reference=reference)(environ, start_response)
+    with pytest.raises(Refuse):
+        got.extend(body)
+    body.close()
+    assert got == ["200 OK", b"x"]
+    assert closed == [True]
