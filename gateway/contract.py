@@ -556,8 +556,7 @@ class FlowHooks(Hooks):
         try:
             return (yield from run.advance(None, error))
         except Exception as raised:
-            # A generator turns a StopIteration that passes it into a RuntimeError (PEP 479).
-            if raised is error or (isinstance(error, StopIteration) and raised.__cause__ is error):
+            if _is_raised_on(raised, error):
                 return None
             raise
 
@@ -574,8 +573,16 @@ class FlowHooks(Hooks):
                 run.state = "done"
                 yield from run.advance(outcome)
         except BaseException as raised:
-            if raised is not run.thrown:
+            if not _is_raised_on(raised, run.thrown):
                 raise
+
+
+def _is_raised_on(raised: BaseException, thrown: BaseException | None) -> bool:
+    """Return whether a flow raised what was thrown into it; a generator makes a RuntimeError of a StopIteration.
+
+    Source: PEP 479.
+    """
+    return raised is thrown or (isinstance(thrown, StopIteration) and raised.__cause__ is thrown)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from gateway import servers
 from tests.gateway.drivers.disconnects import MOMENTS, REASONS, TABLE, WSGI_REASON
+from tests.gateway.drivers.signals import MEANINGS
+from tests.gateway.drivers.signals import TABLE as SIGNALS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "endings.md"
 
@@ -22,7 +24,32 @@ def disconnects() -> Iterator[str]:
         yield f"- `{name}`: {reason}"
 
 
-PARTS = {"disconnects": disconnects}
+NAMES = {
+    "wsgi": "WSGI",
+    "asgi": "ASGI",
+    "wsgi in WsgiToAsgi": "WSGI inside `WsgiToAsgi`",
+    "asgi in AsgiToWsgi": "ASGI inside `AsgiToWsgi`",
+}
+
+
+def signals() -> Iterator[str]:
+    yield "| the application | it is | the client gets | the server gets | `on_finish` | access log | with `Errors` |"
+    yield "|---|---|---|---|---|---|---|"
+    for signal, meaning in MEANINGS.items():
+        rows = [row for row in SIGNALS if row.signal == signal]
+        for plain, errors in dict.fromkeys((row.plain, row.errors) for row in rows):
+            paths = [NAMES[row.path] for row in rows if (row.plain, row.errors) == (plain, errors)]
+            where = "either, also inside an adapter" if len(paths) == len(NAMES) else ", ".join(paths)
+            server = "nothing" if plain.server == "-" else f"`{plain.server}`"
+            client = "no response" if plain.client == "-" else plain.client
+            answer = "the same"
+            if errors != plain:
+                logged = "" if errors.logged == "-" else f", logged to `{errors.logged}`"
+                answer = f"{errors.client}, `{errors.outcome}`{logged}"
+            yield f"| {meaning} | {where} | {client} | {server} | `{plain.outcome}` | `{plain.line}` | {answer} |"
+
+
+PARTS = {"disconnects": disconnects, "signals": signals}
 
 
 def written(page: str) -> str:

@@ -12,6 +12,7 @@ from wsproto import ConnectionType, WSConnection, events
 from wsproto.utilities import RemoteProtocolError
 
 from gateway import Gateway, Mount
+from gateway.chain import asgi_only
 from gateway.contract import Middleware
 from gateway.middleware import AccessLog, Compression, ConditionalGet, Errors, RequestId
 
@@ -85,3 +86,16 @@ async def socketed(scope: Any, receive: Any, send: Any) -> None:
 
 wsgi = Gateway(echoes, middleware=chain())
 mounted = Gateway(Mount({"/ws": Gateway(socketed, websockets=True), "/": plain}), middleware=chain())
+
+
+class Passing:
+    """Somebody's ASGI middleware, which makes a Gateway put an adapter on either side of it."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+twice = Gateway(echoes, middleware=[asgi_only(Passing), *chain()])

@@ -1,0 +1,59 @@
+"""Control signals through every chain and both adapters come to what one table says."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from gateway import servers
+from gateway.servers import Bind, Launch, start
+from tests.gateway.drivers.signals import CHAINS, MEANINGS, PATHS, SIGNALS, TABLE, Row, play
+
+ROOT = str(Path(__file__).resolve().parents[3])
+
+
+def test_the_table_has_every_signal_on_every_path() -> None:
+    rows = {(row.signal, row.path) for row in TABLE}
+    assert len(rows) == len(TABLE)
+    # An ASGI server has no socket to hand over.
+    assert rows == {(signal, path) for signal in SIGNALS for path in PATHS if signal != "sign-off" or path == "wsgi"}
+    assert set(MEANINGS) == set(SIGNALS)
+
+
+@pytest.mark.parametrize("reference", [True, False], ids=["naive", "special"])
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.signal}-{row.path}")
+def test_a_signal_comes_to_what_the_table_says(row: Row, chain: str, reference: bool) -> None:
+    came = play(row.signal, row.path, chain, reference=reference)
+    expected = row.errors if "Errors" in chain else row.plain
+    # Not every chain keeps an outcome and writes a line.
+    assert came == dataclasses.replace(
+        expected,
+        outcome=expected.outcome if came.outcome else "",
+        line=expected.line if "AccessLog" in chain else "",
+    )
+    assert bool(came.outcome) == (chain in ("hooks", "generator", "AccessLog, Errors"))
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="a WSGI application inside two adapters that takes the socket over is taken for one that failed, "
+    "and a 500 is written into the open WebSocket",
+)
+def test_a_sign_off_passes_two_adapters() -> None:
+    target = "tests.gateway.drivers.sign_off_site:twice"
+    launch = Launch(target=target, bind=Bind(port=0), app_dir=ROOT, hooks=True)
+    with start(servers.get("gunicorn-gthread"), launch) as running, running.bind.connect(30.0) as connection:
+        connection.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(65536)
+        assert received.startswith(b"HTTP/1.1 101 ")
+        connection.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
+        rest = received.partition(b"\r\n\r\n")[2] + b"".join(iter(lambda: connection.recv(65536), b""))
+        assert rest == b"\x88\x02\x03\xe8"
