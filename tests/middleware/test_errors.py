@@ -214,7 +214,7 @@ REFUSALS = {
         403,
     ),
     "body-413": (lambda folder: [BodyLimit(max_bytes=1)], Call("POST", body=b"xx"), 413),
-    "limit-429": (lambda folder: [RateLimit(limits="1/hour", cost=2)], Call("GET"), 429),
+    "limit-429": (lambda folder: [RateLimit(limits="1/hour", cost=lambda request: 2)], Call("GET"), 429),
     "store-503": (
         lambda folder: [RateLimit(limits="1/hour", store="redis+unix:///nowhere", on_store_error="closed")],
         Call("GET"),
