@@ -197,11 +197,24 @@ class ResponseBody:
 def _wrapped(call: AsgiCall, part: FileBody, environ: Environ) -> Iterable[bytes]:
     """Return the server's file wrapper around a file that is the whole body."""
     call.parts.clear()
-    file: Any = part.file if part.path is None else io.FileIO(part.path)  # the server closes the wrapper, that the file
+    file: Any = part.file  # the server closes the wrapper, that the file
+    if part.path is not None:
+        file = io.FileIO(part.path)
+        # The application described the file a moment ago. One that has grown since must not exceed its length.
+        declared = _declared_length(call)
+        if declared is not None and declared < os.fstat(file.fileno()).st_size:
+            part.count = declared
     if not _sent_as_it_stands(call, part, file, environ):
         file = FileRange(file, part.count)
     wrapper: Callable[[Any, int], Iterable[bytes]] = environ["wsgi.file_wrapper"]
     return wrapper(file, _PIECE_BYTES)
+
+
+def _declared_length(call: AsgiCall) -> int | None:
+    for name, value in call.headers:
+        if name.lower() == "content-length":
+            return int(value) if value.isascii() and value.isdigit() else None
+    return None
 
 
 def _sent_as_it_stands(call: AsgiCall, part: FileBody, file: io.FileIO, environ: Environ) -> bool:

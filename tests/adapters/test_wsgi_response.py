@@ -80,6 +80,13 @@ def test_b44_pathsend_hands_the_file_to_the_servers_wrapper(mode: Any, path: Pat
         assert response.body.filelike.closed
 
 
+def test_b44_a_file_that_has_grown_is_sent_up_to_its_declared_length(mode: Any, path: Path) -> None:
+    """The application takes the size, then the server opens the path."""
+    path.write_bytes(CONTENT + b"more")
+    with adapted(pathsend(path), loop=mode) as wsgi:
+        assert call(wsgi, make_environ(wsgi__file_wrapper=FileWrapper)).body == CONTENT
+
+
 def test_b44_the_extensions_are_offered_where_the_server_has_a_wrapper_only(mode: Any, path: Path) -> None:
     raised: list[Exception] = []
 
