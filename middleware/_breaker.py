@@ -24,7 +24,7 @@ LONGEST_PAUSE: Final = 30.0
 
 
 class Breaker:
-    """Tell who may ask a store.
+    """Decide which requests may ask a store.
 
     Call :meth:`enter` before each question. If it returns a ticket, ask, and hand the ticket to :meth:`succeeded` or
     :meth:`failed`. A ticket that is never handed back (the request was cancelled) holds the others up for ``lease``

@@ -1,4 +1,4 @@
-"""Which keys were used lately, so that what is kept for the others can be given up.
+"""A set of the keys that were used lately; it forgets the others, so that their data can be given up.
 
 Three generations: a key that is used is in the youngest. When that is full or old, each generation grows older, and
 keys of the oldest are forgotten, two for each new key, so that no request pays for all of them. A key that is forgotten

@@ -1,17 +1,12 @@
 """The files that may be served: found on disk when a chain is built, described when they are first asked for.
 
-A scan lists the folders once. A request is then a look-up in a dictionary, and what it sends is described by the file
-that is open: one that was replaced since is described anew, one that was removed is not there. Nothing is in the index
-that lies outside the folder, also by a symbolic link.
+A scan lists the folders once. A request is then a look-up in a dictionary, and a response describes the file that is
+open: if another file took its place, that one is described, and if it was removed, there is no response. The index
+holds no file outside the folder, also not by a symbolic link.
 
-An entity tag is the hash of the content where that is read anyway, or is small enough to be read once. Times do not
-tell versions apart: reproducible builds give all files the same one.
+All IO blocks: ``scan`` and ``keep_small`` while a chain is built, ``find`` and ``open`` within requests.
 
-IO, all of it blocking: ``scan`` and ``keep_small`` while a chain is built, ``find`` and ``open`` within requests.
-
-(Above 400 lines: a file is described in one way, however it was found; see :class:`Index`.)
-
-Sources: RFC 9110 sections 8.8 (validators), 14.3 (Accept-Ranges); RFC 8246 (immutable); RFC 9659 (zstd).
+Sources: RFC 9110 section 8.8 (validators); RFC 9659 (the window of zstd).
 """
 
 from __future__ import annotations
@@ -22,20 +17,16 @@ import io
 import logging
 import mimetypes
 import os
-import re
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.headers import Header
 from gateway.middleware._codings import ZSTD_HEADER, ZSTD_WINDOW, zstd_window
 from gateway.middleware._static_paths import is_safe_name, safe_segments
-from gateway.middleware._validators import ETag, format_http_date
+from gateway.middleware._static_variant import SUFFIXES, Entry, Found, Stamp, StaticOptions, Variant, describe
 
-__all__ = ["HASHED", "SMALL", "Entry", "Index", "Opened", "StaticOptions", "Variant", "keep_small"]
+__all__ = ["HASHED", "SMALL", "Index", "Opened", "keep_small"]
 
 _log = logging.getLogger("gateway.middleware.static_files")
 
@@ -44,135 +35,11 @@ SMALL = 64 * 1024
 #: Up to this size, in bytes, a file that is not kept is read when it is first asked for, to hash it: 4 ms at most.
 HASHED = 4 * 2**20
 
-#: Suffix of a precompressed file, by coding, in the server's order of preference.
-SUFFIXES = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
-#: A hash has a letter and a digit: digits alone are a date or a number, letters alone a word.
-_HASH_IN_NAME = re.compile(r"[.-](?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,64}\.[^/]+$")
-_TEXT = ("application/javascript", "application/json", "application/manifest+json", "application/xml", "image/svg+xml")
-_TYPES = {
-    ".avif": "image/avif",
-    ".css": "text/css",
-    ".html": "text/html",
-    ".ico": "image/x-icon",
-    ".js": "text/javascript",
-    ".json": "application/json",
-    ".map": "application/json",
-    ".md": "text/markdown",
-    ".mjs": "text/javascript",
-    ".mp4": "video/mp4",
-    ".otf": "font/otf",
-    ".svg": "image/svg+xml",
-    ".ttf": "font/ttf",
-    ".txt": "text/plain",
-    ".wasm": "application/wasm",
-    ".webm": "video/webm",
-    ".webmanifest": "application/manifest+json",
-    ".webp": "image/webp",
-    ".woff": "font/woff",
-    ".woff2": "font/woff2",
-    ".xml": "application/xml",
-}
 #: Errors of the whole system, not of one file.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 _WITHOUT_WAITING: int = getattr(os, "O_NONBLOCK", 0)
 #: How often ``open`` looks again at a file that changes while it is opened.
 _LOOKS = 3
-
-
-def has_hash_in_name(path: str) -> bool:
-    """Tell whether a file's name holds a hash: 8 to 64 hexadecimal digits, letters among them, before the ending.
-
-    >>> has_hash_in_name("app.3f2a90c1.js"), has_hash_in_name("report-20240131.pdf")
-    (True, False)
-    """
-    return _HASH_IN_NAME.search(path) is not None
-
-
-@dataclass(frozen=True)
-class StaticOptions:
-    """What the index has to know of the middleware's options."""
-
-    index_file: str | None = None
-    max_age: int = 60
-    immutable: Callable[[str], bool] = has_hash_in_name
-    charset: str = "utf-8"
-    precompressed: bool = True
-    dotfiles: bool = False
-    headers: tuple[Header, ...] = ()
-    types: Mapping[str, str] = field(default_factory=dict)
-
-
-class Stamp(NamedTuple):
-    """What differs as soon as a path names another file, or the file another content."""
-
-    size: int
-    modified_ns: int
-    device: int
-    inode: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Stamp:
-        return tuple.__new__(cls, (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino))
-
-    def is_near(self, other: Stamp) -> bool:
-        """Tell whether it is the same file, perhaps longer by now, or the same version where inodes are not kept."""
-        return self[2:] == other[2:] or self[:2] == other[:2]
-
-
-@dataclass(slots=True)
-class Found:
-    """A file on disk, before anybody asked for it.
-
-    Attributes:
-        path: Absolute path.
-        stamp: The version that was seen.
-        compressed: Its precompressed forms by coding.
-        digest: Hash of the content, if that was read.
-        content: The bytes, if they are kept.
-    """
-
-    path: str
-    stamp: Stamp
-    compressed: dict[str, Found] = field(default_factory=dict["str", "Found"])
-    digest: str | None = None
-    content: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One representation of a file: as it is, or precompressed."""
-
-    path: str
-    stamp: Stamp
-    digest: str | None
-    modified: int
-    etag: ETag
-    head: tuple[Header, ...]
-    """Every field of a 200, ready."""
-    validators: tuple[Header, ...]
-    """The fields that a 304 carries."""
-    content: bytes | None = field(default=None, repr=False)
-    """The bytes, where they are kept."""
-    asgi: list[tuple[bytes, bytes]] = field(init=False, repr=False)
-    """The head in one spelling, to be copied; and in the other."""
-    wsgi: list[tuple[str, str]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "asgi", [header.asgi for header in self.head])
-        object.__setattr__(self, "wsgi", [header.wsgi for header in self.head])
-
-    @property
-    def size(self) -> int:
-        return self.stamp.size
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One URL: its representations by coding (``""`` for none), or the place of its folder."""
-
-    variants: Mapping[str, Variant]
-    codings: tuple[str, ...] = ()
-    redirect: bool = False
 
 
 _REDIRECT = Entry({}, redirect=True)
@@ -196,12 +63,11 @@ class Index:
     def __init__(self, folder: Path, options: StaticOptions) -> None:
         self._root = os.path.realpath(folder)
         self._options = options
-        self._own = {header.key for header in options.headers}
         self._found: dict[str, Found] = {}
         self._entries: dict[str, Entry] = {}
-        #: What was read once, by path: so that ``find`` does not read it again.
+        #: Hashes of files that were read, by path, so that ``find`` does not read them again.
         self._digests: dict[str, tuple[Stamp, str]] = {}
-        #: Paths that the log has told of.
+        #: Paths that the log has named, and which version of the file it was.
         self._told: dict[str, Stamp | None] = {}
 
     # -- when a chain is built
@@ -209,6 +75,7 @@ class Index:
     def scan(self) -> None:
         """Find every file; called once, before the first look-up."""
         options = self._options
+        mimetypes.guess_type("")  # it reads the system's table of types now, and not within a request
         # Path below the root, path on disk, path on disk without links, and those of the folders around it.
         pending: list[tuple[str, str, str, frozenset[str]]] = [("", self._root, self._root, frozenset())]
         while pending:
@@ -268,11 +135,11 @@ class Index:
         return entry
 
     def open(self, relative: str, entry: Entry | None, choose: Callable[[Entry], str]) -> Opened | Entry | None:
-        """Open a file and describe what was opened.
+        """Open a file and describe the file that is open.
 
         Args:
             relative: Path below the prefix.
-            entry: What is known of it; None to ask the disk first.
+            entry: Its entry; None to ask the disk first.
             choose: Function that chooses the coding of an entry, ``""`` for none.
 
         Returns:
@@ -307,9 +174,9 @@ class Index:
         return entry
 
     def _open(self, path: str) -> tuple[io.FileIO, Stamp] | None:
-        """Open a regular file; None if it is not there, or not readable for this process."""
+        """Open a regular file; return None if it does not exist, or if this process cannot read it."""
         try:
-            # Opened by its name, which a server that offers sendfile may want to know.
+            # By ``open``, because the file then knows its name, by which some servers send it.
             file = open(path, "rb", buffering=0, opener=_open_without_waiting)  # noqa: SIM115
         except OSError as error:
             if error.errno in _EXHAUSTED:
@@ -324,7 +191,7 @@ class Index:
         return None
 
     def _is_described(self, entry: Entry, coding: str, stamp: Stamp, *, near: bool) -> bool:
-        """Tell whether an entry describes the file that was opened; ``near`` if the entry was made a moment ago."""
+        """Return whether an entry describes the file that is open; ``near`` if the entry was made a moment ago."""
         described = entry.variants[coding].stamp
         if stamp != described and not (near and stamp.is_near(described)):
             return False
@@ -337,7 +204,7 @@ class Index:
             return False
 
     def _settled(self, relative: str, entry: Entry, coding: str, stamp: Stamp, file: io.FileIO) -> Variant:
-        """Describe what was opened, if that is not done yet: its size of this moment, and the hash of its content."""
+        """Complete the description of an open file: its size of this moment, and the hash of its content."""
         variant = entry.variants[coding]
         if stamp == variant.stamp and (variant.digest is not None or stamp.size > HASHED):
             return variant
@@ -374,7 +241,7 @@ class Index:
             return None
         return self._describe(self._with_compressed(path, found, self._stat))
 
-    # -- what both have in common
+    # -- for both
 
     def _with_compressed(
         self, path: str, status: os.stat_result, stat_of: Callable[[str], os.stat_result | None]
@@ -400,7 +267,7 @@ class Index:
         return Found(path, stamp, digest=before[1] if before is not None and before[0] == stamp else None)
 
     def _can_be_decoded(self, path: str, status: os.stat_result) -> bool:
-        """Tell whether browsers decode a zstd file: its window must not be too large."""
+        """Return whether browsers decode a zstd file: its window must not be too large."""
         try:
             with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
                 window = zstd_window(file.read(ZSTD_HEADER))
@@ -461,44 +328,15 @@ class Index:
         """Return the path of a file below the folder, as a URL spells it."""
         return os.path.relpath(path, self._root).replace(os.sep, "/")
 
+    def _variant(self, found: Found, coding: str, *, varies: bool) -> Variant:
+        return describe(found, self.relative(found.path), coding, self._options, varies=varies)
+
     def _describe(self, found: Found) -> Entry:
         varies = bool(found.compressed)
         variants = {"": self._variant(found, "", varies=varies)}
         for coding, compressed in found.compressed.items():
             variants[coding] = self._variant(compressed, coding, varies=True)
         return Entry(variants, tuple(found.compressed))
-
-    def _variant(self, found: Found, coding: str, *, varies: bool) -> Variant:
-        options, own, stamp = self._options, self._own, found.stamp
-        plain = found.path.removesuffix(SUFFIXES[coding]) if coding else found.path
-        etag = ETag(found.digest or f"{stamp.modified_ns:x}-{stamp.size:x}")
-        # RFC 9110 section 8.8.2.1: never later than the response. A time in the future says nothing about the content.
-        modified = max(0, min(stamp.modified_ns // 10**9, int(time.time())))
-        forever = options.immutable(self.relative(plain))
-        cache = "public, max-age=31536000, immutable" if forever else f"public, max-age={options.max_age}"
-        validators = [Header("ETag", str(etag)), Header("Cache-Control", cache)]
-        if varies:
-            validators.append(Header("Vary", "Accept-Encoding"))
-        validators = [header for header in validators if header.key not in own] + list(options.headers)
-        head = [
-            Header("Content-Type", _media_type(plain, options)),
-            Header("Content-Length", str(stamp.size)),
-            Header("Last-Modified", format_http_date(modified)),
-            Header("Accept-Ranges", "bytes"),
-            Header("X-Content-Type-Options", "nosniff"),
-            *([Header("Content-Encoding", coding)] if coding else []),
-        ]
-        head = [header for header in head if header.key not in own]
-        return Variant(
-            path=found.path,
-            stamp=stamp,
-            digest=found.digest,
-            modified=modified,
-            etag=etag,
-            head=(*head, *validators),
-            validators=tuple(validators),
-            content=found.content,
-        )
 
 
 def keep_small(indexes: Iterable[Index], most_bytes: int) -> None:
@@ -538,17 +376,3 @@ def _hash(content: bytes) -> str:
 def _open_without_waiting(path: str, flags: int) -> int:
     """Open as ``open`` does, without waiting for a writer if a pipe has taken the file's place."""
     return os.open(path, flags | _WITHOUT_WAITING)
-
-
-def _media_type(path: str, options: StaticOptions) -> str:
-    """Name the media type of a file by its ending, with the charset where it is text."""
-    name = os.path.basename(path)  # noqa: PTH119
-    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
-    media_type = options.types.get(ending) or _TYPES.get(ending)
-    if media_type is None:
-        guessed, coding = mimetypes.guess_type(name)
-        # A file that is compressed itself is sent as that, not as what it holds.
-        media_type = guessed if guessed and not coding else "application/octet-stream"
-    if (media_type.startswith("text/") or media_type in _TEXT) and "charset" not in media_type:
-        return f"{media_type}; charset={options.charset}"
-    return media_type

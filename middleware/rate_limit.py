@@ -122,9 +122,9 @@ class RateLimit(Middleware):
 
     Args:
         limits: ``"100/minute"``, several by ``";"``: ``"5/second;100/minute"``. All must hold.
-        key: Who is counted: a function of the request; None from it counts nobody. An exception from it is an error of
-            the request.
-        cost: How much a request counts: a number or a function of the request; 0 from it counts nothing.
+        key: Function that returns the key to count by. Requests for which it returns None are not limited. An exception
+            from it is an error of the request.
+        cost: Number that a request counts, or a function of the request that returns it; 0 counts nothing.
         store: Where it is counted: ``"memory://"``, for one process; ``"redis://host:6379/0"`` and the other addresses
             of the ``limits`` library for all.
         strategy: ``"fixed"`` window, ``"moving"`` window (exact, more memory), ``"sliding"`` window counter.
@@ -319,7 +319,7 @@ class _Counting(Hooks):
         return response
 
     def _without_store(self, request: Request, seconds: float) -> Response | None:
-        """Answer a request that cannot be counted; the store is tried again in so many seconds."""
+        """Answer a request that cannot be counted; the next try of the store is in so many seconds."""
         if self._options.on_store_error == "open":
             return None
         fields = [("Retry-After", str(max(1, math.ceil(seconds))))]
@@ -357,7 +357,7 @@ class _Counting(Hooks):
 
 
 class _Memory:
-    """What one place in a chain counts in this process."""
+    """The counts of one place in a chain, in this process."""
 
     def __init__(self, options: RateLimit, items: Sequence[limits.RateLimitItem]) -> None:
         self.limiter = _OwnLimiter(options)
@@ -546,7 +546,7 @@ def _name(item: limits.RateLimitItem) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Name an exception and the one that it hides: a client says "connection lost" of a password that was refused."""
+    """Name an exception and its cause: a refused password may come as a lost connection."""
     cause = error.__cause__ or error.__context__
     said = f"{type(error).__name__}: {error}"
     return said if cause is None or type(cause) is type(error) else f"{said} ({type(cause).__name__}: {cause})"

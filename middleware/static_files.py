@@ -26,15 +26,8 @@ from gateway.middleware._accept_encoding import choose_coding
 from gateway.middleware._location import location_part
 from gateway.middleware._options import check_options
 from gateway.middleware._range import content_range, select_range
-from gateway.middleware._static_index import (
-    Entry,
-    Index,
-    Opened,
-    StaticOptions,
-    Variant,
-    has_hash_in_name,
-    keep_small,
-)
+from gateway.middleware._static_index import Index, Opened, keep_small
+from gateway.middleware._static_variant import Entry, StaticOptions, Variant, has_hash_in_name
 from gateway.middleware._threads import threaded
 from gateway.middleware._validators import Preconditions, evaluate, if_range_holds
 from gateway.problems import problem
