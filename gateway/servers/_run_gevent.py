@@ -7,28 +7,49 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import Any
 
 import gevent
 from gevent import monkey
 from gevent.event import Event
 from gevent.pool import Pool
-from gevent.pywsgi import WSGIServer
+from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from gateway.servers._runner import Options, run
+from gateway.servers._runner import Idle, Options, run
 
 __all__: list[str] = []
 
 _DRAIN_SECONDS = 10
+#: gevent's server runs once in a process.
+_IDLE = Idle()
+
+
+class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
+    def handle_one_request(self) -> Any:
+        """Begin to wait for a request, at each turn of a kept connection."""
+        _IDLE.add(self.socket)
+        try:
+            return super().handle_one_request()
+        finally:
+            _IDLE.remove(self.socket)
+
+    def read_request(self, raw_requestline: Any) -> Any:
+        """Take the request; its greenlet is waited for from now on."""
+        whole = super().read_request(raw_requestline)
+        _IDLE.remove(self.socket)
+        return whole
 
 
 def _serve(options: Options) -> None:
     application = options.application()
-    server = WSGIServer(options.bind.listen(), application, spawn=Pool(options.threads or 1000), log=sys.stderr)
+    pool = Pool(options.threads or 1000)
+    server = WSGIServer(options.bind.listen(), application, spawn=pool, log=sys.stderr, handler_class=_Handler)
     stopping = Event()
     gevent.signal_handler(signal.SIGTERM, stopping.set)
     gevent.signal_handler(signal.SIGINT, stopping.set)
     server.start()
     stopping.wait()
+    _IDLE.close()
     server.stop(timeout=_DRAIN_SECONDS)
 
 

@@ -18,7 +18,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse
 
 from gateway.protocols import Environ, WSGIApplication
-from gateway.servers._runner import Options, run
+from gateway.servers._runner import Idle, Options, run
 
 __all__: list[str] = []
 
@@ -47,10 +47,26 @@ class _ThreadingServer(ThreadingMixIn, _Server):
     """One thread for each connection, joined when the server ends."""
 
 
+#: wsgiref's server runs once in a process.
+_IDLE = Idle()
+
+
 class _RequestHandler(WSGIRequestHandler):
+    def setup(self) -> None:
+        """Begin to wait for a request."""
+        super().setup()
+        _IDLE.add(self.connection)
+
+    def finish(self) -> None:
+        """Forget a connection that ends, with a request or without one."""
+        _IDLE.remove(self.connection)
+        super().finish()
+
     def parse_request(self) -> bool:
         """Refuse what wsgiref cannot read, before the application is called."""
-        if not super().parse_request():
+        whole = super().parse_request()
+        _IDLE.remove(self.connection)
+        if not whole:
             return False
         if self.headers.get("Transfer-Encoding") is not None:
             self.send_error(501, "Transfer-Encoding is not supported by wsgiref")
@@ -95,6 +111,7 @@ def _serve(options: Options) -> None:
     def stop(signum: int, frame: object) -> None:
         # shutdown() waits for serve_forever() to return, which this very thread runs.
         threading.Thread(target=server.shutdown, daemon=True).start()
+        _IDLE.close()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

@@ -7,10 +7,12 @@ arguments, and the rule that the current folder is imported from, as ``python -m
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 from wsgiref.types import WSGIApplication
 
 from gateway._load import load
@@ -18,7 +20,7 @@ from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.errors import ConfigurationError
 from gateway.servers._bind import Bind
 
-__all__ = ["Options", "parse_arguments", "run"]
+__all__ = ["Idle", "Options", "parse_arguments", "run"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,44 @@ class Options:
         if not callable(application):
             raise ConfigurationError(f"{self.target} is not callable, so it is no application: {application!r}")
         return cast("WSGIApplication", application)  # a callable; more can only be known by calling it
+
+
+class _Socket(Protocol):
+    def shutdown(self, how: int, /) -> object: ...
+
+
+class Idle:
+    """The connections that carry no request, which must not hold up a server that stops.
+
+    Such a server waits for the thread of each connection. A thread that waits for a request ends when its connection
+    has no more to read, and what the client has sent before that is still read. There is no lock, because a signal
+    handler calls `close`: each step is one operation on a set.
+    """
+
+    def __init__(self) -> None:
+        self._connections: set[_Socket] = set()
+        self._stopping = False
+
+    def add(self, connection: _Socket) -> None:
+        """Take a connection that waits for a request."""
+        self._connections.add(connection)
+        if self._stopping:
+            _end(connection)
+
+    def remove(self, connection: _Socket) -> None:
+        """Give up a connection that has a request."""
+        self._connections.discard(connection)
+
+    def close(self) -> None:
+        """End every connection without a request, those too that come later."""
+        self._stopping = True
+        for connection in tuple(self._connections):
+            _end(connection)
+
+
+def _end(connection: _Socket) -> None:
+    with suppress(OSError):  # the client was faster
+        connection.shutdown(socket.SHUT_RD)
 
 
 def parse_arguments(program: str, argv: list[str]) -> Options:

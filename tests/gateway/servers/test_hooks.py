@@ -141,3 +141,48 @@ def test_the_hooks_start_an_application_once_under_gunicorns_asgi_worker(folder:
         running.process.wait(20)
         seen = [line.split()[0] for line in lines(running.output())]
     assert seen == ["startup", "request", "shutdown"]
+
+
+PLAIN = """
+from gateway import Gateway
+
+def wsgi(environ, start_response):
+    start_response("204 No Content", [])
+    return []
+
+app = Gateway(wsgi)
+"""
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: te"], ids=["nothing", "half a request"])
+@pytest.mark.parametrize(
+    "name", ["wsgiref", *(pytest.param(name, marks=pytest.mark.slow) for name in ("werkzeug", "gevent"))]
+)
+def test_a_client_without_a_request_does_not_hold_up_the_stop(tmp_path: Path, name: str, sent: bytes) -> None:
+    (tmp_path / "sv_plain.py").write_text(PLAIN)
+    server = get(name)
+    with (
+        start(server, Launch(target="sv_plain:app", bind=Bind(port=0), app_dir=str(tmp_path))) as running,
+        running.bind.connect(20.0) as silent,
+        running.bind.connect(20.0) as after,
+    ):
+        silent.sendall(sent)
+        after.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        # Answered, so the connection before it has been accepted too.
+        assert b" 204 " in b"".join(iter(lambda: after.recv(65536), b""))
+        running.process.send_signal(server.stop_signal)
+        assert running.process.wait(8) == 0
+
+
+@pytest.mark.slow
+def test_a_kept_connection_does_not_hold_up_the_stop_of_gevent(tmp_path: Path) -> None:
+    (tmp_path / "sv_plain.py").write_text(PLAIN)
+    with (
+        start(get("gevent"), Launch(target="sv_plain:app", bind=Bind(port=0), app_dir=str(tmp_path))) as running,
+        running.bind.connect(20.0) as kept,
+    ):
+        for _ in range(2):
+            kept.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert kept.recv(65536).startswith(b"HTTP/1.1 204")
+        running.process.terminate()
+        assert running.process.wait(8) == 0
