@@ -20,7 +20,7 @@ from gateway.translate.peer import connection_scheme
 if TYPE_CHECKING:
     from gateway.exchange import Request
 
-__all__ = ["Notice", "restore_scheme"]
+__all__ = ["Habits"]
 
 _log = logging.getLogger("gateway.middleware.proxy_headers")
 
@@ -41,56 +41,55 @@ _REPLACED = (
 )
 
 
-def restore_scheme(request: Request) -> None:
-    """Give the request the scheme of its connection, if the server took it from a header that anybody can send."""
-    environ = _environ(request)
-    if environ is None or "uwsgi.version" not in environ:
-        return
-    headers = request.headers
-    if "x-forwarded-proto" in headers or "x-forwarded-ssl" in headers:
-        request.scheme = connection_scheme(environ)
+class Habits:
+    """The habits of the server that calls one chain. A process has one server, so they are looked up once.
 
+    Attributes:
+        known: Whether a request has shown them.
+        takes_scheme: The server takes the scheme from a header that any client can send.
+    """
 
-class Notice:
-    """Says once for each chain that a server keeps from `ProxyHeaders` what it needs."""
+    __slots__ = ("_believes", "_given", "known", "takes_scheme")
 
-    __slots__ = ("_given", "_looked")
-
-    def __init__(self) -> None:
-        self._looked = False
+    def __init__(self, *, believes: bool) -> None:
+        """Begin without knowledge; only a chain that ``believes`` a proxy can lose anything by a habit."""
+        self.known = False
+        self.takes_scheme = False
+        self._believes = believes
         self._given = False
 
-    def trusted(self, request: Request) -> None:
-        """Look at a request whose peer is a trusted proxy: were its headers removed?"""
-        if not self._looked:
-            self._look(request)
-
-    def untrusted(self, request: Request, peer: tuple[str, int] | None) -> None:
-        """Look at a request whose peer is not trusted: did the server put an address of the header there?"""
-        if self._given:
-            return
-        if not self._looked:
-            self._look(request)
-        # A connection has a port, and a server that reads X-Forwarded-For has no port to write: 0 cannot be forged.
-        if peer is not None and peer[1] == 0 and _environ(request) is None:
-            for element in last_elements(request.headers.get("x-forwarded-for") or ""):
-                if parse_address(element) == peer:
-                    self._give(_REPLACED)
-                    return
-
-    def _look(self, request: Request) -> None:
-        """Read waitress's settings, at the first request: they hold for the whole process."""
-        self._looked = True
-        environ = _environ(request)
-        channel = getattr((environ or {}).get("waitress.client_disconnected"), "__self__", None)
+    def look(self, request: Request) -> None:
+        """Find out what server it is, at the first request."""
+        self.known = True
+        environ = _environ(request) or {}
+        self.takes_scheme = "uwsgi.version" in environ
+        channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
         settings = getattr(getattr(channel, "server", None), "adj", None)
         if trusted := getattr(settings, "trusted_proxy", None):
             self._give(_REPLACED_BY_WAITRESS, trusted)
         elif getattr(settings, "clear_untrusted_proxy_headers", False):
             self._give(_REMOVED)
 
+    def restore_scheme(self, request: Request) -> None:
+        """Give the request the scheme of its connection, if a header may have changed it."""
+        environ = _environ(request)
+        if environ is not None and ("x-forwarded-proto" in request.headers or "x-forwarded-ssl" in request.headers):
+            request.scheme = connection_scheme(environ)
+
+    def untrusted(self, request: Request, peer: tuple[str, int] | None) -> None:
+        """Look at a request whose peer is not trusted: did the server put an address of the header there?"""
+        # A connection has a port, and a server that reads X-Forwarded-For has no port to write: 0 cannot be forged.
+        # Some WSGI servers tell no port at all, and none of them has this habit.
+        if peer is None or peer[1] != 0 or self._given or _environ(request) is not None:
+            return
+        for element in last_elements(request.headers.get("x-forwarded-for") or ""):
+            if parse_address(element) == peer:
+                self._give(_REPLACED)
+                return
+
     def _give(self, message: str, *arguments: object) -> None:
-        if not self._given:
+        """Log a warning, the first time."""
+        if self._believes and not self._given:
             self._given = True
             _log.warning(message, *arguments)
 

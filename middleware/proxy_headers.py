@@ -22,7 +22,7 @@ from gateway.headers import HeaderNames
 from gateway.middleware._forwarded import MOST_HOPS, Trust, last_elements, parse_address, parse_forwarded
 from gateway.middleware._host import parse_host, parse_port
 from gateway.middleware._options import check_options
-from gateway.middleware._server_habits import Notice, restore_scheme
+from gateway.middleware._server_habits import Habits
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -216,25 +216,27 @@ class _Believing(Hooks):
         self._strips = options.untrusted == "strip"
         self._warned = False
         self._more = options.host or options.port or options.prefix
-        self._notice = Notice()
+        self._habits = Habits(believes=self._believes)
 
     def on_request(self, request: Request) -> Response | None:
         state = request.state
         if _STATE in state:
             return None
-        restore_scheme(request)
+        habits = self._habits
+        if not habits.known:
+            habits.look(request)
+        if habits.takes_scheme:
+            habits.restore_scheme(request)
         peer, headers = request.client, request.headers
         trusted = self._believes and self._trust.holds(peer[0] if peer else None)
         state[_STATE] = ForwardedFrom(trusted, peer, request.scheme, headers.get("host"))
         if trusted:
-            self._notice.trusted(request)
             headers.delete_all(self._never)
             if self._options.mode == "forwarded":
                 return self._read_forwarded(request)
             self._read_x_forwarded(request)
             return None
-        if self._believes:
-            self._notice.untrusted(request, peer)
+        habits.untrusted(request, peer)
         if self._strips:
             headers.delete_all(PROXY_HEADERS)
         return None
