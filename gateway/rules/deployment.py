@@ -233,7 +233,7 @@ def trust_is_not_for_everybody(deployment: Deployment) -> str | None:
         return None  # who can open the socket is the proxy
     options = ("--forwarded-allow-ips", "--trusted-proxy")
     if deployment.option(*options) == "*" or "'*'" in deployment.settings.get("forwarded_allow_ips", ""):
-        return "forwarded addresses believed from '*'"
+        return "forwarded addresses believed from '*'; name the addresses of the proxies"
     reads = deployment.server in ("gunicorn", "uvicorn", "") and deployment.option(*options) is None
     trusted = deployment.environment.get("FORWARDED_ALLOW_IPS", "")
     if reads and "*" in [part.strip() for part in trusted.split(",")]:
@@ -259,7 +259,11 @@ def keep_alive_outlasts_the_load_balancer(deployment: Deployment) -> str | None:
     seconds = deployment.seconds("keepalive", default, *options)
     if seconds is None or seconds > deployment.idle_timeout:
         return None
-    return f"{seconds:g} s of {deployment.server}, {deployment.idle_timeout:g} s of the load balancer"
+    idle = deployment.idle_timeout
+    return (
+        f"{deployment.server} closes an idle connection after {seconds:g} s, the load balancer after {idle:g} s; set "
+        f"{options[0]} above {idle:g}"
+    )
 
 
 @RULES.rule(
@@ -274,7 +278,8 @@ def keep_alive_outlasts_the_load_balancer(deployment: Deployment) -> str | None:
 def hypercorn_has_one_worker(deployment: Deployment) -> str | None:
     text = deployment.option("-w", "--workers")
     workers = int(text) if text and text.isdigit() else deployment.workers
-    return f"{workers} workers of hypercorn" if deployment.server == "hypercorn" and workers > 1 else None
+    several = deployment.server == "hypercorn" and workers > 1
+    return f"{workers} workers of hypercorn; start several instances of one worker instead" if several else None
 
 
 @RULES.rule(
@@ -290,7 +295,8 @@ def stop_signal_drains(deployment: Deployment) -> str | None:
     drops = deployment.server in _DROPS_ON_SIGTERM and deployment.stop_signal == "SIGTERM"
     if not drops or _DRAINS in deployment.arguments:
         return None
-    return f"SIGTERM, on which {deployment.server} drops what is under way"
+    remedy = "drain it first, by Health(drain_file=...)" if deployment.server == "daphne" else "stop it by SIGINT"
+    return f"SIGTERM, on which {deployment.server} drops requests in flight; {remedy}"
 
 
 @RULES.rule(
@@ -305,7 +311,11 @@ def stop_signal_drains(deployment: Deployment) -> str | None:
 def uwsgi_is_not_given_chunks(deployment: Deployment) -> str | None:
     facing = deployment.option("--socket", "--uwsgi-socket") is None
     uwsgi = deployment.server in ("uwsgi", "pyuwsgi")
-    return "uWSGI facing clients: a chunked body is empty" if uwsgi and facing else None
+    return (
+        "uWSGI facing clients: a chunked body is empty; put NGINX in front, with uwsgi_pass"
+        if uwsgi and facing
+        else None
+    )
 
 
 @RULES.rule(
@@ -321,7 +331,7 @@ def uwsgi_runs_threads(deployment: Deployment) -> str | None:
     enabled = deployment.option("--enable-threads", "--threads") is not None
     version = tuple(int(part) for part in deployment.version.split(".")[:3] if part.isdecimal())
     old = deployment.server in ("uwsgi", "pyuwsgi") and () < version < (2, 0, 27)
-    return f"uWSGI {deployment.version} without --enable-threads" if old and not enabled else None
+    return f"uWSGI {deployment.version} without --enable-threads; add that option" if old and not enabled else None
 
 
 @RULES.rule(

@@ -271,6 +271,15 @@ CASES = [
 ]
 #: What a reader of each finding is told: both settings, and the remedy.
 REMEDIES = [
+    ("D04", deployed("uvicorn", "--forwarded-allow-ips", "*"), ("'*'", "name the addresses")),
+    (
+        "D05",
+        deployed("uvicorn", idle_timeout=60),
+        ("after 5 s", "the load balancer after 60 s", "set --timeout-keep-alive above 60"),
+    ),
+    ("D06", deployed("hypercorn", workers=4), ("4 workers", "several instances")),
+    ("D07", deployed("waitress"), ("SIGTERM", "stop it by SIGINT")),
+    ("D07", deployed("daphne"), ("daphne drops", "drain_file")),
     ("D13", deployed("waitress", reads_forwarded=True), ("removes X-Forwarded-*", f"waitress without {KEEPS}", "add")),
     ("D13", deployed("uvicorn", reads_forwarded=True), ("believes 127.0.0.1", "--no-proxy-headers", "request id")),
     (
