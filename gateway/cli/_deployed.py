@@ -47,14 +47,14 @@ def _is_gateway(app: object) -> bool:
     return isinstance(app, Gateway)
 
 
-def settings(server: Server, arguments: Sequence[str]) -> Mapping[str, str]:
+def settings(server: Server, arguments: Sequence[str], app_dir: str | None) -> Mapping[str, str]:
     """Return what the server makes of its arguments and its configuration file, if that can be asked."""
     if server.family != "gunicorn":
         return {}
     own = list(arguments)
     if own[:2] == ["-m", "gunicorn"]:  # the whole command, as `gateway run` builds it
         own = own[2:-1]
-    return gunicorn.settings(own)
+    return gunicorn.settings(own, app_dir=app_dir)
 
 
 def metrics_folder() -> str:

@@ -177,7 +177,7 @@ def command(
         raise click.UsageError("--gateway-run needs an application, module:attribute: gateway run looks at its chain")
     if chosen is not None:
         findings += _server(chosen)
-        settings = settings_of(chosen, arguments)
+        settings = settings_of(chosen, arguments, app_dir)
         deployment = replace(
             deployment,
             server=chosen.family,

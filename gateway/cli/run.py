@@ -27,7 +27,7 @@ from gateway.dual import Dual
 from gateway.errors import ConfigurationError
 from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.protocols import Interface, detect, gives_coroutine, is_proxy
-from gateway.servers import Bind, Command, Launch, Server, choose
+from gateway.servers import Bind, Command, Launch, Server, choose, gunicorn
 
 __all__ = ["command", "plan"]
 
@@ -109,6 +109,13 @@ def command(
         raise ConfigurationError(f"{reason}, or choose another address with --bind")
     how = "" if interface == chosen.interface else f" as {chosen.interface.upper()}"
     click.echo(f"{found} speaks {interface.upper()}; {chosen.name} serves it{how} on {launch.bind}", err=True)
+    if gunicorn.lacks_hooks(chosen, launch):
+        wanted = "gunicorn_hooks" if launch.believes_proxies else "gunicorn_proxied"
+        click.echo(
+            f"Gunicorn has a configuration of your own without the hooks that {found} needs; write in that file: "
+            f"from gateway.servers.{wanted} import *",
+            err=True,
+        )
     _become(to_run)
 
 

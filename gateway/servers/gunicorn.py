@@ -19,7 +19,7 @@ from gateway.errors import ConfigurationError
 from gateway.servers._server import Capabilities, Launch, Server
 from gateway.servers.gevent import GREENLETS
 
-__all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC", "settings"]
+__all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC", "lacks_hooks", "settings"]
 
 _CONTROL_SOCKET_SINCE = 25
 
@@ -106,11 +106,25 @@ ASGI = _gunicorn(
 )
 
 
-def settings(arguments: Sequence[str]) -> Mapping[str, str]:
+def lacks_hooks(server: Server, launch: Launch) -> bool:
+    """Tell whether the user's configuration keeps out hooks that the launch asks for."""
+    if not launch.hooks or server.family != "gunicorn" or not _configured(launch):
+        return False
+    try:
+        return not settings(launch.arguments, app_dir=launch.app_dir)["hooks"]
+    except ConfigurationError:
+        return False  # Gunicorn says that itself
+
+
+def settings(arguments: Sequence[str], *, app_dir: str | None = None) -> Mapping[str, str]:
     """Return the settings that matter to a deployment, as Gunicorn itself reads them for these arguments.
 
     The current folder's ``gunicorn.conf.py``, ``--config`` and ``GUNICORN_CMD_ARGS`` count too. The configuration runs
     in a process of its own.
+
+    Args:
+        arguments: Gunicorn's arguments, without the application.
+        app_dir: Folder to import from; None is the current one.
 
     Returns:
         The values as text, by Gunicorn's own names; ``hooks`` is "yes" if the configuration imports the hooks of this
@@ -119,8 +133,10 @@ def settings(arguments: Sequence[str]) -> Mapping[str, str]:
     Raises:
         ConfigurationError: Gunicorn refuses the arguments or the configuration.
     """
+    paths = filter(None, (app_dir, os.environ.get("PYTHONPATH")))
     read = subprocess.run(
         [sys.executable, "-m", "gateway.servers._gunicorn_settings", *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         check=False,

@@ -133,6 +133,15 @@ def test_the_values_of_a_configuration_are_judged(folder: Path) -> None:
     assert found("proxied", "gunicorn-asgi") == set()
 
 
+def test_a_configuration_may_import_from_the_folder_of_the_application(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "gunicorn.conf.py").write_text("import checked_chains\n" + HOOKS)
+    assert found("started", "gunicorn-gthread", "--app-dir", str(folder)) == set()
+
+
 def test_a_configuration_that_gunicorn_refuses_cannot_be_checked(folder: Path) -> None:
     result = check("proxied", "gunicorn-gthread", "--", "--no-such-option")
     assert (result.exit_code, "gunicorn refuses" in result.output) == (2, True)

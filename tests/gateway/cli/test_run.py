@@ -552,6 +552,23 @@ def test_an_application_answers_under_the_server_named(
         assert " speaks " in said
 
 
+@pytest.mark.parametrize(
+    ("configuration", "said"),
+    [
+        ("timeout = 20\n", True),
+        pytest.param("from gateway.servers.gunicorn_hooks import *\n", False, marks=pytest.mark.slow),
+    ],
+)
+def test_a_configuration_without_the_hooks_is_reported(
+    folder: Path, tmp_path: Path, configuration: str, said: bool
+) -> None:
+    (tmp_path / "gunicorn.conf.py").write_text(configuration)
+    options = ("--server", "gunicorn", "--app-dir", str(folder))
+    with running(folder, "sv_others:proxied", *options, cwd=tmp_path) as (bind, process):
+        assert "flask one" in answer(bind, process, folder / "log")
+    assert ("from gateway.servers.gunicorn_proxied import *" in (folder / "log").read_text()) is said
+
+
 def test_the_process_is_the_server_itself(folder: Path) -> None:
     with running(folder, "sv_flask", "--server", "waitress") as (bind, process):
         answer(bind, process, folder / "log")
