@@ -102,6 +102,8 @@ ASGI = _gunicorn(
         *_QUIRKS,
         'On a unix socket scope["server"] holds the first two characters of the path.',
         "On SIGINT requests in flight are dropped and lifespan.shutdown is not sent.",
+        "When it stops it waits for idle connections too, and past --graceful-timeout lifespan.shutdown is not sent: "
+        "the hooks close idle connections (--config python:gateway.servers.gunicorn_hooks).",
     ),
 )
 
