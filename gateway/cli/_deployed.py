@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import cast
 
 from gateway.application import Gateway
-from gateway.cli._reachable import applications, middleware
 from gateway.dual import Dual
 from gateway.middleware.health import Health
 from gateway.middleware.metrics import Metrics
@@ -19,6 +18,7 @@ from gateway.middleware.security_headers import SecurityHeaders
 from gateway.protocols import Application
 from gateway.rules.deployment import Deployment
 from gateway.servers import Server, gunicorn
+from gateway.servers._reachable import applications, middleware
 
 __all__ = ["metrics_folder", "settings", "version", "with_chain"]
 

@@ -21,13 +21,12 @@ from gateway._load import INDIRECT, VARIABLE, Target
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 from gateway.application import Gateway
 from gateway.cli._command import ServerCommand
-from gateway.cli._reachable import applications, middleware
 from gateway.cli._source import source, source_options
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
-from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.protocols import Interface, detect, gives_coroutine, is_proxy
 from gateway.servers import Bind, Command, Launch, Server, choose, gunicorn
+from gateway.servers._reachable import applications, reads_forwarded
 
 __all__ = ["command", "plan"]
 
@@ -140,7 +139,7 @@ def plan(
         # A chain has parts of its own to start and stop, and signals to catch. Gunicorn's asgi worker needs the hooks
         # for any application, because without them it waits for idle connections when it stops.
         hooks=interface != server.interface or isinstance(application, Dual) or server.name == "gunicorn-asgi",
-        believes_proxies=not _has_proxy_headers(application),
+        believes_proxies=not reads_forwarded(application),
     )
     if not server.capabilities.serves_asgi and (interface != "wsgi" or _has_asgi(application)):
         raise ConfigurationError(
@@ -154,11 +153,6 @@ def plan(
     if _told_directly(server, target, application, interface):
         return server, replace(launch, target=str(target))
     return server, replace(launch, environment={**launch.environment, VARIABLE: str(target)})
-
-
-def _has_proxy_headers(application: object) -> bool:
-    """Whether a chain inside reads what proxies say; a server that did so before it would hide the proxy from it."""
-    return any(isinstance(each, ProxyHeaders) for each in middleware(application))
 
 
 def _has_asgi(application: object) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar, Unpack
 
 from gateway.errors import ConfigurationError, ProtocolViolation, Side
 from gateway.servers import Bind, Launch, Running, Server, start
+from gateway.servers._reachable import reads_forwarded
 from gateway.testing._http import http
 from gateway.testing._record import Record
 from gateway.testing._response import AsyncResponse, Response
@@ -70,6 +71,7 @@ def serve(
         target="gateway.testing._served_app:app",
         bind=Bind(port=0),
         app_dir=str(Path.cwd()),
+        believes_proxies=not reads_forwarded(app),
         environment={MODULE: module, FILE: file, NAME: name, SIDES: ",".join(sides)},
     )
     return start(server, launch, ready=READY)

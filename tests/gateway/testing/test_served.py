@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
+from gateway import Gateway
 from gateway.errors import ConfigurationError
+from gateway.middleware import ProxyHeaders
 from gateway.protocols import ASGIReceive, ASGISend, Scope
 from gateway.servers import Running, get
 from gateway.testing import Fault, Unsupported, WebSocketClosed, WebSocketDenied
@@ -27,6 +30,24 @@ async def site(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await apps.asgi_session(scope, receive, send)
     else:
         await apps.asgi_echo(scope, receive, send)
+
+
+def _client_address(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["REMOTE_ADDR"].encode()]
+
+
+proxied = Gateway(_client_address, middleware=[ProxyHeaders(trust=("127.0.0.1",))])
+
+
+@pytest.mark.parametrize("name", ["waitress", pytest.param("uvicorn", marks=pytest.mark.slow)])
+def test_a_server_leaves_forwarded_headers_to_the_chain(name: str) -> None:
+    with (
+        serve(get(name), proxied, sys.modules[__name__]) as running,
+        ServedClient(running.server, f"http://127.0.0.1:{running.bind.port}") as client,
+    ):
+        assert client.get("/", headers={"x-forwarded-for": "203.0.113.9"}).text == "203.0.113.9"
+        assert "ProxyHeaders" not in running.output()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """What is reachable from an application object: its chain, mounted applications, and what those wrap.
 
-``gateway run`` and ``gateway check`` look for middleware that a server has to make room for.
+Whoever starts or judges a server looks here for middleware that the server has to make room for.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, cast
 from gateway._conditions import Conditional
 from gateway.application import Gateway
 from gateway.contract import Middleware
+from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.mount import Mount
 
 if TYPE_CHECKING:
     from gateway.protocols import Application
 
-__all__ = ["applications", "middleware"]
+__all__ = ["applications", "middleware", "reads_forwarded"]
 
 
 def applications(app: object) -> Iterator[object]:
@@ -47,3 +48,8 @@ def middleware(app: object) -> Iterator[Middleware]:
                 inner = inner.inner
             if isinstance(inner, Middleware):
                 yield inner
+
+
+def reads_forwarded(app: object) -> bool:
+    """Tell whether a chain inside has `ProxyHeaders`; a server that read the headers first would hide the proxy."""
+    return any(isinstance(each, ProxyHeaders) for each in middleware(app))
