@@ -22,7 +22,7 @@ from gateway.errors import ConfigurationError
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["check_options"]
+__all__ = ["check_options", "check_paths"]
 
 
 class _Dataclass(Protocol):
@@ -44,6 +44,20 @@ def check_options(middleware: _Dataclass) -> None:
         if not _is(value, _read(annotation), vars(sys.modules[kind.__module__])):
             raise ConfigurationError(
                 f"{kind.__name__}({option.name}=...) must be {annotation}, got {value!r}{_hint(value, annotation)}"
+            )
+
+
+def check_paths(middleware: _Dataclass, option: str) -> None:
+    """Compare the paths of an option with the form that a request's path has.
+
+    Raises:
+        ConfigurationError: A path does not begin with "/", so it would never be the path of a request.
+    """
+    for path in cast("Collection[str]", getattr(middleware, option)):
+        if not path.startswith("/"):
+            raise ConfigurationError(
+                f"{type(middleware).__name__}({option}=...) takes paths that begin with '/', got {path!r}. "
+                f"Write {'/' + path!r}."
             )
 
 

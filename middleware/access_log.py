@@ -27,7 +27,7 @@ from gateway.errors import ConfigurationError
 from gateway.middleware._forwarded import parse_address
 from gateway.middleware._log_text import printable
 from gateway.middleware._log_thread import LogThread, wants
-from gateway.middleware._options import check_options
+from gateway.middleware._options import check_options, check_paths
 
 if TYPE_CHECKING:
     from gateway.exchange import Outcome, Request
@@ -201,6 +201,7 @@ class AccessLog(Middleware):
 
     def __post_init__(self) -> None:
         check_options(self)
+        check_paths(self, "skip")
         if not callable(self.format) and self.format not in _FORMATS:
             raise ConfigurationError(
                 f"AccessLog(format=...) must be one of {', '.join(_FORMATS)} or a function, got {self.format!r}"

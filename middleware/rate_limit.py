@@ -35,7 +35,7 @@ from gateway.headers import Header
 from gateway.middleware._breaker import Breaker
 from gateway.middleware._forwarded import parse_peer
 from gateway.middleware._generations import Generations
-from gateway.middleware._options import check_options
+from gateway.middleware._options import check_options, check_paths
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ class RateLimit(Middleware):
 
     def __post_init__(self) -> None:
         check_options(self)
+        check_paths(self, "exempt")
         try:
             import limits
         except ImportError as error:

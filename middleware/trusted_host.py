@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
 from gateway.middleware._host import LONGEST_HOST, Host, HostPattern, parse_host
-from gateway.middleware._options import check_options
+from gateway.middleware._options import check_options, check_paths
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class TrustedHost(Middleware):
 
     def __post_init__(self) -> None:
         check_options(self)
+        check_paths(self, "exempt")
         if not self.allowed:
             raise ConfigurationError(
                 f'TrustedHost(allowed=...) takes a tuple of hosts, at least one: ("example.com",), got {self.allowed!r}'

@@ -16,6 +16,7 @@ import pytest
 from gateway import Gateway, path_in, when
 from gateway._requests import AsgiRequest
 from gateway.contract import Middleware
+from gateway.errors import ConfigurationError
 from gateway.exchange import Request, Response
 from gateway.middleware import presets
 from gateway.middleware.access_log import AccessLog
@@ -163,6 +164,26 @@ def test_a_presets_probes_answer_below_the_mount_point(ask: Any, detail: bool) -
     response = ask(list(chain), "/up", headers={"host": "10.0.0.1"})
     assert response.status_code == 200
     assert (json.loads(response.text)["status"] if detail else response.text.strip()) == "ok"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda paths: AccessLog(skip=paths),
+        lambda paths: RateLimit(limits="1/minute", exempt=paths),
+        lambda paths: TrustedHost(allowed=("example.org",), exempt=paths),
+        lambda paths: BodyLimit(max_bytes=1, paths=dict.fromkeys(paths, 1)),
+        lambda paths: SecurityHeaders(paths={path: {} for path in paths}),
+        lambda paths: Metrics(path=paths[0]),
+        lambda paths: Health(live_path=paths[0]),
+        lambda paths: path_in(*paths),
+    ],
+    ids=["AccessLog", "RateLimit", "TrustedHost", "BodyLimit", "SecurityHeaders", "Metrics", "Health", "path_in"],
+)
+def test_a_path_that_no_request_has_is_refused(make: Callable[[tuple[str, ...]], object]) -> None:
+    make(("/healthz",))
+    with pytest.raises(ConfigurationError, match="'healthz'"):
+        make(("healthz",))
 
 
 #: What a middleware sees of a path and a root path, as servers give them: path, root_path -> local_path.
