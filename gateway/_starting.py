@@ -9,7 +9,7 @@ does not follow modules and classes, so an application that only stands in the s
 that says itself what it calls (:class:`Reaching`) is followed by its word: a ``Gateway`` holds the ``Gateway`` that it
 was made of, and calls it never.
 
-Limits: an import inside a function, a method's global names and a name in a registry are not seen. Such an
+Limits: an import inside a function, a method's global names and a container of more than 10,000 members are not seen. Such an
 application starts with its first request. No IO, no state.
 
 Sources: ASGI Lifespan 2.0 "Scope"; Python documentation ``gc.get_referents``.
@@ -22,7 +22,7 @@ import gc
 import os
 import types
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ _ENDS: Final = (
     float,
     complex,
 )
+#: A container with more members holds data, not applications; a walk through a cache would need as much memory again.
+_LARGE: Final = 10_000
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset, deque)
 #: Most objects that a walk looks at. A Django project with its admin has some 30,000; the bound keeps a start short.
 _MOST: Final = 300_000
 
@@ -113,6 +116,8 @@ def _held(part: object, kind: type) -> Iterator[object]:
         # The functions of this package name what they need in their closures.
         if not (part.__module__ or "").startswith("gateway."):
             yield from _named(part)
+        return
+    if issubclass(kind, _CONTAINERS) and len(cast("Sized", part)) > _LARGE:
         return
     yield from gc.get_referents(part)
     call = vars(kind).get("__call__")

@@ -215,6 +215,13 @@ def test_a_walk_ends_in_cycles_and_takes_each_part_once() -> None:
     assert lazy_parts(holder, "wsgi") == (adapter,)
 
 
+def test_a_walk_does_not_go_through_data() -> None:
+    adapter = AsgiToWsgi(Application())
+    cache: dict[int, object] = {number: object() for number in range(20_000)}
+    cache[-1] = AsgiToWsgi(Application())
+    assert lazy_parts(Holder([cache, adapter]), "wsgi") == (adapter,)
+
+
 # probes
 
 
