@@ -1,16 +1,16 @@
-"""Find what a server's call may reach and what starts late: applications behind adapters, hooks of a process.
+"""Find the parts of a served object that start late: applications behind adapters, hooks of a process.
 
 Under a WSGI server nothing starts an ASGI application before its first request, because WSGI has no startup event. So
-a server's hook, and a readiness probe, have to find the application themselves. One rule serves both:
+a server's hook and a readiness probe have to find the application themselves. One rule serves both:
 :func:`lazy_parts` walks the objects that the served callable holds, from the outside inwards.
 
 The walk follows attributes, containers, closures, bound methods, and the global names that a plain function uses. It
 does not follow modules and classes, so an application that only stands in the same module is not reached. An object
-that says itself what it calls (:class:`Reaching`) is followed by its word: a ``Gateway`` holds the ``Gateway`` that it
-was made of, and calls it never.
+may say itself which objects it calls (:class:`Reaching`). A ``Gateway`` does, because it holds the ``Gateway`` that it
+was made of and never calls it.
 
-Limits: an import inside a function, a method's global names and a container of more than 10,000 members are not seen. Such an
-application starts with its first request. No IO, no state.
+Limits: the walk does not see an import inside a function, a method's global names and the members of a container of
+more than 10,000. Such an application starts with its first request. No IO, no state.
 
 Sources: ASGI Lifespan 2.0 "Scope"; Python documentation ``gc.get_referents``.
 """

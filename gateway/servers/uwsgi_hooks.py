@@ -3,10 +3,11 @@
 ``uwsgi --import gateway.servers.uwsgi_hooks``, after the module of the application. Threads must be enabled, since the
 application's loop runs in one: ``--enable-threads``, or ``--threads``.
 
-Sources: uWSGI documentation "uwsgi API", ``--import``; measured with 2.0.30:
-``uwsgi.opt`` holds the options; ``postfork`` functions run in each worker
-when the application was imported by the master, and never with ``--lazy-apps``, where the import itself comes after
-the fork; ``uwsgi.atexit`` runs in either.
+The hooks start what ``--module`` names and what it reaches, and nothing else.
+
+Sources: uWSGI documentation "uwsgi API", ``--import``; measured with 2.0.30: ``uwsgi.opt`` holds the options;
+``postfork`` functions run in each worker when the application was imported by the master, and never with
+``--lazy-apps``, where the import of this module comes after the fork; ``uwsgi.atexit`` runs in either.
 """
 
 from __future__ import annotations
