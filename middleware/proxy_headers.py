@@ -131,7 +131,8 @@ class ProxyHeaders(Middleware):
             nothing.
         host: Believe the host that the proxy names.
         port: Believe ``X-Forwarded-Port``.
-        prefix: Believe ``X-Forwarded-Prefix``: the path that the proxy cut off, put before the mount point again.
+        prefix: Believe ``X-Forwarded-Prefix``: the path that the proxy cut off, put before the mount point again. A
+            prefix that the server has as its root path already is not put there twice.
         untrusted: What to do with all these fields where the peer is not trusted: ``"strip"`` them, so that no code
             further in is fooled, or ``"keep"`` them.
     """
