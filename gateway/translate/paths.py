@@ -90,7 +90,8 @@ def scope_path(path: str, root_path: str) -> str:
     ('/app/x', '/app/x')
     """
     path = _encodable(path)
-    return "".join(split_mount(path, root_path)) if root_path else path
+    # "*" asks for the server as a whole (RFC 9110 section 7.1); no mount point is put before it.
+    return "".join(split_mount(path, root_path)) if root_path and path != "*" else path
 
 
 def scope_local_path(path: str, root_path: str) -> str:
@@ -115,7 +116,7 @@ def scope_raw_path(path: str, root_path: str, raw_path: bytes | None) -> bytes:
     """
     raw = raw_path.partition(b"?")[0] if raw_path else b""
     mount, rest = split_mount(path, root_path)
-    if mount + rest != path:  # the server's path lacks the mount point, or spells it with a final "/"
+    if mount + rest != path != "*":  # the server's path lacks the mount point, or spells it with a final "/"
         given = _quoted(path_octets(path[: len(path) - len(rest)], None))
         raw = raw[len(given) :] if raw.startswith(given) else b""
         return _quoted(path_octets(mount, None)) + encoded_path(path_octets(rest, raw), raw)
@@ -128,13 +129,32 @@ def environ_path(script_name: str, path_info: str) -> str:
     >>> environ_path("/app/", "/x")
     '/app/x'
     """
-    path = mount_point(script_name) + path_info
+    path = mount_point(script_name) + path_info if path_info != "*" else path_info
     return path if path.isascii() else latin1_octets(path).decode("utf-8", "replace")
 
 
 def environ_raw_path(script_name: str, path_info: str, raw_uri: str) -> bytes:
-    """Return the whole path of an environ, percent-encoded; ``raw_uri`` is ``RAW_URI``, ``REQUEST_URI`` or ``""``."""
-    return encoded_path(latin1_octets(mount_point(script_name) + path_info), raw_target_path(raw_uri))
+    """Return the whole path of an environ, percent-encoded.
+
+    Args:
+        script_name: ``SCRIPT_NAME``.
+        path_info: ``PATH_INFO``.
+        raw_uri: ``RAW_URI`` or ``REQUEST_URI``, or "". With ``--url-prefix``, waitress knows a mount point that its
+            client did not write.
+
+    >>> environ_raw_path("/app", "/a/b", "/app/a%2Fb"), environ_raw_path("/app", "/a/b", "/a%2Fb")
+    (b'/app/a%2Fb', b'/app/a%2Fb')
+    """
+    target = raw_target_path(raw_uri)
+    if path_info == "*":
+        return encoded_path(b"*", target)
+    mount = latin1_octets(mount_point(script_name))
+    octets = mount + latin1_octets(path_info)
+    if mount and target and not _is_same_path(octets, target):
+        before = octets.removesuffix(unquote_to_bytes(target))
+        if len(before) <= len(mount):
+            return _quoted(before) + target
+    return encoded_path(octets, target)
 
 
 def encoded_path(octets: bytes, target: bytes) -> bytes:
@@ -144,12 +164,13 @@ def encoded_path(octets: bytes, target: bytes) -> bytes:
         octets: The path, decoded. A middleware may have rewritten it.
         target: The path of the request target, or ``b""``.
     """
-    if target:
-        decoded = unquote_to_bytes(target)
-        # Several servers join "//" to "/" in PATH_INFO. The target is the same, and still the truth about "%2F".
-        if decoded == octets or _SLASHES.sub(b"/", decoded) == octets:
-            return target
-    return _quoted(octets)
+    return target if target and _is_same_path(octets, target) else _quoted(octets)
+
+
+def _is_same_path(octets: bytes, target: bytes) -> bool:
+    decoded = unquote_to_bytes(target)
+    # Several servers join "//" to "/" in PATH_INFO. The target is the same, and still the truth about "%2F".
+    return decoded == octets or _SLASHES.sub(b"/", decoded) == octets
 
 
 def _quoted(octets: bytes) -> bytes:
@@ -196,8 +217,10 @@ def asgi_path(script_name: str, path_info: str, raw_uri: str) -> tuple[str, str,
     path = script_name + path_info
     if path.isascii() and not path.strip(_UNESCAPED) and (not raw_uri or raw_uri.partition("?")[0] == path):
         return path, script_name, path.encode("ascii")  # spelled the same everywhere, as most are
+    if path_info == "*":
+        path = path_info
     octets = latin1_octets(path)
-    raw_path = encoded_path(octets, raw_target_path(raw_uri))
+    raw_path = environ_raw_path(script_name, path_info, raw_uri)
     # Replacement as uvicorn does it: a path that can be encoded again. The bytes are in raw_path.
     return octets.decode("utf-8", "replace"), latin1_octets(script_name).decode("utf-8", "replace"), raw_path
 

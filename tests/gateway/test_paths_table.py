@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from django.http import HttpResponse
@@ -24,6 +25,7 @@ from starlette.routing import Route
 from gateway import Gateway, servers
 from gateway.contract import Middleware
 from gateway.exchange import Request
+from gateway.middleware.https_redirect import HttpsRedirect
 from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.mount import Mount
 from gateway.servers import Bind, Launch, start
@@ -136,7 +138,9 @@ def site(app: Any, note: Note, *, header: bool, mount: bool) -> Any:
     return Gateway(inner, middleware=[ProxyHeaders(trust=(PROXY,), prefix=header)])
 
 
-def ask_wsgi(app: Any, script_name: str, path_info: str) -> tuple[int, str]:
+def ask_wsgi(
+    app: Any, script_name: str, path_info: str, *, raw: str = "", headers: list[Any] | None = None
+) -> tuple[int, str]:
     from io import BytesIO
     from sys import stderr
 
@@ -156,7 +160,16 @@ def ask_wsgi(app: Any, script_name: str, path_info: str) -> tuple[int, str]:
         "wsgi.input": BytesIO(),
         "wsgi.errors": stderr,
     }
-    body = app.wsgi(environ, lambda status, headers, exc_info=None: seen.append(status) or (lambda data: None))
+    if raw:
+        environ["REQUEST_URI"] = raw
+
+    def start_response(status: str, fields: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+        seen.append(status)
+        if headers is not None:
+            headers.extend((name.lower(), value) for name, value in fields)
+        return seen.append  # type: ignore[return-value]  # never called
+
+    body = app.wsgi(environ, start_response)
     try:
         content = b"".join(body)
     finally:
@@ -164,7 +177,9 @@ def ask_wsgi(app: Any, script_name: str, path_info: str) -> tuple[int, str]:
     return int(seen[0].split()[0]), content.decode()
 
 
-def ask_asgi(app: Any, root_path: str, full: str) -> tuple[int, str]:
+def ask_asgi(
+    app: Any, root_path: str, full: str, *, raw: str = "", headers: list[Any] | None = None
+) -> tuple[int, str]:
     sent: list[Any] = []
     scope = {
         "type": "http",
@@ -173,7 +188,7 @@ def ask_asgi(app: Any, root_path: str, full: str) -> tuple[int, str]:
         "method": "GET",
         "scheme": "http",
         "path": full,
-        "raw_path": full.encode(),
+        "raw_path": (raw or full).encode(),
         "root_path": root_path,
         "query_string": b"",
         "headers": [(b"host", b"example.org"), (b"x-forwarded-prefix", b"/api")],
@@ -198,6 +213,8 @@ def ask_asgi(app: Any, root_path: str, full: str) -> tuple[int, str]:
         ended.set()
 
     asyncio.run(main())
+    if headers is not None:
+        headers.extend((name.decode().lower(), value.decode()) for name, value in sent[0]["headers"])
     return sent[0]["status"], b"".join(each.get("body", b"") for each in sent).decode()
 
 
@@ -220,6 +237,35 @@ def test_an_application_builds_the_urls_of_the_table(name: str, column: str) -> 
         if status == 200:
             assert note.local == "/item", "middleware and application disagree"
     assert outcomes == {case: row[COLUMNS.index(column)] for case, row in ROWS.items()}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("spelled", ["/item", "/it%2Fem"])
+def test_a_redirect_names_the_public_url_where_the_row_is_right(column: str, spelled: str) -> None:
+    found: dict[Case, str | None] = {}
+    expected: dict[Case, str | None] = {}
+    for case, row in ROWS.items():
+        cut, root, header, mount = case
+        public = "/api/shop" if mount else "/api"
+        if row[COLUMNS.index(column)] != f"{public}/item":
+            continue
+        received = public.removeprefix("/api") + spelled if cut else public + spelled
+        facts = given(column, root=root, received=unquote(received))
+        assert facts is not None
+        inner: Any = Gateway(flask_app(), middleware=[HttpsRedirect(host="example.org")])
+        app = Gateway(
+            Mount({"/shop": inner}) if mount else inner, middleware=[ProxyHeaders(trust=(PROXY,), prefix=header)]
+        )
+        headers: list[Any] = []
+        if "ASGI" in column or column == "uvicorn":
+            # uvicorn puts the root path before the raw path too.
+            raw = "/api" + received if column == "uvicorn" and root else received
+            ask_asgi(app, *facts, raw=raw, headers=headers)
+        else:
+            ask_wsgi(app, *facts, raw=received, headers=headers)
+        found[case] = dict(headers).get("location")
+        expected[case] = f"https://example.org{public}{spelled}"
+    assert found == expected
 
 
 @pytest.mark.parametrize("case", ROWS)

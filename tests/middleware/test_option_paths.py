@@ -10,6 +10,7 @@ import queue
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -206,6 +207,10 @@ SEEN = {
 def test_a_local_path_is_the_path_without_the_root_path(path: str, root_path: str) -> None:
     request = AsgiRequest({"type": "http", "path": path, "root_path": root_path, "headers": []})
     assert request.local_path == SEEN[path, root_path]
+    root = "/" + root_path.strip("/")
+    whole = "*" if path == "*" else root + request.local_path
+    assert (request.root_path, request.path) == (root, whole)
+    assert unquote(request.raw_path.decode()) == whole
 
 
 @pytest.mark.parametrize("root_path", ["", "/api", "/api/", "api"])

@@ -310,7 +310,7 @@ def test_a_prefix_that_the_server_has_as_its_root_path_is_taken_once(root_path: 
     )
     hooks = ProxyHeaders(trust=("192.0.2.1",), prefix=True).build(BuildContext("asgi"))
     hooks.on_request(request)
-    assert (request.root_path, request.local_path) == ("/api", "/item")
+    assert (request.root_path, request.local_path, request.path) == ("/api", "/item", "/api/item")
 
 
 def test_a_redirect_below_a_forwarded_prefix_keeps_the_clients_spelling(stack: MakeStack) -> None:
