@@ -110,12 +110,13 @@ def lazy_parts(served: object, interface: _Interface) -> tuple[LazyPart, ...]:
 
 
 def _held(part: object, kind: type) -> Iterator[object]:
-    if isinstance(part, types.FunctionType):
-        yield from (part.__defaults__, part.__kwdefaults__, part.__dict__)
-        yield from gc.get_referents(*(part.__closure__ or ()))
-        # The functions of this package name what they need in their closures.
-        if not (part.__module__ or "").startswith("gateway."):
-            yield from _named(part)
+    if issubclass(kind, types.FunctionType):
+        function = cast("types.FunctionType", part)
+        yield from (function.__defaults__, function.__kwdefaults__, function.__dict__)
+        yield from gc.get_referents(*(function.__closure__ or ()))
+        # The functions of this package hold the objects that they need in their closures.
+        if not (function.__module__ or "").startswith("gateway."):
+            yield from _named(function)
         return
     if issubclass(kind, _CONTAINERS) and len(cast("Sized", part)) > _LARGE:
         return
@@ -136,8 +137,8 @@ def _named(function: types.FunctionType) -> Iterator[object]:
             if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
                 module = names.get(step.argval)
                 yield module
-            elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and isinstance(module, types.ModuleType):
-                module = vars(module).get(step.argval)
+            elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and issubclass(type(module), types.ModuleType):
+                module = vars(cast("types.ModuleType", module)).get(step.argval)
                 yield module
             else:
                 module = None

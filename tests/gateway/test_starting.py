@@ -215,6 +215,34 @@ def test_a_walk_ends_in_cycles_and_takes_each_part_once() -> None:
     assert lazy_parts(holder, "wsgi") == (adapter,)
 
 
+def test_a_walk_wakes_no_lazy_object() -> None:
+    woken: list[str] = []
+
+    class Lazy:
+        """As Django's SimpleLazyObject: a look at its class makes the object that it stands for."""
+
+        @property
+        def __class__(self) -> Any:
+            woken.append("class")
+            return object
+
+        @__class__.setter
+        def __class__(self, value: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any:
+            woken.append(name)
+            raise AttributeError(name)
+
+    lazy = Lazy()
+    adapter = AsgiToWsgi(Application())
+
+    def application(environ: Any, start_response: Any) -> Any:
+        return lazy.anything, adapter(environ, start_response)
+
+    assert lazy_parts(Holder([lazy, application]), "wsgi") == (adapter,)
+    assert not woken
+
+
 def test_a_walk_does_not_go_through_data() -> None:
     adapter = AsgiToWsgi(Application())
     cache: dict[int, object] = {number: object() for number in range(20_000)}
