@@ -4,8 +4,8 @@ Under a WSGI server nothing starts an ASGI application before its first request,
 a server's hook and a readiness probe have to find the application themselves. One rule serves both:
 :func:`lazy_parts` walks the objects that the served callable holds, from the outside inwards.
 
-The walk follows attributes, containers, closures, bound methods, and the global names that a plain function uses. It
-does not follow modules and classes, so an application that only stands in the same module is not reached. An object
+The walk follows attributes, containers, closures, bound methods, and the global names that a plain WSGI function uses.
+It does not follow modules and classes, so an application that only stands in the same module is not reached. An object
 may say itself which objects it calls (:class:`Reaching`). A ``Gateway`` does, because it holds the ``Gateway`` that it
 was made of and never calls it.
 
@@ -105,23 +105,24 @@ def lazy_parts(served: object, interface: _Interface) -> tuple[LazyPart, ...]:
         if issubclass(kind, Reaching):
             waiting.extend(cast("Reaching", part).reached(interface))
         else:
-            waiting.extend((held, interface) for held in _held(part, kind))
+            waiting.extend((held, interface) for held in _held(part, kind, interface))
     return tuple(found)
 
 
-def _held(part: object, kind: type) -> Iterator[object]:
+def _held(part: object, kind: type, interface: _Interface) -> Iterator[object]:
     if issubclass(kind, types.FunctionType):
         function = cast("types.FunctionType", part)
         yield from (function.__defaults__, function.__kwdefaults__, function.__dict__)
         yield from gc.get_referents(*(function.__closure__ or ()))
-        # The functions of this package hold the objects that they need in their closures.
-        if not (function.__module__ or "").startswith("gateway."):
+        # The functions of this package hold the objects that they need in their closures. An ASGI framework has
+        # thousands of functions, and a part that starts late behind one of them needs two adapters the wrong way round.
+        if interface == "wsgi" and not (function.__module__ or "").startswith("gateway."):
             yield from _named(function)
         return
     if issubclass(kind, _CONTAINERS) and len(cast("Sized", part)) > _LARGE:
         return
     yield from gc.get_referents(part)
-    call = vars(kind).get("__call__")
+    call: object = getattr(cast("object", kind), "__call__", None)  # noqa: B004  # the function, not whether there is one
     if isinstance(call, types.FunctionType):
         yield call
 

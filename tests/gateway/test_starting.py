@@ -95,11 +95,31 @@ class Holder:
         raise NotImplementedError
 
 
+class Base:
+    """An application whose class has the adapter in a global name, and whose subclass is served."""
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return named[-1](environ, start_response)
+
+
+class Inherited(Base):
+    """It has no ``__call__`` of its own."""
+
+
+named: list[AsgiToWsgi] = []
+
+
+def in_a_class(adapter: AsgiToWsgi) -> Any:
+    named[:] = [adapter]
+    return Inherited()
+
+
 SERVED = {
     "the adapter": lambda adapter: adapter,
     "an object": Holder,
     "a bound method": lambda adapter: Holder(adapter).__call__,
     "a partial": lambda adapter: functools.partial(adapter, {}),
+    "a class's __call__": in_a_class,
     "a closure": lambda adapter: lambda environ, start_response: adapter(environ, start_response),
     "a function's global": in_function,
     "a module's name": in_module,
@@ -144,6 +164,16 @@ def test_an_application_at_several_places_starts_and_ends_once_in_either_interfa
     with Client(site, interface="asgi") as client:
         assert [client.get(path).text for path in ("/a", "/b", "/c")] == ["served"] * 3
     assert (app.started, app.ended) == (2, 2)
+
+
+def test_a_wsgi_and_an_asgi_server_of_one_process_start_an_application_each() -> None:
+    app = Application()
+    site = Gateway(app, middleware=[Health()])
+    with Client(site, interface="wsgi", lifespan=False) as wsgi, Client(site, interface="asgi") as asgi:
+        assert [client.get("/readyz").status_code for client in (wsgi, asgi)] == [200, 200]
+    assert app.started == 2
+    close_all()
+    assert app.ended == 2
 
 
 def test_an_adapter_that_closes_leaves_the_application_to_the_other() -> None:
