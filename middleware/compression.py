@@ -180,9 +180,6 @@ class _Compressing(Hooks):
         coding = choose_coding(request.headers.get("accept-encoding"), self._offered)
         if coding is None:
             return None
-        if request.method == "HEAD":
-            self._mark(headers, coding)
-            return None
         return self._begin(request, headers, _Plan(coding, length is not None))
 
     def _begin(self, request: Request, headers: Headers, plan: _Plan) -> Steps[None]:

@@ -265,10 +265,9 @@ class _Serving(Hooks):
             head.set("Content-Range", content_range(selected, variant.size))
             head.set("Content-Length", str(selected[1] - selected[0]))
             return Response(206, head, _part(variant, file, *selected))
-        if method == "HEAD":
-            return Response(200, head, b"")
         if self._accelerate is not None:
-            return self._hand_over(head, variant, wanted.folder)
+            return Response(200, head, b"") if method == "HEAD" else self._hand_over(head, variant, wanted.folder)
+        # For HEAD too: what is outside tells a file from bytes, and changes the headers as it does for GET.
         return Response(200, head, _part(variant, file, 0, variant.size))
 
     def _head(self, variant: Variant) -> Headers:

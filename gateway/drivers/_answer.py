@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeGuard
 
 from gateway.contract import Hooks, hook
-from gateway.drivers._course import has_body
+from gateway.drivers._course import has_body, set_length
 from gateway.drivers._files import open_whole
 from gateway.drivers._unread import Dropping, can_drop, drop_async
 from gateway.drivers._watch import has_request_body
@@ -46,10 +46,8 @@ def is_simple(returned: object) -> TypeGuard[Response]:
 def _content(method: str, response: Response) -> bytes:
     """Set the length that is known, and return what is sent."""
     body = response.body
-    content = body if isinstance(body, bytes) else b""
-    if response.status >= 200 and response.status not in (204, 304):
-        response.headers.setdefault("content-length", str(len(content)))
-    return content if has_body(method, response.status) else b""
+    set_length(method, response)
+    return body if isinstance(body, bytes) and has_body(method, response.status) else b""
 
 
 def _line(response: Response) -> str:

@@ -26,7 +26,7 @@ from gateway.problems import refusal
 if TYPE_CHECKING:
     from gateway.exchange import Outcome, Request
 
-__all__ = ["PULL", "Course", "Pull", "Pulled", "declared_size", "has_body", "one", "settle"]
+__all__ = ["PULL", "Course", "Pull", "Pulled", "declared_size", "has_body", "one", "set_length", "settle"]
 
 logger = logging.getLogger("gateway.drivers")
 
@@ -59,6 +59,19 @@ def declared_size(fields: Iterable[tuple[bytes, bytes]] | Iterable[tuple[str, st
         if len(name) == 14 and name.lower() in ("content-length", b"content-length"):
             return int(value) if value.isascii() and value.isdigit() else None
     return None
+
+
+def set_length(method: str, response: Response) -> None:
+    """Set the length of bytes that a middleware answers with, if it has set none.
+
+    A response to HEAD has the length that GET would have, or none (RFC 9110 section 8.6). An empty body says nothing
+    about it, and no transform has seen the bytes of a coded one.
+    """
+    body, headers = response.body, response.headers
+    if not isinstance(body, bytes) or response.status < 200 or response.status in (204, 304):
+        return
+    if method != "HEAD" or (body and "content-encoding" not in headers):
+        headers.setdefault("content-length", str(len(body)))
 
 
 def settle(result: object, course: Course | None = None) -> Steps[object]:
@@ -354,7 +367,8 @@ class Course:
         """Answer a peek."""
         if self.websocket:
             return None
-        if self.current is None or not has_body(self.method, self.current.status):
+        # A file is told apart for HEAD too, whose headers are those of GET.
+        if not self.opaque and (self.current is None or not has_body(self.method, self.current.status)):
             return b""
         try:
             while not self.ended and not self.opaque and (size is None or sum(map(len, self.held)) < size):
@@ -388,5 +402,5 @@ class Course:
                 headers.set("content-length", str(sum(map(len, self.held))))
             else:
                 headers.delete("content-length")
-        elif isinstance(response.body, bytes) and response.status >= 200 and response.status not in (204, 304):
-            headers.setdefault("content-length", str(len(response.body)))
+        else:
+            set_length(self.method, response)

@@ -7,6 +7,7 @@ import gzip
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -19,6 +20,7 @@ from gateway.errors import ConfigurationError
 from gateway.middleware._codings import Encoder, encoder_factory
 from gateway.middleware.compression import Compression
 from gateway.middleware.conditional_get import ConditionalGet
+from gateway.middleware.static_files import StaticFiles
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Answer, Pairs, Script, Stack
 
@@ -149,6 +151,20 @@ def test_a_head_has_the_fields_of_the_get(stack: MakeStack) -> None:
     assert head.body == b""
     for name in ("content-encoding", "etag", "vary", "content-type"):
         assert head.get(name) == get.get(name)
+
+
+@pytest.mark.parametrize("size", [2000, 2_000_000], ids=["in-memory", "sent-by-the-server"])
+def test_a_head_of_a_file_has_the_fields_of_the_get(stack: MakeStack, size: int, tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_bytes((b"some words " * size)[:size])
+    chain = stack(Compression(), StaticFiles(folders={"/s": tmp_path}))
+    got = chain.request("/s/file.txt", headers=[("Accept-Encoding", "gzip")])
+    asked = chain.request("/s/file.txt", headers=[("Accept-Encoding", "gzip")], method="HEAD")
+    coded = got.get("content-encoding") is not None
+    assert coded is (size == 2000)
+    for name in ("content-encoding", "etag", "vary", "accept-ranges", "last-modified"):
+        assert asked.get(name) == got.get(name), name
+    # The length of coded content is not known without the content.
+    assert asked.get("content-length") == (None if coded else got.get("content-length"))
 
 
 def test_a_strong_entity_tag_is_weakened_and_stale_fields_go(stack: MakeStack) -> None:

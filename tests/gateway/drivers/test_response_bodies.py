@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -17,7 +18,7 @@ from gateway.contract import (
 )
 from gateway.drivers._course import has_body
 from gateway.errors import ApplicationError
-from gateway.exchange import Request, Response
+from gateway.exchange import FileBody, Request, Response
 from gateway.middleware import Compression
 from gateway.testing import Client
 from tests.gateway.drivers._scenario import App, Boom, Record, wsgi_app
@@ -461,3 +462,39 @@ def test_a_compressed_page_of_flask_has_a_content_length_on_both_interfaces() ->
             assert response.text == "hello " * 500
             assert response.headers["content-encoding"] == "gzip"
             assert int(response.headers["content-length"]) < 200
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["short", "long"])
+@pytest.mark.parametrize("reference", [False, True], ids=["specialised", "reference"])
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+@pytest.mark.parametrize(("method", "body", "length"), [("HEAD", b"", None), ("HEAD", b"four", "4"), ("GET", b"", "0")])
+def test_a_head_has_no_length_that_its_get_might_not_have(
+    method: str, body: bytes, length: str | None, interface: str, reference: bool, waits: bool
+) -> None:
+    class Answers(Middleware):
+        def on_request(self, request: Request) -> Response:
+            return Response(200, body=body)
+
+    chain: list[Middleware] = [logged("a", [], **ALL)] if waits else []
+    record = Side(interface, reference).serve([*chain, Answers()], App(), method, b"")
+    assert [value for name, value in record.headers if name.lower() == "content-length"] == ([length] if length else [])
+    assert record.body == (body if method == "GET" else b"")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_peek_tells_a_file_from_bytes_for_head_as_for_get(side: Side, method: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    seen: list[Any] = []
+
+    class Peeks(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            seen.append((yield from peek(0)))
+
+    class Answers(Middleware):
+        def on_request(self, request: Request) -> Response:
+            return Response(200, {"content-length": "7"}, FileBody(str(file)))
+
+    record = side.serve([Peeks(), Answers()], App(), method, b"")
+    assert seen == [None]
+    assert record.body == (b"content" if method == "GET" else b"")
