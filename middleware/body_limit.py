@@ -95,9 +95,10 @@ class _Limiting(Hooks):
     def on_request_body(self, request: Request) -> Transform | None:
         headers = request.headers
         declared = headers.get("content-length")
-        if declared is not None:  # judged already; the server delivers no more than was declared
-            return None if "transfer-encoding" in headers else _Whole(request, int(declared))
-        return _Counting(request, self._limit(request))
+        # A transfer coding overrides the length (RFC 9112 section 6.3): what was declared says nothing of what comes.
+        if declared is None or "transfer-encoding" in headers:
+            return _Counting(request, self._limit(request))
+        return _Whole(request, int(declared))  # judged already; the server delivers no more than was declared
 
 
 class _Counting:

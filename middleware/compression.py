@@ -62,6 +62,9 @@ _EVENT_STREAM = "text/event-stream"
 _DONE = HeaderNames("content-encoding", "content-range")
 #: What speaks of the bytes before the coding: gone where they are not the bytes sent.
 _STALE = HeaderNames("content-length", "accept-ranges", "content-md5", "digest", "content-digest", "repr-digest")
+_WORD = r"[A-Za-z0-9!#$%&'+.^_`|~-]+"
+#: A media type of the option: exact, all of a top level, all of a suffix, or all.
+_PATTERN = re.compile(rf"{_WORD}/(?:{_WORD}|\*)|\*\+{_WORD}|\*/\*")
 _SUFFIX = re.compile(rf'-(?:{"|".join(CODINGS)})"')
 
 
@@ -80,7 +83,7 @@ class Compression(Middleware):
         levels: Another level for a coding, on the library's scale. zstd keeps to a window of 8 MiB at every
             level, because browsers refuse larger ones.
         min_bytes: Content of a declared length below this is left alone.
-        types: Media types to compress: exact, ``type/*`` or ``*+suffix``.
+        types: Media types to compress: exact, ``type/*``, ``*+suffix`` or ``*/*``, in any case.
         event_stream: Compress ``text/event-stream`` too.
         etag: ``"weaken"`` a strong entity tag, as the coded bytes differ from the tagged ones; or give it a
             ``"suffix"`` of the coding and take it off again in ``If-None-Match`` and ``If-Match``.
@@ -111,9 +114,10 @@ class Compression(Middleware):
         if self.etag not in ("weaken", "suffix"):
             raise ConfigurationError(f'Compression(etag=...) must be "weaken" or "suffix", got {self.etag!r}')
         for pattern in self.types:
-            if "/" not in pattern and not pattern.startswith("*+"):
+            if not _PATTERN.fullmatch(pattern):
                 raise ConfigurationError(
-                    f'Compression(types=...) takes "type/subtype", "type/*" or "*+suffix", got {pattern!r}'
+                    f'Compression(types=...) has a pattern that matches nothing: {pattern!r}. Write "type/subtype", '
+                    f'"type/*", "*+suffix" or "*/*", without parameters.'
                 )
         unknown = set(self.levels) - set(CODINGS)
         if unknown:
@@ -146,9 +150,11 @@ class _Compressing(Hooks):
             coding: encoder_factory(coding, options.levels.get(coding), padding=options.padding)
             for coding in self._offered
         }
-        self._exact = {pattern for pattern in options.types if "*" not in pattern}
-        self._tops = tuple(pattern[:-1] for pattern in options.types if pattern.endswith("/*"))
-        self._suffixes = tuple(pattern[1:] for pattern in options.types if pattern.startswith("*+"))
+        types = [pattern.lower() for pattern in options.types]
+        self._exact = {pattern for pattern in types if "*" not in pattern}
+        # "*/*" has the empty top, which every media type begins with.
+        self._tops = tuple(pattern.removesuffix("*").removeprefix("*/") for pattern in types if pattern.endswith("/*"))
+        self._suffixes = tuple(pattern[1:] for pattern in types if pattern.startswith("*+"))
         self._plan: Slot[_Plan] = context.slot(_Plan)
         self._asked: Slot[str] = context.slot(str)
         self._skip_if = options.skip_if
@@ -210,6 +216,8 @@ class _Compressing(Hooks):
         headers.delete_all(_STALE)
         tag = headers.get("etag")
         if tag is None or tag.startswith("W/"):
+            return
+        if not tag.endswith('"'):  # it is not an entity tag: nobody can compare it, and less so with a suffix
             return
         headers.set("etag", f"W/{tag}" if self._options.etag == "weaken" else f'{tag[:-1]}-{coding}"')
 

@@ -33,6 +33,13 @@ def test_a_chunked_body_is_refused_where_it_passes_the_limit(stack: MakeStack) -
     assert answer.status == 413
 
 
+def test_a_length_beside_chunks_does_not_lift_the_limit(stack: MakeStack) -> None:
+    """A server may let both pass: on ASGI the chunks come, whatever was declared; a WSGI stream ends at the length."""
+    chain = stack(BodyLimit(max_bytes=10), script=Script(reads=True))
+    answer = chain.request(method="POST", body=b"x" * 100, chunked=True, headers=[("Content-Length", "5")])
+    assert answer.status == 413 or [len(seen.body) for seen in answer.seen] == [5]
+
+
 def test_the_refusal_stands_also_if_the_application_swallows_it(stack: MakeStack) -> None:
     """Frameworks catch what their reads raise and answer something of their own."""
     swallowed: list[str] = []

@@ -145,6 +145,20 @@ def test_types_match_without_case_by_suffix_and_by_top_level(stack: MakeStack, k
     assert fetch(stack(Compression(), script=script(kind=kind))).get("content-encoding") == "gzip"
 
 
+@pytest.mark.parametrize("pattern", ["Application/X-Mine", "*/*", "APPLICATION/*", "application/x-mine"])
+def test_a_pattern_matches_without_case_and_may_be_all(stack: MakeStack, pattern: str) -> None:
+    chain = stack(Compression(types=(pattern,)), script=script(kind="application/X-mine; v=1"))
+    assert fetch(chain).get("content-encoding") == "gzip"
+    other = fetch(stack(Compression(types=(pattern,)), script=script(kind="image/png")))
+    assert other.get("content-encoding") == ("gzip" if pattern == "*/*" else None)
+
+
+@pytest.mark.parametrize("etag", ["weaken", "suffix"])
+def test_what_is_no_entity_tag_is_left_as_it_is(stack: MakeStack, etag: str) -> None:
+    answer = fetch(stack(Compression(etag=etag), script=script(("ETag", "unquoted"))))
+    assert (answer.get("content-encoding"), answer.get("etag")) == ("gzip", "unquoted")
+
+
 def test_a_head_has_the_fields_of_the_get(stack: MakeStack) -> None:
     chain = stack(Compression(), script=script(("ETag", '"v1"')))
     head, get = fetch(chain, method="HEAD"), fetch(chain)
@@ -404,6 +418,9 @@ def test_a_client_that_leaves_ends_the_stream(stack: MakeStack) -> None:
         {"padding": -1},
         {"etag": "strong"},
         {"types": ("html",)},
+        {"types": ("application/*+json",)},
+        {"types": ("text/html; charset=utf-8",)},
+        {"types": ("*/html",)},
         {"levels": {"gzip": 11}},
         {"levels": {"lzma": 1}},
     ],
