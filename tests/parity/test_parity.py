@@ -24,6 +24,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,11 +52,21 @@ def every_telling(name: str, calls: tuple[Call, ...], story: Story) -> Iterator[
     for way in WAYS:
         for shape in shapes(way.driver, story):
             told = exchange(way, [MIDDLEWARE[name][0]], calls, story, shape)
-            yield way, shape, [replace(seen, in_time=None, taken=_size(seen)) for seen in told]
+            yield way, shape, [comparable(seen) for seen in told]
 
 
-def _size(seen: Seen) -> int:
-    return 0 if "content-encoding" in (seen.fields or {}) else seen.taken
+def comparable(seen: Seen) -> Seen:
+    """Leave out what need not be the same: rule 3, and the time of the first byte, which has a test of its own."""
+    if "content-encoding" not in (seen.fields or {}):
+        return replace(seen, in_time=None)
+    return replace(seen, in_time=None, taken=0, calls=[_without_size(entry) for entry in seen.calls])
+
+
+def _without_size(entry: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(
+        (*item[:2], *item[3:]) if isinstance(item, tuple) and item[:1] in (("completed",), ("aborted",)) else item
+        for item in entry
+    )
 
 
 @pytest.mark.parametrize(("name", "request_"), CASES)
@@ -159,6 +170,7 @@ def test_the_first_byte_leaves_before_the_same_event(name: str, request_: str) -
             told = [seen.in_time for seen in exchange(way, [make], calls, story, shape, waits=waits)]
             native = native or told
             assert told == native, (way.id, shape)
+            assert False not in told, "a stream is held back"
 
 
 def test_every_middleware_is_in_the_table() -> None:
@@ -176,7 +188,7 @@ def test_two_middleware_in_either_order_do_the_same(outer: str) -> None:
             first: dict[object, Seen] = {}
             for way in WAYS:
                 for shape in shapes(way.driver, story):
-                    told = exchange(way, make, calls, story, shape)
+                    told = [comparable(seen) for seen in exchange(way, make, calls, story, shape)]
                     for index, (call, seen) in enumerate(zip(calls, told, strict=True)):
                         # Rule 2 is about shapes: what is closed fails no more, so the outcome outside is another.
                         fails = seen.replaced and fails_after_replacement(way, shape, call, story)
@@ -185,4 +197,4 @@ def test_two_middleware_in_either_order_do_the_same(outer: str) -> None:
                         where = (inner, title, way.id, shape, index)
                         assert (seen.calls, seen.application) == (same.calls, same.application), where
                         if not story.fails:
-                            assert replace(seen, in_time=None) == replace(same, in_time=None), where
+                            assert seen == same, where
