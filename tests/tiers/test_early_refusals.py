@@ -27,6 +27,7 @@ SERVERS = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-asgi", "uvicorn")
 SLOW = {"gunicorn-gthread", "gunicorn-asgi"}
 SIZE = 3_000_000
 TIMES = 50
+WAYS = pytest.mark.parametrize("way", ["direct", "haproxy", pytest.param("nginx", marks=pytest.mark.slow)])
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,14 @@ def post(bind: Bind, path: str, size: int, *, chunked: bool = False) -> str:
         return str(response.status)
 
 
-@pytest.mark.parametrize("way", ["direct", "haproxy", "nginx"])
-@pytest.mark.parametrize("size", [100_000, SIZE])
+@WAYS
+@pytest.mark.parametrize("size", [pytest.param(100_000, marks=pytest.mark.slow), SIZE])
 def test_every_client_reads_that_its_body_is_too_large(served: Served, way: str, size: int) -> None:
     found = Counter(post(getattr(served, way), "/limit", size) for _ in range(TIMES))
     assert found == {"413": TIMES}
 
 
-@pytest.mark.parametrize("way", ["direct", "haproxy", "nginx"])
+@WAYS
 @pytest.mark.parametrize("name", ["limit", "limit-logged"])
 def test_every_client_reads_that_its_chunks_are_too_large(served: Served, way: str, name: str) -> None:
     found = Counter(post(getattr(served, way), f"/{name}", SIZE, chunked=True) for _ in range(20))
