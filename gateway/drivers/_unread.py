@@ -26,7 +26,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.drivers._colour import in_thread, in_trio
-from gateway.drivers._request_body import has_input
 
 if TYPE_CHECKING:
     from gateway.drivers._request_body import ServerInput
@@ -39,11 +38,17 @@ MOST_SECONDS: Final = 1.0
 _BLOCK: Final = 64 * 1024
 
 
-def can_drop(environ: Environ) -> bool:
-    """Return whether a WSGI request may have a body, and its server lets us bound the time of a read."""
+def can_drop(environ: Environ, *, began: bool = False) -> bool:
+    """Return whether a WSGI request has a body, and its server lets us bound the time of a read.
+
+    Args:
+        environ: The server's.
+        began: Whether some of the body was read. Then a transform may have taken the length out of the environ.
+    """
     return (
         "gunicorn.socket" in environ
-        and has_input(environ)
+        # In HTTP/1 a request without either of them has no body (RFC 9112 section 6.3).
+        and (began or environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ)
         and "gateway.scope" not in environ  # the input is an adapter's
         and str(environ.get("SERVER_PROTOCOL")).startswith("HTTP/1.")  # in HTTP/2 other requests share the socket
     )

@@ -246,7 +246,7 @@ class WsgiExchange:
             raise
         finally:
             self.end(error)
-            if self.answered_early and can_drop(self.environ):
+            if self.answered_early and can_drop(self.environ, began=self.body.received > 0):
                 drop(self.environ, self.body.source)
 
     # -- what the application calls
