@@ -82,11 +82,17 @@ class Cors(Middleware):
             raise ConfigurationError('Cors(origins=...) allows nobody; name origins: ("https://app.example",)')
         if "*" in self.origins and len(self.origins) > 1:
             raise ConfigurationError(f'Cors(origins=...): "*" stands alone, got {tuple(self.origins)!r}')
-        if self.credentials and "*" in (*self.origins, *self.headers, *self.methods, *self.expose):
+        if self.credentials and "*" in self.origins:
             raise ConfigurationError(
-                'Cors(credentials=True) cannot go with "*": any page could act as the user (Fetch, CORS protocol and '
-                "credentials); name what is allowed"
+                'Cors(credentials=True) cannot go with origins=("*",): any page could act as the user; name the '
+                "origins (Fetch, CORS protocol and credentials)"
             )
+        for option in ("methods", "headers", "expose"):
+            if self.credentials and "*" in getattr(self, option):
+                raise ConfigurationError(
+                    f'Cors(credentials=True) cannot go with {option}=("*",): with credentials a browser reads "*" as a '
+                    f"name, so it would allow nothing; list the names (Fetch, CORS protocol and credentials)"
+                )
         for origin in self.origins:
             if origin not in ("*", "null") and not _is_origin(origin):
                 raise ConfigurationError(

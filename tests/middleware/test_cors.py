@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.errors import ConfigurationError
@@ -205,6 +207,21 @@ def test_a_websocket_is_opened_by_allowed_and_own_origins_only(
 ) -> None:
     fields = [("Host", "here.example")] + ([("Origin", origin)] if origin else [])
     assert socket_stack(OURS).handshake(headers=fields).status == status
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ({"origins": ("*",)}, "any page could act as the user; name the origins"),
+        ({"headers": ("*",)}, r'headers=\("\*",\): with credentials a browser reads "\*" as a name'),
+        ({"methods": ("*",)}, r'methods=\("\*",\): with credentials a browser'),
+        ({"expose": ("*",)}, r'expose=\("\*",\): with credentials a browser'),
+    ],
+    ids=["origins", "headers", "methods", "expose"],
+)
+def test_a_star_with_credentials_is_refused_for_its_own_reason(option: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        Cors(**{"origins": (APP,), "credentials": True, **option})
 
 
 @pytest.mark.parametrize(
