@@ -122,13 +122,13 @@ def choose(interface: Interface, launch: Launch, name: str | None = None) -> Ser
     for server in ready:
         if not server.refusals(launch):
             return server
-    if name is None:  # every installed server was asked
-        wanted = dict.fromkeys(phrase for server in ready for phrase in server.refusals(launch))
-        raise ConfigurationError(f"no installed server can {' and '.join(wanted)}; leave that out")
-    refused = " or ".join(ready[0].refusals(launch))
     able = [server.name for server in installed() if not server.refusals(launch)]
     instead = f"choose another with --server: {', '.join(able)}" if able else "leave that out"
-    raise ConfigurationError(f"{name} cannot {refused}; {instead}")
+    if name is not None:
+        raise ConfigurationError(f"{name} cannot {' or '.join(ready[0].refusals(launch))}; {instead}")
+    # Each of them can do a part of it.
+    wanted = dict.fromkeys(phrase for server in ready for phrase in server.refusals(launch))
+    raise ConfigurationError(f"no installed server can {' and '.join(wanted)}; {instead}")
 
 
 def _candidates(name: str | None) -> Sequence[Server]:
