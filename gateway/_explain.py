@@ -212,7 +212,7 @@ class Explanation:
         if not self.speaks_websocket:
             reason = "the application speaks WSGI"
         elif plan.server == "wsgi" and not self.takes_sockets:
-            reason = "WSGI has none"
+            reason = "WSGI has no WebSockets"
         if reason:
             return {"served": False, "reason": reason, "takes_part": [], "skipped": []}
         return {
@@ -244,7 +244,7 @@ def counted(crossings: int) -> str:
 
 def _websocket_line(websocket: WebsocketDict) -> str:
     if not websocket["served"]:
-        return f"not served, {websocket['reason']}"
-    taking = ", ".join(websocket["takes_part"]) or "nobody"
-    skipped = f"; passed by: {', '.join(websocket['skipped'])}" if websocket["skipped"] else ""
-    return f"seen by {taking}{skipped}"
+        return f"not served, because {websocket['reason']}"
+    taking = ", ".join(websocket["takes_part"]) or "no middleware"
+    skipped = f"; they bypass {', '.join(websocket['skipped'])}" if websocket["skipped"] else ""
+    return f"served, through {taking}{skipped}"

@@ -217,13 +217,13 @@ def third_party(
     given: object = factory
     if isinstance(given, ThirdParty):
         raise ConfigurationError(
-            f"{given.name} is declared already, as {given.kind}; it stands in a chain as it is, got {given!r} "
-            f"for {colour}_only(...)"
+            f"{given.name} is already wrapped as {given.kind}; do not wrap it again with {colour}_only(...), got "
+            f"{given!r}"
         )
     kind = given.kind if isinstance(given, FlowFactory) else given if isinstance(given, type) else type(given)
     if issubclass(kind, Middleware):
         raise ConfigurationError(
-            f"{kind.__name__} is colourless and runs in either interface, so {colour}_only(...) is not for it; "
+            f"{kind.__name__} runs in both interfaces, so {colour}_only(...) is not for it; "
             f"write middleware=[{kind.__name__}(...)]"
         )
     if not callable(given):

@@ -40,17 +40,18 @@ def broken(chain: Sequence[Rules]) -> list[str]:
     for position, each in enumerate(chain):
         outside = {other.name for other in chain[:position]}
         inside = {other.name for other in chain[position + 1 :]}
-        for rules, here, there, should, does, move in (
-            (each.after, inside, outside, "inside", "outside", "behind"),
-            (each.before, outside, inside, "outside", "inside", "in front of"),
+        for rules, here, there, is_first in (
+            (each.after, inside, outside, False),
+            (each.before, outside, inside, True),
         ):
             for rule in rules:
                 name, _, reason = (part.strip() for part in rule.partition(":"))
                 if name in here and name not in there and (name, each.name) not in said:
                     said.add((each.name, name))
                     why = f" ({reason})" if reason else ""
+                    first, second = (each.name, name) if is_first else (name, each.name)
                     sentences.append(
-                        f"{each.name} must stand {should} {name}{why}, but stands {does} it; in middleware=[...], "
-                        f"which is outermost first, move {each.name} {move} {name}"
+                        f"list {first} before {second}{why}; in this chain {second} comes first, and middleware=[...] "
+                        f"is outermost first"
                     )
     return sentences

@@ -265,9 +265,10 @@ class Chain:
         bare = plan(worst.server, (), frozenset(self._applications)).crossings
         if worst.crossings > max(max_crossings, bare):
             raise ConfigurationError(
-                f"a chain may have {counted(max_crossings)} (max_crossings={max_crossings}), this one has "
-                f"{worst.crossings} under {worst.server.upper()} servers: {self._line(worst)}; bring middleware of "
-                f"one interface together, take a colourless one or either(wsgi=..., asgi=...), or raise max_crossings"
+                f"this chain needs {counted(worst.crossings)} under {worst.server.upper()} servers, and the limit is "
+                f"{counted(max_crossings)} (max_crossings={max_crossings}): {self._line(worst)}; group middleware of "
+                f"the same interface, replace one with WSGI+ASGI middleware or either(wsgi=..., asgi=...), or raise "
+                f"max_crossings"
             )
         if worst.crossings <= 1:
             return []
@@ -289,24 +290,23 @@ class Chain:
         for item, interface in zip(self._items, plan.interfaces, strict=True):
             if interface == "wsgi" and isinstance(item, ThirdParty) and item.asgi is None and not item.safe_to_skip:
                 where = f"{item.place}: " if item.place else ""
-                say = "safe_to_skip = true" if item.place else "wsgi_only(..., safe_to_skip=True)"
+                write = "safe_to_skip = true" if item.place else "wsgi_only(..., safe_to_skip=True)"
                 raise ConfigurationError(
-                    f"{where}a websocket must not pass by a middleware unseen: the application speaks ASGI, and "
-                    f"{item.name} is for WSGI only, so websockets cannot enter it; if that is harmless (static files, "
-                    f"compression) say {say}, if it guards something take a colourless or an ASGI one"
+                    f"{where}WebSockets would bypass {item.name}: it is for WSGI only, and the application speaks "
+                    f"ASGI; if that is safe (static files, compression), write {write}; if it protects the "
+                    f"application, use WSGI+ASGI or ASGI middleware instead"
                 )
 
     def _check_takeover(self) -> None:
         if self._crossings.engine is not BUILTIN:
             raise ConfigurationError(
-                f"websockets=True needs engine='builtin', which can take a server's socket over, got "
+                f"websockets=True needs engine='builtin', the only one that takes over a server's socket; got "
                 f"{self._crossings.name!r}"
             )
         if self.plans["wsgi"].application != "asgi":
             raise ConfigurationError(
-                "websockets=True is for an application that speaks ASGI and no WSGI: under a WSGI server this one is "
-                "called as WSGI, so no crossing takes a socket over; give it to the Gateway around each ASGI "
-                "application inside of it"
+                "websockets=True needs an ASGI application, and a WSGI server calls this one as WSGI; inside a Mount, "
+                "set it on the Gateway of each ASGI application"
             )
 
     def _build(

@@ -261,7 +261,7 @@ def _table(file: Path) -> Mapping[str, object] | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read: {reason(error)}") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{file}: is no TOML: {error}") from error
+        raise ConfigurationError(f"{file}: is not valid TOML: {error}") from error
     if file.name != "pyproject.toml":
         return whole
     tool = whole.get("tool")
@@ -276,7 +276,7 @@ def _checked(table: Mapping[str, object], schema: Mapping[str, str], place: str)
     prefix = f"{place}." if place else ""
     for key, value in table.items():
         if key not in schema:
-            hint = " (only in pyproject.toml stand the keys below [tool.gateway])" if prefix + key == "tool" else ""
+            hint = " (only pyproject.toml has the table [tool.gateway])" if prefix + key == "tool" else ""
             raise ConfigurationError(
                 f"there is no key {prefix}{key}{did_you_mean(key, schema)}{hint}; possible are {', '.join(schema)}"
             )
@@ -295,7 +295,9 @@ def _interface(top: Mapping[str, object]) -> str | None:
 def _folder(file: Path, name: str) -> Path:
     folder = (file.parent / name).resolve()
     if not folder.is_dir():
-        raise ConfigurationError(f"app_dir must be a folder, relative to the file, found {name!r}, which is none")
+        raise ConfigurationError(
+            f"app_dir must be a folder, relative to the file, found {name!r}, which does not exist"
+        )
     return folder
 
 
@@ -325,12 +327,14 @@ def _entry(entry: Mapping[str, object], place: str) -> MiddlewareConfig:
     if not isinstance(use, str):
         raise ConfigurationError(f"{place}.use must name the middleware; the key is missing")
     if "when" in table and "unless" in table:
-        raise ConfigurationError(f"{place} must have when or unless, found both; put the exception into a second entry")
+        raise ConfigurationError(
+            f"{place} must have either when or unless, found both; put the exception into a second entry"
+        )
     interface = table.get("interface")
     if interface not in (None, "wsgi", "asgi"):
         raise ConfigurationError(f"{place}.interface must be 'wsgi' or 'asgi', found {interface!r}")
     if interface != "wsgi" and "safe_to_skip" in table:
-        raise ConfigurationError(f"{place}.safe_to_skip is for a third party's with interface = 'wsgi'")
+        raise ConfigurationError(f"{place}.safe_to_skip only applies to third-party middleware with interface = 'wsgi'")
     return MiddlewareConfig(
         use=use,
         interface=None if interface is None else str(interface),

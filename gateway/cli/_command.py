@@ -11,6 +11,16 @@ import click
 __all__ = ["ServerCommand", "counted"]
 
 
+#: Options of servers that this package has under a name of its own. After ``--`` they would contradict it.
+_OURS = {
+    **dict.fromkeys(("--port", "--host", "-p", "-b", "--listen"), "write --bind HOST:PORT"),
+    **dict.fromkeys(("--uds", "--unix-socket", "-u"), "write --bind unix:/PATH"),
+    "--fd": "write --bind fd://NUMBER",
+    **dict.fromkeys(("--worker-class", "-k"), "write --server, for example --server gunicorn-gthread"),
+    **dict.fromkeys(("-w", "--processes"), "write --workers"),
+}
+
+
 def counted(number: int, noun: str) -> str:
     """Say a number of things.
 
@@ -34,7 +44,8 @@ class ServerCommand(click.Command):
                 raise
             # A word or an option too many.
             said = error.format_message().rstrip(".")
-            raise click.UsageError(f"{said}; what the server is to be told goes after --", ctx) from None
+            ours = _OURS.get(error.option_name) if isinstance(error, click.NoSuchOption) else None
+            raise click.UsageError(f"{said}; {ours or 'arguments of the server itself go after --'}", ctx) from None
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Show the server's arguments last."""

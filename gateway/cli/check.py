@@ -91,22 +91,26 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
 @click.command("check", cls=ServerCommand, short_help="Check an application, or a server, against the specifications.")
 @source_options
 @click.option(
-    "--paths", multiple=True, callback=_paths, help="A target to request; may be given several times.  [default: /]"
+    "--paths", multiple=True, callback=_paths, help="Path to request; may be given several times.  [default: /]"
 )
 @click.option("--host", metavar="NAME", callback=_host, help="Host to ask for; without it one that the chain allows.")
-@click.option("--interface", type=click.Choice(["wsgi", "asgi"]), help="Where it cannot be told from the application.")
-@click.option("--server", metavar="NAME", help="Start this server with a probe, and say which rules the server keeps.")
+@click.option(
+    "--interface", type=click.Choice(["wsgi", "asgi"]), help="Interface of the application, if it cannot be recognised."
+)
+@click.option(
+    "--server", metavar="NAME", help="Server to start with a probe; the report lists the rules that it breaks."
+)
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "junit", "sarif"]), default="text", show_default=True
 )
-@click.option("--strict", is_flag=True, help="Warnings fail, too.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes that the deployment has.")
-@click.option("--bind", default="127.0.0.1:8000", help="Where the deployment listens: HOST:PORT or unix:/PATH.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 for warnings too.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes of the deployment.")
+@click.option("--bind", default="127.0.0.1:8000", help="Address of the deployment: HOST:PORT or unix:/PATH.")
 @click.option(
     "--idle-timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Idle timeout of the load balancer in front.",
+    help="Idle timeout of the load balancer in front, in seconds.",
 )
 @click.option(
     "--gateway-run",
@@ -156,7 +160,9 @@ def command(
             "--server NAME"
         )
     if server is None and (given := _of_a_deployment()):
-        raise click.UsageError(f"{', '.join(given)}: this is judged together with a server; name it with --server")
+        raise click.UsageError(
+            f"{', '.join(given)}: these options describe the deployment of a server; name it with --server"
+        )
     chosen = get(server) if server is not None else None
     deployment = Deployment()
     findings: list[Finding] = []

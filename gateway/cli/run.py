@@ -33,7 +33,7 @@ __all__ = ["command", "plan"]
 
 @click.command("run", cls=ServerCommand, short_help="Serve an application under an installed server.")
 @source_options
-@click.option("--server", metavar="NAME", help="Which server; without it the first installed one that suits.")
+@click.option("--server", metavar="NAME", help="Server to start; without it the first installed one that suits.")
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, help="HOST:PORT, unix:/PATH or fd://NUMBER.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; the server's own default without it.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads in each process, for servers that have them.")

@@ -202,8 +202,8 @@ def test_each_application_of_a_mount_has_the_option_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("app", "options", "said"),
     [
-        (wsgi_app, {}, "for an application that speaks ASGI"),
-        (Mount({"/": asgi_app}), {}, "each ASGI application inside of it"),
+        (wsgi_app, {}, "needs an ASGI application"),
+        (Mount({"/": asgi_app}), {}, "inside a Mount, set it on the Gateway of each"),
         (asgi_app, {"engine": "a2wsgi"}, "needs engine='builtin'"),
         (asgi_app, {"engine": Counting()}, "needs engine='builtin'"),
     ],
@@ -217,7 +217,9 @@ def test_where_websockets_cannot_be_had_the_option_is_refused_when_built(
 
 def test_explain_says_who_sees_them() -> None:
     explanation = chain(asgi_app, Guard(), Mark()).explain()
-    assert "  websockets (where the server hands over its socket): seen by Guard; passed by: Mark" in str(explanation)
+    assert "  websockets (where the server hands over its socket): served, through Guard; they bypass Mark" in str(
+        explanation
+    )
     assert explanation.as_dict()["servers"]["wsgi"]["websocket"] == {
         "served": True,
         "reason": "",

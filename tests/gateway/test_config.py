@@ -359,7 +359,7 @@ class Wrong:
 APP = f'application = "{PARTS}:wsgi_app"\n'
 
 WRONG = [
-    Wrong("no-toml", "application = ", "is no TOML: "),
+    Wrong("no-toml", "application = ", "is not valid TOML: "),
     Wrong("no-application", "engine = 'builtin'", "application must name what to serve, .* the key is missing"),
     Wrong(
         "unknown-key",
@@ -373,7 +373,7 @@ WRONG = [
     Wrong(
         "the-table-of-the-other-file",
         f"[tool.gateway]\n{APP}",
-        r"there is no key tool \(only in pyproject.toml .*\); possible are application",
+        r"there is no key tool \(only pyproject.toml .*\); possible are application",
     ),
     Wrong("no-folder", APP + "app_dir = 'srcc'", "app_dir must be a folder, relative to the file, found 'srcc'"),
     Wrong("unknown-interface", APP + "interface = 'wsig'", "interface must be 'wsgi', 'asgi' or 'asgi2', found 'wsig'"),
@@ -401,7 +401,7 @@ WRONG = [
     Wrong(
         "both-conditions",
         APP + "[[middleware]]\nuse = 'x:y'\nwhen = ['/a']\nunless = ['/b']",
-        r"middleware\[0\] must have when or unless, found both",
+        r"middleware\[0\] must have either when or unless, found both",
     ),
     Wrong(
         "prefix",
@@ -421,7 +421,7 @@ WRONG = [
     Wrong(
         "safe-to-skip-elsewhere",
         APP + "[[middleware]]\nuse = 'x:y'\nsafe_to_skip = true",
-        r"middleware\[0\].safe_to_skip is for a third party's",
+        r"middleware\[0\].safe_to_skip only applies to third-party middleware",
     ),
 ]
 
@@ -598,7 +598,7 @@ UNBUILDABLE = [
     Wrong(
         "chain-refused",
         APP.replace("wsgi_app", "asgi_app") + f"[[middleware]]\nuse = '{PARTS}:wsgi_mark'\ninterface = 'wsgi'",
-        r"a websocket must not pass by .* say safe_to_skip = true",
+        r"WebSockets would bypass .* write safe_to_skip = true",
     ),
     Wrong(
         "option-refused",

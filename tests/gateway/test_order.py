@@ -28,24 +28,24 @@ CASES = [
         "after-is-broken",
         (LIMIT, PROXY),
         (
-            "RateLimit must stand inside ProxyHeaders (it counts by the client's address), but stands outside it; in "
-            "middleware=[...], which is outermost first, move RateLimit behind ProxyHeaders",
+            "list ProxyHeaders before RateLimit (it counts by the client's address); in this chain RateLimit comes "
+            "first, and middleware=[...] is outermost first",
         ),
     ),
     Case(
         "before-is-broken",
         (COMPRESSION, ERRORS),
         (
-            "Errors must stand outside Compression, but stands inside it; in middleware=[...], which is outermost "
-            "first, move Errors in front of Compression",
+            "list Errors before Compression; in this chain Compression comes first, and middleware=[...] is outermost "
+            "first",
         ),
     ),
     Case(
         "both-of-a-pair-say-it",
         (LIMIT, Rules(name="ProxyHeaders", before=("RateLimit: another reason",))),
         (
-            "RateLimit must stand inside ProxyHeaders (it counts by the client's address), but stands outside it; in "
-            "middleware=[...], which is outermost first, move RateLimit behind ProxyHeaders",
+            "list ProxyHeaders before RateLimit (it counts by the client's address); in this chain RateLimit comes "
+            "first, and middleware=[...] is outermost first",
         ),
     ),
     Case("one-on-either-side-is-enough", (PROXY, LIMIT, PROXY), ()),

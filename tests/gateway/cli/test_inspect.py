@@ -96,7 +96,7 @@ def test_a_crossing_before_the_application_has_its_row() -> None:
     lines = rows(run("inspected_shop:plain").output)
     assert lines[2:4] == [
         ["---", "AsgiToWsgi", "(builtin)", "crossing"],
-        ["asgi", "asgi_app", "application", "no:", "WSGI", "has", "none"],
+        ["asgi", "asgi_app", "application", "no:", "WSGI", "has", "no", "WebSockets"],
     ]
 
 
