@@ -27,7 +27,7 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option(
         "--config",
         metavar="FILE",
-        type=click.Path(exists=True, dir_okay=False),
+        type=click.Path(dir_okay=False),
         help="Configuration file, gateway.toml or pyproject.toml, instead of MODULE.",
     ),
     click.option(

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, cast
 from wsgiref.types import WSGIApplication
 
-from gateway._load import load
+from gateway._load import load, told
 from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.errors import ConfigurationError
 from gateway.servers._bind import Bind
@@ -34,7 +35,7 @@ class Options:
 
     def application(self) -> WSGIApplication:
         """Import the application."""
-        _, application = load(self.target)
+        _, application = told(f"loading {self.target}", partial(load, self.target))
         if not callable(application):
             raise ConfigurationError(f"{self.target} is not callable, so it is no application: {application!r}")
         return cast("WSGIApplication", application)  # a callable; more can only be known by calling it

@@ -104,6 +104,12 @@ def test_a_file_of_another_name_says_what_is_started_and_how(site: Path, argumen
     assert f"PYTHONPATH={site / 'src'}" in result.output
 
 
+def test_a_file_that_is_not_there_is_one_line_and_status_2(site: Path) -> None:
+    result = dry("--config", "absent.toml")
+    assert result.exit_code == 2
+    assert result.output.startswith(f"Error: {site / 'absent.toml'}: cannot be read: FileNotFoundError")
+
+
 def test_an_import_string_without_a_file_takes_the_one_of_the_folder(site: Path) -> None:
     assert "--threads=3" in dry("gateway.config:load()").output
     (site / "pyproject.toml").unlink()
