@@ -13,7 +13,7 @@ That callable is ``__wrapped__`` (``functools.wraps``, wrapt), or the method tha
 ``functools.wraps`` copied to a function say nothing about it. ``_inner()`` holds this rule; the few wrappers that pass
 on other arguments than they receive are in ``_KNOWN``.
 
-(Above 400 lines: the types, the rules of detection and what each refusal says are read together.)
+(Above 400 lines: types, rules of detection and refusals are read together.)
 
 Sources: PEP 3333; ASGI specification 3.0 "Applications", "Legacy Applications"; RSGI specification 1.6.
 """
@@ -302,7 +302,7 @@ def _inner(app: object, call: Callable[..., object]) -> Iterator[Callable[..., o
 
 
 def _bound(method: object, owner: object) -> object:
-    """Bind what a class would bind: functions, class methods and their like."""
+    """Bind a function or a class method to an object, as its class does; return any other object unchanged."""
     bind: Callable[..., object] | None = getattr(type(method), "__get__", None)
     return method if bind is None or _is_class(method) else bind(method, owner, type(owner))
 
@@ -354,6 +354,8 @@ def _detect_callable(app: object, call: Callable[..., object]) -> Interface:
             return detect(inner)
         except ConfigurationError as error:
             refusal = refusal or error
+        except RecursionError:  # wrappers in a circle, or without an end
+            break
     if hasattr(app, "__rsgi__"):
         return "rsgi"
     if refusal is not None:

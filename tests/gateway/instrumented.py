@@ -1,4 +1,4 @@
-"""A program: what `detect()` and `Gateway` make of every kind of application after an instrumentation has patched it.
+"""A program that reports how `detect()` and `Gateway` treat each application under one instrumentation.
 
 ``python -m tests.gateway.instrumented NAME`` applies one instrumentation to this process, makes each application, and
 prints one JSON object: for each application the interface that `detect()` returned and the body that a Gateway
@@ -348,7 +348,7 @@ def main(name: str) -> None:
             report[f"{application}, wrapped"] = seen(lambda wrap=wrappers[interface], make=make: wrap(make()))
     sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()
-    os._exit(0)  # agents leave threads behind, and have nobody to report to
+    os._exit(0)  # agents leave threads behind
 
 
 if __name__ == "__main__":

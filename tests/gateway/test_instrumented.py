@@ -20,7 +20,7 @@ SLOW = {"opentelemetry", "opentelemetry-of-each"}
 
 @functools.cache
 def report(instrumentation: str) -> dict[str, Any]:
-    """What one process found, run once for all tests."""
+    """Return the report of one process, which runs once for all tests."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.gateway.instrumented", instrumentation],
         cwd=ROOT,

@@ -110,7 +110,7 @@ DEFAULTS = [
     Default("a-factory-beside-an-application", f"{WSGI}def app(): return one\napplication = app()", "application"),
     Default("a-module-of-that-name", f"{WSGI}import json as app\napplication = one", "application"),
     Default("a-module-of-that-name-and-a-gateway", f"{GATEWAY}import json as app\nsite = Gateway(one)", "site"),
-    Default("what-is-no-application-is-judged-later", "application = 1", "application"),
+    Default("a-value-that-detect-judges-later", "application = 1", "application"),
     Default(
         "gateway-before-app", f"{GATEWAY}app = one\napplication = Gateway(app, middleware=[RequestId()])", "application"
     ),
@@ -217,7 +217,7 @@ def test_each_fault_has_one_line_that_says_what_to_do(project: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", "source"),
 )
-def test_a_server_gets_what_the_applications_code_raises(
+def test_an_exception_of_the_applications_code_reaches_the_server(
     project: Path, source: str, expected: type[BaseException]
 ) -> None:
     (project / "sv_broken.py").write_text(source)

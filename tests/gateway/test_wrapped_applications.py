@@ -279,7 +279,7 @@ def says_asgi(*args):
 says_asgi.__gateway_interface__ = "asgi"
 
 
-def test_what_functools_copied_to_a_function_does_not_count() -> None:
+def test_attributes_that_functools_copied_do_not_count() -> None:
     @functools.wraps(says_asgi)
     def wrapper(environ, start_response):
         return wsgi_function(environ, start_response)
@@ -290,7 +290,7 @@ def test_what_functools_copied_to_a_function_does_not_count() -> None:
     assert detect(function(says_asgi)) == "asgi"
 
 
-def test_a_wrapper_may_speak_another_interface_than_what_it_wraps() -> None:
+def test_a_wrapper_may_speak_another_interface_than_the_application_inside() -> None:
     @functools.wraps(wsgi_function)
     async def wrapper(scope, receive, send):
         await asgi_function(scope, receive, send)
@@ -323,9 +323,35 @@ UNCLEAR = [
 
 
 @pytest.mark.parametrize("case", UNCLEAR, ids=lambda case: case.id)
-def test_a_wrapper_is_refused_for_the_reason_of_what_it_wraps(case: Unclear) -> None:
+def test_a_wrapper_is_refused_for_the_reason_of_the_object_inside(case: Unclear) -> None:
     with pytest.raises(ConfigurationError, match=case.seen):
         detect(case.make())
+
+
+def test_wrappers_in_a_circle_are_refused() -> None:
+    def one(*args):
+        raise NotImplementedError
+
+    def two(*args):
+        raise NotImplementedError
+
+    one.__wrapped__, two.__wrapped__ = two, one
+    with pytest.raises(ConfigurationError, match="it takes any arguments"):
+        detect(one)
+
+
+def test_wrappers_without_an_end_are_refused() -> None:
+    class Endless:
+        def __getattr__(self, name):
+            if name == "__wrapped__":
+                return Endless()
+            raise AttributeError(name)
+
+        def __call__(self, *args):
+            raise NotImplementedError
+
+    with pytest.raises(ConfigurationError, match="it takes any arguments"):
+        detect(Endless())
 
 
 def test_a_wrapped_factory_is_a_factory() -> None:
