@@ -134,7 +134,7 @@ class RequestId(Middleware):
             )
 
     def build(self, context: BuildContext) -> Hooks:
-        return (_Clearing if context.interface == "wsgi" else _Naming)(self, context)
+        return _Naming(self, context)
 
 
 class _Naming(Hooks):
@@ -164,6 +164,13 @@ class _Naming(Hooks):
 
     def on_response(self, request: Request, response: Response) -> None:
         response.headers.set(self._header, self._slot[request])
+
+    def on_finish(self, request: Request, outcome: Outcome) -> None:
+        # A worker thread serves others afterwards; they must not find this one's id. On ASGI each request has a context
+        # of its own, in which the application goes on with its background tasks: their log records need the id.
+        if request.interface == "wsgi":
+            _ID.set(None)
+            _TRACE.set(None)
 
     def _accepted(self, request: Request) -> str | None:
         if self._accept == "never":
@@ -211,15 +218,3 @@ class _Naming(Hooks):
             return None
         request.state["trace_id"] = match[2]
         return match[2]
-
-
-class _Clearing(_Naming):
-    """The same on WSGI, where a worker thread serves other requests afterwards and must not keep this id.
-
-    On ASGI each request has a context of its own. The application goes on in it after ``on_finish``, with its
-    background tasks, and their log records need the id.
-    """
-
-    def on_finish(self, request: Request, outcome: Outcome) -> None:
-        _ID.set(None)
-        _TRACE.set(None)
