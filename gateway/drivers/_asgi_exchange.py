@@ -355,8 +355,9 @@ class AsgiExchange:
         return asked and (self.read_all or not has_request_body(self.request.scope))
 
     async def look_early(self) -> None:
-        """Look whether the client is still there, before a head that took its time."""
-        if self.watcher is None and perf_counter() - self.began > _watch.LOOK_AFTER and self.watchable():
+        """Before a head that took its time, look whether the client is there, if somebody waits for the end."""
+        late = self.watcher is None and perf_counter() - self.began > _watch.LOOK_AFTER
+        if late and self.segment.defines("on_finish") and self.watchable():
             self.watcher = await watch_early(self.server_receive)
             self.look()
 
