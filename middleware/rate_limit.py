@@ -22,6 +22,7 @@ import os
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -412,7 +413,8 @@ class _InStore(_Counting):
         super().__init__(options, context)
         self._plain = context.shared("limiter", lambda: _OwnLimiter(options))
         self._breaker = context.shared("breaker", lambda: Breaker(lease=2 * options.timeout))
-        self._async: tuple[asyncio.AbstractEventLoop, AsyncLimiter] | None = None
+        # An asynchronous client belongs to its loop, and a process may have several that take turns.
+        self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncLimiter] = weakref.WeakKeyDictionary()
 
     def on_request(self, request: Request) -> Steps[Response | None]:
         who = self._who(request)
@@ -437,9 +439,9 @@ class _InStore(_Counting):
 
     async def _ask_async(self, key: str, cost: int) -> _Verdict:
         loop = asyncio.get_running_loop()
-        if self._async is None or self._async[0] is not loop:
-            self._async = (loop, _async_limiter(self._options))
-        limiter = self._async[1]
+        limiter = self._async.get(loop)
+        if limiter is None:
+            limiter = self._async[loop] = _async_limiter(self._options)
         namespace = self._options.namespace
         async with asyncio.timeout(self._options.timeout):
             passed = True
@@ -457,8 +459,7 @@ class _InStore(_Counting):
         yield from io(self._plain.close, self._close_async)
 
     async def _close_async(self) -> None:
-        limiter = self._async[1] if self._async else None
-        self._async = None
+        limiter = self._async.pop(asyncio.get_running_loop(), None)
         storage = getattr(getattr(limiter, "storage", None), "bridge", None)
         close = getattr(getattr(storage, "storage", None), "aclose", None)
         if close is not None:

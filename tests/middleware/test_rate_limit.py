@@ -342,6 +342,21 @@ def test_workers_that_share_a_store_count_together(redis_address: str) -> None:
     assert statuses == [200, 200, 200, 200, 429, 429]
 
 
+def test_loops_that_take_turns_have_a_client_each(redis_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    make = rate_limit._async_limiter
+    monkeypatch.setattr(rate_limit, "_async_limiter", lambda options: made.append(make(options)) or made[-1])
+    chain = Stack("asgi", [limit(redis_address, "100/minute")])
+    loops = [chain, chain.another()]
+    assert [each.request().status for each in loops * 5] == [200] * 10
+    assert len(made) == 2
+    runner = loops[1]._runner
+    assert runner is not None
+    runner.run(made[1].storage.bridge.storage.aclose())  # only the loop of the lifespan is told of the end
+    for each in loops:
+        each.close()
+
+
 @pytest.mark.parametrize("kind", STACKS)
 def test_threads_never_let_more_than_the_limit_pass(kind: str) -> None:
     chain_limit = limit(limits="10/minute", strategy="moving")
