@@ -39,6 +39,8 @@ class Call:
     http_version: str = "1.1"
     leave_after: int | None = None
     """The client goes away after so many chunks of the body."""
+    leaves_early: bool = False
+    """The client goes away before the headers; on ASGI a disconnect says so, and ``send()`` does not."""
 
     @property
     def path(self) -> bytes:
@@ -432,6 +434,8 @@ class Stack:
         parts = [call.body[:half], call.body[half:]] if call.chunked else [call.body]
 
         async def receive() -> dict[str, Any]:
+            if call.leaves_early and not parts:
+                return {"type": "http.disconnect"}
             if parts and not gone.is_set():
                 return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
             waits = [asyncio.ensure_future(event.wait()) for event in (gone, ended)]

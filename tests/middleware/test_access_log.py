@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.drivers import _watch
 from gateway.errors import ConfigurationError
 from gateway.middleware import _log_thread
 from gateway.middleware.access_log import AccessLog, Entry, combined, json_line
@@ -83,6 +84,17 @@ def test_a_client_that_leaves_is_aborted_with_the_bytes_that_it_got(stack: MakeS
     [entry] = log.entries(chain)
     assert (entry.status, entry.outcome) == (200, "aborted")
     assert len(answer.body) <= entry.bytes_sent < 5_000_000
+
+
+def test_a_client_that_leaves_before_the_head_is_499(
+    socket_stack: MakeStack, log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A WSGI server finds out when it writes."""
+    monkeypatch.setattr(_watch, "LOOK_AFTER", -1.0)
+    chain = socket_stack(AccessLog())
+    chain.request(leaves_early=True)
+    [entry] = log.entries(chain)
+    assert (entry.status, entry.outcome, entry.bytes_sent) == (499, "aborted", 0)
 
 
 def test_a_request_that_is_cancelled_before_the_head_is_499(socket_stack: MakeStack, log: Lines) -> None:

@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.drivers import _watch
 from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.middleware import _multiprocess
 from gateway.middleware.metrics import Metrics
@@ -114,6 +115,16 @@ def test_a_client_that_leaves_is_counted_with_what_it_got(stack: MakeStack, regi
     assert count(registry, **labels) == 1
     assert 300_000 <= (count(registry, "response_size_bytes_sum", **labels) or 0) < 5_000_000
     assert count(registry, "requests_in_progress", method="GET") == 0
+
+
+def test_a_client_that_leaves_before_the_head_is_499(
+    socket_stack: MakeStack, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_watch, "LOOK_AFTER", -1.0)
+    chain = socket_stack(Metrics(registry=registry))
+    chain.request(leaves_early=True)
+    chain.close()
+    assert count(registry, method="GET", route="unmatched", status="499") == 1
 
 
 def test_a_request_that_is_cancelled_before_the_head_is_499(
