@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -28,6 +29,8 @@ _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 #: Kinds of files whose values add up over processes.
 _KINDS = ("counter", "histogram", "summary")
 _LOCK = ".gateway.lock"
+#: Seconds to wait for the lock.
+PATIENCE = 5.0
 
 
 def directory() -> Path | None:
@@ -95,7 +98,11 @@ def wipe(folder: Path, owner: tuple[int, int] | None = None) -> None:
 
 
 def fold(folder: Path, pid: int) -> None:
-    """Add what a dead worker counted to the archive and remove its files."""
+    """Add what a dead worker counted to the archive and remove its files.
+
+    Raises:
+        TimeoutError: A scrape holds the lock for too long; the files stay.
+    """
     from prometheus_client.multiprocess import (
         mark_process_dead,  # pyright: ignore[reportUnknownVariableType]  # the library has no types here
     )
@@ -141,6 +148,16 @@ def _locked(folder: Path, *, exclusive: bool) -> Generator[None, None, None]:
     except ImportError:  # pragma: no cover  # a system without fork has no workers that share a folder
         yield
         return
+    kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    deadline = time.monotonic() + PATIENCE
     with (folder / _LOCK).open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        while True:
+            try:
+                fcntl.flock(lock, kind | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                # A server's master folds, and must not wait for ever for a worker that hangs in a scrape.
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{folder / _LOCK} is locked for more than {PATIENCE:g} seconds") from None
+                time.sleep(0.005)
         yield  # closing it unlocks

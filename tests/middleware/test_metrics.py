@@ -441,6 +441,20 @@ def test_a_scrape_and_the_folding_exclude_each_other(tmp_path: Path) -> None:
     assert not (tmp_path / "counter_1.db").exists()
 
 
+def test_a_worker_that_hangs_in_a_scrape_holds_the_server_s_master_up_for_a_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_multiprocess, "PATIENCE", 0.05)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    write(tmp_path, "counter_4321.db", {"/a": 1})
+    with _multiprocess.reading(tmp_path):
+        child_exit(None, Worker())
+    assert "4321 stay in files of their own" in caplog.text
+    assert (tmp_path / "counter_4321.db").exists()
+    child_exit(None, Worker())
+    assert read(tmp_path / "counter_archive.db") == {"/a": 1}
+
+
 class Worker:
     pid = 4321
 
