@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from gateway.protocols import gives_coroutine
+
 __all__ = ["Check", "Checks", "Finding"]
 
 _log = logging.getLogger("gateway.middleware.health")
@@ -84,7 +86,7 @@ class Checks:
                 return fresh
             deadline = time.monotonic() + self._timeout
             started = time.monotonic()
-            futures = {name: self._in_thread(name) for name in self._pending()}
+            futures = {name: self._in_thread(name, self._completed) for name in self._pending()}
             for name, future in futures.items():
                 try:
                     self._note(name, started, future.result(max(0.0, deadline - time.monotonic())))
@@ -123,11 +125,13 @@ class Checks:
     async def _one_asyncio(self, name: str, started: float) -> None:
         try:
             async with asyncio.timeout(self._timeout):
-                if _is_async(self._checks[name]):
-                    result: object = await cast("Awaitable[object]", self._checks[name]())
+                if gives_coroutine(self._checks[name]):
+                    result: object = self._checks[name]()
                 else:
                     # Shielded: a thread cannot be cancelled, and its future must not look as if it were.
-                    result = await asyncio.shield(asyncio.wrap_future(self._in_thread(name)))
+                    result = await asyncio.shield(asyncio.wrap_future(self._in_thread(name, _called)))
+                if inspect.isawaitable(result):  # also of a plain function that wraps an `async def`
+                    result = await cast("Awaitable[object]", result)
         except Exception as error:
             result = error
         self._note(name, started, result)
@@ -139,11 +143,13 @@ class Checks:
             result: object = TimeoutError()
             with trio.move_on_after(self._timeout):
                 try:
-                    if _is_async(self._checks[name]):
-                        result = await cast("Awaitable[object]", self._checks[name]())
+                    if gives_coroutine(self._checks[name]):
+                        given: object = self._checks[name]()
                     else:
-                        future = self._in_thread(name)
-                        result = await trio.to_thread.run_sync(lambda: future.result(self._timeout))
+                        future = self._in_thread(name, _called)
+                        # In a tuple: trio refuses a coroutine that a thread returns.
+                        (given,) = await trio.to_thread.run_sync(lambda: (future.result(self._timeout),))
+                    result = await cast("Awaitable[object]", given) if inspect.isawaitable(given) else given
                 except Exception as error:
                     result = error
             self._note(name, started, result)
@@ -152,7 +158,7 @@ class Checks:
             for name in self._pending():
                 nursery.start_soon(one, name)
 
-    def _in_thread(self, name: str) -> concurrent.futures.Future[object]:
+    def _in_thread(self, name: str, run: Callable[[Check], object]) -> concurrent.futures.Future[object]:
         """Call a check in a thread of its own, or join the call that still hangs."""
         hanging = self._hanging.get(name)
         if hanging is not None and not hanging.done():
@@ -162,7 +168,7 @@ class Checks:
 
         def call() -> None:
             try:
-                future.set_result(self._call(self._checks[name]))
+                future.set_result(run(self._checks[name]))
             except Exception as error:
                 future.set_exception(error)
             except BaseException as error:  # a check's exit is no exit of whoever waits for it
@@ -171,13 +177,15 @@ class Checks:
         threading.Thread(target=call, name=f"gateway-check-{name}", daemon=True).start()
         return future
 
-    def _call(self, check: Check) -> object:
-        if not _is_async(check):
-            return check()
+    def _completed(self, check: Check) -> object:
+        """Call a check, and run its coroutine to the end if it gives one."""
+        result = check()
+        if not inspect.isawaitable(result):
+            return result
 
         async def limited() -> object:
             async with asyncio.timeout(self._timeout):
-                return await cast("Awaitable[object]", check())
+                return await cast("Awaitable[object]", result)
 
         return asyncio.run(limited())
 
@@ -199,9 +207,8 @@ class Checks:
         return dict(self._found)
 
 
-def _is_async(check: Check) -> bool:
-    call = getattr(check, "__call__", None)  # noqa: B004  # an object whose call is a coroutine function
-    return inspect.iscoroutinefunction(inspect.unwrap(check)) or inspect.iscoroutinefunction(call)
+def _called(check: Check) -> object:
+    return check()
 
 
 def _running_trio() -> bool:

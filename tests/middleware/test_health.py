@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import signal
@@ -252,6 +253,38 @@ def test_on_trio_a_check_fails_or_times_out_as_elsewhere() -> None:
         released.set()
     states = {name: each.state for name, each in found.items()}
     assert states == {"a": "timeout", "b": "failed", "c": "timeout", "d": "failed"}
+
+
+async def on_any_loop() -> bool:
+    return True
+
+
+@functools.wraps(on_any_loop)
+def runs_a_loop() -> bool:
+    return asyncio.run(on_any_loop())
+
+
+@functools.wraps(on_any_loop)
+def gives_the_coroutine() -> object:
+    return on_any_loop()
+
+
+#: `functools.wraps` gives all of them one name.
+DECORATED = ["async", "runs-a-loop", "gives-the-coroutine"]
+
+
+@pytest.mark.parametrize("check", [on_any_loop, runs_a_loop, gives_the_coroutine], ids=DECORATED)
+def test_a_check_passes_whatever_decorator_it_has(stack: MakeStack, check: Any) -> None:
+    response = stack(Health(checks={"a": check}, detail=True)).request("/readyz")
+    assert response.status == 200
+
+
+@pytest.mark.parametrize("check", [runs_a_loop, gives_the_coroutine], ids=DECORATED[1:])
+def test_a_check_passes_on_trio_whatever_decorator_it_has(check: Any) -> None:
+    import trio
+
+    found = trio.run(Checks({"a": check}, timeout=PATIENCE, cache=0).run_async)
+    assert found["a"].passed
 
 
 def test_a_check_that_exits_fails_and_ends_nobody(stack: MakeStack) -> None:
