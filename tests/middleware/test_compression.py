@@ -154,7 +154,7 @@ def test_a_pattern_matches_without_case_and_may_be_all(stack: MakeStack, pattern
 
 
 @pytest.mark.parametrize("etag", ["weaken", "suffix"])
-def test_what_is_no_entity_tag_is_left_as_it_is(stack: MakeStack, etag: str) -> None:
+def test_an_invalid_entity_tag_is_left_as_it_is(stack: MakeStack, etag: str) -> None:
     answer = fetch(stack(Compression(etag=etag), script=script(("ETag", "unquoted"))))
     assert (answer.get("content-encoding"), answer.get("etag")) == ("gzip", "unquoted")
 

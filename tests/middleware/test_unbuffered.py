@@ -31,7 +31,7 @@ def test_a_response_of_no_declared_length_is_not_buffered(stack: MakeStack) -> N
     ],
     ids=["length", "own-value", "redirect", "204", "304", "head"],
 )
-def test_what_is_better_off_in_the_buffer_is_left_alone(
+def test_a_response_that_needs_the_buffer_is_left_alone(
     stack: MakeStack, script: Script, method: str, value: str | None
 ) -> None:
     assert stack(Unbuffered(), script=script).request(method=method).get("x-accel-buffering") == value

@@ -49,7 +49,7 @@ def in_each_coding(*chains: str) -> list[ParameterSet]:
 
 
 DIRECT = [pytest.param("bare", "identity"), *in_each_coding("compressed", "balancer", "edge")]
-#: Who compresses behind NGINX: NGINX itself, or the chain.
+#: Behind NGINX either NGINX compresses, or the chain.
 PROXIED = [
     pytest.param("nginx", "identity"),
     pytest.param("nginx", "gzip"),

@@ -377,7 +377,7 @@ def test_a_transform_does_not_keep_what_a_peek_has_held(interface: str, referenc
 
 
 @pytest.mark.parametrize("reference", [False, True], ids=["specialised", "reference"])
-def test_what_is_written_by_write_is_flushed(reference: bool) -> None:
+def test_data_that_is_written_by_write_is_flushed(reference: bool) -> None:
     sent: list[bytes] = []
     seen: list[int] = []
 
