@@ -39,7 +39,7 @@ from gateway.adapters._wsgi_input import RequestBody
 from gateway.errors import ApplicationError, GatewayError
 from gateway.protocols import ASGIApplication, Message
 from gateway.translate.fields import wsgi_response_headers
-from gateway.translate.status import has_body
+from gateway.translate.status import has_content
 
 _log = logging.getLogger("gateway.adapters")
 
@@ -267,7 +267,7 @@ class AsgiCall(Conversation):
         self.status = int(status)
         # Translated here, so that a wrong header is raised where it was sent.
         self.headers = wsgi_response_headers(message.get("headers") or ())
-        if not self.bodiless and not has_body(self.status):
+        if not self.bodiless and not has_content(self.status):
             self.bodiless = True
         if message.get("trailers"):
             # Promised by an application that did not look at the extensions: they are lost, as HTTP lets them be.

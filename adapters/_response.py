@@ -28,7 +28,7 @@ from gateway.adapters._ports import Port
 from gateway.errors import ApplicationError
 from gateway.protocols import Environ, Message
 from gateway.translate.fields import asgi_response_headers
-from gateway.translate.status import has_body, status_code
+from gateway.translate.status import has_content, status_code
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 #: What goes to the loop: chunks, and messages that stand between them.
@@ -230,7 +230,7 @@ class Run(Outflow[Entry]):
             return False
         length = _content_length(self._head)
         message = file_message(wrapper, length, self.extensions)
-        if message is None or self._head_only or not has_body(self._head["status"]):
+        if message is None or self._head_only or not has_content(self._head["status"]):
             return False
         self.file = message
         self._put(self._commit(), 0, last=True)
@@ -300,7 +300,7 @@ class Run(Outflow[Entry]):
                 "check that the application is WSGI, and every path through it (PEP 3333)"
             )
         self.committed = True
-        if not self._head_only and has_body(head["status"]):
+        if not self._head_only and has_content(head["status"]):
             length = _content_length(head)
             self._declared = length is not None
             self._rest = sys.maxsize if length is None else length

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 from gateway.protocols import ASGISend, Message
 from gateway.translate.fields import asgi_response_headers
-from gateway.translate.status import has_body
+from gateway.translate.status import has_content
 
 _log = logging.getLogger("gateway.adapters")
 
@@ -47,7 +47,7 @@ class Trailers:
         kind = message["type"]
         if kind == "http.response.start":
             announced = self._fields is not None or any(name == b"trailer" for name, _ in message["headers"])
-            self._promised = announced and not self._head_only and has_body(message["status"])
+            self._promised = announced and not self._head_only and has_content(message["status"])
             if self._promised:
                 message = {**message, "trailers": True}
         await self._send(message)

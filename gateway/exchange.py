@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from gateway.headers import Headers
@@ -29,15 +28,7 @@ __all__ = [
     "ReadableBody",
     "Request",
     "Response",
-    "reason_phrase",
 ]
-
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
-
-
-def reason_phrase(status: int) -> str:
-    """Return the reason phrase of a status code, ``"Unknown"`` where the registry has none."""
-    return _PHRASES.get(status, "Unknown")
 
 
 class Request:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from gateway._bounds import BOUNDS
-from gateway.exchange import Response, reason_phrase
+from gateway.exchange import Response
 from gateway.headers import Headers
+from gateway.translate.status import reason_phrase
 
 if TYPE_CHECKING:
     from gateway.contract import Refuse

@@ -16,7 +16,8 @@ from gateway.drivers._course import has_body, set_length
 from gateway.drivers._files import open_whole
 from gateway.drivers._unread import Dropping, can_drop, drop_async
 from gateway.drivers._watch import has_request_body
-from gateway.exchange import FileBody, Response, reason_phrase
+from gateway.exchange import FileBody, Response
+from gateway.translate.status import status_line
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
@@ -51,7 +52,7 @@ def _content(method: str, response: Response) -> bytes:
 
 
 def _line(response: Response) -> str:
-    return f"{response.status} {response.reason or reason_phrase(response.status)}"
+    return status_line(response.status, response.reason)
 
 
 def answer_wsgi(

@@ -8,6 +8,8 @@ place; the specialised drivers take short cuts where nothing unusual happens and
 Rules: ``on_request`` from the outermost in. A response made at k passes ``on_response`` and ``on_body`` of those
 outside k. An error at k is offered to ``on_error`` of those outside k; what handles it answers in its place.
 ``on_finish`` runs for each whose ``on_request`` was entered.
+
+(Above 400 lines: one order of calls, which is wrong if one of its phases is changed without the others.)
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from gateway.drivers._request_body import require_transform
 from gateway.errors import ApplicationError, ConfigurationError
 from gateway.exchange import FileBody, ReadableBody, Response
 from gateway.problems import refusal
+from gateway.translate.status import has_content
 
 if TYPE_CHECKING:
     from gateway.exchange import Outcome, Request
@@ -50,7 +53,7 @@ Pulled: TypeAlias = tuple[bytes, bool, bool]
 
 def has_body(method: str, status: int) -> bool:
     """Return whether a response to this method with this status has content (RFC 9110 section 6.4.1)."""
-    return method != "HEAD" and status >= 200 and status not in (204, 304)
+    return method != "HEAD" and has_content(status)
 
 
 def declared_size(fields: Iterable[tuple[bytes, bytes]] | Iterable[tuple[str, str]]) -> int | None:
@@ -68,7 +71,7 @@ def set_length(method: str, response: Response) -> None:
     about it, and no transform has seen the bytes of a coded one.
     """
     body, headers = response.body, response.headers
-    if not isinstance(body, bytes) or response.status < 200 or response.status in (204, 304):
+    if not isinstance(body, bytes) or not has_content(response.status):
         return
     if method != "HEAD" or (body and "content-encoding" not in headers):
         headers.setdefault("content-length", str(len(body)))

@@ -24,11 +24,11 @@ from gateway.drivers._files import BLOCK, blocks, open_at, whole
 from gateway.drivers._outcome import judge
 from gateway.drivers._request_body import RequestBody, wrap_input
 from gateway.drivers._sign_off import may_sign_off, signs_off
-from gateway.drivers._status_line import parse
 from gateway.drivers._unread import can_drop, drop
 from gateway.errors import ApplicationError
-from gateway.exchange import FileBody, Response, reason_phrase
+from gateway.exchange import FileBody, Response
 from gateway.headers import Headers
+from gateway.translate.status import parse_status_line, status_line
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
@@ -284,7 +284,7 @@ class WsgiExchange:
             raise ApplicationError("start_response must be called before the first chunk of the body (PEP 3333)")
         status, headers = self.head
         self.course.fields = headers
-        code, reason = parse(status)
+        code, reason = parse_status_line(status)
         response = Response.head(code, Headers.over(list(headers)), reason)
         self.steps = self.course.respond(response, len(self.segment.http))
         self.advance(None)
@@ -328,7 +328,7 @@ class WsgiExchange:
         if not self.body.gone:  # else nothing of it reaches anybody
             self.status = response.status
             self.first_byte_at = perf_counter() - self.began
-        line = f"{response.status} {response.reason or reason_phrase(response.status)}"
+        line = status_line(response.status, response.reason)
         headers = response.headers.wsgi()
         if self.exc_info is not None:
             self.server_write = self.server_start(line, headers, self.exc_info)  # type: ignore[arg-type]  # handed on

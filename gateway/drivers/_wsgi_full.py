@@ -22,9 +22,9 @@ from gateway.drivers._course import has_body, settle
 from gateway.drivers._flows import ENDED, begun, ended
 from gateway.drivers._plan import Plan
 from gateway.drivers._request_body import InputStream, RequestBody, ServerInput, declared_length, hand_in, has_input
-from gateway.drivers._status_line import lines, parse
 from gateway.drivers._wsgi_exchange import WsgiExchange
-from gateway.exchange import Outcome, Response, reason_phrase
+from gateway.exchange import Outcome, Response
+from gateway.translate.status import parse_status_line, status_line, status_lines
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
@@ -144,9 +144,9 @@ class _Regular(WsgiRequest):
         if again and plan.watches and self._sent:
             return self.leave(plan.size).start(status, headers, exc_info)
         try:
-            code, reason = lines[status]
+            code, reason = status_lines[status]
         except KeyError:
-            code, reason = parse(status)
+            code, reason = parse_status_line(status)
         edited = BarePairs()
         edited._seen = -1
         changed = edited._pairs = [*headers]
@@ -187,7 +187,7 @@ class _Regular(WsgiRequest):
             return left.late(left.course.fail(error, index))
         if returned is None and change is None:
             if response.status != code or response.reason is not reason:
-                status = f"{response.status} {response.reason or reason_phrase(response.status)}"
+                status = status_line(response.status, response.reason)
             if plan.mixed and plan.easy:
                 plan.runners.put(self._running)
                 self._running = []

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from gateway.drivers._bare import BareHead, BarePairs, BareWsgiRequest
-from gateway.drivers._status_line import lines, parse
 from gateway.drivers._wsgi_exchange import WsgiExchange
-from gateway.exchange import reason_phrase
+from gateway.translate.status import parse_status_line, status_line, status_lines
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
@@ -48,9 +47,9 @@ class _Waiting(BareWsgiRequest):
         if self._state != IDLE and (exc_info is None or self._state == LEFT):
             return (self._left if self._state == LEFT else self.leave()).start(status, headers, exc_info)
         try:
-            code, reason = lines[status]
+            code, reason = status_lines[status]
         except KeyError:
-            code, reason = parse(status)
+            code, reason = parse_status_line(status)
         edited = BarePairs()
         edited._seen = -1
         changed = edited._pairs = [*headers]
@@ -74,7 +73,7 @@ class _Waiting(BareWsgiRequest):
             left = self._late(status, headers, exc_info)
             return left.late(left.course.resume(response, self._plan.place(on_response), returned))
         if response.status != code or response.reason is not reason:
-            status = f"{response.status} {response.reason or reason_phrase(response.status)}"
+            status = status_line(response.status, response.reason)
         if response.headers is not edited:
             changed = response.headers.wsgi()
         if self._state == IDLE:

@@ -26,7 +26,7 @@ WSGI_FAULTS: list[tuple[Any, Any, Any, str]] = [
     ("100 Continue", HEADERS, [b"x"], STATUS),
     ("101 Switching Protocols", HEADERS, [b"x"], STATUS),
     ("103 Early Hints", HEADERS, [b"x"], STATUS),
-    (200, HEADERS, [b"x"], STATUS),
+    (200, HEADERS, [b"x"], "needs a status"),
     ("200 OK", None, [b"x"], PAIRS),
     ("200 OK", "x", [b"x"], PAIRS),
     ("200 OK", [("a",)], [b"x"], PAIRS),

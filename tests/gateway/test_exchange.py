@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 
 from gateway._requests import AsgiRequest, WsgiRequest
-from gateway.exchange import FileBody, Outcome, ReadableBody, Request, Response, reason_phrase
+from gateway.exchange import FileBody, Outcome, ReadableBody, Request, Response
 from gateway.headers import Header, Headers
 
 
@@ -243,11 +243,6 @@ def test_a_body_can_be_a_file() -> None:
     assert isinstance(io.BytesIO(), ReadableBody)
     assert not isinstance(iter([b""]), ReadableBody)
     assert FileBody("/f").count is None
-
-
-def test_reason_phrases_are_the_registry_s() -> None:
-    assert reason_phrase(404) == "Not Found"
-    assert reason_phrase(799) == "Unknown"
 
 
 def test_an_outcome_has_defaults_for_what_did_not_happen() -> None:
