@@ -4,6 +4,7 @@ Both read when asked and write through. An environ is edited in place, as PEP 33
 shallowly, at the first write, because it is the server's own.
 
 The views compute nothing: `gateway.translate` reads each fact, for the adapters too.
+The paths mean the same on every server, whether it gives a path with its mount point or without it.
 
 Sources: ASGI HTTP 2.5 and WebSocket 2.5 "Connection Scope"; PEP 3333 "environ Variables".
 """
