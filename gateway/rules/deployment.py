@@ -292,11 +292,14 @@ def hypercorn_has_one_worker(deployment: Deployment) -> str | None:
     seen="live",
 )
 def stop_signal_drains(deployment: Deployment) -> str | None:
-    drops = deployment.server in _DROPS_ON_SIGTERM and deployment.stop_signal == "SIGTERM"
-    if not drops or _DRAINS in deployment.arguments:
+    server = deployment.server
+    if server not in _DROPS_ON_SIGTERM or deployment.stop_signal != "SIGTERM" or _DRAINS in deployment.arguments:
         return None
-    remedy = "drain it first, by Health(drain_file=...)" if deployment.server == "daphne" else "stop it by SIGINT"
-    return f"SIGTERM, on which {deployment.server} drops requests in flight; {remedy}"
+    remedy = {
+        "daphne": "drain it first, by Health(drain_file=...)",
+        "bjoern": "stop it by SIGINT",
+    }.get(server, "start it by gateway run, or stop it by SIGINT")
+    return f"SIGTERM, on which {server} drops requests in flight; {remedy}"
 
 
 @RULES.rule(

@@ -100,6 +100,13 @@ def test_uvicorn_that_replaces_the_client_is_a_warning(folder: Path) -> None:
     assert found("proxied", "uvicorn", "--", "--no-proxy-headers") == set()
 
 
+@pytest.mark.parametrize("server", ["waitress", "cheroot"])
+def test_gateway_run_drains_at_sigterm_and_the_bare_server_does_not(folder: Path, server: str) -> None:
+    assert "D07" in found("started", server, "--stop-signal", "SIGTERM")
+    assert "D07" not in found("started", server, "--stop-signal", "SIGTERM", "--gateway-run")
+    assert "start it by gateway run" in check("started", server, "--stop-signal", "SIGTERM").output
+
+
 def test_a_server_header_that_the_chain_cannot_remove_is_a_warning(folder: Path) -> None:
     assert found("secured", "uvicorn") == {"D17"}
     assert found("secured", "uvicorn", "--", "--no-server-header") == found("telling", "uvicorn") == set()
