@@ -35,7 +35,7 @@ from gateway.rules.deployment import Deployment, facts, hazards
 from gateway.rules.drive import drive_asgi, drive_wsgi
 from gateway.rules.probe import LIFESPAN, Broken, probe
 from gateway.rules.table import blame
-from gateway.servers import Bind, Launch, Running, Server, StartError, get, start
+from gateway.servers import Bind, Launch, Running, Server, StartError, choose, families, get, start
 
 __all__ = ["Finding", "command"]
 
@@ -163,7 +163,8 @@ def command(
         raise click.UsageError(
             f"{', '.join(given)}: these options describe the deployment of a server; name it with --server"
         )
-    chosen = get(server) if server is not None else None
+    # The name of a family needs the application's interface to become one server.
+    chosen = get(server) if server is not None and (named is None or server not in families()) else None
     deployment = Deployment()
     findings: list[Finding] = []
     if named is not None:
@@ -174,9 +175,11 @@ def command(
             deployment = with_chain(facts(app, before), app)
             # Whatever it is, detect() judges.
             findings += _application(cast(Application, app), interface, paths, host)
+            launch = Launch(target=str(found), bind=Bind.parse(bind), workers=workers, arguments=arguments)
+            spoken = detect(cast(Application, app), interface)
+            if server is not None and chosen is None:
+                chosen = choose(spoken, launch, server)
             if gateway_run and chosen is not None:
-                launch = Launch(target=str(found), bind=Bind.parse(bind), workers=workers, arguments=arguments)
-                spoken = detect(cast(Application, app), interface)
                 _, launch = plan(found, app, spoken, launch, chosen.name)
                 arguments = tuple(chosen.arguments(launch))
     elif gateway_run:

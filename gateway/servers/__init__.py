@@ -72,7 +72,7 @@ def get(name: str) -> Server:
     """Return the server of this name.
 
     Raises:
-        ConfigurationError: There is none; the message names those there are.
+        ConfigurationError: There is none, or the name is that of a family; the message names the servers.
     """
     place = _BUILTIN.get(name)
     if place is not None:
@@ -81,6 +81,8 @@ def get(name: str) -> Server:
     elif name in (plugins := available("server")):
         place = plugins[name].path
         server = plugins[name].load()
+    elif members := [each for each in _BUILTIN if name == get(each).family]:
+        raise ConfigurationError(f"{name!r} stands for several servers; choose one of: {', '.join(members)}")
     else:
         known = [*_BUILTIN, *plugins, *families()]
         near = difflib.get_close_matches(name, known, n=1)

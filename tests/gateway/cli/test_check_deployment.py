@@ -107,6 +107,26 @@ def test_gateway_run_drains_at_sigterm_and_the_bare_server_does_not(folder: Path
     assert "start it by gateway run" in check("started", server, "--stop-signal", "SIGTERM").output
 
 
+@pytest.mark.parametrize(
+    ("attribute", "member"), [("proxied", "gunicorn-gthread"), ("started", "gunicorn-asgi")], ids=["wsgi", "asgi"]
+)
+def test_the_name_of_a_family_is_the_server_that_gateway_run_chooses(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, attribute: str, member: str
+) -> None:
+    probed: list[str] = []
+    monkeypatch.setattr(module, "_server", lambda server: [probed.append(server.name)][1:])
+    assert found(attribute, "gunicorn", "--gateway-run") == set()
+    assert probed == [member]
+
+
+def test_a_family_without_an_application_names_its_members() -> None:
+    result = CliRunner().invoke(group, ["check", "--server", "granian"])
+    assert result.exit_code == 2
+    assert "'granian' stands for several servers" in result.output
+    assert "granian-asgi, granian-wsgi, granian-rsgi" in result.output
+    assert "did you mean" not in result.output
+
+
 def test_a_server_header_that_the_chain_cannot_remove_is_a_warning(folder: Path) -> None:
     assert found("secured", "uvicorn") == {"D17"}
     assert found("secured", "uvicorn", "--", "--no-server-header") == found("telling", "uvicorn") == set()
