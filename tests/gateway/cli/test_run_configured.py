@@ -98,7 +98,7 @@ def test_a_file_of_another_name_says_what_is_started_and_how(site: Path, argumen
     result = dry(*arguments)
     assert result.exit_code == 0, result.output
     assert f"gateway.config:load('{site / 'deploy' / 'site.toml'}')" in result.output.replace("'\"'\"'", "'")
-    assert "-m waitress" in result.output
+    assert "_drain_on_sigterm waitress" in result.output
     assert "127.0.0.1:9123" in result.output
     assert "--threads=3" in result.output
     assert f"PYTHONPATH={site / 'src'}" in result.output
