@@ -1,8 +1,9 @@
-"""Find the parts of a served object that start late: applications behind adapters, hooks of a process.
+"""Find what a server's call may reach, and what of it starts late: an application behind an adapter.
 
 Under a WSGI server nothing starts an ASGI application before its first request, because WSGI has no startup event. So
-a server's hook and a readiness probe have to find the application themselves. One rule serves both:
-:func:`lazy_parts` walks the objects that the served callable holds, from the outside inwards.
+a server's hook, and a readiness probe, have to find the application themselves. ``gateway run`` and ``gateway check``
+look for middleware that the server has to make room for. One rule serves them all: :func:`reachable` walks the objects
+that the served callable holds, from the outside inwards.
 
 The walk follows attributes, containers, closures, bound methods, and the global names that a plain WSGI function uses.
 It does not follow modules and classes, so an application that only stands in the same module is not reached. An object
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 if TYPE_CHECKING:
     from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
 
-__all__ = ["LazyPart", "Reached", "Reaching", "Startup", "lazy_parts"]
+__all__ = ["LazyPart", "Reached", "Reaching", "Startup", "lazy_parts", "reachable"]
 
 _Interface: TypeAlias = Literal["wsgi", "asgi"]
 #: An object, and the interface in which it is called.
@@ -78,19 +79,15 @@ class Reaching:
         raise NotImplementedError
 
 
-def lazy_parts(served: object, interface: _Interface) -> tuple[LazyPart, ...]:
-    """Find the parts of a served object that nothing has to start before the first request.
+def reachable(served: object, interface: _Interface) -> Iterator[object]:
+    """Yield each object that a call of a served object may reach, once for each interface, the outer ones first.
 
     Args:
         served: The callable that a server calls, or one further in.
         interface: The interface in which it is called.
-
-    Returns:
-        Each part once, the outer ones first.
     """
     seen: set[tuple[int, _Interface]] = set()
     kept: list[object] = []  # an object that goes away would leave its id to another one
-    found: list[LazyPart] = []
     waiting: deque[Reached] = deque([(served, interface)])
     while waiting and len(kept) < _MOST:
         part, interface = waiting.popleft()
@@ -100,13 +97,25 @@ def lazy_parts(served: object, interface: _Interface) -> tuple[LazyPart, ...]:
             continue
         seen.add((id(part), interface))
         kept.append(part)
-        if issubclass(kind, LazyPart):
-            found.append(cast("LazyPart", part))
+        yield part
         if issubclass(kind, Reaching):
             waiting.extend(cast("Reaching", part).reached(interface))
         else:
             waiting.extend((held, interface) for held in _held(part, kind, interface))
-    return tuple(found)
+
+
+def lazy_parts(served: object, interface: _Interface) -> tuple[LazyPart, ...]:
+    """Find the reachable parts of a served object that nothing has to start before the first request.
+
+    Args:
+        served: The callable that a server calls, or one further in.
+        interface: The interface in which it is called.
+
+    Returns:
+        Each part once, the outer ones first.
+    """
+    found = (cast("LazyPart", part) for part in reachable(served, interface) if issubclass(type(part), LazyPart))
+    return tuple(dict.fromkeys(found))
 
 
 def _held(part: object, kind: type, interface: _Interface) -> Iterator[object]:

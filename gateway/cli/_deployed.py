@@ -44,7 +44,7 @@ def with_chain(deployment: Deployment, app: object) -> Deployment:
 
 
 def _is_gateway(app: object) -> bool:
-    return isinstance(app, Gateway)
+    return issubclass(type(app), Gateway)
 
 
 def settings(server: Server, arguments: Sequence[str], app_dir: str | None) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import click
 from click.core import ParameterSource
@@ -24,7 +25,7 @@ from gateway.cli._command import ServerCommand
 from gateway.cli._source import source, source_options
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
-from gateway.protocols import Interface, detect, gives_coroutine, is_proxy
+from gateway.protocols import Application, Interface, detect, gives_coroutine, is_proxy
 from gateway.servers import Bind, Command, Launch, Server, choose, gunicorn
 from gateway.servers._reachable import applications, reads_forwarded
 
@@ -158,8 +159,11 @@ def plan(
 def _has_asgi(application: object) -> bool:
     """Whether anything in the application runs through an adapter from ASGI when a WSGI server calls it."""
     return any(
-        isinstance(each, AsgiToWsgi)
-        or (isinstance(each, Gateway) and each.explain().as_dict()["servers"]["wsgi"]["crossings"])
+        issubclass(type(each), AsgiToWsgi)
+        or (
+            issubclass(type(each), Gateway)
+            and cast("Gateway[Application]", each).explain().as_dict()["servers"]["wsgi"]["crossings"]
+        )
         for each in applications(application)
     )
 

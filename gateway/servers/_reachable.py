@@ -1,6 +1,7 @@
-"""What is reachable from an application object: its chain, mounted applications, and what those wrap.
+"""Find what is inside of an application object: every application that a call may reach, and the middleware of chains.
 
-Whoever starts or judges a server looks here for middleware that the server has to make room for.
+`gateway run`, `gateway check` and the test kit look here for middleware that the server has to make room for.
+the objects; it does not see the list of a chain, because a chain is compiled. So each ``Gateway`` is asked for its own.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from gateway._conditions import Conditional
+from gateway._starting import reachable
 from gateway.application import Gateway
 from gateway.contract import Middleware
 from gateway.middleware.proxy_headers import ProxyHeaders
-from gateway.mount import Mount
 
 if TYPE_CHECKING:
     from gateway.protocols import Application
@@ -21,28 +22,27 @@ __all__ = ["applications", "middleware", "reads_forwarded"]
 
 
 def applications(app: object) -> Iterator[object]:
-    """Return the application and every one inside it, outermost first.
-
-    ``Gateway`` and the adapters hold theirs as ``app``, Flask as ``wsgi_app``, a `Mount` has several.
-    """
-    waiting, seen = [app], set[int]()
-    while waiting:
-        found = waiting.pop(0)
-        if id(found) in seen or found is None:
-            continue
-        seen.add(id(found))
-        yield found
-        if isinstance(found, Mount):
-            # Not `gateways`, which has one application once: at another place it may have another chain.
-            waiting += [*(entry.gateway for entry in found._entries), found.default]
-        elif not isinstance(found, type):  # an ASGI 2 application is a class
-            waiting += [vars(found)[name] for name in ("app", "wsgi_app") if name in getattr(found, "__dict__", ())]
+    """Yield the application and each object that it may call in either interface, the outer ones first."""
+    waiting, seen, kept = [app], set[int](), list[object]()
+    for outer in waiting:
+        for interface in ("wsgi", "asgi"):
+            for found in reachable(outer, interface):
+                if id(found) in seen:
+                    continue
+                seen.add(id(found))
+                kept.append(found)  # an object that goes away would leave its id to another one
+                yield found
+                # The real type, because asking a proxy for its class may make what it stands for.
+                if issubclass(type(found), Gateway):
+                    waiting.append(cast("Gateway[Application]", found).app)
 
 
 def middleware(app: object) -> Iterator[Middleware]:
-    """Return every middleware of the chains inside, without the conditions around them."""
+    """Yield every middleware of the chains inside, without the conditions around them."""
     for found in applications(app):
-        for item in cast("Gateway[Application]", found).middleware if isinstance(found, Gateway) else ():
+        if not issubclass(type(found), Gateway):
+            continue
+        for item in cast("Gateway[Application]", found).middleware:
             inner = item
             while isinstance(inner, Conditional):
                 inner = inner.inner

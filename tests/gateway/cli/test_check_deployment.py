@@ -42,6 +42,26 @@ CHAINS = """
     counted = Gateway(wsgi, middleware=[Metrics()])
     draining = Gateway(wsgi, middleware=[Health(drain_seconds=3)])
     started = Gateway(asgi)
+
+    class Wrapper:
+        def __init__(self, application):
+            self.application = application
+
+        def __call__(self, environ, start_response):
+            return self.application(environ, start_response)
+
+    class Table(dict):
+        def __call__(self, environ, start_response):
+            return self["/"](environ, start_response)
+
+    def closure(application):
+        return lambda environ, start_response: application(environ, start_response)
+
+    def names_it(environ, start_response):
+        return proxied(environ, start_response)
+
+    in_attribute, in_table, in_closure = Wrapper(proxied), Table({"/": proxied}), closure(proxied)
+    in_gateway = Gateway(Wrapper(proxied))
 """
 HOOKS = "from gateway.servers.gunicorn_hooks import *\n"
 BY_HAND = """
@@ -98,6 +118,12 @@ def test_uvicorn_that_replaces_the_client_is_a_warning(folder: Path) -> None:
     result = check("proxied", "uvicorn")
     assert (result.exit_code, "request id" in result.output) == (0, True)
     assert found("proxied", "uvicorn", "--", "--no-proxy-headers") == set()
+
+
+@pytest.mark.parametrize("attribute", ["in_attribute", "in_table", "in_closure", "in_gateway", "names_it"])
+def test_a_chain_is_found_inside_of_any_wrapper(folder: Path, attribute: str) -> None:
+    assert found(attribute, "waitress") == {"D13"}
+    assert found(attribute, "waitress", "--gateway-run") == set()
 
 
 @pytest.mark.parametrize("server", ["waitress", "cheroot"])
