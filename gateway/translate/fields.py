@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from gateway.errors import ApplicationError, ServerError
 from gateway.protocols import Environ
@@ -262,7 +262,7 @@ def _pairs(headers: object, where: str) -> Iterator[tuple[Any, Any]]:
         ApplicationError: They are not an iterable of pairs.
     """
     try:
-        for pair in headers:  # type: ignore[attr-defined]  # an application's value; the handler judges it
+        for pair in cast("Iterable[Any]", headers):  # an application's value; the handler judges it
             name, value = pair
             yield name, value
     except (TypeError, ValueError) as error:
