@@ -172,7 +172,7 @@ class Session:
             )
         headers = [
             (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in wsgi_response_headers(message.get("headers") or ())
+            for name, value in wsgi_response_headers(message.get("headers") or (), "websocket.accept")
         ]
         for name, _ in headers:
             if name.lower().startswith(b"sec-websocket-"):

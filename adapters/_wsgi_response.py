@@ -176,7 +176,9 @@ class ResponseBody:
             raise _raisable(call)
         if call.trailers:
             # Before the last chunk of the server, which comes after StopIteration.
-            self._environ["gunicorn.http2.send_trailers"](wsgi_response_headers(call.trailers))
+            self._environ["gunicorn.http2.send_trailers"](
+                wsgi_response_headers(call.trailers, "http.response.trailers")
+            )
         raise StopIteration
 
     def close(self) -> None:

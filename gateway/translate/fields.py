@@ -218,8 +218,14 @@ def _bad_header(rule: str, name: object, value: object) -> str:
     return f"{rule}, got {name!r}: {value!r}; check what calls start_response (PEP 3333, RFC 9110 section 5.5)"
 
 
-def wsgi_response_headers(headers: Iterable[Iterable[bytes]]) -> list[tuple[str, str]]:
+def wsgi_response_headers(
+    headers: Iterable[Iterable[bytes]], event: str = "http.response.start"
+) -> list[tuple[str, str]]:
     """Return ASGI response headers as WSGI wants them: native strings, nothing hop-by-hop.
+
+    Args:
+        headers: The application's.
+        event: The message that they are in, for errors.
 
     Raises:
         ApplicationError: A name or value is not a byte string, a name is not a token, or a value holds a control
@@ -237,7 +243,7 @@ def wsgi_response_headers(headers: Iterable[Iterable[bytes]]) -> list[tuple[str,
         except (KeyError, AttributeError, TypeError, ValueError):
             pass
     result: list[tuple[str, str]] = []
-    for name, value in _pairs(headers, "http.response.start"):
+    for name, value in _pairs(headers, event):
         try:
             octets = memoryview(name).tobytes()
             text = texts[octets] if octets in texts else _response_text(octets)
@@ -245,12 +251,11 @@ def wsgi_response_headers(headers: Iterable[Iterable[bytes]]) -> list[tuple[str,
                 result.append((text, _without_controls(memoryview(value).tobytes().decode("latin-1"))))
         except TypeError as error:
             raise ApplicationError(
-                f"headers of http.response.start must be byte strings, got {name!r}: {value!r}; "
-                f"encode them (ASGI HTTP 'Response Start')"
+                f"headers of {event} must be byte strings, got {name!r}: {value!r}; encode them (ASGI specification)"
             ) from error
         except ValueError as error:
             raise ApplicationError(
-                f"{error}, got {name!r}: {value!r}; check the headers of http.response.start (RFC 9110 section 5.5)"
+                f"{error}, got {name!r}: {value!r}; check the headers of {event} (RFC 9110 section 5.5)"
             ) from error
     return result
 

@@ -258,3 +258,27 @@ def test_a_server_is_probed(server: str, kept: bool) -> None:
     assert result.exit_code == (0 if kept else 1), result.output
     if not kept:  # ports are str
         assert {"H11", "H12"} <= rules(result)
+
+
+BEHIND_A_CHAIN = """
+    from gateway import Gateway
+    from gateway.middleware import behind_load_balancer
+
+    def inside(environ, start_response):
+        raise ValueError("no database")
+
+    def chain(*hosts):
+        return behind_load_balancer(hosts=hosts, trust=("10.0.0.0/8",), errors=None)
+
+    app = Gateway(inside, middleware=chain({hosts}))
+"""
+ASGI_BEHIND_A_CHAIN = BEHIND_A_CHAIN.replace(
+    "def inside(environ, start_response)", "async def inside(scope, receive, send)"
+)
+
+
+@pytest.mark.parametrize("hosts", ['"*"', '"shop.example"', '"*.shop.example", "shop.example"', '"shop.example:8443"'])
+@pytest.mark.parametrize("source", [BEHIND_A_CHAIN, ASGI_BEHIND_A_CHAIN], ids=["wsgi", "asgi"])
+def test_requests_pass_the_chain_of_a_preset(check: Any, source: str, hosts: str) -> None:
+    result = check(source.format(hosts=hosts))
+    assert (result.exit_code, "GET /: ValueError: no database" in result.stdout) == (1, True)
