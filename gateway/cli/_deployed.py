@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import cast
 
-from gateway.application import Gateway
 from gateway.dual import Dual
 from gateway.middleware.health import Health
 from gateway.middleware.metrics import Metrics
 from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.middleware.security_headers import SecurityHeaders
-from gateway.protocols import Application
 from gateway.rules.deployment import Deployment
 from gateway.servers import Server, gunicorn
-from gateway.servers._reachable import applications, middleware
+from gateway.servers._reachable import gateways, middleware
 
 __all__ = ["metrics_folder", "settings", "version", "with_chain"]
 
@@ -36,15 +33,8 @@ def with_chain(deployment: Deployment, app: object) -> Deployment:
             isinstance(each, Health) and (each.drain_seconds is not None or each.drain_signal) for each in chain
         ),
         counts=any(isinstance(each, Metrics) for each in chain),
-        has_lifespan=any(
-            each.interface == "asgi" and not isinstance(each.app, Dual)
-            for each in cast("Iterable[Gateway[Application]]", filter(_is_gateway, applications(app)))
-        ),
+        has_lifespan=any(each.interface == "asgi" and not isinstance(each.app, Dual) for each in gateways(app)),
     )
-
-
-def _is_gateway(app: object) -> bool:
-    return issubclass(type(app), Gateway)
 
 
 def settings(server: Server, arguments: Sequence[str], app_dir: str | None) -> Mapping[str, str]:

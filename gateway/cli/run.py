@@ -13,21 +13,19 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import click
 from click.core import ParameterSource
 
 from gateway._load import INDIRECT, VARIABLE, Target
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
-from gateway.application import Gateway
 from gateway.cli._command import ServerCommand
 from gateway.cli._source import source, source_options
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
-from gateway.protocols import Application, Interface, detect, gives_coroutine, is_proxy
+from gateway.protocols import Interface, detect, gives_coroutine, is_proxy
 from gateway.servers import Bind, Command, Launch, Server, choose, gunicorn
-from gateway.servers._reachable import applications, reads_forwarded
+from gateway.servers._reachable import applications, gateways, reads_forwarded
 
 __all__ = ["command", "plan"]
 
@@ -158,13 +156,8 @@ def plan(
 
 def _has_asgi(application: object) -> bool:
     """Whether anything in the application runs through an adapter from ASGI when a WSGI server calls it."""
-    return any(
-        issubclass(type(each), AsgiToWsgi)
-        or (
-            issubclass(type(each), Gateway)
-            and cast("Gateway[Application]", each).explain().as_dict()["servers"]["wsgi"]["crossings"]
-        )
-        for each in applications(application)
+    return any(issubclass(type(each), AsgiToWsgi) for each in applications(application)) or any(
+        each.explain().as_dict()["servers"]["wsgi"]["crossings"] for each in gateways(application)
     )
 
 

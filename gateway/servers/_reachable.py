@@ -1,7 +1,8 @@
 """Find what is inside of an application object: every application that a call may reach, and the middleware of chains.
 
-`gateway run`, `gateway check` and the test kit look here for middleware that the server has to make room for.
-the objects; it does not see the list of a chain, because a chain is compiled. So each ``Gateway`` is asked for its own.
+A command that starts or judges a server looks here for middleware that the server has to make room for. The walk of
+:func:`reachable` finds the objects. It does not see the list of a chain, because a chain is compiled, so each
+``Gateway`` is asked for its own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gateway.middleware.proxy_headers import ProxyHeaders
 if TYPE_CHECKING:
     from gateway.protocols import Application
 
-__all__ = ["applications", "middleware", "reads_forwarded"]
+__all__ = ["applications", "gateways", "middleware", "reads_forwarded"]
 
 
 def applications(app: object) -> Iterator[object]:
@@ -37,12 +38,17 @@ def applications(app: object) -> Iterator[object]:
                     waiting.append(cast("Gateway[Application]", found).app)
 
 
+def gateways(app: object) -> Iterator[Gateway[Application]]:
+    """Yield every ``Gateway`` among the `applications`."""
+    for found in applications(app):
+        if issubclass(type(found), Gateway):
+            yield cast("Gateway[Application]", found)
+
+
 def middleware(app: object) -> Iterator[Middleware]:
     """Yield every middleware of the chains inside, without the conditions around them."""
-    for found in applications(app):
-        if not issubclass(type(found), Gateway):
-            continue
-        for item in cast("Gateway[Application]", found).middleware:
+    for gateway in gateways(app):
+        for item in gateway.middleware:
             inner = item
             while isinstance(inner, Conditional):
                 inner = inner.inner
