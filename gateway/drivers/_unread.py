@@ -8,8 +8,9 @@ Bounds: :data:`MOST_BYTES`, and :data:`MOST_SECONDS` in all, so that a client ca
 not at all. ``receive()`` can be given up at any time. A read of ``wsgi.input`` cannot, so it takes a server that hands
 out its socket, whose timeout bounds the read: Gunicorn. With another WSGI server nothing is read here.
 
-If a body does not end in time on WSGI, the connection is shut down before it goes back to the server: a stream that
-failed in the middle of a read does not know where the next request begins, and what follows must not be taken for one.
+A WSGI stream that failed in the middle of a read, because the client is gone or too slow, does not know where the next
+request begins. The bytes that follow must not be taken for one, so the connection is shut down before it goes back to
+the server. Above the bounds the stream is sound, and the server treats the rest as any body that nobody read.
 
 Sources: RFC 9112 section 9.6 (the reset problem); RFC 9110 section 15.5.14.
 """
