@@ -21,9 +21,9 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
-from gateway.adapters._doorbell import soon_threadsafe
 from gateway.adapters._gates import make_gate, make_thread_gate
 from gateway.adapters._waiting import Conversation
+from gateway.adapters.hand_off._doorbell import soon_threadsafe
 from gateway.errors import ConfigurationError
 
 _log = logging.getLogger("gateway.adapters")

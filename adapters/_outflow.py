@@ -5,7 +5,7 @@ empty. Small chunks are many, so appending takes no lock:
 
 - Only the worker counts what was produced, only the loop what was released; each reads the other's count.
 - The worker appends, then reads ``_notified``; the loop clears ``_notified``, then looks once more. Append and look
-  take turns on the deque (as in `gateway.adapters._ports.Outbox`), so either the loop finds the chunk or the worker
+  take turns on the deque (as in `hand_off._ports.Outbox`), so either the loop finds the chunk or the worker
   sees that it has to wake it.
 - To sleep, and to be woken from it, takes the lock: that is rare, and must not be missed.
 
@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from typing import Generic, TypeVar, cast
 
-from gateway.adapters._ports import Port
+from gateway.adapters.hand_off._ports import Port
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.adapters._input import Inbox
-from gateway.adapters._ports import Port, Spawn
+from gateway.adapters.hand_off._ports import Port, Spawn
 from gateway.protocols import ASGIReceive
 
 

@@ -24,7 +24,7 @@ from wsgiref.types import WSGIApplication
 from gateway.adapters._files import FileWrapper, file_message
 from gateway.adapters._input import ClientDisconnected
 from gateway.adapters._outflow import Outflow
-from gateway.adapters._ports import Port
+from gateway.adapters.hand_off._ports import Port
 from gateway.errors import ApplicationError
 from gateway.protocols import Environ, Message
 from gateway.translate.fields import asgi_response_headers

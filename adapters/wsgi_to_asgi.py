@@ -7,7 +7,7 @@ many messages it has:
 2. A worker runs the application, pushes the response, and calls ``close()``.
 3. On the loop: the response is sent, as fast as the client takes it.
 
-The parts: `gateway.translate.scope_environ` (what the request says), ``_ports`` and ``_workers`` (the hand-offs),
+The parts: `gateway.translate.scope_environ` (what the request says), `gateway.adapters.hand_off` (the hand-offs),
 ``_input`` and ``_receiver`` (the request body), ``_response`` (the application's run, the worker's side), ``_exchange``
 (the same, the loop's side), ``_files`` (files that are not read).
 
@@ -26,10 +26,10 @@ from gateway._starting import Reached, Reaching
 from gateway.adapters._exchange import Exchange
 from gateway.adapters._files import FileWrapper
 from gateway.adapters._input import WholeInput
-from gateway.adapters._ports import AsyncioPort, Port, SensitivePort, Spawn
 from gateway.adapters._response import Run
 from gateway.adapters._trailers import Trailers
 from gateway.adapters._wrapped import wsgi_callable
+from gateway.adapters.hand_off._ports import AsyncioPort, Port, SensitivePort, Spawn
 from gateway.errors import ConfigurationError, ServerError
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
 from gateway.translate.scope_environ import scope_to_environ
@@ -246,7 +246,7 @@ class WsgiToAsgi(Reaching):
         try:
             loop: object = asyncio.get_running_loop()
         except RuntimeError:
-            from gateway.adapters import _ports_trio
+            from gateway.adapters.hand_off import _ports_trio
 
             loop = _ports_trio.current()
         for port in self._ports:
@@ -258,7 +258,7 @@ class WsgiToAsgi(Reaching):
         if not isinstance(loop, asyncio.AbstractEventLoop):
             import trio
 
-            from gateway.adapters._ports_trio import TrioPort
+            from gateway.adapters.hand_off._ports_trio import TrioPort
 
             assert isinstance(loop, trio.lowlevel.TrioToken)
             new: Port = TrioPort(loop, 1 if self._thread_sensitive else self._threads)

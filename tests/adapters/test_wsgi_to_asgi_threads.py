@@ -20,9 +20,9 @@ import pytest
 
 from gateway.adapters._exchange import Exchange
 from gateway.adapters._input import Inbox
-from gateway.adapters._ports import AsyncioPort, Outbox
 from gateway.adapters._response import Run
-from gateway.adapters._workers import Workers
+from gateway.adapters.hand_off._ports import AsyncioPort, Outbox
+from gateway.adapters.hand_off._workers import Workers
 from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
 from gateway.errors import ApplicationError
 from tests.adapters.driving import BACKENDS, Server, http_scope, run_on, serve

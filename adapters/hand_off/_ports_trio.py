@@ -1,4 +1,4 @@
-"""The port of a trio run: `gateway.adapters._ports` for trio. Imported only where trio runs."""
+"""The port of a trio run: `gateway.adapters.hand_off._ports` for trio. Imported only where trio runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from gateway.adapters._ports import Background, Callback, Outbox, Port, Spawn
-from gateway.adapters._signals import Signal
-from gateway.adapters._workers import Workers
+from gateway.adapters.hand_off._ports import Background, Callback, Outbox, Port, Spawn
+from gateway.adapters.hand_off._signals import Signal
+from gateway.adapters.hand_off._workers import Workers
 
 
 class TrioSignal(Signal):

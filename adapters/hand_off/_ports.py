@@ -20,9 +20,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeAlias
 
-from gateway.adapters._doorbell import soon_threadsafe
-from gateway.adapters._signals import AsyncioSignal, Signal
-from gateway.adapters._workers import Workers
+from gateway.adapters.hand_off._doorbell import soon_threadsafe
+from gateway.adapters.hand_off._signals import AsyncioSignal, Signal
+from gateway.adapters.hand_off._workers import Workers
 
 Callback: TypeAlias = Callable[[], None]
 Background: TypeAlias = Callable[[], Coroutine[None, None, None]]

@@ -1,0 +1,1 @@
+"""Hand-offs between threads and an event loop. Both directions use them."""
