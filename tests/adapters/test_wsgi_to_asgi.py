@@ -14,8 +14,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from gateway.adapters import _response
-from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
+from gateway.adapters.wsgi_to_asgi import WsgiToAsgi, _run
 from gateway.errors import ApplicationError, ConfigurationError, ServerError
 from tests.adapters.driving import BACKENDS, Server, http_scope, run_on, serve
 
@@ -646,7 +645,7 @@ def test_A54b_empty_chunks_force_no_head_and_no_message() -> None:
     ids=["A55-list", "A55-two", "A55-over", "A55-exact"],
 )
 def test_nothing_is_sent_past_the_content_length(body: Any, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, _response.__name__):
+    with caplog.at_level(logging.WARNING, _run.__name__):
         server = serve(WsgiToAsgi(answering(body, [("content-length", "3")])))
     assert server.content == b"abc"
     assert server.complete

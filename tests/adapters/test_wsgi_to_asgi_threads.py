@@ -18,12 +18,12 @@ import anyio.to_thread
 import asgiref.sync
 import pytest
 
-from gateway.adapters._exchange import Exchange
-from gateway.adapters._input import Inbox
-from gateway.adapters._response import Run
 from gateway.adapters.hand_off._ports import AsyncioPort, Outbox
 from gateway.adapters.hand_off._workers import Workers
 from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
+from gateway.adapters.wsgi_to_asgi._exchange import Exchange
+from gateway.adapters.wsgi_to_asgi._input import Inbox
+from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.errors import ApplicationError
 from tests.adapters.driving import BACKENDS, Server, http_scope, run_on, serve
 

@@ -14,10 +14,10 @@ import concurrent.futures
 import threading
 from typing import cast
 
-from gateway.adapters._input import ClientDisconnected, LazyInput, StreamedInput
-from gateway.adapters._receiver import Receiver
-from gateway.adapters._response import Run
 from gateway.adapters.hand_off._ports import Port, Spawn
+from gateway.adapters.wsgi_to_asgi._input import ClientDisconnected, LazyInput, StreamedInput
+from gateway.adapters.wsgi_to_asgi._receiver import Receiver
+from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.errors import ApplicationError
 from gateway.protocols import ASGIReceive, ASGISend, Message
 

@@ -21,10 +21,10 @@ from types import GeneratorType, TracebackType
 from typing import Any, NoReturn, TypeAlias
 from wsgiref.types import WSGIApplication
 
-from gateway.adapters._files import FileWrapper, file_message
-from gateway.adapters._input import ClientDisconnected
-from gateway.adapters._outflow import Outflow
 from gateway.adapters.hand_off._ports import Port
+from gateway.adapters.wsgi_to_asgi._files import FileWrapper, file_message
+from gateway.adapters.wsgi_to_asgi._input import ClientDisconnected
+from gateway.adapters.wsgi_to_asgi._outflow import Outflow
 from gateway.errors import ApplicationError
 from gateway.protocols import Environ, Message
 from gateway.translate.fields import asgi_response_headers

@@ -8,7 +8,7 @@ many messages it has:
 3. On the loop: the response is sent, as fast as the client takes it.
 
 The parts: `gateway.translate.scope_environ` (what the request says), `gateway.adapters.hand_off` (the hand-offs),
-``_input`` and ``_receiver`` (the request body), ``_response`` (the application's run, the worker's side), ``_exchange``
+``_input`` and ``_receiver`` (the request body), ``_run`` (the application's run, the worker's side), ``_exchange``
 (the same, the loop's side), ``_files`` (files that are not read).
 
 Sources: PEP 3333; ASGI 3.0, HTTP 2.4, WebSocket 2.4, Lifespan 2.0.
@@ -23,13 +23,13 @@ from contextvars import copy_context
 from typing import Literal
 
 from gateway._starting import Reached, Reaching
-from gateway.adapters._exchange import Exchange
-from gateway.adapters._files import FileWrapper
-from gateway.adapters._input import WholeInput
-from gateway.adapters._response import Run
-from gateway.adapters._trailers import Trailers
 from gateway.adapters._wrapped import wsgi_callable
 from gateway.adapters.hand_off._ports import AsyncioPort, Port, SensitivePort, Spawn
+from gateway.adapters.wsgi_to_asgi._exchange import Exchange
+from gateway.adapters.wsgi_to_asgi._files import FileWrapper
+from gateway.adapters.wsgi_to_asgi._input import WholeInput
+from gateway.adapters.wsgi_to_asgi._run import Run
+from gateway.adapters.wsgi_to_asgi._trailers import Trailers
 from gateway.errors import ConfigurationError, ServerError
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
 from gateway.translate.scope_environ import scope_to_environ

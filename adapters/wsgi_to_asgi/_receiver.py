@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.adapters._input import Inbox
 from gateway.adapters.hand_off._ports import Port, Spawn
+from gateway.adapters.wsgi_to_asgi._input import Inbox
 from gateway.protocols import ASGIReceive
 
 
