@@ -113,7 +113,7 @@ def _asgi_to_wsgi(app: Any, engine: str) -> Application:
         return AsgiToWsgi(app)
     if engine == "a2wsgi":
         # It would run, but Django's ORM would see its loop in threads and in greenlets.
-        from gateway.adapters._gates import refuse_greenlet_server
+        from gateway.adapters.asgi_to_wsgi._gates import refuse_greenlet_server
 
         refuse_greenlet_server()
         with _needs("a2wsgi"):

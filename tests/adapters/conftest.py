@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.adapters._lend import lending_is_possible
+from gateway.adapters.asgi_to_wsgi._lend import lending_is_possible
 from tests.adapters.rows import excuse
 
 #: A loop can be lent on CPython 3.12 and newer; the modes of the other tests know that by themselves.

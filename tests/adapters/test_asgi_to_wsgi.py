@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters import _asgi_call, _service, asgi_to_wsgi
-from gateway.adapters.asgi_to_wsgi import AsgiToWsgi, close_all, start_all
+from gateway.adapters import asgi_to_wsgi
+from gateway.adapters.asgi_to_wsgi import AsgiToWsgi, _call, _service, close_all, start_all
 from gateway.errors import ApplicationError, ConfigurationError
 from gateway.lifespan import LifespanFailed
 from tests.adapters.asgi_under_wsgi import (
@@ -535,7 +535,7 @@ def test_a_part_that_the_server_took_is_not_told_to_be_refused() -> None:
     sent: list[int] = []
     closed, ended = threading.Event(), threading.Event()
     size = 140_000  # above what may wait, so that each send waits until its part was taken
-    assert size > _asgi_call.HIGH_BYTES
+    assert size > _call.HIGH_BYTES
 
     @http_only
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters._asgi_call import AsgiCall
-from gateway.adapters._lend import LentLoop
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
+from gateway.adapters.asgi_to_wsgi._call import AsgiCall
+from gateway.adapters.asgi_to_wsgi._lend import LentLoop
 from gateway.protocols import ASGIReceive, ASGISend, Scope
 
 SECONDS = 60.0  # a bound for what must not hang, never a measure

@@ -14,9 +14,9 @@ from wsgiref.util import FileWrapper
 import pytest
 
 from gateway import servers
-from gateway.adapters._asgi_call import HIGH_BYTES
-from gateway.adapters._loop import LoopThread
-from gateway.adapters._wsgi_response import JOIN_BYTES
+from gateway.adapters.asgi_to_wsgi._call import HIGH_BYTES
+from gateway.adapters.asgi_to_wsgi._loop import LoopThread
+from gateway.adapters.asgi_to_wsgi._response import JOIN_BYTES
 from gateway.errors import ApplicationError
 from gateway.servers import Bind, Launch
 from gateway.servers import start as start_server
@@ -475,7 +475,7 @@ class Counting:
             return inner(*args, **options)
 
         setattr(waker, name, call_soon_threadsafe)
-        from gateway.adapters import _waiting
+        from gateway.adapters.asgi_to_wsgi import _waiting
 
         make_gate = _waiting.make_gate
 

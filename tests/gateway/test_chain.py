@@ -767,7 +767,7 @@ def test_lifespan_passes_wsgi_parts_by_and_reaches_the_application_once() -> Non
 
 
 def test_loops_that_ended_are_let_go_of(caplog: pytest.LogCaptureFixture) -> None:
-    from gateway.adapters import _service
+    from gateway.adapters.asgi_to_wsgi import _service
 
     gateway = chain(asgi_app, w())
     before = len(_service._services)

@@ -21,8 +21,8 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
-from gateway.adapters._gates import make_gate, make_thread_gate
-from gateway.adapters._waiting import Conversation
+from gateway.adapters.asgi_to_wsgi._gates import make_gate, make_thread_gate
+from gateway.adapters.asgi_to_wsgi._waiting import Conversation
 from gateway.adapters.hand_off._doorbell import soon_threadsafe
 from gateway.errors import ConfigurationError
 

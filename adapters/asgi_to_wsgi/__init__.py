@@ -9,7 +9,7 @@ application sends.
 Nothing starts before the first request (or `start`), so that a server may fork after the import. Stop with `close`, by
 a server's hook, or at the exit of the interpreter.
 
-Done elsewhere: the translation of requests (`gateway.translate`), the conversation of loop and thread (``_asgi_call``).
+Done elsewhere: the translation of requests (`gateway.translate`), the conversation of loop and thread (``_call``).
 
 Sources: PEP 3333; ASGI 3.0, HTTP 2.4, Lifespan 2.0.
 """
@@ -27,13 +27,14 @@ from http import HTTPStatus
 from typing import Any, Literal, get_args
 
 from gateway._starting import LazyPart, Reached, Reaching, lazy_parts
-from gateway.adapters import _service, _websocket_open
-from gateway.adapters._asgi_call import AsgiCall
-from gateway.adapters._gates import refuse_greenlet_server, refuse_patched_threads
-from gateway.adapters._service import Service
+from gateway.adapters import _websocket_open
 from gateway.adapters._wrapped import asgi_callable
-from gateway.adapters._wsgi_input import open_body
-from gateway.adapters._wsgi_response import respond
+from gateway.adapters.asgi_to_wsgi import _service
+from gateway.adapters.asgi_to_wsgi._call import AsgiCall
+from gateway.adapters.asgi_to_wsgi._gates import refuse_greenlet_server, refuse_patched_threads
+from gateway.adapters.asgi_to_wsgi._input import open_body
+from gateway.adapters.asgi_to_wsgi._response import respond
+from gateway.adapters.asgi_to_wsgi._service import Service
 from gateway.errors import ConfigurationError, ServerError
 from gateway.lifespan import Lifespan, LifespanMode
 from gateway.protocols import ASGIApplication, Environ

@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
-from gateway.adapters._asgi_call import AsgiCall
-from gateway.adapters._parts import EarlyHint, FileBody
+from gateway.adapters.asgi_to_wsgi._call import AsgiCall
+from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FileBody
 from gateway.protocols import Environ
 from gateway.translate.fields import wsgi_response_headers
 from gateway.translate.status import status_line

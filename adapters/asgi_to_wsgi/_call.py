@@ -33,9 +33,9 @@ from collections.abc import Sequence
 from contextvars import Context
 from typing import Any, Protocol
 
-from gateway.adapters._parts import EarlyHint, FileBody, Part, SharedFile, octets
-from gateway.adapters._waiting import Conversation, Runner, start_task
-from gateway.adapters._wsgi_input import RequestBody
+from gateway.adapters.asgi_to_wsgi._input import RequestBody
+from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FileBody, Part, SharedFile, octets
+from gateway.adapters.asgi_to_wsgi._waiting import Conversation, Runner, start_task
 from gateway.errors import ApplicationError, GatewayError
 from gateway.protocols import ASGIApplication, Message
 from gateway.translate.fields import wsgi_response_headers

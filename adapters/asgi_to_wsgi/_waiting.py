@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Generic, Protocol, TypeVar
 
-from gateway.adapters._gates import Gate, make_gate
+from gateway.adapters.asgi_to_wsgi._gates import Gate, make_gate
 
 T = TypeVar("T")
 

@@ -39,9 +39,9 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, TypeVarTuple
 
-from gateway.adapters._gates import make_thread_gate
-from gateway.adapters._loop import call_safely, wind_up
-from gateway.adapters._waiting import Conversation, Job
+from gateway.adapters.asgi_to_wsgi._gates import make_thread_gate
+from gateway.adapters.asgi_to_wsgi._loop import call_safely, wind_up
+from gateway.adapters.asgi_to_wsgi._waiting import Conversation, Job
 
 _log = logging.getLogger("gateway.adapters")
 
