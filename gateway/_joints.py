@@ -73,7 +73,7 @@ class Takeover(Reaching):
     """Where websocket handshakes part from other requests under a WSGI server."""
 
     def __init__(self, http: WSGIApplication, crossing: AsgiToWsgi, other: ASGIApplication) -> None:
-        from gateway.adapters._websocket import is_handshake
+        from gateway.adapters.websocket._serve import is_handshake
 
         self.app = http
         self._crossing = crossing

@@ -28,8 +28,9 @@ import pytest
 
 from gateway import mount, problems
 from gateway._requests import AsgiRequest, WsgiRequest
-from gateway.adapters import _rsgi, _websocket, _websocket_protocol
+from gateway.adapters import _rsgi
 from gateway.adapters.translation import environ_to_scope, scope_to_environ
+from gateway.adapters.websocket import _protocol, _serve
 from gateway.contract import BuildContext, Middleware
 from gateway.drivers._request_body import declared_length
 from gateway.errors import GatewayError
@@ -224,7 +225,7 @@ def environ(key: str) -> Callable[[str], dict[str, Any]]:
 
 
 def read_frames(data: bytes) -> None:
-    session = _websocket_protocol.Session(
+    session = _protocol.Session(
         {"HTTP_SEC_WEBSOCKET_VERSION": "13", "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ=="}, 2**30
     )
     session.accept({})
@@ -405,11 +406,11 @@ PARSERS = [
         lambda value: Mount({"/a": hello, "/a/b": hello, "*.b.example/a": hello})._find("a.b.example", f"/{value}"),
         ("a/",),
     ),
-    Parser("tokens of Connection", _websocket._tokens, ("upgrade,",), ((_websocket, "_LONGEST_TOKENS"),)),
+    Parser("tokens of Connection", _serve._tokens, ("upgrade,",), ((_serve, "_LONGEST_TOKENS"),)),
     *(
         Parser(
             f"Sec-WebSocket-{name}",
-            lambda value, name=name: _websocket_protocol.Session(
+            lambda value, name=name: _protocol.Session(
                 {
                     "HTTP_SEC_WEBSOCKET_VERSION": "13",
                     "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",

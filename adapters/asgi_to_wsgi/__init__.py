@@ -27,7 +27,6 @@ from http import HTTPStatus
 from typing import Any, Literal, get_args
 
 from gateway._starting import LazyPart, Reached, Reaching, lazy_parts
-from gateway.adapters import _websocket_open
 from gateway.adapters._wrapped import asgi_callable
 from gateway.adapters.asgi_to_wsgi import _service
 from gateway.adapters.asgi_to_wsgi._call import AsgiCall
@@ -35,6 +34,7 @@ from gateway.adapters.asgi_to_wsgi._gates import refuse_greenlet_server, refuse_
 from gateway.adapters.asgi_to_wsgi._input import open_body
 from gateway.adapters.asgi_to_wsgi._response import respond
 from gateway.adapters.asgi_to_wsgi._service import Service
+from gateway.adapters.websocket import _open
 from gateway.errors import ConfigurationError, ServerError
 from gateway.lifespan import Lifespan, LifespanMode
 from gateway.protocols import ASGIApplication, Environ
@@ -122,7 +122,7 @@ class AsgiToWsgi(LazyPart, Reaching):
             Exception: What the application raised before it sent any of its body.
         """
         if self.websockets and "HTTP_UPGRADE" in environ:
-            from gateway.adapters._websocket import is_handshake
+            from gateway.adapters.websocket._serve import is_handshake
 
             if is_handshake(environ):
                 return self.websocket(environ, start_response)
@@ -148,7 +148,7 @@ class AsgiToWsgi(LazyPart, Reaching):
         """Answer a WebSocket handshake; where it is accepted, take the server's socket over and serve it to its end.
 
         Args:
-            environ: A request for which ``gateway.adapters._websocket.is_handshake`` holds.
+            environ: A request for which ``gateway.adapters.websocket._serve.is_handshake`` holds.
             start_response: The server's.
             app: Who serves it, on the loop and beside the lifespan of the adapter's own application; None is that one.
 
@@ -158,14 +158,14 @@ class AsgiToWsgi(LazyPart, Reaching):
         Raises:
             Exception: What makes the server leave the connection alone; nothing may catch it on its way.
         """
-        from gateway.adapters import _websocket
+        from gateway.adapters.websocket import _serve
 
         service = self._service
         if service is None or not service.serving or service.pid != os.getpid():
             service = self._started()
         scope = environ_to_scope(environ)
         _put_state(scope, service)
-        return _websocket.serve(self._application if app is None else app, environ, start_response, scope, service)
+        return _serve.serve(self._application if app is None else app, environ, start_response, scope, service)
 
     def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
         """Return the application, which is called as ASGI."""
@@ -232,7 +232,7 @@ def _require_wsproto() -> None:
     Raises:
         MissingExtraError: wsproto is not installed.
     """
-    importlib.import_module("gateway.adapters._websocket")
+    importlib.import_module("gateway.adapters.websocket._serve")
 
 
 def start_all(
@@ -259,7 +259,7 @@ def start_all(
         Exception: The ``on_start`` of a middleware failed; likewise.
     """
     _service.single_threaded = single_threaded
-    _websocket_open.stopping = stopping
+    _open.stopping = stopping
     for part in tuple(_adapters) if served is None else lazy_parts(served, interface):
         part.start()
 

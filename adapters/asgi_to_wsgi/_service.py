@@ -17,10 +17,10 @@ import threading
 from collections import deque
 from typing import Any
 
-from gateway.adapters._websocket_open import OpenSockets
 from gateway.adapters.asgi_to_wsgi._lend import LentLoop, lending_is_possible
 from gateway.adapters.asgi_to_wsgi._loop import ForeignLoop, LoopThread
 from gateway.adapters.asgi_to_wsgi._waiting import Job, Runner
+from gateway.adapters.websocket._open import OpenSockets
 from gateway.lifespan import Lifespan
 
 _log = logging.getLogger("gateway.adapters")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection, events
 from wsproto.frame_protocol import CloseReason
 
-from gateway.adapters._websocket import is_handshake
-from gateway.adapters._websocket_protocol import Closed, HandshakeError, Session
+from gateway.adapters.websocket._protocol import Closed, HandshakeError, Session
+from gateway.adapters.websocket._serve import is_handshake
 from gateway.errors import ApplicationError
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

@@ -22,8 +22,8 @@ from websockets.sync.client import connect
 from werkzeug.serving import make_server
 from wsproto import events
 
-from gateway.adapters import _websocket_open, _websocket_sockets, _websocket_upgrade, _websocket_wire
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi, close_websockets
+from gateway.adapters.websocket import _open, _sockets, _upgrade, _wire
 from gateway.errors import ApplicationError, MissingExtraError
 from tests.adapters.asgi_under_wsgi import MODES, App, Receive, Scope, Send, adapted
 from tests.adapters.websocket_peer import SECONDS, Peer
@@ -93,7 +93,7 @@ def test_the_servers_socket_is_its_own_again(mode: Any) -> None:
 
 
 def test_a_client_that_does_not_answer_our_close_is_given_up(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_websocket_upgrade, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(_upgrade, "CLOSE_SECONDS", 0.05)
     codes: list[int] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +112,7 @@ def test_a_client_that_does_not_answer_our_close_is_given_up(mode: Any, monkeypa
 def test_a_client_that_does_not_read_our_answer_to_its_close_is_given_up(
     mode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_websocket_upgrade, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(_upgrade, "CLOSE_SECONDS", 0.05)
     ended: list[bool] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +129,7 @@ def test_a_client_that_does_not_read_our_answer_to_its_close_is_given_up(
 
 
 def test_a_silent_client_is_asked_and_then_given_up(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_websocket_upgrade, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(_upgrade, "PING_SECONDS", 0.05)
     codes: list[int] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,7 +142,7 @@ def test_a_silent_client_is_asked_and_then_given_up(mode: Any, monkeypatch: pyte
 
 
 def test_a_client_that_answers_pings_stays(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_websocket_upgrade, "PING_SECONDS", 0.25)
+    monkeypatch.setattr(_upgrade, "PING_SECONDS", 0.25)
     with open_to(until_closed, mode) as peer:
         peer.accepted()
         for _ in range(4):
@@ -156,7 +156,7 @@ def test_a_client_that_answers_pings_stays(mode: Any, monkeypatch: pytest.Monkey
 def test_who_stops_reading_because_the_application_is_busy_is_not_given_up(
     mode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_websocket_upgrade, "PING_SECONDS", 0.02)
+    monkeypatch.setattr(_upgrade, "PING_SECONDS", 0.02)
     received: list[Any] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -371,9 +371,9 @@ def test_an_application_that_does_not_end_is_cancelled_and_its_client_told(mode:
 
 
 def test_a_server_that_is_asked_whether_it_stops_closes_the_sockets(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_websocket_open, "_ASK_SECONDS", 0.01)
+    monkeypatch.setattr(_open, "_ASK_SECONDS", 0.01)
     answers = iter([False, True])
-    monkeypatch.setattr(_websocket_open, "stopping", lambda: next(answers, True))
+    monkeypatch.setattr(_open, "stopping", lambda: next(answers, True))
     with open_to(until_closed, mode) as peer:
         peer.accepted().closed(1001)
         peer.left()
@@ -453,9 +453,9 @@ def test_without_a_socket_the_answer_is_501_with_those_that_have_one(changes: di
 
 def test_where_descriptors_cannot_be_watched_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {"gunicorn.socket": object(), "wsgi.multithread": True}
-    assert _websocket_sockets.take(environ) is not None
+    assert _sockets.take(environ) is not None
     monkeypatch.setattr(sys, "platform", "win32")
-    assert _websocket_sockets.take(environ) is None
+    assert _sockets.take(environ) is None
 
 
 @pytest.mark.parametrize(
@@ -466,7 +466,7 @@ def test_where_descriptors_cannot_be_watched_there_is_none(monkeypatch: pytest.M
     ],
 )
 def test_each_server_is_left_by_its_own_exception(environ: dict[str, Any], error: type[Exception]) -> None:
-    taken = _websocket_sockets.take(environ)
+    taken = _sockets.take(environ)
     assert taken is not None
     assert taken.socket == "s"
     assert isinstance(taken.leave(), error)
@@ -486,13 +486,13 @@ def test_without_the_option_a_handshake_is_an_ordinary_request(mode: Any) -> Non
 
 
 def test_without_wsproto_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("gateway.adapters._websocket")]:
+    for name in [name for name in sys.modules if name.startswith("gateway.adapters.websocket.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "wsproto", None)
     with pytest.raises(MissingExtraError, match=r'pip install "anytier\[websockets\]"'):
         AsgiToWsgi(until_closed, websockets=True)
     monkeypatch.undo()
-    importlib.import_module("gateway.adapters._websocket")
+    importlib.import_module("gateway.adapters.websocket._serve")
 
 
 def test_over_tls_the_socket_is_taken_as_well(tmp_path: Path) -> None:
@@ -559,7 +559,7 @@ def test_the_wire_waits_for_room_and_is_woken_by_the_end() -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         lost: list[bool] = []
-        wire = _websocket_wire.Wire(ours, received=lambda data: None, took=lambda: None, lost=lambda: lost.append(True))
+        wire = _wire.Wire(ours, received=lambda data: None, took=lambda: None, lost=lambda: lost.append(True))
         wire.write(b"x" * 10_000_000)
         waiting = [asyncio.create_task(wire.drain()) for _ in range(2)]
         await asyncio.sleep(0)

@@ -12,8 +12,8 @@ import pytest
 
 from gateway._bounds import BOUNDS
 from gateway._requests import WsgiRequest
-from gateway.adapters._websocket import is_handshake
-from gateway.adapters._websocket_protocol import HandshakeError, Session
+from gateway.adapters.websocket._protocol import HandshakeError, Session
+from gateway.adapters.websocket._serve import is_handshake
 from gateway.errors import ConfigurationError
 from gateway.middleware import (
     AccessLog,

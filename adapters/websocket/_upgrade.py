@@ -4,13 +4,13 @@
 but a request, so what it says instead is an ordinary response: a denial of its own, a 403, the server's 500. When it
 accepts, the socket is taken from the server and served here, on the loop, while the WSGI thread waits as for any
 response. At the end of the connection the conversation with the thread is ended with `TakenOver`, and the thread leaves
-the server as `_websocket_sockets` says. The application may run on after that.
+the server as `_sockets` says. The application may run on after that.
 
 States: ``idle`` ──accept──▶ ``open`` ──Close from either side──▶ closing ──▶ ``over``, and ``idle`` ──denial──▶
 ``denied``. Closing is the session's own state. The connection ends by the closing handshake, `CLOSE_SECONDS` after our
 Close where the client does not answer it, when the client is lost, or when the server lets go of the request.
 
-Back-pressure. ``send()`` waits while `_websocket_wire.HIGH_BYTES` are to be written. Nothing is read from the client
+Back-pressure. ``send()`` waits while `_wire.HIGH_BYTES` are to be written. Nothing is read from the client
 while `QUEUE_BYTES` of messages wait for ``receive()``; pings stay unanswered then, as a client must expect of a peer
 that is busy, and it is not judged by its own silence.
 
@@ -26,10 +26,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from gateway.adapters._websocket_open import OpenSockets
-from gateway.adapters._websocket_protocol import ABNORMAL, GOING_AWAY, INTERNAL_ERROR, NORMAL, Session
-from gateway.adapters._websocket_sockets import Taken, duplicate
-from gateway.adapters._websocket_wire import Wire
+from gateway.adapters.websocket._open import OpenSockets
+from gateway.adapters.websocket._protocol import ABNORMAL, GOING_AWAY, INTERNAL_ERROR, NORMAL, Session
+from gateway.adapters.websocket._sockets import Taken, duplicate
+from gateway.adapters.websocket._wire import Wire
 from gateway.errors import ApplicationError
 from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
 

@@ -13,12 +13,12 @@ from http import HTTPStatus
 from typing import Any
 
 from gateway._bounds import BOUNDS
-from gateway.adapters._websocket_protocol import HandshakeError, Session
-from gateway.adapters._websocket_sockets import SERVERS, take
-from gateway.adapters._websocket_upgrade import MAX_MESSAGE_BYTES, TakenOver, Upgrade
 from gateway.adapters.asgi_to_wsgi._call import AsgiCall
 from gateway.adapters.asgi_to_wsgi._response import respond
 from gateway.adapters.asgi_to_wsgi._service import Service
+from gateway.adapters.websocket._protocol import HandshakeError, Session
+from gateway.adapters.websocket._sockets import SERVERS, take
+from gateway.adapters.websocket._upgrade import MAX_MESSAGE_BYTES, TakenOver, Upgrade
 from gateway.protocols import ASGIApplication, Environ
 
 _NOT_HERE = (
