@@ -28,7 +28,7 @@ import pytest
 
 from gateway import mount, problems
 from gateway._requests import AsgiRequest, WsgiRequest
-from gateway.adapters import _rsgi
+from gateway.adapters.asgi_to_rsgi import _objects
 from gateway.adapters.translation import environ_to_scope, scope_to_environ
 from gateway.adapters.websocket import _protocol, _serve
 from gateway.contract import BuildContext, Middleware
@@ -460,7 +460,7 @@ PARSERS = [
     Parser("rules of ASGI", validated_asgi, ("/a", "/%")),
     Parser("rules of WSGI", validated_wsgi, ("/a", '"')),
     Parser("status line", status.status_code, ("200 ",)),
-    Parser("address of granian", _rsgi._address, ("[::1]:", "1:")),
+    Parser("address of granian", _objects._address, ("[::1]:", "1:")),
     *(
         Parser(
             f"{name} of a WSGI request",

@@ -22,8 +22,8 @@ from granian.server.embed import Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, unix_connect
 
-from gateway.adapters._rsgi import _address, response_fields, scope_of
 from gateway.adapters.asgi_to_rsgi import AsgiToRsgi
+from gateway.adapters.asgi_to_rsgi._objects import _address, response_fields, scope_of
 from gateway.errors import ConfigurationError
 from gateway.servers import Bind, Launch, StartError, get, start
 from tests.adapters.rsgi_app import application, happened

@@ -17,7 +17,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
-from gateway.adapters._rsgi import (
+from gateway.adapters._wrapped import asgi_callable
+from gateway.adapters.asgi_to_rsgi._objects import (
     HttpProtocol,
     HttpTransport,
     RsgiFields,
@@ -29,7 +30,6 @@ from gateway.adapters._rsgi import (
     response_fields,
     scope_of,
 )
-from gateway.adapters._wrapped import asgi_callable
 from gateway.errors import ApplicationError
 from gateway.lifespan import Lifespan, LifespanMode
 from gateway.protocols import ASGIApplication, Message
