@@ -14,16 +14,16 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
-from gateway._items import listed
 from gateway.adapters.crossing import cross, to_asgi, to_wsgi
 from gateway.chain import Chain
+from gateway.chain._items import listed
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
 from gateway.protocols import detect, is_factory, is_proxy
 
 if TYPE_CHECKING:
-    from gateway._explain import Explanation
-    from gateway._planner import Colour
+    from gateway.chain._explain import Explanation
+    from gateway.chain._planner import Colour
     from gateway.plugins import Engine
     from gateway.protocols import Application, ASGIApplication, Interface, RSGIApplication, WSGIApplication
 

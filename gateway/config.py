@@ -47,10 +47,10 @@ from pathlib import Path
 from typing import Final, TypeGuard, cast
 
 from gateway._file_options import from_file
-from gateway._items import ThirdParty, checked
 from gateway._load import load as load_target
 from gateway.application import Gateway
 from gateway.chain import ChainItem, asgi_only, path_in, unless, when, wsgi_only
+from gateway.chain._items import ThirdParty, checked
 from gateway.contract import FlowFactory, Middleware
 from gateway.errors import ConfigurationError
 from gateway.plugins import did_you_mean, reason

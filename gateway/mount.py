@@ -33,8 +33,8 @@ from gateway.protocols import is_proxy
 from gateway.translate.paths import scope_raw_path, split_mount
 
 if TYPE_CHECKING:
-    from gateway._explain import Explanation
     from gateway._starting import Reached
+    from gateway.chain._explain import Explanation
     from gateway.exchange import Request, Response
     from gateway.protocols import (
         Application,

@@ -49,9 +49,9 @@ _GROUPS: Mapping[Kind, str] = {
 }
 
 _ENGINES: Mapping[str, str] = {
-    "builtin": "gateway._engines:BUILTIN",
-    "a2wsgi": "gateway._engines:A2WSGI",
-    "asgiref": "gateway._engines:ASGIREF",
+    "builtin": "gateway.chain._engines:BUILTIN",
+    "a2wsgi": "gateway.chain._engines:A2WSGI",
+    "asgiref": "gateway.chain._engines:ASGIREF",
 }
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 

@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import cast
 
-from gateway._conditions import Conditional
 from gateway.application import Gateway
 from gateway.chain import ChainWarning
+from gateway.chain._conditions import Conditional
 from gateway.dual import Dual
 from gateway.middleware.https_redirect import HttpsRedirect
 from gateway.middleware.trusted_host import TrustedHost

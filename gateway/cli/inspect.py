@@ -15,9 +15,9 @@ from typing import cast
 
 import click
 
-from gateway._explain import Explanation, ServerDict, counted
 from gateway.application import Gateway
 from gateway.chain import ChainWarning
+from gateway.chain._explain import Explanation, ServerDict, counted
 from gateway.cli._source import Source, source, source_options
 from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.mount import Mount

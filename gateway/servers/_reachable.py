@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
-from gateway._conditions import Conditional
 from gateway._starting import reachable
 from gateway.application import Gateway
+from gateway.chain._conditions import Conditional
 from gateway.contract import Middleware
 from gateway.middleware.proxy_headers import ProxyHeaders
 

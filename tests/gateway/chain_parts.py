@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import _engines
+from gateway.chain import _engines
 from gateway.contract import Middleware
 from gateway.exchange import Request, Response
 from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Environ, Scope, StartResponse, WSGIApplication

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway._order import Rules, broken
+from gateway.chain._order import Rules, broken
 
 PROXY = Rules(name="ProxyHeaders")
 LIMIT = Rules(name="RateLimit", after=("ProxyHeaders: it counts by the client's address",))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway._planner import BOTH, INTERFACES, Colour, Node, Segment, cost_of, plan
+from gateway.chain._planner import BOTH, INTERFACES, Colour, Node, Segment, cost_of, plan
 from gateway.errors import ConfigurationError
 
 WSGI: frozenset[Colour] = frozenset({"wsgi"})

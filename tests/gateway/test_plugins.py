@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway import plugins
-from gateway._engines import A2WSGI, ASGIREF, BUILTIN, Crossings, find
+from gateway.chain._engines import A2WSGI, ASGIREF, BUILTIN, Crossings, find
 from gateway.errors import ConfigurationError
 from gateway.plugins import Engine, Plugin, available, did_you_mean, import_path, load, reason
 from gateway.protocols import ASGIApplication, Environ, StartResponse, WSGIApplication

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, cast
 
-from gateway._conditions import AsgiBranch, Conditional, PathIn, Predicate, WsgiBranch, require_predicate
-from gateway._order import Rules
-from gateway._planner import BOTH, INTERFACES, Colour, Node
+from gateway.chain._conditions import AsgiBranch, Conditional, PathIn, Predicate, WsgiBranch, require_predicate
+from gateway.chain._order import Rules
+from gateway.chain._planner import BOTH, INTERFACES, Colour, Node
 from gateway.contract import FlowFactory, Middleware, hook, require_middleware
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError

@@ -8,7 +8,7 @@ What a chain may hold:
 - any of these on a condition: `when` and `unless`.
 
 Everything is decided here, when a chain is built, for both kinds of server: the interface of each middleware
-(`gateway._planner`), the order rules (`gateway._order`), who sees websockets, what is refused. Nothing is decided in a
+(``_planner``), the order rules (``_order``), who sees websockets, what is refused. Nothing is decided in a
 request. `Chain.explain` says what came out.
 
 Two paths lead through a chain under an ASGI server. ``http`` takes the planned one, crossings included. ``lifespan``
@@ -32,10 +32,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from gateway._conditions import PathIn, Predicate
-from gateway._engines import BUILTIN, find
-from gateway._explain import Explanation, Part, counted
-from gateway._items import (
+from gateway.chain._conditions import PathIn, Predicate
+from gateway.chain._engines import BUILTIN, find
+from gateway.chain._explain import Explanation, Part, counted
+from gateway.chain._items import (
     Item,
     ThirdParty,
     checked,
@@ -48,9 +48,9 @@ from gateway._items import (
     sees_websockets,
     third_party,
 )
-from gateway._joints import AsgiState, Takeover, WsgiState, joined
-from gateway._order import broken
-from gateway._planner import Colour, Plan, Segment, plan
+from gateway.chain._joints import AsgiState, Takeover, WsgiState, joined
+from gateway.chain._order import broken
+from gateway.chain._planner import Colour, Plan, Segment, plan
 from gateway.contract import Middleware
 from gateway.drivers import build_asgi, build_wsgi
 from gateway.errors import ConfigurationError

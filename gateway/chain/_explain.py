@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from gateway._planner import INTERFACES, Colour, Plan
+from gateway.chain._planner import INTERFACES, Colour, Plan
 
 __all__ = [
     "CrossingDict",
