@@ -32,7 +32,7 @@ from gateway.testing.websocket import WebSocketDenied
 from tests.adapters.websocket_peer import SECONDS, Peer
 from tests.gateway.chain_parts import Counting, Guard, Mark, asgi_app, asgi_mark, wsgi_app, wsgi_mark
 
-ROOT = str(Path(__file__).resolve().parent.parent.parent)
+ROOT = str(Path(__file__).resolve().parents[3])
 PARTS = "tests.gateway.chain_parts"
 
 
