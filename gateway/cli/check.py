@@ -21,19 +21,19 @@ import click
 from click.core import ParameterSource
 
 from gateway._version import __version__
+from gateway.check.deployed import metrics_folder, version, with_chain
+from gateway.check.deployed import settings as settings_of
+from gateway.check.drive import drive_asgi, drive_wsgi
+from gateway.check.probe import LIFESPAN, Broken, probe
+from gateway.check.visitor import host_for, scheme_for, watched
 from gateway.cli._command import ServerCommand, counted
-from gateway.cli._deployed import metrics_folder, version, with_chain
-from gateway.cli._deployed import settings as settings_of
 from gateway.cli._source import source, source_options
-from gateway.cli._visitor import host_for, scheme_for, watched
 from gateway.cli.run import plan
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.middleware._host import parse_host
 from gateway.protocols import Application, detect
 from gateway.rules import RULES, ClientObserver, Validator
 from gateway.rules.deployment import Deployment, facts, hazards
-from gateway.rules.drive import drive_asgi, drive_wsgi
-from gateway.rules.probe import LIFESPAN, Broken, probe
 from gateway.rules.table import blame
 from gateway.servers import Bind, Launch, Running, Server, StartError, choose, families, get, start
 
@@ -280,7 +280,7 @@ def _serves_without_lifespan(server: Server) -> bool:
 
 
 def _probed(server: Server, environment: dict[str, str] | None = None) -> Running:
-    target = f"gateway.rules.probe:{server.interface}"
+    target = f"gateway.check.probe:{server.interface}"
     launch = Launch(target=target, bind=Bind(port=0), workers=1, environment=environment or {})
     return start(server, launch)
 

@@ -10,9 +10,9 @@ from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 import pytest
 
+from gateway.check import probe as probing
 from gateway.errors import ProtocolViolation
 from gateway.rules import RULES, ClientObserver
-from gateway.rules import probe as probing
 from tests.gateway.rules.cases import Case, shows
 from tests.gateway.rules.socket_server import SocketServer
 

@@ -3,7 +3,7 @@
 The application runs inside the server under a `Validator` that collects; the client, which speaks raw HTTP/1.1 over a
 socket, fetches what that found and adds what only a client sees. ``gateway check --server`` starts the server.
 
-The application is to be served by one worker process: ``gateway.rules.probe:asgi`` or ``gateway.rules.probe:wsgi``.
+The application is to be served by one worker process: ``gateway.check.probe:asgi`` or ``gateway.check.probe:wsgi``.
 """
 
 from __future__ import annotations

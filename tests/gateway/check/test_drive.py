@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.rules import Validator, drive
+from gateway.check import drive
+from gateway.rules import Validator
 from tests.gateway.rules.asgi import body, sends, start
 
 
