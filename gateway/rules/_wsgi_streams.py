@@ -12,17 +12,15 @@ import dis
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, Protocol, cast
 
-from gateway.rules._engine import Found, Stages
+from gateway.errors import ProtocolViolation
+from gateway.rules._engine import Engine, Found, Stages
 from gateway.rules._narrow import is_list
 from gateway.rules.tables import WSGI_TABLES
-from gateway.rules.wsgi_state import Input
+from gateway.rules.wsgi_state import Exchange, Input
 
-if TYPE_CHECKING:
-    from gateway.rules._wsgi_validator import WsgiCall
-
-__all__ = ["ErrorStream", "InputStream", "Write"]
+__all__ = ["CheckedCall", "ErrorStream", "InputStream", "Write"]
 
 _STAGES = Stages(WSGI_TABLES)
 _WRITE, _INPUT, _STREAM, _ERRORS = (_STAGES.rules(stage) for stage in ("write", "input", "stream", "errors"))
@@ -30,12 +28,29 @@ _WRITE, _INPUT, _STREAM, _ERRORS = (_STAGES.rules(stage) for stage in ("write", 
 _Callable = Callable[..., object]
 
 
+class CheckedCall(Protocol):
+    """The streams' view of the call that they belong to.
+
+    Attributes:
+        engine: Runs the checks.
+        exchange: The state of the call.
+        pending: A violation that the server must see; None if there is none.
+    """
+
+    engine: Engine
+    exchange: Exchange
+    pending: ProtocolViolation | None
+
+    def to_application(self, found: Found) -> None:
+        """Raise a violation into the application."""
+
+
 class Write:
     """The write callable that the application is given."""
 
     __slots__ = ("_call", "_write")
 
-    def __init__(self, call: WsgiCall, write: object) -> None:
+    def __init__(self, call: CheckedCall, write: object) -> None:
         self._call = call
         self._write = cast(_Callable, write)  # P39 says so if it is not callable
 
@@ -51,7 +66,7 @@ class Write:
 class InputStream:
     """``wsgi.input`` as the application is given it."""
 
-    def __init__(self, call: WsgiCall, stream: object) -> None:
+    def __init__(self, call: CheckedCall, stream: object) -> None:
         self.call = call
         self._stream = stream
 
@@ -105,7 +120,7 @@ class InputStream:
 class ErrorStream:
     """``wsgi.errors`` as the application is given it."""
 
-    def __init__(self, call: WsgiCall, stream: object) -> None:
+    def __init__(self, call: CheckedCall, stream: object) -> None:
         self.call = call
         self._stream = stream
 
@@ -127,7 +142,7 @@ class ErrorStream:
         return _other(self.call, "wsgi.errors", self._stream, name)
 
 
-def _other(call: WsgiCall, stream: str, original: object, name: str) -> object:
+def _other(call: CheckedCall, stream: str, original: object, name: str) -> object:
     """Return an attribute that the specification does not name, or say that it is not there.
 
     To ask whether a stream has ``readinto``, and to do without if it has not, keeps the rule; so ``hasattr`` and
