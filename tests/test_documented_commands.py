@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from gateway.cli import COMMANDS
 from gateway.cli._group import group
+from gateway.cli._register import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

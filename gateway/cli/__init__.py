@@ -1,6 +1,6 @@
 """The command line ``gateway``: one module for each command, imported when it is called.
 
-``COMMANDS`` is the whole register. Importing this module imports neither click nor rich, so that a missing extra is one
+``_register`` names the commands. Importing this module imports neither click nor rich, so that a missing extra is one
 clear line.
 """
 
@@ -9,15 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-__all__ = ["COMMANDS", "main"]
-
-#: Name of a command to the place of its ``click.Command``. A line adds a command.
-COMMANDS: dict[str, str] = {
-    "check": "gateway.cli.check:command",
-    "demo": "gateway.cli.demo:command",
-    "run": "gateway.cli.run:command",
-    "inspect": "gateway.cli.inspect:command",
-}
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

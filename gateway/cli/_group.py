@@ -12,7 +12,7 @@ from importlib import import_module
 import click
 
 from gateway._version import __version__
-from gateway.cli import COMMANDS
+from gateway.cli._register import COMMANDS
 from gateway.errors import GatewayError, MissingExtraError
 
 __all__ = ["group"]

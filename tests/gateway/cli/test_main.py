@@ -12,7 +12,7 @@ import click
 import pytest
 
 from gateway._version import __version__
-from gateway.cli import COMMANDS
+from gateway.cli._register import COMMANDS
 
 PYTHON = sys.executable
 
