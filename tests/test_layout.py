@@ -8,6 +8,7 @@ import pkgutil
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 import gateway
@@ -86,3 +87,14 @@ def test_all_names_what_a_public_module_defines(name: str) -> None:
 def test_no_public_name_is_also_a_module() -> None:
     modules = {name.removeprefix("gateway.") for name in public_modules() if name.count(".") == 1}
     assert modules & set(getattr(gateway, "__all__", ())) == set()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("gateway", cache_dir=None)  # imports for type checkers and inside functions count, too
+    circles = {
+        tuple(sorted(way_back))
+        for module in graph.modules
+        for imported in graph.find_modules_directly_imported_by(module)
+        if (way_back := graph.find_shortest_chain(importer=imported, imported=module))
+    }
+    assert circles == set()
