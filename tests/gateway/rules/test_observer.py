@@ -174,22 +174,3 @@ def test_every_rule_that_a_wrapper_does_not_see_has_a_method_of_the_observer() -
 def test_an_observer_that_raises_does_so_where_it_is_told() -> None:
     with pytest.raises(ProtocolViolation, match=r"\[W15\] server"):
         ClientObserver("raise").handshake_denied(404)
-
-
-_SLOW = [pytest.param(rule, marks=pytest.mark.slow) for rule in ("C09", "E05", "E25", "E26", "W15", "X09")]
-FAULTS = ["C06", "C07", "H06", "X11", *_SLOW]
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_probe_finds_the_fault_of_a_server(fault: str) -> None:
-    probing.asgi.violations.clear()
-    probing.asgi.warnings.clear()
-    with SocketServer(probing.asgi, fault) as server:
-        assert [broken.rule for broken in probing.probe(server.address, "asgi")] == [fault]
-
-
-def test_a_probe_finds_nothing_at_a_server_that_keeps_the_rules() -> None:
-    probing.asgi.violations.clear()
-    probing.asgi.warnings.clear()
-    with SocketServer(probing.asgi) as server:
-        assert probing.probe(server.address, "asgi") == []
