@@ -6,8 +6,9 @@ is needed by nobody else.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from gateway._lazy import lazy
 
 if TYPE_CHECKING:
     from gateway.middleware.access_log import AccessLog
@@ -27,6 +28,29 @@ if TYPE_CHECKING:
     from gateway.middleware.static_files import StaticFiles
     from gateway.middleware.trusted_host import TrustedHost
     from gateway.middleware.unbuffered import Unbuffered
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "gateway.middleware.access_log": ("AccessLog",),
+            "gateway.middleware.body_limit": ("BodyLimit",),
+            "gateway.middleware.compression": ("Compression",),
+            "gateway.middleware.conditional_get": ("ConditionalGet",),
+            "gateway.middleware.cors": ("Cors",),
+            "gateway.middleware.errors": ("Errors",),
+            "gateway.middleware.health": ("Health",),
+            "gateway.middleware.https_redirect": ("HttpsRedirect",),
+            "gateway.middleware.metrics": ("Metrics",),
+            "gateway.middleware.presets": ("behind_load_balancer", "behind_nginx", "edge"),
+            "gateway.middleware.proxy_headers": ("ProxyHeaders",),
+            "gateway.middleware.rate_limit": ("RateLimit",),
+            "gateway.middleware.request_id": ("RequestId",),
+            "gateway.middleware.security_headers": ("SecurityHeaders",),
+            "gateway.middleware.static_files": ("StaticFiles",),
+            "gateway.middleware.trusted_host": ("TrustedHost",),
+            "gateway.middleware.unbuffered": ("Unbuffered",),
+        },
+    )
 
 __all__ = [
     "AccessLog",
@@ -49,38 +73,3 @@ __all__ = [
     "behind_nginx",
     "edge",
 ]
-
-_MODULES = {
-    "AccessLog": "access_log",
-    "BodyLimit": "body_limit",
-    "Compression": "compression",
-    "ConditionalGet": "conditional_get",
-    "Cors": "cors",
-    "Errors": "errors",
-    "Health": "health",
-    "HttpsRedirect": "https_redirect",
-    "Metrics": "metrics",
-    "ProxyHeaders": "proxy_headers",
-    "RateLimit": "rate_limit",
-    "RequestId": "request_id",
-    "SecurityHeaders": "security_headers",
-    "StaticFiles": "static_files",
-    "TrustedHost": "trusted_host",
-    "Unbuffered": "unbuffered",
-    "behind_load_balancer": "presets",
-    "behind_nginx": "presets",
-    "edge": "presets",
-}
-
-
-if not TYPE_CHECKING:  # a type checker would believe that every name exists
-
-    def __getattr__(name: str) -> object:
-        module = _MODULES.get(name)
-        if module is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -5,9 +5,9 @@ Needs the extra ``testing``. Nothing else of the package imports it.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from gateway._lazy import lazy
 from gateway.testing._record import SentFile
 from gateway.testing._response import AsyncResponse, Response
 from gateway.testing.clients import AsyncClient, Client, NotClean
@@ -20,6 +20,8 @@ from gateway.testing.websocket import AsyncWebSocket, WebSocket, WebSocketClosed
 
 if TYPE_CHECKING:
     from gateway.testing.forms import WebTestApp, webtest_app
+else:
+    __getattr__, __dir__ = lazy(__name__, {"gateway.testing.forms": ("WebTestApp", "webtest_app")})
 
 __all__ = [
     "ASGITransport",
@@ -47,12 +49,3 @@ __all__ = [
     "battery",
     "webtest_app",
 ]
-
-
-if not TYPE_CHECKING:  # a type checker would believe that every name exists
-
-    def __getattr__(name: str) -> object:
-        """Import what needs WebTest when it is asked for."""
-        if name in ("WebTestApp", "webtest_app"):
-            return getattr(import_module("gateway.testing.forms"), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
