@@ -10,8 +10,8 @@ Issues"; RFC 9110 section 7.6.1.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO
 from urllib.parse import quote, unquote, unquote_to_bytes
 from wsgiref.types import InputStream
@@ -47,8 +47,7 @@ class ServerSettings:
     client: tuple[str, int] | None = ("127.0.0.1", 50000)
     http_version: str = "1.1"
     scheme: str | None = None
-    extensions: tuple[str, ...] = ()
-    _names: Mapping[str, str] = field(default_factory=lambda: EXTENSIONS, repr=False)
+    extensions: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
@@ -57,14 +56,14 @@ class ServerSettings:
                 "(ASGI HTTP: root_path)"
             )
         for name in self.extensions:
-            if name not in self._names and name not in self._names.values():
+            if name not in EXTENSIONS and name not in EXTENSIONS.values():
                 raise ConfigurationError(
-                    f"extensions=(...) must name what a client understands: {', '.join(self._names)}; got {name!r}"
+                    f"extensions=(...) must name what a client understands: {', '.join(EXTENSIONS)}; got {name!r}"
                 )
 
     def extension_names(self) -> dict[str, dict[str, object]]:
         """The value of ``scope["extensions"]``, fresh for each scope."""
-        return {self._names.get(name, name): {} for name in self.extensions}
+        return {EXTENSIONS.get(name, name): {} for name in self.extensions}
 
 
 @dataclass(frozen=True, slots=True)

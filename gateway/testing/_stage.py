@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from io import StringIO
-from typing import Literal, Protocol, cast, get_args
+from typing import Protocol, cast, get_args
 
 import asgiref.compatibility
 
@@ -17,15 +17,14 @@ from gateway.rules.validator import Validator
 from gateway.testing._asgi_call import AsgiCall
 from gateway.testing._body import Source, recut
 from gateway.testing._lifespan import HeldLifespan, faulty
+from gateway.testing._options import Options, Validate
 from gateway.testing._record import CURRENT, Record
-from gateway.testing._request import EXTENSIONS, Head, ServerSettings, build_environ, build_scope
+from gateway.testing._request import EXTENSIONS, Head, build_environ, build_scope
 from gateway.testing._wsgi_exchange import Input, WsgiCall
 from gateway.testing.faults import Fault
-from gateway.testing.tiers import Tier, Unsupported, cross
+from gateway.testing.tiers import Unsupported, cross
 
-__all__ = ["RAISED_ANYWAY", "Stage", "Validate", "Wire", "head_of"]
-
-Validate = Literal["raise", "collect", "off"]
+__all__ = ["RAISED_ANYWAY", "Stage", "Wire", "head_of"]
 
 #: Rules that say "it raised": what it raised says more, and is raised itself.
 RAISED_ANYWAY = frozenset({"E22"})
@@ -69,24 +68,13 @@ def head_of(request: Wire) -> Head:
 class Stage:
     """See the module's docstring."""
 
-    def __init__(
-        self,
-        app: Application,
-        *,
-        interface: Interface | Literal["auto"],
-        tier: Tier,
-        validate: Validate,
-        settings: ServerSettings,
-        lifespan: bool,
-        raises: bool,
-        timeout: float | None,
-        fault: Fault,
-    ) -> None:
+    def __init__(self, options: Options) -> None:
+        app, validate, timeout, fault = options.app, options.validate, options.timeout, options.fault or Fault()
         if validate not in get_args(Validate):
             raise ConfigurationError(f"validate must be one of {', '.join(get_args(Validate))}; got {validate!r}")
         if timeout is not None and timeout <= 0:
             raise ConfigurationError(f"timeout must be above 0 seconds, or None, got {timeout!r}")
-        found = detect(app, None if interface == "auto" else interface)
+        found = detect(app, None if options.interface == "auto" else options.interface)
         if found == "asgi2":
             # asgiref has no types: pyright sees none in it, whatever it is cast to.
             to_single: Callable[[object], ASGIApplication] = vars(asgiref.compatibility)["double_to_single_callable"]
@@ -97,22 +85,21 @@ class Stage:
             if found == "wsgi":
                 raise Unsupported("a WSGI application has no lifespan, so Fault(lifespan=...) needs an ASGI one")
             app = faulty(cast(ASGIApplication, app), fault.lifespan)
-        self.settings = settings
-        self.raises = raises
+        self.options = options
         self.timeout = timeout
         self.fault = fault
         self.validate: Validate = validate
         self._checked: list[Validator] = []
         # In a lifespan, or in a thread that the application made: the next exchange raises it.
         self._elsewhere: list[ProtocolViolation] = []
-        crossed = cross(app, found, tier, self._check, lifespan=lifespan, timeout=timeout)
+        crossed = cross(app, found, options.tier, self._check, lifespan=options.lifespan, timeout=timeout)
         self.app: Application = crossed.app
         self.interface: Interface = crossed.interface
         self._close = crossed.close
         self.lifespan: HeldLifespan | None = None
         #: Where the records of all exchanges go, if anybody wants them.
         self.records: list[Record] | None = None
-        if lifespan and self.interface == "asgi":
+        if options.lifespan and self.interface == "asgi":
             self.lifespan = HeldLifespan(self.asgi, timeout)
 
     @property
@@ -130,7 +117,7 @@ class Stage:
         state = self.lifespan.state if self.lifespan is not None and self.lifespan.supported else None
         # Since 2.4 a send() after the client left has to raise (ASGI HTTP), so a server that does not says 2.3.
         version = "2.5" if fault.tells_by_error else "2.3"
-        scope = build_scope(head_of(request), self.settings, state, spec_version=version)
+        scope = build_scope(head_of(request), self.options, state, spec_version=version)
         return AsgiCall(self.asgi, scope, source, self._record(), fault, timeout)
 
     def wsgi_call(self, request: Wire, source: Source, fault: Fault) -> WsgiCall:
@@ -141,11 +128,11 @@ class Stage:
         """
         if isinstance(source, AsyncIterator):
             raise Unsupported("a WSGI application reads its body in a thread; give content= bytes or a plain iterable")
-        offered = EXTENSIONS["early_hint"] in self.settings.extension_names()
+        offered = EXTENSIONS["early_hint"] in self.options.extension_names()
         chunks = _chunks(source, fault)
         record = self._record()
         body = Input(chunks, fault, record)
-        environ = build_environ(head_of(request), self.settings, body=body, errors=StringIO())
+        environ = build_environ(head_of(request), self.options, body=body, errors=StringIO())
         return WsgiCall(cast(WSGIApplication, self.app), environ, record, fault, early_hints=offered)
 
     def settle(self, record: Record) -> None:
@@ -156,7 +143,7 @@ class Stage:
                 if violation.rule not in RAISED_ANYWAY:
                     raise violation
         if record.error is not None:
-            if self.raises:
+            if self.options.raise_app_exceptions:
                 raise record.error
             if not record.headers and not record.chunks:
                 record.status, record.reason = 500, "Internal Server Error"

@@ -20,7 +20,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Generic, Literal, TypeVar, Unpack
+from typing import Generic, TypeVar, Unpack
 
 import anyio
 import anyio.to_thread
@@ -28,23 +28,21 @@ import anyio.to_thread
 from gateway.errors import GatewayError, ProtocolViolation
 from gateway.protocols import Application, Interface
 from gateway.testing._carrying import AsyncTransport, Transport, nothing, nothing_async, prepared
-from gateway.testing._concurrency import Backend, LoopThread, running_loop
+from gateway.testing._concurrency import LoopThread, running_loop
 from gateway.testing._http import http
-from gateway.testing._request import ServerSettings, build_websocket_scope
+from gateway.testing._options import ClientOptions, Options, takes
+from gateway.testing._request import build_websocket_scope
 from gateway.testing._response import AsyncResponse, AsyncSteps, Response, SyncSteps
-from gateway.testing._stage import RAISED_ANYWAY, Stage, Validate, head_of
+from gateway.testing._stage import RAISED_ANYWAY, Stage, head_of
 from gateway.testing._verbs import AsyncVerbs, HeaderItems, Params, RequestOptions, Verbs, encoded
-from gateway.testing.faults import Fault
 from gateway.testing.leaks import GRACE, LeakReport, Snapshot
-from gateway.testing.tiers import Tier, Unsupported
+from gateway.testing.tiers import Unsupported
 from gateway.testing.websocket import AsyncWebSocket, WebSocket
 
 __all__ = ["AsyncClient", "Client", "NotClean"]
 
 T = TypeVar("T")
 S = TypeVar("S", SyncSteps, AsyncSteps)
-
-_DEFAULT_EXTENSIONS = ("trailers", "early_hint", "pathsend", "zerocopysend", "debug")
 
 
 class NotClean(GatewayError, AssertionError):  # a finding, as pytest's own outcomes
@@ -94,30 +92,6 @@ class _Common(Generic[S]):
         return [f"response of the {steps.record.interface} application" for steps in self._open]
 
 
-def _stage(
-    app: Application,
-    interface: Interface | Literal["auto"],
-    tier: Tier,
-    validate: Validate,
-    lifespan: bool,
-    raises: bool,
-    settings: ServerSettings,
-    timeout: float | None,
-    fault: Fault | None,
-) -> Stage:
-    return Stage(
-        app,
-        interface=interface,
-        tier=tier,
-        validate=validate,
-        settings=settings,
-        lifespan=lifespan,
-        raises=raises,
-        timeout=timeout,
-        fault=fault or Fault(),
-    )
-
-
 class Client(Verbs[Response], _Common[SyncSteps]):
     """A client for tests that need no async.
 
@@ -146,42 +120,19 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         fault: What goes wrong in every request, and in the lifespan.
     """
 
-    def __init__(
-        self,
-        app: Application,
-        *,
-        interface: Interface | Literal["auto"] = "auto",
-        tier: Tier = "direct",
-        validate: Validate = "raise",
-        lifespan: bool = True,
-        raise_app_exceptions: bool = True,
-        base_url: str = "http://testserver",
-        root_path: str = "",
-        client: tuple[str, int] | None = ("127.0.0.1", 50000),
-        http_version: str = "1.1",
-        scheme: str | None = None,
-        extensions: Sequence[str] = _DEFAULT_EXTENSIONS,
-        timeout: float | None = 10.0,
-        follow_redirects: bool = False,
-        cookies: dict[str, str] | None = None,
-        headers: HeaderItems | None = None,
-        backend: Backend = "asyncio",
-        fault: Fault | None = None,
-    ) -> None:
-        settings = ServerSettings(
-            root_path=root_path, client=client, http_version=http_version, scheme=scheme, extensions=tuple(extensions)
-        )
+    @takes(ClientOptions)
+    def __init__(self, options: ClientOptions) -> None:
         self._open = []
-        self._stage = _stage(app, interface, tier, validate, lifespan, raise_app_exceptions, settings, timeout, fault)
+        self._stage = Stage(options)
         self._before = Snapshot.take()
-        self._loop = LoopThread(backend)
+        self._loop = LoopThread(options.backend)
         self._lifespan_started = self._stage.lifespan is None
         self._http = http.Client(
             transport=Transport(self._stage, self._open, self._loop, weakref.WeakMethod(self._start_lifespan)),
-            base_url=base_url,
-            follow_redirects=follow_redirects,
-            cookies=cookies,
-            headers=_with_defaults(headers),
+            base_url=options.base_url,
+            follow_redirects=options.follow_redirects,
+            cookies=options.cookies,
+            headers=_with_defaults(options.headers),
             trust_env=False,
         )
         self._finalizer = weakref.finalize(self, self._loop.stop, join=False)
@@ -316,39 +267,17 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
     request and ends with the loop. The arguments are those of `Client`, but for ``backend``.
     """
 
-    def __init__(
-        self,
-        app: Application,
-        *,
-        interface: Interface | Literal["auto"] = "auto",
-        tier: Tier = "direct",
-        validate: Validate = "raise",
-        lifespan: bool = True,
-        raise_app_exceptions: bool = True,
-        base_url: str = "http://testserver",
-        root_path: str = "",
-        client: tuple[str, int] | None = ("127.0.0.1", 50000),
-        http_version: str = "1.1",
-        scheme: str | None = None,
-        extensions: Sequence[str] = _DEFAULT_EXTENSIONS,
-        timeout: float | None = 10.0,
-        follow_redirects: bool = False,
-        cookies: dict[str, str] | None = None,
-        headers: HeaderItems | None = None,
-        fault: Fault | None = None,
-    ) -> None:
-        settings = ServerSettings(
-            root_path=root_path, client=client, http_version=http_version, scheme=scheme, extensions=tuple(extensions)
-        )
+    @takes(Options)
+    def __init__(self, options: Options) -> None:
         self._open = []
-        self._stage = _stage(app, interface, tier, validate, lifespan, raise_app_exceptions, settings, timeout, fault)
+        self._stage = Stage(options)
         self._before: Snapshot | None = None
         self._http = http.AsyncClient(
             transport=AsyncTransport(self._stage, self._open, self._start_lifespan),
-            base_url=base_url,
-            follow_redirects=follow_redirects,
-            cookies=cookies,
-            headers=_with_defaults(headers),
+            base_url=options.base_url,
+            follow_redirects=options.follow_redirects,
+            cookies=options.cookies,
+            headers=_with_defaults(options.headers),
             trust_env=False,
         )
 
@@ -471,7 +400,7 @@ def _websocket(
     if subprotocols:
         request.headers["sec-websocket-protocol"] = ", ".join(subprotocols)
     state = stage.lifespan.state if stage.lifespan is not None and stage.lifespan.supported else None
-    scope = build_websocket_scope(head_of(request), stage.settings, subprotocols, state)
+    scope = build_websocket_scope(head_of(request), stage.options, subprotocols, state)
     return AsyncWebSocket(stage.asgi, scope, stage.timeout if timeout is None else timeout)
 
 

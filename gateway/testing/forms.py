@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.errors import MissingExtraError, ProtocolViolation
 from gateway.protocols import Application, Environ, Interface
-from gateway.testing._request import ServerSettings
-from gateway.testing._stage import RAISED_ANYWAY, Stage, Validate
-from gateway.testing.faults import Fault
+from gateway.testing._options import Options, Validate
+from gateway.testing._stage import RAISED_ANYWAY, Stage
 from gateway.testing.tiers import Tier, Unsupported
 
 if TYPE_CHECKING:
@@ -94,19 +93,18 @@ def webtest_app(
         relative_to: As for `webtest.TestApp`.
         lint: WebTest's own checks of the WSGI side.
     """
-    settings = ServerSettings()
     tiers: tuple[Tier, ...] = ("direct", "adapted")
     for tier in tiers:
         stage = Stage(
-            app,
-            interface=interface,
-            tier=tier,
-            validate=validate,
-            settings=settings,
-            lifespan=lifespan,
-            raises=True,
-            timeout=timeout,
-            fault=Fault(),
+            Options(
+                app,
+                interface=interface,
+                tier=tier,
+                validate=validate,
+                lifespan=lifespan,
+                timeout=timeout,
+                extensions=(),
+            )
         )
         if stage.interface == "wsgi":
             return WebTestApp(stage, extra_environ=extra_environ, relative_to=relative_to, lint=lint)

@@ -17,14 +17,13 @@ from types import ModuleType, TracebackType
 from typing import cast
 
 from gateway.errors import ConfigurationError, ProtocolViolation
-from gateway.protocols import Application, ASGIApplication, Interface, WSGIApplication
+from gateway.protocols import ASGIApplication, Interface, WSGIApplication
 from gateway.testing._body import Source
 from gateway.testing._http import http
+from gateway.testing._options import Options, Validate
 from gateway.testing._record import Record
-from gateway.testing._request import ServerSettings
 from gateway.testing._response import AsyncSteps, SyncSteps
-from gateway.testing._stage import Stage, Validate
-from gateway.testing.faults import Fault
+from gateway.testing._stage import Stage
 
 __all__ = ["ASGITransport", "WSGITransport"]
 
@@ -46,35 +45,11 @@ class _Transport:
             raise library.RemoteProtocolError("peer closed connection without sending complete message body")
 
 
-def _stage(
-    app: Application,
-    interface: Interface,
-    root_path: str,
-    client: tuple[str, int] | None,
-    http_version: str,
-    extensions: Sequence[str],
-    raise_app_exceptions: bool,
-    validate: Validate,
-    lifespan: bool,
-    timeout: float | None,
-) -> Stage:
-    settings = ServerSettings(
-        root_path=root_path, client=client, http_version=http_version, extensions=tuple(extensions)
-    )
-    stage = Stage(
-        app,
-        interface="auto",
-        tier="direct",
-        validate=validate,
-        settings=settings,
-        lifespan=lifespan,
-        raises=raise_app_exceptions,
-        timeout=timeout,
-        fault=Fault(),
-    )
+def _stage(options: Options, interface: Interface) -> Stage:
+    stage = Stage(options)
     if stage.interface != interface:
         other = "WSGITransport" if interface == "asgi" else "ASGITransport"
-        raise ConfigurationError(f"this transport calls {interface} applications, got {app!r}; use {other}")
+        raise ConfigurationError(f"this transport calls {interface} applications, got {options.app!r}; use {other}")
     return stage
 
 
@@ -103,23 +78,23 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
         client: tuple[str, int] | None = ("127.0.0.1", 50000),
         *,
         http_version: str = "1.1",
-        extensions: Sequence[str] = ("trailers", "early_hint", "pathsend", "zerocopysend", "debug"),
+        extensions: Sequence[str] = Options.extensions,
         lifespan: bool = True,
         validate: Validate = "raise",
         timeout: float | None = 10.0,
     ) -> None:
-        self._stage = _stage(
+        options = Options(
             app,
-            "asgi",
-            root_path,
-            client,
-            http_version,
-            extensions,
-            raise_app_exceptions,
-            validate,
-            lifespan,
-            timeout,
+            raise_app_exceptions=raise_app_exceptions,
+            root_path=root_path,
+            client=client,
+            http_version=http_version,
+            extensions=extensions,
+            lifespan=lifespan,
+            validate=validate,
+            timeout=timeout,
         )
+        self._stage = _stage(options, "asgi")
 
     async def handle_async_request(self, request: http.Request) -> http.Response:
         """Call the application; the response streams."""
@@ -166,9 +141,16 @@ class WSGITransport(_Transport, http.BaseTransport):
         http_version: str = "1.1",
         validate: Validate = "raise",
     ) -> None:
-        self._stage = _stage(
-            app, "wsgi", root_path, client, http_version, (), raise_app_exceptions, validate, False, None
+        options = Options(
+            app,
+            raise_app_exceptions=raise_app_exceptions,
+            root_path=root_path,
+            client=client,
+            http_version=http_version,
+            extensions=(),
+            validate=validate,
         )
+        self._stage = _stage(options, "wsgi")
 
     def handle_request(self, request: http.Request) -> http.Response:
         """Call the application; the response streams."""

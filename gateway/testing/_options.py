@@ -1,0 +1,65 @@
+"""The options of the clients, in one object.
+
+`takes` keeps the call syntax: a class that is built from an `Options` is called with its fields as keywords.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Concatenate, Literal, ParamSpec, TypeVar
+
+from gateway.protocols import Application, Interface
+from gateway.testing._concurrency import Backend
+from gateway.testing._request import ServerSettings
+from gateway.testing._verbs import HeaderItems
+from gateway.testing.faults import Fault
+from gateway.testing.tiers import Tier
+
+__all__ = ["ClientOptions", "Options", "Validate", "takes"]
+
+P = ParamSpec("P")
+S = TypeVar("S")
+Given = TypeVar("Given")
+
+Validate = Literal["raise", "collect", "off"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ServerSettings):
+    """An application, and how to drive it. `Client` says what each option does."""
+
+    app: Application = field(kw_only=False)
+    interface: Interface | Literal["auto"] = "auto"
+    tier: Tier = "direct"
+    validate: Validate = "raise"
+    lifespan: bool = True
+    raise_app_exceptions: bool = True
+    base_url: str = "http://testserver"
+    extensions: Sequence[str] = ("trailers", "early_hint", "pathsend", "zerocopysend", "debug")
+    timeout: float | None = 10.0
+    follow_redirects: bool = False
+    cookies: dict[str, str] | None = None
+    headers: HeaderItems | None = None
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientOptions(Options):
+    """The options of `Client`, which chooses its loop."""
+
+    backend: Backend = "asyncio"
+
+
+def takes(options: Callable[P, Given]) -> Callable[[Callable[[S, Given], None]], Callable[Concatenate[S, P], None]]:
+    """Let an ``__init__`` that is given an options object be called with the arguments that make this object."""
+
+    def decorate(init: Callable[[S, Given], None]) -> Callable[Concatenate[S, P], None]:
+        def __init__(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
+            init(self, options(*args, **kwargs))
+
+        # inspect.signature() and help() show the arguments.
+        __init__.__dict__["__wrapped__"] = vars(options)["__init__"]
+        return __init__
+
+    return decorate
