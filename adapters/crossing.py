@@ -83,7 +83,7 @@ def cross(app: Application, source: Interface, target: Interface, *, engine: str
             f"an RSGI application is served by granian alone, with its own interface; there is no adapter from it "
             f"to {target.upper()}, got {app!r}; give granian the object itself, or build on its ASGI or WSGI callable"
         )
-    raise ConfigurationError(f"there is no crossing from {source!r} to {target!r}")
+    raise ConfigurationError(f"there is no adapter from {source!r} to {target!r}")
 
 
 def _wsgi_to_asgi(app: Any, engine: str) -> Application:

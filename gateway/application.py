@@ -41,12 +41,12 @@ class Gateway(Dual, Generic[App]):
 
     Args:
         app: A WSGI or ASGI application; ASGI 2 classes too. Another ``Gateway`` is taken for the application inside it,
-            its chain innermost; ``engine`` and ``max_crossings`` are the outer one's.
+            its chain innermost; ``engine`` and ``max_adapters`` are the outer one's.
         interface: What ``app`` speaks, where ``detect()`` cannot tell.
         middleware: The chain, outermost first.
-        engine: Whose adapters cross between the interfaces: ``"builtin"``, ``"a2wsgi"``, ``"asgiref"``, a plug-in's
+        engine: Implementation of the adapters: ``"builtin"``, ``"a2wsgi"``, ``"asgiref"``, a plug-in's
             name, or an engine itself.
-        max_crossings: How many crossings a chain of mixed middleware may take.
+        max_adapters: Maximum number of adapters in a chain with middleware of both interfaces.
         websockets: Serve the WebSockets of an ASGI application under WSGI servers that hand over their socket (gunicorn
             with gthread workers, Werkzeug). Under ASGI servers they are served anyway.
 
@@ -55,7 +55,7 @@ class Gateway(Dual, Generic[App]):
         MissingExtraError: ``websockets=True`` without wsproto.
 
     Warns:
-        ChainWarning: An order rule is broken, or a chain takes more than one crossing.
+        ChainWarning: An order rule is broken, or a chain takes more than one adapter.
 
     >>> def app(environ, start_response):
     ...     start_response("204 No Content", [])
@@ -73,16 +73,16 @@ class Gateway(Dual, Generic[App]):
         middleware: Iterable[object] = (),
         *,
         engine: str | Engine = "builtin",
-        max_crossings: int = 2,
+        max_adapters: int = 2,
         websockets: bool = False,
     ) -> None:
-        given = cast("object", max_crossings)
+        given = cast("object", max_adapters)
         if not isinstance(given, int) or isinstance(given, bool) or given < 0:
-            raise ConfigurationError(f"max_crossings= must be a number, 0 or more, got {given!r}")
+            raise ConfigurationError(f"max_adapters= must be a number, 0 or more, got {given!r}")
         self.app = app
         self.middleware: tuple[object, ...] = listed(middleware)
         self.engine = engine
-        self.max_crossings = max_crossings
+        self.max_adapters = max_adapters
         self.websockets = websockets
         self._interface: Interface = detect(app, interface)
         self._install()
@@ -101,7 +101,7 @@ class Gateway(Dual, Generic[App]):
             middleware,
             name=getattr(app, "__qualname__", type(app).__qualname__),
             engine=self.engine,
-            max_crossings=self.max_crossings,
+            max_adapters=self.max_adapters,
             whole=isinstance(app, Dual) and not is_proxy(app) and app.interface != "wsgi",
             holds_more=isinstance(app, Dual),
             websockets=websockets,
@@ -109,7 +109,7 @@ class Gateway(Dual, Generic[App]):
         return self._chain.wsgi, self._chain.asgi
 
     def explain(self) -> Explanation:
-        """Say what the chain does under each kind of server: order, wrappers, crossings, websockets, cost.
+        """Say what the chain does under each kind of server: order, wrappers, adapters, websockets, cost.
 
         ``str()`` of it is a text, ``as_dict()`` plain data.
         """
@@ -153,7 +153,7 @@ class Gateway(Dual, Generic[App]):
 
 
 def _views(app: Application, interface: Interface) -> Mapping[Colour, Application]:
-    """Return the application for each interface that it speaks without a crossing of the chain's.
+    """Return the application for each interface that it speaks without an adapter of the chain's.
 
     One that speaks both (a `Mount`) has both, and so has an adapter: what it wraps is handed to who asks for that.
     """
@@ -185,7 +185,7 @@ def wrap(
     interface: Interface | None = None,
     middleware: Iterable[object] = (),
     engine: str | Engine = "builtin",
-    max_crossings: int = 2,
+    max_adapters: int = 2,
     websockets: bool = False,
 ) -> Gateway[App]: ...
 @overload
@@ -196,7 +196,7 @@ def wrap(
     interface: Interface | None = None,
     middleware: Iterable[object] = (),
     engine: str | Engine = "builtin",
-    max_crossings: int = 2,
+    max_adapters: int = 2,
     websockets: bool = False,
 ) -> Callable[P, Gateway[App]]: ...
 @overload
@@ -205,7 +205,7 @@ def wrap(
     interface: Interface | None = None,
     middleware: Iterable[object] = (),
     engine: str | Engine = "builtin",
-    max_crossings: int = 2,
+    max_adapters: int = 2,
     websockets: bool = False,
 ) -> _Decorator: ...
 def wrap(
@@ -215,7 +215,7 @@ def wrap(
     interface: Interface | None = None,
     middleware: Iterable[object] = (),
     engine: str | Engine = "builtin",
-    max_crossings: int = 2,
+    max_adapters: int = 2,
     websockets: bool = False,
 ) -> Any:
     """Make an application, or what a factory of applications returns, a ``Gateway``; with or without options.
@@ -228,7 +228,7 @@ def wrap(
         interface: What the application speaks, where ``detect()`` cannot tell.
         middleware: The chain, outermost first.
         engine: As for ``Gateway``.
-        max_crossings: As for ``Gateway``.
+        max_adapters: As for ``Gateway``.
         websockets: As for ``Gateway``.
 
     Raises:
@@ -244,7 +244,7 @@ def wrap(
     chain = listed(middleware)
 
     def build(inner: Application) -> Gateway[Any]:
-        return Gateway(inner, interface, chain, engine=engine, max_crossings=max_crossings, websockets=websockets)
+        return Gateway(inner, interface, chain, engine=engine, max_adapters=max_adapters, websockets=websockets)
 
     def decorate(inner: Any) -> Any:
         if is_factory(inner):

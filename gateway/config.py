@@ -7,7 +7,7 @@ In ``gateway.toml`` the same keys stand at the top::
     app_dir = "src"                     # where to import from; the file's own folder by default
     interface = "wsgi"                  # only where it cannot be told
     engine = "builtin"
-    max_crossings = 2
+    max_adapters = 2
     websockets = false                  # of an ASGI application under WSGI servers that hand over their socket
     server = "gunicorn"                 # or { name = "gunicorn", bind = "127.0.0.1:8000", workers = 2 }
 
@@ -66,7 +66,7 @@ _TOP: Final[Mapping[str, str]] = {
     "app_dir": "string",
     "interface": "string",
     "engine": "string",
-    "max_crossings": "number",
+    "max_adapters": "number",
     "websockets": "true or false",
     "server": "string or table",
     "middleware": "list of tables",
@@ -120,8 +120,8 @@ class Config:
         application: Import string of the application.
         app_dir: Folder to import from.
         interface: What the application speaks, where the file says so.
-        engine: Who carries the crossings.
-        max_crossings: How many there may be.
+        engine: The engine that makes the adapters.
+        max_adapters: Maximum number of adapters in the chain.
         websockets: Whether they are served under WSGI servers that hand over their socket.
         server: What to start.
         middleware: The chain, outermost first.
@@ -132,7 +132,7 @@ class Config:
     app_dir: Path
     interface: str | None = None
     engine: str = "builtin"
-    max_crossings: int = 2
+    max_adapters: int = 2
     websockets: bool = False
     server: ServerConfig = ServerConfig()
     middleware: tuple[MiddlewareConfig, ...] = ()
@@ -166,7 +166,7 @@ class Config:
                 interface,
                 items,
                 engine=self.engine,
-                max_crossings=self.max_crossings,
+                max_adapters=self.max_adapters,
                 websockets=self.websockets,
             )
 
@@ -224,7 +224,7 @@ def read(file: Path) -> Config:
             app_dir=_folder(file, str(top.get("app_dir", "."))),
             interface=_interface(top),
             engine=str(top.get("engine", "builtin")),
-            max_crossings=cast("int", _least(top, "max_crossings", 0, 2)),  # it has a default
+            max_adapters=cast("int", _least(top, "max_adapters", 0, 2)),  # it has a default
             websockets=bool(top.get("websockets", False)),
             server=_server(top.get("server", {})),
             middleware=tuple(_entry(entry, f"middleware[{index}]") for index, entry in enumerate(entries)),

@@ -75,7 +75,7 @@ class Dual(Reaching, ABC):
     @property
     @abstractmethod
     def interface(self) -> Interface:
-        """The interface that the application inside speaks: the one that costs no crossing."""
+        """The interface that the application inside speaks: the one that costs no adapter."""
 
     @property
     def __gateway_interface__(self) -> Interface:

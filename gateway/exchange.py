@@ -166,7 +166,7 @@ class Request:
 
     @property
     def state(self) -> dict[str, object]:
-        """A dict of the middleware's own, one a request, the same object on both sides of a crossing.
+        """A dict of the middleware's own, one a request, the same object on both sides of an adapter.
 
         It is ``gateway.state`` in the scope or the environ, never ``scope["state"]``, which belongs to the lifespan.
         """

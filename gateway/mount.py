@@ -2,7 +2,7 @@
 
 A mounted application is called as if it stood alone below its prefix. WSGI: the prefix moves from ``PATH_INFO`` to
 ``SCRIPT_NAME``. ASGI: ``root_path`` grows by the prefix, and ``path`` stays the full path. Each mounted application is
-a `Gateway`, so it may speak either interface and have a chain of its own, and each pays its own crossing and no
+a `Gateway`, so it may speak either interface and have a chain of its own, and each pays its own adapter and no
 other's.
 
 Lifespan events go to every mounted application, in the order they were given, and back in the reverse; each has a

@@ -58,7 +58,7 @@ _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 @runtime_checkable
 class Engine(Protocol):
-    """An implementation of the crossings.
+    """An implementation of the adapters.
 
     An engine that has one direction only leaves the other out; a chain that needs it is refused when built.
     """

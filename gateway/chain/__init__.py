@@ -1,8 +1,8 @@
-"""A chain: middleware in the order that the user gave, planned with the fewest crossings and built for both interfaces.
+"""A chain: middleware in the order that the user gave, planned with the fewest adapters and built for both interfaces.
 
 What a chain may hold:
 
-- *colourless* middleware (`gateway.contract.Middleware`), which runs in either interface; neighbours in one interface
+- WSGI+ASGI middleware (`gateway.contract.Middleware`), which runs in either interface; neighbours in one interface
   are one wrapper, run by one driver;
 - third parties, each for one interface: `wsgi_only` and `asgi_only`, or `either` where there is a twin for each;
 - any of these on a condition: `when` and `unless`.
@@ -11,15 +11,15 @@ Everything is decided here, when a chain is built, for both kinds of server: the
 (``_planner``), the order rules (``_order``), who sees websockets, what is refused. Nothing is decided in a
 request. `Chain.explain` says what came out.
 
-Two paths lead through a chain under an ASGI server. ``http`` takes the planned one, crossings included. ``lifespan``
+Two paths lead through a chain under an ASGI server. ``http`` takes the planned one, adapters included. ``lifespan``
 and ``websocket`` cannot enter WSGI, so they go by the *other* path, which passes every WSGI part by and leads to the
 innermost ASGI application. A third party's WSGI middleware that a websocket would pass by is therefore refused, unless
 whoever built the chain says that this is safe: an address filter that is skipped is a hole. Where both paths are one
-object, as in every chain without crossings, there is no fork at all.
+object, as in every chain without adapters, there is no fork at all.
 
 Under a WSGI server a websocket is a request whose socket is taken over, and nothing that stands outside of the
-application's crossing would understand how that ends. With ``websockets=True`` handshakes therefore part from the
-other requests where the server calls, and go into the crossing by the same other path: every middleware that takes
+application's adapter would understand how that ends. With ``websockets=True`` handshakes therefore part from the
+other requests where the server calls, and go into the adapter by the same other path: every middleware that takes
 part stands inside of it.
 """
 
@@ -62,12 +62,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "ChainItem", "ChainWarning", "asgi_only", "either", "path_in", "unless", "when", "wsgi_only"]
 
-#: What ``middleware=[...]`` may hold: colourless middleware, and what the functions here make.
+#: What ``middleware=[...]`` may hold: WSGI+ASGI middleware, and what the functions here make.
 ChainItem: TypeAlias = Item
 
 
 class ChainWarning(UserWarning):
-    """A chain that works, and that its author may not want: an order rule broken, more than one crossing."""
+    """A chain that works, and that its author may not want: an order rule broken, more than one adapter."""
 
 
 def wsgi_only(
@@ -140,7 +140,7 @@ def when(predicate: Predicate, middleware: ChainItem) -> ChainItem:
     Args:
         predicate: Asked once per request, with the request as it is at that place of the chain; it must not change it.
             `path_in` makes one.
-        middleware: Colourless, or a third party's.
+        middleware: WSGI+ASGI, or a third party's.
     """
     return conditional(predicate, middleware, negate=False)
 
@@ -150,7 +150,7 @@ def unless(predicate: Predicate, middleware: ChainItem) -> ChainItem:
 
     Args:
         predicate: As in `when`.
-        middleware: Colourless, or a third party's.
+        middleware: WSGI+ASGI, or a third party's.
     """
     return conditional(predicate, middleware, negate=True)
 
@@ -183,7 +183,7 @@ class Chain:
         *,
         name: str = "application",
         engine: str | Engine = "builtin",
-        max_crossings: int = 2,
+        max_adapters: int = 2,
         whole: bool = False,
         holds_more: bool = False,
         websockets: bool = False,
@@ -192,23 +192,23 @@ class Chain:
 
         Args:
             applications: The application for each interface that it speaks by itself: one, or both.
-            middleware: Outermost first: colourless middleware, `wsgi_only`, `asgi_only`, `either`, `when`, `unless`.
+            middleware: Outermost first: WSGI+ASGI middleware, `wsgi_only`, `asgi_only`, `either`, `when`, `unless`.
             name: What the explanation calls the application.
-            engine: Who carries the crossings; a name or an engine.
-            max_crossings: How many crossings the plan for either kind of server may have.
+            engine: The engine that makes the adapters; its name or the engine itself.
+            max_adapters: How many adapters the plan for either kind of server may have.
             whole: An application that speaks both interfaces has parts with a lifespan or websockets, so an ASGI server
                 must reach it by its ASGI side.
             holds_more: The application may have chains of its own inside, which share the state of a request.
             websockets: Serve them under WSGI servers that hand over their socket.
 
         Raises:
-            ConfigurationError: An item is no middleware, a plan has too many crossings, a websocket would pass by a
+            ConfigurationError: An item is no middleware, a plan has too many adapters, a websocket would pass by a
                 middleware that was not declared safe to skip, a third party's middleware could not be made, or
                 ``websockets`` cannot be had.
             MissingExtraError: ``websockets`` without wsproto.
 
         Warns:
-            ChainWarning: An order rule is broken, or a plan has more than one crossing.
+            ChainWarning: An order rule is broken, or a plan has more than one adapter.
         """
         self._applications = applications
         self._items = tuple(checked(item) for item in listed(middleware))
@@ -223,7 +223,7 @@ class Chain:
         }
         speaks_websocket = self.plans["asgi"].application == "asgi"
         messages = broken([rules_of(item) for item in self._items])
-        messages.extend(self._check_crossings(max_crossings))
+        messages.extend(self._check_adapters(max_adapters))
         if speaks_websocket:
             self._check_websockets()
         if websockets:
@@ -237,7 +237,7 @@ class Chain:
             parts=[
                 Part(name=name_of(item), kind=kind_of(item), websocket=sees_websockets(item)) for item in self._items
             ],
-            max_crossings=max_crossings,
+            max_adapters=max_adapters,
             speaks_websocket=speaks_websocket,
             takes_sockets=websockets,
             warnings=tuple(messages),
@@ -247,7 +247,7 @@ class Chain:
         http, other = self._build(self.plans["wsgi"], built)
         self.wsgi = cast("WSGIApplication", http)
         if websockets:
-            # The plan has a crossing to take sockets over, and what is inside of one speaks ASGI.
+            # The plan has an adapter to take sockets over, and the application inside it speaks ASGI.
             self.wsgi = Takeover(self.wsgi, cast("AsgiToWsgi", self._entrance), cast("ASGIApplication", other))
         self.asgi = joined(*self._build(self.plans["asgi"], built))
         if _shares_state(self.plans["wsgi"], holds_more=holds_more):
@@ -259,26 +259,26 @@ class Chain:
         """Say what the chain does under each kind of server."""
         return self._explanation
 
-    def _check_crossings(self, max_crossings: int) -> list[str]:
-        worst = max(self.plans.values(), key=lambda plan: plan.crossings)
+    def _check_adapters(self, max_adapters: int) -> list[str]:
+        worst = max(self.plans.values(), key=lambda plan: plan.adapters)
         # What the application needs by itself is no fault of its middleware.
-        bare = plan(worst.server, (), frozenset(self._applications)).crossings
-        if worst.crossings > max(max_crossings, bare):
+        bare = plan(worst.server, (), frozenset(self._applications)).adapters
+        if worst.adapters > max(max_adapters, bare):
             raise ConfigurationError(
-                f"this chain needs {counted(worst.crossings)} under {worst.server.upper()} servers, and the limit is "
-                f"{counted(max_crossings)} (max_crossings={max_crossings}): {self._line(worst)}; group middleware of "
+                f"this chain needs {counted(worst.adapters)} under {worst.server.upper()} servers, and the limit is "
+                f"{counted(max_adapters)} (max_adapters={max_adapters}): {self._line(worst)}; group middleware of "
                 f"the same interface, replace one with WSGI+ASGI middleware or either(wsgi=..., asgi=...), or raise "
-                f"max_crossings"
+                f"max_adapters"
             )
-        if worst.crossings <= 1:
+        if worst.adapters <= 1:
             return []
         return [
-            f"this chain has {counted(worst.crossings)} under {worst.server.upper()} servers: {self._line(worst)}; "
+            f"this chain has {counted(worst.adapters)} under {worst.server.upper()} servers: {self._line(worst)}; "
             f"explain() shows what they cost"
         ]
 
     def _line(self, plan: Plan) -> str:
-        """Draw a plan in one line, a bar at each crossing."""
+        """Draw a plan in one line, a bar at each adapter."""
         names = ["server", *(name_of(item) for item in self._items), "application"]
         drawn = names[0]
         for name, outer, inner in zip(names[1:], plan.line, plan.line[1:], strict=False):
@@ -322,7 +322,7 @@ class Chain:
         # Where lifespan and websockets go: the innermost ASGI application; None while all inside is WSGI.
         other = cast("ASGIApplication", http) if colour == "asgi" else None
         for segment in reversed(plan.segments):
-            # A crossing from here to ASGI comes *back* where an ASGI part stands outside: that one runs the lifespan.
+            # An adapter from here to ASGI comes *back* if an ASGI part is outside, which runs the lifespan.
             inwards = plan.line[segment.start + 1 :]
             back = segment.interface == "wsgi" and "asgi" in inwards and "asgi" in plan.line[: segment.start + 1]
             key = (segment.start, inwards, back)
@@ -360,7 +360,7 @@ class Chain:
             if other is not None and guards:
                 other = build_asgi([item for item, _ in guards], other, shared=[place for _, place in guards])
             return build_wsgi(middleware, cast("WSGIApplication", http), shared=shared), other
-        item = cast("ThirdParty", items[0])  # what is not colourless stands alone in its segment
+        item = cast("ThirdParty", items[0])  # a third party is a group of its own
         if segment.interface == "asgi":
             outer = cast("ASGIApplication", item.wrap("asgi", joined(http, other)))
             return outer, outer

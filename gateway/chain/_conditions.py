@@ -1,6 +1,6 @@
 """Middleware on a condition: asked once per request, at the middleware's own place in the chain.
 
-A colourless middleware stays one node of its segment: its hooks are called or not, and no wrapper is added. A third
+A WSGI+ASGI middleware stays one node of its group: its hooks are called or not, and no wrapper is added. A third
 party's is built around the application, and a request goes through it or straight to the application.
 
 Sources: none; the idea is chi's ``maybe`` and Hono's ``combine``.
@@ -96,7 +96,7 @@ def _takes_one(predicate: Callable[..., object]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditional(Middleware):
-    """A colourless middleware whose hooks run for some requests.
+    """A WSGI+ASGI middleware whose hooks run for some requests.
 
     Its metadata are those of the middleware inside, set on the instance.
     """

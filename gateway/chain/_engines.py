@@ -1,11 +1,11 @@
-"""Whose adapters carry the crossings of a chain: an engine, found by name.
+"""The engine that makes the adapters of a chain, found by name.
 
 ``builtin``, ``a2wsgi`` and ``asgiref`` are what `gateway.adapters.crossing` knows; an engine of a plug-in has the shape
-of `gateway.plugins.Engine`. Packages are imported when a crossing is built, not when an engine is named.
+of `gateway.plugins.Engine`. Packages are imported when an adapter is built, not when an engine is named.
 
-A crossing *back* to ASGI, from a WSGI part that an ASGI server reached over another crossing, is a case of its own. The
+An adapter *back* to ASGI, from a WSGI part that an ASGI server reached by another adapter, is a case of its own. The
 application inside must run on the loop that ran its lifespan, the server's, and that lifespan must not be run twice. So
-the crossing into WSGI notes the loop in the scope, and the one back finds it there.
+the adapter into WSGI notes the loop in the scope, and the one back finds it there.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Crossings:
 
         Args:
             app: The application.
-            comes_back: Further in there is a crossing back.
+            comes_back: Further in there is an adapter back.
         """
         crossed = cast("ASGIApplication", self._cross("wsgi_to_asgi", app))
         return _NoteLoop(crossed) if comes_back else crossed
@@ -137,7 +137,7 @@ def _is_engine(found: object) -> bool:
 
 
 class _NoteLoop:
-    """A crossing into WSGI that notes in the scope which loop it came from."""
+    """An adapter into WSGI that notes in the scope which loop it came from."""
 
     def __init__(self, app: ASGIApplication) -> None:
         self.app = app
@@ -152,7 +152,7 @@ class _NoteLoop:
 
 
 class _Back(Reaching):
-    """The built-in crossing back to ASGI: on the loop that a request came from, without a lifespan."""
+    """The built-in adapter back to ASGI: on the loop that a request came from, without a lifespan."""
 
     def __init__(self, app: ASGIApplication) -> None:
         from gateway.adapters.asgi_to_wsgi import AsgiToWsgi

@@ -1,4 +1,4 @@
-"""What a chain does, said before a request comes: for each server interface the order, wrappers, crossings and cost.
+"""What a chain does, said before a request comes: for each server interface the order, wrappers, adapters and cost.
 
 The same facts as text (for a terminal) and as plain data (for a program, and for ``gateway inspect --format json``). It
 explains plans and runs nothing.
@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from gateway.chain._planner import INTERFACES, Colour, Plan
 
 __all__ = [
-    "CrossingDict",
+    "DUAL_KIND",
+    "AdapterDict",
     "Explanation",
     "ExplanationDict",
+    "GroupDict",
     "Part",
     "PartDict",
-    "SegmentDict",
     "ServerDict",
     "WebsocketDict",
     "counted",
 ]
 
-#: What a crossing adds to a small request, in microseconds of CPU, by whose adapter it is: measured in process in one
+#: CPU that an adapter adds to a small request, in microseconds, by engine and direction. Measured in process in one
 #: run, CPython 3.11, with a2wsgi 1.10.10 and asgiref 3.13.0. Good for comparing chains, not for sizing a machine.
 _MICROSECONDS: Mapping[tuple[str, str], float] = {
     ("builtin", "WsgiToAsgi"): 46.0,
@@ -33,7 +34,9 @@ _MICROSECONDS: Mapping[tuple[str, str], float] = {
     ("a2wsgi", "AsgiToWsgi"): 159.0,
     ("asgiref", "WsgiToAsgi"): 230.0,
 }
-#: One wrapper of colourless middleware: what it costs to be there, and each middleware in it.
+#: Kind of a middleware that runs in both interfaces.
+DUAL_KIND: Final = "WSGI+ASGI"
+#: One wrapper of WSGI+ASGI middleware: what it costs to be there, and each middleware in it.
 _SEGMENT_MICROSECONDS: Mapping[Colour, tuple[float, float]] = {"wsgi": (0.8, 0.1), "asgi": (1.4, 0.1)}
 
 
@@ -45,15 +48,15 @@ class PartDict(TypedDict):
     interface: str
 
 
-class SegmentDict(TypedDict):
-    """One wrapper."""
+class GroupDict(TypedDict):
+    """Middleware that run as one wrapper: neighbours of kind ``WSGI+ASGI``, or a single third party."""
 
     interface: str
     middleware: list[str]
-    colourless: bool
+    kind: str
 
 
-class CrossingDict(TypedDict):
+class AdapterDict(TypedDict):
     """One adapter, and whose it is; it stands before ``order[position]``, or before the application."""
 
     position: int
@@ -76,8 +79,8 @@ class ServerDict(TypedDict):
     """The plan under one kind of server."""
 
     order: list[PartDict]
-    segments: list[SegmentDict]
-    crossings: list[CrossingDict]
+    groups: list[GroupDict]
+    adapters: list[AdapterDict]
     application_interface: str
     websocket: WebsocketDict
     cost_microseconds: float | None
@@ -88,7 +91,7 @@ class ExplanationDict(TypedDict):
 
     application: str
     engine: str
-    max_crossings: int
+    max_adapters: int
     servers: dict[str, ServerDict]
     warnings: list[str]
 
@@ -99,7 +102,7 @@ class Part:
 
     Attributes:
         name: Its class, or what a third party's factory is called.
-        kind: ``colourless``, ``wsgi only``, ``asgi only`` or ``either``.
+        kind: ``WSGI+ASGI``, ``wsgi only``, ``asgi only`` or ``either``.
         websocket: It takes part in websocket handshakes wherever it stands in an ASGI chain.
     """
 
@@ -114,10 +117,10 @@ class Explanation:
 
     Attributes:
         application: What stands innermost.
-        engine: Who carries the crossings.
+        engine: Name of the engine that makes the adapters.
         plans: The plan for each kind of server.
         parts: The middleware, outermost first.
-        max_crossings: How many were allowed.
+        max_adapters: How many adapters were allowed.
         speaks_websocket: The application has an ASGI side, so websockets can reach it.
         takes_sockets: They do so under WSGI servers that hand over their socket, too.
         warnings: What was warned about when the chain was built.
@@ -127,7 +130,7 @@ class Explanation:
     engine: str
     plans: Mapping[Colour, Plan]
     parts: Sequence[Part]
-    max_crossings: int
+    max_adapters: int
     speaks_websocket: bool
     takes_sockets: bool = False
     warnings: Sequence[str] = ()
@@ -137,7 +140,7 @@ class Explanation:
         return {
             "application": self.application,
             "engine": self.engine,
-            "max_crossings": self.max_crossings,
+            "max_adapters": self.max_adapters,
             "servers": {server: self._server(self.plans[server]) for server in INTERFACES},
             "warnings": list(self.warnings),
         }
@@ -147,7 +150,7 @@ class Explanation:
         for name, server in self.as_dict()["servers"].items():
             cost = server["cost_microseconds"]
             price = "cost of its engine unknown" if cost is None else f"about {cost:.0f} us a request"
-            lines.append(f"under {name.upper()} servers: {counted(len(server['crossings']))}, {price}")
+            lines.append(f"under {name.upper()} servers: {counted(len(server['adapters']))}, {price}")
             lines.extend(f"  {line}" for line in self._line(server))
             where = " (where the server hands over its socket)" if name == "wsgi" and self.takes_sockets else ""
             lines.append(f"  websockets{where}: {_websocket_line(server['websocket'])}")
@@ -156,19 +159,19 @@ class Explanation:
 
     def _line(self, server: ServerDict) -> list[str]:
         """Draw what a request meets, outermost first."""
-        crossings = {crossing["position"]: crossing for crossing in server["crossings"]}
+        adapters = {adapter["position"]: adapter for adapter in server["adapters"]}
         lines: list[str] = []
         position = 0
 
         def draw(interface: str, what: str, how: str) -> None:
-            if position in crossings:
-                lines.append(f"----  {crossings[position]['adapter']} ({crossings[position]['engine']})")
+            if position in adapters:
+                lines.append(f"----  {adapters[position]['adapter']} ({adapters[position]['engine']})")
             lines.append(f"{interface}  {what} ({how})")
 
-        for segment in server["segments"]:
-            how = "one wrapper" if segment["colourless"] else self.parts[position].kind
-            draw(segment["interface"], ", ".join(segment["middleware"]), how)
-            position += len(segment["middleware"])
+        for group in server["groups"]:
+            how = "one wrapper" if group["kind"] == DUAL_KIND else group["kind"]
+            draw(group["interface"], ", ".join(group["middleware"]), how)
+            position += len(group["middleware"])
         draw(server["application_interface"], self.application, "application")
         return lines
 
@@ -176,10 +179,10 @@ class Explanation:
         return self.parts[position].name if position < len(self.parts) else self.application
 
     def _server(self, plan: Plan) -> ServerDict:
-        crossings: list[CrossingDict] = []
+        adapters: list[AdapterDict] = []
         for position, (outer, inner) in enumerate(zip(plan.line, plan.line[1:], strict=False)):
             if outer != inner:
-                crossings.append(
+                adapters.append(
                     {
                         "position": position,
                         "outside": "server" if position == 0 else self._name(position - 1),
@@ -193,18 +196,18 @@ class Explanation:
                 {"name": part.name, "kind": part.kind, "interface": interface}
                 for part, interface in zip(self.parts, plan.interfaces, strict=True)
             ],
-            "segments": [
+            "groups": [
                 {
                     "interface": segment.interface,
                     "middleware": [part.name for part in self.parts[segment.start : segment.stop]],
-                    "colourless": segment.colourless,
+                    "kind": self.parts[segment.start].kind,
                 }
                 for segment in plan.segments
             ],
-            "crossings": crossings,
+            "adapters": adapters,
             "application_interface": plan.application,
             "websocket": self._websocket(plan),
-            "cost_microseconds": self._cost(plan, crossings),
+            "cost_microseconds": self._cost(plan, adapters),
         }
 
     def _websocket(self, plan: Plan) -> WebsocketDict:
@@ -222,11 +225,11 @@ class Explanation:
             "skipped": [part.name for part in self.parts if not part.websocket],
         }
 
-    def _cost(self, plan: Plan, crossings: Sequence[CrossingDict]) -> float | None:
-        """Add up crossings and wrappers; what third parties do themselves is theirs."""
+    def _cost(self, plan: Plan, adapters: Sequence[AdapterDict]) -> float | None:
+        """Add up adapters and wrappers; what third parties do themselves is theirs."""
         total = 0.0
-        for crossing in crossings:
-            price = _MICROSECONDS.get((crossing["engine"], crossing["adapter"]))
+        for adapter in adapters:
+            price = _MICROSECONDS.get((adapter["engine"], adapter["adapter"]))
             if price is None:
                 return None
             total += price
@@ -237,9 +240,9 @@ class Explanation:
         return round(total, 1)
 
 
-def counted(crossings: int) -> str:
-    """Say a number of crossings."""
-    return {0: "no crossing", 1: "1 crossing"}.get(crossings, f"{crossings} crossings")
+def counted(adapters: int) -> str:
+    """Say a number of adapters in words."""
+    return {0: "no adapter", 1: "1 adapter"}.get(adapters, f"{adapters} adapters")
 
 
 def _websocket_line(websocket: WebsocketDict) -> str:

@@ -1,4 +1,4 @@
-"""What stands in a chain: colourless middleware and third parties, and what the plan has to know of each.
+"""What stands in a chain: WSGI+ASGI middleware and third parties, and what the plan has to know of each.
 
 A third party's middleware is carried as what wraps an application, for one interface or for each. On a condition it is
 still one: what wraps then chooses at each request.
@@ -199,7 +199,7 @@ def name_of(item: Item) -> str:
 
 
 def kind_of(item: Item) -> str:
-    return item.kind if isinstance(item, ThirdParty) else "colourless"
+    return item.kind if isinstance(item, ThirdParty) else "WSGI+ASGI"
 
 
 def sees_websockets(item: Item) -> bool:
@@ -212,7 +212,7 @@ def third_party(
     """Carry a class or factory that wraps an application of one interface.
 
     Raises:
-        ConfigurationError: It cannot be called, or it is colourless.
+        ConfigurationError: It cannot be called, or it is WSGI+ASGI middleware.
     """
     given: object = factory
     if isinstance(given, ThirdParty):

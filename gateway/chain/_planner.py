@@ -1,19 +1,19 @@
-"""Which interface each middleware of a chain runs in, so that the fewest crossings are paid.
+"""Which interface each middleware of a chain runs in, so that the fewest adapters are paid.
 
 A chain is a line: the server, the nodes from outermost to innermost, the application. Each stands in one interface, and
-where two neighbours differ an adapter is needed: a *crossing*. Nodes that can run in either interface (colourless
+where two neighbours differ an adapter is needed. Nodes that can run in either interface (WSGI+ASGI
 middleware, twins) are free; this module chooses for them. The order of a chain is never changed.
 
-Of all plans with the fewest crossings it takes, in this order:
+Of all plans with the fewest adapters it takes, in this order:
 
 1. the one with the least body work on the event loop: a transform of bodies belongs where worker threads run it (WSGI);
 2. the one with the most twins beside the application: they watch it (errors, context variables), and see the most of
    it in its own interface;
-3. the one in which crossings stand inside what may answer by itself (a preflight, a 429, a static file): what is
-   answered outside never pays the crossing;
-4. the one with its crossings as far inside as they go, so that what is free stands where the server calls it.
+3. the one in which adapters stand inside what may answer by itself (a preflight, a 429, a static file): what is
+   answered outside never pays the adapter;
+4. the one with its adapters as far inside as they go, so that what is free stands where the server calls it.
 
-Each of them is a sum over single crossings and single nodes, so the best continuation from a node on depends on
+Each of them is a sum over single adapters and single nodes, so the best continuation from a node on depends on
 nothing outside it. Two things follow, and the rest of the package relies on them: one pass from the inside finds the
 optimum, and the plans for both kinds of server agree from the first bound node inwards, so what is bound is built once.
 
@@ -97,13 +97,13 @@ class Plan:
         return (self.server, *self.interfaces, self.application)
 
     @property
-    def crossings(self) -> int:
+    def adapters(self) -> int:
         """How many adapters a request passes that is answered by the application."""
         return sum(outer != inner for outer, inner in _pairs(self.line))
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """The wrappers, outermost first: runs of colourless nodes in one interface, and each other node alone."""
+        """The wrappers, outermost first: runs of WSGI+ASGI nodes in one interface, and each other node alone."""
         segments: list[Segment] = []
         for index, (node, interface) in enumerate(zip(self.nodes, self.interfaces, strict=True)):
             last = segments[-1] if segments else None
@@ -153,7 +153,7 @@ def cost_of(nodes: Sequence[Node], line: Sequence[Colour]) -> Cost:
         line: Interfaces from the server to the application, two more than there are nodes.
 
     Returns:
-        Crossings; nodes with body work on the loop; then, summed over the crossings, the nodes inside: those that
+        Adapters; nodes with body work on the loop; then, summed over the adapters, the nodes inside: those that
         watch (negative: the more the better), those that may answer, all. Compared from the first to the last.
     """
     crossings = [index for index, (outer, inner) in enumerate(_pairs(line)) if outer != inner]

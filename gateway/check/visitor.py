@@ -63,7 +63,7 @@ def watched(app: Application, interface: Interface) -> tuple[Application, set[st
             interface,
             middleware,
             engine=gateway.engine,
-            max_crossings=gateway.max_crossings,
+            max_adapters=gateway.max_adapters,
             websockets=websockets,
         )
     return around, reached

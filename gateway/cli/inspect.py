@@ -1,7 +1,7 @@
 """``gateway inspect``: what a composed application does under each kind of server, without serving it.
 
 It imports the application and asks it to explain itself; nothing is started. A plain application is shown as it would
-be served: with no middleware, and a crossing under servers of the other kind.
+be served: with no middleware, and an adapter under servers of the other kind.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["command", "explanations", "table"]
 @source_options
 @click.option("--format", "form", type=click.Choice(["table", "text", "json"]), default="table", show_default=True)
 def command(target: str | None, config: str | None, form: str, app_dir: str | None, factory: bool) -> None:
-    """Show order, wrappers, crossings, websockets and cost of an application's chain, for WSGI and for ASGI servers.
+    """Show order, wrappers, adapters, websockets and cost of an application's chain, for WSGI and for ASGI servers.
 
     Without MODULE:ATTRIBUTE it is the one that gateway.toml or [tool.gateway] in pyproject.toml names.
 
@@ -87,29 +87,29 @@ def table(title: str, explanation: Explanation, server: ServerDict) -> Table:
         title=title,
         title_justify="left",
         box=box.SIMPLE_HEAD,
-        caption=f"{counted(len(server['crossings']))}, {price}",
+        caption=f"{counted(len(server['adapters']))}, {price}",
         caption_justify="left",
     )
     for column in ("", "interface", "what", "kind", "wrapper", "websocket"):
         drawn.add_column(column, justify="right" if not column else "left")
-    crossings = {crossing["position"]: crossing for crossing in server["crossings"]}
-    wrappers = [number for number, segment in enumerate(server["segments"], start=1) for _ in segment["middleware"]]
+    adapters = {adapter["position"]: adapter for adapter in server["adapters"]}
+    wrappers = [number for number, group in enumerate(server["groups"], start=1) for _ in group["middleware"]]
     websocket = server["websocket"]
     for position, part in enumerate(server["order"]):
-        if position in crossings:
-            _crossing(drawn, crossings[position]["adapter"], crossings[position]["engine"])
+        if position in adapters:
+            _adapter(drawn, adapters[position]["adapter"], adapters[position]["engine"])
         sees = "-" if not websocket["served"] else "yes" if explanation.parts[position].websocket else "no"
         drawn.add_row(str(position + 1), part["interface"], part["name"], part["kind"], str(wrappers[position]), sees)
-    if len(server["order"]) in crossings:
-        crossing = crossings[len(server["order"])]
-        _crossing(drawn, crossing["adapter"], crossing["engine"])
+    if len(server["order"]) in adapters:
+        adapter = adapters[len(server["order"])]
+        _adapter(drawn, adapter["adapter"], adapter["engine"])
     serves = "yes" if websocket["served"] else f"no: {websocket['reason']}"
     drawn.add_row("", server["application_interface"], explanation.application, "application", "", serves)
     return drawn
 
 
-def _crossing(drawn: Table, adapter: str, engine: str) -> None:
-    drawn.add_row("", "---", f"{adapter} ({engine})", "crossing", "", "")
+def _adapter(drawn: Table, adapter: str, engine: str) -> None:
+    drawn.add_row("", "---", f"{adapter} ({engine})", "adapter", "", "")
 
 
 def _load(named: Source | None) -> object:

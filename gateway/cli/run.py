@@ -157,7 +157,7 @@ def plan(
 def _has_asgi(application: object) -> bool:
     """Whether anything in the application runs through an adapter from ASGI when a WSGI server calls it."""
     return any(issubclass(type(each), AsgiToWsgi) for each in applications(application)) or any(
-        each.explain().as_dict()["servers"]["wsgi"]["crossings"] for each in gateways(application)
+        each.explain().as_dict()["servers"]["wsgi"]["adapters"] for each in gateways(application)
     )
 
 

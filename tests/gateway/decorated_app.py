@@ -44,7 +44,7 @@ async def asgi_function(scope, receive, send):
     await send({"type": "http.response.body", "body": _body(scope)})
 
 
-@wrap(max_crossings=1)
+@wrap(max_adapters=1)
 class AsgiTwo:
     """A class of ASGI 2."""
 

@@ -107,7 +107,7 @@ def test_what_speaks_the_interface_asked_for_is_handed_through_untouched() -> No
     assert Gateway(flask).app is flask
 
 
-def test_a_crossing_that_undoes_another_is_folded_away() -> None:
+def test_an_adapter_that_undoes_another_is_folded_away() -> None:
     assert as_wsgi(WsgiToAsgi(hello_wsgi)) is hello_wsgi
     assert as_asgi(AsgiToWsgi(hello_asgi)) is hello_asgi
     assert as_wsgi(as_asgi(hello_wsgi)) is hello_wsgi
@@ -116,14 +116,14 @@ def test_a_crossing_that_undoes_another_is_folded_away() -> None:
     assert Gateway(AsgiToWsgi(hello_asgi)).asgi is hello_asgi
 
 
-def test_a_crossing_that_does_more_than_one_of_ours_is_kept() -> None:
+def test_an_adapter_that_does_more_than_one_of_ours_is_kept() -> None:
     class Counting(WsgiToAsgi):
         pass
 
     assert isinstance(as_wsgi(Counting(hello_wsgi)), AsgiToWsgi)
 
 
-def test_the_crossing_is_one_adapter() -> None:
+def test_an_application_gets_one_adapter() -> None:
     crossed = as_asgi(hello_wsgi)
     assert isinstance(crossed, WsgiToAsgi)
     assert crossed.app is hello_wsgi
@@ -223,8 +223,8 @@ def test_a_wrong_option_is_refused_when_built() -> None:
         Gateway(hello_wsgi, engine="magic")
     for wrong in (-1, "2", 1.5, True, None):
         with pytest.raises(ConfigurationError, match=f"must be a number, 0 or more, got {wrong!r}"):
-            Gateway(hello_wsgi, max_crossings=wrong)  # type: ignore[arg-type]  # wrong on purpose
-    with pytest.raises(ConfigurationError, match="no crossing from 'wsgi' to 'rsgi'"):
+            Gateway(hello_wsgi, max_adapters=wrong)  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(ConfigurationError, match="no adapter from 'wsgi' to 'rsgi'"):
         cross(hello_wsgi, "wsgi", "rsgi")
     with pytest.raises(ConfigurationError, match="got 'magic'"):
         cross(hello_wsgi, "wsgi", "asgi", engine="magic")
@@ -253,7 +253,7 @@ def test_another_engine_crosses_from_asgi_to_wsgi() -> None:
     assert repr(one).endswith("engine='a2wsgi')")
 
 
-def test_an_engine_that_lacks_the_crossing_says_so_when_built() -> None:
+def test_an_engine_that_lacks_the_adapter_says_so_when_built() -> None:
     with pytest.raises(ConfigurationError, match="from WSGI to ASGI only"):
         Gateway(hello_asgi, engine="asgiref")
 
@@ -386,12 +386,12 @@ def test_a_factory_stays_a_factory() -> None:
 
 
 def test_a_factory_gives_its_options_to_what_it_makes() -> None:
-    @wrap(interface="wsgi", engine="a2wsgi", max_crossings=0)
+    @wrap(interface="wsgi", engine="a2wsgi", max_adapters=0)
     def create_app() -> Any:
         return Anything()
 
     assert create_app().engine == "a2wsgi"
-    assert create_app().max_crossings == 0
+    assert create_app().max_adapters == 0
     assert answer_as_wsgi(create_app()) == (200, "hello /x")
 
 
@@ -409,11 +409,11 @@ def test_wrap_refuses_where_the_decorator_stands() -> None:
 @pytest.mark.parametrize("app", [hello_wsgi, hello_asgi, HelloAsgiTwo])
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda app: pickle.loads(pickle.dumps(app))])
 def test_a_copy_is_one_of_its_own(app: Any, duplicate: Any) -> None:
-    original = Gateway(app, engine="a2wsgi", max_crossings=1)
+    original = Gateway(app, engine="a2wsgi", max_adapters=1)
     other = duplicate(original)
     assert other is not original
     assert repr(other) == repr(original)
-    assert other.max_crossings == 1
+    assert other.max_adapters == 1
     assert other.__call__.__self__ is other
     assert answer_as_wsgi(other) == answer_as_asgi(other) == (200, "hello /x")
 

@@ -44,7 +44,7 @@ WHOLE = f"""
 application = "{PARTS}:wsgi_app"
 interface = "wsgi"
 engine = "a2wsgi"
-max_crossings = 3
+max_adapters = 3
 server = {{ name = "gunicorn", bind = "127.0.0.1:9000", workers = 2, threads = 4, arguments = ["--timeout", "60"] }}
 
 [[middleware]]
@@ -72,7 +72,7 @@ def test_every_key_is_read(write: Write) -> None:
         app_dir=file.parent.resolve(),
         interface="wsgi",
         engine="a2wsgi",
-        max_crossings=3,
+        max_adapters=3,
         server=ServerConfig(
             name="gunicorn", bind="127.0.0.1:9000", workers=2, threads=4, arguments=("--timeout", "60")
         ),
@@ -93,7 +93,7 @@ def test_every_key_is_read(write: Write) -> None:
 def test_the_chain_of_a_file_runs(write: Write) -> None:
     gateway = load(write(WHOLE))
     assert gateway.engine == "a2wsgi"
-    assert gateway.max_crossings == 3
+    assert gateway.max_adapters == 3
     with Client(gateway, interface="wsgi") as client:
         assert client.get("/x").headers.get_list("x-mark") == ["second:wsgi", "first:wsgi"]
         assert client.get("/api/x").headers.get_list("x-mark") == ["mark:wsgi", "first:wsgi"]
@@ -112,7 +112,7 @@ def test_a_pyproject_has_the_same_keys_in_its_table(write: Write) -> None:
 
 def test_the_least_file_has_one_key(write: Write) -> None:
     config = read(write(f'application = "{PARTS}:wsgi_app"'))
-    assert (config.engine, config.max_crossings, config.server, config.middleware) == ("builtin", 2, ServerConfig(), ())
+    assert (config.engine, config.max_adapters, config.server, config.middleware) == ("builtin", 2, ServerConfig(), ())
 
 
 def test_a_module_without_a_name_gives_its_gateway(write: Write, tmp_path: Path) -> None:
@@ -366,9 +366,9 @@ WRONG = [
         APP + "engin = 'x'",
         r"there is no key engin \(did you mean 'engine'\?\); possible are application, app_dir, interface",
     ),
-    Wrong("wrong-type", APP + "max_crossings = 'two'", "max_crossings must be a whole number, found 'two'"),
-    Wrong("a-bool-is-no-number", APP + "max_crossings = true", "max_crossings must be a whole number, found True"),
-    Wrong("a-number-too-small", APP + "max_crossings = -1", "max_crossings must be 0 or more, found -1"),
+    Wrong("wrong-type", APP + "max_adapters = 'two'", "max_adapters must be a whole number, found 'two'"),
+    Wrong("a-bool-is-no-number", APP + "max_adapters = true", "max_adapters must be a whole number, found True"),
+    Wrong("a-number-too-small", APP + "max_adapters = -1", "max_adapters must be 0 or more, found -1"),
     Wrong("a-flag", APP + "websockets = 'yes'", "websockets must be true or false, found 'yes'"),
     Wrong(
         "the-table-of-the-other-file",

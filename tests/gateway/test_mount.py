@@ -189,21 +189,21 @@ def test_a_default_takes_what_is_left_at_its_own_address(server: Server) -> None
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_each_mounted_application_has_a_chain_and_a_crossing_of_its_own(server: Server) -> None:
+def test_each_mounted_application_has_a_chain_and_an_adapter_of_its_own(server: Server) -> None:
     other: Server = "asgi" if server == "wsgi" else "wsgi"
     apps: dict[str, Any] = {"wsgi": wsgi_app, "asgi": asgi_app}
     native = Gateway(apps[server], middleware=[Mark(name="native")])
     crossed = Gateway(apps[other], middleware=[Mark(name="crossed")])
-    assert [gateway.explain().plans[server].crossings for gateway in (native, crossed)] == [0, 1]
+    assert [gateway.explain().plans[server].adapters for gateway in (native, crossed)] == [0, 1]
     with Client(Mount({"/native": native, "/crossed": crossed}), interface=server) as client:
         assert client.get("/native").headers["x-mark"] == f"native:{server}"
         assert client.get("/crossed").headers["x-mark"] == f"crossed:{server}"
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_gateway_around_a_mount_adds_no_crossing(server: Server) -> None:
+def test_a_gateway_around_a_mount_adds_no_adapter(server: Server) -> None:
     gateway = Gateway(Mount({"/w": Wsgi("w"), "/a": Asgi("a")}), middleware=[Mark()])
-    assert {plan.crossings for plan in gateway.explain().plans.values()} == {0}
+    assert {plan.adapters for plan in gateway.explain().plans.values()} == {0}
     with Client(gateway, interface=server) as client:
         for name in ("w", "a"):
             response = client.get(f"/{name}/x")
@@ -395,9 +395,9 @@ def test_lifespan_and_websockets_pass_a_wsgi_middleware_around_a_mount_by() -> N
     mount = Mount({"/a": Asgi("a", events), "/w": Wsgi("w")})
     with pytest.raises(ConfigurationError, match="WebSockets would bypass"):
         Gateway(mount, middleware=[wsgi_only(wsgi_mark)])
-    with pytest.warns(ChainWarning, match="2 crossings under ASGI servers"):
+    with pytest.warns(ChainWarning, match="2 adapters under ASGI servers"):
         gateway = Gateway(mount, middleware=[wsgi_only(wsgi_mark, safe_to_skip=True)])
-    assert gateway.explain().plans["wsgi"].crossings == 0
+    assert gateway.explain().plans["wsgi"].adapters == 0
     with Client(gateway, interface="asgi") as client:
         assert events == ["start a"]
         for path in ("/a", "/w"):
@@ -406,7 +406,7 @@ def test_lifespan_and_websockets_pass_a_wsgi_middleware_around_a_mount_by() -> N
             assert socket.receive_json() == ["a", "/a", "/chat"]
     assert events == ["start a", "stop a"]
     plain = Gateway(Mount({"/w": Wsgi("w")}), middleware=[wsgi_only(wsgi_mark)])
-    assert {server: plan.crossings for server, plan in plain.explain().plans.items()} == {"wsgi": 0, "asgi": 1}
+    assert {server: plan.adapters for server, plan in plain.explain().plans.items()} == {"wsgi": 0, "asgi": 1}
 
 
 # --- built wrong, and the object itself
@@ -447,7 +447,7 @@ def test_a_mount_explains_the_chain_of_each_place() -> None:
     explained = {place: explanation.as_dict() for place, explanation in mount.explain().items()}
     assert list(explained) == ["/a", "/"]
     assert explained["/a"]["servers"]["wsgi"]["order"][0]["name"] == "Guard"
-    assert explained["/"]["servers"]["asgi"]["crossings"][0]["adapter"] == "WsgiToAsgi"
+    assert explained["/"]["servers"]["asgi"]["adapters"][0]["adapter"] == "WsgiToAsgi"
 
 
 def test_a_mount_within_a_mount_explains_its_places_too() -> None:
@@ -462,7 +462,7 @@ def test_a_mount_within_a_mount_explains_its_places_too() -> None:
         *(place.format("/b") for place in below),
     ]
     assert [part.name for part in explained["/b/*"].parts] == ["Guard"]
-    assert explained["/b/x"].plans["wsgi"].crossings == 1
+    assert explained["/b/x"].plans["wsgi"].adapters == 1
 
 
 def test_the_default_of_a_mount_is_explained_where_it_answers() -> None:
@@ -470,7 +470,7 @@ def test_the_default_of_a_mount_is_explained_where_it_answers() -> None:
     explained = Mount({"/a": Mount({"/x": asgi_app}, default=default), "/b": asgi_app}, default=default).explain()
     assert list(explained) == ["/a/x", "/a", "/b", "/"]
     assert [part.name for part in explained["/"].parts] == [part.name for part in explained["/a"].parts] == ["Guard"]
-    assert explained["/"].plans["asgi"].crossings == 1
+    assert explained["/"].plans["asgi"].adapters == 1
     never = Mount({"/": asgi_app}, default=default).explain()
     assert list(never) == ["/"]
     assert list(never["/"].parts) == []

@@ -49,9 +49,9 @@ def folder(tmp_path: Path) -> Path:
 @each_chain
 @each_app
 @each_server
-def test_the_crossings_counted_are_the_ones_planned(chain: str, app: str, server: Server, folder: Path) -> None:
+def test_the_adapters_counted_are_the_ones_planned(chain: str, app: str, server: Server, folder: Path) -> None:
     gateway = build(app, chain, folder)
-    crossings = gateway.explain().as_dict()["servers"][server]["crossings"]
+    crossings = gateway.explain().as_dict()["servers"][server]["adapters"]
     assert len(crossings) == PLANNED[chain][app][SERVERS.index(server)]
     with Client(gateway, interface=server) as client:
         response = client.get("/hello")
@@ -120,7 +120,7 @@ def test_sentry_sees_an_error_once_from_beside_the_application(
     planned = gateway.explain().as_dict()["servers"][server]
     place = next(place for place, part in enumerate(planned["order"]) if "Sentry" in part["name"])
     # FastAPI answers with a complete 500 and raises afterwards; a WSGI caller has its answer then, and sees no error.
-    hidden = app == "fastapi" and any(crossing["position"] > place for crossing in planned["crossings"])
+    hidden = app == "fastapi" and any(crossing["position"] > place for crossing in planned["adapters"])
     assert hidden is (app == "fastapi" and chain != "sentry"), "alone it always stands beside the application"
     with Client(gateway, interface=server, raise_app_exceptions=False) as client:
         for path in ("/boom", "/hello"):

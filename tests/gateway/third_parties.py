@@ -151,7 +151,7 @@ def correlation_id() -> Any:
 
 
 def middleware(name: str, folder: Path) -> list[Any]:
-    """The chains by name; each has colourless middleware outside, between and inside."""
+    """The chains by name; each has WSGI+ASGI middleware outside, between and inside."""
     between = Mark(name="between")
     return {
         "proxy-fix": [Mark(name="outside"), proxy_fix(), Mark(name="inside")],
@@ -177,7 +177,7 @@ def middleware(name: str, folder: Path) -> list[Any]:
     }[name]
 
 
-#: How many crossings each chain has: for Flask and for FastAPI, under WSGI and under ASGI servers.
+#: How many adapters each chain has: for Flask and for FastAPI, under WSGI and under ASGI servers.
 PLANNED: dict[str, dict[str, tuple[int, int]]] = {
     "proxy-fix": {"flask": (0, 1), "fastapi": (1, 2)},
     "whitenoise": {"flask": (0, 1), "fastapi": (1, 2)},
@@ -191,12 +191,12 @@ PLANNED: dict[str, dict[str, tuple[int, int]]] = {
 
 
 def build(app: str, chain: str, folder: Path) -> Gateway[Any]:
-    """Compose a chain around an application, its crossings counted."""
+    """Compose a chain around an application, its adapters counted."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "this chain has", ChainWarning)
         return Gateway(
             APPS[app](),
             middleware=[CountCrossings(), *middleware(chain, folder)],
             engine=Counting(),
-            max_crossings=4,
+            max_adapters=4,
         )

@@ -1,4 +1,4 @@
-"""Somebody's middleware and ours in one chain under gunicorn and uvicorn: as many crossings as were planned."""
+"""Somebody's middleware and ours in one chain under gunicorn and uvicorn: as many adapters as were planned."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_mixed_chain_under_a_real_server_crosses_as_planned(
     (files / "site.css").write_text(STATIC)
     (tmp_path / "served_chain.py").write_text(SERVED.format(app=app, chain=chain, folder=str(files)))
     explained = build(app, chain, files).explain().as_dict()["servers"][interface]
-    planned = len(explained["crossings"])
+    planned = len(explained["adapters"])
     assert planned == PLANNED[chain][app][("wsgi", "asgi").index(interface)]
     launch = Launch(
         target="served_chain:app",

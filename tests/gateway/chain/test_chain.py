@@ -1,4 +1,4 @@
-"""A chain of every kind of middleware, built for both kinds of server: order, crossings, websockets, refusals."""
+"""A chain of every kind of middleware, built for both kinds of server: order, adapters, websockets, refusals."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def _nothing_runs_on() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _crossings_are_on_purpose() -> Iterator[None]:
-    """Chains of two crossings and more warn; where that is the point, the test says so with ``pytest.warns``."""
+def _adapters_are_on_purpose() -> Iterator[None]:
+    """Chains of two adapters and more warn; where that is the point, the test says so with ``pytest.warns``."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "this chain has", ChainWarning)
         yield
@@ -74,12 +74,12 @@ def marks(response: Any) -> list[str]:
     return [mark for line in response.headers.get_list("x-mark") for mark in line.split(", ")]
 
 
-# --- order, interfaces, crossings
+# --- order, interfaces, adapters
 
 
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("app", ["wsgi", "asgi"])
-def test_colourless_middleware_runs_in_the_servers_interface(app: str, server: Literal["wsgi", "asgi"]) -> None:
+def test_wsgi_and_asgi_middleware_runs_in_the_servers_interface(app: str, server: Literal["wsgi", "asgi"]) -> None:
     gateway = chain(APPS[app], Mark(name="one"), Mark(name="two"))
     response = get(gateway, server)
     assert response.text == "one,two"
@@ -133,7 +133,7 @@ CASES = [
         {"wsgi": ["x:asgi", "t:wsgi"], "asgi": ["x:asgi", "t:wsgi"]},
     ),
     Case(
-        "four-crossings",
+        "four-adapters",
         "wsgi",
         (a(name="1"), w(name="2"), a(name="3")),
         {"wsgi": ["1:asgi", "2:wsgi", "3:asgi"], "asgi": ["1:asgi", "2:wsgi", "3:asgi"]},
@@ -150,13 +150,13 @@ CASES = [
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_chain_keeps_its_order_and_runs_where_it_was_planned(case: Case, server: Literal["wsgi", "asgi"]) -> None:
-    gateway = chain(APPS[case.app], CountCrossings(), *case.middleware, max_crossings=4, engine=Counting())
+    gateway = chain(APPS[case.app], CountCrossings(), *case.middleware, max_adapters=4, engine=Counting())
     response = get(gateway, server)
     assert response.status_code == 200
     assert list(reversed(marks(response))) == case.marks[server]
     planned = gateway.explain().as_dict()["servers"][server]
-    assert response.headers["x-crossings"] == str(len(planned["crossings"]))
-    assert gateway.explain().plans[server].interfaces[0] == server, "the counter stands outside of every crossing"
+    assert response.headers["x-crossings"] == str(len(planned["adapters"]))
+    assert gateway.explain().plans[server].interfaces[0] == server, "the counter stands outside of every adapter"
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -173,17 +173,17 @@ def test_random_chains_run_in_order_where_they_were_planned(seed: int) -> None:
     ]
     names = [f"m{index}" for index in range(rng.randrange(1, 7))]
     items = [rng.choice(kinds)(name) for name in names]
-    gateway = chain(APPS[rng.choice(SERVERS)], CountCrossings(), *items, max_crossings=8, engine=Counting())
+    gateway = chain(APPS[rng.choice(SERVERS)], CountCrossings(), *items, max_adapters=8, engine=Counting())
     for server in SERVERS:
         planned = gateway.explain().plans[server]
         response = get(gateway, server)
         expected = [f"{name}:{colour}" for name, colour in zip(names, planned.interfaces[1:], strict=True)]
         assert list(reversed(marks(response))) == expected
-        assert response.headers["x-crossings"] == str(planned.crossings)
+        assert response.headers["x-crossings"] == str(planned.adapters)
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_what_is_answered_outside_a_crossing_does_not_pay_it(server: Literal["wsgi", "asgi"]) -> None:
+def test_what_is_answered_outside_an_adapter_does_not_pay_it(server: Literal["wsgi", "asgi"]) -> None:
     gateway = chain(APPS["asgi" if server == "wsgi" else "wsgi"], CountCrossings(), Guard(), engine=Counting())
     assert get(gateway, server).headers["x-crossings"] == "1"
     refused = get(gateway, server, x_refuse="1")
@@ -289,7 +289,7 @@ def test_a_gateway_in_a_gateway_is_the_same_application_with_its_chain_outside(
     outer = chain(inner, Mark(name="outer"))
     response = get(outer, server)
     assert response.text == "outer,inner"
-    assert len(outer.explain().as_dict()["servers"][server]["segments"]) == 1
+    assert len(outer.explain().as_dict()["servers"][server]["groups"]) == 1
     assert marks(get(inner, server)) == [f"inner:{server}"]
 
 
@@ -297,7 +297,7 @@ def test_an_adapter_that_was_given_is_folded_away() -> None:
     from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 
     gateway = chain(AsgiToWsgi(asgi_app), Mark())
-    assert {server: plan.crossings for server, plan in gateway.explain().plans.items()} == {"wsgi": 0, "asgi": 0}
+    assert {server: plan.adapters for server, plan in gateway.explain().plans.items()} == {"wsgi": 0, "asgi": 0}
     assert marks(get(gateway, "asgi")) == ["mark:asgi"]
 
 
@@ -313,31 +313,31 @@ def test_a_copied_gateway_has_a_chain_of_its_own(duplicate: Callable[[Gateway[An
 # --- what warns, what is refused
 
 
-def test_more_than_one_crossing_warns_where_the_chain_was_built() -> None:
-    with pytest.warns(ChainWarning, match="2 crossings under ASGI servers: server .* w.* .* application") as caught:
+def test_more_than_one_adapter_warns_where_the_chain_was_built() -> None:
+    with pytest.warns(ChainWarning, match="2 adapters under ASGI servers: server .* w.* .* application") as caught:
         chain(asgi_app, w())
     assert caught[0].filename == __file__
 
 
-def test_one_crossing_does_not_warn() -> None:
+def test_one_adapter_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         chain(wsgi_app, Mark(), Squeeze())
         chain(asgi_app, Mark(), Squeeze())
 
 
-def test_too_many_crossings_are_refused_with_the_line() -> None:
+def test_too_many_adapters_are_refused_with_the_line() -> None:
     line = r"server \| asgi_mark \| wsgi_mark \| asgi_mark \| app"
-    expected = rf"needs 4 crossings under WSGI servers, .* \(max_crossings=2\): {line}"
+    expected = rf"needs 4 adapters under WSGI servers, .* \(max_adapters=2\): {line}"
     with pytest.raises(ConfigurationError, match=expected):
         chain(wsgi_app, a(), w(), a())
-    assert chain(wsgi_app, a(), w(), a(), max_crossings=4).explain().plans["asgi"].crossings == 3
+    assert chain(wsgi_app, a(), w(), a(), max_adapters=4).explain().plans["asgi"].adapters == 3
 
 
 def test_what_the_application_needs_by_itself_is_not_counted_against_a_chain() -> None:
-    assert chain(wsgi_app, Mark(), max_crossings=0).explain().plans["asgi"].crossings == 1
-    with pytest.raises(ConfigurationError, match="the limit is no crossing"):
-        chain(wsgi_app, a(), max_crossings=0)
+    assert chain(wsgi_app, Mark(), max_adapters=0).explain().plans["asgi"].adapters == 1
+    with pytest.raises(ConfigurationError, match="the limit is no adapter"):
+        chain(wsgi_app, a(), max_adapters=0)
 
 
 @as_middleware
@@ -572,7 +572,7 @@ def test_a_condition_works_on_a_middleware_without_a_response_hook(server: Liter
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("item", [w(), a()], ids=["wsgi", "asgi"])
 def test_a_condition_works_on_a_third_party(item: Any, server: Literal["wsgi", "asgi"]) -> None:
-    gateway = chain(wsgi_app, when(path_in("/on"), item), max_crossings=4)
+    gateway = chain(wsgi_app, when(path_in("/on"), item), max_adapters=4)
     with Client(gateway, interface=server) as client:
         assert len(marks(client.get("/on/x"))) == 1
         assert marks(client.get("/onward")) == []
@@ -646,7 +646,7 @@ def test_a_websocket_sees_every_middleware_that_takes_part_in_order() -> None:
 
 
 def test_a_websocket_passes_by_what_is_declared_safe_and_still_meets_the_guards() -> None:
-    gateway = chain(asgi_app, Guard(name="one"), w(), Guard(name="two"), a(), max_crossings=4)
+    gateway = chain(asgi_app, Guard(name="one"), w(), Guard(name="two"), a(), max_adapters=4)
     with Client(gateway, interface="asgi") as client:
         assert marks(client.get("/")) == ["a:asgi", "two:wsgi", "w:wsgi", "one:asgi"]
         with client.websocket("/") as socket:
@@ -756,14 +756,14 @@ def test_lifespan_passes_wsgi_parts_by_and_reaches_the_application_once() -> Non
         assert scope["state"]["started"] == "yes"
         await asgi_app(scope, receive, send)
 
-    gateway = chain(app, a(name="outside"), w(), a(name="inside"), max_crossings=4)
+    gateway = chain(app, a(name="outside"), w(), a(name="inside"), max_adapters=4)
     with Client(gateway, interface="asgi") as client:
         assert events == ["start"]
         assert marks(client.get("/")) == ["inside:asgi", "w:wsgi", "outside:asgi"]
         with client.websocket("/") as socket:
             socket.receive_text()
     assert events == ["start", "stop"]
-    assert len(loops) == 1, "what a crossing comes back to runs on the loop that ran the lifespan"
+    assert len(loops) == 1, "what an adapter comes back to runs on the loop that ran the lifespan"
 
 
 def test_loops_that_ended_are_let_go_of(caplog: pytest.LogCaptureFixture) -> None:
@@ -778,13 +778,13 @@ def test_loops_that_ended_are_let_go_of(caplog: pytest.LogCaptureFixture) -> Non
     assert [record for record in caplog.records if record.name.startswith("gateway")] == []
 
 
-def test_a_crossing_back_works_under_trio_too() -> None:
-    gateway = chain(asgi_app, w(), a(), max_crossings=4)
+def test_an_adapter_back_works_under_trio_too() -> None:
+    gateway = chain(asgi_app, w(), a(), max_adapters=4)
     with Client(gateway, interface="asgi", backend="trio") as client:
         assert marks(client.get("/")) == ["a:asgi", "w:wsgi"]
 
 
-def test_another_engines_crossing_back_runs_no_second_lifespan() -> None:
+def test_another_engines_adapter_back_runs_no_second_lifespan() -> None:
     starts: list[int] = []
 
     async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
@@ -804,14 +804,14 @@ def test_another_engines_crossing_back_runs_no_second_lifespan() -> None:
 def test_explain_is_text_and_data() -> None:
     gateway = chain(asgi_app, Guard(), w(), Squeeze(), Mark(), engine="builtin")
     assert str(gateway.explain()).splitlines() == [
-        "under WSGI servers: 1 crossing, about 44 us a request",
+        "under WSGI servers: 1 adapter, about 44 us a request",
         "  wsgi  Guard (one wrapper)",
         "  wsgi  wsgi_mark (wsgi only)",
         "  wsgi  Squeeze, Mark (one wrapper)",
         "  ----  AsgiToWsgi (builtin)",
         "  asgi  asgi_app (application)",
         "  websockets: not served, because WSGI has no WebSockets",
-        "under ASGI servers: 2 crossings, about 90 us a request",
+        "under ASGI servers: 2 adapters, about 90 us a request",
         "  asgi  Guard (one wrapper)",
         "  ----  WsgiToAsgi (builtin)",
         "  wsgi  wsgi_mark (wsgi only)",
@@ -819,21 +819,21 @@ def test_explain_is_text_and_data() -> None:
         "  ----  AsgiToWsgi (builtin)",
         "  asgi  asgi_app (application)",
         "  websockets: served, through Guard; they bypass wsgi_mark, Squeeze, Mark",
-        "warning: this chain has 2 crossings under ASGI servers: server, Guard | wsgi_mark, Squeeze, Mark | "
+        "warning: this chain has 2 adapters under ASGI servers: server, Guard | wsgi_mark, Squeeze, Mark | "
         "application; explain() shows what they cost",
     ]
     data = gateway.explain().as_dict()
     assert data["application"] == "asgi_app"
     assert data["engine"] == "builtin"
-    assert data["max_crossings"] == 2
+    assert data["max_adapters"] == 2
     asgi = data["servers"]["asgi"]
     assert asgi["order"][1] == {"name": "wsgi_mark", "kind": "wsgi only", "interface": "wsgi"}
-    assert asgi["segments"] == [
-        {"interface": "asgi", "middleware": ["Guard"], "colourless": True},
-        {"interface": "wsgi", "middleware": ["wsgi_mark"], "colourless": False},
-        {"interface": "wsgi", "middleware": ["Squeeze", "Mark"], "colourless": True},
+    assert asgi["groups"] == [
+        {"interface": "asgi", "middleware": ["Guard"], "kind": "WSGI+ASGI"},
+        {"interface": "wsgi", "middleware": ["wsgi_mark"], "kind": "wsgi only"},
+        {"interface": "wsgi", "middleware": ["Squeeze", "Mark"], "kind": "WSGI+ASGI"},
     ]
-    assert asgi["crossings"] == [
+    assert asgi["adapters"] == [
         {"position": 1, "outside": "Guard", "inside": "wsgi_mark", "adapter": "WsgiToAsgi", "engine": "builtin"},
         {"position": 4, "outside": "Mark", "inside": "asgi_app", "adapter": "AsgiToWsgi", "engine": "builtin"},
     ]
@@ -847,6 +847,6 @@ def test_explain_says_who_sees_websockets_or_why_none_come() -> None:
 
 def test_explain_does_not_price_an_engine_that_nobody_measured() -> None:
     gateway = chain(wsgi_app, Mark(), engine=Counting())
-    assert "under ASGI servers: 1 crossing, cost of its engine unknown" in str(gateway.explain())
+    assert "under ASGI servers: 1 adapter, cost of its engine unknown" in str(gateway.explain())
     assert gateway.explain().as_dict()["servers"]["asgi"]["cost_microseconds"] is None
     assert gateway.explain().as_dict()["engine"] == "Counting"

@@ -1,4 +1,4 @@
-"""``websockets=True``: handshakes under WSGI servers take the path of websockets, inside the crossing."""
+"""``websockets=True``: handshakes under WSGI servers take the path of websockets, inside the adapter."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def told(peer: Peer) -> tuple[list[bytes], str]:
     return [value for name, value in accept.extra_headers if name == b"x-mark"], message.data
 
 
-def test_a_handshake_meets_every_middleware_that_takes_part_inside_the_crossing() -> None:
+def test_a_handshake_meets_every_middleware_that_takes_part_inside_the_adapter() -> None:
     gateway = chain(asgi_app, Guard(name="one"), Mark(name="no"), asgi_only(asgi_mark), Guard(name="two"))
     with Peer(gateway.wsgi) as peer:
         assert told(peer) == ([b"two:asgi", b"a:asgi", b"one:asgi"], "one,two")
@@ -75,7 +75,7 @@ def test_a_handshake_passes_by_what_is_declared_safe_and_takes_the_asgi_twin() -
         assert told(peer) == ([b"t:asgi", b"one:asgi"], "one")
 
 
-def test_an_asgi_part_between_two_crossings_is_met_and_the_lifespan_runs_once() -> None:
+def test_an_asgi_part_between_two_adapters_is_met_and_the_lifespan_runs_once() -> None:
     starts: list[int] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -83,7 +83,7 @@ def test_an_asgi_part_between_two_crossings_is_met_and_the_lifespan_runs_once() 
         await asgi_app(scope, receive, send)
 
     safe = wsgi_only(wsgi_mark, safe_to_skip=True)
-    gateway = chain(app, safe, asgi_only(asgi_mark, name="a"), safe, Guard(), max_crossings=4)
+    gateway = chain(app, safe, asgi_only(asgi_mark, name="a"), safe, Guard(), max_adapters=4)
     with Peer(gateway.wsgi) as peer:
         assert told(peer) == ([b"guard:asgi", b"a:asgi"], "guard")
     with Client(gateway, interface="wsgi") as client:

@@ -46,22 +46,22 @@ class Case:
     nodes: tuple[Node, ...]
     application: frozenset[Colour]
     expected: tuple[Colour, ...]
-    crossings: int
+    adapters: int
 
 
 CASES = [
     Case("empty-native", "wsgi", (), WSGI, (), 0),
     Case("empty-crossed", "asgi", (), WSGI, (), 1),
     Case("free-nodes-follow-the-server", "asgi", (free(), free()), ASGI, ("asgi", "asgi"), 0),
-    Case("free-nodes-stand-outside-the-crossing", "asgi", (free(), free()), WSGI, ("asgi", "asgi"), 1),
+    Case("free-nodes-stand-outside-the-adapter", "asgi", (free(), free()), WSGI, ("asgi", "asgi"), 1),
     Case("answering-outside-transforming-inside", "asgi", (answering(), transforming()), WSGI, ("asgi", "wsgi"), 1),
     Case("body-work-goes-before-answering", "asgi", (transforming(), answering()), WSGI, ("wsgi", "wsgi"), 1),
     Case("body-work-on-the-servers-threads", "wsgi", (transforming(), free()), ASGI, ("wsgi", "wsgi"), 1),
-    Case("no-crossing-is-paid-for-body-work", "asgi", (transforming(),), ASGI, ("asgi",), 0),
+    Case("no-adapter-is-paid-for-body-work", "asgi", (transforming(),), ASGI, ("asgi",), 0),
     Case("watching-stands-beside-the-application", "wsgi", (free(), watching()), ASGI, ("wsgi", "asgi"), 1),
     Case("watching-goes-before-answering", "wsgi", (watching(), answering()), ASGI, ("asgi", "asgi"), 1),
     Case("body-work-goes-before-watching", "asgi", (transforming(), watching()), WSGI, ("wsgi", "wsgi"), 1),
-    Case("no-crossing-is-paid-for-watching", "asgi", (wsgi(), watching()), WSGI, ("wsgi", "wsgi"), 1),
+    Case("no-adapter-is-paid-for-watching", "asgi", (wsgi(), watching()), WSGI, ("wsgi", "wsgi"), 1),
     Case("one-bound-the-other-way", "asgi", (free(), wsgi(), free()), ASGI, ("asgi", "wsgi", "wsgi"), 2),
     Case("bound-among-its-own", "wsgi", (wsgi(), free(), wsgi()), WSGI, ("wsgi", "wsgi", "wsgi"), 0),
     Case("two-bound-apart-share-one-stretch", "asgi", (wsgi(), free(), wsgi()), WSGI, ("wsgi", "wsgi", "wsgi"), 1),
@@ -75,7 +75,7 @@ CASES = [
 def test_a_plan_stands_where_a_reader_expects_it(case: Case) -> None:
     found = plan(case.server, case.nodes, case.application)
     assert found.interfaces == case.expected
-    assert found.crossings == case.crossings
+    assert found.adapters == case.adapters
     assert found.application in case.application
 
 
@@ -105,7 +105,7 @@ def test_a_plan_equals_brute_force_on_a_hundred_random_chains(seed: int) -> None
         least = min(cost_of(nodes, line) for line in lines)
         assert found.line in lines
         assert cost_of(nodes, found.line) == least
-        assert found.crossings == least[0]
+        assert found.adapters == least[0]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -123,7 +123,7 @@ def test_plans_of_both_servers_agree_from_the_first_bound_node_inwards(seed: int
     assert seen > 20
 
 
-def test_neighbouring_colourless_nodes_of_one_interface_are_one_segment() -> None:
+def test_neighbouring_wsgi_and_asgi_nodes_of_one_interface_are_one_segment() -> None:
     nodes = (free("log"), free("id"), wsgi("static"), free("cors"), transforming("gzip"))
     found = plan("asgi", nodes, WSGI)
     assert found.segments == (
@@ -133,7 +133,7 @@ def test_neighbouring_colourless_nodes_of_one_interface_are_one_segment() -> Non
     )
 
 
-def test_a_crossing_splits_a_segment() -> None:
+def test_an_adapter_splits_a_segment() -> None:
     found = plan("asgi", (answering("cors"), transforming("gzip")), WSGI)
     assert [(segment.interface, segment.start, segment.stop) for segment in found.segments] == [
         ("asgi", 0, 1),

@@ -107,7 +107,7 @@ def test_a_wrong_adapter_is_found_and_the_status_is_1(tmp_path: Path, wrong: str
     assert said in done.stdout
     assert done.stdout.splitlines()[-1].startswith("1 server, ")
     other = "ASGI application:" if server == "uvicorn" else "WSGI application:"
-    assert f"{server}, {other}" not in done.stdout, "the interface without a crossing is not touched"
+    assert f"{server}, {other}" not in done.stdout, "the interface without an adapter is not touched"
 
 
 def test_an_unknown_server_is_one_line_and_status_2() -> None:

@@ -50,23 +50,23 @@ def rows(output: str) -> list[list[str]]:
     return [line.split() for line in output.splitlines() if line.strip() and "─" not in line]
 
 
-def test_the_table_has_a_row_for_each_middleware_and_each_crossing() -> None:
+def test_the_table_has_a_row_for_each_middleware_and_each_adapter() -> None:
     result = run("inspected_shop:crossed")
     assert result.exit_code == 0
     assert rows(result.output) == [
         ["under", "WSGI", "servers"],
         ["interface", "what", "kind", "wrapper", "websocket"],
-        ["1", "wsgi", "Guard", "colourless", "1", "-"],
+        ["1", "wsgi", "Guard", "WSGI+ASGI", "1", "-"],
         ["2", "wsgi", "wsgi_mark", "wsgi", "only", "2", "-"],
         ["wsgi", "wsgi_app", "application", "no:", "the", "application", "speaks", "WSGI"],
-        ["no", "crossing,", "about", "1", "us", "a", "request"],
+        ["no", "adapter,", "about", "1", "us", "a", "request"],
         ["under", "ASGI", "servers"],
         ["interface", "what", "kind", "wrapper", "websocket"],
-        ["1", "asgi", "Guard", "colourless", "1", "-"],
-        ["---", "WsgiToAsgi", "(builtin)", "crossing"],
+        ["1", "asgi", "Guard", "WSGI+ASGI", "1", "-"],
+        ["---", "WsgiToAsgi", "(builtin)", "adapter"],
         ["2", "wsgi", "wsgi_mark", "wsgi", "only", "2", "-"],
         ["wsgi", "wsgi_app", "application", "no:", "the", "application", "speaks", "WSGI"],
-        ["1", "crossing,", "about", "48", "us", "a", "request"],
+        ["1", "adapter,", "about", "48", "us", "a", "request"],
     ]
 
 
@@ -74,8 +74,8 @@ def test_the_table_says_who_sees_websockets_and_shares_a_wrapper() -> None:
     lines = rows(run("inspected_shop:app").output)
     asgi = lines[lines.index(["under", "ASGI", "servers"]) + 2 :]
     assert asgi[:4] == [
-        ["1", "asgi", "Mark", "colourless", "1", "no"],
-        ["2", "asgi", "unless(path_in('/x'),", "Guard)", "colourless", "1", "yes"],
+        ["1", "asgi", "Mark", "WSGI+ASGI", "1", "no"],
+        ["2", "asgi", "unless(path_in('/x'),", "Guard)", "WSGI+ASGI", "1", "yes"],
         ["3", "asgi", "asgi_mark", "asgi", "only", "2", "yes"],
         ["asgi", "asgi_app", "application", "yes"],
     ]
@@ -92,10 +92,10 @@ def test_two_of_one_name_are_told_apart(shop: Path) -> None:
     assert [line[-1] for line in asgi if "asgi_mark" in line[:3]] == ["no", "yes"]
 
 
-def test_a_crossing_before_the_application_has_its_row() -> None:
+def test_an_adapter_before_the_application_has_its_row() -> None:
     lines = rows(run("inspected_shop:plain").output)
     assert lines[2:4] == [
-        ["---", "AsgiToWsgi", "(builtin)", "crossing"],
+        ["---", "AsgiToWsgi", "(builtin)", "adapter"],
         ["asgi", "asgi_app", "application", "no:", "WSGI", "has", "no", "WebSockets"],
     ]
 
@@ -106,7 +106,7 @@ def test_warnings_stand_below_the_tables(shop: Path) -> None:
         "crossed = Gateway(asgi_app, middleware=[wsgi_only(wsgi_mark, safe_to_skip=True)])\n"
     )
     lines = run("inspected_shop:crossed").output.splitlines()
-    assert any(line.startswith("warning: this chain has 2 crossings under ASGI servers") for line in lines)
+    assert any(line.startswith("warning: this chain has 2 adapters under ASGI servers") for line in lines)
 
 
 def test_json_is_what_explain_says() -> None:
@@ -122,8 +122,8 @@ def test_a_mount_is_shown_place_by_place() -> None:
     assert list(json.loads(run("inspected_shop:site", "--format", "json").output)) == ["/chat", "/"]
     assert run("inspected_shop:site").output.startswith("/chat under WSGI servers")
     text = run("inspected_shop:site", "--format", "text").output
-    assert text.startswith("/chat\nunder WSGI servers: 1 crossing")
-    assert "\n\n/\nunder WSGI servers: no crossing" in text
+    assert text.startswith("/chat\nunder WSGI servers: 1 adapter")
+    assert "\n\n/\nunder WSGI servers: no adapter" in text
 
 
 def test_a_chain_around_a_mount_is_shown_before_its_places() -> None:
@@ -135,7 +135,7 @@ def test_a_chain_around_a_mount_is_shown_before_its_places() -> None:
 def test_text_is_what_explain_prints() -> None:
     result = run("inspected_shop:crossed", "--format", "text")
     assert result.output.startswith(
-        "under WSGI servers: no crossing, about 1 us a request\n  wsgi  Guard (one wrapper)\n"
+        "under WSGI servers: no adapter, about 1 us a request\n  wsgi  Guard (one wrapper)\n"
     )
 
 
@@ -144,7 +144,7 @@ def test_without_a_name_the_configuration_is_shown(shop: Path) -> None:
         'application = "inspected_shop:plain"\n[[middleware]]\nuse = "tests.gateway.chain_parts:Guard"\n'
     )
     lines = rows(run().output)
-    assert ["1", "wsgi", "Guard", "colourless", "1", "-"] in lines
+    assert ["1", "wsgi", "Guard", "WSGI+ASGI", "1", "-"] in lines
 
 
 def test_a_module_without_a_name_shows_its_gateway(shop: Path) -> None:

@@ -15,7 +15,7 @@ from gateway._requests import AsgiRequest, WsgiRequest
 from gateway.exchange import Request
 from gateway.translate.scope_environ import environ_to_scope, scope_to_environ
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "explanation" / "crossings.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "explanation" / "adapters-in-a-chain.md"
 
 FACTS = (
     "method",

@@ -127,7 +127,7 @@ def test_an_environ_that_became_a_scope_and_an_environ_again_lost_nothing(enviro
 
 
 @given(environs())
-def test_three_crossings_lose_nothing(environ: dict[str, Any]) -> None:
+def test_three_adapters_lose_nothing(environ: dict[str, Any]) -> None:
     scope = environ_to_scope(environ)
     assert plain(environ_to_scope(scope_to_environ(scope))) == plain(scope)
     assert plain(scope_to_environ(environ_to_scope(scope_to_environ(scope)))) == environ

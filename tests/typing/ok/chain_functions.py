@@ -89,7 +89,7 @@ middleware: list[ChainItem] = [RequestId(), *wsgi_items, *asgi_items, *twins, *c
 colourless: list[Middleware] = [RequestId(), tag(name="x")]
 app = Flask(__name__)
 assert_type(Gateway(app, middleware=[RequestId(), tag(name="x"), wsgi_only(ProxyFix)]), Gateway[Flask])
-Gateway(app, middleware=middleware, max_crossings=4)
+Gateway(app, middleware=middleware, max_adapters=4)
 Gateway(app, middleware=colourless)
 Gateway(app, middleware=(when(is_post, item) for item in colourless))
-Chain({"wsgi": app}, [*colourless, *wsgi_items], max_crossings=1).explain()
+Chain({"wsgi": app}, [*colourless, *wsgi_items], max_adapters=1).explain()

@@ -30,7 +30,7 @@ assert_type(Gateway(fastapi_app), Gateway[FastAPI])
 assert_type(Gateway(get_wsgi_application()), Gateway[WSGIHandler])
 assert_type(Gateway(get_asgi_application()), Gateway[ASGIHandler])
 Gateway(flask_app.wsgi_app, interface="wsgi")
-Gateway(flask_app, middleware=[], engine="builtin", max_crossings=1)
+Gateway(flask_app, middleware=[], engine="builtin", max_adapters=1)
 Gateway(Gateway(flask_app))
 Gateway(as_asgi(flask_app))
 
@@ -81,7 +81,7 @@ def wsgi_generator(environ: WSGIEnvironment, start_response: StartResponse) -> I
     yield b""
 
 
-@wrap(middleware=[], max_crossings=0)
+@wrap(middleware=[], max_adapters=0)
 async def asgi_function(scope: asgi.Scope, receive: asgi.ASGIReceiveCallable, send: asgi.ASGISendCallable) -> None:
     await receive()
 
