@@ -19,7 +19,7 @@ from gateway.protocols import Interface, is_proxy
 if TYPE_CHECKING:
     from gateway.protocols import Application, ASGIApplication, WSGIApplication
 
-__all__ = ["ENGINES", "cross", "to_asgi", "to_wsgi"]
+__all__ = ["ENGINES", "adapts", "cross", "to_asgi", "to_wsgi"]
 
 #: The implementations of an adapter that come with the package.
 ENGINES: Final = ("builtin", "a2wsgi", "asgiref")
@@ -87,7 +87,7 @@ def cross(app: Application, source: Interface, target: Interface, *, engine: str
 
 
 def _wsgi_to_asgi(app: Any, engine: str) -> Application:
-    if _is_adapter(app, "gateway.adapters.asgi_to_wsgi", "AsgiToWsgi"):
+    if adapts(app) == "asgi":
         return _inside(app)
     if engine == "builtin":
         from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
@@ -105,7 +105,7 @@ def _wsgi_to_asgi(app: Any, engine: str) -> Application:
 
 
 def _asgi_to_wsgi(app: Any, engine: str) -> Application:
-    if _is_adapter(app, "gateway.adapters.wsgi_to_asgi", "WsgiToAsgi"):
+    if adapts(app) == "wsgi":
         return _inside(app)
     if engine == "builtin":
         from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
@@ -127,9 +127,17 @@ def _asgi_to_wsgi(app: Any, engine: str) -> Application:
     )
 
 
-def _is_adapter(app: object, module: str, name: str) -> bool:
-    """Tell an adapter of ours by name, so that asking loads nothing; a subclass may do more, and is left alone."""
-    return type(app).__module__ == module and type(app).__qualname__ == name
+def adapts(app: object) -> Interface | None:
+    """Return the interface of the application inside an adapter of this package; None for any other object.
+
+    The class of an adapter says it in ``__gateway_inside__``, so this imports no adapter. The attribute of a base class
+    does not count: a subclass may do more than adapt, and leaving it out would change the application.
+
+    >>> adapts(to_asgi(lambda environ, start_response: [], "wsgi"))
+    'wsgi'
+    """
+    inside: Interface | None = vars(type(app)).get("__gateway_inside__")
+    return inside
 
 
 def _inside(adapter: Any) -> Application:

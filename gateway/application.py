@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
-from gateway.adapters.crossing import cross, to_asgi, to_wsgi
+from gateway.adapters.crossing import adapts, cross, to_asgi, to_wsgi
 from gateway.chain import Chain
 from gateway.chain._items import listed
 from gateway.dual import Dual
@@ -155,15 +155,15 @@ class Gateway(Dual, Generic[App]):
 def _views(app: Application, interface: Interface) -> Mapping[Colour, Application]:
     """Return the application for each interface that it speaks without an adapter of the chain's.
 
-    One that speaks both (a `Mount`) has both, and so has an adapter: what it wraps is handed to who asks for that.
+    A `Mount` has both. An adapter has both too: the other interface is that of the application inside it.
     """
     if isinstance(app, Dual) and not is_proxy(app):
         return {"wsgi": app.wsgi, "asgi": app.asgi}
     if interface == "wsgi":
-        if type(app).__module__.startswith("gateway.adapters."):
+        if adapts(app):
             return {"wsgi": app, "asgi": to_asgi(app, "wsgi")}
         return {"wsgi": app}
-    if type(app).__module__.startswith("gateway.adapters."):
+    if adapts(app):
         return {"wsgi": to_wsgi(app, "asgi"), "asgi": app}
     return {"asgi": cross(app, interface, "asgi")}
 

@@ -24,7 +24,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from http import HTTPStatus
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from gateway._starting import LazyPart, Reached, Reaching, lazy_parts
 from gateway.adapters._wrapped import asgi_callable
@@ -74,6 +74,8 @@ class AsgiToWsgi(LazyPart, Reaching):
             request.
         MissingExtraError: ``websockets=True`` without wsproto.
     """
+
+    __gateway_inside__: Final = "asgi"  # read by `gateway.adapters.crossing.adapts`
 
     def __init__(
         self,

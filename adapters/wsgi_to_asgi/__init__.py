@@ -20,7 +20,7 @@ import asyncio
 import sys
 from collections.abc import Iterable
 from contextvars import copy_context
-from typing import Literal
+from typing import Final, Literal
 
 from gateway._starting import Reached, Reaching
 from gateway.adapters._wrapped import wsgi_callable
@@ -48,6 +48,8 @@ class WsgiToAsgi(Reaching):
     Attributes:
         app: The WSGI application.
     """
+
+    __gateway_inside__: Final = "wsgi"  # read by `gateway.adapters.crossing.adapts`
 
     def __init__(
         self,

@@ -120,7 +120,18 @@ def test_an_adapter_that_does_more_than_one_of_ours_is_kept() -> None:
     class Counting(WsgiToAsgi):
         pass
 
-    assert isinstance(as_wsgi(Counting(hello_wsgi)), AsgiToWsgi)
+    counting = Counting(hello_wsgi)
+    assert isinstance(as_wsgi(counting), AsgiToWsgi)
+    assert Gateway(counting).asgi is counting
+    assert isinstance(Gateway(counting).wsgi, AsgiToWsgi)
+
+
+def test_an_adapter_says_in_an_attribute_what_it_adapts() -> None:
+    class Ours(WsgiToAsgi):
+        __gateway_inside__ = "wsgi"
+
+    assert as_wsgi(Ours(hello_wsgi)) is hello_wsgi
+    assert Gateway(Ours(hello_wsgi)).wsgi is hello_wsgi
 
 
 def test_an_application_gets_one_adapter() -> None:
