@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-RIVALS = tomllib.loads((ROOT / "tests" / "bench" / "rivals.toml").read_text(encoding="utf-8"))
+RIVALS = tomllib.loads((ROOT / "tests" / "evidence" / "bench" / "rivals.toml").read_text(encoding="utf-8"))
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 
 

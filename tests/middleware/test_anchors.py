@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from tests.middleware.anchors import report
-from tests.middleware.anchors.model import Case, Peer, Probe, Side
+from tests.evidence.anchors import report
+from tests.evidence.anchors.model import Case, Peer, Probe, Side
 
 EVERYTHING = report.load()
 OURS = [(case, side) for case in report.CASES for side in case.sides]
@@ -43,12 +43,12 @@ def test_every_case_and_every_peer_has_its_row_and_no_other() -> None:
         id: {name: (peer["configured"], peer["named"]) for name, peer in found["peers"].items()}
         for id, found in EVERYTHING["cases"].items()
     }
-    assert rows == cases, "run python -m tests.middleware.anchors"
+    assert rows == cases, "run python -m tests.evidence.anchors"
 
 
 def test_the_page_is_what_was_found() -> None:
     page = report.PAGE.read_text(encoding="utf-8")
-    assert page == report.render(EVERYTHING), "run python -m tests.middleware.anchors --page"
+    assert page == report.render(EVERYTHING), "run python -m tests.evidence.anchors --page"
 
 
 def test_every_case_has_its_own_name_and_a_part_that_exists() -> None:

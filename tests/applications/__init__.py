@@ -1,1 +1,0 @@
-"""Real applications, served natively and crossed, and every answer compared: ``python -m tests.applications``."""

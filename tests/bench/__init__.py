@@ -1,1 +1,0 @@
-"""Benchmarks: ``python -m tests.bench NAME [options]``. Measured and printed, never asserted."""

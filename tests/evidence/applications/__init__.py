@@ -1,0 +1,1 @@
+"""Compare each response of real applications, native and adapted: ``python -m tests.evidence.applications``."""

@@ -1,0 +1,1 @@
+"""The long runs of the adapters: ``python -m tests.evidence.soak``; no part of the test suite."""

@@ -1,0 +1,85 @@
+"""A sample of the mutation run of the specialised drivers; ``python -m tests.evidence.mutate`` runs all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.evidence import mutate
+from tests.evidence.mutate import EQUIVALENT, MODULES, ROOT, Mutant, main, mutants, stale
+
+SAMPLE = [mutant for mutant in mutants() if mutant.known is None][5::80]
+
+
+def test_each_hook_call_and_each_account_of_both_drivers_is_left_out_once() -> None:
+    found = mutants()
+    assert len({(mutant.module, mutant.place) for mutant in found}) == len(found)
+    for module in ("gateway.drivers._asgi_full", "gateway.drivers._wsgi_full"):
+        texts = [mutant.text for mutant in found if mutant.module == module]
+        for call in (
+            "returned = enter(request)",
+            "returned = on_response(",
+            "change = on_body(",
+            "result = on_finish(",
+        ):
+            assert any(text.startswith(call) for text in texts), call
+        assert any(text.startswith("outcome.bytes_sent = self._sent") for text in texts)
+
+
+def test_each_target_of_a_statement_that_sets_several_is_left_out_by_itself() -> None:
+    texts = [mutant.text for mutant in mutants(["gateway.drivers._course"])]
+    statement = "self.entered = self.level = index + 1"
+    assert [text for text in texts if text.endswith(statement)] == [
+        f"self.entered of {statement}",
+        f"self.level of {statement}",
+    ]
+
+
+def test_what_is_known_to_be_equivalent_is_there_and_has_a_reason() -> None:
+    assert stale() == []
+    assert all(EQUIVALENT.values())
+
+
+def test_an_equivalent_that_no_module_has_any_more_stops_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(EQUIVALENT, ("_asgi_exchange", "self.gone = 1"), "it was there once")
+    assert main([]) == 2
+    assert "self.gone = 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lives", "status", "said"),
+    [
+        (lambda mutant: mutant.known is not None, 0, "0 survive, 1 are equivalent"),
+        (lambda mutant: True, 1, "SURVIVES gateway.drivers._asgi_exchange:"),
+        (lambda mutant: False, 1, "IS MISSED, and the table says it cannot be: gateway.drivers._asgi_exchange:"),
+    ],
+    ids=["known", "unknown", "missed"],
+)
+def test_a_run_fails_where_something_else_than_the_table_says_survives(
+    lives: Any, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mutate, "survives", lambda mutant: mutant.line == 0 or lives(mutant))
+    assert main(["--only", "_asgi_exchange"]) == status
+    assert said in capsys.readouterr().out
+
+
+def _status(mutant: Mutant) -> int:
+    """Return the status of the suite on one mutant, in an interpreter that has loaded none of the drivers."""
+    command = [sys.executable, "-m", "tests.evidence.mutate", "--one", mutant.module, mutant.place]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=600, check=False).returncode
+
+
+@pytest.mark.slow
+def test_a_mutant_that_leaves_nothing_out_survives() -> None:
+    assert _status(Mutant(MODULES[0], 0, "nothing")) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", SAMPLE, ids=str)
+def test_what_is_left_out_is_missed(mutant: Mutant) -> None:
+    assert _status(mutant) == 1
