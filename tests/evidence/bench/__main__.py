@@ -10,10 +10,9 @@ import tests.evidence.bench
 
 
 def names() -> list[str]:
-    """List the benchmarks: every public module of this package."""
-    return sorted(
-        module.name for module in pkgutil.iter_modules(tests.evidence.bench.__path__) if module.name[0] != "_"
-    )
+    """List the benchmarks: every public module of this package that is not a test module."""
+    modules = (module.name for module in pkgutil.iter_modules(tests.evidence.bench.__path__))
+    return sorted(name for name in modules if not name.startswith(("_", "test_")))
 
 
 def main(argv: list[str]) -> int:
