@@ -1,4 +1,4 @@
-"""The commands that the documentation shows: each is one that its program takes."""
+"""Each command that the documentation shows is a command that its program accepts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gateway.cli._register import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOTES = [*PAGES, ROOT / "pyproject.toml", *sorted((ROOT / "changelog.d").glob("*.md"))]
 SHELL = re.compile(r"^```(?:console|shell|sh|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -54,6 +55,28 @@ def test_every_option_is_in_the_reference(name: str) -> None:
     assert options == set(re.findall(r"--[a-z][a-z0-9-]+", section.partition("\n## ")[0]))
 
 
+#: A program of the repository, with the benchmark if the program is `tests.evidence.bench`.
+MODULES = re.compile(r"python3? -m (tests(?:\.\w+)+)(?: (\w+))?")
+
+
+def programs() -> list[tuple[str, str]]:
+    """Every module of `tests` that a page or a note tells to run: the file, and the module."""
+    found = set()
+    for note in NOTES:
+        for module, first in MODULES.findall(note.read_text(encoding="utf-8")):
+            name = f"{module}.{first}" if module == "tests.evidence.bench" else module
+            found.add((note.relative_to(ROOT).as_posix(), name))
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("note", "module"), programs(), ids=str)
+def test_a_program_of_the_repository_is_there(note: str, module: str) -> None:
+    place = ROOT.joinpath(*module.split("."))
+    program = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+    assert program.is_file(), note
+
+
 def test_the_pages_show_commands() -> None:
     assert len(commands("gateway")) > 10
     assert len(commands("gunicorn")) > 2
+    assert len(programs()) > 8
