@@ -15,6 +15,9 @@ import pytest
 
 pytest_plugins = ["gateway.testing.pytest_plugin"]
 
+#: Programs about other software, speed and endurance. Their tests run only if `tests/evidence` is named.
+collect_ignore = ["evidence"]
+
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.toml")
 MOST_ALLOWED_SKIPS = 5
 

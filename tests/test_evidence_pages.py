@@ -1,0 +1,55 @@
+"""The pages of measurements hold what the programs of `tests/evidence` would write; nothing is measured here."""
+
+from __future__ import annotations
+
+import re
+
+from gateway.rules import RULES
+from tests.evidence.anchors import report
+from tests.evidence.applications import page as applications_page
+from tests.evidence.applications.expected import EXPECTED
+from tests.evidence.applications.runner import seats
+from tests.evidence.applications.script import applications
+from tests.evidence.field import __main__ as field
+from tests.evidence.field.cases import CASES
+from tests.evidence.field.findings import NOT_COUNTED
+from tests.evidence.field.survey import subjects
+
+ANCHORS = report.load()
+
+
+def test_the_field_report_has_every_case() -> None:
+    text = field.PAGE.read_text(encoding="utf-8")
+    assert [case.id for case in CASES if case.body not in text or case.quote not in text] == []
+    assert [sentence for sentence in NOT_COUNTED if sentence not in text] == []
+    assert [subject.name for subject in subjects() if subject.version and f"| {subject.name} | " not in text] == []
+
+
+def test_a_case_of_the_field_report_names_a_rule_of_ours() -> None:
+    assert [case.id for case in CASES if case.rule and case.rule not in RULES] == []
+
+
+def test_the_page_of_the_applications_has_every_application_and_every_request() -> None:
+    text = applications_page.PAGE.read_text(encoding="utf-8")
+    every = list(applications().values())
+    results = re.findall(r"^\| ([^|]+) \| [^|]+ \| (?:WSGI|ASGI) \| (\d+) \|.*\| none \|$", text, flags=re.MULTILINE)
+    assert results == [(each.title, str(len(each.steps))) for each in every]
+    assert [step.name for each in every for step in each.steps if f"| {step.name} |" not in text] == []
+    served = {seat.server for each in every for seat in seats(each)}
+    listed = [entry for entry in EXPECTED if served & set(entry.servers)]
+    assert [entry.name for entry in listed if f"| {entry.name} |" not in text or entry.reason not in text] == []
+    assert [sentence for each in every for sentence in each.instead.values() if sentence not in text] == []
+
+
+def test_the_comparison_has_a_row_for_every_case_and_every_peer_and_no_other_row() -> None:
+    cases = {case.id: {report.key(peer): (peer.configured, peer.named) for peer in case.peers} for case in report.CASES}
+    rows = {
+        id: {name: (peer["configured"], peer["named"]) for name, peer in found["peers"].items()}
+        for id, found in ANCHORS["cases"].items()
+    }
+    assert rows == cases, "run python -m tests.evidence.anchors"
+
+
+def test_the_page_of_the_comparison_shows_the_rows() -> None:
+    page = report.PAGE.read_text(encoding="utf-8")
+    assert page == report.render(ANCHORS), "run python -m tests.evidence.anchors --page"
