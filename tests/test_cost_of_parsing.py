@@ -29,6 +29,7 @@ import pytest
 from gateway import mount, problems
 from gateway._requests import AsgiRequest, WsgiRequest
 from gateway.adapters.asgi_to_rsgi import _objects
+from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.adapters.translation import environ_to_scope, scope_to_environ
 from gateway.adapters.websocket import _protocol, _serve
 from gateway.contract import BuildContext, Middleware
@@ -477,6 +478,13 @@ PARSERS = [
         )
     ),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_application_stays() -> Iterator[None]:
+    """Stop the loops of the adapters that the chains of this module have started."""
+    yield
+    close_all()
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | 
 #: What goes to the loop: chunks, and messages that stand between them.
 Entry: TypeAlias = bytes | Message
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("gateway.adapters")
 
 
 class Run(Outflow[Entry]):
