@@ -25,27 +25,29 @@ __all__ = ["ENGINES", "adapts", "cross", "to_asgi", "to_wsgi"]
 ENGINES: Final = ("builtin", "a2wsgi", "asgiref")
 
 
-def to_wsgi(app: Application, interface: Interface, *, engine: str = "builtin") -> WSGIApplication:
+def to_wsgi(app: Application, interface: Interface, *, engine: str = "builtin", **options: Any) -> WSGIApplication:
     """Return the application as a WSGI callable; itself, where it is one.
 
     Raises:
         ConfigurationError: The engine has no such crossing, or there is none from that interface.
     """
-    found = cross(app, interface, "wsgi", engine=engine)
+    found = cross(app, interface, "wsgi", engine=engine, **options)
     return cast("WSGIApplication", found)  # cross() returns a callable of the interface asked for
 
 
-def to_asgi(app: Application, interface: Interface, *, engine: str = "builtin") -> ASGIApplication:
+def to_asgi(app: Application, interface: Interface, *, engine: str = "builtin", **options: Any) -> ASGIApplication:
     """Return the application as an ASGI callable; itself, where it is one.
 
     Raises:
         ConfigurationError: The engine has no such crossing, or there is none from that interface.
     """
-    found = cross(app, interface, "asgi", engine=engine)
+    found = cross(app, interface, "asgi", engine=engine, **options)
     return cast("ASGIApplication", found)  # cross() returns a callable of the interface asked for
 
 
-def cross(app: Application, source: Interface, target: Interface, *, engine: str = "builtin") -> Application:
+def cross(
+    app: Application, source: Interface, target: Interface, *, engine: str = "builtin", **options: Any
+) -> Application:
     """Return a callable of the interface ``target`` for an application that speaks ``source``.
 
     Args:
@@ -53,6 +55,7 @@ def cross(app: Application, source: Interface, target: Interface, *, engine: str
         source: What it speaks.
         target: ``"wsgi"`` or ``"asgi"``.
         engine: Whose adapter: ``"builtin"``, ``"a2wsgi"`` or ``"asgiref"``.
+        options: Options of the built-in adapter; other engines ignore them.
 
     Returns:
         The application itself if it speaks ``target``; what an adapter wraps, if ``app`` is an adapter that comes from
@@ -73,11 +76,11 @@ def cross(app: Application, source: Interface, target: Interface, *, engine: str
         # asgiref's functions have no types.
         made = asgiref.compatibility.double_to_single_callable(app)  # type: ignore[no-untyped-call]
         single = cast("ASGIApplication", made)
-        return cross(single, "asgi", target, engine=engine)
+        return cross(single, "asgi", target, engine=engine, **options)
     if (source, target) == ("wsgi", "asgi"):
-        return _wsgi_to_asgi(app, engine)
+        return _wsgi_to_asgi(app, engine, options)
     if (source, target) == ("asgi", "wsgi"):
-        return _asgi_to_wsgi(app, engine)
+        return _asgi_to_wsgi(app, engine, options)
     if source == "rsgi":
         raise ConfigurationError(
             f"an RSGI application is served by granian alone, with its own interface; there is no adapter from it "
@@ -86,13 +89,13 @@ def cross(app: Application, source: Interface, target: Interface, *, engine: str
     raise ConfigurationError(f"there is no adapter from {source!r} to {target!r}")
 
 
-def _wsgi_to_asgi(app: Any, engine: str) -> Application:
+def _wsgi_to_asgi(app: Any, engine: str, options: dict[str, Any]) -> Application:
     if adapts(app) == "asgi":
         return _inside(app)
     if engine == "builtin":
         from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
 
-        return WsgiToAsgi(app)
+        return WsgiToAsgi(app, **options)
     if engine == "a2wsgi":
         with _needs("a2wsgi"):
             from a2wsgi import WSGIMiddleware
@@ -104,13 +107,13 @@ def _wsgi_to_asgi(app: Any, engine: str) -> Application:
     return reference
 
 
-def _asgi_to_wsgi(app: Any, engine: str) -> Application:
+def _asgi_to_wsgi(app: Any, engine: str, options: dict[str, Any]) -> Application:
     if adapts(app) == "wsgi":
         return _inside(app)
     if engine == "builtin":
         from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 
-        return AsgiToWsgi(app)
+        return AsgiToWsgi(app, **options)
     if engine == "a2wsgi":
         # It would run, but Django's ORM would see its loop in threads and in greenlets.
         from gateway.adapters.asgi_to_wsgi._gates import refuse_greenlet_server

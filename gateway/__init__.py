@@ -11,6 +11,7 @@ from gateway._lazy import lazy
 
 if TYPE_CHECKING:
     from gateway._version import __version__
+    from gateway.adapters._options import AdapterOptions
     from gateway.application import Gateway, as_asgi, as_wsgi, wrap
     from gateway.chain import asgi_only, either, path_in, unless, when, wsgi_only
     from gateway.contract import Flow, Middleware, as_middleware
@@ -30,6 +31,7 @@ else:
         __name__,
         {
             "gateway._version": ("__version__",),
+            "gateway.adapters._options": ("AdapterOptions",),
             "gateway.application": ("Gateway", "as_asgi", "as_wsgi", "wrap"),
             "gateway.chain": ("asgi_only", "either", "path_in", "unless", "when", "wsgi_only"),
             "gateway.contract": ("Flow", "Middleware", "as_middleware"),
@@ -48,6 +50,7 @@ else:
     )
 
 __all__ = [
+    "AdapterOptions",
     "ApplicationError",
     "ConfigurationError",
     "Flow",

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
+from gateway.adapters._options import AdapterOptions, given, whole
 from gateway.adapters.crossing import adapts, cross, to_asgi, to_wsgi
 from gateway.chain import Chain
 from gateway.chain._items import listed
@@ -41,7 +42,8 @@ class Gateway(Dual, Generic[App]):
 
     Args:
         app: A WSGI or ASGI application; ASGI 2 classes too. Another ``Gateway`` is taken for the application inside it,
-            its chain innermost; ``engine`` and ``max_adapters`` are the outer one's.
+            its chain innermost; ``engine`` and ``max_adapters`` are the outer one's, and so are ``threads`` and
+            ``adapter`` if the outer one has them.
         interface: What ``app`` speaks, where ``detect()`` cannot tell.
         middleware: The chain, outermost first.
         engine: Implementation of the adapters: ``"builtin"``, ``"a2wsgi"``, ``"asgiref"``, a plug-in's
@@ -49,9 +51,13 @@ class Gateway(Dual, Generic[App]):
         max_adapters: Maximum number of adapters in a chain with middleware of both interfaces.
         websockets: Serve the WebSockets of an ASGI application under WSGI servers that hand over their socket (gunicorn
             with gthread workers, Werkzeug). Under ASGI servers they are served anyway.
+        threads: Maximum number of requests that run at once, per event loop, if an ASGI server calls a WSGI
+            application or WSGI middleware; 40 by default.
+        adapter: Further options of the built-in adapters.
 
     Raises:
-        ConfigurationError: The interface is not known, or the composition is wrong.
+        ConfigurationError: The interface is not known, the composition is wrong, or an option of the adapters has no
+            effect, because the chain has no adapter that takes it or ``engine`` makes other ones.
         MissingExtraError: ``websockets=True`` without wsproto.
 
     Warns:
@@ -75,15 +81,24 @@ class Gateway(Dual, Generic[App]):
         engine: str | Engine = "builtin",
         max_adapters: int = 2,
         websockets: bool = False,
+        threads: int | None = None,
+        adapter: AdapterOptions | None = None,
     ) -> None:
-        given = cast("object", max_adapters)
-        if not isinstance(given, int) or isinstance(given, bool) or given < 0:
-            raise ConfigurationError(f"max_adapters= must be a number, 0 or more, got {given!r}")
+        whole(max_adapters, 0, "max_adapters=")
+        if threads is not None:
+            whole(threads, 1, "threads=")
+        if not isinstance(cast("object", adapter), AdapterOptions | None):
+            raise ConfigurationError(
+                f"adapter= must be the options of the adapters, got {adapter!r}; write "
+                f"adapter=AdapterOptions(queue=100)"
+            )
         self.app = app
         self.middleware: tuple[object, ...] = listed(middleware)
         self.engine = engine
         self.max_adapters = max_adapters
         self.websockets = websockets
+        self.threads = threads
+        self.adapter = adapter
         self._interface: Interface = detect(app, interface)
         self._install()
 
@@ -105,6 +120,7 @@ class Gateway(Dual, Generic[App]):
             whole=isinstance(app, Dual) and not is_proxy(app) and app.interface != "wsgi",
             holds_more=isinstance(app, Dual),
             websockets=websockets,
+            options=given(*self._adapter_options()),
         )
         return self._chain.wsgi, self._chain.asgi
 
@@ -124,6 +140,15 @@ class Gateway(Dual, Generic[App]):
             return app, interface, (*self.middleware, *inner), self.websockets or websockets
         return self.app, self.interface, self.middleware, self.websockets
 
+    def _adapter_options(self) -> tuple[int | None, AdapterOptions | None]:
+        """Return ``threads`` and ``adapter``, each from the outermost `Gateway` that has it."""
+        threads, adapter = self.threads, self.adapter
+        within: object = self.app
+        if isinstance(within, Gateway) and not is_proxy(self.app):
+            inner_threads, inner_adapter = cast("Gateway[Application]", within)._adapter_options()
+            threads, adapter = (inner_threads if threads is None else threads), adapter or inner_adapter
+        return threads, adapter
+
     def _compose_rsgi(self) -> RSGIApplication:
         from gateway.adapters.asgi_to_rsgi import AsgiToRsgi
 
@@ -141,6 +166,9 @@ class Gateway(Dual, Generic[App]):
             options.append(f"engine={self.engine!r}")
         if self.websockets:
             options.append("websockets=True")
+        options += [
+            f"{name}={value!r}" for name in ("threads", "adapter") if (value := getattr(self, name)) is not None
+        ]
         return f"{type(self).__name__}({', '.join(options)})"
 
     def __reduce_ex__(self, protocol: Any, /) -> str | tuple[Any, ...]:
@@ -187,6 +215,8 @@ def wrap(
     engine: str | Engine = "builtin",
     max_adapters: int = 2,
     websockets: bool = False,
+    threads: int | None = None,
+    adapter: AdapterOptions | None = None,
 ) -> Gateway[App]: ...
 @overload
 def wrap(
@@ -198,6 +228,8 @@ def wrap(
     engine: str | Engine = "builtin",
     max_adapters: int = 2,
     websockets: bool = False,
+    threads: int | None = None,
+    adapter: AdapterOptions | None = None,
 ) -> Callable[P, Gateway[App]]: ...
 @overload
 def wrap(
@@ -207,6 +239,8 @@ def wrap(
     engine: str | Engine = "builtin",
     max_adapters: int = 2,
     websockets: bool = False,
+    threads: int | None = None,
+    adapter: AdapterOptions | None = None,
 ) -> _Decorator: ...
 def wrap(
     app: Any = None,
@@ -217,6 +251,8 @@ def wrap(
     engine: str | Engine = "builtin",
     max_adapters: int = 2,
     websockets: bool = False,
+    threads: int | None = None,
+    adapter: AdapterOptions | None = None,
 ) -> Any:
     """Make an application, or what a factory of applications returns, a ``Gateway``; with or without options.
 
@@ -230,6 +266,8 @@ def wrap(
         engine: As for ``Gateway``.
         max_adapters: As for ``Gateway``.
         websockets: As for ``Gateway``.
+        threads: As for ``Gateway``.
+        adapter: As for ``Gateway``.
 
     Raises:
         ConfigurationError: As ``Gateway`` does, where the decorator stands.
@@ -244,7 +282,16 @@ def wrap(
     chain = listed(middleware)
 
     def build(inner: Application) -> Gateway[Any]:
-        return Gateway(inner, interface, chain, engine=engine, max_adapters=max_adapters, websockets=websockets)
+        return Gateway(
+            inner,
+            interface,
+            chain,
+            engine=engine,
+            max_adapters=max_adapters,
+            websockets=websockets,
+            threads=threads,
+            adapter=adapter,
+        )
 
     def decorate(inner: Any) -> Any:
         if is_factory(inner):

@@ -9,6 +9,8 @@ In ``gateway.toml`` the same keys stand at the top::
     engine = "builtin"
     max_adapters = 2
     websockets = false                  # of an ASGI application under WSGI servers that hand over their socket
+    threads = 40                        # of a WSGI application under ASGI servers
+    adapter = { queue = 100 }           # further options of the adapters, see gateway.AdapterOptions
     server = "gunicorn"                 # or { name = "gunicorn", bind = "127.0.0.1:8000", workers = 2 }
 
     [[tool.gateway.middleware]]         # outermost first
@@ -44,10 +46,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, TypeGuard, cast
+from typing import Any, Final, TypeGuard, cast
 
 from gateway._file_options import from_file
 from gateway._load import load as load_target
+from gateway.adapters._options import AdapterOptions
 from gateway.application import Gateway
 from gateway.chain import ChainItem, asgi_only, path_in, unless, when, wsgi_only
 from gateway.chain._items import ThirdParty, checked
@@ -68,8 +71,23 @@ _TOP: Final[Mapping[str, str]] = {
     "engine": "string",
     "max_adapters": "number",
     "websockets": "true or false",
+    "threads": "number",
+    "adapter": "table",
     "server": "string or table",
     "middleware": "list of tables",
+}
+_ADAPTER: Final[Mapping[str, str]] = {
+    "queue": "number",
+    "inline": "true or false",
+    "thread_sensitive": "true or false",
+    "prefetch_bytes": "number",
+    "buffer_bytes": "number",
+    "coalesce": "true or false",
+    "loop": "string",
+    "lifespan": "string",
+    "startup_timeout": "number or fraction",
+    "shutdown_timeout": "number or fraction",
+    "drain_timeout": "number or fraction",
 }
 _SERVER: Final[Mapping[str, str]] = {
     "name": "string",
@@ -123,6 +141,8 @@ class Config:
         engine: The engine that makes the adapters.
         max_adapters: Maximum number of adapters in the chain.
         websockets: Whether they are served under WSGI servers that hand over their socket.
+        threads: Maximum number of requests that a WSGI application runs at once under ASGI servers.
+        adapter: Further options of the adapters.
         server: What to start.
         middleware: The chain, outermost first.
     """
@@ -134,6 +154,8 @@ class Config:
     engine: str = "builtin"
     max_adapters: int = 2
     websockets: bool = False
+    threads: int | None = None
+    adapter: AdapterOptions | None = None
     server: ServerConfig = ServerConfig()
     middleware: tuple[MiddlewareConfig, ...] = ()
 
@@ -168,6 +190,8 @@ class Config:
                 engine=self.engine,
                 max_adapters=self.max_adapters,
                 websockets=self.websockets,
+                threads=self.threads,
+                adapter=self.adapter,
             )
 
 
@@ -226,6 +250,8 @@ def read(file: Path) -> Config:
             engine=str(top.get("engine", "builtin")),
             max_adapters=cast("int", _least(top, "max_adapters", 0, 2)),  # it has a default
             websockets=bool(top.get("websockets", False)),
+            threads=_least(top, "threads", 1, None),
+            adapter=_adapter(top),
             server=_server(top.get("server", {})),
             middleware=tuple(_entry(entry, f"middleware[{index}]") for index, entry in enumerate(entries)),
         )
@@ -306,6 +332,14 @@ def _least(table: Mapping[str, object], key: str, least: int, default: int | Non
     if value is not None and value < least:
         raise ConfigurationError(f"{place}{key} must be {least} or more, found {value!r}")
     return value
+
+
+def _adapter(top: Mapping[str, object]) -> AdapterOptions | None:
+    if "adapter" not in top:
+        return None
+    table = _checked(cast("Mapping[str, object]", top["adapter"]), _ADAPTER, "adapter")  # checked: a table
+    with _Key("adapter"):
+        return AdapterOptions(**cast("dict[str, Any]", table))  # the types are checked
 
 
 def _server(value: object) -> ServerConfig:

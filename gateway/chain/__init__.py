@@ -30,8 +30,9 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from gateway.adapters._options import NO_OPTIONS
 from gateway.chain._conditions import PathIn, Predicate
 from gateway.chain._engines import BUILTIN, find
 from gateway.chain._explain import Explanation, Part, counted
@@ -187,6 +188,7 @@ class Chain:
         whole: bool = False,
         holds_more: bool = False,
         websockets: bool = False,
+        options: Mapping[str, Any] = NO_OPTIONS,
     ) -> None:
         """Plan and build.
 
@@ -200,11 +202,12 @@ class Chain:
                 must reach it by its ASGI side.
             holds_more: The application may have chains of its own inside, which share the state of a request.
             websockets: Serve them under WSGI servers that hand over their socket.
+            options: Options of the built-in adapters, by name.
 
         Raises:
             ConfigurationError: An item is no middleware, a plan has too many adapters, a websocket would pass by a
-                middleware that was not declared safe to skip, a third party's middleware could not be made, or
-                ``websockets`` cannot be had.
+                middleware that was not declared safe to skip, a third party's middleware could not be made,
+                ``websockets`` cannot be had, or an option is for an adapter that neither plan has.
             MissingExtraError: ``websockets`` without wsproto.
 
         Warns:
@@ -212,7 +215,7 @@ class Chain:
         """
         self._applications = applications
         self._items = tuple(checked(item) for item in listed(middleware))
-        self._crossings = find(engine)
+        self._crossings = find(engine, options)
         # What each place shares between its builds: a limit counts requests and handshakes together.
         self._shared: tuple[dict[str, object], ...] = tuple({} for _ in self._items)
         nodes = tuple(node_of(item) for item in self._items)
@@ -228,6 +231,7 @@ class Chain:
             self._check_websockets()
         if websockets:
             self._check_takeover()
+        self._crossings.check([plan.line for plan in self.plans.values()], holds_more=holds_more)
         for message in messages:
             warnings.warn(message, ChainWarning, stacklevel=_outside_of_package())
         self._explanation = Explanation(

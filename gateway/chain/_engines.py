@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from gateway._starting import Reached, Reaching
+from gateway.adapters._options import ADAPTERS, NO_OPTIONS, Direction, spelled
 from gateway.adapters.crossing import to_asgi, to_wsgi
+from gateway.chain._planner import Colour
 from gateway.errors import ConfigurationError
 from gateway.plugins import Engine, load, reason
 from gateway.protocols import (
@@ -37,8 +40,7 @@ __all__ = ["A2WSGI", "ASGIREF", "BUILTIN", "Crossings", "find"]
 
 _LOOP: Final = "gateway.loop"
 
-_Direction: TypeAlias = Literal["wsgi_to_asgi", "asgi_to_wsgi"]
-_DIRECTIONS: Final[tuple[_Direction, _Direction]] = ("wsgi_to_asgi", "asgi_to_wsgi")
+_DIRECTIONS: Final[tuple[Direction, ...]] = tuple(ADAPTERS)
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ class _Known:
 
     name: str
 
-    def wsgi_to_asgi(self, app: WSGIApplication) -> ASGIApplication:
-        return to_asgi(app, "wsgi", engine=self.name)
+    def wsgi_to_asgi(self, app: WSGIApplication, **options: Any) -> ASGIApplication:
+        return to_asgi(app, "wsgi", engine=self.name, **options)
 
-    def asgi_to_wsgi(self, app: ASGIApplication) -> WSGIApplication:
-        return to_wsgi(app, "asgi", engine=self.name)
+    def asgi_to_wsgi(self, app: ASGIApplication, **options: Any) -> WSGIApplication:
+        return to_wsgi(app, "asgi", engine=self.name, **options)
 
 
 BUILTIN: Final = _Known("builtin")
@@ -66,10 +68,12 @@ class Crossings:
     Attributes:
         name: What the explanation calls it.
         engine: The engine; it may lack a direction.
+        options: Options of the adapters, by name; empty unless the engine is the built-in one.
     """
 
     name: str
     engine: object
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def wsgi_to_asgi(self, app: WSGIApplication, *, comes_back: bool = False) -> ASGIApplication:
         """Make an ASGI application of a WSGI one.
@@ -91,31 +95,57 @@ class Crossings:
         if not back:
             return cast("WSGIApplication", self._cross("asgi_to_wsgi", app))
         if self.engine is BUILTIN:
-            return _Back(app)
+            return _Back(app, self._options("asgi_to_wsgi"))
         return cast("WSGIApplication", self._cross("asgi_to_wsgi", _WithoutLifespan(app)))
 
-    def _cross(self, direction: _Direction, app: object) -> object:
-        cross: Callable[[object], object] | None = getattr(self.engine, direction, None)
+    def check(self, lines: Iterable[Sequence[Colour]], *, holds_more: bool) -> None:
+        """Check that each option has an adapter that takes it.
+
+        Args:
+            lines: For each kind of server, the interfaces from the server to the application.
+            holds_more: The application may have adapters of its own inside.
+
+        Raises:
+            ConfigurationError: No line has an adapter for one of the options.
+        """
+        used = {f"{inner}_to_{outer}" for line in lines for outer, inner in pairwise(line) if outer != inner}
+        for name, value in self.options.items():
+            takers = {direction: adapter for direction, (adapter, names) in ADAPTERS.items() if name in names}
+            if used.isdisjoint(takers):
+                place = "; inside a Mount, set it on the Gateway of each application" if holds_more else ""
+                raise ConfigurationError(
+                    f"{spelled({name: value})} has no effect: it is an option of {' and '.join(takers.values())}, and "
+                    f"this chain has no such adapter under either kind of server; remove it{place}"
+                )
+
+    def _options(self, direction: Direction) -> dict[str, Any]:
+        _, names = ADAPTERS[direction]
+        return {name: value for name, value in self.options.items() if name in names}
+
+    def _cross(self, direction: Direction, app: object) -> object:
+        cross: Callable[..., object] | None = getattr(self.engine, direction, None)
         if cross is None:
             raise ConfigurationError(
                 f"engine={self.name!r} has no {direction}, which this chain needs under one kind of server; take "
                 f"another engine, or middleware of the application's own interface"
             )
-        made = cross(app)
+        made = cross(app, **self._options(direction))
         if not callable(made):
             raise ConfigurationError(f"engine={self.name!r}: {direction}(app) must give an application, got {made!r}")
         return made
 
 
-def find(engine: str | Engine) -> Crossings:
+def find(engine: str | Engine, options: Mapping[str, Any] = NO_OPTIONS) -> Crossings:
     """Find an engine.
 
     Args:
         engine: ``builtin``, ``a2wsgi``, ``asgiref``, a plug-in's name, an import path, or an engine itself. What a
             plug-in or a path names may be an engine, or a class or function without arguments that makes one.
+        options: Options of the built-in adapters.
 
     Raises:
-        ConfigurationError: There is none of that name, or it has neither direction.
+        ConfigurationError: There is none of that name, it has neither direction, or it is not the built-in one and
+            there are options.
     """
     found: object = load("engine", engine) if isinstance(engine, str) else engine
     if callable(found) and (isinstance(found, type) or not _is_engine(found)):
@@ -129,7 +159,13 @@ def find(engine: str | Engine) -> Crossings:
         raise ConfigurationError(
             f"an engine has wsgi_to_asgi(app), asgi_to_wsgi(app) or both, got {found!r} for engine={engine!r}"
         )
-    return Crossings(name=engine if isinstance(engine, str) else type(found).__name__, engine=found)
+    name = engine if isinstance(engine, str) else type(found).__name__
+    if options and found is not BUILTIN:
+        raise ConfigurationError(
+            f"{spelled(options)} needs engine='builtin', because it is an option of the built-in adapters; got "
+            f"{name!r}: remove the option, or configure that engine itself"
+        )
+    return Crossings(name=name, engine=found, options=options)
 
 
 def _is_engine(found: object) -> bool:
@@ -154,13 +190,14 @@ class _NoteLoop:
 class _Back(Reaching):
     """The built-in adapter back to ASGI: on the loop that a request came from, without a lifespan."""
 
-    def __init__(self, app: ASGIApplication) -> None:
+    def __init__(self, app: ASGIApplication, options: Mapping[str, Any]) -> None:
         from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 
         self.app = app
         self._adapter = AsgiToWsgi
+        self._options: dict[str, Any] = {**options, "lifespan": "off"}
         # Where the loop is not asyncio's, the process's own one.
-        self._elsewhere = AsgiToWsgi(app, lifespan="off")
+        self._elsewhere = AsgiToWsgi(app, **self._options)
         self._on: dict[asyncio.AbstractEventLoop, AsgiToWsgi] = {}
         self._lock = threading.Lock()
 
@@ -179,7 +216,8 @@ class _Back(Reaching):
         """Take in a loop that was not seen before, and let go of those that have ended."""
         with self._lock:
             ended = [self._on.pop(known) for known in tuple(self._on) if known.is_closed()]
-            adapter = self._on.setdefault(loop, self._adapter(self.app, loop=loop, lifespan="off"))
+            options: dict[str, Any] = {**self._options, "loop": loop}
+            adapter = self._on.setdefault(loop, self._adapter(self.app, **options))
         for each in ended:
             each.close()
         return adapter

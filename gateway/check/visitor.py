@@ -53,6 +53,7 @@ def watched(app: Application, interface: Interface) -> tuple[Application, set[st
         return app, None
     gateway = cast("Gateway[Application]", given)
     inside, _, middleware, websockets = gateway._flattened()
+    threads, adapter = gateway._adapter_options()
     if not middleware or isinstance(inside, Dual) or interface not in ("wsgi", "asgi"):
         return gateway, None
     reached: set[str] = set()
@@ -65,6 +66,8 @@ def watched(app: Application, interface: Interface) -> tuple[Application, set[st
             engine=gateway.engine,
             max_adapters=gateway.max_adapters,
             websockets=websockets,
+            threads=threads,
+            adapter=adapter,
         )
     return around, reached
 

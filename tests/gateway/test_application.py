@@ -233,7 +233,7 @@ def test_a_wrong_option_is_refused_when_built() -> None:
     with pytest.raises(ConfigurationError, match="'builtin', 'a2wsgi', 'asgiref', got 'magic'"):
         Gateway(hello_wsgi, engine="magic")
     for wrong in (-1, "2", 1.5, True, None):
-        with pytest.raises(ConfigurationError, match=f"must be a number, 0 or more, got {wrong!r}"):
+        with pytest.raises(ConfigurationError, match=f"must be a whole number, 0 or more, got {wrong!r}"):
             Gateway(hello_wsgi, max_adapters=wrong)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ConfigurationError, match="no adapter from 'wsgi' to 'rsgi'"):
         cross(hello_wsgi, "wsgi", "rsgi")

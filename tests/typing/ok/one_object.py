@@ -15,7 +15,7 @@ from flask import Flask
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from gateway import Gateway, as_asgi, as_wsgi, detect, wrap
+from gateway import AdapterOptions, Gateway, as_asgi, as_wsgi, detect, wrap
 from gateway.protocols import Application, ASGIApplication, Interface
 
 flask_app = Flask(__name__)
@@ -31,6 +31,7 @@ assert_type(Gateway(get_wsgi_application()), Gateway[WSGIHandler])
 assert_type(Gateway(get_asgi_application()), Gateway[ASGIHandler])
 Gateway(flask_app.wsgi_app, interface="wsgi")
 Gateway(flask_app, middleware=[], engine="builtin", max_adapters=1)
+assert_type(Gateway(flask_app, threads=8, adapter=AdapterOptions(queue=1, loop="lend")), Gateway[Flask])
 Gateway(Gateway(flask_app))
 Gateway(as_asgi(flask_app))
 

@@ -1,0 +1,150 @@
+"""The options of the adapters that a ``Gateway`` builds, and which adapter each of them is for.
+
+``Gateway(app, threads=100)`` takes the common one directly, and ``adapter=AdapterOptions(...)`` the rest. The defaults
+are those of the adapters; a test compares them. This module imports no adapter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
+
+from gateway.errors import ConfigurationError
+from gateway.lifespan import LifespanMode
+
+__all__ = ["ADAPTERS", "NO_OPTIONS", "AdapterOptions", "Direction", "given", "one_of", "seconds", "spelled", "whole"]
+
+Direction: TypeAlias = Literal["wsgi_to_asgi", "asgi_to_wsgi"]
+LoopKind: TypeAlias = Literal["auto", "shared", "lend"]
+
+_BOTH: Final = frozenset({"coalesce"})
+_WSGI_TO_ASGI: Final = frozenset({"threads", "queue", "inline", "thread_sensitive", "prefetch_bytes", "buffer_bytes"})
+_ASGI_TO_WSGI: Final = frozenset({"loop", "lifespan", "startup_timeout", "shutdown_timeout", "drain_timeout"})
+#: The adapter of each direction, and the options that it takes.
+ADAPTERS: Final[Mapping[Direction, tuple[str, frozenset[str]]]] = {
+    "wsgi_to_asgi": ("WsgiToAsgi", _BOTH | _WSGI_TO_ASGI),
+    "asgi_to_wsgi": ("AsgiToWsgi", _BOTH | _ASGI_TO_WSGI),
+}
+
+#: No option differs from the default.
+NO_OPTIONS: Final[Mapping[str, Any]] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterOptions:
+    """Options of the adapters that a ``Gateway`` builds, beside ``Gateway(threads=...)``.
+
+    The first five are for a WSGI application under an ASGI server, the last five for an ASGI application under a WSGI
+    server, and ``coalesce`` is for both.
+
+    Attributes:
+        queue: Maximum number of requests that wait for a thread; the next one gets a 503. None: no limit.
+        inline: Run the application on the event loop, without a thread; only for an application that never blocks.
+        thread_sensitive: Run every request in the one thread that asgiref keeps for thread-sensitive code.
+        prefetch_bytes: Maximum length of a request body that is read before a thread starts the application.
+        buffer_bytes: Maximum size of the buffer for a longer request body, and of the one for a response.
+        coalesce: Join chunks that wait to be sent, up to 64 KiB.
+        loop: Where the ASGI application runs: ``"shared"``, ``"lend"``, ``"auto"``, or an event loop that runs in
+            another thread.
+        lifespan: ``"auto"``, ``"on"`` (refuse an application without lifespan) or ``"off"``.
+        startup_timeout: Seconds for the startup of the application; None: no limit.
+        shutdown_timeout: Seconds for its shutdown; None: no limit.
+        drain_timeout: Seconds that tasks may run on at the end before they are cancelled.
+
+    Raises:
+        ConfigurationError: An option is out of range, or two options exclude each other.
+
+    >>> AdapterOptions(queue=-1)
+    Traceback (most recent call last):
+        ...
+    gateway.errors.ConfigurationError: AdapterOptions(queue=...) must be a whole number, 0 or more, got -1
+    """
+
+    queue: int | None = None
+    inline: bool = False
+    thread_sensitive: bool = False
+    prefetch_bytes: int = 64 * 1024
+    buffer_bytes: int = 256 * 1024
+    coalesce: bool = True
+    loop: LoopKind | asyncio.AbstractEventLoop = "auto"
+    lifespan: LifespanMode = "auto"
+    startup_timeout: float | None = 60.0
+    shutdown_timeout: float | None = 30.0
+    drain_timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.queue is not None:
+            whole(self.queue, 0, "AdapterOptions(queue=...)")
+        whole(self.prefetch_bytes, 0, "AdapterOptions(prefetch_bytes=...)")
+        whole(self.buffer_bytes, 1, "AdapterOptions(buffer_bytes=...)")
+        for name in ("inline", "thread_sensitive", "coalesce"):
+            value: object = getattr(self, name)
+            if not isinstance(value, bool):
+                raise ConfigurationError(f"AdapterOptions({name}=...) must be True or False, got {value!r}")
+        if self.inline and self.thread_sensitive:
+            raise ConfigurationError(
+                "AdapterOptions(inline=True, thread_sensitive=True) cannot be: inline uses no thread; choose one"
+            )
+        if not isinstance(self.loop, asyncio.AbstractEventLoop):
+            one_of(self.loop, get_args(LoopKind), "AdapterOptions(loop=...)", "an event loop or ")
+        one_of(self.lifespan, get_args(LifespanMode), "AdapterOptions(lifespan=...)")
+        seconds(self.drain_timeout, "AdapterOptions(drain_timeout=...)", zero=True)
+        for name in ("startup_timeout", "shutdown_timeout"):
+            if getattr(self, name) is not None:
+                seconds(getattr(self, name), f"AdapterOptions({name}=...)")
+
+
+def given(threads: int | None, options: AdapterOptions | None) -> dict[str, Any]:
+    """Return the options whose value is not the default, by name.
+
+    >>> given(100, AdapterOptions(queue=20, coalesce=True))
+    {'threads': 100, 'queue': 20}
+    """
+    found: dict[str, Any] = {} if threads is None else {"threads": threads}
+    if options is not None:
+        values = {each.name: (getattr(options, each.name), each.default) for each in fields(options)}
+        found |= {name: value for name, (value, default) in values.items() if value != default}
+    return found
+
+
+def spelled(options: Mapping[str, Any]) -> str:
+    """Write the first of the options as the user of a ``Gateway`` does.
+
+    >>> spelled({"threads": 100}), spelled({"queue": 20, "inline": True})
+    ('threads=100', 'adapter=AdapterOptions(queue=20)')
+    """
+    name, value = next(iter(options.items()))
+    return f"threads={value!r}" if name == "threads" else f"adapter=AdapterOptions({name}={value!r})"
+
+
+def whole(value: object, least: int, option: str) -> None:
+    """Check a whole number.
+
+    Raises:
+        ConfigurationError: The value is not one, or is below the least.
+    """
+    if type(value) is not int or value < least:
+        raise ConfigurationError(f"{option} must be a whole number, {least} or more, got {value!r}")
+
+
+def seconds(value: object, option: str, *, zero: bool = False) -> None:
+    """Check a number of seconds.
+
+    Raises:
+        ConfigurationError: The value is not a number, is negative, or is 0 and must not be.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not (cast("float", value) > 0 or (zero and value == 0)):
+        raise ConfigurationError(f"{option} must be seconds, {'0 or more' if zero else 'above 0'}, got {value!r}")
+
+
+def one_of(value: object, choices: tuple[str, ...], option: str, other: str = "") -> None:
+    """Check a choice.
+
+    Raises:
+        ConfigurationError: The value is not one of the choices.
+    """
+    if value not in choices:
+        raise ConfigurationError(f"{option} must be {other}one of {', '.join(map(repr, choices))}, got {value!r}")
