@@ -142,6 +142,13 @@ def test_the_keywords_of_the_parts_are_in_the_order_of_the_chain(name: str) -> N
     assert tuple(parameter for parameter in parameters if parameter in PARTS) == PARTS
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_an_unknown_keyword_is_a_type_error(name: str) -> None:
+    preset, options = PRESETS[name]
+    with pytest.raises(TypeError, match=rf"{name}\(\) got an unexpected keyword argument 'compresion'"):
+        preset(**options, compresion=None)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -4,7 +4,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway.chain import ChainItem, asgi_only, either, path_in, unless, when, wsgi_only
 from gateway.exchange import Request
-from gateway.middleware import RequestId
+from gateway.middleware import RequestId, edge
 
 proxy_fix = wsgi_only(ProxyFix, x_for=1)
 
@@ -50,3 +50,7 @@ path_in(["/api", "/admin"])  # error
 path_in("/api")("/api")  # error
 
 items: list[ChainItem] = [proxy_fix, RequestId]  # error
+
+edge(hosts=("example.org",), compresion=None)  # error
+edge(hosts=("example.org",), errors=RequestId)  # error
+edge(hosts=("example.org",), errors=None, compression="default")
