@@ -10,7 +10,8 @@ import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import Context, copy_context
 from functools import partial
-from typing import TypeVar
+from types import ModuleType
+from typing import TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -26,20 +27,30 @@ from gateway.testing._verbs import Content, RequestOptions, add_cookies, encoded
 from gateway.testing._wsgi_exchange import WsgiCall
 from gateway.testing.faults import Fault
 
-__all__ = ["AsyncTransport", "Transport", "nothing", "nothing_async", "prepared"]
+__all__ = ["AsyncTransport", "Transport", "nothing", "nothing_async", "prepared", "response_of", "source_of"]
 
 T = TypeVar("T")
+R = TypeVar("R", bound=http.Response)
 S = TypeVar("S", SyncSteps, AsyncSteps)
+
+
+def source_of(request: http.Request, library: ModuleType) -> Source:
+    """The body of a request that a client of this library sends: httpx2 or httpx."""
+    stream = request.stream
+    if isinstance(stream, library.ByteStream):
+        return b"".join(cast(http.ByteStream, stream))
+    if isinstance(stream, library.SyncByteStream):
+        return iter(cast(http.SyncByteStream, stream))
+    return aiter(cast(http.AsyncByteStream, stream))
 
 
 def _source(request: http.Request) -> Source:
     given: Source | None = request.extensions.get("gateway.source")
     if given is not None:
         return given
-    stream = request.stream
-    if isinstance(stream, http.SyncByteStream):  # bytes, a form or files: of a known length, so one chunk
-        return b"".join(stream)
-    return aiter(stream)
+    source = source_of(request, http)
+    # The library iterates over a form and over files; their length is known, so they are one chunk.
+    return b"".join(source) if isinstance(source, Iterator) else source
 
 
 def prepared(
@@ -74,8 +85,17 @@ async def nothing_async() -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _extensions(record: Record) -> dict[str, object]:
-    return {"reason_phrase": record.reason.encode("latin-1", "replace"), "gateway.record": record}
+def response_of(kind: Callable[..., R], record: Record, stream: object) -> R:
+    """Make a response of this class from what the client saw."""
+    extensions = {
+        "http_version": b"HTTP/1.1",
+        "reason_phrase": record.reason.encode("latin-1", "replace"),
+        # The lists themselves: they fill while the body is read.
+        "trailers": record.trailers,
+        "early_hints": record.early_hints,
+        "gateway.record": record,
+    }
+    return kind(record.status, headers=record.headers, stream=stream, extensions=extensions)
 
 
 class Transport(http.BaseTransport):
@@ -114,15 +134,9 @@ class Transport(http.BaseTransport):
         else:
             steps.complete()
             stream = ReadChunks(steps.record.chunks)
-        record = steps.record
-        stage.settle(record)
-        response = Response(
-            record.status,
-            headers=record.headers,
-            stream=stream,
-            extensions=_extensions(record),
-        )
-        response.record = record
+        stage.settle(steps.record)
+        response = response_of(Response, steps.record, stream)
+        response.record = steps.record
         response.steps = steps if streams else None
         return response
 
@@ -158,15 +172,9 @@ class AsyncTransport(http.AsyncBaseTransport):
         else:
             await steps.complete()
             stream = ReadChunks(steps.record.chunks)
-        record = steps.record
-        stage.settle(record)
-        response = AsyncResponse(
-            record.status,
-            headers=record.headers,
-            stream=stream,
-            extensions=_extensions(record),
-        )
-        response.record = record
+        stage.settle(steps.record)
+        response = response_of(AsyncResponse, steps.record, stream)
+        response.record = steps.record
         response.steps = steps if streams else None
         return response
 

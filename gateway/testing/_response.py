@@ -168,20 +168,44 @@ class _ReadIterator(AsyncIterator[bytes]):
         raise StopAsyncIteration
 
 
-class Chunks(http.SyncByteStream):
-    """The body of a response that is taken step by step."""
+class Chunks(Iterator[bytes], http.SyncByteStream):
+    """The body of a response that is taken step by step. Its end, or the first ``close()``, calls ``ended``."""
 
     def __init__(self, steps: SyncSteps, ended: Callable[[], None]) -> None:
         self._steps = steps
-        self._ended = ended
+        self._ended: Callable[[], None] | None = ended
 
-    def __iter__(self) -> Iterator[bytes]:
-        while (chunk := self._steps.next_chunk()) is not None:
-            yield chunk
+    def __next__(self) -> bytes:
+        if self._ended is not None and (chunk := self._steps.next_chunk()) is not None:
+            return chunk
+        self.close()
+        raise StopIteration
 
     def close(self) -> None:
-        self._steps.close()
-        self._ended()
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            self._steps.close()
+            ended()
+
+
+class AsyncChunks(AsyncIterator[bytes], http.AsyncByteStream):
+    """The body of a response that is taken step by step. Its end, or the first ``aclose()``, calls ``ended``."""
+
+    def __init__(self, steps: AsyncSteps, ended: Callable[[], None]) -> None:
+        self._steps = steps
+        self._ended: Callable[[], None] | None = ended
+
+    async def __anext__(self) -> bytes:
+        if self._ended is not None and (chunk := await self._steps.next_chunk()) is not None:
+            return chunk
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            await self._steps.close()
+            ended()
 
 
 class ReadChunks(http.SyncByteStream, http.AsyncByteStream):
@@ -195,19 +219,3 @@ class ReadChunks(http.SyncByteStream, http.AsyncByteStream):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _ReadIterator(self._chunks)
-
-
-class AsyncChunks(http.AsyncByteStream):
-    """The body of a response that is taken step by step."""
-
-    def __init__(self, steps: AsyncSteps, ended: Callable[[], None]) -> None:
-        self._steps = steps
-        self._ended = ended
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (chunk := await self._steps.next_chunk()) is not None:
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._steps.close()
-        self._ended()

@@ -11,18 +11,17 @@ Sources: ASGI HTTP 2.5; PEP 3333 "Unicode Issues", "The write() Callable".
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from types import ModuleType, TracebackType
-from typing import cast
 
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.protocols import ASGIApplication, Interface, WSGIApplication
-from gateway.testing._body import Source
+from gateway.testing._carrying import response_of, source_of
 from gateway.testing._http import http
 from gateway.testing._options import Options, Validate
 from gateway.testing._record import Record
-from gateway.testing._response import AsyncSteps, SyncSteps
+from gateway.testing._response import AsyncChunks, Chunks
 from gateway.testing._stage import Stage
 
 __all__ = ["ASGITransport", "WSGITransport"]
@@ -101,13 +100,14 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
         stage, library = self._stage, _library_of(request)
         if stage.lifespan is not None:
             await stage.lifespan.start()
-        steps = stage.asgi_call(request, _source(request, library), stage.fault, stage.timeout)
+        steps = stage.asgi_call(request, source_of(request, library), stage.fault, stage.timeout)
         await steps.open()
         if steps.record.error is not None:
             await steps.close()
             stage.settle(steps.record)
         ended = partial(self._settled, steps.record, library)
-        return _response(library, steps.record, _streams(library)[1](steps, ended))
+        response: http.Response = response_of(library.Response, steps.record, _streams(library)[1](steps, ended))
+        return response
 
     async def __aenter__(self) -> ASGITransport:
         if self._stage.lifespan is not None:
@@ -155,13 +155,14 @@ class WSGITransport(_Transport, http.BaseTransport):
     def handle_request(self, request: http.Request) -> http.Response:
         """Call the application; the response streams."""
         stage, library = self._stage, _library_of(request)
-        steps = stage.wsgi_call(request, _source(request, library), stage.fault)
+        steps = stage.wsgi_call(request, source_of(request, library), stage.fault)
         steps.open()
         if steps.record.error is not None:
             steps.close()
             stage.settle(steps.record)
         ended = partial(self._settled, steps.record, library)
-        return _response(library, steps.record, _streams(library)[0](steps, ended))
+        response: http.Response = response_of(library.Response, steps.record, _streams(library)[0](steps, ended))
+        return response
 
 
 def _library_of(request: object) -> ModuleType:
@@ -173,75 +174,10 @@ def _library_of(request: object) -> ModuleType:
     raise ConfigurationError(f"a transport serves the clients of {' and '.join(_LIBRARIES)}, got {request!r}")
 
 
-def _source(request: http.Request, library: ModuleType) -> Source:
-    stream = request.stream
-    if isinstance(stream, library.ByteStream):
-        return b"".join(cast(http.ByteStream, stream))
-    if isinstance(stream, library.SyncByteStream):
-        return iter(cast(http.SyncByteStream, stream))
-    return aiter(cast(http.AsyncByteStream, stream))
-
-
-def _response(library: ModuleType, record: Record, stream: object) -> http.Response:
-    extensions = {
-        "http_version": b"HTTP/1.1",
-        "reason_phrase": record.reason.encode("latin-1", "replace"),
-        # The lists themselves: they fill while the body is read.
-        "trailers": record.trailers,
-        "early_hints": record.early_hints,
-        "gateway.record": record,
-    }
-    response = library.Response(record.status, headers=record.headers, stream=stream, extensions=extensions)
-    return cast(http.Response, response)  # of the library that asked, which has the same shape
-
-
-class _Chunks:
-    def __init__(self, steps: SyncSteps, ended: Callable[[], None]) -> None:
-        self._steps = steps
-        self._ended: Callable[[], None] | None = ended
-
-    # An iterator of its own and no generator: a test may leave it half-way.
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._ended is not None and (chunk := self._steps.next_chunk()) is not None:
-            return chunk
-        self.close()
-        raise StopIteration
-
-    def close(self) -> None:
-        ended, self._ended = self._ended, None
-        if ended is not None:
-            self._steps.close()
-            ended()
-
-
-class _AsyncChunks:
-    def __init__(self, steps: AsyncSteps, ended: Callable[[], None]) -> None:
-        self._steps = steps
-        self._ended: Callable[[], None] | None = ended
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._ended is not None and (chunk := await self._steps.next_chunk()) is not None:
-            return chunk
-        await self.aclose()
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        ended, self._ended = self._ended, None
-        if ended is not None:
-            await self._steps.close()
-            ended()
-
-
 @cache
-def _streams(library: ModuleType) -> tuple[type[_Chunks], type[_AsyncChunks]]:
+def _streams(library: ModuleType) -> tuple[type[Chunks], type[AsyncChunks]]:
     """The two kinds of stream, made children of the library's own: its client checks that."""
     return (
-        type("Chunks", (_Chunks, library.SyncByteStream), {}),
-        type("AsyncChunks", (_AsyncChunks, library.AsyncByteStream), {}),
+        type("Chunks", (Chunks, library.SyncByteStream), {}),
+        type("AsyncChunks", (AsyncChunks, library.AsyncByteStream), {}),
     )
