@@ -22,13 +22,13 @@ import anyio.to_thread
 
 from gateway.errors import ApplicationError
 from gateway.protocols import ASGIApplication, Message, Scope
-from gateway.testing._asgi_exchange import AsgiExchange
+from gateway.testing._asgi_exchange import AsgiResponse
 from gateway.testing._body import Source, recut
-from gateway.testing._concurrency import Signal, spawn
+from gateway.testing._concurrency import Notifier, spawn
 from gateway.testing._record import CURRENT, Reading, Record
 from gateway.testing.faults import ClientDisconnected, Fault, Stop
 
-__all__ = ["AsgiCall", "RequestBody", "is_echo"]
+__all__ = ["RequestChunks", "SteppedAsgiCall", "is_echo"]
 
 
 def is_echo(error: BaseException) -> bool:
@@ -52,7 +52,7 @@ def is_echo(error: BaseException) -> bool:
     return False
 
 
-class RequestBody:
+class RequestChunks:
     """The chunks of a request body, and whether more follow; a fault may cut it anew or end it early."""
 
     def __init__(self, source: Source, fault: Fault) -> None:
@@ -104,7 +104,7 @@ class RequestBody:
                 yield piece
 
 
-class AsgiCall:
+class SteppedAsgiCall:
     """See the module's docstring. Everything runs in one loop."""
 
     def __init__(
@@ -115,11 +115,11 @@ class AsgiCall:
         self._scope = scope
         self._fault = fault
         self._timeout = timeout
-        self._exchange = AsgiExchange(record, scope["method"])
-        self._body = RequestBody(source, fault)
+        self._exchange = AsgiResponse(record, scope["method"])
+        self._body = RequestChunks(source, fault)
         self._reading = Reading(fault)
         self._rate = fault.rate
-        self._signal = Signal()
+        self._signal = Notifier()
         self._pending: deque[bytes] = deque()
         self._streams = False
         self._gone = False

@@ -16,7 +16,7 @@ from gateway.errors import ApplicationError
 from gateway.protocols import Message
 from gateway.testing._record import Record, SentFile
 
-__all__ = ["AsgiExchange", "bodyless", "reason_of"]
+__all__ = ["AsgiResponse", "bodyless", "reason_of"]
 
 Phase = Literal["idle", "started", "trailers", "complete"]
 
@@ -33,7 +33,7 @@ def bodyless(method: str, status: int) -> bool:
     return method == "HEAD" or status in (204, 304) or 100 <= status < 200
 
 
-class AsgiExchange:
+class AsgiResponse:
     """The response side of one exchange."""
 
     def __init__(self, record: Record, method: str) -> None:

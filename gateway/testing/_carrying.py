@@ -16,15 +16,15 @@ from typing import TypeVar, cast
 import anyio
 import anyio.to_thread
 
-from gateway.testing._asgi_call import AsgiCall
+from gateway.testing._asgi_call import SteppedAsgiCall
 from gateway.testing._body import Source
-from gateway.testing._concurrency import LoopThread
+from gateway.testing._concurrency import ClientLoop
 from gateway.testing._http import http
 from gateway.testing._record import Record
 from gateway.testing._response import AsyncChunks, AsyncResponse, AsyncSteps, Chunks, ReadChunks, Response, SyncSteps
 from gateway.testing._stage import Stage
 from gateway.testing._verbs import Content, RequestOptions, add_cookies, encoded
-from gateway.testing._wsgi_exchange import WsgiCall
+from gateway.testing._wsgi_exchange import SteppedWsgiCall
 from gateway.testing.faults import Fault
 
 __all__ = ["AsyncTransport", "Transport", "nothing", "nothing_async", "prepared", "response_of", "source_of"]
@@ -102,7 +102,7 @@ class Transport(http.BaseTransport):
     """Carries the HTTP library's requests to the stage, in the calling thread."""
 
     def __init__(
-        self, stage: Stage, still_open: list[SyncSteps], loop: LoopThread, start: weakref.WeakMethod[Callable[[], None]]
+        self, stage: Stage, still_open: list[SyncSteps], loop: ClientLoop, start: weakref.WeakMethod[Callable[[], None]]
     ) -> None:
         self._stage = stage
         self._open = still_open
@@ -188,7 +188,7 @@ def _ended(still_open: list[S], stage: Stage, steps: S) -> None:
 class _Threaded:
     """An ASGI exchange, stepped from a thread."""
 
-    def __init__(self, call: AsgiCall, loop: LoopThread) -> None:
+    def __init__(self, call: SteppedAsgiCall, loop: ClientLoop) -> None:
         self.record = call.record
         self._call = call
         self._loop = loop
@@ -209,7 +209,7 @@ class _Threaded:
 class _InThread:
     """A WSGI exchange, stepped from a task: each step in a worker thread, all in one context."""
 
-    def __init__(self, call: WsgiCall) -> None:
+    def __init__(self, call: SteppedWsgiCall) -> None:
         self.record = call.record
         self._call = call
         self._context: Context = copy_context()

@@ -2,7 +2,7 @@
 
 asyncio and trio alike. An application's coroutine that outlives one call (a streamed response, a WebSocket, a lifespan)
 runs as a background task of the loop it is called in; it hands its outcome to whoever waits and never raises into the
-loop. `LoopThread` carries calls from synchronous code to one private loop.
+loop. `ClientLoop` carries calls from synchronous code to one private loop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import anyio
 
 from gateway.errors import ConfigurationError
 
-__all__ = ["Backend", "LoopThread", "Signal", "running_loop", "spawn"]
+__all__ = ["Backend", "ClientLoop", "Notifier", "running_loop", "spawn"]
 
 T = TypeVar("T")
 Backend = Literal["asyncio", "trio"]
@@ -53,7 +53,7 @@ def _trio() -> ModuleType:
     return trio
 
 
-class Signal:
+class Notifier:
     """Wakes those that wait for a state to change; they look again themselves. Costs nothing while nobody waits."""
 
     __slots__ = ("_event",)
@@ -74,7 +74,7 @@ class Signal:
         await self._event.wait()
 
 
-class LoopThread:
+class ClientLoop:
     """One private event loop in one daemon thread, started by the first call.
 
     The thread ends with `stop`, or with the interpreter.

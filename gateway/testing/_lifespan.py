@@ -12,7 +12,7 @@ import anyio
 
 from gateway.lifespan import Lifespan, LifespanFailed
 from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Scope
-from gateway.testing._concurrency import Signal, spawn
+from gateway.testing._concurrency import Notifier, spawn
 from gateway.testing.faults import LifespanFault
 
 __all__ = ["HeldLifespan", "faulty"]
@@ -26,7 +26,7 @@ class HeldLifespan:
     def __init__(self, app: ASGIApplication, timeout: float | None) -> None:
         self._lifespan = Lifespan(app, startup_timeout=timeout, shutdown_timeout=timeout)
         self._phase: Phase = "new"
-        self._signal = Signal()
+        self._signal = Notifier()
         self._error: BaseException | None = None
 
     @property

@@ -1,6 +1,6 @@
 """The options of the clients, in one object.
 
-`takes` keeps the call syntax: a class that is built from an `Options` is called with its fields as keywords.
+`takes` keeps the call syntax: a class that is built from a `StageOptions` is called with its fields as keywords.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.testing._verbs import HeaderItems
 from gateway.testing.faults import Fault
 from gateway.testing.tiers import Tier
 
-__all__ = ["ClientOptions", "Options", "Validate", "takes"]
+__all__ = ["ClientOptions", "StageOptions", "Validate", "takes"]
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -26,7 +26,7 @@ Validate = Literal["raise", "collect", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ServerSettings):
+class StageOptions(ServerSettings):
     """An application, and how to drive it. `Client` says what each option does."""
 
     app: Application = field(kw_only=False)
@@ -45,7 +45,7 @@ class Options(ServerSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClientOptions(Options):
+class ClientOptions(StageOptions):
     """The options of `Client`, which chooses its loop."""
 
     backend: Backend = "asyncio"

@@ -14,17 +14,17 @@ import asgiref.compatibility
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.protocols import Application, ASGIApplication, Interface, WSGIApplication, detect
 from gateway.rules.validator import Validator
-from gateway.testing._asgi_call import AsgiCall
+from gateway.testing._asgi_call import SteppedAsgiCall
 from gateway.testing._body import Source, recut
 from gateway.testing._lifespan import HeldLifespan, faulty
-from gateway.testing._options import Options, Validate
+from gateway.testing._options import StageOptions, Validate
 from gateway.testing._record import CURRENT, Record
 from gateway.testing._request import EXTENSIONS, Head, build_environ, build_scope
-from gateway.testing._wsgi_exchange import Input, WsgiCall
+from gateway.testing._wsgi_exchange import ChunkedInput, SteppedWsgiCall
 from gateway.testing.faults import Fault
 from gateway.testing.tiers import Unsupported, cross
 
-__all__ = ["RAISED_ANYWAY", "Stage", "Wire", "head_of"]
+__all__ = ["RAISED_ANYWAY", "Stage", "WireRequest", "head_of"]
 
 #: Rules that say "it raised": what it raised says more, and is raised itself.
 RAISED_ANYWAY = frozenset({"E22"})
@@ -46,7 +46,7 @@ class _Headers(Protocol):
     def raw(self) -> list[tuple[bytes, bytes]]: ...
 
 
-class Wire(Protocol):
+class WireRequest(Protocol):
     """A request of httpx2 or httpx, as far as it matters here."""
 
     @property
@@ -59,7 +59,7 @@ class Wire(Protocol):
     def stream(self) -> Iterable[bytes] | AsyncIterable[bytes]: ...
 
 
-def head_of(request: Wire) -> Head:
+def head_of(request: WireRequest) -> Head:
     """The head of a request, as it would come off the wire."""
     url = request.url
     return Head.of(request.method, url.scheme, url.host, url.port, url.raw_path, request.headers.raw)
@@ -68,7 +68,7 @@ def head_of(request: Wire) -> Head:
 class Stage:
     """See the module's docstring."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: StageOptions) -> None:
         app, validate, timeout, fault = options.app, options.validate, options.timeout, options.fault or Fault()
         if validate not in get_args(Validate):
             raise ConfigurationError(f"validate must be one of {', '.join(get_args(Validate))}; got {validate!r}")
@@ -112,15 +112,15 @@ class Stage:
         """What the validators have found so far, at every boundary."""
         return [violation for checked in self._checked for violation in checked.violations]
 
-    def asgi_call(self, request: Wire, source: Source, fault: Fault, timeout: float | None) -> AsgiCall:
+    def asgi_call(self, request: WireRequest, source: Source, fault: Fault, timeout: float | None) -> SteppedAsgiCall:
         """One exchange with an ASGI application. The lifespan must have been started."""
         state = self.lifespan.state if self.lifespan is not None and self.lifespan.supported else None
         # Since 2.4 a send() after the client left has to raise (ASGI HTTP), so a server that does not says 2.3.
         version = "2.5" if fault.tells_by_error else "2.3"
         scope = build_scope(head_of(request), self.options, state, spec_version=version)
-        return AsgiCall(self.asgi, scope, source, self._record(), fault, timeout)
+        return SteppedAsgiCall(self.asgi, scope, source, self._record(), fault, timeout)
 
-    def wsgi_call(self, request: Wire, source: Source, fault: Fault) -> WsgiCall:
+    def wsgi_call(self, request: WireRequest, source: Source, fault: Fault) -> SteppedWsgiCall:
         """One exchange with a WSGI application.
 
         Raises:
@@ -131,9 +131,9 @@ class Stage:
         offered = EXTENSIONS["early_hint"] in self.options.extension_names()
         chunks = _chunks(source, fault)
         record = self._record()
-        body = Input(chunks, fault, record)
+        body = ChunkedInput(chunks, fault, record)
         environ = build_environ(head_of(request), self.options, body=body, errors=StringIO())
-        return WsgiCall(cast(WSGIApplication, self.app), environ, record, fault, early_hints=offered)
+        return SteppedWsgiCall(cast(WSGIApplication, self.app), environ, record, fault, early_hints=offered)
 
     def settle(self, record: Record) -> None:
         """End an exchange: raise what is to be raised, first of all a violation that somebody swallowed."""

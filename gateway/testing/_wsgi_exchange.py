@@ -23,12 +23,12 @@ from gateway.testing._asgi_exchange import bodyless
 from gateway.testing._record import CURRENT, Reading, Record, SentFile
 from gateway.testing.faults import ClientDisconnected, Fault, Stop
 
-__all__ = ["FileWrapper", "WsgiCall"]
+__all__ = ["SentFileWrapper", "SteppedWsgiCall"]
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
-class FileWrapper:
+class SentFileWrapper:
     """``wsgi.file_wrapper``: an iterable over a file-like object that a server could send without reading it."""
 
     def __init__(self, filelike: IO[bytes], blksize: int = 8192) -> None:
@@ -48,7 +48,7 @@ class FileWrapper:
         return SentFile("file_wrapper", name if isinstance(name, str) else None, tell() if tell is not None else None)
 
 
-class WsgiCall:
+class SteppedWsgiCall:
     """See the module's docstring."""
 
     def __init__(
@@ -70,7 +70,7 @@ class WsgiCall:
         self._leaves = False
         self._closed = False
         self._drops_body = False
-        environ["wsgi.file_wrapper"] = FileWrapper
+        environ["wsgi.file_wrapper"] = SentFileWrapper
         if early_hints:
             environ["wsgi.early_hints"] = self._early_hints
 
@@ -154,7 +154,7 @@ class WsgiCall:
     def _open(self) -> None:
         try:
             self._iterable = self._app(self._environ, self._start_response)
-            if isinstance(self._iterable, FileWrapper):
+            if isinstance(self._iterable, SentFileWrapper):
                 self.record.sent_file = self._iterable.sent_file()
             self._iterator = iter(self._iterable)
             if not self._committed:
@@ -264,7 +264,7 @@ class WsgiCall:
         self.record.error = self.record.error or error
 
 
-class Input:
+class ChunkedInput:
     """``wsgi.input`` over chunks: reads what it needs and no further, and may end badly.
 
     Without a fault ``read(n)`` fills its n bytes, as a server's buffered reader does; with chosen chunks it is cut

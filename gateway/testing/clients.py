@@ -28,9 +28,9 @@ import anyio.to_thread
 from gateway.errors import GatewayError, ProtocolViolation
 from gateway.protocols import Application, Interface
 from gateway.testing._carrying import AsyncTransport, Transport, nothing, nothing_async, prepared
-from gateway.testing._concurrency import LoopThread, running_loop
+from gateway.testing._concurrency import ClientLoop, running_loop
 from gateway.testing._http import http
-from gateway.testing._options import ClientOptions, Options, takes
+from gateway.testing._options import ClientOptions, StageOptions, takes
 from gateway.testing._request import build_websocket_scope
 from gateway.testing._response import AsyncResponse, AsyncSteps, Response, SyncSteps
 from gateway.testing._stage import RAISED_ANYWAY, Stage, head_of
@@ -125,7 +125,7 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         self._open = []
         self._stage = Stage(options)
         self._before = Snapshot.take()
-        self._loop = LoopThread(options.backend)
+        self._loop = ClientLoop(options.backend)
         self._lifespan_started = self._stage.lifespan is None
         self._http = http.Client(
             transport=Transport(self._stage, self._open, self._loop, weakref.WeakMethod(self._start_lifespan)),
@@ -267,8 +267,8 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
     request and ends with the loop. The arguments are those of `Client`, but for ``backend``.
     """
 
-    @takes(Options)
-    def __init__(self, options: Options) -> None:
+    @takes(StageOptions)
+    def __init__(self, options: StageOptions) -> None:
         self._open = []
         self._stage = Stage(options)
         self._before: Snapshot | None = None

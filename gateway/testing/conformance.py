@@ -27,7 +27,7 @@ from gateway.rules.tables import RULES
 from gateway.rules.validator import Validator
 from gateway.servers import Server
 from gateway.servers import get as get_server
-from gateway.testing._concurrency import LoopThread
+from gateway.testing._concurrency import ClientLoop
 from gateway.testing._http import http
 from gateway.testing._probes import PROBES
 from gateway.testing._response import Response
@@ -413,7 +413,7 @@ def _unknown_scope(app: ASGIApplication) -> CaseResult:
             return True
         return False
 
-    loop = LoopThread("asyncio")
+    loop = ClientLoop("asyncio")
     try:
         raised = loop.run(call)
     finally:

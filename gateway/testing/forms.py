@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.errors import MissingExtraError, ProtocolViolation
 from gateway.protocols import Application, Environ, Interface
-from gateway.testing._options import Options, Validate
+from gateway.testing._options import StageOptions, Validate
 from gateway.testing._stage import RAISED_ANYWAY, Stage
 from gateway.testing.tiers import Tier, Unsupported
 
@@ -96,7 +96,7 @@ def webtest_app(
     tiers: tuple[Tier, ...] = ("direct", "adapted")
     for tier in tiers:
         stage = Stage(
-            Options(
+            StageOptions(
                 app,
                 interface=interface,
                 tier=tier,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from gateway.protocols import Environ, WSGIApplication
-from gateway.testing._wsgi_exchange import FileWrapper
+from gateway.testing._wsgi_exchange import SentFileWrapper
 
 __all__ = ["ClosingWatch", "LeakReport", "Snapshot"]
 
@@ -122,7 +122,7 @@ class ClosingWatch:
         iterable = self._app(environ, start_response)
         close = getattr(iterable, "close", None)
         # A server recognises its own file wrapper by type, so that one has to stay what it is.
-        if close is None or isinstance(iterable, FileWrapper):
+        if close is None or isinstance(iterable, SentFileWrapper):
             return iterable
         label = f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}"
         self._open.append(label)

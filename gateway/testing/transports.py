@@ -19,7 +19,7 @@ from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.protocols import ASGIApplication, Interface, WSGIApplication
 from gateway.testing._carrying import response_of, source_of
 from gateway.testing._http import http
-from gateway.testing._options import Options, Validate
+from gateway.testing._options import StageOptions, Validate
 from gateway.testing._record import Record
 from gateway.testing._response import AsyncChunks, Chunks
 from gateway.testing._stage import Stage
@@ -44,7 +44,7 @@ class _Transport:
             raise library.RemoteProtocolError("peer closed connection without sending complete message body")
 
 
-def _stage(options: Options, interface: Interface) -> Stage:
+def _stage(options: StageOptions, interface: Interface) -> Stage:
     stage = Stage(options)
     if stage.interface != interface:
         other = "WSGITransport" if interface == "asgi" else "ASGITransport"
@@ -77,12 +77,12 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
         client: tuple[str, int] | None = ("127.0.0.1", 50000),
         *,
         http_version: str = "1.1",
-        extensions: Sequence[str] = Options.extensions,
+        extensions: Sequence[str] = StageOptions.extensions,
         lifespan: bool = True,
         validate: Validate = "raise",
         timeout: float | None = 10.0,
     ) -> None:
-        options = Options(
+        options = StageOptions(
             app,
             raise_app_exceptions=raise_app_exceptions,
             root_path=root_path,
@@ -141,7 +141,7 @@ class WSGITransport(_Transport, http.BaseTransport):
         http_version: str = "1.1",
         validate: Validate = "raise",
     ) -> None:
-        options = Options(
+        options = StageOptions(
             app,
             raise_app_exceptions=raise_app_exceptions,
             root_path=root_path,

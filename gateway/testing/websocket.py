@@ -20,7 +20,7 @@ from gateway.errors import ApplicationError, GatewayError
 from gateway.protocols import ASGIApplication, Message, Scope
 from gateway.testing._asgi_call import is_echo
 from gateway.testing._asgi_exchange import reason_of
-from gateway.testing._concurrency import LoopThread, Signal, spawn
+from gateway.testing._concurrency import ClientLoop, Notifier, spawn
 from gateway.testing._http import http
 from gateway.testing._record import CURRENT, Record
 from gateway.testing._response import Response
@@ -77,7 +77,7 @@ class AsyncWebSocket:
         self._phase: Phase = "connecting"
         self._to_app: deque[Message] = deque([{"type": "websocket.connect"}])
         self._from_app: deque[Message] = deque()
-        self._signal = Signal()
+        self._signal = Notifier()
         self._closed: WebSocketClosed | None = None
         self._accepted = False
         self._left = False
@@ -275,7 +275,7 @@ class AsyncWebSocket:
 class WebSocket:
     """The client's end of a WebSocket, for a thread. The methods are those of `AsyncWebSocket`, without ``await``."""
 
-    def __init__(self, core: AsyncWebSocket, loop: LoopThread) -> None:
+    def __init__(self, core: AsyncWebSocket, loop: ClientLoop) -> None:
         self._core = core
         self._loop = loop
 
