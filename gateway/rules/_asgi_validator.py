@@ -17,12 +17,12 @@ from asgiref.compatibility import is_double_callable  # pyright: ignore[reportUn
 
 from gateway.errors import ProtocolViolation
 from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
-from gateway.rules._engine import Engine, Stages
+from gateway.rules._engine import RuleEngine, Stages
 from gateway.rules.asgi_common import is_message
 from gateway.rules.asgi_state import Connection, LifespanState, Sent, header_values
 from gateway.rules.tables import ASGI_TABLES
 
-__all__ = ["AsgiCall", "Lifespans"]
+__all__ = ["CheckedAsgiCall", "Lifespans"]
 
 _STAGES = Stages(ASGI_TABLES)
 #: What an ill-formed message can still be checked for.
@@ -92,13 +92,13 @@ def _is_legacy(app: object) -> bool:
     return False
 
 
-class AsgiCall:
+class CheckedAsgiCall:
     """One call of the application: the connection, and the receive and send that it is given."""
 
     __slots__ = ("_app", "_engine", "_lifespans", "_receive", "_send", "connection", "pending")
 
     def __init__(
-        self, app: ASGIApplication, engine: Engine, lifespans: Lifespans, receive: ASGIReceive, send: ASGISend
+        self, app: ASGIApplication, engine: RuleEngine, lifespans: Lifespans, receive: ASGIReceive, send: ASGISend
     ) -> None:
         self._app = app
         self._engine = engine

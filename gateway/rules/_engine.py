@@ -1,6 +1,6 @@
 """Run the checks of a stage, and do with what they find what the mode says.
 
-One `Engine` per validator; it is shared by every thread and loop that calls the application.
+One `RuleEngine` per validator; it is shared by every thread and loop that calls the application.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.rules.table import Rule, Table
 
-__all__ = ["Engine", "Found", "Mode", "Stages"]
+__all__ = ["Findings", "Mode", "RuleEngine", "Stages"]
 
 Mode = Literal["raise", "collect"]
 #: How many violations are kept: a validator under a server that runs for months does not grow.
@@ -43,7 +43,7 @@ class Stages:
         return found
 
 
-class Engine:
+class RuleEngine:
     """What a validator found so far, and what it does with the next finding."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Engine:
             self.on_violation(violation)
         return violation if self.mode == "raise" and (not warning or self.warnings_as_errors) else None
 
-    def check(self, rules: tuple[Rule, ...], state: object, subject: object) -> Found:
+    def check(self, rules: tuple[Rule, ...], state: object, subject: object) -> Findings:
         """Run checks and report what they found."""
         found: list[str] = []
         first = None
@@ -84,15 +84,15 @@ class Engine:
                 found.append(rule.id)
                 violation = self.report(rule, what)
                 first = first or violation
-        return Found(tuple(found), first) if found else KEPT_ALL
+        return Findings(tuple(found), first) if found else KEPT_ALL
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Findings:
     """What the checks of one step found: the ids, and the first violation that is to be raised."""
 
     ids: tuple[str, ...]
     violation: ProtocolViolation | None
 
 
-KEPT_ALL = Found((), None)
+KEPT_ALL = Findings((), None)

@@ -15,12 +15,12 @@ from types import FrameType
 from typing import IO, Protocol, cast
 
 from gateway.errors import ProtocolViolation
-from gateway.rules._engine import Engine, Found, Stages
+from gateway.rules._engine import Findings, RuleEngine, Stages
 from gateway.rules._narrow import is_list
 from gateway.rules.tables import WSGI_TABLES
 from gateway.rules.wsgi_state import Exchange, Input
 
-__all__ = ["CheckedCall", "ErrorStream", "InputStream", "Write"]
+__all__ = ["CheckedCall", "CheckedInput", "ErrorStream", "Write"]
 
 _STAGES = Stages(WSGI_TABLES)
 _WRITE, _INPUT, _STREAM, _ERRORS = (_STAGES.rules(stage) for stage in ("write", "input", "stream", "errors"))
@@ -37,11 +37,11 @@ class CheckedCall(Protocol):
         pending: A violation that the server must see; None if there is none.
     """
 
-    engine: Engine
+    engine: RuleEngine
     exchange: Exchange
     pending: ProtocolViolation | None
 
-    def to_application(self, found: Found) -> None:
+    def to_application(self, found: Findings) -> None:
         """Raise a violation into the application."""
 
 
@@ -63,7 +63,7 @@ class Write:
         return result
 
 
-class InputStream:
+class CheckedInput:
     """``wsgi.input`` as the application is given it."""
 
     def __init__(self, call: CheckedCall, stream: object) -> None:
@@ -86,7 +86,7 @@ class InputStream:
         self.call.to_application(found)
         return result
 
-    def _check(self, step: Input) -> Found:
+    def _check(self, step: Input) -> Findings:
         exchange = self.call.exchange
         found = self.call.engine.check(_INPUT, exchange, step)
         lines = step.result if is_list(step.result) else [step.result]
@@ -151,7 +151,7 @@ def _other(call: CheckedCall, stream: str, original: object, name: str) -> objec
     """
     if not _is_attribute_access(sys._getframe(2)):
         raise AttributeError(f"{stream} has the attributes that PEP 3333 names, and no {name!r}")
-    while isinstance(original, (InputStream, ErrorStream)):  # of a validator further out
+    while isinstance(original, (CheckedInput, ErrorStream)):  # of a validator further out
         original = original._stream
     value: object = getattr(original, name)
     call.to_application(call.engine.check(_STREAM, call.exchange, f"{stream}.{name}"))

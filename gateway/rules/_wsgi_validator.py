@@ -18,15 +18,15 @@ from typing import cast
 
 from gateway.errors import ProtocolViolation
 from gateway.protocols import Environ, WSGIApplication
-from gateway.rules._engine import Engine, Found, Stages
+from gateway.rules._engine import Findings, RuleEngine, Stages
 from gateway.rules._narrow import is_environ, is_list, is_tuple
-from gateway.rules._wsgi_streams import ErrorStream, InputStream, Write
+from gateway.rules._wsgi_streams import CheckedInput, ErrorStream, Write
 from gateway.rules.table import Rule
 from gateway.rules.tables import WSGI_TABLES
 from gateway.rules.wsgi_application import END
 from gateway.rules.wsgi_state import Call, Exchange, Started
 
-__all__ = ["Running", "WsgiCall"]
+__all__ = ["ApplicationThreads", "CheckedWsgiCall"]
 
 _STAGES = Stages(WSGI_TABLES)
 _CALL, _ENVIRON, _START, _STARTED, _RETURNED, _NEXT, _BLOCK, _END, _CLOSE, _AFTER, _FORGOTTEN = (
@@ -56,7 +56,7 @@ def _greenlets() -> bool:
     return not (threading.get_ident.__module__ or "_thread").startswith(("_thread", "threading"))
 
 
-class Running:
+class ApplicationThreads:
     """Which threads are in the application."""
 
     def __init__(self) -> None:
@@ -81,10 +81,10 @@ class Running:
                 self._threads.pop(thread, None)
 
 
-class WsgiCall:
+class CheckedWsgiCall:
     """One call of the application: the exchange, and everything that the application and the server are given."""
 
-    def __init__(self, app: WSGIApplication, engine: Engine, running: Running) -> None:
+    def __init__(self, app: WSGIApplication, engine: RuleEngine, running: ApplicationThreads) -> None:
         self.app = app
         self.engine = engine
         self.running = running
@@ -121,7 +121,7 @@ class WsgiCall:
     def _prepare(self, environ: Environ) -> None:
         exchange = self.exchange
         stream: object = environ.get("wsgi.input")
-        if isinstance(stream, InputStream):
+        if isinstance(stream, CheckedInput):
             other = stream.call
             exchange.reused = other.engine is self.engine and other.exchange.ended and other.exchange.environ is environ
             if other.engine is not self.engine and not other.exchange.ended:
@@ -132,7 +132,7 @@ class WsgiCall:
 
     def _replace_streams(self, environ: Environ) -> None:
         if "wsgi.input" in environ:
-            environ["wsgi.input"] = InputStream(self, environ["wsgi.input"])
+            environ["wsgi.input"] = CheckedInput(self, environ["wsgi.input"])
         if "wsgi.errors" in environ:
             environ["wsgi.errors"] = ErrorStream(self, environ["wsgi.errors"])
         wrapper: object = environ.get("wsgi.file_wrapper")
@@ -164,11 +164,11 @@ class WsgiCall:
             return cast(Iterable[bytes], iterable)  # the server's own file, or what V24 was said of
         return SizedResponse(self, iterable) if isinstance(iterable, Sized) else ResponseIterable(self, iterable)
 
-    def _to_server(self, found: Found) -> None:
+    def _to_server(self, found: Findings) -> None:
         if found.violation is not None:
             raise found.violation
 
-    def to_application(self, found: Found) -> None:
+    def to_application(self, found: Findings) -> None:
         """Raise a violation into the application, and remember it in case that swallows it."""
         if found.violation is not None:
             self.pending = self.pending or found.violation
@@ -229,7 +229,7 @@ def _references(*values: object) -> int:
 class ResponseIterable:
     """What the server iterates."""
 
-    def __init__(self, call: WsgiCall, iterable: object) -> None:
+    def __init__(self, call: CheckedWsgiCall, iterable: object) -> None:
         self._call = call
         self._original = iterable
         self._iterator: Iterator[bytes] | None = None

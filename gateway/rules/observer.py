@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from gateway.errors import ProtocolViolation
-from gateway.rules._engine import Engine, Mode
+from gateway.rules._engine import Mode, RuleEngine
 from gateway.rules.table import Minor, blame
 from gateway.rules.tables import RULES
 
@@ -31,7 +31,7 @@ class ClientObserver:
     def __init__(
         self, mode: Mode = "collect", *, on_violation: Callable[[ProtocolViolation], None] | None = None
     ) -> None:
-        self._engine = Engine(mode, on_violation=on_violation)
+        self._engine = RuleEngine(mode, on_violation=on_violation)
 
     @property
     def violations(self) -> list[ProtocolViolation]:

@@ -19,9 +19,9 @@ from gateway.protocols import (
     WSGIApplication,
     detect,
 )
-from gateway.rules._asgi_validator import AsgiCall, Lifespans
-from gateway.rules._engine import Engine, Mode
-from gateway.rules._wsgi_validator import Running, WsgiCall
+from gateway.rules._asgi_validator import CheckedAsgiCall, Lifespans
+from gateway.rules._engine import Mode, RuleEngine
+from gateway.rules._wsgi_validator import ApplicationThreads, CheckedWsgiCall
 
 __all__ = ["AsgiValidator", "Validator", "WsgiValidator"]
 
@@ -104,9 +104,9 @@ class Validator:
         on_violation: Callable[[ProtocolViolation], None] | None = None,
     ) -> None:
         self.app = app
-        self._engine = Engine(mode, warnings_as_errors=warnings_as_errors, on_violation=on_violation)
+        self._engine = RuleEngine(mode, warnings_as_errors=warnings_as_errors, on_violation=on_violation)
         self._lifespans = Lifespans()
-        self._running = Running()
+        self._running = ApplicationThreads()
 
     @property
     def violations(self) -> list[ProtocolViolation]:
@@ -131,7 +131,7 @@ class AsgiValidator(Validator):
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Call the application, checked."""
         app = cast(ASGIApplication, self.app)  # detect() said so
-        await AsgiCall(app, self._engine, self._lifespans, receive, send).run(scope)
+        await CheckedAsgiCall(app, self._engine, self._lifespans, receive, send).run(scope)
 
 
 class WsgiValidator(Validator):
@@ -143,4 +143,4 @@ class WsgiValidator(Validator):
     def __call__(self, *args: object, **kwargs: object) -> Iterable[bytes]:
         """Call the application, checked."""
         app = cast(WSGIApplication, self.app)  # detect() said so
-        return WsgiCall(app, self._engine, self._running).run(args, kwargs)
+        return CheckedWsgiCall(app, self._engine, self._running).run(args, kwargs)
