@@ -1,7 +1,8 @@
 """The options of the adapters that a ``Gateway`` builds, and which adapter each of them is for.
 
 ``Gateway(app, threads=100)`` takes the common one directly, and ``adapter=AdapterOptions(...)`` the rest. The defaults
-are those of the adapters; a test compares them. This module imports no adapter.
+are those of the adapters; a test compares them. The adapters check their options here too. This module imports no
+adapter.
 """
 
 from __future__ import annotations
@@ -14,7 +15,18 @@ from typing import Any, Final, Literal, TypeAlias, cast, get_args
 from gateway.errors import ConfigurationError
 from gateway.lifespan import LifespanMode
 
-__all__ = ["ADAPTERS", "NO_OPTIONS", "AdapterOptions", "Direction", "given", "one_of", "seconds", "spelled", "whole"]
+__all__ = [
+    "ADAPTERS",
+    "NO_OPTIONS",
+    "AdapterOptions",
+    "Direction",
+    "LoopKind",
+    "check_asgi_to_wsgi",
+    "check_wsgi_to_asgi",
+    "given",
+    "spelled",
+    "whole",
+]
 
 Direction: TypeAlias = Literal["wsgi_to_asgi", "asgi_to_wsgi"]
 LoopKind: TypeAlias = Literal["auto", "shared", "lend"]
@@ -75,25 +87,75 @@ class AdapterOptions:
     drain_timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.queue is not None:
-            whole(self.queue, 0, "AdapterOptions(queue=...)")
-        whole(self.prefetch_bytes, 0, "AdapterOptions(prefetch_bytes=...)")
-        whole(self.buffer_bytes, 1, "AdapterOptions(buffer_bytes=...)")
-        for name in ("inline", "thread_sensitive", "coalesce"):
-            value: object = getattr(self, name)
-            if not isinstance(value, bool):
-                raise ConfigurationError(f"AdapterOptions({name}=...) must be True or False, got {value!r}")
-        if self.inline and self.thread_sensitive:
-            raise ConfigurationError(
-                "AdapterOptions(inline=True, thread_sensitive=True) cannot be: inline uses no thread; choose one"
-            )
-        if not isinstance(self.loop, asyncio.AbstractEventLoop):
-            one_of(self.loop, get_args(LoopKind), "AdapterOptions(loop=...)", "an event loop or ")
-        one_of(self.lifespan, get_args(LifespanMode), "AdapterOptions(lifespan=...)")
-        seconds(self.drain_timeout, "AdapterOptions(drain_timeout=...)", zero=True)
-        for name in ("startup_timeout", "shutdown_timeout"):
-            if getattr(self, name) is not None:
-                seconds(getattr(self, name), f"AdapterOptions({name}=...)")
+        check_wsgi_to_asgi(
+            "AdapterOptions",
+            queue=self.queue,
+            coalesce=self.coalesce,
+            inline=self.inline,
+            thread_sensitive=self.thread_sensitive,
+            prefetch_bytes=self.prefetch_bytes,
+            buffer_bytes=self.buffer_bytes,
+        )
+        check_asgi_to_wsgi(
+            "AdapterOptions",
+            loop=self.loop,
+            coalesce=self.coalesce,
+            lifespan=self.lifespan,
+            startup_timeout=self.startup_timeout,
+            shutdown_timeout=self.shutdown_timeout,
+            drain_timeout=self.drain_timeout,
+        )
+
+
+def check_wsgi_to_asgi(
+    owner: str,
+    *,
+    queue: object,
+    coalesce: object,
+    inline: object,
+    thread_sensitive: object,
+    prefetch_bytes: object,
+    buffer_bytes: object,
+) -> None:
+    """Check the options of ``WsgiToAsgi``, without ``threads``; an error names them as options of ``owner``.
+
+    Raises:
+        ConfigurationError: An option is out of range, or two options exclude each other.
+    """
+    if queue is not None:
+        whole(queue, 0, f"{owner}(queue=...)")
+    whole(prefetch_bytes, 0, f"{owner}(prefetch_bytes=...)")
+    whole(buffer_bytes, 1, f"{owner}(buffer_bytes=...)")
+    _flags(owner, coalesce=coalesce, inline=inline, thread_sensitive=thread_sensitive)
+    if inline and thread_sensitive:
+        raise ConfigurationError(
+            f"{owner}(inline=True, thread_sensitive=True) cannot be: inline uses no thread; choose one of them"
+        )
+
+
+def check_asgi_to_wsgi(
+    owner: str,
+    *,
+    loop: object,
+    coalesce: object,
+    lifespan: object,
+    startup_timeout: object,
+    shutdown_timeout: object,
+    drain_timeout: object,
+) -> None:
+    """Check the options of ``AsgiToWsgi``, without ``websockets``; an error names them as options of ``owner``.
+
+    Raises:
+        ConfigurationError: An option is out of range.
+    """
+    if not isinstance(loop, asyncio.AbstractEventLoop):
+        _one_of(loop, get_args(LoopKind), f"{owner}(loop=...)", "an event loop or ")
+    _one_of(lifespan, get_args(LifespanMode), f"{owner}(lifespan=...)")
+    _flags(owner, coalesce=coalesce)
+    _seconds(drain_timeout, f"{owner}(drain_timeout=...)", zero=True)
+    for name, value in (("startup_timeout", startup_timeout), ("shutdown_timeout", shutdown_timeout)):
+        if value is not None:
+            _seconds(value, f"{owner}({name}=...)")
 
 
 def given(threads: int | None, options: AdapterOptions | None) -> dict[str, Any]:
@@ -129,22 +191,18 @@ def whole(value: object, least: int, option: str) -> None:
         raise ConfigurationError(f"{option} must be a whole number, {least} or more, got {value!r}")
 
 
-def seconds(value: object, option: str, *, zero: bool = False) -> None:
-    """Check a number of seconds.
-
-    Raises:
-        ConfigurationError: The value is not a number, is negative, or is 0 and must not be.
-    """
+def _seconds(value: object, option: str, *, zero: bool = False) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not (cast("float", value) > 0 or (zero and value == 0)):
         raise ConfigurationError(f"{option} must be seconds, {'0 or more' if zero else 'above 0'}, got {value!r}")
 
 
-def one_of(value: object, choices: tuple[str, ...], option: str, other: str = "") -> None:
-    """Check a choice.
-
-    Raises:
-        ConfigurationError: The value is not one of the choices.
-    """
+def _one_of(value: object, choices: tuple[str, ...], option: str, other: str = "") -> None:
     if value not in choices:
         raise ConfigurationError(f"{option} must be {other}one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def _flags(owner: str, **flags: object) -> None:
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise ConfigurationError(f"{owner}({name}=...) must be True or False, got {value!r}")

@@ -24,9 +24,10 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from http import HTTPStatus
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from gateway._starting import LazyPart, Reached, Reaching, lazy_parts
+from gateway.adapters._options import LoopKind, check_asgi_to_wsgi
 from gateway.adapters._wrapped import asgi_callable
 from gateway.adapters.asgi_to_wsgi import _service
 from gateway.adapters.asgi_to_wsgi._call import AsgiCall
@@ -35,14 +36,13 @@ from gateway.adapters.asgi_to_wsgi._input import open_body
 from gateway.adapters.asgi_to_wsgi._response import respond
 from gateway.adapters.asgi_to_wsgi._service import Service
 from gateway.adapters.websocket import _open
-from gateway.errors import ConfigurationError, ServerError
+from gateway.errors import ServerError
 from gateway.lifespan import Lifespan, LifespanMode
 from gateway.protocols import ASGIApplication, Environ
 from gateway.translate.scope_environ import environ_to_scope
 
 __all__ = ["AsgiToWsgi", "close_all", "close_websockets", "start_all"]
 
-_KINDS = ("auto", "shared", "lend")
 _adapters: weakref.WeakSet[AsgiToWsgi] = weakref.WeakSet()
 
 
@@ -81,7 +81,7 @@ class AsgiToWsgi(LazyPart, Reaching):
         self,
         app: ASGIApplication,
         *,
-        loop: Literal["auto", "shared", "lend"] | asyncio.AbstractEventLoop = "auto",
+        loop: LoopKind | asyncio.AbstractEventLoop = "auto",
         coalesce: bool = True,
         lifespan: LifespanMode = "auto",
         startup_timeout: float | None = 60.0,
@@ -90,16 +90,15 @@ class AsgiToWsgi(LazyPart, Reaching):
         websockets: bool = False,
     ) -> None:
         refuse_greenlet_server()
-        if not isinstance(loop, asyncio.AbstractEventLoop) and loop not in _KINDS:
-            raise ConfigurationError(
-                f"AsgiToWsgi(loop=...) is an event loop or one of {', '.join(map(repr, _KINDS))}, got {loop!r}"
-            )
-        if lifespan not in get_args(LifespanMode):
-            raise ConfigurationError(
-                f"AsgiToWsgi(lifespan=...) is one of {', '.join(map(repr, get_args(LifespanMode)))}, got {lifespan!r}"
-            )
-        if drain_timeout < 0:
-            raise ConfigurationError(f"AsgiToWsgi(drain_timeout=...) is not below 0 seconds, got {drain_timeout!r}")
+        check_asgi_to_wsgi(
+            "AsgiToWsgi",
+            loop=loop,
+            coalesce=coalesce,
+            lifespan=lifespan,
+            startup_timeout=startup_timeout,
+            shutdown_timeout=shutdown_timeout,
+            drain_timeout=drain_timeout,
+        )
         if websockets:
             _require_wsproto()
         self.app = app
@@ -111,7 +110,6 @@ class AsgiToWsgi(LazyPart, Reaching):
         self._lifespan: LifespanMode = lifespan
         self._startup_timeout = startup_timeout
         self._shutdown_timeout = shutdown_timeout
-        self._new_lifespan()  # checks its options
         self._drain_timeout = drain_timeout
         self._service: Service | None = None
         _adapters.add(self)

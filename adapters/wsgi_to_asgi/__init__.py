@@ -23,6 +23,7 @@ from contextvars import copy_context
 from typing import Final, Literal
 
 from gateway._starting import Reached, Reaching
+from gateway.adapters._options import check_wsgi_to_asgi, whole
 from gateway.adapters._wrapped import wsgi_callable
 from gateway.adapters.hand_off._ports import AsyncioPort, Port, SensitivePort, Spawn
 from gateway.adapters.wsgi_to_asgi._exchange import Exchange
@@ -30,7 +31,7 @@ from gateway.adapters.wsgi_to_asgi._files import FileWrapper
 from gateway.adapters.wsgi_to_asgi._input import WholeInput
 from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.adapters.wsgi_to_asgi._trailers import Trailers
-from gateway.errors import ConfigurationError, ServerError
+from gateway.errors import ServerError
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
 from gateway.translate.scope_environ import scope_to_environ
 
@@ -79,20 +80,16 @@ class WsgiToAsgi(Reaching):
         Raises:
             ConfigurationError: ``app`` is no WSGI application, an option is out of range, or two exclude each other.
         """
-        for name, value, least in (
-            ("threads", threads, 1),
-            ("queue", 0 if queue is None else queue, 0),
-            ("prefetch_bytes", prefetch_bytes, 0),
-            ("buffer_bytes", buffer_bytes, 1),
-        ):
-            if type(value) is not int or value < least:
-                raise ConfigurationError(
-                    f"WsgiToAsgi({name}=...) must be a whole number from {least} on, got {value!r}"
-                )
-        if inline and thread_sensitive:
-            raise ConfigurationError(
-                "WsgiToAsgi(inline=True, thread_sensitive=True) cannot be: inline uses no thread; choose one of them"
-            )
+        whole(threads, 1, "WsgiToAsgi(threads=...)")
+        check_wsgi_to_asgi(
+            "WsgiToAsgi",
+            queue=queue,
+            coalesce=coalesce,
+            inline=inline,
+            thread_sensitive=thread_sensitive,
+            prefetch_bytes=prefetch_bytes,
+            buffer_bytes=buffer_bytes,
+        )
         self.app: WSGIApplication = wsgi_callable(app, "WsgiToAsgi")
         self._threads = threads
         self._queue = queue

@@ -243,6 +243,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_option_is_refused_when_the_options_are_made(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         AdapterOptions(**options)
+    # The adapter that takes the options refuses them with the same words.
+    adapter: type[Any] = WsgiToAsgi if options.keys() <= ADAPTERS["wsgi_to_asgi"][1] else AsgiToWsgi
+    app: Any = wsgi_app if adapter is WsgiToAsgi else asgi_app
+    with pytest.raises(ConfigurationError, match=message.replace("AdapterOptions", adapter.__name__)):
+        adapter(app, **options)
 
 
 @pytest.mark.parametrize(
