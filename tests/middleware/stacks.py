@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -297,8 +298,16 @@ class Stack:
         self.seen = []
         answer = self._serve_asgi(call) if self.kind in ("asgi", "wsgi-under-asgi") else self._serve_wsgi(call)
         answer.seen = self.seen
+        self._settle()
         self._kept()
         return answer
+
+    def _settle(self) -> None:
+        """Wait for the end of the chain on the adapter's loop: the response may be here before ``on_finish`` ran."""
+        service = getattr(self.application, "_service", None)
+        until = time.monotonic() + 2.0
+        while service is not None and service.tasks and time.monotonic() < until:
+            time.sleep(0.001)
 
     def _serve_wsgi(self, call: Call) -> Answer:
         environ: dict[str, Any] = {

@@ -79,6 +79,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     # The server itself is probed in tests of its own.
     monkeypatch.setattr(module, "_server", lambda server: [])
+    # A chain with `Health` would keep SIGTERM for itself in the process of the tests.
+    monkeypatch.setattr("gateway.middleware._draining.Draining.install", lambda *owner, **options: True)
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
     monkeypatch.delitem(sys.modules, "checked_chains", raising=False)

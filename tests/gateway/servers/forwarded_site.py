@@ -1,4 +1,7 @@
-"""An application that says what a proxy told it, behind several chains in one process: the Host header chooses one."""
+"""A WSGI application that says what a proxy told it, behind several chains in one process.
+
+The Host header chooses the chain. The same in ASGI is a module of its own, because gevent refuses ASGI applications.
+"""
 
 from __future__ import annotations
 
@@ -34,21 +37,7 @@ def wsgi(environ: Any, start_response: Any) -> Any:
     return [" ".join(seen).encode()]
 
 
-async def asgi(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    host = dict(scope["headers"])[b"host"].decode()
-    client = scope["client"][0] if scope["client"] else "-"
-    seen = (scope["scheme"], client, host, scope["root_path"], scope["path"])
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": " ".join(seen).encode()})
-
-
-def _chains() -> dict[str, Sequence[Middleware]]:
+def chains() -> dict[str, Sequence[Middleware]]:
     proxy = ProxyHeaders(trust=("unix:", "127.0.0.1"), host=True, prefix=True)
     return {
         "balanced": behind_load_balancer(hosts=(HOST, "balanced"), proxy_headers=proxy, access_log=None),
@@ -57,8 +46,6 @@ def _chains() -> dict[str, Sequence[Middleware]]:
     }
 
 
-for_wsgi = Mount({host: Gateway(wsgi, middleware=chain) for host, chain in _chains().items()}, default=wsgi)
-for_asgi = Mount({host: Gateway(asgi, middleware=chain) for host, chain in _chains().items()}, default=asgi)
+for_wsgi = Mount({host: Gateway(wsgi, middleware=chain) for host, chain in chains().items()}, default=wsgi)
 #: One chain alone, as most have it.
-balanced_wsgi = Gateway(wsgi, middleware=_chains()["balanced"])
-balanced_asgi = Gateway(asgi, middleware=_chains()["balanced"])
+balanced_wsgi = Gateway(wsgi, middleware=chains()["balanced"])

@@ -19,7 +19,7 @@ from tests.gateway.servers.forwarded_site import FORWARDED, SEEN
 from tests.middleware.live import ask
 
 ROOT = Path(__file__).resolve().parents[3]
-SITE = "tests.gateway.servers.forwarded_site"
+SITES = {"wsgi": "tests.gateway.servers.forwarded_site", "asgi": "tests.gateway.servers.forwarded_site_asgi"}
 #: The options that docs/middleware/proxy_headers.md names, for a server that its own command starts.
 DOCUMENTED = {"uvicorn": ("--no-proxy-headers",), "waitress": ("--no-clear-untrusted-proxy-headers",)}
 
@@ -60,7 +60,8 @@ def run_by_gateway(target: str, server: str, bind: Bind, log: Path) -> Iterator[
 
 
 def _target(name: str) -> str:
-    return f"{SITE}:for_{'wsgi' if servers.get(name).interface == 'wsgi' else 'asgi'}"
+    interface = "wsgi" if servers.get(name).interface == "wsgi" else "asgi"
+    return f"{SITES[interface]}:for_{interface}"
 
 
 def _check_all(bind: Bind) -> None:
@@ -139,7 +140,11 @@ def test_a_chain_says_once_that_the_server_came_before_it(
     name: str, interface: str, arguments: tuple[str, ...], expected: str
 ) -> None:
     launch = Launch(
-        target=f"{SITE}:balanced_{interface}", bind=Bind(port=0), app_dir=str(ROOT), arguments=arguments, hooks=True
+        target=f"{SITES[interface]}:balanced_{interface}",
+        bind=Bind(port=0),
+        app_dir=str(ROOT),
+        arguments=arguments,
+        hooks=True,
     )
     with start(servers.get(name), launch, ready="/livez") as running:
         for _ in range(3):
