@@ -1,6 +1,6 @@
-"""Crossings between the interfaces: an application of one becomes an application of another.
+"""Adapters between the interfaces: WSGI to ASGI, ASGI to WSGI, ASGI to RSGI.
 
-The names are loaded when they are first used, so that a chain with no crossing loads no adapter.
+Each adapter is imported when its name is first used, so that a chain without an adapter imports none of them.
 """
 
 from __future__ import annotations

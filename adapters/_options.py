@@ -1,8 +1,8 @@
 """The options of the adapters that a ``Gateway`` builds, and which adapter each of them is for.
 
-``Gateway(app, threads=100)`` takes the common one directly, and ``adapter=AdapterOptions(...)`` the rest. The defaults
-are those of the adapters; a test compares them. The adapters check their options here too. This module imports no
-adapter.
+``Gateway(app, threads=100)`` takes the most common option directly, and ``adapter=AdapterOptions(...)`` the rest. The
+defaults equal those of the adapters; a test compares them. The adapters check their options here too, and
+this module imports no adapter.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ NO_OPTIONS: Final[Mapping[str, Any]] = {}
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterOptions:
-    """Options of the adapters that a ``Gateway`` builds, beside ``Gateway(threads=...)``.
+    """Options of the adapters that a ``Gateway`` builds. ``threads`` is an argument of ``Gateway`` itself.
 
-    The first five are for a WSGI application under an ASGI server, the last five for an ASGI application under a WSGI
-    server, and ``coalesce`` is for both.
+    The first five apply to a WSGI application under an ASGI server. The last five apply to an ASGI application under a
+    WSGI server. ``coalesce`` applies to both.
 
     Attributes:
         queue: Maximum number of requests that wait for a thread; the next one gets a 503. None: no limit.
         inline: Run the application on the event loop, without a thread; only for an application that never blocks.
         thread_sensitive: Run every request in the one thread that asgiref keeps for thread-sensitive code.
         prefetch_bytes: Maximum length of a request body that is read before a thread starts the application.
-        buffer_bytes: Maximum size of the buffer for a longer request body, and of the one for a response.
+        buffer_bytes: Maximum size of the buffer for a longer request body, and of the buffer for a response.
         coalesce: Join chunks that wait to be sent, up to 64 KiB.
         loop: Where the ASGI application runs: ``"shared"``, ``"lend"``, ``"auto"``, or an event loop that runs in
             another thread.
         lifespan: ``"auto"``, ``"on"`` (refuse an application without lifespan) or ``"off"``.
         startup_timeout: Seconds for the startup of the application; None: no limit.
-        shutdown_timeout: Seconds for its shutdown; None: no limit.
+        shutdown_timeout: Seconds for the shutdown of the application; None: no limit.
         drain_timeout: Seconds that tasks may run on at the end before they are cancelled.
 
     Raises:
@@ -172,7 +172,7 @@ def given(threads: int | None, options: AdapterOptions | None) -> dict[str, Any]
 
 
 def spelled(options: Mapping[str, Any]) -> str:
-    """Write the first of the options as the user of a ``Gateway`` does.
+    """Write the first of the options as a user of ``Gateway`` writes it.
 
     >>> spelled({"threads": 100}), spelled({"queue": 20, "inline": True})
     ('threads=100', 'adapter=AdapterOptions(queue=20)')
@@ -185,7 +185,7 @@ def whole(value: object, least: int, option: str) -> None:
     """Check a whole number.
 
     Raises:
-        ConfigurationError: The value is not one, or is below the least.
+        ConfigurationError: The value is not a whole number, or is below the least.
     """
     if type(value) is not int or value < least:
         raise ConfigurationError(f"{option} must be a whole number, {least} or more, got {value!r}")

@@ -1,7 +1,7 @@
-"""What an adapter wraps, looked at when the adapter is built: what it could not call is refused then, not per request.
+"""Check the application when an adapter is built, so that a wrong one is refused at once and not at each request.
 
-The arguments count, because they are what fails. What they leave open is as the user says, who chose the adapter.
-
+The check looks at the arguments, because a call with wrong arguments fails. If the arguments fit both interfaces, the
+user's choice of the adapter decides.
 Sources: PEP 3333; ASGI 3.0 "Applications", "Legacy Applications".
 """
 
@@ -29,7 +29,7 @@ def wsgi_callable(app: WSGIApplication, adapter: str) -> WSGIApplication:
     """Return the WSGI application that an adapter wraps.
 
     Raises:
-        ConfigurationError: It cannot be called with ``(environ, start_response)``, or gives a coroutine for a response.
+        ConfigurationError: It cannot be called with ``(environ, start_response)``, or it returns a coroutine.
     """
     if isinstance(app, Dual) or (accepts_arguments(app, 2) and not gives_coroutine(app)):
         return app
@@ -40,7 +40,7 @@ def wsgi_callable(app: WSGIApplication, adapter: str) -> WSGIApplication:
 
 
 def asgi_callable(app: ASGIApplication, adapter: str) -> ASGIApplication:
-    """Return the ASGI 3 application that an adapter wraps; one of ASGI 2 goes through ``asgiref.compatibility``.
+    """Return the ASGI 3 application that an adapter wraps; ``asgiref.compatibility`` converts an ASGI 2 application.
 
     Raises:
         ConfigurationError: It can be called neither with ``(scope, receive, send)`` nor as ASGI 2.

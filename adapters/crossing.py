@@ -1,9 +1,9 @@
-"""Cross from one interface to another: which adapter does it, and when none is needed.
+"""Choose the adapter from one interface to another, or none if the application speaks the target already.
 
-One function, used by whatever composes a chain. A crossing that undoes another is folded away: the application inside
-the adapter is handed back. ASGI 2 is left to asgiref, which is no crossing in the sense of a thread or a loop.
+Everything that composes a chain uses `cross`. An adapter around an adapter of the opposite direction is folded away:
+`cross` returns the application inside. asgiref converts ASGI 2, which needs neither a thread nor a loop.
 
-The adapters are imported when a crossing is made, so that a chain without one loads none.
+The adapters are imported when they are first built, so that a chain without an adapter imports none of them.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "adapts", "cross", "to_asgi", "to_wsgi"]
 
-#: The implementations of an adapter that come with the package.
+#: Names of the adapter implementations that ``engine=`` accepts.
 ENGINES: Final = ("builtin", "a2wsgi", "asgiref")
 
 
 def to_wsgi(app: Application, interface: Interface, *, engine: str = "builtin", **options: Any) -> WSGIApplication:
-    """Return the application as a WSGI callable; itself, where it is one.
+    """Return the application as a WSGI callable, which is the application itself if it speaks WSGI.
 
     Raises:
-        ConfigurationError: The engine has no such crossing, or there is none from that interface.
+        ConfigurationError: The engine has no such adapter, or no adapter from that interface exists.
     """
     found = cross(app, interface, "wsgi", engine=engine, **options)
     return cast("WSGIApplication", found)  # cross() returns a callable of the interface asked for
 
 
 def to_asgi(app: Application, interface: Interface, *, engine: str = "builtin", **options: Any) -> ASGIApplication:
-    """Return the application as an ASGI callable; itself, where it is one.
+    """Return the application as an ASGI callable, which is the application itself if it speaks ASGI.
 
     Raises:
-        ConfigurationError: The engine has no such crossing, or there is none from that interface.
+        ConfigurationError: The engine has no such adapter, or no adapter from that interface exists.
     """
     found = cross(app, interface, "asgi", engine=engine, **options)
     return cast("ASGIApplication", found)  # cross() returns a callable of the interface asked for
@@ -52,17 +52,17 @@ def cross(
 
     Args:
         app: The application.
-        source: What it speaks.
+        source: Interface that the application speaks.
         target: ``"wsgi"`` or ``"asgi"``.
-        engine: Whose adapter: ``"builtin"``, ``"a2wsgi"`` or ``"asgiref"``.
+        engine: Implementation of the adapter: ``"builtin"``, ``"a2wsgi"`` or ``"asgiref"``.
         options: Options of the built-in adapter; other engines ignore them.
 
     Returns:
-        The application itself if it speaks ``target``; what an adapter wraps, if ``app`` is an adapter that comes from
-        ``target``; else an adapter around it.
+        The application itself if it speaks ``target``. The application inside if ``app`` is an adapter from ``target``.
+        Otherwise an adapter around it.
 
     Raises:
-        ConfigurationError: The engine has no such crossing, or there is none between these interfaces.
+        ConfigurationError: The engine has no such adapter, or no adapter between these interfaces exists.
     """
     if engine not in ENGINES:
         raise ConfigurationError(f"engine= must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
@@ -115,7 +115,8 @@ def _asgi_to_wsgi(app: Any, engine: str, options: dict[str, Any]) -> Application
 
         return AsgiToWsgi(app, **options)
     if engine == "a2wsgi":
-        # It would run, but Django's ORM would see its loop in threads and in greenlets.
+        # a2wsgi's adapter would run, but Django's ORM refuses to run in a thread that runs a loop, and patched threads
+        # are greenlets of the thread that runs a2wsgi's loop.
         from gateway.adapters.asgi_to_wsgi._gates import refuse_greenlet_server
 
         refuse_greenlet_server()
@@ -133,8 +134,8 @@ def _asgi_to_wsgi(app: Any, engine: str, options: dict[str, Any]) -> Application
 def adapts(app: object) -> Interface | None:
     """Return the interface of the application inside an adapter of this package; None for any other object.
 
-    The class of an adapter says it in ``__gateway_inside__``, so this imports no adapter. The attribute of a base class
-    does not count: a subclass may do more than adapt, and leaving it out would change the application.
+    The class of an adapter declares it in ``__gateway_inside__``, so that this function imports no adapter. The
+    attribute of a base class does not count, because a subclass may do more than adapt and must not be folded away.
 
     >>> adapts(to_asgi(lambda environ, start_response: [], "wsgi"))
     'wsgi'

@@ -1,4 +1,4 @@
-"""The translation of requests as adapters of your own can use it; `gateway.translate.scope_environ` defines it."""
+"""Public names of the request translation, for adapters of your own. `gateway.translate.scope_environ` defines them."""
 
 from gateway.translate.scope_environ import environ_to_scope, scope_to_environ
 
