@@ -1,1 +1,1 @@
-"""Hand-offs between threads and an event loop. Both directions use them."""
+"""Hand-offs between threads and an event loop. The adapters of both directions use them."""

@@ -1,12 +1,12 @@
-"""Have an event loop call something soon, from another thread, for fewer system calls than ``call_soon_threadsafe``.
+"""Have an event loop call a function soon, from another thread, with fewer system calls than ``call_soon_threadsafe``.
 
-asyncio wakes a loop through a pair of sockets: one send, and two receives, of which the second fails. Each of them lets
-go of the interpreter's lock, and so may cost a switch of threads as well: of a request that crosses twice it is the
-dearest part. Here it is one write to an eventfd, which nobody reads: watched by edges, epoll reports every write once,
-whatever the counter says (it would take centuries to be full).
+asyncio wakes a loop through a pair of sockets: one send and two receives, of which the second fails. Each call releases
+the interpreter's lock, and so may also cost a switch of threads. For a request through two adapters, this is the
+largest cost. A doorbell needs one write to an eventfd, which is never read. epoll watches it edge-triggered, so it
+reports every write once, whatever the counter holds. The counter would take centuries to fill.
 
-uvloop has an eventfd of its own, and keeps it; so does every loop that is not exactly asyncio's over epoll: what a
-subclass overrides must be called.
+uvloop wakes its loop through an eventfd already, so it keeps its own method. Every other loop keeps its method too,
+unless its type is exactly asyncio's loop over epoll, because a method that a subclass overrides must be called.
 
 Sources: eventfd(2); epoll(7) "Level-triggered and edge-triggered".
 """
@@ -28,14 +28,14 @@ _doorbells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Doorbell] = we
 
 
 def soon_threadsafe(loop: asyncio.AbstractEventLoop) -> Callable[[Callback], object]:
-    """Return what `asyncio.loop.call_soon_threadsafe` is, for callbacks without arguments.
+    """Return an equivalent of ``loop.call_soon_threadsafe`` for callbacks without arguments.
 
-    Call it in the loop's thread, or before the loop runs. All who ask for the same loop share one descriptor, which is
-    closed with the last of them and the loop.
+    Call it in the loop's thread, or before the loop runs. All callers with the same loop share one descriptor. It is
+    closed when the last of their references and the loop are gone.
     """
     doorbell = _doorbells.get(loop)
     if doorbell is None:
-        # The selector's type is compared too: its descriptor must be one that epoll takes.
+        # The selector's type is compared too, because its descriptor must be an epoll descriptor.
         selector: Any = getattr(loop, "_selector", None)
         epoll = getattr(selectors, "EpollSelector", None)
         if (
@@ -50,25 +50,25 @@ def soon_threadsafe(loop: asyncio.AbstractEventLoop) -> Callable[[Callback], obj
 
 
 class _Doorbell:
-    """One eventfd of one loop, and what is to be called when it rings."""
+    """One eventfd of one loop, and the callbacks to run when it rings."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, epoll_descriptor: int) -> None:
-        # Weak: the table above would keep the loop alive for ever.
+        # Weak, because `_doorbells` would keep the loop alive for ever.
         self._loop = weakref.ref(loop)
         self._callbacks: deque[Callback] = deque()
         self._descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        # Threads that still may ring hold this object: the number is not free before nobody can write to it.
+        # A thread that may still ring holds this object, so the number is not reused while a thread can write to it.
         weakref.finalize(self, os.close, self._descriptor).atexit = False
         loop.add_reader(self._descriptor, self._answer)
-        epoll = select.epoll.fromfd(os.dup(epoll_descriptor))  # the same one; it closes its own number
+        epoll = select.epoll.fromfd(os.dup(epoll_descriptor))  # a duplicate, because close() below closes its number
         epoll.modify(self._descriptor, select.EPOLLIN | select.EPOLLET)
         epoll.close()
 
     def ring(self, callback: Callback) -> None:
-        """Have the loop call back.
+        """Have the loop run the callback soon. Any thread.
 
         Raises:
-            RuntimeError: The loop is closed, as ``call_soon_threadsafe`` has it.
+            RuntimeError: The loop is closed, as with ``call_soon_threadsafe``.
         """
         loop = self._loop()
         if loop is None or loop.is_closed():
@@ -77,12 +77,12 @@ class _Doorbell:
         os.eventfd_write(self._descriptor, 1)
 
     def _answer(self) -> None:
-        # Who rings after the last pop has found nothing rings after this edge: there will be another.
+        # A callback appended after the last pop is not lost: its ring comes later, and so makes a new edge.
         callbacks = self._callbacks
         while callbacks:
             try:
                 callbacks.popleft()()
-            except Exception as error:  # one that fails must not keep back the others
+            except Exception as error:  # a callback that fails must not stop the others
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": "a callback of gateway.adapters failed", "exception": error}
                 )

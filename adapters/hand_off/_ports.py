@@ -1,13 +1,13 @@
-"""Between the worker threads and one event loop: the hand-offs, and nothing else.
+"""Hand-offs between the worker threads and one event loop.
 
-A port belongs to one loop in one process. `submit` takes a job to a worker; `post`, called by a worker, takes a
-callback to the loop. Callbacks wait in one outbox and one wake-up of the loop runs them all: waking a loop is a system
-call, and the dearest part of a small request.
+A port belongs to one loop in one process. `submit` hands a job to a worker. A worker calls `post` to hand a callback to
+the loop. Callbacks wait in one outbox, and one wake-up of the loop runs them all, because waking a loop is a system
+call and the largest cost of a small request.
 
-Why no wake-up is lost without a lock: a poster appends to the outbox, then reads the flag; the loop clears the flag,
-then pops until a pop finds nothing. Append and pop take turns on the deque (the interpreter's lock, or the deque's own
-in a free-threaded build), so either the loop's last pop comes after the append and finds it, or the append comes after
-that pop, and then the poster sees the cleared flag. Whoever changes the order of these lines loses this.
+No wake-up is lost, even without a lock. A poster appends to the outbox and then reads the flag. The loop clears
+the flag and then pops until the outbox is empty. The interpreter's lock orders append and pop (in a free-threaded
+build, the deque's own lock does). If the append comes before the loop's last pop, that pop finds the callback. If it
+comes after, the poster sees the cleared flag and wakes the loop. Keep the order of these lines.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from gateway.adapters.hand_off._workers import Workers
 
 Callback: TypeAlias = Callable[[], None]
 Background: TypeAlias = Callable[[], Coroutine[None, None, None]]
-#: Starts a background task and returns what cancels it.
+#: Starts a background task and returns a function that cancels it.
 Spawn: TypeAlias = Callable[[Background], Callable[[], object]]
 
 
 class Outbox:
-    """Callbacks on their way to the loop; one wake-up runs all that wait."""
+    """Callbacks on their way to the loop; one wake-up runs all of them."""
 
     __slots__ = ("_callbacks", "_signalled", "_wake")
 
@@ -39,14 +39,14 @@ class Outbox:
         """Make an outbox.
 
         Args:
-            wake: Has the loop call what it is given; any thread calls it, and a loop that is gone calls nothing.
+            wake: Has the loop call the given function. Called in any thread; does nothing once the loop has ended.
         """
         self._wake = wake
         self._callbacks: deque[Callback] = deque()
         self._signalled = False
 
     def leave(self, callback: Callback) -> None:
-        """Add a callback without a wake-up; whoever leaves one sees to it that somebody calls `flush`. Any thread."""
+        """Add a callback without a wake-up. The caller must make sure that `flush` is called later. Any thread."""
         self._callbacks.append(callback)
 
     def post(self, callback: Callback) -> None:
@@ -57,12 +57,13 @@ class Outbox:
             self._wake(self._drain)
 
     def flush(self) -> None:
-        """Wake the loop if anything was left. Any thread."""
+        """Wake the loop if callbacks wait in the outbox. Any thread."""
         if self._callbacks and not self._signalled:
             self._signalled = True
             self._wake(self._drain)
 
     def _drain(self) -> None:
+        # Clear the flag before the pops: a poster that appends after the last pop must see it cleared.
         self._signalled = False
         pop = self._callbacks.popleft
         while True:
@@ -79,23 +80,23 @@ class Port(ABC):
     def __init__(self, outbox: Outbox, workers: Workers) -> None:
         self.workers = workers
         self.pid = os.getpid()
-        #: Has the loop call something soon; any thread.
+        #: Has the loop run a callback soon. Any thread.
         self.post = outbox.post
-        #: The same at the end of a job: the worker wakes the loop when it has no other job.
+        #: Like `post`, for the end of a job: the worker wakes the loop once it has no other job.
         self.leave = outbox.leave
 
     def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:
-        """Have a worker call ``job``; ``failed`` is called where none can. Loop thread only."""
+        """Have a worker call ``job``; ``failed`` gets the error if no thread can run it. Loop thread only."""
         self.workers.submit(job)
 
     @abstractmethod
     def serves(self, loop: object) -> bool:
-        """Tell whether this is the port of a loop that runs now, in this process."""
+        """Tell whether this port belongs to ``loop``, and to this process."""
 
     @property
     @abstractmethod
     def gone(self) -> bool:
-        """Whether its loop will never run again."""
+        """Whether the port's loop will never run again in this process."""
 
     @abstractmethod
     def signal(self) -> Signal:
@@ -103,15 +104,15 @@ class Port(ABC):
 
     @abstractmethod
     async def run(self, main: Callable[[Spawn], Awaitable[None]]) -> None:
-        """Await ``main(spawn)``; what it spawned ends with it, by its own cancelling or by this."""
+        """Await ``main(spawn)``. Under trio, the tasks that it spawned are cancelled when it returns."""
 
     def close(self) -> None:
-        """Let the workers end when they are idle."""
+        """End the workers once they are idle."""
         self.workers.close()
 
 
 class AsyncioPort(Port):
-    """A `Port` of an asyncio loop, whoever made it (asyncio, uvloop)."""
+    """A `Port` of a loop with asyncio's interface (asyncio, uvloop)."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: int) -> None:
         call_soon = soon_threadsafe(loop)
@@ -120,7 +121,7 @@ class AsyncioPort(Port):
             try:
                 call_soon(callback)
             except RuntimeError:
-                # Closed: nobody waits for what the worker made. Anything else is an error of this module.
+                # The loop is closed, so no task waits for the result. Any other RuntimeError is a bug of this module.
                 if not loop.is_closed():
                     raise
 
@@ -139,7 +140,7 @@ class AsyncioPort(Port):
         return AsyncioSignal(self._loop)
 
     def spawn(self, function: Background) -> Callable[[], object]:
-        """Start a background task; a loop needs no more to do so, so nobody has to call `run`."""
+        """Start a background task. An asyncio loop needs no nursery, so this works outside of `run` too."""
         return self._loop.create_task(function()).cancel
 
     async def run(self, main: Callable[[Spawn], Awaitable[None]]) -> None:
@@ -147,11 +148,11 @@ class AsyncioPort(Port):
 
 
 class SensitivePort(AsyncioPort):
-    """A `Port` whose one thread is asgiref's, shared with all other thread-sensitive code of the process."""
+    """A `Port` whose only thread is asgiref's, shared with all other thread-sensitive code of the process."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop, 1)
-        self.leave = self.post  # no worker of ours looks after it
+        self.leave = self.post  # asgiref's thread does not flush the outbox
         self._running: set[asyncio.Task[None]] = set()
 
     def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:
@@ -162,19 +163,19 @@ class SensitivePort(AsyncioPort):
 
 
 async def _run_sensitive(job: Callback, failed: Callable[[Exception], None]) -> None:
-    from asgiref.sync import sync_to_async  # loaded where it is used: it costs 15 ms
+    from asgiref.sync import sync_to_async  # imported here because the import takes 15 ms
 
     try:
         await sync_to_async(job, thread_sensitive=True)()
-    except Exception as error:  # the job raises nothing: asgiref has no thread for it
+    except Exception as error:  # a job raises nothing, so asgiref could not run it in its thread
         failed(error)
 
 
 class _Adoption:
-    """Makes asgiref's `async_to_sync` in a worker run on the server's loop, not in a new loop and thread per call.
+    """Has asgiref's `async_to_sync` in a worker run on the server's loop, not on a new loop in a new thread per call.
 
     asgiref looks for the loop in a thread-local of `SyncToAsync`, which its own `sync_to_async` sets. The application
-    may import asgiref at any time, so each job looks whether it is there; a thread belongs to one loop for life.
+    may import asgiref at any time, so each job checks for it. A worker thread belongs to one loop for life.
     """
 
     __slots__ = ("_loop", "_pid")
@@ -185,7 +186,7 @@ class _Adoption:
 
     def __call__(self) -> None:
         module = sys.modules.get("asgiref.sync")
-        # A module that another thread is importing may not have its names yet.
+        # While another thread imports the module, its names may not exist yet.
         asgiref = getattr(module, "SyncToAsync", None)
         if asgiref is not None:
             local = asgiref.threadlocal

@@ -1,4 +1,4 @@
-"""The port of a trio run: `gateway.adapters.hand_off._ports` for trio. Imported only where trio runs."""
+"""The trio version of `gateway.adapters.hand_off._ports`. Imported only under trio."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TrioPort(Port):
 
     def __init__(self, token: trio.lowlevel.TrioToken, threads: int) -> None:
         def wake(callback: Callback) -> None:
-            with contextlib.suppress(trio.RunFinishedError):  # nobody waits for what the worker made
+            with contextlib.suppress(trio.RunFinishedError):  # the run has ended, so no task waits for the result
                 token.run_sync_soon(callback)
 
         outbox = Outbox(wake)
@@ -76,17 +76,17 @@ class TrioPort(Port):
             try:
                 await main(spawn)
             except Exception as caught:
-                error = caught  # raised outside: a nursery would wrap it in an ExceptionGroup
+                error = caught  # raised after the nursery, which would wrap it in an ExceptionGroup
             nursery.cancel_scope.cancel()
         if error is not None:
             try:
                 raise error
             finally:
-                del error  # the traceback holds this frame
+                del error  # break the reference cycle: the traceback holds this frame
 
 
 def current() -> trio.lowlevel.TrioToken:
-    """Return what stands for the trio run of this thread; RuntimeError where there is none."""
+    """Return the token of the trio run of this thread; RuntimeError if trio does not run here."""
     return trio.lowlevel.current_trio_token()
 
 

@@ -1,10 +1,10 @@
-"""How the task of one request sleeps on the loop until a worker has something for it.
+"""Let the task of one request sleep on the loop until a worker has something for it.
 
-A future wakes its task one turn of the loop late: `set_result` only schedules. That turn costs a system call, and
-within it the loop lets go of the interpreter's lock, so that the worker, who has just lost it, is woken for nothing.
-`AsyncioSignal` is what a task takes for a future, and lets the task go on within `set`.
+A future wakes its task one turn of the loop later, because `set_result` only schedules the step. That turn costs a
+system call, during which the loop releases the interpreter's lock. The worker, which has just lost the lock, is then
+woken for nothing. `AsyncioSignal` looks like a future to the task, and runs the task's next step within `set`.
 
-Source: CPython ``asyncio.isfuture`` ("future-like": what has ``_asyncio_future_blocking``), ``Task.__step``.
+Source: CPython ``asyncio.isfuture`` (any object with ``_asyncio_future_blocking`` is "future-like"), ``Task.__step``.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import TypeAlias
 
 
 class Signal(ABC):
-    """Wakes the one task that waits for it; `set` and `wait` are called on the loop's thread only.
+    """Wakes the one task that waits for it. `set` and `wait` are called in the loop's thread only.
 
-    It has no memory: whoever waits has just seen, on the same thread, that there is nothing to do. The task may go on
-    before `set` returns, so nothing that matters to it comes after.
+    A signal has no memory. A task may wait only after it has seen, in the loop's thread, that there is nothing to do.
+    The task may continue before `set` returns, so code after `set` must not change anything that the task reads.
     """
 
     __slots__ = ()
 
     @abstractmethod
     def set(self) -> None:
-        """Wake who waits, if anybody does."""
+        """Wake the waiting task, if there is one."""
 
     @abstractmethod
     def wait(self) -> Awaitable[None]:
-        """Return what to await; the waiting begins with this call."""
+        """Return an awaitable that ends with the next `set`. Await it at once."""
 
 
 Step: TypeAlias = Callable[["AsyncioSignal"], object]
@@ -46,7 +46,7 @@ class AsyncioSignal(Signal):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._step: Step | None = None  # the waiting task's next step
+        self._step: Step | None = None  # next step of the waiting task
         self._error: asyncio.CancelledError | None = None
         self._context: Context
 
@@ -57,7 +57,7 @@ class AsyncioSignal(Signal):
         self._step = None
         if asyncio.current_task(self._loop) is None:
             self._context.run(step, self)
-        else:  # within a task no other may run
+        else:  # asyncio forbids to run a task's step within another task
             self._loop.call_soon(step, self, context=self._context)
 
     def wait(self) -> AsyncioSignal:
@@ -67,19 +67,19 @@ class AsyncioSignal(Signal):
         self._asyncio_future_blocking = True
         yield self
 
-    # What a task asks of a future.
+    # The methods that a task calls on a future.
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that runs the task."""
         return self._loop
 
     def add_done_callback(self, step: Step, *, context: Context) -> None:
-        """Keep what makes the task go on."""
+        """Keep the callback that makes the task continue."""
         self._step = step
         self._context = context
 
     def cancel(self, msg: object = None) -> bool:
-        """Have the task go on with a CancelledError; False where it goes on already."""
+        """Make the task continue with a CancelledError; False if it does not wait any more."""
         step = self._step
         if step is None:
             return False
@@ -89,11 +89,11 @@ class AsyncioSignal(Signal):
         return True
 
     def result(self) -> None:
-        """Return into the task, or raise that it was cancelled."""
+        """Return into the task, or raise the CancelledError of `cancel`."""
         error = self._error
         if error is not None:
             self._error = None
             try:
                 raise error
             finally:
-                del error  # its traceback holds this frame
+                del error  # break the reference cycle: its traceback holds this frame

@@ -1,23 +1,24 @@
-"""Threads that run a blocking application for one event loop, woken as rarely as can be.
+"""Threads that run a blocking application for one event loop, with as few wake-ups as possible.
 
-Not `concurrent.futures`: a job here needs no future, no work item and no semaphore, and its result goes back through
-the outbox together with those of others. Threads are daemons: one that is stuck in an application must not keep the
-process from ending (the standard executor joins them at exit).
+Not `concurrent.futures`: a job here needs no future, no work item and no semaphore. Its result goes back through the
+outbox together with the results of other jobs. The threads are daemons, so that a thread stuck in an application does
+not keep the process from ending. The standard executor joins its threads at exit.
 
 Theory of operation. Waking a thread costs more than a small request, and under the interpreter's lock a woken thread
-can only wait for that lock. So not every job wakes a thread. At most one worker is the *scout*: woken, and without a
-job so far. The scout takes the first job that waits; if more are waiting it makes the next worker the scout, and then
-runs its own. As long as jobs are quick, the first worker does them all, one after another. When it blocks it lets go of
-the interpreter's lock, the scout runs, takes the next job and wakes the next scout: blocking jobs get a thread each, at
-once, up to the limit. In a free-threaded build the scouts follow each other without waiting.
+can only wait for that lock. So not every job wakes a thread. At most one worker is the *scout*: it was woken and has
+not taken a job yet. The scout takes the first waiting job. If more jobs wait, it makes the next worker the scout, and
+then runs its own job. As long as jobs are quick, the first worker runs them all, one after another. When a job blocks,
+its worker releases the interpreter's lock. The scout then runs, takes the next job and wakes the next scout. So
+blocking jobs get a thread each, at once, up to the limit. In a free-threaded build the scouts follow each other without
+waiting.
 
 The same holds for results. A worker *leaves* a result in the outbox, and wakes the loop when it finds no more jobs. If
-it goes on with another job, somebody else must see to the result in case that job blocks: the scout does, or, where
-there is none, the worker itself before it goes on. The rules that keep this true, which the mutex orders:
+it takes another job, that job may block, so another worker must flush the result. The scout does it. Without a
+scout, the worker flushes before it runs the job. These rules keep this correct; the mutex orders their steps:
 
-- whoever stops to be the scout flushes the outbox *after* that is known;
-- whoever goes on with a result in the outbox asks *after* leaving it whether there is a scout;
-- whoever goes to sleep is in the idle list *before* it flushes, so that the loop it wakes finds it there.
+- a worker that stops scouting clears `scouting` *before* it flushes the outbox;
+- a worker that takes another job checks for a scout *after* it has put its result into the outbox;
+- a worker that goes to sleep adds itself to `idle` *before* it flushes, so that the loop it wakes finds it there.
 """
 
 from __future__ import annotations
@@ -35,34 +36,35 @@ _numbers = itertools.count(1)
 
 
 class Workers:
-    """Up to ``threads`` worker threads, grown as jobs wait, and ended by `close` or with the last reference.
+    """Up to ``threads`` worker threads. `close`, or dropping the last reference, ends them.
 
-    `submit` and `done` belong to the loop's thread. A pool does not outlive a fork: its port checks the process id.
+    The pool grows as jobs wait. Call `submit` and `done` in the loop's thread only. A pool does not survive a fork: its
+    port checks the process id.
     """
 
     def __init__(self, threads: int, flush: Job, *, prepare: Job | None = None) -> None:
-        """Make a pool that has no thread yet.
+        """Make a pool, which has no thread yet.
 
         Args:
-            threads: The most threads that run at once.
-            flush: Called by a worker; hands what was left in the outbox to the loop.
+            threads: Maximum number of threads.
+            flush: Called by a worker; wakes the loop if the outbox holds results.
             prepare: Called by a worker before each job; must be cheap.
         """
         self.threads = threads
-        #: Jobs that were submitted and are not done yet, waiting ones included.
+        #: Number of jobs that were submitted and are not done yet, including the waiting ones.
         self.pending = 0
-        # The threads know the crew alone; whoever drops the pool ends them.
+        # The threads refer to the crew only, so that dropping the pool ends them.
         self._crew = _Crew(threads, flush, prepare)
         self._end = weakref.finalize(self, self._crew.stop)
         self._end.atexit = False
 
     @property
     def size(self) -> int:
-        """How many threads there are."""
+        """Number of threads."""
         return self._crew.size
 
     def submit(self, job: Job) -> None:
-        """Have a worker call ``job``, which must not raise and whose end is told by `done`. Loop thread only."""
+        """Have a worker call ``job``, which must not raise. Call `done` when it has ended. Loop thread only."""
         self.pending += 1
         self._crew.add(job)
 
@@ -76,7 +78,7 @@ class Workers:
 
 
 class _Crew:
-    """What the threads of one pool share."""
+    """State that the threads of one pool share."""
 
     __slots__ = ("flush", "idle", "jobs", "mutex", "prepare", "scouting", "size", "stopped", "threads")
 
@@ -87,13 +89,13 @@ class _Crew:
         self.size = 0
         self.jobs: deque[Job] = deque()
         self.mutex = threading.Lock()
-        #: Gates of sleeping workers; the last to sleep is the first to be woken, its memory is warm.
+        #: Gates of the sleeping workers. The last to sleep is woken first, because its memory is still in the caches.
         self.idle: list[threading.Lock] = []
         self.scouting = False
         self.stopped = False
 
     def add(self, job: Job) -> None:
-        """Add a job, and see that somebody comes for it."""
+        """Add a job, and wake or start a worker for it unless a scout is on its way."""
         self.jobs.append(job)
         with self.mutex:
             wake = None if self.scouting else self._next_scout()
@@ -101,7 +103,7 @@ class _Crew:
             wake()
 
     def _next_scout(self) -> Job | None:
-        """Make a worker the scout, if any is free or may be started; return what wakes it. Under the mutex."""
+        """Make an idle or new worker the scout, and return the function that wakes it. Call it under the mutex."""
         self.scouting = True
         if self.idle:
             return self.idle.pop().release
@@ -118,8 +120,8 @@ class _Crew:
     def _work(self) -> None:
         gate = threading.Lock()
         gate.acquire()
-        scout = True  # who starts a thread makes it the scout
-        left = False  # whether this worker left something in the outbox since it last looked after it
+        scout = True  # `_next_scout` made the new thread the scout
+        left = False  # True while this worker may have an unflushed result in the outbox
         jobs, mutex, flush, prepare = self.jobs, self.mutex, self.flush, self.prepare
         while True:
             try:
@@ -155,7 +157,7 @@ class _Crew:
             if prepare is not None:
                 prepare()
             job()
-            del job  # what it holds must not live until the next one
+            del job  # free what the job refers to before the next job comes
             left = True
         flush()
 
