@@ -3,13 +3,13 @@
     application = AsgiToWsgi(asgi_application)
 
 The application runs on one event loop per process, from the startup of its lifespan to the shutdown. A WSGI thread
-hands a request over, sleeps, and is woken for what there is to send; how often does not depend on how many messages the
-application sends.
+hands a request over and sleeps; the application wakes it when there is something to send. The number of wake-ups does
+not grow with the number of messages that the application sends.
 
-Nothing starts before the first request (or `start`), so that a server may fork after the import. Stop with `close`, by
-a server's hook, or at the exit of the interpreter.
+Nothing starts before the first request (or `start`), so a server may fork after the import. To stop, call `close` or
+use a server's hook. Otherwise the adapter stops at the exit of the interpreter.
 
-Done elsewhere: the translation of requests (`gateway.translate`), the conversation of loop and thread (``_call``).
+Other modules: `gateway.translate` translates requests, ``_call`` connects the loop and the WSGI thread.
 
 Sources: PEP 3333; ASGI 3.0, HTTP 2.4, Lifespan 2.0.
 """
@@ -51,27 +51,26 @@ class AsgiToWsgi(LazyPart, Reaching):
 
     Args:
         app: The application, ASGI 3; ASGI 2 goes through ``asgiref.compatibility``.
-        loop: Where it runs.
+        loop: Where the application runs.
             ``"shared"``: in one thread of its own per process, shared with all other adapters.
-            ``"lend"``: in the WSGI thread that serves the request, where the loop is free, else as shared. No hand-off
-            is needed then; but the loop runs in different threads at different times, which breaks code that keeps
-            thread-local data. It needs Python 3.12 and asyncio's own loop; elsewhere it is ``"shared"``.
+            ``"lend"``: in the WSGI thread that serves the request if the loop is free, otherwise as with ``"shared"``.
+            A free loop needs no hand-off. But the loop runs in different threads at different times, which breaks code
+            that keeps thread-local data. It needs Python 3.12 and asyncio's own loop; elsewhere it is ``"shared"``.
             ``"auto"``: ``"shared"``, until the process is known to serve in one thread (`start_all`), then ``"lend"``.
-            An event loop: that one, which somebody runs in another thread.
-        coalesce: Join body messages that are waiting together, up to 64 KiB. ``False`` keeps each message a chunk.
+            An event loop: a loop that your code runs in another thread.
+        coalesce: Join body messages that wait to be sent, up to 64 KiB. ``False`` keeps each message a chunk.
         lifespan: ``"auto"``, ``"on"`` (an application without lifespan is refused) or ``"off"``.
         startup_timeout: Seconds for the startup; None waits for ever.
-        shutdown_timeout: Seconds for the shutdown.
-        drain_timeout: Seconds that tasks may go on at the end (requests, work after a response) before they are
+        shutdown_timeout: Seconds for the shutdown; None waits for ever.
+        drain_timeout: Seconds that tasks may run on at the end (requests, work after a response) before they are
             cancelled.
         websockets: Serve WebSockets on servers that hand over the socket: gunicorn (gthread) and Werkzeug. Each
-            holds a thread while it is open. Elsewhere a handshake is answered with 501. ``False`` makes it the HTTP
-            request that it also is.
+            WebSocket holds a thread while it is open. Other servers get a 501 for a handshake. With ``False``, the
+            application receives a handshake as an ordinary HTTP request.
 
     Raises:
         ConfigurationError: ``app`` is not an ASGI application, an option is not one of the above, or a gevent server
-            has loaded this module. A process that patches threads later gets the error from `start` or the first
-            request.
+            has loaded this module. In a process that patches threads later, `start` or the first request raises it.
         MissingExtraError: ``websockets=True`` without wsproto.
     """
 
@@ -115,11 +114,11 @@ class AsgiToWsgi(LazyPart, Reaching):
         _adapters.add(self)
 
     def __call__(self, environ: Environ, start_response: Callable[..., object]) -> Iterable[bytes]:
-        """Answer one request (PEP 3333).
+        """Respond to one request (PEP 3333).
 
         Raises:
             LifespanFailed: The application did not start.
-            Exception: What the application raised before it sent any of its body.
+            Exception: The application raised it before it sent any of its body.
         """
         if self.websockets and "HTTP_UPGRADE" in environ:
             from gateway.adapters.websocket._serve import is_handshake
@@ -133,9 +132,9 @@ class AsgiToWsgi(LazyPart, Reaching):
             scope = environ_to_scope(environ)
             body = open_body(environ)
         except ServerError as error:
-            if error.status_hint >= 500:  # the caller's own mistake, not the client's
+            if error.status_hint >= 500:  # a mistake of the caller, not of the client
                 raise
-            return _refuse(start_response, error)  # the server let a request through that HTTP forbids
+            return _refuse(start_response, error)  # HTTP forbids this request, but the server passed it on
         offers = _offer(environ, scope)
         _put_state(scope, service)
         call = AsgiCall(self._application, scope, body, service.runner, service, copy_context(), offers)
@@ -145,18 +144,19 @@ class AsgiToWsgi(LazyPart, Reaching):
     def websocket(
         self, environ: Environ, start_response: Callable[..., object], app: ASGIApplication | None = None
     ) -> Iterable[bytes]:
-        """Answer a WebSocket handshake; where it is accepted, take the server's socket over and serve it to its end.
+        """Respond to a WebSocket handshake. If it is accepted, take over the server's socket until the WebSocket ends.
 
         Args:
             environ: A request for which ``gateway.adapters.websocket._serve.is_handshake`` holds.
             start_response: The server's.
-            app: Who serves it, on the loop and beside the lifespan of the adapter's own application; None is that one.
+            app: The ASGI application that serves the WebSocket, on the adapter's loop and with its lifespan. None is
+                the adapter's own application.
 
         Returns:
-            The response where the handshake was denied.
+            The response if the handshake was denied.
 
         Raises:
-            Exception: What makes the server leave the connection alone; nothing may catch it on its way.
+            Exception: An error that makes the server leave the connection alone; no code on its way may catch it.
         """
         from gateway.adapters.websocket import _serve
 
@@ -172,7 +172,7 @@ class AsgiToWsgi(LazyPart, Reaching):
         return [(self._application, "asgi")]
 
     def start(self) -> None:
-        """Start the loop and the application now, in this process: for a server's hook. Again: nothing.
+        """Start the loop and the application now, in this process: for a server's hook. A second call does nothing.
 
         Raises:
             LifespanFailed: The application did not start; the server should not serve.
@@ -180,7 +180,9 @@ class AsgiToWsgi(LazyPart, Reaching):
         self._started()
 
     def close(self) -> None:
-        """Stop the application in this process, after its tasks; the last one stops the loop. Again: nothing.
+        """Stop the application in this process, after its tasks. A second call does nothing.
+
+        The last adapter that uses the loop stops it.
 
         Raises:
             LifespanFailed: The application's shutdown failed.
@@ -201,7 +203,7 @@ class AsgiToWsgi(LazyPart, Reaching):
         self.close()
 
     def __repr__(self) -> str:
-        """Show what it wraps and where it runs."""
+        """Show the application and where it runs."""
         return f"{type(self).__name__}({self.app!r}, loop={self._loop!r})"
 
     def _new_lifespan(self) -> Lifespan:
@@ -218,7 +220,7 @@ class AsgiToWsgi(LazyPart, Reaching):
             service = self._service
             if service is None or service.closed or service.pid != os.getpid():
                 service = self._service = _service.serve(self._loop, self._new_lifespan(), self._drain_timeout)
-                # An adapter that is dropped without a close takes its service along.
+                # If the adapter is dropped without a close, its service ends too.
                 self._forget = weakref.finalize(self, service.forget)
                 self._forget.atexit = False
         if not service.serving:
@@ -227,7 +229,7 @@ class AsgiToWsgi(LazyPart, Reaching):
 
 
 def _require_wsproto() -> None:
-    """Check when something is built that WebSockets can be served.
+    """Check at construction that WebSockets can be served.
 
     Raises:
         MissingExtraError: wsproto is not installed.
@@ -242,21 +244,21 @@ def start_all(
     single_threaded: bool = False,
     stopping: Callable[[], bool] | None = None,
 ) -> None:
-    """Start what the served object reaches, in this process: for a server's worker hook.
+    """Start everything that the served object reaches, in this process: for a server's worker hook.
 
-    These are the ASGI applications behind it, and the ``on_start`` of its middleware. Under an ASGI server the
-    applications that have a lifespan are left to the server.
+    These are the ASGI applications inside it, and the ``on_start`` of its middleware. Under an ASGI server, the server
+    starts the applications that have a lifespan.
 
     Args:
-        served: The object that the server calls. If it is None, every adapter of the process starts, those that no
-            server calls too.
+        served: The object that the server calls. If it is None, every adapter of the process starts, including those
+            that no server calls.
         interface: The interface in which the server calls it.
         single_threaded: The server calls the application from one thread only, so that ``loop="auto"`` may lend it.
-        stopping: Tells whether the server has begun to stop, which waits for requests: WebSockets are closed then.
+        stopping: Tells whether the server has begun to stop and waits for its requests. WebSockets are then closed.
 
     Raises:
         LifespanFailed: An application did not start; the worker should not serve.
-        Exception: The ``on_start`` of a middleware failed; likewise.
+        Exception: The ``on_start`` of a middleware failed; the worker should not serve.
     """
     _service.single_threaded = single_threaded
     _open.stopping = stopping
@@ -265,26 +267,27 @@ def start_all(
 
 
 def close_all() -> None:
-    """Close every adapter of this process: for a server's worker hook. What fails is logged."""
+    """Close every adapter of this process: for a server's worker hook. Errors are logged."""
     _service.close_services()
 
 
 def close_websockets() -> None:
-    """Begin to close every WebSocket of this process: for a server that waits for its threads. Again: nothing."""
+    """Begin to close every WebSocket of this process: for a server that waits for its threads. May be called again."""
     _service.close_sockets()
 
 
 def _put_state(scope: dict[str, Any], service: Service) -> None:
     state = service.lifespan.state
-    # A scope that came from an ASGI server, over a WSGI middleware, may have one.
+    # A scope that came from an ASGI server, through a WSGI middleware, may have a state already.
     scope["state"] = {**scope["state"], **state} if "state" in scope else state.copy()
 
 
 def _offer(environ: Environ, scope: dict[str, Any]) -> frozenset[str]:
-    """Put into ``scope["extensions"]`` what this server can do, and return the names."""
+    """Put the extensions that this server supports into ``scope["extensions"]``, and return their names."""
     offers = _OFFERS["wsgi.file_wrapper" in environ, "wsgi.early_hints" in environ, _SENDS_TRAILERS in environ]
     if "extensions" in scope:
-        # Of a server two crossings away: what tells something stays (tls), what it would do is out of reach.
+        # They come from an ASGI server two adapters away. Extensions that inform (tls) stay. Those that act on the
+        # response go, because its server is out of reach.
         known: dict[str, Any] = scope["extensions"] or {}
         kept = {name: value for name, value in known.items() if not name.startswith("http.response.")}
         scope["extensions"] = {**kept, **{name: {} for name in offers}}
@@ -299,7 +302,7 @@ _EXTENSIONS = (
     ("http.response.early_hint",),
     ("http.response.trailers",),
 )
-#: The extensions that a server's keys amount to: sends files, sends early hints, sends trailers.
+#: Extensions by the abilities that a server's environ keys show: sends files, sends early hints, sends trailers.
 _OFFERS = {
     keys: frozenset(name for key, names in zip(keys, _EXTENSIONS, strict=True) if key for name in names)
     for keys in itertools.product((False, True), repeat=3)

@@ -1,22 +1,23 @@
 """One call of an ASGI application on behalf of a WSGI server: the conversation between a loop and a WSGI thread.
 
 Theory of operation. The application runs as a task on the loop. Its ``send()`` puts body bytes into a queue and wakes
-the WSGI thread once; the thread takes whatever is there, so the number of wake-ups does not grow with the number of
-messages. ``send()`` suspends only while ``HIGH_BYTES`` wait to be taken. Its ``receive()`` is served from what the
-thread has read already; when that is used up, it asks the thread, which is the only one that may touch ``wsgi.input``.
+the WSGI thread once. The thread takes all that the queue holds, so the number of wake-ups does not grow with the number
+of messages. ``send()`` suspends only while ``HIGH_BYTES`` wait to be taken. Its ``receive()`` returns bytes that the
+thread has read already. When those are used up, it requests more from the thread, because only that thread may touch
+``wsgi.input``.
 
-The response goes through these states, told by ``_state``:
+``_state`` holds the state of the response:
 
     START ──http.response.start──▶ BODY ──last body──▶ (TRAILERS ──last trailers──▶) DONE
 
-``finished`` says that nothing more will come for the server, well or badly (``error``). The application may run on
-after that: its task is kept by the service, its errors are logged. ``gone`` says that the server has let go: from then
-on ``send()`` raises OSError and ``receive()`` gives ``http.disconnect``.
+``finished`` is True when nothing more will come for the server, after success or failure (``error``). The application
+may run on after that: the service keeps its task, and its errors are logged. ``gone`` is True once the server has
+closed the response: from then on ``send()`` raises OSError and ``receive()`` returns ``http.disconnect``.
 
-Rules for changing it. Attributes in the first group below are written on the loop only, those in the second in the WSGI
-thread only, but for ``_want``, which the loop sets and the thread unsets. News first, then ``signal()`` (see
-`_waiting`). Nothing here may block the loop, and no ``await`` may stand between taking a message out and returning it:
-an application may cancel ``receive()`` at any time and must not lose one.
+Rules for changes. Only the loop writes the attributes of the first group below. Only the WSGI thread writes those of
+the second group, except ``_want``, which the loop sets and the thread clears. Write the news first, then call
+``signal()`` (see `_waiting`). Code on the loop must not block. Do not ``await`` between taking a message out and
+returning it: an application may cancel ``receive()`` at any time and must not lose a message.
 
 (Above 400 lines: one conversation, whose two threads keep to the same rules.)
 
@@ -43,7 +44,7 @@ from gateway.translate.status import has_content
 
 _log = logging.getLogger("gateway.adapters")
 
-#: How many bytes may wait for the WSGI thread before ``send()`` suspends.
+#: Number of bytes that may wait for the WSGI thread before ``send()`` suspends.
 HIGH_BYTES = 128 * 1024
 
 _START, _BODY, _TRAILERS, _DONE = range(4)
@@ -60,7 +61,7 @@ class ClientGone(BrokenPipeError):
 
 
 class Tasks(Protocol):
-    """Who keeps the tasks of the applications: until they end, and at shutdown."""
+    """Keeps the tasks of the applications until they end, and ends them at shutdown."""
 
     tasks: set[asyncio.Task[None]]
 
@@ -71,11 +72,11 @@ class AsgiCall(Conversation):
     Args:
         app: The application.
         scope: The request.
-        body: What can be read of the request body, None where there is none.
+        body: The request body, None if the request has no body.
         runner: The loop.
         tasks: Keeps the task while it runs.
         context: The WSGI caller's context variables; the task runs in it.
-        offers: The extensions that were offered in the scope.
+        offers: Names of the extensions in the scope that this package added.
     """
 
     # Written on the loop.
@@ -92,7 +93,7 @@ class AsgiCall(Conversation):
     gone = False
     _waiters: set[asyncio.Future[None]] | None = None
     _demanded = False
-    _delivered = False  # the last http.request was handed to the application
+    _delivered = False  # the application has received its last http.request
     _disconnected = False
     _chunks: deque[bytes] | None = None
     _more = False
@@ -119,13 +120,13 @@ class AsgiCall(Conversation):
         self._body = body
         self.bodiless = scope["method"] == "HEAD"
         self.headers: list[tuple[str, str]] = []
-        self.parts: deque[Part] = deque()  # popped in the WSGI thread; a deque's ends are safe for two threads
+        self.parts: deque[Part] = deque()  # popped in the WSGI thread; both ends of a deque are safe to use at once
         if body is not None:
             self._chunks = deque((body.first,)) if body.first else deque()
             self._more = body.more
             self._disconnected = not body.more and not body.first
 
-    # on the loop: the application's side
+    # On the loop: methods for the application.
 
     def begin(self) -> None:
         """Start the application's task."""
@@ -137,7 +138,7 @@ class AsgiCall(Conversation):
     async def _run(self) -> None:
         try:
             await self._app(self._scope, self._receive, self._send)
-        except BaseException as error:  # SystemExit out of a task would end the loop, and every request with it
+        except BaseException as error:  # SystemExit from a task would end the loop, and every request with it
             self._failed(error)
         else:
             if not self.finished:
@@ -156,7 +157,7 @@ class AsgiCall(Conversation):
 
     def _failed(self, error: BaseException) -> None:
         if self.finished or self.gone:
-            # A read that fails with an error of ours was refused by middleware outside, which has responded.
+            # A read error of this package means that an outer middleware refused the body and has responded itself.
             refused = isinstance(self.read_error, GatewayError)
             if refused or isinstance(error, asyncio.CancelledError) or _is_of_client_gone(error):
                 _log.debug("an ASGI application ended with its response: %r", error)
@@ -170,16 +171,16 @@ class AsgiCall(Conversation):
             )
             cancelled.__cause__ = error
             error = cancelled
-        elif isinstance(error, GeneratorExit):  # the loop is being torn down
+        elif isinstance(error, GeneratorExit):  # the loop is ending and closes its coroutines
             error = ApplicationError("the event loop ended before the application had answered")
         self.error = error
         self.finished = True
         self.signal()
 
     def end(self, error: BaseException) -> None:
-        """Give the WSGI thread an error in the place of a response, while the application runs on; called on the loop.
+        """Give the WSGI thread an error instead of a response, while the application runs on. Loop thread only.
 
-        Nothing where the conversation has ended.
+        Does nothing if the conversation has ended.
         """
         if self.gone:
             self.finished = True
@@ -209,7 +210,7 @@ class AsgiCall(Conversation):
             await self._event()
 
     async def _event(self) -> None:
-        """Wait until something changes for ``receive()``: a piece came, the response ended, the client went."""
+        """Wait until something changes for ``receive()``: a piece arrived, the response ended, the client left."""
         waiter: asyncio.Future[None] = self._runner.loop.create_future()
         if self._waiters is None:
             self._waiters = set()
@@ -265,12 +266,12 @@ class AsgiCall(Conversation):
                 f"check the code that sends it (ASGI HTTP 'Response Start')"
             )
         self.status = int(status)
-        # Translated here, so that a wrong header is raised where it was sent.
+        # Translated here, so that the ``send()`` with a wrong header raises.
         self.headers = wsgi_response_headers(message.get("headers") or ())
         if not self.bodiless and not has_content(self.status):
             self.bodiless = True
         if message.get("trailers"):
-            # Promised by an application that did not look at the extensions: they are lost, as HTTP lets them be.
+            # An application that ignores the extensions may promise trailers. HTTP allows to drop them.
             self._trailers_follow = "http.response.trailers" in self._offers
             self._trailers_dropped = not self._trailers_follow
         self._state = _BODY
@@ -288,8 +289,9 @@ class AsgiCall(Conversation):
     async def _send_other(self, kind: str, message: Message) -> None:
         if kind in self._offers:
             if kind == "http.response.early_hint" and self._state in (_START, _BODY):
-                # "At any time after the Response Start message", which is not passed on before there is a body; and
-                # before it, where hypercorn, the one server that has the extension, takes it. Later it says nothing.
+                # The specification allows hints "at any time after the Response Start message", which waits here for
+                # the body. hypercorn, the only server with this extension, takes them before it too. Later hints are
+                # useless, so they are ignored.
                 if self._sent == 0:
                     self.parts.append(EarlyHint([bytes(link) for link in message.get("links", ())]))
                     self.signal()
@@ -327,13 +329,13 @@ class AsgiCall(Conversation):
             file = SharedFile(message["file"], message.get("offset"), self._file_done)
             waiter = self._file_waiter = self._runner.loop.create_future()
             self.parts.append(FileBody(None, file, message.get("count"), whole=not more and self._sent == 0))
-            self._sent += 1  # its bytes are not ours to count, but the next part is not the first
+            self._sent += 1  # the server counts the file's bytes, but the next part is not the first one any more
             self._taken += 1
             if more:
                 self.signal()
             else:
                 self._complete_body()
-            # The file is the application's, which may move or close it when this returns.
+            # The file belongs to the application, which may move or close it when this returns.
             await waiter
         elif not more:
             self._complete_body()
@@ -341,11 +343,11 @@ class AsgiCall(Conversation):
     async def _drain(self) -> None:
         while self._sent - self._taken >= HIGH_BYTES:
             self._drained = self._runner.loop.create_future()
-            # Read again: the WSGI thread looks for ``_drained`` after it has written ``_taken``.
+            # Check again, because the WSGI thread reads ``_drained`` after it has written ``_taken``.
             if self._sent - self._taken < HIGH_BYTES:
                 break
             await self._drained
-            if self.gone and self._taken < self._sent:  # what was taken was not refused
+            if self.gone and self._taken < self._sent:  # if everything was taken before the client left, do not raise
                 raise ClientGone(errno.EPIPE, "the server has closed the response: the client is gone")
         self._drained = None
 
@@ -367,7 +369,7 @@ class AsgiCall(Conversation):
         self._release_file()
         self._tell_receive()
 
-    # in the WSGI thread: the server's side
+    # In the WSGI thread: methods for the server.
 
     def news(self) -> bool:
         """Tell whether there are parts to take, a piece to be read, or the end."""
@@ -377,10 +379,10 @@ class AsgiCall(Conversation):
         """Wait until there are parts to take, or nothing more will come.
 
         Returns:
-            Whether ``parts`` holds something. Otherwise the response is finished; ``error`` tells how.
+            True if ``parts`` holds something. False if the response is finished; ``error`` is then its error or None.
         """
         while True:
-            finished = self.finished  # read first: parts are written before it
+            finished = self.finished  # read before `parts`, because the loop writes `parts` first
             if self.parts:
                 return True
             if finished:
@@ -394,13 +396,13 @@ class AsgiCall(Conversation):
 
     def _read(self) -> None:
         body = self._body
-        assert body is not None  # receive() asks only where there is one
+        assert body is not None  # receive() sets `_want` only if there is a body
         data = body.read()
         more = body.more
         self._runner.post(lambda: self._feed(data, more))
 
     def took(self, size: int) -> None:
-        """Tell the application that bytes were taken, so that it may go on."""
+        """Count bytes as taken, and resume a ``send()`` that waits for it."""
         self._taken += size
         if self._drained is not None:
             self._runner.post(self._resume)
@@ -409,17 +411,17 @@ class AsgiCall(Conversation):
         self._runner.post(self._release_file)
 
     def abandon(self) -> None:
-        """Tell the application that the server has let go of the response. Safe to call at any time."""
+        """Tell the application that the server has closed the response. Safe to call at any time."""
         self._runner.post(self._let_go)
 
     @property
     def read_error(self) -> Exception | None:
-        """What reading the request body raised."""
+        """The error that reading the request body raised, or None."""
         return None if self._body is None else self._body.error
 
 
 def _is_of_client_gone(error: BaseException | None) -> bool:
-    """Tell whether an error is, or was raised because of, the OSError that tells the client's absence."""
+    """Tell whether an error is a `ClientGone`, or was raised because of one."""
     while error is not None:
         if isinstance(error, ClientGone):
             return True

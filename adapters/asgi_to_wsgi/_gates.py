@@ -1,11 +1,11 @@
-"""How a WSGI thread, or a greenlet, sleeps until another thread wakes it; and the refusal of patched threads.
+"""Let a WSGI thread or a greenlet sleep until another thread wakes it, and refuse patched threads.
 
-A *gate* is a binary semaphore with one waiter: a pair of callables ``(wait, wake)``. ``wake`` may come from any thread,
-before or after ``wait``; several wakes before one wait count as one. For a thread it is one lock. For a greenlet of
-gevent.pywsgi that patches nothing, blocking the thread would stop every other greenlet, so the greenlet parks and its
-hub is woken instead.
+A *gate* is a binary semaphore with one waiter: a pair of callables ``(wait, wake)``. Any thread may call ``wake``,
+before or after ``wait``; several wakes before one wait count as one. The gate of a thread is a lock. gevent.pywsgi may
+run in an unpatched process, where blocking the thread would stop every other greenlet. So the gate of a greenlet parks
+the greenlet, and ``wake`` wakes its hub.
 
-If gevent or eventlet has patched ``threading``, an ASGI application is refused: docs/how-to/asgi-under-gunicorn.md has
+If gevent or eventlet has patched ``threading``, an ASGI application is refused. docs/how-to/asgi-under-gunicorn.md has
 the measurements.
 
 Sources: gevent ``hub.loop.async_`` ("the only thread-safe watcher"); gunicorn ``workers/ggevent.py``, which patches in
@@ -23,10 +23,10 @@ from gateway.errors import ConfigurationError
 
 Gate: TypeAlias = tuple[Callable[[], object], Callable[[], object]]
 
-#: Modules of gunicorn's workers that patch the standard library. Gunicorn imports the configured one alone, and does so
-#: before it preloads the application.
+#: Modules of gunicorn's workers that patch the standard library. Gunicorn imports only the configured worker, before it
+#: preloads the application.
 _PATCHING_WORKERS = ("gunicorn.workers.ggevent", "gunicorn.workers.geventlet")
-#: WSGI servers that serve patched threads, if something has patched them.
+#: WSGI servers that also work if threads are patched.
 _GREENLET_SERVERS = ("gevent.pywsgi", "eventlet.wsgi")
 
 
@@ -34,7 +34,7 @@ def refuse_greenlet_server() -> None:
     """Refuse to build an adapter for an ASGI application in a process whose WSGI server patches threads.
 
     Raises:
-        ConfigurationError: It does, or will after the fork.
+        ConfigurationError: The server has patched threads, or will do so after the fork.
     """
     if any(name in sys.modules for name in _PATCHING_WORKERS):
         raise _refusal()
@@ -43,10 +43,10 @@ def refuse_greenlet_server() -> None:
 
 
 def refuse_patched_threads() -> None:
-    """Refuse to run an ASGI application where ``threading`` makes greenlets.
+    """Refuse to run an ASGI application in a process where ``threading`` makes greenlets.
 
     Raises:
-        ConfigurationError: gevent or eventlet has patched it.
+        ConfigurationError: gevent or eventlet has patched ``threading``.
     """
     monkey: Any = sys.modules.get("gevent.monkey")
     patcher: Any = sys.modules.get("eventlet.patcher")
@@ -64,7 +64,7 @@ def _refusal() -> ConfigurationError:
 
 
 def make_gate() -> Gate:
-    """Return a closed gate for whoever calls: a greenlet where a hub runs in this thread, else the thread itself."""
+    """Return a closed gate for the caller: for its greenlet if this thread runs a hub, else for the thread itself."""
     if "gevent._hub_local" in sys.modules:
         gate = _greenlet_gate()
         if gate is not None:
@@ -73,14 +73,14 @@ def make_gate() -> Gate:
 
 
 def make_thread_gate() -> Gate:
-    """Return a closed gate for a thread of our own, which never runs a hub."""
+    """Return a closed gate for a thread that runs no hub, such as a thread that this package started."""
     lock = _thread.allocate_lock()
     lock.acquire()
 
     def wake() -> None:
         try:  # noqa: SIM105  # in the path of every request; contextlib.suppress costs more than all of it
             lock.release()
-        except RuntimeError:  # it was open already: two wakes are one
+        except RuntimeError:  # the gate is open already: two wakes count as one
             pass
 
     return lock.acquire, wake
@@ -104,7 +104,7 @@ class _GreenletGate:
         self._hub = hub
         self._open = False
         self._watcher: Any = None
-        # Held for an instant, never across a switch: it keeps wake() from a watcher that is being closed.
+        # Held briefly and never across a switch. It keeps wake() from using a watcher that wait() closes.
         self._guard = _thread.allocate_lock()
 
     def wait(self) -> None:

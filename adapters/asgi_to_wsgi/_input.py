@@ -1,12 +1,12 @@
 """Read a request body from ``wsgi.input``, never past its end.
 
-PEP 3333 gives an application CONTENT_LENGTH and forbids it to read further: on some servers (wsgiref) such a read waits
-for bytes of the next request, for ever. Servers that end the stream themselves say so in ``wsgi.input_terminated``;
-only there a body without a length can be read. A short read is not the end, an empty one before the end is a client
-that went away.
+PEP 3333 gives an application CONTENT_LENGTH and forbids it to read further. On some servers (wsgiref) such a read waits
+for bytes of the next request, for ever. Servers that end the stream themselves set ``wsgi.input_terminated``. Only
+there can a body without a length be read. A short read is not the end. An empty read before the end means that the
+client left.
 
-Reads happen in the WSGI thread. Small bodies are read before the application starts, so that no hand-off is needed for
-them; what is larger is read piece by piece, when the application asks for it.
+All reads happen in the WSGI thread. A small body is read before the application starts, so it needs no hand-off. A
+larger body is read piece by piece, when the application calls ``receive()``.
 
 Sources: PEP 3333 "Input and Error Streams"; ``wsgi.input_terminated`` (Werkzeug, mod_wsgi, gunicorn); RFC 9112
 section 6.3; uWSGI "Chunked API".
@@ -24,21 +24,21 @@ from gateway.protocols import Environ
 
 _log = logging.getLogger("gateway.adapters")
 
-#: Read before the application starts, and per piece afterwards.
+#: Bytes to read before the application starts, and per piece afterwards.
 PIECE_BYTES = 64 * 1024
-#: Of a length that is a number: an exbibyte has 19. Python refuses to read thousands of them.
+#: Maximum digits of a length: an exbibyte has 19. Python refuses to parse a number of thousands of digits.
 _MOST_DIGITS = 19
-#: The first piece of a body of unknown length: ``read(n)`` of some servers blocks until n bytes or the end have come.
+#: First piece of a body of unknown length, because ``read(n)`` of some servers blocks until n bytes or the end came.
 FIRST_PIECE_BYTES = 4 * 1024
 
 
 class RequestBody:
-    """What is left to read of one request body.
+    """The unread rest of one request body.
 
     Attributes:
-        first: What was read before the application starts.
-        more: Whether anything may follow what was read so far.
-        error: What reading raised, when it did.
+        first: Bytes that were read before the application starts.
+        more: Whether more bytes may follow.
+        error: The error that reading raised, or None.
     """
 
     __slots__ = ("_piece", "_read", "_remaining", "error", "first", "more")
@@ -52,7 +52,7 @@ class RequestBody:
         self.error: Exception | None = None
 
     def read(self) -> bytes | None:
-        """Return the next piece; b"" at the end; None where the client is gone before it."""
+        """Return the next piece; b"" at the end; None if the client left before the end."""
         if not self.more:
             return b""
         remaining = self._remaining
@@ -60,7 +60,7 @@ class RequestBody:
         try:
             data = self._read(size)
         except Exception as error:
-            # Whatever a server raises for it (OSError, or an HTTP exception of its own), the body cannot be completed.
+            # A server may raise OSError or an HTTP exception of its own. In each case the body cannot be completed.
             _log.debug("reading wsgi.input failed: %r", error)
             self.error = error
             self.more = False
@@ -80,10 +80,10 @@ class RequestBody:
 
 
 def open_body(environ: Environ) -> RequestBody | None:
-    """Return the request body of an environ, its first piece read where that cannot be wrong; None where there is none.
+    """Return the request body, its first piece read if that is safe; None if the request has no body.
 
     Raises:
-        ServerError: CONTENT_LENGTH is not a number.
+        ServerError: CONTENT_LENGTH is not a number, or has too many digits.
     """
     length: str = environ.get("CONTENT_LENGTH") or ""
     chunked = "HTTP_TRANSFER_ENCODING" in environ
@@ -93,7 +93,7 @@ def open_body(environ: Environ) -> RequestBody | None:
             and "gateway.scope" not in environ
             and not environ.get("SERVER_PROTOCOL", "").startswith(("HTTP/2", "HTTP/3"))
         ):
-            return None  # RFC 9112 section 6.3: a request with neither field has no body
+            return None  # RFC 9112 section 6.3: a request with neither header has no body
         return RequestBody(_reader(environ["wsgi.input"]), None)
     if chunked:
         return _chunked(environ)
@@ -113,11 +113,11 @@ def open_body(environ: Environ) -> RequestBody | None:
         return None
     stream = environ["wsgi.input"]
     body = RequestBody(stream.read if size <= PIECE_BYTES else _reader(stream), size)
-    # A client that sent "Expect: 100-continue" waits for the first read; the application may want to refuse first.
+    # A client that sent "Expect: 100-continue" waits for the first read, and the application may refuse before it.
     if "HTTP_EXPECT" not in environ:
         body.first = body.read() or b""
         if not body.first:
-            # Leave it to receive() to say so: the application may not even ask.
+            # The client left. receive() reports it, because the application may never call receive().
             body.more = False
     return body
 
@@ -128,15 +128,15 @@ def _chunked(environ: Environ) -> RequestBody | None:
         return RequestBody(_reader(stream), None)
     if "uwsgi.version" in environ:
         return RequestBody(_uwsgi_reader(), None)
-    # The server does not decode it, and a read would wait for the connection to end.
+    # The server does not decode chunks, and a read would wait until the connection ends.
     return None
 
 
 def _reader(stream: Any) -> Callable[[int], bytes]:
-    """Return a read that gives what is there, where the stream has one: ``read`` may wait until all n bytes came.
+    """Return a read function that returns the bytes that arrived, because ``read(n)`` may wait for all n bytes.
 
-    PEP 3333 names four methods, and every server has them. What a server offers beyond is asked for and done without
-    where it is not there; a `Validator` shows none of it to who asks (rule P24).
+    PEP 3333 names four methods, which every server has. ``read1`` is not among them, so it is used only if it exists.
+    The input of a `Validator` never has it (rule P24).
     """
     reader: Callable[[int], bytes] = getattr(stream, "read1", None) or stream.read
     return reader

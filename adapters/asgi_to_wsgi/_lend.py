@@ -1,24 +1,27 @@
-"""A loop without a thread of its own: whichever WSGI thread finds it free runs it, for as long as its request needs.
+"""A loop without a thread of its own. A WSGI thread that finds it free runs it for as long as its request needs.
 
-Theory of operation. There is one loop, and one lock, ``_lead``: who holds it is the *leader* and may touch the loop.
+Theory of operation. There is one loop and one lock, ``_lead``. The thread that holds the lock is the *leader*; only the
+leader may touch the loop.
 
-* A WSGI thread that gets the lock starts its request at once, eagerly, in itself. An application that never suspends is
-  done then: no hand-off, no turn of the loop. If it suspends, the thread runs the loop until there is news for it.
-* A thread that does not get the lock puts its request into the inbox, wakes the loop and sleeps, as with a thread of
-  the loop's own. A leader that leaves names one such *follower* the *heir*, and wakes him to lead on. One heir at a
-  time: nobody else is named before he leads or, having news of his own, names another.
-* Between leaders nobody runs the loop. The *caretaker* thread watches for it, from outside: it polls the selector's
-  descriptor, with the next timer as its timeout, and leads for as long as something is ready. It is started when a
-  leader leaves something behind that may become ready: callbacks, timers, sockets.
+* A WSGI thread that gets the lock starts its request at once, eagerly, in itself. If the application never suspends,
+  its request is complete then, without a hand-off or a turn of the loop. If it suspends, the thread runs the loop until
+  there is news for its request.
+* A thread that does not get the lock puts its request into the inbox, wakes the loop and sleeps. It is then a
+  *follower*. A leader that leaves names one follower the *heir* and wakes it to lead. There is one heir at a time.
+  The heir leads or, if it has news of its own, names another follower.
+* Between leaders, no thread runs the loop. The *caretaker* thread watches it from outside: it polls the selector's
+  descriptor, with the next timer as the timeout. It leads for as long as something is ready. A leader starts the
+  caretaker if it leaves something behind that may become ready: callbacks, timers, sockets.
 
-Nothing may be lost when a leader leaves, hence ``_tend()``: after letting the lock go, look at what is left, and name
-who goes on. A callback that is posted while nobody leads writes to the loop's own pipe, which the caretaker sees.
+Nothing may be lost when a leader leaves. So ``_tend()`` runs after the lock is released: it looks at the work that
+remains and names the next leader. A callback that is posted without a leader writes to the loop's own pipe, which wakes
+the caretaker.
 
-The parts of asyncio's loop that are used here are private: ``_thread_id``, ``_run_once``, ``_ready``, ``_scheduled``,
-``_selector``. `lending_is_possible` checks for them, and everything that is not CPython's selector loop on 3.12 and
-newer, with a selector that can be polled, gets the shared loop instead.
+This module uses private attributes of asyncio's loop: ``_thread_id``, ``_run_once``, ``_ready``, ``_scheduled``,
+``_selector``. `lending_is_possible` checks for them. It needs CPython's selector loop on 3.12 or newer, with a selector
+that can be polled; every other loop is replaced by the shared loop.
 
-Not for applications that keep things by thread: the loop's thread changes between requests.
+Do not use it for applications that keep thread-local data, because the loop's thread changes between requests.
 
 Sources: CPython 3.12, 3.13 ``asyncio/base_events.py`` (``run_forever``), ``Task(eager_start=True)``; epoll(7): an epoll
 descriptor can itself be polled.
@@ -46,7 +49,7 @@ from gateway.adapters.asgi_to_wsgi._waiting import Conversation, Job
 _log = logging.getLogger("gateway.adapters")
 
 _PRIVATE = ("_thread_id", "_run_once", "_ready", "_scheduled", "_selector")
-#: How many more turns a leader gives the loop when its own request is done, for what that has left to do.
+#: Number of extra turns that a leader gives the loop after its own request, for callbacks of that request.
 _LAST_TURNS = 3
 
 
@@ -64,7 +67,7 @@ _Ts = TypeVarTuple("_Ts")
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """asyncio's loop, which says when something from outside needs it."""
+    """asyncio's loop, which calls ``on_wake`` after each ``call_soon_threadsafe``."""
 
     on_wake: Callable[[], object] | None = None
 
@@ -77,12 +80,12 @@ class _Loop(asyncio.SelectorEventLoop):
         return handle
 
 
-def _new_loop() -> Any:  # its private parts are used
+def _new_loop() -> Any:  # Any, because this module uses private attributes of the loop
     return _Loop()
 
 
 class LentLoop:
-    """A loop that the waiting threads run themselves."""
+    """A loop that the waiting WSGI threads run themselves."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -94,22 +97,22 @@ class LentLoop:
         self._lead = threading.Lock()
         self._inbox: deque[Callable[[], object]] = deque()
         self._followers: deque[Conversation] = deque()
-        self._heir: Conversation | None = None  # the follower that was named and is on its way
-        self._sockets = self.loop._selector.get_map()  # as they are at any time
+        self._heir: Conversation | None = None  # the follower that was named and does not lead yet
+        self._sockets = self.loop._selector.get_map()  # a live view of the registered sockets
         self._own_sockets = len(self._sockets)
-        self._caretaker = 0  # its thread's id
+        self._caretaker = 0  # id of the caretaker's thread; 0 without a caretaker, -1 while it starts
         self._caretaker_ended: Callable[[], object] | None = None
-        self._alarm = float("inf")  # when the caretaker will look at the timers
-        self._nudged = False  # the loop's own pipe was written to, and nobody has turned the loop since
+        self._alarm = float("inf")  # the time at which the caretaker will look at the timers
+        self._nudged = False  # the loop's own pipe was written to, and no thread has turned the loop since
         self._stopping = False
         self._stopped = False
         self._own_hooks = (self.loop._asyncgen_firstiter_hook, self.loop._asyncgen_finalizer_hook)
         self.loop.on_wake = self._outside
 
-    # the interface of a runner
+    # The interface of a runner.
 
     def start(self, conversation: Conversation) -> None:
-        """Begin the conversation in this thread if the loop is free, else have its leader begin it."""
+        """Begin the conversation in this thread if the loop is free. Otherwise the loop's leader begins it."""
         if self._lead.acquire(False):
             if asyncio._get_running_loop() is None:
                 self._enter()
@@ -117,11 +120,11 @@ class LentLoop:
                     conversation.begin()
                 finally:
                     self._leave()
-                # Without news this thread is about to wait, and so to lead, and tends afterwards.
+                # Without news, this thread will call `wait` now, which leads and tends.
                 if conversation.signalled:
                     self._tend()
                 return
-            self._lead.release()  # another loop runs in this thread: let a thread without one lead
+            self._lead.release()  # another loop runs in this thread, so a thread without a loop must lead
         conversation.prepare()
         self._inbox.append(conversation.begin)
         self._nudge()
@@ -137,22 +140,23 @@ class LentLoop:
                     return
                 if not self._follow(conversation) or conversation.news():
                     return
-                conversation.signalled = False  # it was only named: it leads on
-                if conversation.news():  # as `_waiting` has it: unset first, then look
+                conversation.signalled = False  # this follower was only named the heir: it leads next
+                if conversation.news():  # as in `_waiting`: clear the flag first, then look
                     conversation.signalled = True
         finally:
             self._tend()
 
     def _follow(self, conversation: Conversation) -> bool:
-        """Sleep until the conversation has news, or is named to lead; tell whether it was named."""
+        """Sleep until the conversation has news or is named to lead. Returns whether it was named."""
         self._followers.append(conversation)
-        # The leader may have left before it could see this follower. What it left behind is then the caretaker's.
+        # The leader may have left before it could see this follower. The caretaker then takes over its work.
         if not self._lead.locked():
             self._nudge()
         try:
             conversation.block()
         finally:
-            with contextlib.suppress(ValueError):  # who named it has taken it out
+            # Remove first and read `_heir` second: `_tend` sets `_heir` before it removes the follower.
+            with contextlib.suppress(ValueError):  # `_tend` has removed it already
                 self._followers.remove(conversation)
             named = self._heir is conversation
             if named:
@@ -160,7 +164,7 @@ class LentLoop:
         return named
 
     def post(self, callback: Callable[[], object]) -> None:
-        """Have a callback run by whoever leads next; by this thread, if the loop is free."""
+        """Run a callback in this thread if the loop is free. Otherwise the loop's leader runs it."""
         if self._stopped:
             return
         self._inbox.append(callback)
@@ -180,16 +184,16 @@ class LentLoop:
         """End the loop and the caretaker."""
         if self._stopped or os.getpid() != self.pid:
             return
-        if self.loop._thread_id == threading.get_ident():  # from within: its last user was dropped without a close
+        if self.loop._thread_id == threading.get_ident():  # called on the loop: its last user was dropped, not closed
             self.loop.call_soon(self._stop_from_within)
             return
         Job.run(self, wind_up)
         self._end()
 
-    # leading
+    # Leading.
 
     def _enter(self) -> None:
-        """Make this thread the one that runs the loop. What ``run_forever`` does, without its turns."""
+        """Make this thread the one that runs the loop, as ``run_forever`` does before its first turn."""
         loop = self.loop
         self._hooks = sys.get_asyncgen_hooks()
         loop._thread_id = threading.get_ident()
@@ -216,7 +220,7 @@ class LentLoop:
                 self._turn()
                 if self._inbox:
                     self._drain()
-            # What ends with the request (its task's callbacks) is done here rather than by a thread woken for it.
+            # Run the last callbacks of the request (of its task) here, so that no other thread is woken for them.
             for _ in range(_LAST_TURNS):
                 if not loop._ready:
                     break
@@ -227,24 +231,25 @@ class LentLoop:
     def _turn(self) -> None:
         try:
             self.loop._run_once()
-        finally:  # an application may exit
-            self._nudged = False  # before the inbox is looked into again, see `_nudge`
+        finally:  # an application may raise SystemExit
+            self._nudged = False  # cleared before the inbox is read again, see `_nudge`
 
     def _tend(self) -> None:
-        """See that what is left will be looked after, now that this thread has let the loop go."""
+        """Make sure that another thread does the remaining work, after this thread has released the loop."""
         if self._lead.locked():
-            return  # another leads already, and tends when he leaves
+            return  # another thread leads already, and tends when it leaves
         if self._inbox:
             self._nudge()
         followers = self._followers
         while followers:
             if self._heir is not None:
-                return  # he is on his way, and leads or tends
+                return  # the heir is awake, and will lead or tend
             try:
-                # Named before he is taken out, as he looks whether he was named after that: he cannot miss it.
+                # Set `_heir` before removing the follower. The follower removes itself first and reads `_heir` second,
+                # so it cannot miss that it was named.
                 self._heir = heir = followers[0]
                 followers.remove(heir)
-            except (IndexError, ValueError):  # woken by his own news meanwhile
+            except (IndexError, ValueError):  # the follower woke for its own news and removed itself
                 self._heir = None
                 continue
             heir.signal()
@@ -259,7 +264,7 @@ class LentLoop:
             self._watch()
 
     def _next_timer(self) -> float:
-        """Return when the next timer is due. Another thread may lead meanwhile: then it will look itself, later."""
+        """Return when the next timer is due. If another thread leads meanwhile, that thread looks again itself."""
         scheduled = self.loop._scheduled
         try:
             first = scheduled[0]
@@ -267,13 +272,14 @@ class LentLoop:
             return float("inf")
         if not first._cancelled:
             return float(first._when)
-        # Cancelled ones stay until a turn of the loop; a timeout that was not reached needs nobody to wake for it.
+        # Cancelled timers stay in the list until a turn of the loop. Skip them, so that a timeout that was not reached
+        # wakes no thread.
         return min((timer._when for timer in tuple(scheduled) if not timer._cancelled), default=float("inf"))
 
     def _nudge(self) -> None:
-        """Wake whoever runs the loop, or the caretaker; what he is woken for is there already.
+        """Wake the thread that runs the loop, or the caretaker. Call it after the work was written.
 
-        Who was nudged and has not turned the loop since need not be nudged again: he will look.
+        If the loop has not turned since the last nudge, another nudge is not needed: the next turn finds the work.
         """
         self._watch()
         if not self._nudged:
@@ -282,9 +288,9 @@ class LentLoop:
 
     def _outside(self) -> None:
         if not self._caretaker and not self._lead.locked():
-            self._watch()  # super() has written to the pipe already
+            self._watch()  # the loop's call_soon_threadsafe has written to the pipe already
 
-    # the caretaker
+    # The caretaker.
 
     def _watch(self) -> None:
         if not self._caretaker and not self._stopping:
@@ -300,7 +306,8 @@ class LentLoop:
         poller.register(loop._selector.fileno(), select.POLLIN)
         try:
             while not self._stopping:
-                # "Never" before the timers are read: a leader who adds one in between finds it sooner, and nudges.
+                # Set "never" before the timers are read: a leader that adds a timer in between finds it earlier than
+                # the alarm, and nudges.
                 self._alarm = float("inf")
                 when = loop._scheduled[0]._when if loop._scheduled else None
                 if when is not None:
@@ -312,7 +319,7 @@ class LentLoop:
                 self._enter()
                 try:
                     self._drain()
-                    loop.call_soon(_nothing)  # so that the turn does not wait
+                    loop.call_soon(_nothing)  # with a ready callback, the turn does not wait for IO
                     self._turn()
                     while loop._ready or self._inbox:
                         self._drain()
@@ -325,7 +332,7 @@ class LentLoop:
             if self._caretaker_ended is not None:
                 self._caretaker_ended()
 
-    # the end
+    # The end.
 
     def _stop_from_within(self) -> None:
         _thread.start_new_thread(self.stop, ())
@@ -336,7 +343,7 @@ class LentLoop:
             self.loop._write_to_self()
             self._await_caretaker()
         self._stopped = True
-        self._lead.acquire()  # for ever: nobody runs it any more
+        self._lead.acquire()  # never released, so that no thread runs the closed loop
         self.loop.close()
 
 

@@ -1,11 +1,11 @@
-"""The event loops that WSGI threads hand requests to: one thread per process, or a loop that a user runs.
+"""Event loops that WSGI threads hand requests to: one thread per process, or a loop that a user runs.
 
-`LoopThread` is the loop of this process for all adapters together. It is started by the first request (or by a server's
-hook), never at import, and belongs to the process that started it: after a fork the child's first request starts
-another. `ForeignLoop` is a loop that runs elsewhere; it is used, and never started or stopped.
+`LoopThread` is the loop of this process for all adapters together. The first request (or a server's hook) starts it,
+never the import. It belongs to the process that started it: after a fork, the child's first request starts another.
+`ForeignLoop` is a loop that runs elsewhere. It is used, but never started or stopped.
 
-A request costs one wake-up of the loop, and many requests that come at once share it: callbacks are put in a queue, and
-only who finds it unsignalled wakes the loop.
+A request costs at most one wake-up of the loop, and many requests that come at once share it. Callbacks go into a
+queue, and only a thread that finds the flag cleared wakes the loop.
 
 Sources: asyncio ``call_soon_threadsafe``; CPython ``threading._register_atexit`` (runs where ``atexit`` does not).
 """
@@ -30,7 +30,7 @@ _log = logging.getLogger("gateway.adapters")
 
 
 class _Inbox:
-    """Callbacks on their way to a loop, one wake-up for all that wait."""
+    """Callbacks on their way to a loop; one wake-up runs all of them."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, call_soon_threadsafe: Callable[[Callable[[], object]], object]
@@ -41,7 +41,7 @@ class _Inbox:
         self._signalled = False
 
     def put(self, callback: Callable[[], object]) -> None:
-        # As in `_waiting`: the callback first, then the flag.
+        # As in `_waiting`: append the callback first, then read the flag.
         self._callbacks.append(callback)
         if not self._signalled:
             self._signalled = True
@@ -59,7 +59,7 @@ class _Inbox:
 
 
 def call_safely(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    """Call back, so that one that fails does not take along those behind it."""
+    """Run a callback, and report its error to the loop, so that the callbacks after it still run."""
     try:
         callback()
     except Exception as error:
@@ -67,7 +67,7 @@ def call_safely(loop: asyncio.AbstractEventLoop, callback: Callable[[], object])
 
 
 class LoopThread:
-    """A loop in a thread of its own. Made in the process that serves; ``pid`` tells which."""
+    """A loop in a thread of its own, for the process that created it (``pid``)."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -75,8 +75,8 @@ class LoopThread:
         self._thread_id = 0
         self._stopped = False
         self._failed: BaseException | None = None
-        # A lock blocks every greenlet of this thread, for the instant that a thread needs to start: who makes a loop
-        # holds a lock itself, and must not switch.
+        # A thread gate blocks every greenlet of this thread while the new thread starts. A greenlet gate would switch,
+        # which the caller must not do because it holds a lock.
         started, self._started = make_thread_gate()
         _thread.start_new_thread(self._main, ())
         started()
@@ -84,7 +84,7 @@ class LoopThread:
             raise self._failed
 
     def start(self, conversation: Conversation) -> None:
-        """Have the conversation begun by the loop's thread."""
+        """Have the loop's thread begin the conversation."""
         if _thread.get_ident() == self._thread_id:
             raise ConfigurationError(
                 "a WSGI callable made of an ASGI application was called on the event loop that runs it, and would wait "
@@ -98,7 +98,7 @@ class LoopThread:
         conversation.block()
 
     def post(self, callback: Callable[[], object]) -> None:
-        """Have a callback run soon; dropped when the loop has been stopped, with everything on it."""
+        """Have a callback run soon. A stopped loop drops it."""
         with contextlib.suppress(RuntimeError):
             self._inbox.put(callback)
 
@@ -107,7 +107,7 @@ class LoopThread:
         return not self._stopped and not self.loop.is_closed()
 
     def stop(self) -> None:
-        """End the loop and its thread: cancel what runs, close generators and the executor, close the loop."""
+        """End the loop and its thread: cancel the tasks, close generators and the executor, close the loop."""
         if self._stopped or os.getpid() != self.pid:
             return
         self._stopped = True
@@ -141,7 +141,7 @@ class LoopThread:
 
 
 async def wind_up(seconds: float = 5.0) -> None:
-    """Cancel every other task of the running loop, end its generators and its executor."""
+    """Cancel every other task of the running loop, then end its generators and its executor."""
     loop = asyncio.get_running_loop()
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
@@ -158,7 +158,7 @@ async def wind_up(seconds: float = 5.0) -> None:
 
 
 class ForeignLoop:
-    """A loop that somebody else runs, in another thread; asyncio's, uvloop's, any."""
+    """A loop that the user runs in another thread; asyncio's, uvloop's or any other."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.pid = os.getpid()
@@ -166,7 +166,7 @@ class ForeignLoop:
         self._inbox = _Inbox(loop, loop.call_soon_threadsafe)
 
     def start(self, conversation: Conversation) -> None:
-        """Have the conversation begun by the loop."""
+        """Have the loop begin the conversation."""
         if not self.loop.is_running():
             raise ConfigurationError(
                 f"AsgiToWsgi(loop=...) is a loop that runs in another thread, got {self.loop!r}, which does not run; "
@@ -185,13 +185,13 @@ class ForeignLoop:
         conversation.block()
 
     def post(self, callback: Callable[[], object]) -> None:
-        """Have a callback run soon; dropped when the loop was closed."""
+        """Have a callback run soon. A closed loop drops it."""
         with contextlib.suppress(RuntimeError):
             self._inbox.put(callback)
 
     def alive(self) -> bool:
-        """Tell whether somebody runs the loop."""
+        """Tell whether the loop runs."""
         return self.loop.is_running()
 
     def stop(self) -> None:
-        """Do nothing: it is not ours."""
+        """Do nothing, because the loop belongs to the user."""

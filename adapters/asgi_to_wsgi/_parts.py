@@ -1,4 +1,4 @@
-"""What an ASGI application hands to a WSGI server beside bytes: links for early hints, and files.
+"""Parts of a response that an ASGI application hands to a WSGI server: bytes, links for early hints, and files.
 
 Sources: ASGI extensions "Early Hints", "Path Send", "Zero Copy Send".
 """
@@ -14,7 +14,7 @@ from gateway.errors import ApplicationError
 
 
 class EarlyHint:
-    """Links to be sent in a 103 response before the head."""
+    """Links to be sent in a 103 response before the headers."""
 
     __slots__ = ("links",)
 
@@ -23,7 +23,7 @@ class EarlyHint:
 
 
 class FileBody:
-    """A file that the server sends: by its path, or open at its place, ``count`` bytes or all the rest of it."""
+    """A file for the server to send: a path, or an open file from its position. ``count`` None sends the rest."""
 
     __slots__ = ("count", "file", "path", "whole")
 
@@ -31,11 +31,11 @@ class FileBody:
         self.path = path
         self.file = file
         self.count = count
-        self.whole = whole  # the response consists of this part alone
+        self.whole = whole  # this part is the whole body
 
 
 class SharedFile(io.FileIO):
-    """A duplicate of a file descriptor of the application, which is told when the server has done with it."""
+    """A duplicate of a file descriptor of the application. ``done`` is called when the server has closed it."""
 
     def __init__(self, file: Any, offset: int | None, done: Callable[[], object]) -> None:
         descriptor = os.dup(file if isinstance(file, int) else file.fileno())
@@ -44,10 +44,10 @@ class SharedFile(io.FileIO):
         if offset is not None:
             self.seek(offset)
         elif not isinstance(file, int):
-            self.seek(file.tell())  # a buffered file's own place is not its descriptor's
+            self.seek(file.tell())  # a buffered file reads ahead, so its position differs from its descriptor's
 
     def close(self) -> None:
-        """Close the duplicate; the first time, tell the application."""
+        """Close the duplicate, and tell the application at the first call."""
         if not self.closed:
             super().close()
             self._done()
@@ -57,10 +57,10 @@ Part: TypeAlias = bytes | EarlyHint | FileBody
 
 
 def octets(body: Any) -> bytes:
-    """Return the body of a message as bytes; other buffers are copied.
+    """Return the body of a message as bytes, a copy if it is another buffer.
 
     Raises:
-        ApplicationError: It is no byte string.
+        ApplicationError: The body is not a byte string.
     """
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)  # pyright: ignore[reportUnknownArgumentType]  # a view's item type does not matter

@@ -1,8 +1,8 @@
-"""What a WSGI server iterates over: the parts of a response as the ASGI application sends them.
+"""The iterable that a WSGI server gets: the parts of a response as the ASGI application sends them.
 
-Parts that were waiting together are joined up to `JOIN_BYTES`, so that a burst of small messages is one write of the
-server; nothing waits in order to be joined. A file goes to the server's own ``wsgi.file_wrapper`` where the server has
-to send exactly the file's rest, and is read piece by piece otherwise.
+Parts that wait together are joined up to `JOIN_BYTES`, so that a burst of small messages is one write of the server. No
+part waits in order to be joined. A file goes to the server's own ``wsgi.file_wrapper`` if the server would send exactly
+the right bytes of it. Otherwise it is read piece by piece.
 
 Sources: PEP 3333 "Buffering and Streaming", "Optional Platform-Specific File Handling"; ASGI "Path Send", "Zero Copy
 Send", "Early Hints", "Trailers".
@@ -28,14 +28,14 @@ _PIECE_BYTES = 64 * 1024
 
 
 def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., object], coalesce: bool) -> Iterable[bytes]:
-    """Wait for the head and the first of the body, start the response and return its body.
+    """Wait for the headers and the first part of the body, start the response and return its body.
 
     Raises:
-        Exception: Whatever the application raised before any of its body was sent; nothing was started then, so that
-            the server can answer with an error of its own.
+        Exception: The application raised it before any of its body was sent. The response was not started, so that the
+            server can respond with an error of its own.
     """
     parts = call.parts
-    # In one go where the response is there, whole and of one part, as most are by now.
+    # A fast path for a complete response of one part, as most are by now.
     if call.finished and len(parts) == 1 and type(parts[0]) is bytes and call.error is None and not call.trailers:
         try:
             start_response(status_line(call.status), call.headers)
@@ -58,7 +58,7 @@ def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., obje
                     return body
             elif not call.parts:
                 raise _raisable(call)
-            # Else a part of the body was sent before the error: as on a native server, the head and it go out.
+            # Else a part of the body was sent before the error. As on an ASGI server, send the headers and that part.
         first = call.parts[0] if call.parts else b""
         if isinstance(first, FileBody) and first.whole:
             wrapped = _wrapped(call, first, environ)
@@ -74,14 +74,14 @@ def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., obje
 def _raisable(call: AsgiCall) -> BaseException:
     error = call.error
     assert error is not None
-    call.error = None  # it holds a traceback, which holds the call
+    call.error = None  # break the reference cycle: its traceback refers to the call
     if error.__cause__ is None and call.read_error is not None:
         error.__cause__ = call.read_error
     return error
 
 
 def _whole(call: AsgiCall, coalesce: bool) -> list[bytes] | None:
-    """Return the body as a list where it is complete and needs nothing of the server but to send it.
+    """Return the body as a list if it is complete and consists of bytes only; otherwise None.
 
     A list of one lets servers set Content-Length (PEP 3333 "Handling the Content-Length Header").
     """
@@ -102,7 +102,7 @@ def _whole(call: AsgiCall, coalesce: bool) -> list[bytes] | None:
 
 
 class ResponseBody:
-    """The iterable of one response. The server calls ``close()``; the garbage collector does for those that do not."""
+    """The iterable of one response. The server calls ``close()``; if it forgets, the garbage collector does."""
 
     __slots__ = ("_call", "_closed", "_coalesce", "_environ", "_file", "_ready")
 
@@ -115,14 +115,14 @@ class ResponseBody:
         self._closed = False
 
     def __iter__(self) -> ResponseBody:
-        """Return itself: a body is iterated once."""
+        """Return itself, because a body is iterated once."""
         return self
 
     def __next__(self) -> bytes:
-        """Return what has been sent since the last call, or wait for it.
+        """Return the next chunk, or wait for it.
 
         Raises:
-            Exception: What the application raised within the body. The server must not end the response as if it were
+            Exception: The application raised it within the body. The server must not end the response as if it were
                 complete.
         """
         while True:
@@ -175,14 +175,14 @@ class ResponseBody:
         if call.error is not None:
             raise _raisable(call)
         if call.trailers:
-            # Before the last chunk of the server, which comes after StopIteration.
+            # The server sends its last chunk after StopIteration, so the trailers must be set before.
             self._environ["gunicorn.http2.send_trailers"](
                 wsgi_response_headers(call.trailers, "http.response.trailers")
             )
         raise StopIteration
 
     def close(self) -> None:
-        """Let go: the application is told, unless its response had ended."""
+        """End the response early. The application is told, unless its response had ended."""
         if not self._closed:
             self._closed = True
             self._ready.clear()
@@ -192,17 +192,17 @@ class ResponseBody:
             self._call.abandon()
 
     def __del__(self) -> None:
-        """Let go of what a server forgot."""
+        """Close a body that the server did not close."""
         self.close()
 
 
 def _wrapped(call: AsgiCall, part: FileBody, environ: Environ) -> Iterable[bytes]:
     """Return the server's file wrapper around a file that is the whole body."""
     call.parts.clear()
-    file: Any = part.file  # the server closes the wrapper, that the file
+    file: Any = part.file  # the server closes the wrapper, which closes the file
     if part.path is not None:
         file = io.FileIO(part.path)
-        # The application described the file a moment ago. One that has grown since must not exceed its length.
+        # The application computed the length a moment ago. If the file has grown since, send only that length.
         declared = _declared_length(call)
         if declared is not None and declared < os.fstat(file.fileno()).st_size:
             part.count = declared
@@ -220,9 +220,9 @@ def _declared_length(call: AsgiCall) -> int | None:
 
 
 def _sent_as_it_stands(call: AsgiCall, part: FileBody, file: io.FileIO, environ: Environ) -> bool:
-    """Tell whether the server sends the right bytes when it is given the file itself.
+    """Tell whether the server sends the right bytes if it gets the file itself.
 
-    Every server sends from the file's position to its end, but for uWSGI, which begins at 0. Only gunicorn is known to
+    Every server sends from the file's position to its end, except uWSGI, which begins at 0. Only gunicorn is known to
     end its sendfile at the Content-Length.
     """
     place = file.tell()
@@ -245,7 +245,7 @@ def _pieces(part: FileBody) -> Generator[bytes, None, None]:
 
 
 class FileRange:
-    """The next ``count`` bytes of a file, to be read. It has no ``fileno`` on purpose: servers would send all of it."""
+    """The next ``count`` bytes of a file. Without ``fileno``, because servers would send the whole file through it."""
 
     def __init__(self, file: Any, count: int | None) -> None:
         self._file = file

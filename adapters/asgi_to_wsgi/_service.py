@@ -1,7 +1,7 @@
-"""One ASGI application being served in one process: its loop, its lifespan, its tasks; and the list of all of them.
+"""One ASGI application being served in one process (its loop, its lifespan, its tasks), and the list of all of them.
 
-A service starts with the first request or with a server's hook, and ends by ``close()``, a server's hook or the exit of
-the interpreter. It belongs to one process: after a fork the child starts its own, and leaves the parent's alone.
+A service starts with the first request or with a server's hook. ``close()``, a server's hook or the exit of the
+interpreter ends it. It belongs to one process: after a fork, the child starts its own and does not touch the parent's.
 
 Sources: ASGI Lifespan 2.0; CPython ``os.register_at_fork``, ``threading._register_atexit``.
 """
@@ -30,11 +30,11 @@ class Service:
     """An application on a loop, from the startup of its lifespan to the shutdown.
 
     Attributes:
-        pid: The process it belongs to.
+        pid: Id of the process that it belongs to.
         runner: The loop.
-        tasks: The application's tasks that run: requests, and what goes on after their response.
-        lifespan: The application's lifespan; its ``state`` goes to every request.
-        sockets: The WebSockets that are open.
+        tasks: The running tasks of the application: requests, and work after their responses.
+        lifespan: The application's lifespan; every request gets its ``state``.
+        sockets: The open WebSockets.
     """
 
     def __init__(self, runner: Runner, lifespan: Lifespan, drain_timeout: float) -> None:
@@ -46,7 +46,8 @@ class Service:
         self.serving = False  # started, and not closed
         self.kind: str | asyncio.AbstractEventLoop = "shared"
         self._drain_timeout = drain_timeout
-        # One item for each adapter. An adapter that the collector takes leaves without a lock, so its steps are atomic.
+        # One item for each adapter. The garbage collector may remove an adapter at any time, so no lock can be taken:
+        # each step must be atomic.
         self._users: deque[None] = deque([None])
         self._end_once = iter((True,))
         self._starting: asyncio.Task[None] | None = None
@@ -54,7 +55,7 @@ class Service:
         self._stopping: asyncio.Task[None] | None = None
 
     def serves(self, kind: str | asyncio.AbstractEventLoop, lifespan: Lifespan) -> bool:
-        """Tell whether this is the service of another adapter of the same application."""
+        """Tell whether another adapter of the same application can share this service."""
         return (
             self.lifespan.app is lifespan.app
             and self.lifespan.mode == lifespan.mode
@@ -66,10 +67,10 @@ class Service:
         )
 
     def start(self) -> None:
-        """Run the lifespan's startup, once; whoever comes meanwhile waits for the same.
+        """Run the lifespan's startup once; callers that come meanwhile wait for the same startup.
 
         Raises:
-            LifespanFailed: It failed; every later call raises it again.
+            LifespanFailed: The startup failed; every later call raises it again.
         """
         Job.run(self.runner, self._start)
         self.serving = not self.closed
@@ -80,7 +81,7 @@ class Service:
         await asyncio.shield(self._starting)
 
     def close(self) -> None:
-        """Wait for the tasks for a while, cancel the rest, run the lifespan's shutdown, let go of the loop.
+        """Wait a while for the tasks, cancel the rest, run the lifespan's shutdown, release the loop.
 
         If another adapter still serves the same application, nothing ends.
         """
@@ -101,7 +102,7 @@ class Service:
             _release(self.runner)
 
     def forget(self) -> None:
-        """Close without waiting: whoever served the application was dropped without a close."""
+        """Close without waiting, for an adapter that was dropped without a close."""
         if self._leave() and self._is_to_end():
             self.runner.post(self._stop_alone)
 
@@ -110,7 +111,7 @@ class Service:
         self._users.append(None)
 
     def _leave(self) -> bool:
-        """Take one adapter away; tell whether it was the last one."""
+        """Remove one adapter; tell whether it was the last one."""
         with contextlib.suppress(IndexError):  # every adapter was closed together
             self._users.pop()
         return not self._users
@@ -148,26 +149,27 @@ class Service:
 
 #: Every service of this process that was started and not closed.
 _services: set[Service] = set()
-#: The loops of this process that are ours, and how many services use each.
+#: The loops that this package made in this process, and how many services use each.
 _runners: dict[str, tuple[Runner, int]] = {}
 _lock = threading.Lock()
 #: Whether the process is known to serve in one thread, see `start_all`.
 single_threaded = False
-#: What a parent process left behind. Destroyed in a child, a loop would take the parent's sockets out of its selector.
+#: Services and loops of the parent process, kept alive in a child: a loop that is destroyed here would remove the
+#: parent's sockets from the selector that both processes share.
 _abandoned: list[object] = []
 _exit_registered = False
 
 
 def lock() -> threading.Lock:
-    """Return the lock under which services are made. Greenlets share its thread, so nothing may wait under it."""
+    """Return the lock under which services are made. Greenlets share a thread, so do not wait or switch under it."""
     return _lock
 
 
 def serve(kind: str | asyncio.AbstractEventLoop, lifespan: Lifespan, drain_timeout: float) -> Service:
-    """Return a service on the process's loop of a kind, or on a user's; a new one's lifespan is not started yet.
+    """Return a service on the process's loop of a kind, or on a user's loop; a new service is not started yet.
 
-    Adapters of the same application share one service, because a lifespan belongs to the application: it may be
-    mounted at two places. A failed one is not shared, so that a new adapter tries again.
+    Adapters of the same application share one service, because the lifespan belongs to the application, which may be
+    mounted twice. A failed service is not shared, so that a new adapter tries again.
 
     Call it with `lock` held.
     """
@@ -182,7 +184,7 @@ def serve(kind: str | asyncio.AbstractEventLoop, lifespan: Lifespan, drain_timeo
 
 
 def close_services() -> None:
-    """Close every service of this process; what fails is logged."""
+    """Close every service of this process; errors are logged."""
     for service in tuple(_services):
         try:
             service.end()
@@ -234,7 +236,7 @@ def _release(runner: Runner) -> None:
 def _at_exit() -> None:
     """Close everything when the interpreter ends.
 
-    ``threading``'s hook comes before ``atexit``, while executors still work, and also where a server ends its workers
+    ``threading``'s hook runs before ``atexit``, while executors still work. It also runs if a server ends its workers
     without ``atexit`` (granian).
     """
     register: Any = getattr(threading, "_register_atexit", None)

@@ -1,14 +1,14 @@
-"""What a WSGI thread waits for on an event loop: one conversation, one flag, one gate.
+"""How a WSGI thread waits for work on an event loop: one conversation, one flag, one gate.
 
-A *conversation* runs on the loop; the WSGI thread sleeps until there is news. The flag ``signalled`` makes the wake-ups
-coalesce: however many messages the application sends while the thread is on its way, it is woken once. The order of the
-steps is what makes it right, and must stay:
+A *conversation* runs on the loop; the WSGI thread sleeps until there is news. The flag ``signalled`` coalesces the
+wake-ups: however many messages the application sends before the thread looks, it is woken once. Keep the order of these
+steps:
 
     loop side:  write the news, then read ``signalled``; if it was unset, set it and wake.
     WSGI side:  after waking, unset ``signalled``, then read the news.
 
-Either the loop sees the flag unset and wakes, or the thread has yet to read and finds the news. This holds because an
-attribute is read and written in one step under the GIL; a free-threaded build would need a lock here.
+Either the loop sees the flag unset and wakes the thread, or the thread reads later and finds the news. This holds
+because the GIL makes each read and write of an attribute one step; a free-threaded build would need a lock here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if sys.version_info >= (3, 12):
     def start_task(
         loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
     ) -> asyncio.Task[None]:
-        """Start a task in a context, its first step at once: one turn of the loop less."""
+        """Start a task in a context. Its first step runs at once, which saves one turn of the loop."""
         if loop.get_task_factory() is not None:
             return loop.create_task(coroutine, context=context)
         return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
@@ -43,29 +43,29 @@ else:
 
 
 class Conversation:
-    """Base of what runs on the loop while a WSGI thread waits for it."""
+    """Base of work on the loop for which a WSGI thread waits."""
 
-    # Defaults on the class: a conversation that never has to wait, or to stream, sets few of its attributes.
+    # Defaults on the class, because a conversation that never waits or streams sets few of its attributes.
     signalled = False
     _gate: Gate | None = None
 
     def prepare(self) -> bool:
-        """Make the gate, in the thread that may have to wait; before the loop can know of it, or before waiting.
+        """Make the gate, in the thread that may have to wait, before the loop gets the conversation or before waiting.
 
         Returns:
-            Whether there are news already: they may have come before there was a gate to open.
+            True if there is news already, which may have come before there was a gate to open.
         """
         if self._gate is None:
             self._gate = make_gate()
         return self.signalled
 
     def block(self) -> None:
-        """Wait at the gate, which is there."""
+        """Wait at the gate. Call `prepare` first."""
         assert self._gate is not None
         self._gate[0]()
 
     def signal(self) -> None:
-        """Wake the WSGI thread, unless it was woken and has not looked yet. Called after the news is written."""
+        """Wake the WSGI thread, unless it was woken and has not looked yet. Call it after the news is written."""
         if not self.signalled:
             self.signalled = True
             gate = self._gate
@@ -73,39 +73,39 @@ class Conversation:
                 gate[1]()
 
     def begin(self) -> None:
-        """Start on the loop; called there."""
+        """Start the work. Called on the loop."""
         raise NotImplementedError
 
     def news(self) -> bool:
-        """Tell whether there is what the WSGI thread waits for; it may be woken for something else."""
+        """Tell whether there is news for the WSGI thread, which may also be woken for another reason."""
         raise NotImplementedError
 
 
 class Runner(Protocol):
-    """A loop that WSGI threads can hand conversations to: a thread of its own, a lent one, or a user's."""
+    """A loop that WSGI threads hand conversations to: a loop with its own thread, a lent loop, or a user's loop."""
 
     loop: asyncio.AbstractEventLoop
     pid: int
 
     def start(self, conversation: Conversation) -> None:
-        """Have ``conversation.begin`` called on the loop; it may have run when this returns."""
+        """Have ``conversation.begin`` called on the loop, perhaps before this returns."""
 
     def wait(self, conversation: Conversation) -> None:
         """Block the calling thread or greenlet until the conversation has news; spurious returns are allowed."""
 
     def post(self, callback: Callable[[], object]) -> None:
-        """Have a callback run on the loop soon; coalesced with others."""
+        """Have a callback run on the loop soon. Several callbacks share a wake-up."""
 
     def alive(self) -> bool:
-        """Tell whether the loop can still be handed anything."""
+        """Tell whether the loop still accepts work."""
         ...
 
     def stop(self) -> None:
-        """End the loop if it is ours. Idempotent."""
+        """End the loop if this package made it. May be called again."""
 
 
 class Job(Conversation, Generic[T]):
-    """A coroutine run to its end on a loop while the calling thread waits: ``Job.run(runner, function)``."""
+    """Runs a coroutine to its end on a loop while the calling thread waits: ``Job.run(runner, function)``."""
 
     def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
         self.done = False
@@ -116,7 +116,7 @@ class Job(Conversation, Generic[T]):
 
     @classmethod
     def run(cls, runner: Runner, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine function on a runner's loop and return what it returns or raise what it raises."""
+        """Run a coroutine function on a runner's loop, and return its result or raise its error."""
         job = cls(function)
         runner.start(job)
         while not job.done:
@@ -132,7 +132,7 @@ class Job(Conversation, Generic[T]):
         self._task.add_done_callback(self._ended)
 
     def news(self) -> bool:
-        """Tell whether it has ended."""
+        """Tell whether the coroutine has ended."""
         return self.done
 
     async def _main(self) -> None:

@@ -6,7 +6,7 @@ largest cost. A doorbell needs one write to an eventfd, which is never read. epo
 reports every write once, whatever the counter holds. The counter would take centuries to fill.
 
 uvloop wakes its loop through an eventfd already, so it keeps its own method. Every other loop keeps its method too,
-unless its type is exactly asyncio's loop over epoll, because a method that a subclass overrides must be called.
+unless its type is exactly asyncio's loop over epoll. A subclass may override the method, and then needs the call.
 
 Sources: eventfd(2); epoll(7) "Level-triggered and edge-triggered".
 """

@@ -1,8 +1,8 @@
 """Hand-offs between the worker threads and one event loop.
 
 A port belongs to one loop in one process. `submit` hands a job to a worker. A worker calls `post` to hand a callback to
-the loop. Callbacks wait in one outbox, and one wake-up of the loop runs them all, because waking a loop is a system
-call and the largest cost of a small request.
+the loop. Callbacks wait in one outbox, and one wake-up of the loop runs them all. Waking a loop is a system call and
+the largest cost of a small request.
 
 No wake-up is lost, even without a lock. A poster appends to the outbox and then reads the flag. The loop clears
 the flag and then pops until the outbox is empty. The interpreter's lock orders append and pop (in a free-threaded

@@ -16,9 +16,9 @@ The same holds for results. A worker *leaves* a result in the outbox, and wakes 
 it takes another job, that job may block, so another worker must flush the result. The scout does it. Without a
 scout, the worker flushes before it runs the job. These rules keep this correct; the mutex orders their steps:
 
-- a worker that stops scouting clears `scouting` *before* it flushes the outbox;
-- a worker that takes another job checks for a scout *after* it has put its result into the outbox;
-- a worker that goes to sleep adds itself to `idle` *before* it flushes, so that the loop it wakes finds it there.
+- A worker that stops scouting clears `scouting` *before* it flushes the outbox.
+- A worker that takes another job checks for a scout *after* it has put its result into the outbox.
+- A worker that goes to sleep adds itself to `idle` *before* it flushes, so that the loop it wakes finds it there.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class _Crew:
             if prepare is not None:
                 prepare()
             job()
-            del job  # free what the job refers to before the next job comes
+            del job  # free the objects of this job before the next job comes
             left = True
         flush()
 
