@@ -1,15 +1,15 @@
 """A WSGI application served as ASGI 3.
 
-What blocks runs in worker threads, what waits runs on the loop, and one request crosses between them twice, however
-many messages it has:
+Blocking code runs in worker threads, waiting code runs on the loop. One request changes sides twice, however many
+messages it has:
 
-1. On the loop: the scope becomes an environ, a small body is awaited (a slow client holds no thread).
+1. On the loop: the scope becomes an environ, and a small body is awaited, so that a slow client holds no thread.
 2. A worker runs the application, pushes the response, and calls ``close()``.
-3. On the loop: the response is sent, as fast as the client takes it.
+3. On the loop: the response is sent as fast as the client takes it.
 
-The parts: `gateway.translate.scope_environ` (what the request says), `gateway.adapters.hand_off` (the hand-offs),
-``_input`` and ``_receiver`` (the request body), ``_run`` (the application's run, the worker's side), ``_exchange``
-(the same, the loop's side), ``_files`` (files that are not read).
+Modules: `gateway.translate.scope_environ` translates the request, `gateway.adapters.hand_off` has the hand-offs. The
+request body is in ``_input`` and ``_receiver``. The run of the application is in ``_run`` (worker) and ``_exchange``
+(loop). ``_files`` sends files without reading them.
 
 Sources: PEP 3333; ASGI 3.0, HTTP 2.4, WebSocket 2.4, Lifespan 2.0.
 """
@@ -37,14 +37,14 @@ from gateway.translate.scope_environ import scope_to_environ
 
 __all__ = ["WsgiToAsgi"]
 
-#: The longest body message that is made by joining chunks that were waiting.
+#: Maximum size of a body message that joins waiting chunks.
 JOIN_BYTES = 64 * 1024
 
 
 class WsgiToAsgi(Reaching):
     """An ASGI application that runs a WSGI application in threads.
 
-    It may be built anywhere, before a fork too: threads start with the first request of a loop, in its process.
+    You may build it anywhere, also before a fork: threads start with the first request of a loop, in its process.
 
     Attributes:
         app: The WSGI application.
@@ -68,17 +68,18 @@ class WsgiToAsgi(Reaching):
 
         Args:
             app: The WSGI application.
-            threads: How many requests run at once, per event loop.
-            queue: How many more may wait for a thread; past it a request is answered 503 with Retry-After. None: any.
-            coalesce: Join chunks that are waiting to be sent. False: each chunk is one message, as it was made.
-            inline: The application is declared never to block: it runs on the event loop itself, without a thread.
+            threads: Maximum number of requests that run at once, per event loop.
+            queue: Maximum number of requests that wait for a thread; the next one gets a 503 with Retry-After. None:
+                no limit.
+            coalesce: Join chunks that wait to be sent. False: each chunk of the application is one message.
+            inline: Run the application on the event loop, without a thread; only for an application that never blocks.
                 A request with a body above ``prefetch_bytes`` still takes a thread, because reading it blocks.
             thread_sensitive: Run every request in the one thread that asgiref keeps for thread-sensitive code.
-            prefetch_bytes: A body of a declared length up to this is read before the application starts.
-            buffer_bytes: How much of a longer request body, and of a response, is held at most, in each direction.
+            prefetch_bytes: Maximum declared length of a request body that is read before the application starts.
+            buffer_bytes: Maximum size of the buffer for a longer request body, and of the buffer for a response.
 
         Raises:
-            ConfigurationError: ``app`` is no WSGI application, an option is out of range, or two exclude each other.
+            ConfigurationError: ``app`` is not a WSGI application, an option is out of range, or two exclude each other.
         """
         whole(threads, 1, "WsgiToAsgi(threads=...)")
         check_wsgi_to_asgi(
@@ -100,7 +101,7 @@ class WsgiToAsgi(Reaching):
         self._high = buffer_bytes
         self._constants: Environ = {
             "wsgi.multithread": threads > 1 and not inline and not thread_sensitive,
-            "wsgi.multiprocess": True,  # cannot be known here; what is safe to assume
+            "wsgi.multiprocess": True,  # unknown here, and True is the safe value
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
@@ -115,14 +116,14 @@ class WsgiToAsgi(Reaching):
         return f"WsgiToAsgi({self.app!r})"
 
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        """Serve one ASGI scope: a request, the lifespan, or a websocket, which is refused with 403."""
+        """Serve one ASGI scope: a request, the lifespan, or a WebSocket, which gets a 403."""
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
         try:
             environ = self._environ(scope)
         except ServerError as error:
-            if error.status_hint >= 500:  # the caller's own mistake, not the client's
+            if error.status_hint >= 500:  # a mistake of the caller, not of the client
                 raise
             await _refuse(send, error.status_hint, str(error))
             return
@@ -132,7 +133,7 @@ class WsgiToAsgi(Reaching):
         else:
             body = await self._body(environ, receive)
             if body is None:
-                return  # the client went away while it sent its body: nobody to answer
+                return  # the client left while it sent its body, so a response would reach no client
         port = self._port()
         if self._queue is not None and port.workers.pending >= self._threads + self._queue:
             await _refuse(send, 503, "too many requests are waiting", (b"retry-after", b"1"))
@@ -147,7 +148,7 @@ class WsgiToAsgi(Reaching):
         if kind == "lifespan":
             await self._live(receive, send)
         elif kind == "websocket":
-            await receive()  # websocket.connect; a close before the accept is a 403
+            await receive()  # websocket.connect; a server turns a close before the accept into a 403
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
         else:
             raise ServerError(
@@ -200,7 +201,7 @@ class WsgiToAsgi(Reaching):
     def _environ(self, scope: Scope) -> Environ:
         environ = scope_to_environ(scope)
         environ.update(self._constants)
-        if "gateway.environ" in scope:  # it was an environ before: its error stream stays, its server's offers do not
+        if "gateway.environ" in scope:  # keep the error stream of the environ before, drop what its server offered
             environ.setdefault("wsgi.errors", sys.stderr)
             environ.pop("wsgi.early_hints", None)
             environ.pop("gunicorn.http2.send_trailers", None)
@@ -212,11 +213,11 @@ class WsgiToAsgi(Reaching):
         """Await a small body.
 
         Returns:
-            The whole body; or a list of what was received of a longer one; None where the client went away.
+            The whole body; the parts that were received of a longer body; or None if the client left.
         """
         length = environ.get("CONTENT_LENGTH")
         if length is None:
-            limit = 0  # unknown: the first message may be all of it
+            limit = 0  # the length is unknown, and the first message may be the whole body
         elif length == "0":
             return WholeInput()
         elif len(length) < 20 and length.isascii() and length.isdecimal() and int(length) <= self._prefetch_bytes:
@@ -224,7 +225,7 @@ class WsgiToAsgi(Reaching):
         else:
             return []
         if "HTTP_EXPECT" in environ or not self._prefetch_bytes:
-            return []  # asking for the body would send the 100 that the application may want to withhold
+            return []  # receive() would send the 100 response, which the application may want to withhold
         parts: list[bytes] = []
         size = 0
         while True:
@@ -241,7 +242,7 @@ class WsgiToAsgi(Reaching):
                 return parts
 
     def _port(self) -> Port:
-        """Return the port of the running loop in this process; make it if there is none."""
+        """Return the port of the running loop in this process; make it at the first request."""
         try:
             loop: object = asyncio.get_running_loop()
         except RuntimeError:
@@ -265,7 +266,7 @@ class WsgiToAsgi(Reaching):
             new = SensitivePort(loop)
         else:
             new = AsyncioPort(loop, self._threads)
-        # A new list, so that another thread's loop that goes through the old one is not disturbed.
+        # A new list, because the loop of another thread may iterate over the old one.
         self._ports = [port for port in self._ports if not port.gone] + [new]
         return new
 
@@ -285,7 +286,7 @@ class WsgiToAsgi(Reaching):
 
 
 def _has_no_body(environ: Environ) -> bool:
-    """Tell whether a request that gives no Content-Length is certain to have no body."""
+    """Tell whether a request without a Content-Length cannot have a body."""
     return "HTTP_TRANSFER_ENCODING" not in environ and (
         environ["SERVER_PROTOCOL"].startswith("HTTP/1") or environ["REQUEST_METHOD"] in ("GET", "HEAD")
     )

@@ -1,8 +1,7 @@
-"""The loop's side of one request of a WSGI application: sends what was pushed, and sees to every early end.
+"""The loop's side of one request of a WSGI application: it sends the response and handles every early end.
 
-Whatever happens, the worker is told and the iterable's ``close()`` is called. A request whose client went away ends
-quietly, an error of the application or of the server is raised to the server, and a body that is not complete never
-looks complete.
+In every case the worker is told and the iterable's ``close()`` is called. If the client leaves, the request ends
+quietly. An error of the application or of the server is raised to the server. An incomplete body never looks complete.
 
 Source: ASGI HTTP 2.4 "Response Start", "Response Body", "Disconnected Client".
 """
@@ -21,7 +20,7 @@ from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.errors import ApplicationError
 from gateway.protocols import ASGIReceive, ASGISend, Message
 
-#: Raised in a coroutine, these would mean something else than that an application raised them.
+#: Exceptions that have another meaning when a coroutine raises them, so they cannot be passed on as they are.
 _NOT_FOR_COROUTINES = (GeneratorExit, StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError)
 
 
@@ -45,12 +44,12 @@ class Exchange:
 
         Args:
             run: The application's run, not begun.
-            port: Of the running loop.
+            port: The port of the running loop.
             spawn: Starts background tasks of this request.
             receive: The server's.
             send: The server's.
-            join_bytes: Chunks that wait are joined up to this size; 0 joins none.
-            high: Bytes of the request body that are held at most.
+            join_bytes: Maximum size of a message that joins waiting chunks; 0 joins none.
+            high: Maximum number of bytes of the request body in the buffer.
         """
         self._run = run
         self._port = port
@@ -66,11 +65,11 @@ class Exchange:
     # ------------------------------------------------------------------------------------------- the request body
 
     def lazy_input(self) -> LazyInput:
-        """Return a ``wsgi.input`` that asks the server for the body when it is first used."""
+        """Return a ``wsgi.input`` that requests the body from the server when it is first used."""
         return LazyInput(lambda: StreamedInput(self._reader().inbox))
 
     def streamed_input(self, begun: list[bytes]) -> StreamedInput:
-        """Return a ``wsgi.input`` of which the first bytes were read; the rest is read while the worker runs."""
+        """Return a ``wsgi.input`` that begins with the parts received so far and reads on while the worker runs."""
         receiver = self._reader()
         for part in begun:
             receiver.inbox.feed(part)
@@ -78,7 +77,7 @@ class Exchange:
         return StreamedInput(receiver.inbox)
 
     def _reader(self, *, body_complete: bool = False) -> Receiver:
-        """Return the request's one reader; the worker and the loop may both be the first to need it."""
+        """Return the only reader of this request. The first call makes it, in the worker or on the loop."""
         with self._lock:
             receiver = self._receiver
             if receiver is None:
@@ -105,7 +104,7 @@ class Exchange:
 
         Raises:
             ApplicationError: The application broke PEP 3333.
-            BaseException: What the application, ``send`` or ``receive`` raised.
+            BaseException: The error of the application, of ``send`` or of ``receive``.
         """
         run = self._run
         try:
@@ -121,7 +120,7 @@ class Exchange:
             run.abort()
             await self._finish()
             raise
-        except BaseException:  # cancelled: the worker is told, and ends by itself
+        except BaseException:  # cancelled: tell the worker, and do not wait for it
             run.abandon()
             raise
         finally:
@@ -130,7 +129,7 @@ class Exchange:
             self._raise()
 
     async def serve_inline(self) -> None:
-        """Run the application on the loop and send its response; raises as `serve` does."""
+        """Run the application on the loop and send its response. Raises the same errors as `serve`."""
         run = self._run
         steps = run.steps()
         try:
@@ -151,7 +150,7 @@ class Exchange:
         while True:
             if await self._send_taken():
                 continue
-            if run.left:  # the worker went and left a file, which is sent by now
+            if run.left:  # the worker left a file, which has been sent by now
                 await self._finish()
             if run.finished:
                 return
@@ -160,16 +159,16 @@ class Exchange:
             await run.progress.wait()
 
     async def _send_taken(self) -> bool:
-        """Send what was pushed; tell whether there was anything."""
+        """Send everything that was pushed; tell whether there was anything to send."""
         run, send = self._run, self._send
         entries = run.take()
         if run.gone or not (entries or (run.ended and not run.end_sent)):
             return False
         first = 0
-        while first < len(entries) and not isinstance(entries[first], bytes):  # hints, the head
+        while first < len(entries) and not isinstance(entries[first], bytes):  # early hints and the response start
             await send(cast(Message, entries[first]))
             first += 1
-        parts = cast("list[bytes]", entries[first:])  # nothing else comes after the head
+        parts = cast("list[bytes]", entries[first:])  # after the response start, all entries are chunks
         total = sum(map(len, parts))
         if total > self._join_bytes:
             parts, total = await self._send_all_but_the_last(parts)
@@ -185,7 +184,7 @@ class Exchange:
         return True
 
     async def _send_all_but_the_last(self, chunks: list[bytes]) -> tuple[list[bytes], int]:
-        """Send chunks in messages of up to ``join_bytes``, or one each; return what the last message is made of."""
+        """Send chunks in messages of up to ``join_bytes``, or one each; return the parts of the last message."""
         parts: list[bytes] = []
         size = 0
         for chunk in chunks:
@@ -204,7 +203,7 @@ class Exchange:
         self._run.release(size)
 
     async def _finish(self) -> None:
-        """Wait until the application has closed."""
+        """Wait until the iterable's ``close()`` has run."""
         run = self._run
         while not run.finished:
             if run.left:
@@ -222,7 +221,7 @@ class Exchange:
     def _raise(self) -> None:
         run, receiver = self._run, self._receiver
         error = run.error
-        run.error = None  # the traceback holds frames that hold the run
+        run.error = None  # break the reference cycle: the traceback holds frames that hold the run
         try:
             if receiver is not None and receiver.error is not None:
                 raise receiver.error

@@ -1,7 +1,7 @@
-"""``wsgi.file_wrapper``, and when a file can be handed to the server instead of being read.
+"""``wsgi.file_wrapper``, and the choice between handing a file to the server and reading it.
 
-An ASGI server that offers ``http.response.zerocopysend`` sends from an open file, from any offset; one that offers
-``http.response.pathsend`` opens a path itself and sends the whole file. Everything else is read in blocks.
+An ASGI server with ``http.response.zerocopysend`` sends from an open file, from any offset. A server with
+``http.response.pathsend`` opens a path itself and sends the whole file. Every other file is read in blocks.
 
 Sources: PEP 3333 "Optional Platform-Specific File Handling"; ASGI extensions "Path Send", "Zero Copy Send".
 """
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gateway.protocols import Message
 
-#: Smaller blocks cost more in hand-offs than they save; PEP 3333 calls the application's number a suggestion.
+#: Smaller blocks cost more in hand-offs than they save. PEP 3333 calls the application's block size a suggestion.
 BLOCK_BYTES = 64 * 1024
 
 PATHSEND = "http.response.pathsend"
@@ -23,7 +23,7 @@ ZEROCOPYSEND = "http.response.zerocopysend"
 
 
 class Readable(Protocol):
-    """What a file wrapper wraps."""
+    """The object that a file wrapper wraps."""
 
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, none at the end."""
@@ -31,7 +31,7 @@ class Readable(Protocol):
 
 
 class FileWrapper:
-    """The ``wsgi.file_wrapper`` of this package: an iterable over blocks of a file, which is closed with it."""
+    """The ``wsgi.file_wrapper`` of this package: an iterable over the blocks of a file. Closing it closes the file."""
 
     def __init__(self, filelike: Readable, blksize: int = 8192) -> None:
         self.filelike = filelike
@@ -50,34 +50,34 @@ class FileWrapper:
 
 
 def file_message(wrapper: FileWrapper, length: int | None, extensions: Container[str]) -> Message | None:
-    """Return the ASGI message that sends a file from where it stands, or None where it must be read.
+    """Return the ASGI message that sends a file from its current position, or None if the file must be read.
 
     Args:
-        wrapper: What the application returned; its file's position is respected.
-        length: The response's Content-Length: how much of the file is sent (a range), or None for the rest of it.
-        extensions: What the server offers.
+        wrapper: The file wrapper that the application returned.
+        length: The Content-Length: the number of bytes to send (a range), or None for the rest of the file.
+        extensions: Names of the server's extensions.
 
     Returns:
-        A message without ``more_body``: it is the whole body. The file must stay open until it was sent.
+        A message without ``more_body``, because it is the whole body. The file must stay open until it was sent.
     """
     if ZEROCOPYSEND not in extensions and PATHSEND not in extensions:
         return None
     file = wrapper.filelike
     try:
-        status = os.fstat(file.fileno())  # type: ignore[attr-defined]  # what has none is told by the exception
+        status = os.fstat(file.fileno())  # type: ignore[attr-defined]  # without the method, the handler returns None
         offset = file.tell()  # type: ignore[attr-defined]  # as above
-    except (AttributeError, OSError, ValueError):  # not a file, or a closed one: reading it says so
+    except (AttributeError, OSError, ValueError):  # not a real file, or a closed one, whose read() will raise
         return None
     if not stat.S_ISREG(status.st_mode) or not isinstance(offset, int):
         return None
     rest = status.st_size - offset
     if rest <= 0 or (length is not None and length > rest):
-        return None  # nothing to send, or a lie about it: the ordinary way sees to it
+        return None  # nothing to send, or a wrong length, which the run detects when it reads the file
     count = rest if length is None else length
     if ZEROCOPYSEND in extensions:
         return {"type": ZEROCOPYSEND, "file": file, "offset": offset, "count": count}
     try:
-        path = os.fsdecode(getattr(file, "name", None))  # type: ignore[arg-type]  # what is no path raises
+        path = os.fsdecode(getattr(file, "name", None))  # type: ignore[arg-type]  # raises TypeError for a non-path
     except TypeError:
         return None
     if count != status.st_size or not _same_file(path, status):

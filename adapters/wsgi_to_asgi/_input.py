@@ -1,8 +1,8 @@
 """The request body on its way from the loop to a worker: ``wsgi.input``.
 
-A small body is received before a worker is taken (`WholeInput`). A larger one goes through an `Inbox`, a buffer
-bounded in bytes: the loop feeds it, the worker takes from it and sleeps only while it is empty. `RequestStream` makes
-it a raw stream, and `StreamedInput` adds the rest (lines, hints, exact reads) at C speed.
+A small body is received before a worker is taken (`WholeInput`). A larger body goes through an `Inbox`, a buffer
+bounded in bytes. The loop feeds it; the worker takes from it and sleeps only while it is empty. `RequestStream` makes
+it a raw stream, and `StreamedInput` adds lines, hints and exact reads at C speed.
 
 Sources: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.4 "Request".
 """
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class ClientDisconnected(ConnectionResetError):
-    """The client went away: raised by reads of ``wsgi.input`` and by ``write()``, in the application."""
+    """The client left. Reads of ``wsgi.input`` and ``write()`` raise it in the application."""
 
 
 class Inbox:
-    """Bytes between one feeding loop and one reading worker, at most ``high`` and one message of them.
+    """Bytes between one feeding loop and one reading worker: fewer than ``high``, plus one message.
 
     Args:
-        high: Bytes from which on the loop should pause.
-        low: Bytes at which a paused loop is told to go on.
-        ask: Called by the worker when it wants data: once to begin, then whenever a paused loop may go on.
+        high: Number of bytes at which the loop should pause.
+        low: Number of bytes at which a paused loop should continue.
+        ask: Called by the worker when it wants data: once to begin, then whenever a paused loop may continue.
     """
 
     __slots__ = (
@@ -63,7 +63,7 @@ class Inbox:
         self._starving = False
 
     def feed(self, body: bytes) -> bool:
-        """Add bytes; return False where the loop should pause until asked. Loop thread only."""
+        """Add bytes; return False if the loop should pause until ``ask`` is called. Loop thread only."""
         with self._lock:
             if body:
                 self._chunks.append(memoryview(body))
@@ -73,14 +73,14 @@ class Inbox:
             return not self._paused
 
     def end(self) -> None:
-        """Say that the body is complete."""
+        """Mark the body as complete."""
         with self._lock:
             self._ended = True
-            self._ask = _nothing  # it holds who holds this; no more is asked for
+            self._ask = _nothing  # break the reference cycle; no more data will be requested
             self._feed_the_starving()
 
     def fail(self) -> None:
-        """Say that the rest will never come; reads raise `ClientDisconnected` once the buffer is empty."""
+        """Mark the rest of the body as lost. Reads raise `ClientDisconnected` once the buffer is empty."""
         with self._lock:
             self._failed = not self._ended
             self._ask = _nothing
@@ -92,10 +92,10 @@ class Inbox:
             self._gate.release()
 
     def take(self, size: int) -> memoryview:
-        """Return between one and ``size`` bytes, or none at the end; sleeps while there are none. Worker only.
+        """Return 1 to ``size`` bytes, or an empty view at the end. Sleeps while the buffer is empty. Worker only.
 
         Raises:
-            ClientDisconnected: The client went away before the body was complete.
+            ClientDisconnected: The client left before the body was complete.
         """
         while True:
             ask = False
@@ -161,7 +161,7 @@ BUFFER_BYTES = 64 * 1024
 
 
 # The two classes below exist for their keyword arguments. The methods of `io.BytesIO` and `io.BufferedReader` take
-# positional arguments only, but gunicorn's and other servers' inputs also accept `read(size=...)`.
+# positional arguments only, but the inputs of gunicorn and other servers also accept `read(size=...)`.
 
 
 class WholeInput(io.BytesIO):
@@ -201,10 +201,10 @@ class StreamedInput(io.BufferedReader):
 
 
 class LazyInput:
-    """``wsgi.input`` of a request that announced no body: nothing is asked of the server unless somebody reads.
+    """``wsgi.input`` of a request that announced no body. It calls the server's ``receive()`` only if it is read.
 
-    Most requests are of this kind and nobody reads them, so this is one small object; the stream is made with the first
-    use of any of its methods. A body that was not announced (HTTP/2, or a field that a server dropped) is still read.
+    Most requests are of this kind and their input is never read, so this is one small object. The first use of any
+    method makes the stream. An unannounced body (HTTP/2, or a header that a server dropped) can still be read.
     """
 
     __slots__ = ("_open", "_stream")
@@ -235,6 +235,6 @@ class LazyInput:
         return self._opened().__next__()
 
     def __getattr__(self, name: str) -> object:
-        if name.startswith("__"):  # copy, pickle and the like must not open a stream
+        if name.startswith("__"):  # copy and pickle look up such names, and must not open the stream
             raise AttributeError(name)
         return getattr(self._opened(), name)

@@ -1,15 +1,15 @@
 """A response body on its way from one worker to one loop: a buffer bounded in bytes, with few wake-ups.
 
-The worker appends and sleeps only while the buffer is full; the loop takes all there is and sleeps only while it is
-empty. Small chunks are many, so appending takes no lock:
+The worker appends, and sleeps only while the buffer is full. The loop takes everything, and sleeps only while it is
+empty. Small chunks are frequent, so appending takes no lock:
 
-- Only the worker counts what was produced, only the loop what was released; each reads the other's count.
-- The worker appends, then reads ``_notified``; the loop clears ``_notified``, then looks once more. Append and look
-  take turns on the deque (as in `hand_off._ports.Outbox`), so either the loop finds the chunk or the worker
-  sees that it has to wake it.
-- To sleep, and to be woken from it, takes the lock: that is rare, and must not be missed.
+- Only the worker counts the produced bytes, only the loop the released bytes. Each reads the other count.
+- The worker appends, then reads ``_notified``. The loop clears ``_notified``, then looks once more. The deque orders
+  append and look (as in `hand_off._ports.Outbox`). So either the loop finds the chunk, or the worker sees the cleared
+  flag and wakes the loop.
+- The worker's sleep at a full buffer, and the wake-up from it, take the lock. They are rare, and must not be missed.
 
-No WSGI here, and no ASGI.
+This module knows neither WSGI nor ASGI.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ T = TypeVar("T")
 
 
 class Outflow(Generic[T]):
-    """What one worker pushes and one loop takes; entries may be of any kind, their size is the pusher's word."""
+    """Entries of any kind that one worker pushes and one loop takes. The worker states the size of each entry."""
 
-    # Where every one begins; an attribute is set on the instance when it changes. Those that are read for each chunk
-    # begin on the instance: there a read costs a tenth.
-    #: The loop's note: the last entry was taken.
+    # Defaults on the class; an instance sets an attribute when it changes. Attributes that are read for each chunk are
+    # set on the instance in __init__, where a read costs a tenth.
+    #: Set by the loop: the last entry was taken.
     ended = False
     _blocked = False
-    _closed = False  # the worker's note: no entry will follow
+    _closed = False  # set by the worker: no entry will follow
     _gate: threading.Lock | None = None
 
     def __init__(self, port: Port, high: int) -> None:
-        """Make an empty one.
+        """Make an empty buffer.
 
         Args:
-            port: Of the loop that takes.
-            high: Bytes that may wait; one more entry goes in before the worker sleeps.
+            port: The port of the loop that takes.
+            high: Number of bytes that may wait. The entry that exceeds it is still added, then the worker sleeps.
         """
         self._port = port
         self._high = high
         self._lock = threading.Lock()
-        self._entries: deque[T | None] = deque()  # None is the end
-        #: Set where there is something to take, or to look at.
+        self._entries: deque[T | None] = deque()  # None marks the end
+        #: Set when there are entries to take, or when the state of the run has changed.
         self.progress = port.signal()
-        #: The loop's note: nobody wants the rest.
+        #: Set by the loop: it does not want the rest.
         self.gone = False
         self._notified = False
         self._produced = 0
@@ -56,7 +56,7 @@ class Outflow(Generic[T]):
     # -------------------------------------------------------------------------------------------- the worker's side
 
     def _put(self, entry: T, size: int, *, last: bool = False) -> bool:
-        """Hand an entry over and wake the loop; sleep while too much waits. Tells whether more is wanted."""
+        """Hand over an entry and wake the loop; sleep while too much waits. Returns whether the loop wants more."""
         if self.gone:
             return False
         self._entries.append(entry)
@@ -71,7 +71,7 @@ class Outflow(Generic[T]):
         return not self.gone
 
     def _put_end(self, *, wake: bool) -> None:
-        """Say that no entry will follow; without a wake-up where the worker's own end follows at once."""
+        """Mark the end. Pass ``wake=False`` if the job ends at once, because its end wakes the loop anyway."""
         if not self._closed:
             self._closed = True
             self._entries.append(None)
@@ -96,34 +96,35 @@ class Outflow(Generic[T]):
     # ---------------------------------------------------------------------------------------------- the loop's side
 
     def take(self) -> list[T]:
-        """Return what was pushed since the last time, and note in `ended` whether it is the end.
+        """Return the entries that were pushed since the last call, and set `ended` if they include the end.
 
-        Whoever gets nothing waits for `progress` before asking again.
+        After an empty result, wait for `progress` before the next call.
         """
         entries = self._entries
         if not entries:
             if self.gone or self.ended:
                 return []
+            # Clear the flag, then look again: a worker that appends after this look sees the cleared flag and wakes us.
             self._notified = False
             if not entries:
                 return []
             self._notified = True
         pop = entries.popleft
-        taken = [pop() for _ in range(len(entries))]  # only this side pops
+        taken = [pop() for _ in range(len(entries))]  # only the loop pops, so all of them are there
         if taken[-1] is None:
             self.ended = True
             taken.pop()
-        return cast("list[T]", taken)  # None stands at the end alone
+        return cast("list[T]", taken)  # None is only ever the last entry
 
     def release(self, size: int) -> None:
-        """Say that bytes were sent, so that the worker may go on."""
+        """Count bytes as sent, so that a sleeping worker may continue."""
         with self._lock:
             self._released += size
             if self._blocked and self._produced - self._released <= self._high // 2:
                 self._open_gate()
 
     def abort(self) -> None:
-        """Say that nobody wants the rest: the worker stops at its next chunk."""
+        """Discard the rest: the worker stops at its next chunk."""
         with self._lock:
             self.gone = True
             if self._blocked:

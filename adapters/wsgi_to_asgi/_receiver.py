@@ -1,7 +1,8 @@
-"""The one reader of a request's ``receive``: first its body, then its disconnect.
+"""The only reader of a request's ``receive``: it reads the body, then the disconnect.
 
-It runs only where it is needed: for a body that is too large to be awaited before a worker is taken, and for a
-response that is not complete when the loop first sees it. Nothing else calls ``receive`` meanwhile: no message is lost.
+It runs only if it is needed. One case is a body that is too large to await before a worker is taken. The other is a
+response that is not complete when the loop first sees it. No other code calls ``receive`` meanwhile, so no message is
+lost.
 
 Source: ASGI HTTP 2.4 "Request", "Disconnect".
 """
@@ -16,7 +17,7 @@ from gateway.protocols import ASGIReceive
 
 
 class Receiver:
-    """Feeds an `Inbox` from ``receive`` and tells of the client's end. All methods belong to the loop's thread."""
+    """Feeds an `Inbox` from ``receive`` and reports when the client leaves. Loop thread only."""
 
     __slots__ = (
         "_cancel", "_complete", "_disconnected", "_port", "_receive", "_resumed", "_running", "_spawn", "_stopped",
@@ -38,12 +39,12 @@ class Receiver:
 
         Args:
             receive: The server's.
-            port: Where the worker asks for more.
+            port: The port through which the worker requests more.
             spawn: Starts the reading task.
-            disconnected: Called when the client went away.
+            disconnected: Called when the client has left.
             complete: Whether the body was read already.
-            high: Bytes of the body that are buffered at most.
-            low: Bytes from which on reading goes on.
+            high: Number of buffered bytes at which reading pauses.
+            low: Number of buffered bytes at which reading continues.
         """
         self._receive = receive
         self._port = port
@@ -54,12 +55,12 @@ class Receiver:
         self._running = False
         self._stopped = False
         self._watching = False
-        #: What ``receive`` raised.
+        #: The error that ``receive`` raised, or None.
         self.error: Exception | None = None
         self._resumed = port.signal()
         self.inbox = Inbox(high, low, self._ask)
 
-    def _ask(self) -> None:  # by the worker
+    def _ask(self) -> None:  # called in the worker
         self._port.post(self._go_on)
 
     def _go_on(self) -> None:
@@ -67,19 +68,19 @@ class Receiver:
         self._resumed.set()
 
     def start(self) -> None:
-        """Begin to read the body, unless it is being read."""
+        """Begin to read the body, unless the reading task runs already."""
         if not self._running and not self._stopped and not (self._complete and not self._watching):
             self._running = True
             self._cancel = self._spawn(self._run)
 
     def watch(self) -> None:
-        """Read on after the body, until the client disconnects."""
+        """Keep reading after the body, until the client disconnects."""
         if not self._watching:
             self._watching = True
             self.start()
 
     def stop(self) -> None:
-        """Read no more: the request is over. A worker that still waits for its body is told so."""
+        """Stop reading, because the request is over. A worker that waits for the body gets `ClientDisconnected`."""
         self._stopped = True
         self.inbox.fail()
         if self._running and self._cancel is not None:
@@ -102,15 +103,15 @@ class Receiver:
                 message = await self._receive()
                 if message["type"] == "http.disconnect":
                     self._lost()
-                # Anything else: a server that has no disconnect to tell. Asking again might never suspend.
-        except Exception as error:  # raised by who serves the request
+                # A server that sends anything else has no disconnect events. Another receive() might never suspend.
+        except Exception as error:  # `Exchange` raises it to the server
             self.error = error
             self._lost()
         finally:
             self._running = False
-            self._cancel = None  # it holds the task, whose exception holds this
+            self._cancel = None  # break the reference cycle: it holds the task, whose exception holds this object
 
     def _lost(self) -> None:
         self._stopped = True
         self._disconnected()
-        self.inbox.fail()  # the last: what a worker answers to it goes nowhere
+        self.inbox.fail()  # last, because the run must be gone before the failing read makes the worker respond

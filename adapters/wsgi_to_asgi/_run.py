@@ -1,11 +1,17 @@
-"""One run of a WSGI application: what PEP 3333 asks of a server, on the worker's side.
+"""One run of a WSGI application, on the worker's side: it does what PEP 3333 demands of a server.
 
-The worker calls the application and pushes what it answers into the `Outflow` that the run is; the loop takes it and
-sends it. A list needs no buffer: it is handed over whole.
+The worker calls the application and pushes its response into the `Outflow` that the run is. The loop takes the response
+from there and sends it. A list needs no buffer, because it is handed over whole.
 
-States, in this order: nothing said; head said (`start_response`); committed (first non-empty chunk, or the end: from
-here on the head cannot change); closed (no byte will follow); finished (``close()`` was called, the worker is free).
-`abort` may come at any time, from the loop: the worker stops at the next chunk, and still calls ``close()``.
+States, in this order:
+
+- No headers.
+- Headers set (`start_response` was called).
+- Committed (at the first non-empty chunk, or the end): from here on the headers cannot change.
+- Closed: no byte will follow.
+- Finished: ``close()`` was called, and the worker is free.
+
+The loop may call `abort` at any time: the worker stops at the next chunk, and still calls ``close()``.
 
 Sources: PEP 3333 "The start_response() Callable", "Handling the Content-Length Header", "Buffering and Streaming",
 "Error Handling"; RFC 9110 sections 6.4.1, 8.6.
@@ -31,29 +37,30 @@ from gateway.translate.fields import asgi_response_headers
 from gateway.translate.status import has_content, status_code
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
-#: What goes to the loop: chunks, and messages that stand between them.
+#: An entry on its way to the loop: a chunk, or a message such as the response start.
 Entry: TypeAlias = bytes | Message
 
 logger = logging.getLogger("gateway.adapters")
 
 
 class Run(Outflow[Entry]):
-    """A WSGI application called once; made on the loop, run by a worker, taken from by the loop."""
+    """One call of a WSGI application: made on the loop, run by a worker, its response taken by the loop."""
 
-    # Where every run begins; an attribute is set on the instance when it changes.
+    # Defaults on the class; an instance sets an attribute when it changes.
     finished = False
     error: BaseException | None = None
-    #: The head and the whole body of a response that was handed over at once.
+    #: The response start and the body of a response that was handed over whole.
     whole: tuple[Message, bytes] | None = None
-    #: A file to send. `left` says that the worker has gone, and that `close` is to be a second job.
+    #: The message of a file to send.
     file: Message | None = None
+    #: True if the worker has gone without calling `close`, which must run as a second job after the file was sent.
     left = False
-    #: The loop's own note: the last message was sent.
+    #: Set by the loop: the last message was sent.
     end_sent = False
     _abandoned = False
     _closing: Callable[[], object] | None = None
     _declared = False  # whether the response has a Content-Length
-    _streaming = False  # something was handed over already
+    _streaming = False  # at least one entry was handed over
 
     def __init__(
         self,
@@ -71,11 +78,11 @@ class Run(Outflow[Entry]):
         Args:
             application: The WSGI application.
             environ: Its environ, with ``wsgi.input``.
-            context: What the application runs in, its iterator and ``close()`` too.
-            port: Of the loop that takes.
-            extensions: What the ASGI server offers.
-            coalesce_bytes: A list is joined up to this size; 0 joins none.
-            high: Bytes that are held at most, one chunk aside.
+            context: Context variables for the application, its iterator and ``close()``.
+            port: The port of the loop that takes the response.
+            extensions: Names of the ASGI server's extensions.
+            coalesce_bytes: Maximum size up to which the chunks of a list are joined; 0 joins none.
+            high: Maximum number of bytes in the buffer, except for one chunk.
         """
         super().__init__(port, high)
         self._application = application
@@ -86,8 +93,8 @@ class Run(Outflow[Entry]):
         self.extensions = extensions
         self.committed = False
         self._head: Message | None = None
-        #: What may still be sent: a chunk below it needs no further thought. Nothing before the head is committed,
-        #: nothing where there is no content; without a Content-Length there is no end to it.
+        #: Bytes that may still be sent: 0 before the headers are committed and for responses without content,
+        #: `sys.maxsize` without a Content-Length. A smaller chunk takes the fast path.
         self._rest = 0
 
     # ------------------------------------------------------------------------------------ the application's side
@@ -95,13 +102,13 @@ class Run(Outflow[Entry]):
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Callable[[bytes], object]:
-        """Take the head; the ``start_response`` of PEP 3333."""
+        """Take the status and headers; the ``start_response`` of PEP 3333."""
         if exc_info is not None:
             try:
                 if self.committed and exc_info[1] is not None:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
-                exc_info = None  # a traceback that holds this frame
+                exc_info = None  # break the reference cycle: the traceback holds this frame
         elif self._head is not None:
             raise ApplicationError(
                 f"start_response is called once, or again with exc_info; got {status!r} after "
@@ -109,7 +116,7 @@ class Run(Outflow[Entry]):
             )
         code, fields = status_code(status), asgi_response_headers(headers)
         if code == 204:
-            # RFC 9110 section 8.6: a server must not send it. WSGI servers take it out; ASGI servers send it.
+            # RFC 9110 section 8.6 forbids it with 204. WSGI servers remove it; ASGI servers would send it.
             fields = [field for field in fields if field[0] != b"content-length"]
         self._head = {"type": "http.response.start", "status": code, "headers": fields}
         return self.write
@@ -118,13 +125,13 @@ class Run(Outflow[Entry]):
         """Send data before the iterable; the ``write`` callable of PEP 3333.
 
         Raises:
-            ClientDisconnected: Nobody is there to read it. A client may leave a response that is complete.
+            ClientDisconnected: The client left before the response was complete.
         """
         if not self._push(data) and self.gone and not self._closed:
             raise ClientDisconnected("the client disconnected before the response was complete")
 
     def early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
-        """Send links ahead of the response; ``wsgi.early_hints`` as gunicorn has it."""
+        """Send links before the response; the ``wsgi.early_hints`` of gunicorn."""
         links = [value.encode("latin-1") for name, value in headers if name.lower() == "link"]
         if links and not self.committed:
             self._streaming = True
@@ -133,9 +140,9 @@ class Run(Outflow[Entry]):
     # ---------------------------------------------------------------------------------------------- without a worker
 
     def steps(self) -> Generator[None, None, None]:
-        """Run the application, in its context, where this is iterated; after each step something may be taken.
+        """Run the application in its context, step by step. After each step there may be entries to take.
 
-        The buffer must be unbounded, because nothing is taken from it while the application runs.
+        The buffer must be unbounded, because the loop takes nothing from it while a step runs.
         """
         steps = self._steps()
         try:
@@ -192,11 +199,11 @@ class Run(Outflow[Entry]):
     def _take_environ(self) -> Environ:
         environ = self._environ
         assert environ is not None
-        self._environ = None  # it holds the input, which holds this: without a cycle there is nothing to collect
+        self._environ = None  # break the reference cycle: the environ holds the input, which holds this object
         return environ
 
     def _take_whole(self, chunks: Sequence[bytes]) -> None:
-        if len(chunks) == 1 and type(chunks[0]) is bytes:  # as most are
+        if len(chunks) == 1 and type(chunks[0]) is bytes:  # the common case
             body = chunks[0]
         else:
             for chunk in chunks:
@@ -218,7 +225,7 @@ class Run(Outflow[Entry]):
                 self._refuse_short(self._rest - len(body))
             _warn_of_overrun(head)
             body = body[: self._rest]
-        if self._streaming:  # a hint went before
+        if self._streaming:  # an early hint was pushed before, so the order must be kept
             self._put(head, 0)
             self._put(body, len(body), last=True)
         else:
@@ -244,7 +251,7 @@ class Run(Outflow[Entry]):
                     if self._push(chunk):
                         continue
                     break
-                # The ordinary chunk; what follows is `_put`, in line: there are many of them.
+                # The ordinary chunk. The lines below are `_put` inline, because they run for each of many chunks.
                 if self.gone:
                     break
                 self._rest -= size
@@ -255,7 +262,8 @@ class Run(Outflow[Entry]):
                 if self._produced - self._released > high:
                     self._wait_for_room()
             if not self.gone:
-                # An exhausted generator has nothing to do in close(); others may, and the end must not wait for it.
+                # A generator that has ended has nothing to do in close(), so the end of the job wakes the loop at once.
+                # Another close() may take long, and the end of the response must not wait for it.
                 self._end(wake=type(result) is not GeneratorType and hasattr(result, "close"))
         finally:
             close = getattr(result, "close", None)
@@ -263,7 +271,7 @@ class Run(Outflow[Entry]):
                 close()
 
     def _push(self, chunk: bytes) -> bool:
-        """Hand any chunk over; tell whether more is wanted. Sleeps while the buffer is full."""
+        """Hand over any chunk, and sleep while the buffer is full. Returns whether the loop wants more."""
         if self.gone:
             return False
         if not isinstance(chunk, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]  # an application's value
@@ -281,7 +289,7 @@ class Run(Outflow[Entry]):
             _warn_of_overrun(self._head)
         if not rest:
             return False
-        # Complete by its own word: the end goes with the last chunk, whatever the application still does.
+        # The Content-Length is reached, so the response is complete: send the end now, even if the application runs on.
         self._rest = 0
         return self._put(chunk[:rest], rest, last=True)
 
@@ -313,7 +321,7 @@ class Run(Outflow[Entry]):
         )
 
     def close(self) -> None:
-        """Call the iterable's ``close()`` after its file was sent; the worker's second job. Never raises."""
+        """Call the iterable's ``close()`` after its file was sent. This is the worker's second job. Never raises."""
         closing = self._closing
         assert closing is not None
         try:
@@ -334,18 +342,18 @@ class Run(Outflow[Entry]):
         self.progress.set()
 
     def failed(self, error: Exception) -> None:
-        """Finish a run that no worker could begin, or whose ``close()`` none could call."""
+        """Finish a run if no worker could begin it, or could call its ``close()``."""
         self.error = error
         self._closing = None
         self._done()
 
     def client_left(self) -> None:
-        """Abort, unless the end was sent: then nothing is cut off, and the iterable may come to its own end."""
+        """Abort, unless the end was sent. After the end, the iterable may run to its own end."""
         if not self.end_sent:
             self.abort()
 
     def abandon(self) -> None:
-        """Abort, and say that nobody waits for the end either."""
+        """Abort, and call ``close()`` without waiting for it, because the loop's task has gone."""
         self._abandoned = True
         self.abort()
         if self.left:

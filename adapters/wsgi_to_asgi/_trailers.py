@@ -1,11 +1,11 @@
 """Trailers of a WSGI application, for an ASGI server that sends them.
 
-WSGI has no word for trailers; gunicorn's is ``environ["gunicorn.http2.send_trailers"](fields)``, any time before the
-body ends. An ASGI server must know with the head that trailers will come. So they are promised where the application
-has given them by then, or announces them by a ``Trailer`` field; what comes unannounced after the head was sent is
-dropped, as HTTP lets anybody do with trailers.
+WSGI has no trailers. gunicorn offers ``environ["gunicorn.http2.send_trailers"](fields)``, which may be called at any
+time before the body ends. An ASGI server must know at the response start that trailers will come. So trailers are
+promised if the application has given them by then, or announces them in a ``Trailer`` header. Trailers that come later
+without an announcement are dropped, which HTTP allows.
 
-A response with a Content-Length is complete with its last byte: trailers have to be given before that.
+A response with a Content-Length is complete with its last byte, so its trailers must be given before that byte.
 
 Sources: ASGI extension "HTTP Trailers"; RFC 9110 sections 6.5, 6.6.2.
 """
@@ -23,27 +23,27 @@ _log = logging.getLogger("gateway.adapters")
 
 
 class Trailers:
-    """The trailers of one response, and the ``send`` that sends them behind its body.
+    """The trailers of one response, and a ``send`` that sends them after its body.
 
     Args:
         send: The server's.
-        head_only: The request is HEAD: there is nothing for trailers to stand behind.
+        head_only: The request is HEAD, so neither a body nor trailers are sent.
     """
 
     def __init__(self, send: ASGISend, *, head_only: bool) -> None:
         self._send = send
         self._head_only = head_only
         self._fields: list[tuple[bytes, bytes]] | None = None
-        self._promised: bool | None = None  # None before the head
+        self._promised: bool | None = None  # None before the response start
 
     def give(self, fields: Iterable[tuple[str, str]]) -> None:
-        """Take the trailers, in the thread of the application; again: instead of those given before."""
+        """Take the trailers, in the application's thread. A second call replaces the trailers of the first."""
         self._fields = asgi_response_headers(list(fields))
         if self._promised is False:
             _log.debug("trailers that no Trailer field had announced came after the head, and were dropped")
 
     async def send(self, message: Message) -> None:
-        """Send a message of the response; behind the last of its body, the trailers."""
+        """Send a message of the response. After the last message of the body, send the trailers."""
         kind = message["type"]
         if kind == "http.response.start":
             announced = self._fields is not None or any(name == b"trailer" for name, _ in message["headers"])
