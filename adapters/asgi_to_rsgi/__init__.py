@@ -1,12 +1,13 @@
 """Serve an ASGI application over RSGI, granian's own interface.
 
-The scope becomes ASGI's; what the application sends becomes one call of granian's (a response in one piece) or a
-stream. Lifespan runs in ``__rsgi_init__`` and ``__rsgi_del__``, once per worker and loop. Everything runs on the loop
-of granian, so there is no thread and no hand-off.
+The adapter translates the scope to ASGI. The application's messages become one call of granian (for a response in one
+message) or a stream. Lifespan runs in ``__rsgi_init__`` and ``__rsgi_del__``, once per worker and loop. Everything runs
+on granian's loop, without threads and hand-offs.
 
-What RSGI cannot carry, and is therefore not promised to the application: the raw path and a mount point, header values
-outside of ASCII in requests, a subprotocol, headers or a close code of a websocket, trailers, early hints. RSGI cannot
-cut a connection either: a response that fails after its head looks complete where it has no ``Content-Length``.
+The scope does not promise features that RSGI lacks: the raw path and a mount point, header values outside of ASCII in
+requests, trailers, and early hints. A WebSocket has no subprotocol, no headers and no
+close code. RSGI cannot cut a connection either: a response without ``Content-Length`` that fails after its headers
+looks complete.
 
 Sources: RSGI specification 1.6; ASGI HTTP 2.5, WebSocket 2.5, Lifespan 2.0.
 """
@@ -36,9 +37,9 @@ from gateway.protocols import ASGIApplication, Message
 
 __all__ = ["AsgiToRsgi"]
 
-#: A request body of a declared length up to this is read whole, in one wake-up.
+#: Maximum declared length of a request body that is read whole, in one wake-up.
 _SMALL_BODY: Final = 64 * 1024
-#: RSGI's kinds of websocket messages.
+#: RSGI's kinds of WebSocket messages.
 _CLOSED: Final = 0
 _BYTES: Final = 1
 
@@ -46,19 +47,19 @@ _HTTP_EXTENSIONS: Final[Mapping[str, object]] = {"http.response.pathsend": {}}
 
 
 class AsgiToRsgi:
-    """An RSGI application that runs an ASGI one; ``granian module:attribute`` serves it without an option.
+    """An RSGI application that runs an ASGI application; ``granian module:attribute`` serves it without an option.
 
     Args:
         app: The ASGI application.
-        lifespan: ``"auto"`` serves an application without lifespan too, ``"on"`` refuses it, ``"off"`` never asks.
+        lifespan: ``"auto"`` serves an application without lifespan too, ``"on"`` refuses it, ``"off"`` skips it.
 
     Raises:
-        ConfigurationError: ``app`` is no ASGI application, or ``lifespan`` is none of these.
+        ConfigurationError: ``app`` is not an ASGI application, or ``lifespan`` is not one of these values.
     """
 
     def __init__(self, app: ASGIApplication, *, lifespan: LifespanMode = "auto") -> None:
         app = asgi_callable(app, "AsgiToRsgi")
-        Lifespan(app, mode=lifespan)  # refuses a wrong mode here and now
+        Lifespan(app, mode=lifespan)  # raises for a wrong mode at construction, not in the worker
         self.app = app
         self.lifespan: LifespanMode = lifespan
         self._started: dict[asyncio.AbstractEventLoop, _Started] = {}
@@ -77,13 +78,13 @@ class AsgiToRsgi:
         """
         lifespan = Lifespan(self.app, mode=self.lifespan)
         started = self._started[loop] = _Started(lifespan)
-        if loop.is_running():  # granian embedded in somebody's program
+        if loop.is_running():  # granian is embedded in another program
             started.task = loop.create_task(lifespan.startup())
         else:
             loop.run_until_complete(lifespan.startup())
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Stop the application; granian calls this when its worker has answered its last request."""
+        """Stop the application; granian calls this after its worker's last request."""
         started = self._started.pop(loop, None)
         if started is None:
             return
@@ -93,7 +94,7 @@ class AsgiToRsgi:
             loop.run_until_complete(started.lifespan.shutdown())
 
     async def __rsgi__(self, scope: RsgiScope, protocol: Any) -> None:
-        """Answer one request, or serve one websocket."""
+        """Respond to one request, or serve one WebSocket."""
         state: dict[str, Any] | None = None
         started = self._started.get(asyncio.get_running_loop())
         if started is not None:
@@ -108,7 +109,7 @@ class AsgiToRsgi:
 
 
 class _Started:
-    """One lifespan on one loop; ``task`` is what is under way there, on a loop that ran already."""
+    """One lifespan on one loop. ``task`` is its startup or shutdown if the loop was running already."""
 
     __slots__ = ("lifespan", "task")
 
@@ -137,12 +138,12 @@ class _Http:
     def __init__(self, protocol: HttpProtocol, scope: RsgiScope) -> None:
         self._protocol = protocol
         self._scope = scope
-        self._gone = False  # the client; as far as we were told
-        # Of the request.
+        self._gone = False  # the client has left, as far as granian has reported it
+        # The request.
         self._body: _Body | None = None
         self._request_ended = False
         self._disconnect: asyncio.Future[None] | None = None
-        # Of the response.
+        # The response.
         self._head: tuple[int, RsgiFields] | None = None
         self._stream: HttpTransport | None = None
         self._responded = False
@@ -179,7 +180,7 @@ class _Http:
         return {"type": "http.request", "body": chunk, "more_body": more_body}
 
     async def _wait_for_disconnect(self) -> Message:
-        """Wait until the client is gone or the response is complete, whichever comes first."""
+        """Wait until the client has left or the response is complete, whichever comes first."""
         if self._disconnect is None:
             self._disconnect = asyncio.ensure_future(self._protocol.client_disconnect())
         if self._response_ended is None:
@@ -201,7 +202,7 @@ class _Http:
             self._trailers_promised = bool(message.get("trailers", False))
             return
         if kind == "http.response.trailers" and self._trailers_promised and self._responded:
-            # Lost, as HTTP lets trailers be: RSGI has none, and the application did not look at the extensions.
+            # RSGI has no trailers, and the application did not check the extensions. HTTP allows to drop them.
             self._trailers_promised = bool(message.get("more_trailers", False))
             return
         if self._head is None or self._responded:
@@ -245,7 +246,7 @@ class _Http:
 
 
 class _Body:
-    """What comes of one request's body."""
+    """The body of one request."""
 
     __slots__ = ("_chunks", "_left", "_protocol")
 
@@ -253,16 +254,16 @@ class _Body:
         self._protocol = protocol
         self._chunks: AsyncIterator[bytes] | None = None
         declared = scope.headers.get("content-length")
-        #: Bytes to come; None where no length was declared.
+        #: Number of bytes to come; None if the request declares no length.
         self._left: int | None = int(declared) if declared is not None and declared.isdecimal() else None
         if declared is None and not may_have_body(scope):
             self._left = 0
 
     async def read(self) -> tuple[bytes, bool]:
-        """Return the next bytes, and whether more comes.
+        """Return the next bytes, and whether more follow.
 
         Raises:
-            EOFError: The client went away before the end.
+            EOFError: The client left before the end.
         """
         left = self._left
         if left == 0:
@@ -290,7 +291,7 @@ class _Body:
 
 
 class _WebSocket:
-    """One websocket: its ``receive`` and ``send``."""
+    """One WebSocket: its ``receive`` and ``send``."""
 
     __slots__ = ("_closed", "_connected", "_protocol", "_transport")
 
@@ -302,7 +303,7 @@ class _WebSocket:
 
     async def run(self, app: ASGIApplication, rsgi: RsgiScope, state: dict[str, Any] | None) -> None:
         scope = scope_of(rsgi, state)
-        # RSGI answers the handshake by itself: there is no subprotocol to choose from.
+        # granian responds to the handshake itself, so the application cannot choose a subprotocol.
         scope.update(type="websocket", scheme="wss" if rsgi.scheme == "https" else "ws", subprotocols=[], extensions={})
         try:
             await app(scope, self._receive, self._send)
@@ -357,7 +358,7 @@ class _WebSocket:
             raise _unexpected(kind, "websocket.accept, then websocket.send, and one websocket.close")
 
     def _close(self, code: int) -> None:
-        """Close, or refuse the handshake with 403; nothing where it is closed already."""
+        """Close, or refuse the handshake with 403. Does nothing if it is closed already."""
         if not self._closed.done():
             self._closed.set_result(code if self._transport is not None else 1006)
             self._protocol.close(403 if self._transport is None else code)

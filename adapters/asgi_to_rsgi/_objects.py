@@ -1,4 +1,4 @@
-"""RSGI as the adapter sees it: the objects that granian hands over, and what it spells otherwise than ASGI.
+"""The RSGI objects that granian hands over, and the translation of values that RSGI spells differently from ASGI.
 
 Sources: RSGI specification 1.6; ASGI HTTP 2.5 "Connection Scope".
 """
@@ -77,10 +77,10 @@ class WebSocketProtocol(Protocol):
 
 
 def scope_of(rsgi: RsgiScope, state: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what HTTP and websocket scopes have in common."""
+    """Return the keys that HTTP and WebSocket scopes have in common."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in rsgi.headers.items()]
     if rsgi.authority and all(name != b"host" for name, _ in headers):
-        headers.insert(0, (b"host", rsgi.authority.encode("latin-1")))  # HTTP/2 has no Host field (ASGI HTTP: headers)
+        headers.insert(0, (b"host", rsgi.authority.encode("latin-1")))  # HTTP/2 has no Host header, ASGI requires it
     scope: dict[str, Any] = {
         "asgi": {"version": "3.0", "spec_version": "2.5"},
         "http_version": rsgi.http_version,
@@ -112,12 +112,12 @@ def _address(spelled: str, *, unix: bool = False) -> tuple[str, int | None] | No
 
 
 def may_have_body(scope: RsgiScope) -> bool:
-    """Tell whether a request without a declared length can have a body: a chunked one, or any of HTTP/2."""
+    """Tell whether a request without a declared length may have a body: if it is chunked, or over HTTP/2 or HTTP/3."""
     return scope.http_version.startswith(("2", "3")) or scope.headers.get("transfer-encoding") is not None
 
 
 def response_fields(headers: Iterable[Sequence[bytes]]) -> RsgiFields:
-    """Spell header fields as RSGI's strings, which granian writes as UTF-8."""
+    """Return headers as RSGI's strings, which granian writes as UTF-8."""
     spelled: RsgiFields = []
     for name, value in headers:
         try:
@@ -129,5 +129,5 @@ def response_fields(headers: Iterable[Sequence[bytes]]) -> RsgiFields:
 
 
 def is_gone(error: Exception) -> bool:
-    """Tell granian's "closed" from other errors, without importing granian."""
+    """Tell whether an error is granian's for a closed connection. The check by name avoids an import of granian."""
     return type(error).__name__ in ("RSGIProtocolClosed", "RSGIProtocolError")
