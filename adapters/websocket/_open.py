@@ -1,9 +1,10 @@
-"""The WebSockets that are open on one loop, so that a server that ends can say goodbye to them.
+"""The open WebSockets of one loop, so that a server that stops can close them.
 
-A WSGI server waits for its threads when it is told to stop, and a WebSocket holds one for as long as it lasts. So who
-is told first (a server's hook, `close`) has them closed with 1001, "going away"; clients know to connect again.
+A WSGI server that stops waits for its threads, and an open WebSocket holds a thread. So a server's hook, or `close`,
+closes the WebSockets first, with code 1001 ("going away"). Clients reconnect after this code.
 
-A server that cannot tell, but can be asked (Gunicorn's workers), is asked twice a second while anything is open.
+Some servers call no hook but can be polled (Gunicorn's workers). They are polled twice a second while a WebSocket is
+open.
 
 Source: RFC 6455 section 7.4.1.
 """
@@ -20,24 +21,24 @@ stopping: Callable[[], bool] | None = None
 
 
 class OpenSockets:
-    """What to call to close each one. Everything here runs on the loop."""
+    """The functions that close the open WebSockets. All methods run on the loop."""
 
     def __init__(self) -> None:
         self._goodbyes: set[Callable[[], object]] = set()
         self._asking: asyncio.TimerHandle | None = None
 
     def add(self, goodbye: Callable[[], object]) -> None:
-        """Keep one."""
+        """Add the function that closes an open WebSocket."""
         self._goodbyes.add(goodbye)
         if stopping is not None and self._asking is None:
             self._asking = asyncio.get_running_loop().call_later(_ASK_SECONDS, self._ask)
 
     def discard(self, goodbye: Callable[[], object]) -> None:
-        """Forget one that has ended."""
+        """Remove the function of a WebSocket that has ended."""
         self._goodbyes.discard(goodbye)
 
     def close(self) -> None:
-        """Say goodbye to all."""
+        """Begin to close all of them."""
         for goodbye in tuple(self._goodbyes):
             goodbye()
 

@@ -1,14 +1,14 @@
 """The server's side of RFC 6455 for one connection, between bytes and ASGI's messages, over wsproto.
 
-No IO, no loop, no clock: what came from the client goes into `Session.received`, what the application says into
-`Session.accept`, `Session.message` and `Session.close`; what is to be written collects in `Session.output`. Fragments
-are put together up to a limit, pings are answered, the closing handshake is kept.
+No IO, no loop, no clock. Bytes from the client go into `Session.received`. Messages of the application go into
+`Session.accept`, `Session.message` and `Session.close`. Bytes to be written collect in `Session.output`. A session
+joins fragments up to a limit, responds to pings, and follows the closing handshake.
 
-States: before ``accept``; open; ``closing`` (our Close was sent, the client's is awaited); ``closed`` (nothing more is
-to be read, the connection ends when the output is written).
+States: before ``accept``; open; ``closing``; ``closed``. In ``closing``, our Close was sent and the client's is
+awaited. In ``closed``, nothing more is read, and the connection ends when the output is written.
 
-Permessage-deflate is not offered: wsproto inflates a frame whole, so that a few bytes could fill the memory before the
-limit of a message is looked at.
+Permessage-deflate is not offered, because wsproto inflates a whole frame. A few bytes could fill the memory before the
+size limit of a message is checked.
 
 Sources: RFC 6455 sections 4.2, 5.4, 5.5, 7.1, 7.4; ASGI WebSocket 2.5.
 """
@@ -44,27 +44,27 @@ if TYPE_CHECKING:
 #: Close codes of RFC 6455 section 7.4.1.
 NORMAL, GOING_AWAY, NO_STATUS, ABNORMAL, TOO_BIG, INTERNAL_ERROR = 1000, 1001, 1005, 1006, 1009, 1011
 
-#: What ends up in no Close frame: no code came, no Close came, TLS failed.
+#: Codes that a Close frame must not carry: no code came, no Close came, TLS failed.
 _LOCAL_ONLY = (NO_STATUS, ABNORMAL, 1015)
 
 
 @dataclass(frozen=True)
 class Closed:
-    """How a connection ended, as the application is told."""
+    """The end of a connection, as the application receives it."""
 
     code: int
     reason: str = ""
 
     def message(self) -> Message:
-        """Return it as ASGI's message."""
+        """Return the ``websocket.disconnect`` message."""
         return {"type": "websocket.disconnect", "code": self.code, "reason": self.reason}
 
 
 class HandshakeError(ServerError):
-    """A request that asks for a WebSocket and is no handshake.
+    """A request for a WebSocket that is not a valid handshake.
 
     Attributes:
-        headers: What the answer has to say besides.
+        headers: Additional headers of the response.
     """
 
     status_hint = 400
@@ -86,21 +86,21 @@ class Session:
     """One WebSocket, from the handshake's request to the end of the connection.
 
     Attributes:
-        subprotocols: What the client offers.
-        output: What is to be written.
+        subprotocols: Subprotocols that the client offers.
+        output: Bytes to be written.
         closing: Our Close frame was sent.
-        closed: How it ended; None until then. It is also set where the connection is to be given up.
+        closed: How the connection ended, None before. Once it is set, the connection must be ended.
     """
 
     def __init__(self, environ: Environ, max_size: int) -> None:
-        """Read the handshake's request.
+        """Read the request of the handshake.
 
         Args:
             environ: The request, for which `is_handshake` holds.
-            max_size: Bytes of a message, of a text characters; what is longer closes with 1009.
+            max_size: Maximum size of a message: bytes, or characters of a text. A longer message closes with 1009.
 
         Raises:
-            HandshakeError: It is not one that can be answered with 101.
+            HandshakeError: The request is not a handshake that can get a 101.
         """
         version = environ.get("HTTP_SEC_WEBSOCKET_VERSION", "").strip()
         if version != "13":
@@ -127,8 +127,8 @@ class Session:
         self.closing = False
         self.closed: Closed | None = None
         self._max_size = max_size
-        self._ending = Closed(ABNORMAL)  # what the end will be called, once it was begun here
-        # Fragments are joined as they come: a list of them would cost many times their size.
+        self._ending = Closed(ABNORMAL)  # the value of `closed` after a close that began on this side
+        # Fragments are joined as they come, because a list of small fragments would cost many times their size.
         self._text = io.StringIO()
         self._bytes = bytearray()
         self._size = 0
@@ -136,7 +136,7 @@ class Session:
         self._begin(key)
 
     def _begin(self, key: str) -> None:
-        # Only what wsproto needs for its answer: the server has judged the rest, and may be more lenient.
+        # Only the headers that wsproto needs. The server has checked the others, and may be more lenient than wsproto.
         headers = [
             (b"host", b"localhost"),
             (b"upgrade", b"websocket"),
@@ -154,12 +154,12 @@ class Session:
                 ) from error
         else:
             self._wsproto.initiate_upgrade_connection(headers, b"/")
-        list(self._wsproto.events())  # the request, which is known
+        list(self._wsproto.events())  # discard the event of the request
 
     # ------------------------------------------------------------------------------------------------ the application
 
     def accept(self, message: Mapping[str, Any]) -> None:
-        """Answer the handshake with 101.
+        """Respond to the handshake with 101.
 
         Raises:
             ApplicationError: The subprotocol was not offered, or a header cannot be sent.
@@ -191,7 +191,7 @@ class Session:
         """Send a message.
 
         Raises:
-            ApplicationError: It has neither text nor bytes.
+            ApplicationError: It does not have exactly one of text and bytes.
         """
         text, data = message.get("text"), message.get("bytes")
         if isinstance(text, str) and data is None:
@@ -205,7 +205,7 @@ class Session:
             )
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin to close; nothing where it was begun.
+        """Begin to close. Does nothing if closing has begun already.
 
         Raises:
             ApplicationError: A Close frame cannot carry the code.
@@ -220,7 +220,7 @@ class Session:
             self._put(events.CloseConnection(code=code, reason=reason or None))
 
     def ping(self) -> None:
-        """Ask whether the client is there; nothing while it closes."""
+        """Send a ping to check that the client is there. Does nothing while closing."""
         if not self.closing and self.closed is None:
             self._put(events.Ping())
 
@@ -230,10 +230,10 @@ class Session:
     # ------------------------------------------------------------------------------------------------------ the client
 
     def received(self, data: bytes) -> list[Message]:
-        """Take what came from the client, b"" for the end of the connection.
+        """Take bytes from the client, b"" for the end of the connection.
 
         Returns:
-            The messages that are complete; while it closes there are none, the application wanted no more.
+            The complete messages. An empty list while closing, because the application wants no more messages.
         """
         if self.closed is not None:
             return []
@@ -275,7 +275,7 @@ class Session:
         state = self._wsproto.state
         if state is ConnectionState.REMOTE_CLOSING:
             self._put(event.response())
-        elif state is ConnectionState.OPEN:  # no Close frame: what came breaks the protocol (section 7.1.7)
+        elif state is ConnectionState.OPEN:  # wsproto reports a protocol error this way, without a Close frame (7.1.7)
             self._put(events.CloseConnection(code=code, reason=event.reason))
-        # Else our own Close was answered, or what came after it is broken.
+        # Otherwise the client has responded to our Close, or sent invalid bytes after it.
         self.closed = self._ending if self.closing else Closed(code, event.reason or "")

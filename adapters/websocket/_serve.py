@@ -1,6 +1,6 @@
-"""A WebSocket handshake under a WSGI server: told from other requests, answered, and served to its end.
+"""Detect a WebSocket handshake under a WSGI server, respond to it, and serve the WebSocket to its end.
 
-Nothing here is loaded unless an adapter was made with ``websockets=True``.
+This module is imported only if an adapter was built with ``websockets=True``.
 
 Sources: RFC 6455 section 4.2; RFC 9110 section 15.6.2 (501 Not Implemented).
 """
@@ -28,7 +28,7 @@ _NOT_HERE = (
 
 
 def is_handshake(environ: Environ) -> bool:
-    """Tell whether a request asks to become a WebSocket (RFC 6455 section 4.2.1): over HTTP/1.1, by ``Upgrade``.
+    """Tell whether a request is a WebSocket handshake (RFC 6455 section 4.2.1): over HTTP/1.1, with ``Upgrade``.
 
     >>> is_handshake({"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_UPGRADE": "WebSocket",
     ...               "HTTP_CONNECTION": "keep-alive, Upgrade"})
@@ -37,7 +37,7 @@ def is_handshake(environ: Environ) -> bool:
     return (
         "HTTP_UPGRADE" in environ
         and environ["REQUEST_METHOD"] == "GET"
-        # Over HTTP/2 the connection carries other requests too, and ``Upgrade`` has no meaning.
+        # Over HTTP/2 the connection carries other requests too, and ``Upgrade`` is not defined.
         and environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
         and "websocket" in _tokens(environ["HTTP_UPGRADE"])
         and "upgrade" in _tokens(environ.get("HTTP_CONNECTION", ""))
@@ -60,20 +60,22 @@ def serve(
     scope: dict[str, Any],
     service: Service,
 ) -> Iterable[bytes]:
-    """Answer one handshake in the WSGI thread that it came in.
+    """Respond to one handshake, in the WSGI thread that received it.
 
     Args:
-        app: Speaks WebSocket.
+        app: The WebSocket application.
         environ: The request.
         start_response: The server's.
         scope: The request as a scope of type ``http``, with the state of the lifespan.
-        service: Where the application runs.
+        service: The service that runs the application.
 
     Returns:
-        The response where there is no WebSocket: the request is none, the server cannot, the application denied it.
+        The response without a WebSocket: the handshake is invalid, the server cannot hand over its socket, or the
+        application denied it.
 
     Raises:
-        Exception: What leaves the server, after the WebSocket; or what the application raised before it answered.
+        Exception: After the WebSocket, the exception that makes the server leave the connection alone. Before it, an
+            error that the application raised before it responded.
     """
     try:
         session = Session(environ, MAX_MESSAGE_BYTES)
@@ -87,7 +89,7 @@ def serve(
     upgrade.end = call.end
     service.runner.start(call)
     try:
-        # Each message of a denial is a chunk of its own: a client reads it while it waits for its handshake.
+        # Do not join the messages of a denial, because a client may read each of them while it waits.
         return respond(call, environ, start_response, False)
     except TakenOver:
         pass

@@ -1,13 +1,13 @@
-"""Which WSGI servers hand over the socket of a request, and how an application leaves once it has taken it.
+"""WSGI servers that hand over the socket of a request, and how an application returns once it has taken the socket.
 
-A WSGI application has no word for "this connection is mine now", so each server is left in its own way: by an exception
-that it takes for the end of the connection, after which it writes nothing and reads nothing.
+WSGI has no way to take over a connection, so each server needs its own way to end the call. The application raises an
+exception that the server handles as the end of the connection. After it, the server neither writes nor reads.
 
-What is handed over is the socket alone. Bytes that the server had read beyond the request stay with it, which is
-harmless: a client sends nothing before it has the answer to its handshake (RFC 6455 section 4.1).
+Only the socket is handed over. The server keeps any bytes that it has read beyond the request. That is harmless,
+because a client sends nothing before it has the response to its handshake (RFC 6455 section 4.1).
 
-Sources: Gunicorn ``workers/gthread.py``; Werkzeug ``serving.py``. Each is tried in
-``tests/adapters/test_websockets_live.py``.
+Sources: Gunicorn ``workers/gthread.py``; Werkzeug ``serving.py``. The tests in
+``tests/adapters/test_websockets_live.py`` run with each of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from gateway.protocols import Environ
 
-#: Names of servers for people, in the order of the table.
+#: Names of the servers for error texts, in the order of `_SOURCES`.
 SERVERS = ("gunicorn (gthread workers)", "Werkzeug")
 
 
@@ -32,7 +32,7 @@ class Taken:
 
     Attributes:
         socket: The server's own object.
-        leave: Makes the exception by which the server is left.
+        leave: Makes the exception that ends the call in the server.
     """
 
     socket: Any
@@ -46,7 +46,7 @@ class _Source:
 
 
 def _gunicorn_socket(environ: Environ) -> Any:
-    # The sync worker has it too; there a WebSocket would be the only request, until --timeout kills the worker with it.
+    # The sync worker has the socket too. But a WebSocket would block its only thread, until --timeout kills the worker.
     return environ.get("gunicorn.socket") if environ.get("wsgi.multithread") else None
 
 
@@ -57,8 +57,8 @@ _SOURCES = (
 
 
 def take(environ: Environ) -> Taken | None:
-    """Return the socket of a request, None where it cannot be had or not be watched."""
-    if sys.platform == "win32":  # asyncio's own loop there watches no descriptors
+    """Return the socket of a request, or None if the server does not offer it or the loop cannot watch it."""
+    if sys.platform == "win32":  # asyncio's default loop there cannot watch descriptors
         return None
     for source in _SOURCES:
         found = source.find(environ)
@@ -68,11 +68,10 @@ def take(environ: Environ) -> Taken | None:
 
 
 def duplicate(server_socket: Any) -> Any:
-    """Return a socket on the same connection for the loop alone, which does not block.
+    """Return a non-blocking socket on the same connection, for the loop alone.
 
-    It is on a descriptor of its own: whatever the server does with its socket, the loop never watches a number that
-    belongs to another connection by then. TLS has its state in the server's object, so there that object is used
-    itself.
+    It has a descriptor of its own. So if the server closes its socket, the loop never watches a number that has become
+    another connection's. The state of TLS is in the server's object, so with TLS that object itself is returned.
     """
     if isinstance(server_socket, ssl.SSLSocket) or hasattr(server_socket, "_sslobj"):
         server_socket.settimeout(0)

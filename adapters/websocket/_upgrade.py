@@ -1,18 +1,18 @@
-"""A WebSocket handshake as a WSGI server sees it: a GET request, of which the socket may be taken over.
+"""A WebSocket handshake under a WSGI server, which sees a GET request and may hand over its socket.
 
-`Upgrade` is an ASGI *HTTP* application around one that speaks WebSocket. Until that one accepts, nothing has happened
-but a request, so what it says instead is an ordinary response: a denial of its own, a 403, the server's 500. When it
-accepts, the socket is taken from the server and served here, on the loop, while the WSGI thread waits as for any
-response. At the end of the connection the conversation with the thread is ended with `TakenOver`, and the thread leaves
-the server as `_sockets` says. The application may run on after that.
+`Upgrade` is an ASGI *HTTP* application around a WebSocket application. Until the application accepts, there is only a
+request. So a denial, a 403 or an error of the application becomes an ordinary response. When it accepts, `Upgrade`
+takes the socket from the server and serves it on the loop, while the WSGI thread waits as for any response. At the end
+of the connection, `TakenOver` ends the conversation with the thread, and the thread returns to the server as
+`_sockets` describes. The application may run on after that.
 
 States: ``idle`` ──accept──▶ ``open`` ──Close from either side──▶ closing ──▶ ``over``, and ``idle`` ──denial──▶
-``denied``. Closing is the session's own state. The connection ends by the closing handshake, `CLOSE_SECONDS` after our
-Close where the client does not answer it, when the client is lost, or when the server lets go of the request.
+``denied``. The session holds the closing state. The connection ends after the closing handshake, or `CLOSE_SECONDS`
+after our Close if the client does not respond. It also ends if the client is lost or the server closes the request.
 
-Back-pressure. ``send()`` waits while `_wire.HIGH_BYTES` are to be written. Nothing is read from the client
-while `QUEUE_BYTES` of messages wait for ``receive()``; pings stay unanswered then, as a client must expect of a peer
-that is busy, and it is not judged by its own silence.
+Back-pressure. ``send()`` waits while `_wire.HIGH_BYTES` wait to be written. Reading from the client pauses while
+`QUEUE_BYTES` of messages wait for ``receive()``. Pings of the client then get no response, which a client must expect
+of a busy server. Meanwhile the client is not given up for being silent.
 
 Sources: ASGI WebSocket 2.5, extension "WebSocket Denial Response"; RFC 6455 sections 5.5.2, 7.1.
 """
@@ -35,34 +35,34 @@ from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, S
 
 _log = logging.getLogger("gateway.adapters")
 
-#: Of one message; of a text, characters.
+#: Maximum size of one message: bytes, or characters of a text.
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
-#: Messages that wait for the application before the client has to.
+#: Bytes of messages that may wait for the application before reading from the client pauses.
 QUEUE_BYTES: Final = 64 * 1024
-#: What a message costs beside its content.
+#: Bytes that count for each message in addition to its content.
 _MESSAGE_BYTES: Final = 256
-#: How often a silent client is asked whether it is there; one that was asked and stays silent as long is given up.
+#: Seconds between pings. A client that sends nothing for one more interval after a ping is given up.
 PING_SECONDS: Final = 20.0
-#: How long the client's answer to our Close is waited for.
+#: Seconds to wait for the client's response to our Close.
 CLOSE_SECONDS: Final = 5.0
 
 
-class TakenOver(Exception):  # no error: it carries the end of a conversation through the places of one
+class TakenOver(Exception):  # not an error: it ends a conversation through the code paths for errors
     """The socket was taken over, and the connection has ended."""
 
 
 class SocketClosed(BrokenPipeError):
-    """Raised in ``send()`` when the client is gone (ASGI WebSocket: Send)."""
+    """Raised in ``send()`` when the client has left (ASGI WebSocket: Send)."""
 
 
 class Upgrade:
     """One handshake.
 
     Args:
-        app: The application that speaks WebSocket.
-        session: The handshake's request was read into it.
+        app: The WebSocket application.
+        session: A session that has read the request of the handshake.
         taken: The server's socket.
-        sockets: Where it is kept while it is open.
+        sockets: Holds the WebSocket while it is open.
     """
 
     #: Ends the conversation with the WSGI thread; set before the first call.
@@ -123,7 +123,7 @@ class Upgrade:
             self._connected = True
             return {"type": "websocket.connect"}
         if self._wire is None and not self._denial_complete and self._watching is None:
-            self._watch()  # the server may let go of the request before it was answered
+            self._watch()  # the server may close the request before the application has responded
         while True:
             if self._queue:
                 message, size = self._queue.popleft()
@@ -166,10 +166,10 @@ class Upgrade:
         if self._closed or kind not in ("websocket.send", "websocket.close"):
             raise self._unexpected(kind)
         if kind == "websocket.close":
-            # Where the client was faster, that is no fault of the application's.
+            # Do not raise if the client closed first, because the application could not know it.
             self._close(message.get("code", NORMAL), message.get("reason") or "")
             self._closed = True
-            self._queue.clear()  # it wants no more
+            self._queue.clear()  # the application wants no more messages
             return
         if session.closed is not None or session.closing:
             raise SocketClosed(errno.EPIPE, "the WebSocket is closed: the client is gone, or the server ends")
@@ -193,7 +193,7 @@ class Upgrade:
         self._news.set()
 
     def _failed(self, error: BaseException) -> None:
-        if isinstance(error, asyncio.CancelledError):  # the service ends, and waits no longer
+        if isinstance(error, asyncio.CancelledError):  # the service stops, and does not wait any longer
             self._close(GOING_AWAY)
             if self._wire is not None:
                 self._wire.end()
@@ -220,7 +220,7 @@ class Upgrade:
         async def watch() -> None:
             while (await self._http_receive())["type"] != "http.disconnect":
                 pass
-            # The server lets go of the request: of one that is open too (its thread was ended), or of a denied one.
+            # The server has closed the request: of an open WebSocket (its thread was ended), or before an accept.
             if self._wire is not None:
                 self._wire.abort()
             else:
@@ -235,7 +235,7 @@ class Upgrade:
 
     def _received(self, data: bytes) -> None:
         wire = self._wire
-        assert wire is not None  # it calls
+        assert wire is not None  # the wire calls this method
         self._client_is_there()
         for message in self._session.received(data):
             size = _MESSAGE_BYTES + len(message.get("text") or message.get("bytes") or b"")
@@ -260,7 +260,7 @@ class Upgrade:
         self._session.close(code, reason)
         self._write(wire)
         self._expect_the_end()
-        wire.resume()  # the client's own Close comes behind whatever it has sent
+        wire.resume()  # the client's Close comes after all data that it has sent
 
     def _expect_the_end(self) -> None:
         if self._wire is not None and "close" not in self._timers:
@@ -273,14 +273,14 @@ class Upgrade:
         for timer in self._timers.values():
             timer.cancel()
         self._sockets.discard(self._say_goodbye)
-        self._session.received(b"")  # if it did not end by itself, this is how it ended
+        self._session.received(b"")  # sets `closed`, unless the session has ended already
         if self._watching is not None:
             self._watching.cancel()
         self._news.set()
         self._over.set()
         self.end(TakenOver())
 
-    # ------------------------------------------------------------------------------------------- whether it is there
+    # ------------------------------------------------------------------------------------ whether the client is there
 
     def _client_is_there(self) -> None:
         self._heard = True

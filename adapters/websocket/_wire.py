@@ -1,9 +1,9 @@
-"""A connected socket on a running loop: written without waiting, read while it is wanted, ended once.
+"""A connected socket on a running loop: writes do not wait, reads can be paused, and the end comes once.
 
-A transport of asyncio would do the same for a plain socket. This one also takes a TLS socket whose handshake a WSGI
-server has made, which no loop accepts.
+An asyncio transport would do the same for a plain socket. This class also takes a TLS socket whose handshake a WSGI
+server has made, which no asyncio transport accepts.
 
-Everything here runs on the loop. ``lost`` is called exactly once, when the socket is closed, whoever ended it.
+All methods run on the loop. ``lost`` is called exactly once, when the socket is closed, for whatever reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-#: Bytes that may wait to be written before `Wire.drain` waits; it goes on at half of it.
+#: Bytes that may wait to be written before `Wire.drain` waits. It continues at half of that.
 HIGH_BYTES = 128 * 1024
 _READ_BYTES = 64 * 1024
 
@@ -26,9 +26,9 @@ class Wire:
     """One socket.
 
     Args:
-        sock: It does not block; it is closed here.
-        received: Called with what came; b"" where the client has ended its side, or the connection broke.
-        took: Called when the client has taken something that it had let wait.
+        sock: A non-blocking socket. The wire closes it, unless it is a TLS socket, which the server closes.
+        received: Called with the bytes that arrived; b"" if the client has ended its side, or the connection broke.
+        took: Called when the client has read bytes again after the send buffer was full.
         lost: Called at the end.
     """
 
@@ -54,18 +54,18 @@ class Wire:
         self._room: asyncio.Future[None] | None = None
         self.closed = False
 
-    # reading
+    # Reading.
 
     def resume(self) -> None:
-        """Read what comes."""
+        """Start or continue reading."""
         if not self._reading and not self.closed:
             self._reading = True
             self._loop.add_reader(self._fd, self._readable)
-            if self._pending is not None:  # what TLS has read ahead makes no descriptor readable
+            if self._pending is not None:  # bytes that TLS has read ahead do not make the descriptor readable
                 self._loop.call_soon(self._readable)
 
     def pause(self) -> None:
-        """Read nothing, so that the client has to wait."""
+        """Stop reading, so that the client has to wait."""
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._fd)
@@ -85,10 +85,10 @@ class Wire:
             self._loop.call_soon(self._readable)
         self._received(data)
 
-    # writing
+    # Writing.
 
     def write(self, data: bytes | bytearray) -> None:
-        """Write as much as goes, and the rest as soon as it does."""
+        """Write as much as the socket takes, and the rest when it takes more."""
         if self.closed or self._ending:
             return
         waiting = bool(self._out)
@@ -97,14 +97,14 @@ class Wire:
             self._flush()
 
     async def drain(self) -> None:
-        """Wait while too much is waiting; return when it went, or nothing will go any more."""
+        """Wait while more than `HIGH_BYTES` wait to be written. Returns at half of that, or at the end."""
         while len(self._out) > HIGH_BYTES and not self.closed:
             if self._room is None:
                 self._room = self._loop.create_future()
             await asyncio.shield(self._room)
 
     def end(self) -> None:
-        """Close the connection when all is written."""
+        """Close the connection once all bytes are written."""
         if not self.closed and not self._ending:
             self._ending = True
             if not self._out:
@@ -120,9 +120,9 @@ class Wire:
             self._loop.remove_writer(self._fd)
         self._out.clear()
         self._make_room()
-        with suppress(OSError):  # the client was faster
+        with suppress(OSError):  # the client may have closed the connection first
             self._socket.shutdown(socket.SHUT_RDWR)
-        if self._pending is None:  # our own; a TLS socket is the server's, which closes it
+        if self._pending is None:  # a plain socket is our duplicate; a TLS socket is the server's, which closes it
             self._socket.close()
         self._lost()
 
@@ -137,7 +137,7 @@ class Wire:
             return
         if sent:
             del self._out[:sent]
-            if self._writing:  # there was no room before, so the client has made some
+            if self._writing:  # the send buffer was full before, so the client has read something
                 self._took()
         if self._out:
             if not self._writing:
