@@ -4,8 +4,8 @@ The adapter translates the scope to ASGI. The application's messages become one 
 message) or a stream. Lifespan runs in ``__rsgi_init__`` and ``__rsgi_del__``, once per worker and loop. Everything runs
 on granian's loop, without threads and hand-offs.
 
-The scope does not promise features that RSGI lacks: the raw path and a mount point, header values outside of ASCII in
-requests, trailers, and early hints. A WebSocket has no subprotocol, no headers and no
+The scope does not promise features that RSGI lacks: the raw path, a mount point, non-ASCII header values in requests,
+trailers, and early hints. A WebSocket has no subprotocol, no headers and no
 close code. RSGI cannot cut a connection either: a response without ``Content-Length`` that fails after its headers
 looks complete.
 
