@@ -1,7 +1,7 @@
 """The server's address and the version of HTTP: ``server``, ``http_version`` and their CGI variables.
 
-Servers differ: no ``server`` at all, a unix socket's path, ports as text. CGI wants text, never empty
-for ``SERVER_NAME`` and ``SERVER_PORT``; ASGI wants numbers, or ``None``.
+Servers differ: some give no ``server`` at all, the path of a unix socket, or ports as text. CGI needs text, never empty
+for ``SERVER_NAME`` and ``SERVER_PORT``. ASGI needs numbers, or ``None``.
 
 Sources: PEP 3333 "environ Variables"; RFC 3875 section 4.1; ASGI HTTP 2.4 ``server``, ``http_version``.
 """
@@ -37,7 +37,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def server_protocol(http_version: str) -> str:
-    """Return ``SERVER_PROTOCOL`` of an ASGI version; `http_version` undoes it.
+    """Return ``SERVER_PROTOCOL`` for an ASGI version; the inverse of `http_version`.
 
     >>> server_protocol("2")
     'HTTP/2'
@@ -46,7 +46,7 @@ def server_protocol(http_version: str) -> str:
 
 
 def http_version(server_protocol: str) -> str:
-    """Return the ASGI version of ``SERVER_PROTOCOL``; what is none of HTTP counts as 1.1.
+    """Return the ASGI version for ``SERVER_PROTOCOL``; "1.1" if it is not an HTTP version.
 
     >>> http_version("HTTP/2.0"), http_version("INCLUDED")
     ('2', '1.1')
@@ -59,7 +59,7 @@ def http_version(server_protocol: str) -> str:
 
 
 def scope_version(version: str) -> str:
-    """Return the version of a scope as the specification spells it.
+    """Return the version of a scope in the specification's spelling.
 
     >>> scope_version("2.0"), scope_version("1.1")
     ('2', '1.1')
@@ -68,14 +68,14 @@ def scope_version(version: str) -> str:
 
 
 def scope_client(client: Sequence[Any] | None) -> tuple[str, int] | None:
-    """Return address and port of a scope's client; port 0 if it is not known, None for a unix socket."""
+    """Return address and port of a scope's client. The port is 0 if it is unknown. None for a unix socket."""
     if not client or not client[0] or str(client[0]).startswith("/"):
         return None
     return str(client[0]), port_number(client[1]) or 0
 
 
 def server_endpoint(server: Sequence[Any] | None, scheme: str) -> tuple[str, int]:
-    """Return name and port of the server; ``localhost`` and the port of the scheme if they are not known.
+    """Return name and port of the server; ``localhost`` and the scheme's port if they are unknown.
 
     >>> server_endpoint(("example.com", None), "https")
     ('example.com', 443)
@@ -87,7 +87,7 @@ def server_endpoint(server: Sequence[Any] | None, scheme: str) -> tuple[str, int
 def server_name(server: Sequence[object] | None, scheme: str) -> tuple[str, str]:
     """Return ``(SERVER_NAME, SERVER_PORT)``, never empty.
 
-    A unix socket has a path and no port: the name is then ``localhost`` and the port the scheme's.
+    A unix socket has a path and no port. The name is then ``localhost``, and the port is the scheme's.
 
     >>> server_name(("/run/app.sock", None), "https")
     ('localhost', '443')
@@ -101,7 +101,7 @@ def server_name(server: Sequence[object] | None, scheme: str) -> tuple[str, str]
     return (host, default) if host and not host.startswith(("/", "unix:")) else ("localhost", default)
 
 
-@functools.lru_cache(maxsize=256)  # one server has few, and each request asks
+@functools.lru_cache(maxsize=256)  # one server has few addresses, and each request needs one
 def server_address(name: str, port: str) -> tuple[str, int | None] | None:
-    """Return ASGI's ``server`` of ``SERVER_NAME`` and ``SERVER_PORT``, the inverse of `server_name`."""
+    """Return ASGI's ``server`` for ``SERVER_NAME`` and ``SERVER_PORT``, the inverse of `server_name`."""
     return (name, port_number(port)) if name else None

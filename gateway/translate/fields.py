@@ -1,10 +1,10 @@
-"""Header fields in both spellings: ASGI's list of byte pairs, WSGI's CGI variables and its list of text pairs.
+"""Headers in both spellings: ASGI's list of byte pairs, WSGI's CGI variables and its list of text pairs.
 
-One rule gives the CGI variable of a field name, one gives the field name of a CGI variable, and each undoes the other.
-Names are few and come again with every request, so both keep a bounded table of what they answered.
+One rule gives the CGI variable for a header name. Another rule gives the header name for a CGI variable. They are
+inverses. Names are few and recur in every request, so both rules keep a bounded table of their results.
 
-What a CGI variable cannot tell apart is dropped on the way in: a name with an underscore would merge into the one with
-a dash (``X_User`` and ``X-User``), and ``Proxy`` would become ``HTTP_PROXY``, which HTTP clients obey (CVE-2016-5385).
+Request headers that a CGI variable cannot tell apart are dropped. A name with an underscore would merge with the name
+with a dash (``X_User`` and ``X-User``). ``Proxy`` would become ``HTTP_PROXY``, which HTTP clients obey (CVE-2016-5385).
 
 Sources: PEP 3333 "environ Variables", "The start_response() Callable", "Other HTTP Features"; RFC 9110 sections 5.2,
 5.5, 7.6.1, 8.6; RFC 9113 section 8.2.3; ASGI HTTP 2.4 ``headers``.
@@ -31,12 +31,12 @@ __all__ = [
     "wsgi_response_headers",
 ]
 
-#: Names of the requests of one process that are remembered; clients choose names, so the table must end.
+#: Maximum number of names in a table. Clients choose the names, so the table must be bounded.
 TABLE_SIZE = 1024
-#: A longer name is not remembered: a client could make the table hold megabytes.
+#: Maximum length of a name in a table, because a client could otherwise fill it with megabytes.
 LONGEST_NAME = 128
 
-#: Fields of one connection, not of the message: no application may send them (PEP 3333, RFC 9110 section 7.6.1).
+#: Headers of one connection, not of the message: no application may send them (PEP 3333, RFC 9110 section 7.6.1).
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -55,7 +55,7 @@ _HOP_BY_HOP_OCTETS = frozenset(name.encode() for name in HOP_BY_HOP)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
-#: What can be gone through a second time.
+#: Types that can be iterated over a second time.
 _REPEATABLE = frozenset({list, tuple})
 
 _environ_keys: dict[bytes, str | None] = {}
@@ -65,7 +65,7 @@ _response_texts: dict[bytes, str | None] = {}
 
 
 def environ_key(name: bytes) -> str | None:
-    """Return the CGI variable of a field name in any case, or None where it has none.
+    """Return the CGI variable for a header name in any case, or None if it has no variable.
 
     >>> environ_key(b"Content-Type"), environ_key(b"x-user"), environ_key(b"x_user"), environ_key(b"proxy")
     ('CONTENT_TYPE', 'HTTP_X_USER', None, None)
@@ -87,7 +87,7 @@ def environ_key(name: bytes) -> str | None:
 
 
 def field_name(key: str) -> bytes | None:
-    """Return the field name of an environ key, lower-cased, or None where the key is not of a header field.
+    """Return the header name for an environ key, lower-cased, or None if the key does not hold a header.
 
     >>> field_name("HTTP_X_USER"), field_name("CONTENT_TYPE"), field_name("PATH_INFO"), field_name("HTTP_CONTENT_TYPE")
     (b'x-user', b'content-type', None, None)
@@ -99,7 +99,7 @@ def field_name(key: str) -> bytes | None:
     if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         name: bytes | None = key.lower().replace("_", "-").encode()
     elif key.startswith("HTTP_") and key not in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
-        # CONTENT_TYPE and CONTENT_LENGTH are the ones that count; the other spelling would give them twice.
+        # CONTENT_TYPE and CONTENT_LENGTH hold these headers. The HTTP_ spelling would add them a second time.
         name = latin1_octets(key[5:].lower().replace("_", "-"))
     else:
         name = None
@@ -109,9 +109,9 @@ def field_name(key: str) -> bytes | None:
 
 
 def add_request_headers(environ: Environ, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Set the CGI variables of request header fields in an environ that has none yet.
+    """Set the CGI variables of request headers in an environ that has none of them yet.
 
-    Repeated fields are joined with ",", cookies with "; " (RFC 9113 section 8.2.3: HTTP/2 clients split them).
+    Repeated headers are joined with ",", cookies with "; " (RFC 9113 section 8.2.3: HTTP/2 clients split them).
 
     Raises:
         ServerError: The Content-Length is given more than once with different values.
@@ -124,7 +124,7 @@ def add_request_headers(environ: Environ, headers: Iterable[tuple[bytes, bytes]]
             continue
         text = value.decode("latin-1")
         if key in environ:
-            # Joined at the end: a text that grew with each field would be copied with each, which a client could abuse.
+            # Joined at the end. To extend the text for each header would copy it each time, which a client could abuse.
             repeated = {} if repeated is None else repeated
             repeated.setdefault(key, [environ[key]]).append(text)
             continue
@@ -142,7 +142,7 @@ def _joined(key: str, texts: list[str]) -> str:
     if key == "CONTENT_LENGTH":
         return _same_length(",".join(texts))
     if key == "CONTENT_TYPE":
-        return texts[0]  # not a list: "text/plain,text/html" would be neither (RFC 9110 section 8.3)
+        return texts[0]  # not a list header: "text/plain,text/html" would be neither type (RFC 9110 section 8.3)
     return ",".join(texts)
 
 
@@ -159,13 +159,13 @@ def _same_length(values: str) -> str:
 
 
 def request_headers(environ: Environ) -> list[tuple[bytes, bytes]]:
-    """Return the request header fields of an environ, the inverse of `add_request_headers`.
+    """Return the request headers of an environ, the inverse of `add_request_headers`.
 
-    An empty CONTENT_TYPE or CONTENT_LENGTH means that there is none (PEP 3333 "environ Variables").
+    An empty CONTENT_TYPE or CONTENT_LENGTH means that the header is absent (PEP 3333 "environ Variables").
     """
     names = _field_names
     if environ.get("CONTENT_TYPE") != "" and environ.get("CONTENT_LENGTH") != "":
-        try:  # in one go where every name was seen before, as in all requests but a few
+        try:  # fast path for requests whose names are all in the table, as nearly always
             return [(name, environ[key].encode("latin-1")) for key in environ if (name := names[key]) is not None]
         except (KeyError, UnicodeEncodeError):
             pass
@@ -179,10 +179,10 @@ def request_headers(environ: Environ) -> list[tuple[bytes, bytes]]:
 
 
 def asgi_response_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Return WSGI response headers as ASGI wants them: bytes, names lower-cased, nothing hop-by-hop.
+    """Return WSGI response headers in ASGI's form: bytes, lower-case names, without hop-by-hop headers.
 
     Raises:
-        ApplicationError: A name or value is not a native string, is no latin-1, or holds a control character.
+        ApplicationError: A name or value is not a native string, is not latin-1, or holds a control character.
     """
     result: list[tuple[bytes, bytes]] = []
     names = _response_names
@@ -221,18 +221,18 @@ def _bad_header(rule: str, name: object, value: object) -> str:
 def wsgi_response_headers(
     headers: Iterable[Iterable[bytes]], event: str = "http.response.start"
 ) -> list[tuple[str, str]]:
-    """Return ASGI response headers as WSGI wants them: native strings, nothing hop-by-hop.
+    """Return ASGI response headers in WSGI's form: native strings, without hop-by-hop headers.
 
     Args:
-        headers: The application's.
-        event: The message that they are in, for errors.
+        headers: The application's headers.
+        event: Type of the message that holds them, for error texts.
 
     Raises:
         ApplicationError: A name or value is not a byte string, a name is not a token, or a value holds a control
             character. ASGI servers refuse these too; not every WSGI server does.
     """
     texts = _response_texts
-    if type(headers) in _REPEATABLE:  # in one go, as in `request_headers`
+    if type(headers) in _REPEATABLE:  # a fast path, as in `request_headers`; if it fails, iterate again below
         try:
             return [
                 (text, printed)
@@ -267,7 +267,7 @@ def _pairs(headers: object, where: str) -> Iterator[tuple[Any, Any]]:
         ApplicationError: They are not an iterable of pairs.
     """
     try:
-        for pair in cast("Iterable[Any]", headers):  # an application's value; the handler judges it
+        for pair in cast("Iterable[Any]", headers):  # an application's value; the handler below checks it
             name, value = pair
             yield name, value
     except (TypeError, ValueError) as error:

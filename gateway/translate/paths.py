@@ -1,8 +1,8 @@
-"""Where an application is mounted and what was asked for.
+"""The mount point of an application and the path of the request.
 
-``SCRIPT_NAME`` and ``PATH_INFO`` on one side; ``path``, ``root_path`` and ``raw_path`` on the other. WSGI splits the
-percent-decoded path in mount point and rest and spells bytes as latin-1; ASGI keeps one Unicode path that includes the
-mount point, and the bytes as they came beside it. This module holds the rule once, for both directions. It does no IO
+WSGI has ``SCRIPT_NAME`` and ``PATH_INFO``; ASGI has ``path``, ``root_path`` and ``raw_path``. WSGI splits the
+percent-decoded path into mount point and rest, and spells bytes as latin-1. ASGI keeps one Unicode path that includes
+the mount point, and the original bytes beside it. This module holds the rule once, for both directions. It does no IO
 and keeps no state.
 
 Sources: PEP 3333 "environ Variables", "Unicode Issues"; ASGI HTTP 2.4 ``path``, ``raw_path``, ``root_path``.
@@ -30,14 +30,14 @@ __all__ = [
     "wsgi_path",
 ]
 
-#: What RFC 3986 section 3.3 allows unescaped in a path, beside letters and digits.
+#: Characters that RFC 3986 section 3.3 allows unescaped in a path, beside letters and digits.
 _PATH_SAFE = "/;:@&=+$,!*'()~-._"
 _UNESCAPED = "/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
 _SLASHES = re.compile(rb"/{2,}")
 
 
 def mount_point(name: str) -> str:
-    """Return a mount point as ``""`` or ``"/a/b"``, from a ``root_path`` or ``SCRIPT_NAME`` as a server gives it.
+    """Return a mount point as ``""`` or ``"/a/b"``, from a server's ``root_path`` or ``SCRIPT_NAME``.
 
     >>> mount_point("/app/"), mount_point("/"), mount_point("")
     ('/app', '', '')
@@ -60,12 +60,12 @@ def split_mount(path: str, root_path: str) -> tuple[str, str]:
 
     Args:
         path: The full path, percent-decoded, starting with "/" (or "*", or empty).
-        root_path: The mount point as a server gave it. Servers hand on the text that an operator typed, so a missing
-            first or a surplus final "/" is mended.
+        root_path: The mount point as a server gave it. Servers pass on the operator's text, so a missing first or a
+            surplus final "/" is corrected.
 
     Returns:
-        ``(mount, rest)``. If the path does not lie below the mount point by whole segments, the rest is the whole path:
-        some servers (Hypercorn, Daphne, Granian) give a ``root_path`` beside a path from which a proxy cut it off.
+        ``(mount, rest)``. If the path is not below the mount point by whole segments, the rest is the whole path. Some
+        servers (Hypercorn, Daphne, Granian) give a ``root_path`` with a path from which a proxy has removed it.
 
     >>> split_mount("/app/x", "/app/")
     ('/app', '/x')
@@ -75,7 +75,7 @@ def split_mount(path: str, root_path: str) -> tuple[str, str]:
     mount = mount_point(root_path)
     if not mount:
         return "", path
-    # uvicorn puts the text before the path as it stands: "/app/" gives "/app//x".
+    # uvicorn joins the operator's text and the path without correction: "/app/" gives "/app//x".
     if root_path != mount and is_below(path, root_path):
         return mount, path[len(root_path) :]
     if is_below(path, mount):
@@ -84,13 +84,13 @@ def split_mount(path: str, root_path: str) -> tuple[str, str]:
 
 
 def scope_path(path: str, root_path: str) -> str:
-    """Return the whole path of a scope: with its mount point, and text that can be encoded.
+    """Return the whole path of a scope, with its mount point, as text that UTF-8 can encode.
 
     >>> scope_path("/app/x", "/app"), scope_path("/x", "/app")
     ('/app/x', '/app/x')
     """
     path = _encodable(path)
-    # "*" asks for the server as a whole (RFC 9110 section 7.1); no mount point is put before it.
+    # "*" addresses the server as a whole (RFC 9110 section 7.1), so it gets no mount point.
     return "".join(split_mount(path, root_path)) if root_path and path != "*" else path
 
 
@@ -109,7 +109,7 @@ def _encodable(path: str) -> str:
 
 
 def scope_raw_path(path: str, root_path: str, raw_path: bytes | None) -> bytes:
-    """Return the whole path of a scope, percent-encoded: as the client sent it, if that is known.
+    """Return the whole path of a scope, percent-encoded, and as the client sent it if that is known.
 
     >>> scope_raw_path("/a/b", "/app", b"/a%2Fb?q")
     b'/app/a%2Fb'
@@ -139,8 +139,8 @@ def environ_raw_path(script_name: str, path_info: str, raw_uri: str) -> bytes:
     Args:
         script_name: ``SCRIPT_NAME``.
         path_info: ``PATH_INFO``.
-        raw_uri: ``RAW_URI`` or ``REQUEST_URI``, or "". With ``--url-prefix``, waitress knows a mount point that its
-            client did not write.
+        raw_uri: ``RAW_URI`` or ``REQUEST_URI``, or "". It may lack the mount point: waitress adds ``--url-prefix`` to
+            ``SCRIPT_NAME``, although the client did not send it.
 
     >>> environ_raw_path("/app", "/a/b", "/app/a%2Fb"), environ_raw_path("/app", "/a/b", "/a%2Fb")
     (b'/app/a%2Fb', b'/app/a%2Fb')
@@ -158,10 +158,10 @@ def environ_raw_path(script_name: str, path_info: str, raw_uri: str) -> bytes:
 
 
 def encoded_path(octets: bytes, target: bytes) -> bytes:
-    """Return a path percent-encoded: as the client sent it, if that is the same path, else encoded anew.
+    """Return a path percent-encoded: as the client sent it if that is the same path, otherwise encoded anew.
 
     Args:
-        octets: The path, decoded. A middleware may have rewritten it.
+        octets: The decoded path, which a middleware may have rewritten.
         target: The path of the request target, or ``b""``.
     """
     return target if target and _is_same_path(octets, target) else _quoted(octets)
@@ -169,7 +169,7 @@ def encoded_path(octets: bytes, target: bytes) -> bytes:
 
 def _is_same_path(octets: bytes, target: bytes) -> bool:
     decoded = unquote_to_bytes(target)
-    # Several servers join "//" to "/" in PATH_INFO. The target is the same, and still the truth about "%2F".
+    # Several servers reduce "//" to "/" in PATH_INFO. The target is still the same path, and is needed for "%2F".
     return decoded == octets or _SLASHES.sub(b"/", decoded) == octets
 
 
@@ -180,8 +180,8 @@ def _quoted(octets: bytes) -> bytes:
 def path_octets(path: str, raw_path: bytes | None) -> bytes:
     """Return the percent-decoded bytes of a path.
 
-    A path that was not UTF-8 on the wire has lost bytes in ``path`` (servers decode with replacement); ``raw_path``
-    still has them, and is used where it says the same as ``path``: a middleware may have rewritten ``path`` alone.
+    If a path was not UTF-8 on the wire, ``path`` has lost bytes (servers decode with replacement) and ``raw_path`` has
+    them. ``raw_path`` is used only if it decodes to ``path``, because a middleware may have rewritten ``path`` alone.
     """
     if raw_path:
         octets = unquote_to_bytes(raw_path)
@@ -189,12 +189,12 @@ def path_octets(path: str, raw_path: bytes | None) -> bytes:
             return octets
     try:
         return path.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a lone surrogate that no decoder made
+    except UnicodeEncodeError:  # a lone surrogate that did not come from decoding bytes
         return path.encode("utf-8", "replace")
 
 
 def wsgi_path(path: str, root_path: str, raw_path: bytes | None) -> tuple[str, str]:
-    """Return ``(SCRIPT_NAME, PATH_INFO)`` of an ASGI path, bytes spelled as latin-1."""
+    """Return ``(SCRIPT_NAME, PATH_INFO)`` for an ASGI path, with bytes spelled as latin-1."""
     if not path.isascii():
         path = path_octets(path, raw_path).decode("latin-1")
     if not root_path:
@@ -205,23 +205,23 @@ def wsgi_path(path: str, root_path: str, raw_path: bytes | None) -> tuple[str, s
 
 
 def asgi_path(script_name: str, path_info: str, raw_uri: str) -> tuple[str, str, bytes]:
-    """Return ``(path, root_path, raw_path)`` of a WSGI path, the inverse of `wsgi_path`.
+    """Return ``(path, root_path, raw_path)`` for a WSGI path, the inverse of `wsgi_path`.
 
     Args:
         script_name: ``SCRIPT_NAME``.
         path_info: ``PATH_INFO``.
         raw_uri: The request target as the server received it (``RAW_URI`` or ``REQUEST_URI``), or "". It becomes
-            ``raw_path`` where it decodes to the same path; otherwise ``raw_path`` is the path, quoted.
+            ``raw_path`` if it decodes to the same path. Otherwise ``raw_path`` is the quoted path.
     """
     script_name = mount_point(script_name)
     path = script_name + path_info
     if path.isascii() and not path.strip(_UNESCAPED) and (not raw_uri or raw_uri.partition("?")[0] == path):
-        return path, script_name, path.encode("ascii")  # spelled the same everywhere, as most are
+        return path, script_name, path.encode("ascii")  # fast path: most paths are the same in every spelling
     if path_info == "*":
         path = path_info
     octets = latin1_octets(path)
     raw_path = environ_raw_path(script_name, path_info, raw_uri)
-    # Replacement as uvicorn does it: a path that can be encoded again. The bytes are in raw_path.
+    # Decode with replacement, as uvicorn does, so that the path can be encoded again. raw_path keeps the bytes.
     return octets.decode("utf-8", "replace"), latin1_octets(script_name).decode("utf-8", "replace"), raw_path
 
 
@@ -240,7 +240,7 @@ def raw_target_path(raw_uri: str) -> bytes:
 
 
 def latin1_octets(text: str) -> bytes:
-    """Return the bytes that a WSGI string stands for; text beyond latin-1 (a server's error) becomes UTF-8."""
+    """Return the bytes of a WSGI string. Text beyond latin-1, which is a server's mistake, becomes UTF-8."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:

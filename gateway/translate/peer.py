@@ -1,7 +1,7 @@
-"""The peer of a connection, and its scheme, as WSGI servers spell them.
+"""The client address and the scheme of a connection, as WSGI servers spell them.
 
-A WSGI server has one text for the peer's address. CGI has no text for a peer without an address, the client of a unix
-socket, so each server invented its own. This module knows them all, for the view of a request and for the adapter.
+A WSGI server has one text for the client's address. CGI has no text for a client without an address (on a unix socket),
+so each server invented its own. This module knows all of them, for the view of a request and for the adapter.
 It does no IO and keeps no state.
 
 Sources: RFC 3875 section 4.1.8; measured with gunicorn 27, waitress 3.0, Werkzeug 3.1, pyuwsgi 2.0.30, cheroot 11,
@@ -15,15 +15,15 @@ from typing import Any
 
 __all__ = ["connection_scheme", "peer", "port_number"]
 
-#: Texts in REMOTE_ADDR that are not the address of a client, and might mean a unix socket.
+#: Values of REMOTE_ADDR that are not a client's address, and may mean a unix socket.
 _NAMES = frozenset({"localhost", "<local>", "0.0.0.0"})
 
 
 def peer(environ: Mapping[str, Any]) -> tuple[str, int] | None:
-    """Return address and port of the peer; port 0 if the server does not tell it.
+    """Return address and port of the client of the connection; port 0 if the server does not give it.
 
     Returns:
-        None for the peer of a unix socket, which has no address.
+        None for the client of a unix socket, which has no address.
 
     >>> peer({"REMOTE_ADDR": "192.0.2.7", "REMOTE_PORT": "4711"}), peer({"REMOTE_ADDR": ""})
     (('192.0.2.7', 4711), None)
@@ -35,8 +35,8 @@ def peer(environ: Mapping[str, Any]) -> tuple[str, int] | None:
 
 
 def _is_unix(address: str, environ: Mapping[str, Any]) -> bool:
-    # Each name counts only together with another mark of its server. A middleware further out may have copied a header
-    # into REMOTE_ADDR, and a client must not become the peer of a unix socket that way.
+    # Each name counts only together with another mark of its server. An outer middleware may have copied a header into
+    # REMOTE_ADDR, and a client must not pass for the client of a unix socket that way.
     if address == "localhost":  # waitress: str() of the port None
         return environ.get("REMOTE_PORT") == "None"
     if address == "<local>":  # Werkzeug
@@ -45,10 +45,10 @@ def _is_unix(address: str, environ: Mapping[str, Any]) -> bool:
 
 
 def connection_scheme(environ: Mapping[str, Any]) -> str:
-    """Return the scheme of the connection, whatever the headers of the request say.
+    """Return the scheme of the connection, whatever the headers of the request are.
 
     uWSGI takes the scheme from ``X-Forwarded-Proto`` and ``X-Forwarded-SSL`` of any client, and has no option against
-    it. The variables that uWSGI itself, or NGINX with ``uwsgi_pass``, sets are still there.
+    it. But it keeps the variables that uWSGI itself, or NGINX with ``uwsgi_pass``, sets.
 
     >>> connection_scheme({"wsgi.url_scheme": "https", "uwsgi.version": b"2.0.30"})
     'http'

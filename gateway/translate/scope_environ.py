@@ -1,18 +1,18 @@
 """One request in both spellings: ASGI's ``scope`` and WSGI's ``environ``.
 
-`scope_to_environ` and `environ_to_scope` undo each other. Each is made of the same pairs of rules (paths, header
-fields, endpoints), and both restore what the other side cannot spell:
+`scope_to_environ` and `environ_to_scope` are inverses. Each applies the same pairs of rules (paths, headers,
+endpoints). Each also restores the values that the other spelling cannot hold:
 
-- an environ made here carries the scope as ``environ["gateway.scope"]``, a scope carries the environ as
-  ``scope["gateway.environ"]``, and the request's state (``"gateway.state"``) goes along as the same object;
-- the way back starts from that original. A value is taken from the newer spelling only if it differs from the
-  original's, so that changes made in between are kept and nothing else is lost: order and repetition of headers,
-  ``raw_path``, ``extensions``, keys of servers and frameworks;
-- if the mount point moved along the path in between, something dispatched the request to another application. Of the
-  original that application gets only the keys that a server sets, because an outer framework's keys (its router, its
-  cached request) describe the outer mount point. A proxy's prefix that is put before the whole path is no dispatch.
+- An environ made here carries the scope as ``environ["gateway.scope"]``. A scope carries the environ as
+  ``scope["gateway.environ"]``. The request's state (``"gateway.state"``) is passed on as the same object.
+- The way back starts from that original. A value comes from the newer spelling only if it differs from the original's
+  value. So changes made in between are kept, and nothing else is lost: order and repetition of headers, ``raw_path``,
+  ``extensions``, keys of servers and frameworks.
+- If the mount point moved along the path in between, a router dispatched the request to another application. That
+  application gets only the keys of the original that a server sets. An outer framework's keys (its router, its cached
+  request) describe the outer mount point. A proxy's prefix before the whole path does not count as a dispatch.
 
-No IO, no state. Bodies, ``wsgi.errors``, ``wsgi.multithread`` and the like are the adapters' part.
+No IO, no state. The adapters add bodies, ``wsgi.errors``, ``wsgi.multithread`` and similar keys.
 
 Sources: PEP 3333 "environ Variables"; ASGI HTTP 2.4 "HTTP Connection Scope"; RFC 3875 section 4.1.
 """
@@ -32,7 +32,7 @@ from gateway.translate.peer import peer
 
 __all__ = ["environ_to_scope", "scope_to_environ"]
 
-#: Which fields say the same thing in either spelling, headers aside: the table of the way back.
+#: Pairs of scope keys and environ keys with the same meaning, except headers. The way back compares them.
 _FIELDS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("method",), ("REQUEST_METHOD",)),
     (("path", "root_path", "raw_path"), ("SCRIPT_NAME", "PATH_INFO", "RAW_URI", "REQUEST_URI")),
@@ -44,16 +44,16 @@ _FIELDS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 )
 
 
-#: The keys of an HTTP scope that a server sets for every application. ``state`` is missing: an application in another
-#: mount point has a lifespan, and so a state, of its own.
+#: Keys of an HTTP scope that a server sets for every application. ``state`` is missing, because an application at
+#: another mount point has its own lifespan, and so its own state.
 _SERVER_KEYS = frozenset(
     {
         *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path"),
         *("headers", "client", "server", "extensions"),
     }
 )
-#: How the environ keys of servers begin that are not CGI variables. Werkzeug is a framework too, so its server's one
-#: key is named in full.
+#: Prefixes of environ keys of servers that are not CGI variables. Werkzeug is a framework too, so only its server's one
+#: key is listed.
 _SERVER_PREFIXES = (
     *("wsgi.", "gateway.", "gunicorn.", "uwsgi.", "mod_wsgi.", "waitress.", "cheroot.", "gevent.", "granian."),
     "werkzeug.socket",
@@ -61,16 +61,16 @@ _SERVER_PREFIXES = (
 
 
 def scope_to_environ(scope: Scope) -> Environ:
-    """Return the environ of an HTTP scope, without what belongs to one server: streams and ``wsgi.multithread``.
+    """Return the environ of an HTTP scope, without keys that belong to one server: streams and ``wsgi.multithread``.
 
     Args:
         scope: A scope of type ``http``; keys that servers leave out are tolerated.
 
     Returns:
-        A new dict; ``scope`` is not changed and stands in it as ``gateway.scope``.
+        A new dict, which holds ``scope``, unchanged, as ``gateway.scope``.
 
     Raises:
-        ServerError: The request's framing contradicts itself, so ``status_hint`` is 400; or the scope has no method
+        ServerError: The request's framing contradicts itself; ``status_hint`` is then 400. Or the scope has no method
             or path, which every server sets.
     """
     try:
@@ -89,10 +89,10 @@ def environ_to_scope(environ: Environ) -> dict[str, Any]:
     """Return the HTTP scope of an environ, without ``state`` and ``extensions`` unless they came from a scope.
 
     Args:
-        environ: As PEP 3333 has it; keys that servers leave out or leave empty are tolerated.
+        environ: An environ of PEP 3333; keys that servers leave out or leave empty are tolerated.
 
     Returns:
-        A new dict; ``environ`` is not changed and stands in it as ``gateway.environ``.
+        A new dict, which holds ``environ``, unchanged, as ``gateway.environ``.
 
     Raises:
         ServerError: The environ has no ``REQUEST_METHOD``, which every server sets.
@@ -120,7 +120,7 @@ def _spell_environ(scope: Scope) -> Environ:
     scheme = get("scheme") or "http"
     raw_path = get("raw_path")
     path, root_path = scope["path"], get("root_path")
-    # The rule in one line, for what nearly every path is; `wsgi_path` says the same.
+    # `wsgi_path` inline for an ASCII path without a mount point, which nearly every path is.
     script_name, path_info = (
         wsgi_path(path, root_path or "", raw_path) if root_path or not path.isascii() else ("", path)
     )
@@ -136,7 +136,7 @@ def _spell_environ(scope: Scope) -> Environ:
         "SERVER_NAME": name,
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": server_protocol(get("http_version", "1.1")),
-        "REMOTE_ADDR": "",  # a unix socket's client has none
+        "REMOTE_ADDR": "",  # stays empty for the client of a unix socket, which has no address
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
     }
@@ -151,13 +151,13 @@ def _spell_environ(scope: Scope) -> Environ:
         target = raw_path.decode("latin-1")
         if query_string:
             target = f"{target}?{query_string}"
-        # Both names of it: gunicorn's, and the one of Apache, uWSGI and Werkzeug.
+        # Both names of the request target: gunicorn's, and that of Apache, uWSGI and Werkzeug.
         environ["RAW_URI"] = environ["REQUEST_URI"] = target
     add_request_headers(environ, get("headers") or ())
     return environ
 
 
-#: What nearly every server gives; some leave a key out.
+#: Keys that nearly every server sets; some servers leave a key out.
 _USUAL = (
     "SCRIPT_NAME",
     "PATH_INFO",
@@ -167,7 +167,7 @@ _USUAL = (
     "SERVER_PROTOCOL",
     "wsgi.url_scheme",
 )
-_usual_values = itemgetter(*_USUAL)  # in one go
+_usual_values = itemgetter(*_USUAL)  # one call for all keys
 
 
 def _spell_scope(environ: Environ) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _spell_scope(environ: Environ) -> dict[str, Any]:
 
 
 def _restore_environ(original: Environ, spelled: Environ) -> Environ:
-    """Return the original environ, changed where the scope that it became was changed."""
+    """Return the original environ, with the changes that were made to the scope that came from it."""
     untouched = _spell_environ(environ_to_scope(original))
     environ = dict(original)
     if _is_dispatched(spelled, untouched):
@@ -212,7 +212,7 @@ def _restore_environ(original: Environ, spelled: Environ) -> Environ:
 
 
 def _is_dispatched(environ: Environ, outer: Environ) -> bool:
-    """Tell whether the mount point took segments from the path: ``/a`` + ``/b/c`` became ``/a/b`` + ``/c``."""
+    """Tell whether the mount point took segments of the path: ``/a`` + ``/b/c`` became ``/a/b`` + ``/c``."""
     script_name, outer_name = environ.get("SCRIPT_NAME") or "", outer["SCRIPT_NAME"]
     return bool(
         script_name != outer_name and script_name + (environ.get("PATH_INFO") or "") == outer_name + outer["PATH_INFO"]
@@ -220,12 +220,12 @@ def _is_dispatched(environ: Environ, outer: Environ) -> bool:
 
 
 def _is_of_server(key: str) -> bool:
-    """Tell whether a server sets an environ key: a CGI variable, or a key with the prefix of a server."""
+    """Tell whether an environ key is a server's: a CGI variable, or a key with the prefix of a server."""
     return key.isupper() or key.startswith(_SERVER_PREFIXES)
 
 
 def _restore_scope(original: Scope, environ: Environ, spelled: dict[str, Any]) -> dict[str, Any]:
-    """Return the original scope, changed where the environ that it became was changed."""
+    """Return the original scope, with the changes that were made to the environ that came from it."""
     untouched = scope_to_environ(original)
     scope: dict[str, Any] = dict(original)
     if _is_dispatched(environ, untouched):

@@ -14,7 +14,7 @@ __all__ = ["has_content", "parse_status_line", "reason_phrase", "status_code", "
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-#: Applications repeat few lines. One that makes a phrase for each request must not fill the memory.
+#: Applications repeat few lines. An application with a new phrase for each request must not fill the memory.
 _TABLE_SIZE: Final = 1024
 _EXAMPLE = "a string such as '200 OK'"
 
@@ -26,10 +26,10 @@ def parse_status_line(line: str) -> tuple[int, str | None]:
     """Return status and reason phrase of a line; the phrase may be missing (RFC 9112: it may be empty).
 
     Returns:
-        The phrase is None if it is the registered one.
+        The status, and the phrase or None if it is the registered phrase.
 
     Raises:
-        ApplicationError: The line does not begin with three digits from 100 on.
+        ApplicationError: The line does not begin with a three-digit status of 100 or more.
 
     >>> parse_status_line("404 Not Found"), parse_status_line("404 Gone fishing"), parse_status_line("204")
     ((404, None), (404, 'Gone fishing'), (204, ''))
@@ -42,7 +42,7 @@ def parse_status_line(line: str) -> tuple[int, str | None]:
         digits, _, reason = line.partition(" ")
         if len(digits) != 3 or not (digits.isascii() and digits.isdigit()) or digits < "100":
             raise ValueError(digits)
-    except (AttributeError, TypeError, ValueError):  # not text at all, or not a status
+    except (AttributeError, TypeError, ValueError):  # not text, or not a status
         raise ApplicationError(
             f"start_response needs a status of three digits and a reason, {_EXAMPLE}, got {line!r}; "
             f"check the code that calls start_response (PEP 3333)"
@@ -59,7 +59,7 @@ def status_code(line: str) -> int:
 
     Raises:
         ApplicationError: It is not a status line, or has an interim status (1xx). An ASGI server sends interim
-            responses before the response, by messages of their own.
+            responses before the response, from messages of their own.
 
     >>> status_code("404 Not Found"), status_code("204")
     (404, 204)
@@ -79,7 +79,7 @@ def reason_phrase(code: int) -> str:
 
 
 def status_line(code: int, reason: str | None = None) -> str:
-    """Return the status line of a code, with a reason phrase or the registered one.
+    """Return the status line of a code, with the given reason phrase or the registered phrase.
 
     >>> status_line(404), status_line(404, "Gone fishing"), status_line(299)
     ('404 Not Found', '404 Gone fishing', '299 Unknown')
