@@ -1,4 +1,4 @@
-"""Choose the adapter from one interface to another, or none if the application speaks the target already.
+"""Choose the adapter from one interface to another, or none if the application has the target interface already.
 
 Everything that composes a chain uses `cross`. An adapter around an adapter of the opposite direction is folded away:
 `cross` returns the application inside. asgiref converts ASGI 2, which needs neither a thread nor a loop.
@@ -26,40 +26,40 @@ ENGINES: Final = ("builtin", "a2wsgi", "asgiref")
 
 
 def to_wsgi(app: Application, interface: Interface, *, engine: str = "builtin", **options: Any) -> WSGIApplication:
-    """Return the application as a WSGI callable, which is the application itself if it speaks WSGI.
+    """Return the application as a WSGI callable, which is the application itself if it is WSGI.
 
     Raises:
         ConfigurationError: The engine has no such adapter, or no adapter from that interface exists.
     """
     found = cross(app, interface, "wsgi", engine=engine, **options)
-    return cast("WSGIApplication", found)  # cross() returns a callable of the interface asked for
+    return cast("WSGIApplication", found)  # cross() returns a callable of the requested interface
 
 
 def to_asgi(app: Application, interface: Interface, *, engine: str = "builtin", **options: Any) -> ASGIApplication:
-    """Return the application as an ASGI callable, which is the application itself if it speaks ASGI.
+    """Return the application as an ASGI callable, which is the application itself if it is ASGI.
 
     Raises:
         ConfigurationError: The engine has no such adapter, or no adapter from that interface exists.
     """
     found = cross(app, interface, "asgi", engine=engine, **options)
-    return cast("ASGIApplication", found)  # cross() returns a callable of the interface asked for
+    return cast("ASGIApplication", found)  # cross() returns a callable of the requested interface
 
 
 def cross(
     app: Application, source: Interface, target: Interface, *, engine: str = "builtin", **options: Any
 ) -> Application:
-    """Return a callable of the interface ``target`` for an application that speaks ``source``.
+    """Return a callable of the interface ``target`` for an application of the interface ``source``.
 
     Args:
         app: The application.
-        source: Interface that the application speaks.
+        source: Interface of the application.
         target: ``"wsgi"`` or ``"asgi"``.
         engine: Implementation of the adapter: ``"builtin"``, ``"a2wsgi"`` or ``"asgiref"``.
         options: Options of the built-in adapter; other engines ignore them.
 
     Returns:
-        The application itself if it speaks ``target``. The application inside if ``app`` is an adapter from ``target``.
-        Otherwise an adapter around it.
+        The application itself if its interface is ``target``. The application inside if ``app`` is an adapter from
+        ``target``. Otherwise an adapter around it.
 
     Raises:
         ConfigurationError: The engine has no such adapter, or no adapter between these interfaces exists.

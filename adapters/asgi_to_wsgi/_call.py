@@ -247,7 +247,7 @@ class AsgiCall(Conversation):
             if body and not self.bodiless:
                 self.parts.append(body)
                 self._sent += len(body)
-                if more and not self.signalled:
+                if more and not self.signalled:  # the last chunk needs no signal of its own: `_complete_body` sends it
                     self.signal()
             if not more:
                 self._complete_body()
@@ -392,7 +392,7 @@ class AsgiCall(Conversation):
                 self._read()
                 continue
             self._runner.wait(self)
-            self.signalled = False
+            self.signalled = False  # cleared before `parts` is read again, see `_waiting`
 
     def _read(self) -> None:
         body = self._body

@@ -193,7 +193,7 @@ class LentLoop:
     # Leading.
 
     def _enter(self) -> None:
-        """Make this thread the one that runs the loop, as ``run_forever`` does before its first turn."""
+        """Make this thread the runner of the loop, as ``run_forever`` does before its first turn."""
         loop = self.loop
         self._hooks = sys.get_asyncgen_hooks()
         loop._thread_id = threading.get_ident()

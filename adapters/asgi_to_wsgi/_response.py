@@ -182,7 +182,7 @@ class ResponseBody:
         raise StopIteration
 
     def close(self) -> None:
-        """End the response early. The application is told, unless its response had ended."""
+        """End the response early, so that the application's ``send()`` raises. Does nothing after the end."""
         if not self._closed:
             self._closed = True
             self._ready.clear()

@@ -73,6 +73,7 @@ class _Doorbell:
         loop = self._loop()
         if loop is None or loop.is_closed():
             raise RuntimeError("Event loop is closed")
+        # Append before the write, so that the loop finds the callback when it wakes.
         self._callbacks.append(callback)
         os.eventfd_write(self._descriptor, 1)
 

@@ -51,6 +51,7 @@ class Outbox:
 
     def post(self, callback: Callback) -> None:
         """Add a callback and wake the loop. Any thread."""
+        # Append before the flag is read: a cleared flag then means that the loop's last pop may have missed it.
         self._callbacks.append(callback)
         if not self._signalled:
             self._signalled = True

@@ -128,6 +128,7 @@ class _Crew:
                 job = jobs.popleft()
             except IndexError:
                 with mutex:
+                    # Check again under the mutex: `add` wakes no worker if this one scouts, or if all are busy.
                     if jobs:
                         continue
                     if scout:
@@ -136,6 +137,7 @@ class _Crew:
                         self.size -= 1
                         break
                     self.idle.append(gate)
+                # After the append: the loop that this wakes may submit a job, and must find this worker idle.
                 flush()
                 gate.acquire()
                 scout, left = True, False
@@ -148,8 +150,10 @@ class _Crew:
                         self.scouting = False
                 if wake is not None:
                     wake()
+                # After `scouting` was cleared: a result that was left before then may rely on this flush.
                 flush()
             elif left:
+                # This job may block, so its last result needs a scout that will flush it, or a flush now.
                 with mutex:
                     watched = self.scouting
                 if not watched:

@@ -82,6 +82,7 @@ class Wire:
         if not data:
             self.pause()
         elif self._pending is not None and self._pending():
+            # The next record is decrypted already, so the descriptor may not become readable for it.
             self._loop.call_soon(self._readable)
         self._received(data)
 

@@ -201,7 +201,7 @@ class WsgiToAsgi(Reaching):
     def _environ(self, scope: Scope) -> Environ:
         environ = scope_to_environ(scope)
         environ.update(self._constants)
-        if "gateway.environ" in scope:  # keep the error stream of the environ before, drop what its server offered
+        if "gateway.environ" in scope:  # keep the error stream of the original environ, drop its offers
             environ.setdefault("wsgi.errors", sys.stderr)
             environ.pop("wsgi.early_hints", None)
             environ.pop("gunicorn.http2.send_trailers", None)

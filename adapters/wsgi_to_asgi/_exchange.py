@@ -1,6 +1,6 @@
 """The loop's side of one request of a WSGI application: it sends the response and handles every early end.
 
-In every case the worker is told and the iterable's ``close()`` is called. If the client leaves, the request ends
+In every case the worker ends and calls the iterable's ``close()``. If the client leaves, the request ends
 quietly. An error of the application or of the server is raised to the server. An incomplete body never looks complete.
 
 Source: ASGI HTTP 2.4 "Response Start", "Response Body", "Disconnected Client".
@@ -120,7 +120,7 @@ class Exchange:
             run.abort()
             await self._finish()
             raise
-        except BaseException:  # cancelled: tell the worker, and do not wait for it
+        except BaseException:  # cancelled: abort the run, and do not wait for the worker
             run.abandon()
             raise
         finally:

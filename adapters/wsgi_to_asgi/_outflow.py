@@ -59,6 +59,7 @@ class Outflow(Generic[T]):
         """Hand over an entry and wake the loop; sleep while too much waits. Returns whether the loop wants more."""
         if self.gone:
             return False
+        # Append before `_notified` is read: the loop clears it, and then looks at the entries once more.
         self._entries.append(entry)
         if last:
             self._closed = True

@@ -1,4 +1,4 @@
-"""One run of a WSGI application, on the worker's side: it does what PEP 3333 demands of a server.
+"""One run of a WSGI application, on the worker's side, as PEP 3333 demands it of a server.
 
 The worker calls the application and pushes its response into the `Outflow` that the run is. The loop takes the response
 from there and sends it. A list needs no buffer, because it is handed over whole.
