@@ -1,7 +1,7 @@
-"""The middleware of this package: what stands between a load balancer and an application.
+"""The middleware of this package, for the way between a load balancer and an application.
 
-Each is one module of the same name; a name is imported when it is first used, so that an extra that one of them needs
-is needed by nobody else.
+Each middleware has a module of the same name. The package imports a module when its class is first used. So an extra
+is needed only if you use the middleware that depends on it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which content coding a client wants: ``Accept-Encoding`` against what can be offered.
+"""Choose a content coding: compare ``Accept-Encoding`` with the codings that the server can offer.
 
-One pure rule for whoever chooses between codings: the compressor, and the files that lie compressed beside the
-original. Tokens are compared whole and without case, never as substrings; ``q=0`` refuses; ``*`` stands for what is
-not named. Answering 406 is never the outcome: identity is what remains.
+Pure. ``Compression`` and the precompressed files of ``StaticFiles`` share this rule. It compares tokens whole and
+without case, never as substrings. ``q=0`` refuses a coding, and ``*`` covers every coding that is not named. The
+outcome is never 406: if no offered coding is acceptable, the body is sent without a coding.
 
 Sources: RFC 9110 sections 8.4.1 (codings, ``x-gzip``), 12.4.2 (quality values), 12.5.3 (Accept-Encoding).
 """
@@ -20,21 +20,21 @@ __all__ = ["choose_coding", "parse_accept_encoding"]
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _ELEMENT = re.compile(rf"[ \t]*({_TOKEN})(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{{0,3}})?|1(?:\.0{{0,3}})?))?[ \t]*")
 _ALIASES = {"x-gzip": "gzip", "x-compress": "compress"}
-#: A longer value is read anew each time: browsers send few, all short, and nobody fills the cache with long ones.
+#: Longer values bypass the cache, so that a client cannot fill it with them. Browsers send few values, all short.
 _LONG = 128
 _LONGEST = BOUNDS["accept-encoding"].characters
 
 
 def parse_accept_encoding(value: str) -> dict[str, float]:
-    """Read an ``Accept-Encoding`` field value into ``{coding: quality}``.
+    """Parse the value of ``Accept-Encoding`` into ``{coding: quality}``.
 
-    An element outside the grammar is ignored, the others count: a client's typing error costs it that one coding.
+    The parser ignores an element outside the grammar and keeps the others, so a typing error costs only one coding.
 
     Args:
-        value: The field value; repeated lines joined with ",".
+        value: The header value; repeated lines joined with ",".
 
     Returns:
-        Lower-case codings, aliases resolved. Of a coding named twice the first counts.
+        Lower-case codings, aliases resolved. If a coding is named twice, the first counts.
 
     >>> parse_accept_encoding("gzip;q=0, br, *;q=0.5")
     {'gzip': 0.0, 'br': 1.0, '*': 0.5}
@@ -50,16 +50,16 @@ def parse_accept_encoding(value: str) -> dict[str, float]:
 
 
 def choose_coding(value: str | None, offered: Sequence[str]) -> str | None:
-    """Choose the coding to answer with.
+    """Choose the coding of a response.
 
     Args:
-        value: The ``Accept-Encoding`` field value, or None where the request has none.
+        value: The value of ``Accept-Encoding``, or None if the request does not have the header.
         offered: Codings that can be produced, in the server's order of preference, lower-case.
 
     Returns:
-        The offered coding of highest quality, the server's preference among equals; None for identity: nothing
-        offered is acceptable, the header is absent, empty or above its bound, or the client prefers identity by a
-        higher quality.
+        The offered coding of highest quality, the server's preference among equals. None means identity: no offered
+        coding is acceptable, or the header is absent, empty or above its bound. It also means that the client gives
+        identity a higher quality.
 
     >>> choose_coding("br;q=0.5, gzip;q=0.5", ["br", "gzip"])
     'br'

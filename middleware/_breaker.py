@@ -1,9 +1,9 @@
-"""A circuit breaker: after a failure a store is left alone for a while, and one request at a time tries it again.
+"""A circuit breaker: after a failure it pauses the use of a store, then lets one request at a time try again.
 
-A store that hangs would otherwise cost every request the whole time limit. The pause doubles with each failed try, up
-to a limit, so that an outage costs ever fewer requests their time and is still noticed soon after its end.
+Without it, a store that hangs would cost every request the whole time limit. The pause doubles with each failed try,
+up to a limit. So an outage delays ever fewer requests, and its end is still noticed soon.
 
-Pure but for its lock, which threads and loops may share; the clock is an argument.
+Pure, except for a lock that threads and event loops may share. The clock is an argument.
 
 Source: the pattern "Circuit Breaker" of M. Nygard, "Release It!".
 """
@@ -17,18 +17,18 @@ from typing import Final
 
 __all__ = ["FIRST_PAUSE", "LONGEST_PAUSE", "Breaker"]
 
-#: Seconds that follow the first failure. Short, because that may have been a lost connection only.
+#: Pause after the first failure, in seconds. Short, because that failure may be only a lost connection.
 FIRST_PAUSE: Final = 0.1
-#: Seconds between two tries at most.
+#: Maximum seconds between two tries.
 LONGEST_PAUSE: Final = 30.0
 
 
 class Breaker:
-    """Decide which requests may ask a store.
+    """Decide which requests may use a store.
 
-    Call :meth:`enter` before each question. If it returns a ticket, ask, and hand the ticket to :meth:`succeeded` or
-    :meth:`failed`. A ticket that is never handed back (the request was cancelled) holds the others up for ``lease``
-    seconds only.
+    Call :meth:`enter` before each use. If it returns a ticket, use the store, then pass the ticket to
+    :meth:`succeeded` or :meth:`failed`. A ticket that is never passed back (the request was cancelled) delays the next
+    try by ``lease`` seconds only.
 
     Args:
         lease: Seconds that a try may take.
@@ -39,14 +39,14 @@ class Breaker:
         self._lease = lease
         self._clock = clock
         self._lock = threading.Lock()
-        #: Seconds of the current pause; 0 while the store is asked by every request.
+        #: Seconds of the current pause; 0 while every request uses the store.
         self._pause = 0.0
         self._next_try = 0.0
         self._ticket = 0
 
     def enter(self) -> int | None:
-        """Return a ticket if the store may be asked now, else None."""
-        if not self._pause:  # without the lock: the usual case
+        """Return a ticket if the store may be used now, else None."""
+        if not self._pause:  # the usual case, so it does not take the lock
             return self._ticket
         with self._lock:
             now = self._clock()
@@ -56,7 +56,7 @@ class Breaker:
             return self._ticket
 
     def succeeded(self, ticket: int) -> bool:
-        """Let every request ask again; return whether an outage ends with this."""
+        """Let every request use the store again; return whether this ends an outage."""
         if not self._pause:
             return False
         with self._lock:
@@ -66,9 +66,9 @@ class Breaker:
             return ended
 
     def failed(self, ticket: int) -> bool:
-        """Begin a pause, twice as long as the last one; return whether an outage begins with this.
+        """Begin a pause, twice as long as the last pause; return whether this begins an outage.
 
-        Requests that asked before the last failure or success tell nothing new: their tickets are old.
+        Ignores an old ticket: its request used the store before the last failure or success, so it adds no news.
         """
         with self._lock:
             if ticket != self._ticket:

@@ -1,8 +1,8 @@
-"""Run checks side by side, each plain or asynchronous, under one time limit, in whichever colour the caller is.
+"""Run checks concurrently under one time limit, for synchronous and asynchronous callers.
 
-A plain check runs in a thread of its own, so that one that hangs blocks neither a loop nor the others; while it hangs
-it is not started again. An asynchronous one is awaited on the running loop (asyncio, trio), or on its own loop where
-none runs. What a check says is kept for a while; who asks meanwhile gets the same answer.
+A plain check runs in a thread of its own, so a check that hangs blocks neither an event loop nor the other checks. It
+does not start again while it hangs. The running loop (asyncio, trio) awaits an asynchronous check; without a running
+loop the check gets its own. Results are cached for a while, and callers in that time get the same results.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ __all__ = ["Check", "Checks", "Finding"]
 
 _log = logging.getLogger("gateway.middleware.health")
 
-#: It fails by raising or by returning False; what else it returns does not matter.
+#: A check fails by raising or by returning False. Any other return value passes.
 Check = Callable[[], object]
 
 
 class _Event(Protocol):
-    """What ``asyncio.Event`` and ``trio.Event`` have in common."""
+    """The common methods of ``asyncio.Event`` and ``trio.Event``."""
 
     def set(self) -> object: ...
     def wait(self) -> Awaitable[object]: ...
@@ -37,12 +37,12 @@ class _Event(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check said.
+    """The result of a check.
 
     Attributes:
-        passed: Whether it passed.
+        passed: Whether the check passed.
         state: ``ok``, ``failed`` or ``timeout``.
-        seconds: How long it took.
+        seconds: Duration of the check in seconds.
     """
 
     passed: bool
@@ -51,13 +51,13 @@ class Finding:
 
 
 class Checks:
-    """Some named checks.
+    """A set of named checks.
 
     Args:
-        checks: By name.
-        timeout: Seconds for each; all run at once.
-        cache: Seconds that an answer is kept.
-        once: Ask a check that has passed never again.
+        checks: Checks by name.
+        timeout: Seconds for each check; all run at once.
+        cache: Seconds to keep the results.
+        once: Never run a check again after it has passed.
     """
 
     def __init__(self, checks: Mapping[str, Check], *, timeout: float, cache: float, once: bool = False) -> None:
@@ -68,18 +68,18 @@ class Checks:
         self._found: dict[str, Finding] = {}
         self._at = float("-inf")
         self._lock = threading.Lock()
-        #: The run under way on each loop, by the loop or the trio token; an event belongs to one loop.
+        #: The current run of each loop, by the loop or the trio token, because an event belongs to one loop.
         self._asking: dict[object, _Event] = {}
         self._hanging: dict[str, concurrent.futures.Future[object]] = {}
 
     def fresh(self) -> dict[str, Finding] | None:
-        """Return what is known, if it is new enough to answer with; None asks for a run."""
+        """Return the last results if they are still valid; None means that the checks must run."""
         known = not self._checks or time.monotonic() - self._at < self._cache
         settled = self._once and len(self._found) == len(self._checks) and all(f.passed for f in self._found.values())
         return dict(self._found) if known or settled else None
 
     def run(self) -> dict[str, Finding]:
-        """Run in a thread that may wait; who comes meanwhile waits for the same run."""
+        """Run the checks in a thread that may block; other callers wait for the same run."""
         with self._lock:
             fresh = self.fresh()
             if fresh is not None:
@@ -95,7 +95,7 @@ class Checks:
             return self._close()
 
     async def run_async(self) -> dict[str, Finding]:
-        """Run on the running loop; who comes meanwhile waits for the same run."""
+        """Run the checks on the running loop; other callers on this loop wait for the same run."""
         while (fresh := self.fresh()) is None:
             trio = _running_trio()
             here: object = sys.modules["trio"].lowlevel.current_trio_token() if trio else asyncio.get_running_loop()
@@ -128,9 +128,9 @@ class Checks:
                 if gives_coroutine(self._checks[name]):
                     result: object = self._checks[name]()
                 else:
-                    # Shielded: a thread cannot be cancelled, and its future must not look as if it were.
+                    # Shielded, because a thread cannot be cancelled and its future must not become cancelled either.
                     result = await asyncio.shield(asyncio.wrap_future(self._in_thread(name, _called)))
-                if inspect.isawaitable(result):  # also of a plain function that wraps an `async def`
+                if inspect.isawaitable(result):  # a plain function may wrap an `async def`
                     result = await cast("Awaitable[object]", result)
         except Exception as error:
             result = error
@@ -147,7 +147,7 @@ class Checks:
                         given: object = self._checks[name]()
                     else:
                         future = self._in_thread(name, _called)
-                        # In a tuple: trio refuses a coroutine that a thread returns.
+                        # In a tuple, because trio refuses a coroutine as the result of a thread.
                         (given,) = await trio.to_thread.run_sync(lambda: (future.result(self._timeout),))
                     result = await cast("Awaitable[object]", given) if inspect.isawaitable(given) else given
                 except Exception as error:
@@ -171,14 +171,14 @@ class Checks:
                 future.set_result(run(self._checks[name]))
             except Exception as error:
                 future.set_exception(error)
-            except BaseException as error:  # a check's exit is no exit of whoever waits for it
+            except BaseException as error:  # SystemExit of a check must not end the thread that waits for it
                 future.set_exception(RuntimeError(f"the check raised {error!r}"))
 
         threading.Thread(target=call, name=f"gateway-check-{name}", daemon=True).start()
         return future
 
     def _completed(self, check: Check) -> object:
-        """Call a check, and run its coroutine to the end if it gives one."""
+        """Call a check, and run its coroutine to the end if it returns a coroutine."""
         result = check()
         if not inspect.isawaitable(result):
             return result
@@ -196,7 +196,7 @@ class Checks:
         passed = error is None and result is not False
         before = self._found.get(name)
         self._found[name] = Finding(passed, "ok" if passed else "timeout" if late else "failed", round(seconds, 4))
-        if before is None or before.passed != passed:  # a change is worth a line, each probe is not
+        if before is None or before.passed != passed:  # log changes only, not each probe
             if not passed:
                 _log.warning("health check %r does not pass: %s", name, repr(error) if error else "it returned False")
             elif before is not None:

@@ -1,7 +1,7 @@
-"""The content codings that a body can be sent in: gzip, br, zstd, each as a stream.
+"""Stream encoders for the content codings gzip, br and zstd.
 
-An encoder takes bytes and gives bytes; ``flush`` lets out all that it has taken, so that an event stream is not held
-back. Which libraries are present is found out once, when a middleware is built.
+An encoder takes bytes and returns bytes. ``flush`` returns everything that the encoder has taken so far, so an event
+stream is not delayed. A middleware looks for the installed libraries once, when it is built.
 
 Sources: RFC 9110 section 8.4.1; RFC 1952 (gzip), RFC 7932 (brotli), RFC 8878 section 3.1.1 (zstd); RFC 9659 (the
 window of zstd in HTTP).
@@ -35,32 +35,32 @@ _LEVELS = {"gzip": range(1, 10), "br": range(12), "zstd": range(1, 23)}
 #: Largest window of a zstd frame that an HTTP client must accept, in bytes; browsers refuse larger ones (RFC 9659).
 ZSTD_WINDOW = 8 * 2**20
 _ZSTD_WINDOW_LOG = 23
-#: From this level on the library chooses larger windows.
+#: The library chooses larger windows from this level on.
 _ZSTD_LARGE = 20
-#: Bytes at the beginning of a file that hold the whole header of its first zstd frame.
+#: Number of bytes at the beginning of a file that hold the whole header of its first zstd frame.
 ZSTD_HEADER = 18
 
 
 class Encoder(Protocol):
-    """A body on its way through one coding."""
+    """The encoder of one body."""
 
     def push(self, data: bytes) -> bytes:
-        """Take bytes, give what is ready; b"" where nothing is."""
+        """Take bytes and return the encoded bytes that are ready; b"" if there are none."""
         ...
 
     def flush(self) -> bytes:
-        """Give all that was taken so far, in a form that the other end can decode."""
+        """Return everything taken so far, in a form that the client can decode."""
         ...
 
     def finish(self) -> bytes:
-        """End the stream and give the rest."""
+        """End the stream and return the rest."""
         ...
 
 
 class _Gzip:
-    """gzip with a header of its own: no time, no system, and perhaps a file name of random length.
+    """gzip with our own header: without time and system, and optionally with a file name of random length.
 
-    The name is padding: an attacker who measures lengths (BREACH) sees a different one each time.
+    The name is padding: an attacker who measures lengths (BREACH) sees a different length each time.
     """
 
     __slots__ = ("_crc", "_deflate", "_head", "_size")
@@ -134,7 +134,7 @@ class _Zstd:
 
 
 class _StandardZstd:
-    """zstd of the standard library, from Python 3.14 on."""
+    """zstd of the standard library (Python 3.14 and newer)."""
 
     __slots__ = ("_compressor", "_mode")
 
@@ -159,10 +159,10 @@ def zstd_window(start: bytes) -> int | None:
     """Return the window size of a zstd frame: the memory that a client needs to decode it.
 
     Args:
-        start: The first bytes of the frame, at least :data:`ZSTD_HEADER` of them if it has as many.
+        start: The first bytes of the frame: at least :data:`ZSTD_HEADER`, or the whole frame if it is shorter.
 
     Returns:
-        Bytes; None if these are not the first bytes of a zstd frame that can be decoded without a dictionary.
+        Size in bytes. None if this is not the start of a zstd frame that can be decoded without a dictionary.
 
     >>> zstd_window(bytes.fromhex("28b52ffd 00 68")), zstd_window(b"text")
     (8388608, None)
@@ -170,12 +170,12 @@ def zstd_window(start: bytes) -> int | None:
     if start[:4] != b"\x28\xb5\x2f\xfd" or len(start) < 6:
         return None
     descriptor = start[4]
-    if descriptor & 0b11:  # the id of a dictionary follows
+    if descriptor & 0b11:  # a dictionary id follows, so the frame needs a dictionary
         return None
     if not descriptor & 0b100000:
         base = 1 << (10 + (start[5] >> 3))
         return base + base // 8 * (start[5] & 7)
-    # A single segment: the client keeps the whole content, and its size takes the place of the window's.
+    # A single segment: the client keeps the whole content, so the content size replaces the window size.
     size_bytes = (1, 2, 4, 8)[descriptor >> 6]
     size = start[5 : 5 + size_bytes]
     if len(size) < size_bytes:
@@ -195,8 +195,8 @@ def encoder_factory(coding: str, level: int | None = None, *, padding: int = 0) 
 
     Args:
         coding: "gzip", "br" or "zstd".
-        level: The library's own scale; None for a level that pays in a server (gzip 5, br 4, zstd 3).
-        padding: Random bytes at most that a gzip header carries against BREACH; other codings have no place for it.
+        level: Level on the library's own scale; None for a level that suits a server (gzip 5, br 4, zstd 3).
+        padding: Maximum number of random bytes in a gzip header, against BREACH. The other codings have no padding.
 
     Raises:
         ConfigurationError: The coding or the level does not exist.

@@ -1,18 +1,18 @@
-"""When a process leaves its load balancer before it leaves its clients: the state, and the signals that start it.
+"""Draining: take a process out of its load balancer before it stops. Holds the state and the signal handlers.
 
-Theory of operation. A supervisor, or the platform, sends SIGTERM; a server answers by closing its listening socket, and
-a load balancer that has not noticed yet gets refused connections. The shim stands in front of the server's own handler:
-the first SIGTERM marks the process as draining, and after ``seconds`` the process signals itself again, and that one
-goes through to the handler. A SIGTERM during the wait changes nothing.
+Theory of operation. A supervisor, or the platform, sends SIGTERM, and a server then closes its listening socket. A load
+balancer that has not noticed yet gets refused connections. So our handler runs instead of the server's. The first
+SIGTERM marks the process as draining. After ``seconds`` the process signals itself again, and that signal reaches the
+server's handler. A SIGTERM during the wait changes nothing.
 
-A signal reaches a server in one of two ways, and both are held back:
+A signal reaches a server in one of two ways. This module delays both:
 
-* a handler of ``signal.signal`` (uvicorn, Gunicorn's WSGI workers): ours takes its place and calls it later;
-* a handler of an event loop (hypercorn, Granian, Gunicorn's asgi worker): the interpreter writes the signal's number
-  into the wake-up descriptor, which the loop reads. Ours takes the place of that descriptor; a thread passes on
-  every byte to the loop's, and drops SIGTERM's until the wait is over. No loop's private attribute is touched.
+* A handler set by ``signal.signal`` (uvicorn, Gunicorn's WSGI workers). Our handler replaces it and calls it later.
+* A handler of an event loop (hypercorn, Granian, Gunicorn's asgi worker). The interpreter writes the signal's number
+  into the wake-up descriptor, which the loop reads. Our pipe replaces that descriptor. A thread passes every byte on
+  to the loop's descriptor, but drops the bytes of SIGTERM until the wait is over. This uses no private attribute.
 
-Handlers can be set in the main thread only. The state belongs to a process: a forked child begins anew.
+Python sets handlers in the main thread only. The state belongs to one process: a forked child begins anew.
 
 Sources: Python documentation "signal", ``set_wakeup_fd``; Kubernetes "Pod Lifecycle", termination.
 """
@@ -40,9 +40,9 @@ _Previous = Callable[[int, FrameType | None], object] | int | None
 class DrainFile:
     """A file that drains the process while it exists.
 
-    A folder that cannot be searched, a lost network disk or a broken link chain is neither "exists" nor "does not
-    exist". The last state that was seen then holds, at first "does not exist": one wrong permission must not take
-    every instance out of the load balancer at once.
+    A folder without search permission, a lost network disk or a broken link chain is neither "exists" nor "does not
+    exist". Then the last known state stays valid; the first state is "does not exist". So a wrong permission does not
+    take every instance out of the load balancer at once.
     """
 
     def __init__(self, path: str) -> None:
@@ -51,7 +51,7 @@ class DrainFile:
         self._unreadable = False
 
     def exists(self) -> bool:
-        """Look at the disk. A look at one local file takes less than the hand-over to a thread would."""
+        """Stat the file in the calling thread, because that takes less time than a switch to another thread."""
         try:
             self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -75,7 +75,7 @@ class DrainFile:
 
 
 class Draining:
-    """The draining of this process: whether it has begun, and the handlers that begin it."""
+    """The draining state of this process, and the handlers that begin the draining."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -83,18 +83,18 @@ class Draining:
 
     def _reset(self) -> None:
         self.begun = False
-        #: What asked for SIGTERM, each with its seconds; the longest wait holds.
+        #: Users that want SIGTERM delayed, with their seconds. The longest wait counts.
         self._waits: dict[object, float] = {}
         self._users: dict[object, None] = {}
         self._previous: dict[int, _Previous] = {}
         self._released = False
         self._timer: threading.Timer | None = None
-        #: The two ends of our pipe, and the loop's own descriptor.
+        #: The two ends of our pipe. `_loops` is the loop's own descriptor.
         self._wakeup: tuple[int, int] | None = None
         self._loops = -1
 
     def _own(self) -> None:
-        """Begin anew in a forked child: nothing that the parent began is under way here."""
+        """Begin anew in a forked child, because the parent's timer and thread do not run here."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._reset()
@@ -108,16 +108,17 @@ class Draining:
         self.begun = True
 
     def install(self, user: object, *, seconds: float | None, usr1: bool) -> bool:
-        """Install what starts the draining, after the server's own handlers; again does nothing, or what is needed
-        since somebody has set handlers of his own.
+        """Install the handlers that start the draining; call it after the server has set its own handlers.
+
+        A second call restores only the handlers that other code has replaced since.
 
         Args:
-            user: Who asks; `uninstall` takes the same object.
-            seconds: How long SIGTERM is held back; None leaves SIGTERM alone.
-            usr1: Whether SIGUSR1 starts it.
+            user: The object that needs the handlers; `uninstall` takes the same object.
+            seconds: Seconds to delay SIGTERM; None leaves SIGTERM alone.
+            usr1: Whether SIGUSR1 starts the draining.
 
         Returns:
-            False where this thread may not install handlers.
+            False if this thread must not install handlers.
         """
         self._own()
         if threading.current_thread() is not threading.main_thread():
@@ -126,20 +127,20 @@ class Draining:
         if seconds is not None:
             self._waits[user] = seconds
             self._take(signal.SIGTERM, self._on_term)
-            if sys.platform != "win32":  # where a loop's handlers are python's own
+            if sys.platform != "win32":  # on Windows a loop uses `signal.signal` itself
                 self._take_wakeup()
         if usr1:
             self._take(signal.SIGUSR1, self._on_usr1)
         return True
 
     def covers(self, *, seconds: float | None, usr1: bool) -> bool:
-        """Whether the handlers that are asked for are in place in this process."""
+        """Return whether this process has the handlers for these options."""
         if self._pid != os.getpid():
             return False
         return (seconds is None or signal.SIGTERM in self._previous) and (not usr1 or signal.SIGUSR1 in self._previous)
 
     def uninstall(self, user: object) -> None:
-        """Give the handlers back when nobody needs them any more; the state of the process is then over too."""
+        """Remove a user; after the last user, restore the server's handlers and reset the state."""
         self._own()
         self._waits.pop(user, None)
         self._users.pop(user, None)
@@ -169,7 +170,7 @@ class Draining:
             )
         self._previous[signum] = signal.signal(signum, handler)
         if sys.platform != "win32":
-            signal.siginterrupt(signum, False)  # as the servers do: a system call in flight goes on
+            signal.siginterrupt(signum, False)  # as servers do, so that a running system call continues
 
     def _on_usr1(self, signum: int, frame: FrameType | None) -> None:
         self.begin()
@@ -178,7 +179,7 @@ class Draining:
             previous(signum, frame)
 
     def _on_term(self, signum: int, frame: FrameType | None) -> None:
-        # In a child that was forked without starting anew nothing waits: its end is its own affair.
+        # A forked child that has not called `install` has no timer, so its signal goes through at once.
         if self._released or self._pid != os.getpid():
             self._hand_over(signum, frame)
         elif self._timer is None:
@@ -203,7 +204,7 @@ class Draining:
     # the wake-up descriptor of a loop
 
     def _take_wakeup(self) -> None:
-        """Stand before the loop's descriptor, if it has one; uvloop sets it anew each time that it runs."""
+        """Replace the loop's descriptor by our pipe, if there is one; uvloop sets it again each time that it runs."""
         if self._wakeup is None:
             read, write = os.pipe()
             os.set_blocking(write, False)
@@ -212,7 +213,7 @@ class Draining:
         before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         if before == write:
             return
-        if before == -1:  # no loop handles signals: python's own handlers are all there is
+        if before == -1:  # no loop handles signals, so `_take` has done all that is needed
             signal.set_wakeup_fd(-1)
             if self._wakeup is None:
                 os.close(read)
@@ -228,7 +229,7 @@ class Draining:
             while data := pipe.read(64):
                 if not self._released:
                     data = data.replace(bytes([signal.SIGTERM]), b"")
-                # Full: the loop is awake anyway. Closed: nobody reads it any more.
+                # If the pipe is full, the loop is awake anyway. If it is closed, its loop has ended.
                 with contextlib.suppress(OSError):
                     os.write(self._loops, data)
 
@@ -238,13 +239,13 @@ class Draining:
         _, write = self._wakeup
         self._wakeup = None
         current = signal.set_wakeup_fd(-1)
-        with contextlib.suppress(OSError, ValueError):  # the loop has closed its own
+        with contextlib.suppress(OSError, ValueError):  # the loop may have closed its descriptor
             if current == write:
                 signal.set_wakeup_fd(self._loops, warn_on_full_buffer=False)
-            elif current != -1:  # somebody else's since
+            elif current != -1:  # other code has set its own since, so put it back
                 signal.set_wakeup_fd(current, warn_on_full_buffer=False)
         os.close(write)
 
 
-#: The one of this process.
+#: The instance of this process.
 DRAINING = Draining()
