@@ -32,7 +32,7 @@ class Breaker:
 
     Args:
         lease: Seconds that a try may take.
-        clock: Function that returns seconds that only rise.
+        clock: Function that returns monotonic seconds.
     """
 
     def __init__(self, lease: float, clock: Callable[[], float] = time.monotonic) -> None:

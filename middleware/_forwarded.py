@@ -1,7 +1,7 @@
-"""Who the client is, behind proxies: ``Forwarded``, ``X-Forwarded-For`` and the hops that may be believed.
+"""Find the client behind proxies: ``Forwarded``, ``X-Forwarded-For`` and the trusted hops.
 
-Pure. Each proxy appends the address that it saw, so the list is read from the right: every hop that is trusted is
-passed over, and the first that is not is the client. What stands further left was written by the client itself.
+Pure. Each proxy appends the address that it saw, so this module reads the list from the right. It skips every trusted
+hop, and the first untrusted hop is the client. The client itself may have written everything to the left of that.
 
 Sources: RFC 7239 sections 4 (grammar), 5 (parameters), 6 (node identifiers); the ``X-Forwarded-For`` convention.
 """
@@ -28,18 +28,18 @@ _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}|_[A-Za-z0
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 _UNIX = "unix:"
-#: No address is longer, with brackets and a port; an obfuscated port may be, and is read anew each time.
+#: Longer values bypass the cache. An address with brackets and a port is not longer; an obfuscated port may be.
 _LONG = 64
 _LONGEST_NODE, MOST_HOPS = BOUNDS["x-forwarded"].characters, BOUNDS["x-forwarded"].elements or 0
 _LONGEST_FORWARDED, _MOST_FORWARDED = BOUNDS["forwarded"].characters, BOUNDS["forwarded"].elements or 0
 
 
 def parse_address(value: str) -> tuple[str, int] | None:
-    """Read a node as proxies write it: an IPv4 or IPv6 address, perhaps bracketed, perhaps with a port.
+    """Parse a node as proxies write it: an IPv4 or IPv6 address, optionally with brackets and a port.
 
     Returns:
-        ``(address, port)``, the address in its short form, an IPv4-mapped IPv6 address as the IPv4 address that it
-        is, the port 0 where there is none; None for names, ``unknown``, obfuscated identifiers and anything else, and
+        ``(address, port)``. The address has its short form, and an IPv4-mapped IPv6 address becomes an IPv4 address.
+        The port is 0 if the node has none. None for names, ``unknown``, obfuscated identifiers and anything else, and
         for a value above its bound.
 
     >>> parse_address("[2001:db8::1]:4711"), parse_address("::ffff:10.0.0.1"), parse_address("unknown")
@@ -53,7 +53,7 @@ def parse_address(value: str) -> tuple[str, int] | None:
 @lru_cache(maxsize=1024)
 def _parse_address(value: str) -> tuple[str, int] | None:
     value = value.strip(" \t")
-    if _IPV4.fullmatch(value):  # most are, and this is the short form already
+    if _IPV4.fullmatch(value):  # the usual case, and the short form already
         return value, 0
     match = _NODE.fullmatch(value)
     digits = None
@@ -73,11 +73,11 @@ def _parse_address(value: str) -> tuple[str, int] | None:
 
 
 def parse_peer(value: str) -> Address | None:
-    """Read the address of a connection's peer as a server gives it, in the one form that addresses are compared in.
+    """Parse the address of a connection's peer, as a server gives it, into the form for comparisons.
 
     Returns:
-        The address. An IPv4-mapped IPv6 address, which a dual-stack socket gives, is its IPv4 address. The zone of a
-        link-local address ("fe80::1%eth0") is left out. None if the value is not an address.
+        The address. An IPv4-mapped IPv6 address, which a dual-stack socket gives, becomes its IPv4 address. The zone
+        of a link-local address ("fe80::1%eth0") is left out. None if the value is not an address.
 
     >>> str(parse_peer("::ffff:10.0.0.7")), str(parse_peer("fe80::1%eth0")), parse_peer("localhost")
     ('10.0.0.7', 'fe80::1', None)
@@ -98,10 +98,10 @@ _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def _parse_network(value: str) -> Network:
-    """Read a network or an address in the form that `parse_peer` compares with.
+    """Parse a network or an address into the form that `parse_peer` returns.
 
     Raises:
-        ValueError: The value is not a network, it has host bits set, or it names a zone, which no header can carry.
+        ValueError: The value is not a network, has host bits set, or names a zone, which a header cannot carry.
     """
     address, zone, rest = value.partition("%")
     if zone:
@@ -116,7 +116,7 @@ def _parse_network(value: str) -> Network:
 
 @dataclass(frozen=True)
 class Hop:
-    """One element of ``Forwarded``: what one proxy said of the request that it received."""
+    """One element of ``Forwarded``: a proxy's description of the request that it received."""
 
     node: str = ""
     by: str = ""
@@ -125,25 +125,25 @@ class Hop:
 
 
 def last_elements(value: str) -> list[str]:
-    """Split a comma-separated value, from its end and no further than the bound: clients write at its beginning.
+    """Split a comma-separated value from its end, up to the bound. Clients can only write at its beginning.
 
-    Empty elements stay, because an index into the list must keep its meaning.
+    Keeps empty elements, because an index into the list must keep its meaning.
 
     >>> last_elements("a, b,,c")
     ['a', 'b', '', 'c']
     """
     elements = value.rsplit(",", MOST_HOPS)
     if len(elements) > MOST_HOPS:
-        del elements[0]  # what is left of the value
+        del elements[0]  # the unsplit rest of the value
     return [element.strip(" \t") for element in elements] if value else []
 
 
 def parse_forwarded(value: str) -> list[Hop] | None:
-    """Read a ``Forwarded`` field value, repeated lines joined with ",".
+    """Parse the value of ``Forwarded``, repeated lines joined with ",".
 
     Returns:
-        A hop for each element, in order; None if any part is outside the grammar or the list is above its bound: a
-        list that cannot be read whole cannot be counted from the right either.
+        A hop for each element, in order. None if any part is outside the grammar or the list is above its bound.
+        If a part cannot be parsed, counting from the right is not reliable either.
 
     >>> parse_forwarded('for="[2001:db8::1]:4711";proto=https, FOR=10.0.0.1')
     [Hop(node='[2001:db8::1]:4711', by='', host='', proto='https'), Hop(node='10.0.0.1', by='', host='', proto='')]
@@ -187,18 +187,18 @@ def _within(networks: tuple[Network, ...], address: str) -> bool:
 
 @dataclass(frozen=True)
 class Trust:
-    """Which peers and hops are believed.
+    """The peers and hops to trust.
 
     Attributes:
         networks: Networks of proxies. IPv4-mapped IPv6 addresses count as IPv4 addresses, here and in peers.
-        everyone: Believe any peer (``"*"``); says nothing about how many hops, which must be counted then.
-        unix: Believe the peer of a unix socket, which has no address.
+        everyone: Trust any peer (``"*"``). Hops are not trusted by this, so they must be counted.
+        unix: Trust the peer of a unix socket, which has no address.
     """
 
     networks: tuple[Network, ...] = field(default=())
     everyone: bool = False
     unix: bool = False
-    #: What was asked before: a proxy's address comes again with each request, and reading one costs more than all else.
+    #: A cache of `_within`. A proxy's address returns with each request, and parsing it is the most expensive step.
     _known: Callable[[str], bool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -206,36 +206,36 @@ class Trust:
 
     @classmethod
     def parse(cls, values: Sequence[str]) -> Trust:
-        """Read CIDR networks, addresses, ``"*"`` and ``"unix:"``.
+        """Parse CIDR networks, addresses, ``"*"`` and ``"unix:"``.
 
         Raises:
-            ValueError: A value is not one of these. A network with host bits set is refused too: it is a typing error
-                that would match other addresses than the user meant.
+            ValueError: A value is not one of these, or a network has host bits set. That is a typing error, and it
+                would match other addresses than the user meant.
         """
         networks = tuple(_parse_network(value) for value in values if value not in ("*", _UNIX))
         return cls(networks, "*" in values, _UNIX in values)
 
     def holds(self, address: str | None) -> bool:
-        """Tell whether a peer or hop is trusted; None or "" is the peer of a unix socket."""
+        """Return whether a peer or hop is trusted; None or "" means the peer of a unix socket."""
         if not address:
             return self.unix
         return self.everyone or self.names(address)
 
     def names(self, address: str) -> bool:
-        """Tell whether one of the networks holds the address."""
+        """Return whether one of the networks contains the address."""
         return self._known(address) if len(address) <= _LONG else False
 
     def client_index(self, addresses: Sequence[str | None], hops: int | None = None) -> int | None:
         """Find the client in the list that the proxies wrote.
 
         Args:
-            addresses: The list, left to right; None where an element is no address.
-            hops: How many proxies stand before the application, its peer included; None to walk by networks.
+            addresses: The list, left to right; None for an element that is not an address.
+            hops: Number of proxies in front of the application, the peer included; None to walk by networks.
 
         Returns:
-            The index to believe; None where the list gives none: the peer is the client. By networks: the first
-            from the right that is not trusted, the leftmost where all are. By count: the ``hops``-th from the
-            right, the leftmost where the list is shorter than that, and nothing further left in either case.
+            The index of the client; None if the list does not name it, so that the peer counts as the client.
+            By networks: the first untrusted element from the right, or the leftmost if all are trusted.
+            By count: the ``hops``-th element from the right, or the leftmost if the list is shorter.
         """
         if not addresses:
             return None

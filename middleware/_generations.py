@@ -1,10 +1,10 @@
-"""A set of the keys that were used lately; it forgets the others, so that their data can be given up.
+"""A set of recently used keys. It forgets the other keys, so that their data can be deleted.
 
-Three generations: a key that is used is in the youngest. When that is full or old, each generation grows older, and
-keys of the oldest are forgotten, two for each new key, so that no request pays for all of them. A key that is forgotten
-was not used for a whole generation.
+It has three generations, and a used key moves to the youngest. When the youngest is full or too old, a new one begins.
+The set then forgets two keys of the oldest generation for each new key, so that no request pays for all of them. It
+forgets a key only if nothing used the key for a whole generation.
 
-Pure; not for several threads at once.
+Pure. Not thread-safe.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class Generations:
     """Keys by the time of their last use.
 
     Args:
-        forget: Function that is called with each key that is given up.
-        most: Keys of one generation at most.
-        seconds: How long a generation lasts at most.
-        clock: Function that returns seconds that only rise.
+        forget: Function that is called with each forgotten key.
+        most: Maximum number of keys of one generation.
+        seconds: Maximum age of a generation in seconds.
+        clock: Function that returns monotonic seconds.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Generations:
         return len(self._young) + len(self._old) + len(self._oldest)
 
     def use(self, key: str) -> None:
-        """Note that a key is used."""
+        """Record the use of a key."""
         if key in self._young:
             return
         now = self._clock()
         if len(self._young) >= self._most or now >= self._until:
-            for forgotten in self._oldest:  # few: two of them went with each key that came
+            for forgotten in self._oldest:  # few, because each new key has already removed two
                 self._forget(forgotten)
             self._young, self._old, self._oldest = set(), self._young, self._old
             self._until = now + self._seconds

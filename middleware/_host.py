@@ -1,7 +1,7 @@
-"""The grammar of ``Host``: a registered name or an address, and perhaps a port.
+"""The grammar of ``Host``: a registered name or an address, optionally with a port.
 
-Pure. What is outside the grammar is None, never repaired: a host that one party repairs and the next does not is how
-caches are poisoned and redirects opened.
+Pure. A value outside the grammar gives None and is never repaired. If one party repairs a host and the next does not,
+an attacker can poison caches and open redirects.
 
 Sources: RFC 3986 section 3.2.2 (host), RFC 9110 section 7.2 (Host), RFC 9112 section 3.2 (missing, repeated, invalid).
 """
@@ -27,8 +27,8 @@ class Host:
     """A host as a request named it.
 
     Attributes:
-        name: Lower-case, without a final dot; an IPv6 address in its short form, without brackets.
-        port: The port, None where none was given.
+        name: Lower-case name without a final dot; an IPv6 address in its short form, without brackets.
+        port: The port, or None if the request gave none.
     """
 
     name: str
@@ -40,19 +40,19 @@ class Host:
 
 
 def parse_port(value: str) -> int | None:
-    """Read a port, 1 to 65535 in ASCII digits; None where it is none."""
+    """Parse a port, 1 to 65535 in ASCII digits; return None for any other value."""
     if not (value.isascii() and value.isdigit() and len(value) <= 5):
         return None
     port = int(value)
     return port if 1 <= port <= 65535 else None
 
 
-#: No host within the grammar is longer: a name, its final dot and a port.
+#: Length of the longest host in the grammar: a name, its final dot and a port.
 LONGEST_HOST = BOUNDS["host"].characters
 
 
 def parse_host(value: str) -> Host | None:
-    """Read the value of ``Host``; None where it is outside the grammar.
+    """Parse the value of ``Host``; return None if it is outside the grammar.
 
     >>> parse_host("Example.COM.:8080")
     Host(name='example.com', port=8080)
@@ -80,7 +80,7 @@ def _parse_host(value: str) -> Host | None:
         if len(name) > _LONGEST_NAME + 1 or _NAME.fullmatch(name) is None:
             return None
         name = name.removesuffix(".")
-    if not digits:  # "host:" is within the grammar of RFC 3986, and means no port
+    if not digits:  # "host:" is in the grammar of RFC 3986 and means "without a port"
         return Host(name)
     port = parse_port(digits)
     return None if port is None else Host(name, port)
@@ -88,9 +88,9 @@ def _parse_host(value: str) -> Host | None:
 
 @dataclass(frozen=True)
 class HostPattern:
-    """What an option allows: ``example.com``, ``*.example.com`` (below it only), each perhaps with a port, or ``*``.
+    """An allowed host of an option: ``example.com``, ``*.example.com`` (below it only) or ``*``.
 
-    A pattern without a port allows every port.
+    A name may have a port. A pattern without a port allows every port.
     """
 
     name: str
@@ -99,7 +99,7 @@ class HostPattern:
 
     @classmethod
     def parse(cls, value: str) -> HostPattern | None:
-        """Read a pattern; None where it is none.
+        """Parse a pattern; return None if it is not valid.
 
         >>> HostPattern.parse("*.example.com").matches(Host("a.example.com"))
         True
@@ -113,7 +113,7 @@ class HostPattern:
         return None if host is None else cls(host.name, host.port, below)
 
     def matches(self, host: Host) -> bool:
-        """Tell whether the host is allowed by this pattern."""
+        """Return whether this pattern allows the host."""
         if self.name == "*":
             return True
         if self.port is not None and self.port != host.port:

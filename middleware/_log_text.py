@@ -1,6 +1,6 @@
-"""How a text that a client wrote is written into a line of a log.
+"""Escape text from a client for a log line.
 
-Pure. A control character could begin a line of its own or steer a terminal, and a quote could end a quoted value.
+Pure. A control character could begin a new line or control a terminal, and a quote could end a quoted value.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _UNSAFE = re.compile(r'[^\x20-\x7e]|["\\]')
 
 
 def printable(text: str) -> str:
-    r"""Return a text of printable ASCII without quotes and backslashes; each other byte is written as ``\\xNN``.
+    r"""Return a text of printable ASCII without quotes and backslashes; write each other byte as ``\\xNN``.
 
     >>> printable('a\n"b"')
     'a\\x0a\\x22b\\x22'

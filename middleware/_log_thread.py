@@ -1,9 +1,9 @@
 """A thread that writes log lines, so that an event loop does not wait for a disk or a pipe.
 
-It starts with the first line, in the process that serves, and is joined at the end with everything written. If its
-disk or pipe stands still, `MOST` lines wait and further ones are dropped, because the process would run out of memory
-otherwise; a warning counts them. A thread that is woken for each line costs more than to write it, so once woken it
-lets a moment pass in which more lines come.
+The thread starts with the first line, in the process that serves. At the end of the process it writes all lines and is
+joined. If the disk or pipe blocks, up to `MOST` lines wait and further lines are dropped, because memory is limited.
+A warning counts the dropped lines. Waking a thread for each line costs more than writing the line, so the thread waits
+a moment for further lines after it wakes.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ __all__ = ["CLOSE_SECONDS", "MOMENT", "MOST", "LogThread", "wants"]
 T = TypeVar("T")
 _log = logging.getLogger("gateway.middleware.access_log")
 
-#: How long a line waits for others, seconds.
+#: Seconds that a line waits for other lines.
 MOMENT: Final = 0.02
-#: How long the end waits for the thread, seconds: a log that stands still must not keep a process from its end.
+#: Seconds that `close` waits for the thread. A log that blocks must not keep the process alive.
 CLOSE_SECONDS: Final = 5.0
-#: How many lines wait at most.
+#: Maximum number of waiting lines.
 MOST: Final = 50_000
 
 
 def wants(logger: logging.Logger) -> bool:
-    """Tell whether a record of level INFO is to be written: unless somebody gave the logger, or one above it, a level.
+    """Return whether to write records of level INFO: yes, unless the logger or a parent has a higher level.
 
-    The root's level does not count. Its default, WARNING, is nobody's will, and servers leave it there when they give
-    the root a handler; whoever puts an access log into a chain wants its lines.
+    The root's level does not count. Its default is WARNING, and servers keep it when they add a handler to the root.
+    An application that has an access log in its chain wants the lines all the same.
     """
     each: logging.Logger | None = logger
     while each is not None and each.parent is not None:
@@ -44,7 +44,7 @@ def wants(logger: logging.Logger) -> bool:
 
 
 class _Running(Generic[T]):
-    """A thread of one process, and what waits for it."""
+    """The thread of one process, and its waiting lines."""
 
     def __init__(self, write: Callable[[T], None]) -> None:
         self.pid = os.getpid()
@@ -59,27 +59,27 @@ class _Running(Generic[T]):
     def _run(self) -> None:
         while not self.closing.is_set():
             self.some.wait()
-            # Before the look: who comes after it sets it anew.
+            # Clear before reading the queue: an item that arrives later sets the event again.
             self.some.clear()
             self.closing.wait(MOMENT)
             while self.waiting:
                 try:
                     self._write(self.waiting.popleft())
                 except Exception:
-                    # A handler that raises must not end the thread, or every later line would be lost in silence.
+                    # An exception of a handler must not end the thread, or every later line would be lost silently.
                     _log.exception("a line could not be logged")
             if self.dropped:
-                # A line that is dropped in between is counted by the next warning.
+                # Subtract, because `put` may drop another line meanwhile. The next warning counts that line.
                 dropped = self.dropped
                 self.dropped -= dropped
                 _log.warning("%d lines were dropped, because %d waited for a log that took none", dropped, MOST)
 
 
 class LogThread(Generic[T]):
-    """Hands what it is given to a function, in order.
+    """Pass items to a function in a thread, in order.
 
     Args:
-        write: Called in the thread; what it raises is logged.
+        write: Function that is called in the thread. Its exceptions are logged.
     """
 
     def __init__(self, write: Callable[[T], None]) -> None:
@@ -88,7 +88,7 @@ class LogThread(Generic[T]):
         self._running: _Running[T] | None = None
 
     def put(self, item: T) -> None:
-        """Queue an item, or drop it if `MOST` wait; never waits."""
+        """Queue an item, or drop it if `MOST` items wait. Never blocks."""
         running = self._running
         if running is None or running.pid != os.getpid():
             running = self._start()
@@ -107,7 +107,7 @@ class LogThread(Generic[T]):
             return self._running
 
     def close(self) -> None:
-        """Write what waits and end the thread, or leave it after `CLOSE_SECONDS`; the next item starts another."""
+        """Write the waiting items and join the thread within `CLOSE_SECONDS`; the next item starts a new thread."""
         with self._lock:
             running, self._running = self._running, None
         if running is not None:

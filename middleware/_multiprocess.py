@@ -1,12 +1,11 @@
-"""The files of several workers' metrics: emptied at the start, and what a dead worker counted is kept in one file.
+"""The metrics files of several workers: remove old files at the start, and archive the counts of dead workers.
 
-``prometheus_client`` gives every worker files of its own, named by its process id, and adds them up at a scrape. A
-worker's end leaves them there, or the totals would fall; so a server that replaces workers gathers files for ever. Here
-the counters of a dead worker are added to one archive for each kind. A scrape holds a shared lock and the folding an
-exclusive one, so that no scrape sees a worker twice or not at all: to Prometheus a total that falls is a restart.
+``prometheus_client`` gives every worker its own files, named by its process id, and adds them up at a scrape. The files
+of a dead worker must stay, or the totals would fall. So a server that replaces workers collects files without end.
+This module adds the counters of a dead worker to one archive for each kind. A scrape holds a shared lock, and folding
+holds an exclusive lock, so that a scrape counts each worker once. Prometheus takes a falling total for a restart.
 
-Gauges are not folded: the live ones of a dead worker are removed, as the library does it, the others are the
-application's to choose.
+Gauges are not folded. The library removes the live gauges of a dead worker; the application chooses the other modes.
 
 Sources: prometheus_client documentation "Multiprocess Mode (E.g. Gunicorn)".
 """
@@ -26,7 +25,7 @@ __all__ = ["directory", "fold", "prepare", "reading", "wipe"]
 
 _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
-#: Kinds of files whose values add up over processes.
+#: Kinds of files whose values can be summed over processes.
 _KINDS = ("counter", "histogram", "summary")
 _LOCK = ".gateway.lock"
 #: Seconds to wait for the lock.
@@ -34,8 +33,8 @@ PATIENCE = 5.0
 
 
 def directory() -> Path | None:
-    """Return the folder of the multi-process mode, None in one process."""
-    # The library still reads the old name, in lower case, and renames it with its first value.
+    """Return the folder of the multi-process mode, or None for a single process."""
+    # The library still reads the old name, in lower case, and renames it when it makes its first value.
     named = os.environ.get(_VARIABLE) or os.environ.get(_VARIABLE.lower())
     return Path(named) if named else None
 
@@ -43,11 +42,11 @@ def directory() -> Path | None:
 def prepare() -> None:
     """Make the folder of the multi-process mode if it is missing, and check that this process can write there.
 
-    ``prometheus_client`` opens its files at the first value of each series, which is within a request.
+    Called early, because ``prometheus_client`` opens its files only at the first value of each series, in a request.
 
     Raises:
-        ConfigurationError: The folder cannot be made or written; the variable is empty, which the library takes for
-            the current folder; the variable was set after the library had chosen to count in memory.
+        ConfigurationError: The folder cannot be made or written. Or the variable is empty, which the library reads as
+            the current folder. Or the variable was set after the library had chosen to count in memory.
     """
     from prometheus_client import values
 
@@ -79,11 +78,11 @@ def _make(folder: Path) -> None:
 
 
 def wipe(folder: Path, owner: tuple[int, int] | None = None) -> None:
-    """Make the folder, and remove what an earlier run of the server left in it.
+    """Make the folder, and remove the files of an earlier run of the server.
 
     Args:
         folder: The folder.
-        owner: User and group id of the workers, if they are not those of this process.
+        owner: User and group id of the workers, if they differ from those of this process.
 
     Raises:
         ConfigurationError: The folder cannot be made or written.
@@ -98,10 +97,10 @@ def wipe(folder: Path, owner: tuple[int, int] | None = None) -> None:
 
 
 def fold(folder: Path, pid: int) -> None:
-    """Add what a dead worker counted to the archive and remove its files.
+    """Add the counts of a dead worker to the archive and remove its files.
 
     Raises:
-        TimeoutError: A scrape holds the lock for too long; the files stay.
+        TimeoutError: A scrape holds the lock for too long. The files stay.
     """
     from prometheus_client.multiprocess import (
         mark_process_dead,  # pyright: ignore[reportUnknownVariableType]  # the library has no types here
@@ -117,7 +116,7 @@ def fold(folder: Path, pid: int) -> None:
 
 @contextlib.contextmanager
 def reading(folder: Path) -> Generator[None, None, None]:
-    """Keep the folding away while the files are read."""
+    """Prevent folding while a scrape reads the files."""
     with _locked(folder, exclusive=False):
         yield
 
@@ -125,7 +124,7 @@ def reading(folder: Path) -> Generator[None, None, None]:
 def _add(file: Path, archive: Path) -> None:
     from prometheus_client.mmap_dict import MmapedDict
 
-    # The archive is replaced, never written in place: a crash here leaves the former one whole.
+    # Replace the archive, never write in place: after a crash here the old archive is still complete.
     written = archive.with_suffix(".new")
     written.unlink(missing_ok=True)
     if archive.exists():
@@ -156,8 +155,8 @@ def _locked(folder: Path, *, exclusive: bool) -> Generator[None, None, None]:
                 fcntl.flock(lock, kind | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                # A server's master folds, and must not wait for ever for a worker that hangs in a scrape.
+                # The server's master folds, and it must not wait forever for a worker that hangs in a scrape.
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{folder / _LOCK} is locked for more than {PATIENCE:g} seconds") from None
                 time.sleep(0.005)
-        yield  # closing it unlocks
+        yield  # closing the file releases the lock

@@ -1,11 +1,11 @@
-"""Whether the options of a middleware are of the types that their annotations say; asked when it is built.
+"""Check the types of a middleware's options against their annotations, when the middleware is made.
 
-Type checkers tell whoever writes Python; whoever writes TOML, or neither, finds out here and not at the first request:
-``refuse = "false"`` is true, and ``exempt="/livez"`` is seven paths of one letter.
+A type checker finds wrong types in Python code, but not in TOML. This check finds them before the first request. For
+example, ``refuse = "false"`` would be true, and ``exempt="/livez"`` would be six paths of one letter.
 
-Pure. An annotation is read as it is written, so that nothing is imported for it: names, ``X | Y``, ``Sequence[X]``,
-``tuple[X, ...]``, ``Mapping[K, V]``, ``Literal[...]``, ``Callable[...]``. A list does for a tuple, as TOML has no
-other; what cannot be read is not judged.
+Pure. It reads the text of an annotation, so it imports nothing for it: names, ``X | Y``, ``Sequence[X]``,
+``tuple[X, ...]``, ``Mapping[K, V]``, ``Literal[...]``, ``Callable[...]``. A list is accepted for a tuple, because TOML
+has only lists. An annotation of any other form accepts every value.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def check_options(middleware: _Dataclass) -> None:
     """Compare every option with its annotation.
 
     Raises:
-        ConfigurationError: An option is of another type.
+        ConfigurationError: An option has another type than its annotation.
     """
     kind = type(middleware)
     for option in fields(middleware):
@@ -48,10 +48,10 @@ def check_options(middleware: _Dataclass) -> None:
 
 
 def check_paths(middleware: _Dataclass, option: str) -> None:
-    """Compare the paths of an option with the form that a request's path has.
+    """Check that the paths of an option have the form of a request's path.
 
     Raises:
-        ConfigurationError: A path does not begin with "/", so it would never be the path of a request.
+        ConfigurationError: A path does not begin with "/", so it could never match a request.
     """
     for path in cast("Collection[str]", getattr(middleware, option)):
         if not path.startswith("/"):
@@ -62,7 +62,7 @@ def check_paths(middleware: _Dataclass, option: str) -> None:
 
 
 def _hint(value: object, annotation: str) -> str:
-    """Say what was meant, where one string stands in the place of several."""
+    """Return a hint if the value is one string and the option takes several."""
     several = "Sequence[str]" in annotation or "tuple[str" in annotation
     return f'; several are a tuple: ("{value}",)' if several and isinstance(value, str) else ""
 
@@ -73,7 +73,7 @@ def _read(annotation: str) -> ast.expr:
 
 
 def _is(value: object, annotation: ast.expr, names: Mapping[str, object]) -> bool:
-    """Tell whether a value is of a type."""
+    """Return whether a value has the type of an annotation."""
     match annotation:
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return _is(value, left, names) or _is(value, right, names)
@@ -121,7 +121,7 @@ def _is_made_of(value: object, name: str, arguments: list[ast.expr], names: Mapp
             pairs = cast("Mapping[object, object]", value).items()
             return all(_is(key, arguments[0], names) and _is(held, arguments[1], names) for key, held in pairs)
         case "Literal":
-            # Which of the words it must be is the option's own matter, with a sentence of its own.
+            # Check the type only: the middleware checks the value itself and raises a better error.
             return any(isinstance(value, type(ast.literal_eval(word))) for word in arguments)
         case "Callable":
             return callable(value)

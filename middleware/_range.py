@@ -1,7 +1,7 @@
-"""The ``Range`` field: which bytes of a representation a request asks for.
+"""The ``Range`` header: select the bytes of a representation that a request wants.
 
-Pure. One range is served as 206; several ranges are answered with the whole representation, which the server may
-always do; what is outside the grammar is ignored; what lies wholly behind the end is 416.
+Pure. One range gives 206. Several ranges give the whole representation, which a server may always send. A value outside
+the grammar is ignored, and a range that begins after the end gives 416.
 
 Sources: RFC 9110 sections 14.1.2 (byte ranges), 14.2 (Range), 15.5.17 (416).
 """
@@ -24,7 +24,7 @@ def select_range(value: str | None, length: int) -> tuple[int, int] | Literal["u
     """Choose the bytes to serve.
 
     Args:
-        value: The ``Range`` field value, or None.
+        value: The value of ``Range``, or None.
         length: Size of the representation in bytes.
 
     Returns:
@@ -53,7 +53,7 @@ def select_range(value: str | None, length: int) -> tuple[int, int] | Literal["u
 
 
 def content_range(selected: tuple[int, int] | Literal["unsatisfiable"], length: int) -> str:
-    """Write the ``Content-Range`` field of a 206 or a 416.
+    """Return the value of ``Content-Range`` for a 206 or a 416.
 
     >>> content_range((0, 1), 10), content_range("unsatisfiable", 10)
     ('bytes 0-0/10', 'bytes */10')
@@ -64,7 +64,7 @@ def content_range(selected: tuple[int, int] | Literal["unsatisfiable"], length: 
 
 
 def _parse(spec: str) -> tuple[int | None, int | None] | None:
-    """Read ``first-last``, ``first-`` or ``-suffix``; None where it is outside the grammar."""
+    """Parse ``first-last``, ``first-`` or ``-suffix``; return None if it is outside the grammar."""
     match = _SPEC.fullmatch(spec)
     if match is None or len(spec) > 2 * _MOST_DIGITS or not (match[1] or match[2]):
         return None

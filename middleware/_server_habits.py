@@ -1,8 +1,8 @@
-"""Habits of servers that come before `ProxyHeaders`: a scheme taken from a header, headers removed, a peer replaced.
+"""Detect servers that read ``X-Forwarded-*`` before `ProxyHeaders` can.
 
-A server that reads ``X-Forwarded-*`` itself leaves the chain without the facts that it needs. The scheme can be put
-right here. What is lost is lost, so the first request that shows it logs a warning, which names the option to set.
-``gateway run`` sets these options by itself.
+Such a server takes the scheme from a header, removes headers, or replaces the peer. Then the chain lacks facts that it
+needs. This module can restore the scheme, but nothing else. So the first affected request logs a warning that names the
+server option to set. ``gateway run`` sets these options by itself.
 
 Sources: waitress ``clear_untrusted_proxy_headers``, ``trusted_proxy``; uvicorn ``--proxy-headers``; daphne
 ``--proxy-headers``; uWSGI ``uwsgi_parse_vars``.
@@ -42,24 +42,24 @@ _REPLACED = (
 
 
 class Habits:
-    """The habits of the server that calls one chain. A process has one server, so they are looked up once.
+    """The habits of the server that calls one chain. A process has one server, so the chain detects them once.
 
     Attributes:
-        known: Whether a request has shown them.
-        takes_scheme: The server takes the scheme from a header that any client can send.
+        known: Whether a request has shown the habits.
+        takes_scheme: Whether the server takes the scheme from a header that any client can send.
     """
 
     __slots__ = ("_believes", "_given", "known", "takes_scheme")
 
     def __init__(self, *, believes: bool) -> None:
-        """Begin without knowledge; only a chain that ``believes`` a proxy can lose anything by a habit."""
+        """Start without knowledge; only a chain that ``believes`` a proxy gets warnings, as only it loses facts."""
         self.known = False
         self.takes_scheme = False
         self._believes = believes
         self._given = False
 
     def look(self, request: Request) -> None:
-        """Find out what server it is, at the first request."""
+        """Detect the server from the first request."""
         self.known = True
         environ = _environ(request) or {}
         self.takes_scheme = "uwsgi.version" in environ
@@ -71,15 +71,15 @@ class Habits:
             self._give(_REMOVED)
 
     def restore_scheme(self, request: Request) -> None:
-        """Give the request the scheme of its connection, if a header may have changed it."""
+        """Restore the scheme of the connection if a header may have changed it."""
         environ = _environ(request)
         if environ is not None and ("x-forwarded-proto" in request.headers or "x-forwarded-ssl" in request.headers):
             request.scheme = connection_scheme(environ)
 
     def untrusted(self, request: Request, peer: tuple[str, int] | None) -> None:
-        """Look at a request whose peer is not trusted: did the server put an address of the header there?"""
-        # A connection has a port, and a server that reads X-Forwarded-For has no port to write: 0 cannot be forged.
-        # Some WSGI servers tell no port at all, and none of them has this habit.
+        """Warn if the peer is untrusted because the server has replaced it by an address of the header."""
+        # A connection has a port, but X-Forwarded-For does not, so such a server writes 0. A client cannot forge that.
+        # Some WSGI servers never give a port, but they do not have this habit.
         if peer is None or peer[1] != 0 or self._given or _environ(request) is not None:
             return
         for element in last_elements(request.headers.get("x-forwarded-for") or ""):
@@ -88,14 +88,14 @@ class Habits:
                 return
 
     def _give(self, message: str, *arguments: object) -> None:
-        """Log a warning, the first time."""
+        """Log a warning, only the first time."""
         if self._believes and not self._given:
             self._given = True
             _log.warning(message, *arguments)
 
 
 def _environ(request: Request) -> Mapping[str, object] | None:
-    """Return the environ that a WSGI server gave, before an adapter too; None under a server of another interface."""
+    """Return the environ of a WSGI server, even through an adapter; None under an ASGI server."""
     native = request.native
     if request.interface == "wsgi":
         return None if "gateway.scope" in native else native

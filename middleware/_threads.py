@@ -1,7 +1,7 @@
-"""Call a blocking function in a worker thread of the running loop, asyncio's or trio's.
+"""Call a blocking function in a worker thread of the running event loop (asyncio or trio).
 
-For the asynchronous half of ``io(...)`` in a middleware whose IO exists as a blocking call only: files, and libraries
-without an ``async`` API.
+This is the asynchronous half of ``io(...)`` for a middleware whose IO has only a blocking API: files, and libraries
+without ``async``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ P = ParamSpec("P")
 
 
 def threaded(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """Return a coroutine function that calls a function in a thread and returns what it returns.
+    """Return a coroutine function that calls a function in a thread and returns its result.
 
-    A cancellation does not end the thread: the function runs to its end, and its result is dropped.
+    A cancellation does not end the thread: the function runs to its end, and its result is discarded.
     """
 
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:

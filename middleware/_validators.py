@@ -1,6 +1,6 @@
-"""Validators and preconditions: entity tags, HTTP dates, and which answer they lead to.
+"""Validators and preconditions: entity tags, HTTP dates, and the status of a conditional request.
 
-Pure: whoever has a representation's validators asks here whether a conditional request gets it, a 304 or a 412.
+Pure. From the validators of a representation, decide whether a conditional request gets it, a 304 or a 412.
 
 Sources: RFC 9110 sections 5.6.7 (dates), 8.8 (validators), 13.1 (conditional fields), 13.2.2 (precedence).
 """
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-# Each quantifier is possessive: two runs of blanks around an optional group would be tried in every division.
+# Each quantifier is possessive, because backtracking would try every split of the blanks around the optional group.
 _LIST_ETAG = re.compile(r'[ \t]*+(?:(W/)?"([\x21\x23-\x7e\x80-\xff]*+)"[ \t]*+)?+(?:,|\Z)')
 _LONGEST_LIST, _MOST_TAGS = BOUNDS["if-none-match"].characters, BOUNDS["if-none-match"].elements or 0
 _LONGEST_DATE = BOUNDS["date"].characters
@@ -61,17 +61,17 @@ class ETag:
         return f'W/"{self.opaque}"' if self.weak else f'"{self.opaque}"'
 
     def matches_strongly(self, other: ETag) -> bool:
-        """Compare strongly: both strong, and equal (RFC 9110 section 8.8.3.2)."""
+        """Compare strongly: both tags are strong and equal (RFC 9110 section 8.8.3.2)."""
         return not self.weak and not other.weak and self.opaque == other.opaque
 
     def matches_weakly(self, other: ETag) -> bool:
-        """Compare weakly: equal, whatever their strength."""
+        """Compare weakly: the tags are equal, strong or weak."""
         return self.opaque == other.opaque
 
 
 @dataclass(frozen=True)
 class Preconditions:
-    """The conditional fields of one request, as they came; None where absent."""
+    """The conditional headers of one request, unparsed; None if absent."""
 
     if_match: str | None = None
     if_none_match: str | None = None
@@ -80,7 +80,7 @@ class Preconditions:
 
 
 def parse_etag(value: str) -> ETag | None:
-    """Read one entity tag; None where the value is none.
+    """Parse one entity tag; return None if the value is not valid.
 
     >>> parse_etag('W/"a"')
     ETag(opaque='a', weak=True)
@@ -90,7 +90,7 @@ def parse_etag(value: str) -> ETag | None:
 
 
 def parse_etags(value: str) -> list[ETag] | Literal["*"] | None:
-    """Read the value of ``If-Match`` or ``If-None-Match``.
+    """Parse the value of ``If-Match`` or ``If-None-Match``.
 
     Returns:
         ``"*"``, the list of tags, or None if the value is outside the grammar or above its bound. A comma inside the
@@ -116,9 +116,9 @@ def parse_etags(value: str) -> list[ETag] | Literal["*"] | None:
 
 
 def parse_http_date(value: str, now: datetime | None = None) -> int | None:
-    """Read an HTTP date in any of its three forms into seconds since the epoch; None where it is none.
+    """Parse an HTTP date, in any of its three forms, into seconds since the epoch; return None if it is not valid.
 
-    A year of two digits that seems more than 50 years ahead is the past one with these digits (section 5.6.7).
+    A two-digit year that seems more than 50 years ahead means the past year with the same digits (section 5.6.7).
 
     >>> parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT")
     784111777
@@ -142,7 +142,7 @@ def parse_http_date(value: str, now: datetime | None = None) -> int | None:
                 int(match["day"]),
                 int(match["hour"]),
                 int(match["minute"]),
-                min(int(match["second"]), 59),  # a leap second is a second of the grammar, not of datetime
+                min(int(match["second"]), 59),  # the grammar allows a leap second, datetime does not
                 tzinfo=UTC,
             )
         except ValueError:
@@ -152,7 +152,7 @@ def parse_http_date(value: str, now: datetime | None = None) -> int | None:
 
 
 def format_http_date(seconds: float) -> str:
-    """Write seconds since the epoch as an HTTP date; fractions are cut, as the form has none.
+    """Format seconds since the epoch as an HTTP date; drops fractions of a second.
 
     >>> format_http_date(784111777.9)
     'Sun, 06 Nov 1994 08:49:37 GMT'
@@ -163,17 +163,17 @@ def format_http_date(seconds: float) -> str:
 def evaluate(
     conditions: Preconditions, *, method: str, etag: ETag | None, last_modified: int | None, exists: bool = True
 ) -> Literal[200, 304, 412]:
-    """Decide what a conditional request gets, in the order that section 13.2.2 prescribes.
+    """Decide the result of a conditional request, in the order of RFC 9110 section 13.2.2.
 
     Args:
-        conditions: The request's conditional fields.
+        conditions: The request's conditional headers.
         method: The request method, upper-case.
-        etag: The selected representation's entity tag, None where it has none.
-        last_modified: Its modification date in seconds since the epoch, None where unknown.
-        exists: Whether there is a current representation at all: what ``*`` asks.
+        etag: Entity tag of the selected representation, or None if it does not have one.
+        last_modified: Its modification date in seconds since the epoch, or None if unknown.
+        exists: Whether a current representation exists; ``*`` matches if it does.
 
     Returns:
-        200: go on as without conditions; 304: not modified; 412: precondition failed.
+        200: continue as without conditions; 304: not modified; 412: precondition failed.
     """
     readable = method in ("GET", "HEAD")
     if conditions.if_match is not None:
@@ -194,7 +194,7 @@ def evaluate(
 
 
 def _any(value: str, etag: ETag | None, exists: bool, *, strong: bool) -> bool:
-    """Tell whether a list of entity tags, or ``*``, matches the current one; outside the grammar nothing matches."""
+    """Return whether a list of entity tags, or ``*``, matches the current tag; an invalid list does not match."""
     tags = parse_etags(value)
     if tags == "*":
         return exists
@@ -204,10 +204,10 @@ def _any(value: str, etag: ETag | None, exists: bool, *, strong: bool) -> bool:
 
 
 def if_range_holds(value: str | None, *, etag: ETag | None, last_modified: int | None) -> bool:
-    """Tell whether ``If-Range`` lets a range be served; absent, it does.
+    """Return whether ``If-Range`` allows a range; without the header it is allowed.
 
-    An entity tag must match strongly; a date must be exactly the modification date (section 13.1.5). Anything else
-    means: send the whole representation.
+    An entity tag must match strongly, and a date must equal the modification date (RFC 9110 section 13.1.5). Otherwise
+    the server sends the whole representation.
     """
     if value is None:
         return True
