@@ -1,8 +1,8 @@
-"""The files that may be served: found on disk when a chain is built, described when they are first asked for.
+"""An index of the files to serve: found on disk when a chain is built, described at their first request.
 
-A scan lists the folders once. A request is then a look-up in a dictionary, and a response describes the file that is
-open: if another file took its place, that one is described, and if it was removed, there is no response. The index
-holds no file outside the folder, also not by a symbolic link.
+A scan lists the folders once. A request is then a look-up in a dictionary, and a response describes the open file. So
+a replaced file is described as it is now, and a removed file gives no response. The index never contains a file
+outside the folder, not even through a symbolic link.
 
 All IO blocks: ``scan`` and ``keep_small`` while a chain is built, ``find`` and ``open`` within requests.
 
@@ -30,15 +30,15 @@ __all__ = ["HASHED", "SMALL", "Index", "Opened", "keep_small"]
 
 _log = logging.getLogger("gateway.middleware.static_files")
 
-#: Up to this size, in bytes, a file is kept in memory: sending it from there costs less than to open it.
+#: Maximum size of a file that is kept in memory, in bytes. Sending such a file from memory is faster than opening it.
 SMALL = 64 * 1024
-#: Up to this size, in bytes, a file that is not kept is read when it is first asked for, to hash it: 4 ms at most.
+#: Maximum size of another file that is hashed at its first request, in bytes. Reading it takes 4 ms at most.
 HASHED = 4 * 2**20
 
 #: Errors of the whole system, not of one file.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 _WITHOUT_WAITING: int = getattr(os, "O_NONBLOCK", 0)
-#: How often ``open`` looks again at a file that changes while it is opened.
+#: How many times ``open`` tries a file that changes while it is opened.
 _LOOKS = 3
 
 
@@ -53,11 +53,11 @@ class Opened(NamedTuple):
 
 
 class Index:
-    """The files below one folder, by the path below its prefix. Threads may share it.
+    """The files below one folder, by their path below the URL prefix. Threads may share an index.
 
     Args:
-        folder: The folder; it need not exist if files are asked for by ``find`` only.
-        options: How files are described.
+        folder: The folder. It need not exist if ``scan`` is not called.
+        options: Options for the description of files.
     """
 
     def __init__(self, folder: Path, options: StaticOptions) -> None:
@@ -65,18 +65,18 @@ class Index:
         self._options = options
         self._found: dict[str, Found] = {}
         self._entries: dict[str, Entry] = {}
-        #: Hashes of files that were read, by path, so that ``find`` does not read them again.
+        #: Hashes by path, so that ``find`` does not read a file again.
         self._digests: dict[str, tuple[Stamp, str]] = {}
-        #: Paths that the log has named, and which version of the file it was.
+        #: Logged paths, each with the version of the file.
         self._told: dict[str, Stamp | None] = {}
 
     # -- when a chain is built
 
     def scan(self) -> None:
-        """Find every file; called once, before the first look-up."""
+        """Find every file. Call it once, before the first look-up."""
         options = self._options
-        mimetypes.guess_type("")  # it reads the system's table of types now, and not within a request
-        # Path below the root, path on disk, path on disk without links, and those of the folders around it.
+        mimetypes.guess_type("")  # reads the system's table of types now, so that no request has to
+        # Path below the root, path on disk, path on disk without links, and the same of the folders around it.
         pending: list[tuple[str, str, str, frozenset[str]]] = [("", self._root, self._root, frozenset())]
         while pending:
             prefix, folder, real, around = pending.pop()
@@ -98,12 +98,12 @@ class Index:
                     elif not self._holds(below := os.path.realpath(entry.path)):
                         continue
                     if entry.is_dir():
-                        # A link into a folder around it would lead in circles.
+                        # A link to one of the folders around it would loop forever.
                         if below not in around:
                             pending.append((f"{prefix}{name}/", entry.path, below, around))
                     elif entry.is_file():
                         files[entry.path] = entry.stat()
-                except OSError:  # removed since it was listed, or a link that leads nowhere
+                except OSError:  # removed since the listing, or a broken link
                     continue
             self._take(prefix, files)
 
@@ -118,7 +118,7 @@ class Index:
                     self._entries[prefix[:-1]] = _REDIRECT
 
     def files(self) -> Iterator[Found]:
-        """Yield every file that was found, precompressed ones too."""
+        """Yield every file of the scan, precompressed files too."""
         for found in self._found.values():
             yield found
             yield from found.compressed.values()
@@ -126,7 +126,7 @@ class Index:
     # -- within requests
 
     def get(self, relative: str) -> Entry | None:
-        """Look a path up in what was found; does no IO."""
+        """Look up a path among the files of the scan; does no IO."""
         entry = self._entries.get(relative)
         if entry is None:
             found = self._found.get(relative)
@@ -135,15 +135,15 @@ class Index:
         return entry
 
     def open(self, relative: str, entry: Entry | None, choose: Callable[[Entry], str]) -> Opened | Entry | None:
-        """Open a file and describe the file that is open.
+        """Open a file, then describe the open file.
 
         Args:
             relative: Path below the prefix.
-            entry: Its entry; None to ask the disk first.
+            entry: Its entry; None to look on disk first.
             choose: Function that chooses the coding of an entry, ``""`` for none.
 
         Returns:
-            The file, or the entry if it is a redirect; None if there is no such file any more.
+            The open file, which the caller closes, or the entry if it is a redirect. None if the file does not exist.
 
         Raises:
             OSError: The system cannot open files now.
@@ -176,7 +176,7 @@ class Index:
     def _open(self, path: str) -> tuple[io.FileIO, Stamp] | None:
         """Open a regular file; return None if it does not exist, or if this process cannot read it."""
         try:
-            # By ``open``, because the file then knows its name, by which some servers send it.
+            # ``open`` rather than ``os.open``, because the file then has a name, and some servers send it by name.
             file = open(path, "rb", buffering=0, opener=_open_without_waiting)  # noqa: SIM115
         except OSError as error:
             if error.errno in _EXHAUSTED:
@@ -191,7 +191,7 @@ class Index:
         return None
 
     def _is_described(self, entry: Entry, coding: str, stamp: Stamp, *, near: bool) -> bool:
-        """Return whether an entry describes the file that is open; ``near`` if the entry was made a moment ago."""
+        """Return whether an entry describes the open file; ``near`` if the entry was made a moment ago."""
         described = entry.variants[coding].stamp
         if stamp != described and not (near and stamp.is_near(described)):
             return False
@@ -204,7 +204,7 @@ class Index:
             return False
 
     def _settled(self, relative: str, entry: Entry, coding: str, stamp: Stamp, file: io.FileIO) -> Variant:
-        """Complete the description of an open file: its size of this moment, and the hash of its content."""
+        """Complete the description of an open file with its current size and the hash of its content."""
         variant = entry.variants[coding]
         if stamp == variant.stamp and (variant.digest is not None or stamp.size > HASHED):
             return variant
@@ -220,7 +220,7 @@ class Index:
         return settled
 
     def find(self, relative: str) -> Entry | None:
-        """Ask the disk for one path; None where there is no file to serve."""
+        """Look up one path on disk; return None if there is no file to serve."""
         index_file = self._options.index_file
         segments = safe_segments(relative, dotfiles=self._options.dotfiles)
         if segments is None:
@@ -234,7 +234,7 @@ class Index:
         if path is None or found is None:
             return None
         if stat.S_ISDIR(found.st_mode):
-            # Without the final "/" the relative links of its index would lead elsewhere.
+            # Without the final "/" a browser would resolve the relative links of the index file wrongly.
             has_index = index_file is not None and self._stat(os.path.join(path, index_file)) is not None  # noqa: PTH118
             return _REDIRECT if has_index else None
         if not stat.S_ISREG(found.st_mode):
@@ -250,7 +250,7 @@ class Index:
         if self._options.precompressed:
             for coding, suffix in SUFFIXES.items():
                 other = stat_of(path + suffix)
-                # One made from an older file would be another text: it counts only if it is at least as new.
+                # A compressed file that is older than the plain file may hold another text, so it does not count.
                 if (
                     other is not None
                     and stat.S_ISREG(other.st_mode)
@@ -267,7 +267,7 @@ class Index:
         return Found(path, stamp, digest=before[1] if before is not None and before[0] == stamp else None)
 
     def _can_be_decoded(self, path: str, status: os.stat_result) -> bool:
-        """Return whether browsers decode a zstd file: its window must not be too large."""
+        """Return whether browsers can decode a zstd file: its window must not be too large."""
         try:
             with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
                 window = zstd_window(file.read(ZSTD_HEADER))
@@ -288,19 +288,19 @@ class Index:
         return window is not None and window <= ZSTD_WINDOW
 
     def _tell(self, path: str, stamp: Stamp | None, message: str, *args: object) -> None:
-        """Log once what is wrong with a version of a file."""
+        """Log a problem of a file, once for each version of the file."""
         if path not in self._told or self._told[path] != stamp:
             self._told[path] = stamp
             _log.warning(message, *args)
 
     def _holds(self, real: str) -> bool:
-        """Tell whether a path without symbolic links is the folder or lies below it."""
+        """Return whether a path without symbolic links is the folder or lies below it."""
         return real == self._root or real.startswith(self._root.rstrip(os.sep) + os.sep)
 
     def _spelled(self, segments: list[str]) -> str | None:
-        """Return the path of these names, None if a folder does not list one of them in this very spelling.
+        """Return the path of these names, or None if a folder does not list a name in exactly this spelling.
 
-        Some systems find a file by another case, or by a short name too.
+        Some systems also find a file by another case or by a short name.
         """
         path = self._root
         try:
@@ -313,7 +313,7 @@ class Index:
         return path
 
     def _stat(self, path: str) -> os.stat_result | None:
-        """Stat a path that stays inside the folder at every step, with each symbolic link followed."""
+        """Stat a path; return None if it is missing or if a symbolic link at any step leads out of the folder."""
         try:
             step = path
             while step != self._root:
@@ -340,9 +340,9 @@ class Index:
 
 
 def keep_small(indexes: Iterable[Index], most_bytes: int) -> None:
-    """Read small files into memory, the smallest first, of all indexes together at most so many bytes.
+    """Read small files into memory, the smallest first, up to ``most_bytes`` for all indexes together.
 
-    To be called before the first look-up.
+    Call it before the first look-up.
     """
     by_path: dict[str, list[Found]] = {}
     for index in indexes:
@@ -357,7 +357,7 @@ def keep_small(indexes: Iterable[Index], most_bytes: int) -> None:
             content = _read(path)
         except OSError:
             continue
-        if len(content) == size:  # else it is being written: what is sent must be what its head says
+        if len(content) == size:  # otherwise another process is writing it, and Content-Length would be wrong
             digest = _hash(content)
             for found in same:
                 found.content, found.digest = content, digest
@@ -374,5 +374,5 @@ def _hash(content: bytes) -> str:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Open as ``open`` does, without waiting for a writer if a pipe has taken the file's place."""
+    """Open like ``open``, but do not wait for a writer if a pipe has replaced the file."""
     return os.open(path, flags | _WITHOUT_WAITING)

@@ -1,7 +1,7 @@
-"""How a file is described: its media type, its validators, its caching, and the headers of a 200 made of them.
+"""Describe a file: media type, validators, caching, and the resulting headers of a 200.
 
-The entity tag is the hash of the content if that was read. Times do not tell versions apart: reproducible builds give
-all files the same one.
+The entity tag is the hash of the content if the content was read. The modification time does not distinguish versions,
+because reproducible builds give all files the same time.
 
 Pure, but for the clock. Sources: RFC 9110 sections 8.8 (validators), 14.3 (Accept-Ranges); RFC 8246 (immutable).
 """
@@ -24,7 +24,7 @@ __all__ = ["SUFFIXES", "Entry", "Found", "Stamp", "StaticOptions", "Variant", "d
 
 #: Suffix of a precompressed file, by coding, in the server's order of preference.
 SUFFIXES = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
-#: A hash has a letter and a digit: digits alone are a date or a number, letters alone a word.
+#: A hash contains a letter and a digit, because only digits may be a date, and only letters may be a word.
 _HASH_IN_NAME = re.compile(r"[.-](?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,64}\.[^/]+$")
 _TEXT = ("application/javascript", "application/json", "application/manifest+json", "application/xml", "image/svg+xml")
 _TYPES = {
@@ -53,7 +53,7 @@ _TYPES = {
 
 
 def has_hash_in_name(path: str) -> bool:
-    """Tell whether a file's name holds a hash: 8 to 64 hexadecimal digits, letters among them, before the ending.
+    """Return whether a file's name contains a hash: 8 to 64 hexadecimal digits, letters among them, before the ending.
 
     >>> has_hash_in_name("app.3f2a90c1.js"), has_hash_in_name("report-20240131.pdf")
     (True, False)
@@ -63,7 +63,7 @@ def has_hash_in_name(path: str) -> bool:
 
 @dataclass(frozen=True)
 class StaticOptions:
-    """The options of the middleware that describe files and choose them."""
+    """The options of `StaticFiles` for the choice and the description of files."""
 
     index_file: str | None = None
     max_age: int = 60
@@ -76,7 +76,7 @@ class StaticOptions:
 
 
 class Stamp(NamedTuple):
-    """The facts of a file that differ if its path names another file, or if its content changes."""
+    """The version of a file. It changes if another file takes the path, or if the content changes."""
 
     size: int
     modified_ns: int
@@ -88,9 +88,9 @@ class Stamp(NamedTuple):
         return tuple.__new__(cls, (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino))
 
     def is_near(self, other: Stamp) -> bool:
-        """Return whether it is the same file, perhaps longer by now, or the same version of it.
+        """Return whether it is the same file, even if it has changed, or the same size and time.
 
-        Some file systems do not keep the inode of a file.
+        The second test is for file systems that do not keep the inode of a file.
         """
         return self[2:] == other[2:] or self[:2] == other[:2]
 
@@ -101,10 +101,10 @@ class Found:
 
     Attributes:
         path: Absolute path.
-        stamp: The version that was seen.
+        stamp: The version of the file.
         compressed: Its precompressed forms by coding.
-        digest: Hash of the content, if that was read.
-        content: The bytes, if they are kept.
+        digest: Hash of the content, or None if the content was not read.
+        content: The content, or None if it is not kept in memory.
     """
 
     path: str
@@ -116,7 +116,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Variant:
-    """One representation of a file: as it is, or precompressed."""
+    """One representation of a file: plain or precompressed."""
 
     path: str
     stamp: Stamp
@@ -144,7 +144,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Entry:
-    """One URL: its representations by coding (``""`` for none), or the place of its folder."""
+    """One URL: its representations by coding (``""`` for none), or a redirect to the folder's URL."""
 
     variants: Mapping[str, Variant]
     codings: tuple[str, ...] = ()
@@ -165,7 +165,7 @@ def describe(found: Found, relative: str, coding: str, options: StaticOptions, *
     own = {header.key for header in options.headers}
     plain = relative.removesuffix(SUFFIXES[coding]) if coding else relative
     etag = ETag(found.digest or f"{stamp.modified_ns:x}-{stamp.size:x}")
-    # RFC 9110 section 8.8.2.1: never later than the response. A time in the future says nothing about the content.
+    # RFC 9110 section 8.8.2.1: Last-Modified must not be later than the response, so a time in the future is cut.
     modified = max(0, min(stamp.modified_ns // 10**9, int(time.time())))
     forever = options.immutable(plain)
     cache = "public, max-age=31536000, immutable" if forever else f"public, max-age={options.max_age}"
@@ -195,13 +195,13 @@ def describe(found: Found, relative: str, coding: str, options: StaticOptions, *
 
 
 def _media_type(path: str, options: StaticOptions) -> str:
-    """Name the media type of a file by its ending, with the charset where it is text."""
+    """Return the media type of a file by its ending, with the charset if it is text."""
     name = path.rpartition("/")[2]
     ending = posixpath.splitext(name)[1].lower()
     media_type = options.types.get(ending) or _TYPES.get(ending)
     if media_type is None:
         guessed, coding = mimetypes.guess_type(name)
-        # A file that is compressed itself is sent as that, not as what it holds.
+        # A compressed file (x.tar.gz) is sent with the type of the archive, not of its content.
         media_type = guessed if guessed and not coding else "application/octet-stream"
     if (media_type.startswith("text/") or media_type in _TEXT) and "charset" not in media_type:
         return f"{media_type}; charset={options.charset}"

@@ -1,7 +1,7 @@
-"""One line for each request, when it has ended, however it ended.
+"""Log one line for each request when it ends, after a complete response, an abort or an exception.
 
-The line is made of what really happened: bytes that were handed to the server, the time of the first of them, the end
-by the client or by an exception. On an event loop the line is made and written by a thread of its own.
+The line records the actual events: the bytes handed to the server, the time of the first byte, and the reason for the
+end. On an event loop a separate thread formats and writes the line.
 
 Sources: the combined log format of Apache httpd; NGINX's status 499 for a client that left.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CLIENT_LEFT", "AccessLog", "Entry", "combined", "json_line"]
 
-#: The status that is logged for a client that left before a head was sent.
+#: Logged status of a request whose client left before the response headers were sent.
 CLIENT_LEFT = 499
 _STATE = "gateway.access_log"
 _HIDDEN = "***"
@@ -44,29 +44,29 @@ _USER_INFORMATION = re.compile("//[^/?#]*@")
 
 
 class Entry(NamedTuple):
-    """What is known of a request that has ended.
+    """The facts of an ended request.
 
     Attributes:
-        time: When it began, in seconds since the epoch.
-        method: The method, ``"WEBSOCKET"`` for a socket.
-        path: The path as it came, percent-encoded.
-        query: What followed ``?``; None if it is not logged.
-        status: The status that was sent; 499 for a client that left before it, 500 for an exception before it.
+        time: Start of the request, in seconds since the epoch.
+        method: The method, ``"WEBSOCKET"`` for a WebSocket.
+        path: The path as the client sent it, percent-encoded.
+        query: The text after ``?``; None if it is not logged.
+        status: The sent status; 499 if the client left before it, 500 if an exception came before it.
         outcome: ``completed``, ``aborted``, ``failed`` or ``upgraded``.
         bytes_sent: Body bytes handed to the server.
         bytes_received: Body bytes that the application read.
-        first_byte: Seconds to the head, None without one.
-        duration: Seconds to the end.
+        first_byte: Seconds until the response headers, None if they were not sent.
+        duration: Seconds until the end.
         client: The client's address, None for a unix socket.
         scheme: ``http``, ``https``, ``ws`` or ``wss``.
-        host: The Host field.
+        host: The Host header.
         http_version: ``"1.1"``, ``"2"`` ...
-        user_agent: The User-Agent field.
-        referer: The Referer field.
-        request_id: The id that ``RequestId`` gave.
-        trace_id: The trace that the request belongs to.
+        user_agent: The User-Agent header.
+        referer: The Referer header.
+        request_id: The id from ``RequestId``.
+        trace_id: The id of the request's trace.
         route: The template that the application put into ``request.state["route"]``.
-        error: The class of the exception that ended it.
+        error: The class of the exception that ended the request.
         close_code: The close code of a WebSocket.
     """
 
@@ -94,8 +94,8 @@ class Entry(NamedTuple):
 
 
 def json_line(entry: Entry) -> str:
-    """Write an entry as one JSON object; what is not known is left out, times are milliseconds."""
-    # By hand, and most of it at once: twenty members through a dict and an encoder cost four times as much.
+    """Format an entry as one JSON object. Leaves out unknown values; durations are in milliseconds."""
+    # Formatted by hand, most of it at once, because a dict and an encoder take four times as long for twenty members.
     time, method, path, query, status, outcome, sent, received, first_byte, duration = entry[:10]
     client, scheme, host, version, user_agent, referer, request_id, trace_id, route, error, close_code = entry[10:]
     asked = "" if query is None else f', "query": {quote(query)}'
@@ -124,7 +124,7 @@ def json_line(entry: Entry) -> str:
 
 
 def combined(entry: Entry) -> str:
-    r"""Write an entry in the combined log format; what could forge a line is written as ``\xNN``."""
+    r"""Format an entry in the combined log format. Escapes characters that could forge a line as ``\xNN``."""
     target = entry.path + (f"?{entry.query}" if entry.query else "")
     request = printable(f"{entry.method} {target} HTTP/{entry.http_version}")
     sent = str(entry.bytes_sent) if entry.bytes_sent else "-"
@@ -136,12 +136,12 @@ def combined(entry: Entry) -> str:
 
 _ISO = "%Y-%m-%dT%H:%M:%S."
 _APACHE = "%d/%b/%Y:%H:%M:%S +0000"
-#: The second that was written last, by form: a busy server writes thousands of lines in it.
+#: The last formatted second, by form, because a busy server writes thousands of lines in the same second.
 _seconds: dict[str, tuple[int, str]] = {}
 
 
 def _moment(time: float, form: str) -> str:
-    """Write a moment, with its milliseconds where the form ends in a point."""
+    """Format a time, with milliseconds if the form is `_ISO`."""
     milliseconds = int(time * 1000)
     second = milliseconds // 1000
     last = _seconds.get(form)
@@ -155,9 +155,9 @@ _FORMATS: dict[str, Callable[[Entry], str]] = {"json": json_line, "combined": co
 
 @dataclass(frozen=True, kw_only=True)
 class AccessLog(Middleware):
-    """Log exactly one line a request; also a WebSocket, when it has ended.
+    """Log exactly one line for each request, and for each WebSocket when it has ended.
 
-    A second one in the same request logs nothing.
+    A second ``AccessLog`` in the same request logs nothing.
 
     Args:
         format: ``"json"``, ``"combined"``, or a function of an :class:`Entry` that returns the line.
@@ -224,7 +224,7 @@ class _Logging(Hooks):
         self._secrets = _Secrets(options.redact) if options.redact else None
         self._begun: Slot[tuple[float, str, str]] = context.slot(tuple)
         self._logger = logging.getLogger(options.logger)
-        # A loop must not wait for a disk; a worker thread may, and its line is then written when its request ends.
+        # An event loop must not wait for a disk. A worker thread may, so it writes the line itself at the end.
         self._thread = LogThread(self._put) if context.interface == "asgi" else None
 
     def on_request(self, request: Request) -> None:
@@ -248,7 +248,7 @@ class _Logging(Hooks):
             self._put(entry)
 
     def _put(self, entry: Entry) -> None:
-        """Make the line and hand it to the logger's handlers, or to standard output where there is none."""
+        """Format the line and pass it to the logger's handlers, or to standard output if there are no handlers."""
         line, logger = self._write(entry), self._logger
         if logger.hasHandlers():
             logger.handle(_RECORDS.make(logger.name, line, entry))
@@ -273,7 +273,7 @@ class _Logging(Hooks):
         if referer is not None and "@" in referer:
             referer = _USER_INFORMATION.sub(rf"//{_HIDDEN}@", referer)
         error = outcome.error
-        return Entry(  # by place, in the order of the fields: names cost a third more
+        return Entry(  # positional, in the order of the attributes, because keywords take a third longer
             moment,
             self._hide(method),
             self._hide(path),
@@ -302,7 +302,7 @@ class _Logging(Hooks):
     @overload
     def _hide(self, text: str | None) -> str | None: ...
     def _hide(self, text: str | None) -> str | None:
-        """Return a value that a client wrote, cut to its bound, with the values of the named parameters hidden."""
+        """Cut a value from a client to its bound, and hide the values of the parameters in ``redact``."""
         if text is None:
             return None
         if len(text) > _LONGEST:
@@ -313,24 +313,24 @@ class _Logging(Hooks):
 
 
 class _Secrets:
-    """Hides the values of some parameters in a query, or in a text that holds a URL.
+    """Hide the values of some parameters in a query, or in a text that contains a URL.
 
-    A name counts without case, and with any of its characters percent-encoded, because the application decodes it.
-    The separators count encoded too: `next=%2Fcallback%3Ftoken%3Dabc` is a URL inside of a value. A value ends at
-    "&" and "#" only, because an application may or may not end it at ";".
+    Names match in any case, and with any characters percent-encoded, because the application decodes them. Encoded
+    separators match too: `next=%2Fcallback%3Ftoken%3Dabc` has a URL inside a value. A value ends only at "&" and "#",
+    because some applications do not end it at ";".
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        # A client's bytes come as latin-1.
+        # Bytes from a client are decoded as latin-1, so the names must be too.
         octets = [name.encode().decode("latin-1").lower() for name in names]
         plain = "|".join(re.escape(name).replace(r"\ ", "[ +]") for name in octets)
         spelled = "|".join("".join(map(_spellings, name.encode())) for name in names)
-        #: For lower-case text without "%", which nearly all is: a tenth of the other's cost.
+        #: For lower-case text without "%", the usual case. It takes a tenth of the time of `_every`.
         self._plain = re.compile(rf"[?&;#](?:{plain})=")
         self._every = re.compile(rf"([?&;#%](?:(?<=%)(?:3[fb]|26|23))?(?:{spelled})(?:=|%3d))[^&#]*", re.IGNORECASE)
 
     def hide(self, text: str) -> str:
-        # A query begins with a name: in front of it the patterns find a separator too.
+        # The patterns need a separator before each name, and a query begins with a name.
         separated = "&" + text
         if (self._every.search(separated) if "%" in text else self._plain.search(separated.lower())) is None:
             return text
@@ -338,14 +338,14 @@ class _Secrets:
 
 
 def _spellings(byte: int) -> str:
-    """Return a pattern for a byte as it is or percent-encoded; a letter in either case, a blank as "+" too."""
+    """Return a pattern for a byte, plain or percent-encoded. A letter matches in either case, a blank also as "+"."""
     codes = "|".join(sorted({f"{ord(case):02x}" for case in (chr(byte), chr(byte).swapcase()) if ord(case) < 256}))
     blank = r"\+|" if byte == 0x20 else ""
     return f"(?:{blank}{re.escape(chr(byte))}|%(?:{codes}))"
 
 
 def _address(value: str) -> str:
-    """Write one client in one form: a dual-stack server gives an IPv4 client as "::ffff:192.0.2.1"."""
+    """Normalise a client's address, because a dual-stack server gives an IPv4 client as "::ffff:192.0.2.1"."""
     if not value.startswith("::"):
         return value
     node = parse_address(value)
@@ -357,13 +357,13 @@ def _text(value: object) -> str | None:
 
 
 class _Records(threading.local):
-    """Log records, filled from one that the library made in this thread: making each there costs four times more."""
+    """Make log records as copies of the first record of this thread, because `LogRecord()` takes four times as long."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: in another process."""
+        """Drop the first record, because it holds the id of the parent process after a fork."""
         self._first: dict[str, object] = {}
         self._created = self._relative = 0.0
 

@@ -1,7 +1,8 @@
-"""Refuse request bodies larger than they may be: before the application runs, or where the limit is passed.
+"""Refuse request bodies above a limit: before the application runs, or when the application reads past the limit.
 
-A declared length is judged at once; a body without one is counted as the application reads. What is no length is 400,
-and so is a body that ends before its length: a WSGI server ends the stream there, as if that were all.
+A declared length is checked at once. A body without a length is counted while the application reads it. An invalid
+length gives 400, and so does a body that ends before its declared length. A WSGI server would end the stream there as
+if the body were complete.
 
 Sources: RFC 9110 sections 8.6 (Content-Length), 15.5.14 (413), 10.1.1 (Expect); RFC 9112 section 6.3.
 """
@@ -30,7 +31,7 @@ _LONGEST = BOUNDS["content-length"].characters
 class BodyLimit(Middleware):
     """Refuse a request body larger than ``max_bytes`` with 413.
 
-    A client that waits for ``100 Continue`` is refused before it sends its body, as nothing here reads it.
+    A client that waits for ``100 Continue`` is refused before it sends its body, because nothing has read the body.
 
     Args:
         max_bytes: The limit.
@@ -87,7 +88,7 @@ class _Limiting(Hooks):
         length = declared[0]
         if len(declared) > 1 or not (length.isascii() and length.isdigit()):
             return problem(request, 400, "Content-Length must be one number without a sign.")
-        # Python reads no number of thousands of digits, zeros in front included.
+        # The bound is checked first, because int() raises for thousands of digits, leading zeros included.
         if len(length) > _LONGEST or int(length) > self._limit(request):
             return _too_large(request, self._limit(request))
         return None
@@ -95,14 +96,14 @@ class _Limiting(Hooks):
     def on_request_body(self, request: Request) -> Transform | None:
         headers = request.headers
         declared = headers.get("content-length")
-        # A transfer coding overrides the length (RFC 9112 section 6.3): what was declared says nothing of what comes.
+        # A transfer coding overrides Content-Length (RFC 9112 section 6.3), so the declared length does not count.
         if declared is None or "transfer-encoding" in headers:
             return _Counting(request, self._limit(request))
-        return _Whole(request, int(declared))  # judged already; the server delivers no more than was declared
+        return _Whole(request, int(declared))  # already checked, and the server delivers at most the declared length
 
 
 class _Counting:
-    """A body without a declared length: passes as it is until it is too large."""
+    """Pass a body without a declared length unchanged, until it is too large."""
 
     __slots__ = ("_left", "_limit", "_request")
 
@@ -121,7 +122,7 @@ class _Counting:
 
 
 class _Whole:
-    """A body with a declared length: passes as it is, and must not end before."""
+    """Pass a body with a declared length unchanged, and refuse it if it ends too early."""
 
     __slots__ = ("_left", "_request")
 
