@@ -1,8 +1,8 @@
 """Compress response bodies in the coding that the client prefers: zstd, br or gzip.
 
-Everything that can go wrong is decided at the head, by what RFC 9110 says of content codings, and in one place; the
-body then passes through one encoder. A body that comes whole keeps a Content-Length. The driver flushes the encoder
-after each chunk of a stream, so no chunk is held back; event streams are left alone unless asked for.
+All decisions are made in one place, when the response headers come, by the rules of RFC 9110 for content codings. The
+body then passes through one encoder. A response that is complete at once keeps a Content-Length. The driver flushes the
+encoder after each chunk of a stream, so no chunk is delayed. Event streams are not compressed without the option.
 
 Sources: RFC 9110 sections 8.4 (Content-Encoding), 8.8.3 (ETag), 12.5.3 (Accept-Encoding), 12.5.5 (Vary); RFC 9111
 section 5.2.2.6 (no-transform); RFC 9530 (digests); the BREACH attack and its mitigation by padding.
@@ -58,24 +58,24 @@ DEFAULT_TYPES = (
     "image/x-icon",
 )
 _EVENT_STREAM = "text/event-stream"
-#: What says that a body is coded already, or is a part.
+#: Headers of a body that is already coded, or is a part of the content.
 _DONE = HeaderNames("content-encoding", "content-range")
-#: What speaks of the bytes before the coding: gone where they are not the bytes sent.
+#: Headers that describe the bytes before the coding. Compression removes them, because it changes the bytes.
 _STALE = HeaderNames("content-length", "accept-ranges", "content-md5", "digest", "content-digest", "repr-digest")
 _WORD = r"[A-Za-z0-9!#$%&'+.^_`|~-]+"
-#: A media type of the option: exact, all of a top level, all of a suffix, or all.
+#: An element of ``types``: an exact type, all types of a top level, all with a suffix, or all types.
 _PATTERN = re.compile(rf"{_WORD}/(?:{_WORD}|\*)|\*\+{_WORD}|\*/\*")
 _SUFFIX = re.compile(rf'-(?:{"|".join(CODINGS)})"')
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compression(Middleware):
-    """Compress what the client accepts compressed.
+    """Compress response bodies in a coding that the client accepts.
 
-    Left alone are: HEAD's missing body (its head is the one that GET has), 1xx, 204, 205, 206, 304, what has a
-    Content-Encoding or Content-Range, ``Cache-Control: no-transform``, media types not in ``types``, content shorter
-    than ``min_bytes``, and files that the server sends by itself. ``Vary: Accept-Encoding`` is on every response that
-    could have been compressed, whether or not this one was.
+    Compression skips 1xx, 204, 205, 206 and 304, responses with Content-Encoding or Content-Range, and
+    ``Cache-Control: no-transform``. It also skips media types not in ``types``, content shorter than ``min_bytes``, and
+    files that the server sends by itself. A response to HEAD gets the same headers as a response to GET. Every response
+    that could have been compressed has ``Vary: Accept-Encoding``.
 
     Args:
         codings: What to offer, best first; None for all that are installed. The client's qualities decide, this order
@@ -131,11 +131,11 @@ class Compression(Middleware):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The coding of a response whose body passes through.
+    """How to compress the body of one response.
 
     Attributes:
         coding: The content coding.
-        sized: Whether the application declared a length, so that the encoder may hold chunks together.
+        sized: Whether the application declared a length, so that the encoder may collect chunks.
     """
 
     coding: str
@@ -152,14 +152,14 @@ class _Compressing(Hooks):
         }
         types = [pattern.lower() for pattern in options.types]
         self._exact = {pattern for pattern in types if "*" not in pattern}
-        # "*/*" has the empty top, which every media type begins with.
+        # "*/*" becomes the empty prefix, which matches every media type.
         self._tops = tuple(pattern.removesuffix("*").removeprefix("*/") for pattern in types if pattern.endswith("/*"))
         self._suffixes = tuple(pattern[1:] for pattern in types if pattern.startswith("*+"))
         self._plan: Slot[_Plan] = context.slot(_Plan)
         self._asked: Slot[str] = context.slot(str)
         self._skip_if = options.skip_if
         self._min_bytes = options.min_bytes
-        #: An application has few media types, each written the same way each time.
+        #: A small cache is enough, because an application writes few different Content-Types.
         self._shrinks = lru_cache(maxsize=128)(self._judge)
 
     def on_response(self, request: Request, response: Response) -> Steps[None] | None:
@@ -169,7 +169,7 @@ class _Compressing(Hooks):
             self._weaken_again(request, headers)
             self._restore_suffix(request, headers)
             return None
-        # Whether it is one that is compressed for some client; then whether for this one.
+        # First decide whether any client could get this response compressed, for Vary. Then decide for this client.
         if status < 200 or status in (204, 205, 206) or headers.has_any(_DONE):
             return None
         content_type, control = headers.get("content-type"), headers.get("cache-control")
@@ -189,7 +189,7 @@ class _Compressing(Hooks):
         return self._begin(request, headers, _Plan(coding, length is not None))
 
     def _begin(self, request: Request, headers: Headers, plan: _Plan) -> Steps[None]:
-        if (yield from peek(0)) is None:  # a file that the server sends by itself: its bytes are not ours to change
+        if (yield from peek(0)) is None:  # the server sends a file by itself, so its bytes do not pass here
             return
         self._mark(headers, plan.coding)
         self._plan[request] = plan
@@ -202,7 +202,7 @@ class _Compressing(Hooks):
         return _Sized(encoder) if plan.sized else encoder
 
     def _judge(self, content_type: str) -> bool:
-        """Tell whether content of a type is compressed for some client."""
+        """Return whether this media type is compressed at all."""
         media_type = _media_type(content_type)
         if media_type == _EVENT_STREAM:
             return self._options.event_stream
@@ -211,20 +211,20 @@ class _Compressing(Hooks):
         ) and bool(media_type)
 
     def _mark(self, headers: Headers, coding: str) -> None:
-        """Say in the head that the bytes are coded, and drop what was said of the others."""
+        """Add Content-Encoding, and remove or change the headers that describe the bytes before the coding."""
         headers.set("content-encoding", coding)
         headers.delete_all(_STALE)
         tag = headers.get("etag")
         if tag is None or tag.startswith("W/"):
             return
-        if not tag.endswith('"'):  # it is not an entity tag: nobody can compare it, and less so with a suffix
+        if not tag.endswith('"'):  # not a valid entity tag, so leave it as it is
             return
         headers.set("etag", f"W/{tag}" if self._options.etag == "weaken" else f'{tag[:-1]}-{coding}"')
 
     def _weaken_again(self, request: Request, headers: Headers) -> None:
-        """Give a 304 the weak tag that its 200 had: a cache finds no response to freshen by a strong one.
+        """Give a 304 the weak tag of its 200, because a cache cannot find the stored response by a strong tag.
 
-        RFC 9111 section 4.3.4: a strong validator selects stored responses that have the same strong one.
+        RFC 9111 section 4.3.4: a strong validator selects only stored responses with the same strong validator.
         """
         tag = parse_etag(headers.get("etag") or "")
         if tag is None or tag.weak:
@@ -246,10 +246,10 @@ class _Compressing(Hooks):
 
 
 class _Suffixing(_Compressing):
-    """The same, where coded representations have entity tags of their own."""
+    """Compress, and give each coded representation its own entity tag."""
 
     def on_request(self, request: Request) -> None:
-        """Take the suffix off the entity tags that the client sends back, for whoever compares them further in."""
+        """Remove the suffix from the client's entity tags, so that inner middleware and the app can compare them."""
         for name in ("if-none-match", "if-match"):
             value = request.headers.get(name)
             if value is not None and _SUFFIX.search(value):
@@ -258,7 +258,7 @@ class _Suffixing(_Compressing):
 
 
 class _Sized:
-    """An encoder of content whose length the application declared: it is not flushed, so that it compresses best."""
+    """An encoder for content of a declared length. It has no ``flush``, so that it compresses best."""
 
     __slots__ = ("finish", "push")
 
@@ -267,7 +267,7 @@ class _Sized:
         self.finish = encoder.finish
 
 
-#: No media type is longer; parameters are, and are cut off.
+#: Maximum length of a Content-Type that is looked at. Parameters may be longer and are cut off.
 _LONGEST_TYPE = 256
 
 

@@ -1,7 +1,7 @@
-"""Answer 304 where the client has the representation already, 412 where its precondition fails.
+"""Respond with 304 if the client already has the representation, and with 412 if its precondition fails.
 
-The application makes its response and its validators as ever; what is saved is the body on the wire. Put it inside
-:class:`~gateway.middleware.Compression`, so that nothing is compressed for nobody.
+The application makes its response and its validators as usual; only the transfer of the body is saved. Put it inside
+:class:`~gateway.middleware.Compression`, so that a body that is not sent is not compressed either.
 
 Sources: RFC 9110 sections 13.1, 13.2.2 (order of evaluation), 15.4.5 (304), 15.5.13 (412).
 """
@@ -49,7 +49,7 @@ class ConditionalGet(Middleware):
     """Evaluate the preconditions of GET and HEAD against the application's 200 response.
 
     ``If-None-Match`` and ``If-Modified-Since`` lead to 304, ``If-Match`` and ``If-Unmodified-Since`` to 412. Other
-    methods pass: by the time this layer sees their response, the application has acted.
+    methods pass unchanged, because the application has already acted when this middleware sees the response.
 
     Args:
         auto_etag: Make an entity tag from the content of a GET response that declares a Content-Length of at most
@@ -74,7 +74,7 @@ class ConditionalGet(Middleware):
 
 
 def _conditions(request: Request) -> Preconditions | None:
-    """Read the conditional fields; None where there is nothing to evaluate, or the method is not for this layer."""
+    """Read the conditional headers; return None if there are none, or if the method is not GET or HEAD."""
     headers = request.headers
     if not headers.has_any(_CONDITIONS) or request.method not in ("GET", "HEAD"):
         return None
@@ -86,7 +86,7 @@ _CONDITIONS = HeaderNames("if-match", "if-none-match", "if-modified-since", "if-
 
 
 def _decide(request: Request, response: Response, conditions: Preconditions) -> Response | None:
-    """Return the 304 or 412 that replaces a 200; None to let it pass."""
+    """Return the 304 or 412 that replaces a 200, or None to keep the 200."""
     tag, date = response.headers.get("etag"), response.headers.get("last-modified")
     verdict = evaluate(
         conditions,
@@ -101,7 +101,7 @@ def _decide(request: Request, response: Response, conditions: Preconditions) -> 
     headers = response.headers.copy()
     headers.delete_all(_CONTENT_FIELDS)
     for name in _POLICIES:
-        # A cache would put it on the stored content, which has another nonce in it (RFC 9111 section 4.3.4).
+        # A cache would update the stored policy, but the stored content has another nonce (RFC 9111 section 4.3.4).
         if "'nonce-" in (headers.get(name) or ""):
             headers.delete(name)
     if tag:
@@ -110,7 +110,7 @@ def _decide(request: Request, response: Response, conditions: Preconditions) -> 
 
 
 class _Evaluating(Hooks):
-    """Evaluate against the validators that the application gave."""
+    """Evaluate the preconditions against the validators of the application."""
 
     def __init__(self, slot: Slot[Preconditions]) -> None:
         self._slot = slot
@@ -128,7 +128,7 @@ class _Evaluating(Hooks):
 
 
 class _Tagging(Hooks):
-    """Give content of known, small size an entity tag first."""
+    """Add an entity tag to content of known, small size, then evaluate the preconditions."""
 
     def __init__(self, slot: Slot[Preconditions], max_bytes: int) -> None:
         self._slot = slot
@@ -166,5 +166,5 @@ _digest: Callable[..., hashlib._Hash] = hashlib.sha1
 
 
 def _tag(content: bytes) -> str:
-    """Make a strong entity tag of the content; SHA-1 tells contents apart, it protects nothing."""
+    """Make a strong entity tag of the content. SHA-1 only distinguishes contents; it does not protect anything."""
     return f'"{_digest(content, usedforsecurity=False).hexdigest()}"'

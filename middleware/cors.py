@@ -1,4 +1,4 @@
-"""Say which other origins' pages may read our answers (CORS), and which may open our WebSockets.
+"""Choose the other origins whose pages may read our responses (CORS) and open our WebSockets.
 
 Sources: the Fetch standard, section "CORS protocol"; RFC 6454 section 7 (Origin); RFC 6455 sections 4.2.2, 10.2
 (Origin of a handshake); RFC 9110 section 12.5.5 (Vary).
@@ -35,10 +35,10 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 @dataclass(frozen=True, kw_only=True)
 class Cors(Middleware):
-    """Answer preflights, mark the answers that other origins may read, refuse WebSockets from other origins.
+    """Respond to preflights, mark responses for allowed origins, and refuse WebSockets from other origins.
 
-    A disallowed origin gets the answer without any ``Access-Control-`` field, which the browser then keeps from the
-    page. Where an application sets ``Access-Control-Allow-Origin`` itself, its answer stays as it is.
+    A disallowed origin gets the response without any ``Access-Control-`` header, and then the browser hides it from the
+    page. If the application sets ``Access-Control-Allow-Origin`` itself, its response stays unchanged.
 
     Args:
         origins: ``"https://app.example"``, each exactly as a browser sends it; ``"null"`` only if named; ``"*"``
@@ -159,7 +159,7 @@ class _Sharing(Hooks):
 
     def on_request(self, request: Request) -> Response | None:
         if not self._refuse and request.method != "OPTIONS" and not request.is_websocket:
-            return None  # the browser judges, by what is put on the response
+            return None  # the browser decides, by the headers that on_response adds
         headers = request.headers
         origin = headers.get("origin")
         if origin is None:
@@ -208,7 +208,7 @@ class _Sharing(Hooks):
             for header in self._exposed:
                 fields.append(header)
             return
-        # Also where no Origin came: a cache must not give that answer to a page that needs the marks.
+        # Also without an Origin, because a cache must not give this response to a page of another origin.
         fields.add_vary("Origin")
         origin = request.headers.get("origin")
         if origin is None:
@@ -226,7 +226,7 @@ class _Sharing(Hooks):
 
 
 def _same_origin(request: Request, origin: str) -> bool:
-    """Tell whether a page comes from the host and scheme that it asks: no other origin is involved."""
+    """Return whether the origin of a page is the host and scheme that it requests, so that CORS does not apply."""
     parts = urlsplit(origin if origin.isascii() and len(origin) <= _LONGEST_ORIGIN else "")
     page, here = parse_host(parts.netloc), parse_host(request.headers.get("host") or "")
     secure = request.scheme in ("https", "wss")

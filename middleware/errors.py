@@ -1,8 +1,8 @@
-"""Turn exceptions into answers: problem details, text or HTML, as the client prefers, and never too late.
+"""Turn exceptions into responses: problem details, text or HTML, as the client prefers.
 
-An exception is answered only while no head is committed; afterwards it goes on to the server, which cuts the
-connection, so that half an answer never looks whole. The text of an exception is the developer's business: a client
-sees it only from exceptions that are made for clients, or with ``debug`` on the same machine.
+An exception becomes a response only before the response headers are sent. Later it propagates to the server, which cuts
+the connection, so that half a response never looks complete. A client sees the text of an exception only if the
+exception was made for clients, or with ``debug`` on the same machine.
 
 Sources: RFC 9457 (problem details); RFC 9110 section 15 (status codes).
 """
@@ -36,12 +36,12 @@ _LONGEST = BOUNDS["log"].characters
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """How an exception that is made for clients says its status and its sentence.
+    """How to read the status and the text of an exception that is made for clients.
 
     Attributes:
         status: The attribute that holds the status, or the status itself.
-        detail: The attribute that holds the sentence, None for none.
-        headers: The attribute that holds further fields, None for none.
+        detail: The attribute that holds the text, or None.
+        headers: The attribute that holds further headers, or None.
     """
 
     status: str | int
@@ -49,7 +49,7 @@ class Known:
     headers: str | None = None
 
 
-#: Exceptions of frameworks by the full name of their class; no framework is imported to know them.
+#: Exceptions of frameworks by the full name of their class, so that this module need not import a framework.
 KNOWN: Mapping[str, Known] = {
     "werkzeug.exceptions.HTTPException": Known("code", "description"),
     "starlette.exceptions.HTTPException": Known("status_code", "detail", "headers"),
@@ -64,16 +64,16 @@ KNOWN: Mapping[str, Known] = {
     "bottle.HTTPError": Known("status_code", "body"),
 }
 
-#: What an entry of ``answers`` may be.
+#: The value of an entry of ``answers``.
 Answer = int | Callable[["Request", Exception], Response]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Errors(Middleware):
-    """Answer exceptions from further in, and log those that nobody expected.
+    """Turn exceptions of inner middleware and the application into responses, and log unexpected exceptions.
 
-    An exception that a framework made for clients (see :data:`KNOWN`) keeps its status and sentence. Any other is 500,
-    is logged with its traceback, and says nothing to the client but its request id.
+    An exception that a framework made for clients (see :data:`KNOWN`) keeps its status and text. Any other exception
+    gives 500 and is logged with its traceback. The client gets only the request id.
 
     Args:
         answers: Own exceptions: a status, or a function of request and exception that returns the response. The nearest
@@ -144,7 +144,7 @@ class _Answering(Hooks):
 
 
 def _expected(request: Request, error: Exception) -> Response | None:
-    """Answer an exception that a framework made for clients; None where it is none."""
+    """Return the response for an exception that a framework made for clients; None for any other exception."""
     for kind in type(error).__mro__:
         known = KNOWN.get(f"{kind.__module__}.{kind.__qualname__}")
         if known is None:
@@ -160,20 +160,20 @@ def _expected(request: Request, error: Exception) -> Response | None:
 
 
 def _status(value: object) -> int | None:
-    """Read a status as frameworks spell it: 404, or "404 Not Found"; None where it is no error's."""
+    """Parse a status in the forms of frameworks: 404, or "404 Not Found"; return None if it is not an error status."""
     digits = value.partition(" ")[0] if isinstance(value, str) else str(value)
     status = int(digits) if digits.isascii() and digits.isdigit() else 0
     return status if 400 <= status <= 599 else None
 
 
 def _is_here(request: Request) -> bool:
-    """Return whether the client is on this machine, by the connection and by what the proxies wrote."""
+    """Return whether the client is on this machine, by the connection and by the headers of proxies."""
     peers = [request.client]
     connection = request.state.get("gateway.proxy_headers")
     if isinstance(connection, ForwardedFrom):
         peers.append(connection.client)
     elif request.headers.has_any(PROXY_HEADERS):
-        return False  # a proxy on this machine, and no ProxyHeaders: every client has the address of the proxy
+        return False  # a proxy on this machine without ProxyHeaders: every client seems to have the proxy's address
     addresses = [parse_peer(peer[0]) if peer is not None else None for peer in peers]
     return all(address is not None and address.is_loopback for address in addresses)
 

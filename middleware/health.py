@@ -1,11 +1,11 @@
-"""Say whether the process lives and whether it wants requests; and leave the load balancer before the clients.
+"""Health probes, and draining: take the instance out of rotation before it stops accepting requests.
 
-``/livez`` says that the process answers, nothing else: a check that fails there makes an orchestrator kill it.
-``/readyz`` says whether requests should come: every application further in has started, what it needs answers, and it
-does not drain. Under a WSGI server without hooks a probe starts the application, as a first request would.
-Draining begins by a file, by SIGUSR1, or by a SIGTERM that is held back for ``drain_seconds``; see ``_draining.py``.
+``/livez`` only shows that the process responds, because an orchestrator kills a process that fails there. ``/readyz``
+shows whether requests should come: every inner application has started, every check passes, and the process does not
+drain. Under a WSGI server without hooks a probe starts the application, as a first request would. A file, SIGUSR1 or a
+SIGTERM begins the draining; the SIGTERM is delayed by ``drain_seconds``. See ``_draining.py``.
 
-Not done here: ``Connection: close`` while draining. It is a hop-by-hop field and the server's to send.
+Health does not send ``Connection: close`` while draining. It is a hop-by-hop header, so only the server may send it.
 
 Sources: RFC 9110 sections 15.5.6 (405), 15.6.4 (503); Kubernetes "Liveness, Readiness and Startup Probes".
 """
@@ -37,7 +37,7 @@ __all__ = ["Check", "Health", "drain"]
 
 
 def drain() -> None:
-    """Start draining in this process, as the signals do: readiness is refused from now on."""
+    """Start draining in this process, as the signals do. From now on the readiness probe gets 503."""
     DRAINING.begin()
 
 
@@ -47,10 +47,10 @@ def _no_checks() -> Mapping[str, Check]:
 
 @dataclass(frozen=True, kw_only=True)
 class Health(Middleware):
-    """Answer the probes of a load balancer or an orchestrator; outside of what could refuse or log them.
+    """Respond to the probes of a load balancer or an orchestrator. List it before middleware that refuses or logs.
 
     A check is a function without arguments, plain or ``async``; it fails by raising or by returning False. Checks run
-    side by side, a plain one in a thread. On WSGI an ``async`` one runs on a loop of its own, so it must not
+    concurrently, a plain check in a thread. On WSGI an ``async`` check runs on its own event loop, so it must not
     share connections with another loop.
 
     Args:
@@ -139,7 +139,7 @@ class _Answering(Hooks, LazyPart):
         }
         self._signals = options.drain_seconds is not None or options.drain_signal
         self._served = False
-        # It is a check like the others: in a thread, within the time limit, one start at a time.
+        # The start runs as a check, so it has a thread and a time limit, and only one start runs at a time.
         self._started = Checks({"application": application}, timeout=options.timeout, cache=options.cache)
         self._startup = Checks(options.startup, timeout=options.timeout, cache=options.cache, once=True)
         self._checks = Checks(options.checks, timeout=options.timeout, cache=options.cache)
@@ -164,11 +164,11 @@ class _Answering(Hooks, LazyPart):
         DRAINING.uninstall(self)
 
     def start(self) -> None:
-        """Install the signals that are asked for, if this thread may: for a server's hook."""
+        """Install the signal handlers if this thread may; called by a server's hook."""
         self.install()
 
     def install(self) -> bool:
-        """Install the signals that are asked for; False where this thread may not."""
+        """Install the signal handlers of the options; return False if this thread must not."""
         if not self._signals:
             return True
         options = self._options
@@ -179,11 +179,11 @@ class _Answering(Hooks, LazyPart):
     def on_request(self, request: Request) -> Steps[Response | None] | None:
         path = request.local_path
         kind = self._paths.get(path)
-        if kind is None and request.root_path:  # a probe may name the mount point too
+        if kind is None and request.root_path:  # the path of a probe may include the mount point
             kind = self._paths.get(request.path)
         if self._signals and (kind is not None or not self._served):
             self._served = True
-            self.install()  # a server may have set its handlers, or begun to run its loop, after on_start
+            self.install()  # again, because a server may set its handlers or start its loop after on_start
         return None if kind is None else self._probe(request, kind)
 
     def _probe(self, request: Request, kind: str) -> Steps[Response | None]:
@@ -203,7 +203,7 @@ class _Answering(Hooks, LazyPart):
             found = yield from io(self._startup.run, self._startup.run_async)
         if kind == "startup" or not _passed(found):
             return self._answer(_passed(found), "ok" if _passed(found) else "starting", found)
-        if self._drains():  # before the checks: a process that leaves asks nobody
+        if self._drains():  # before the checks, because a draining process need not run them
             return self._answer(False, "draining", {})
         found = self._checks.fresh()
         if found is None:

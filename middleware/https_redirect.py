@@ -1,7 +1,7 @@
-"""Send clients to https, and tell them to come that way by themselves (HSTS).
+"""Redirect clients to https, and make browsers use https by themselves (HSTS).
 
-The scheme is the effective one: behind a proxy put ``ProxyHeaders`` outside. The host is never taken unchecked from
-the request: it is ``host=``, or what ``TrustedHost`` let through.
+Behind a proxy list ``ProxyHeaders`` before it, so that the scheme is the client's. The redirect never uses an unchecked
+host of the request: it uses ``host=``, or a host that ``TrustedHost`` has accepted.
 
 Sources: RFC 9110 sections 15.4.9 (308), 10.2.2 (Location); RFC 6797 (HSTS); hstspreload.org for ``preload``.
 """
@@ -31,9 +31,9 @@ _YEAR = 31_536_000
 
 @dataclass(frozen=True, kw_only=True)
 class HttpsRedirect(Middleware):
-    """Redirect http to https, path and query byte for byte; add Strict-Transport-Security to what is https already.
+    """Redirect http to https, path and query byte for byte; add Strict-Transport-Security to responses over https.
 
-    A WebSocket handshake without TLS is refused with 403: clients do not follow redirects there.
+    A WebSocket handshake without TLS gets 403, because WebSocket clients do not follow redirects.
 
     Args:
         host: The host to redirect to, perhaps with a port. None: the request's own, which ``TrustedHost`` must have let
@@ -107,7 +107,7 @@ class _Redirecting(Hooks):
             checked = request.state.get("gateway.trusted_host")
             if not isinstance(checked, Host):
                 return problem(request, 400, "The request came without TLS, and its host is not known to be ours.")
-            host = Host(checked.name)  # the port was that of http
+            host = Host(checked.name)  # without the port, because it is the port of http
         path = "/" + location_part(request.raw_path).lstrip("/")
         query = location_part(request.query_string)
         location = f"https://{host}{path}" + (f"?{query}" if query else "")

@@ -1,8 +1,8 @@
-"""Count requests for Prometheus: how long, how many at once, how large; by method, route template and status.
+"""Measure requests for Prometheus: duration, concurrency and size, by method, route template and status.
 
-What is measured is the whole exchange, at its end: to the last byte, the client's leaving, or the exception. The route
-is the template that the application put into ``request.state["route"]``, never the path, of which there are as many as
-clients like to invent. The series are ``prometheus_client``'s, in one process or over Gunicorn's workers.
+A request is measured when it ends: at the last byte, when the client leaves, or at an exception. The route is the
+template that the application put into ``request.state["route"]``. It is never the path, because clients can invent any
+number of paths. ``prometheus_client`` holds the series, in one process or over Gunicorn's workers.
 
 Sources: Prometheus documentation "Metric and label naming", "Exposition formats"; OpenMetrics 1.0.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Metrics"]
 
 _log = logging.getLogger("gateway.middleware.metrics")
-#: RFC 9110 section 9.3, RFC 5789, and QUERY; any other word is counted as "other".
+#: Methods of RFC 9110 section 9.3, RFC 5789, and QUERY. Any other method is counted as "other".
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 _OPENMETRICS = "application/openmetrics-text"
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -42,18 +42,19 @@ _SIZES = (100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0, 100_00
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics(Middleware):
-    """Measure every request, also WebSockets, and answer scrapers at ``path``.
+    """Measure every request, also WebSockets, and serve the metrics at ``path``.
 
-    Series, where ``prefix`` is ``http_server``: ``http_server_request_duration_seconds``,
-    ``http_server_request_size_bytes`` and ``http_server_response_size_bytes``, histograms by method, route and status;
-    ``http_server_requests_in_progress`` by method. A WebSocket is the method ``WEBSOCKET``. A client that left before a
-    head is status 499, an exception before it 500. A request without a template is the route ``unmatched``.
+    With the ``prefix`` ``http_server``, the histograms are ``http_server_request_duration_seconds``,
+    ``http_server_request_size_bytes`` and ``http_server_response_size_bytes``, by method, route and status. The gauge
+    ``http_server_requests_in_progress`` is by method. A WebSocket has the method ``WEBSOCKET``. The status is 499 if
+    the client left before the response headers, and 500 if an exception came before them. A request without a template
+    has the route ``unmatched``.
 
-    A second one with the same registry and prefix in a request counts nothing. Scrapes are not counted.
+    A second ``Metrics`` with the same registry and prefix counts nothing. Scrapes are not counted.
 
-    Measuring never ends a request: an exception from ``prometheus_client`` is logged, once for each type of exception,
-    and the request goes on uncounted. A scrape that fails is 500. If ``PROMETHEUS_MULTIPROC_DIR`` is set, ``build``
-    makes its folder, and raises :class:`~gateway.errors.ConfigurationError` if it cannot be written.
+    Measuring never fails a request: an exception from ``prometheus_client`` is logged, once for each type of exception,
+    and the request continues uncounted. A scrape that fails gives 500. If ``PROMETHEUS_MULTIPROC_DIR`` is set,
+    ``build`` makes its folder, and raises :class:`~gateway.errors.ConfigurationError` if it cannot be written.
 
     Args:
         path: Path below the mount point where scrapers ask; None to have no endpoint.
@@ -124,7 +125,7 @@ class Metrics(Middleware):
 
 
 class _Series:
-    """The series of one registry under one prefix, with the children that were used."""
+    """The series of one registry and one prefix, with their labelled children."""
 
     def __init__(self, options: Metrics) -> None:
         from prometheus_client import Gauge, Histogram
@@ -172,13 +173,13 @@ class _Series:
         self.told: set[type[Exception]] = set()
 
     def failed(self, error: Exception) -> None:
-        """Log an exception from the library; once for each type, because every request may raise it."""
+        """Log an exception from the library, once for each type, because every request may raise it."""
         if type(error) not in self.told:
             self.told.add(type(error))
             _log.error("Metrics: prometheus_client failed, what it should count or show is lost", exc_info=error)
 
     def register(self, registry: CollectorRegistry) -> None:
-        """Put all into the registry, or none."""
+        """Register all collectors, or none if one of them fails."""
         done: list[Histogram | Gauge] = []
         try:
             for each in self.collectors:
@@ -214,7 +215,7 @@ class _Series:
     ) -> tuple[Histogram, Histogram | None, Histogram | None]:
         if route not in self.routes:
             if len(self.routes) >= max_routes:
-                if route != "other":  # not kept under the route's own name: that is what must not grow
+                if route != "other":  # do not store it under the route's name, because that would grow without limit
                     known = self.children.get((method, "other", status))
                     return known or self._make(method, "other", status)
             else:
@@ -222,7 +223,7 @@ class _Series:
         return self._make(method, route, status)
 
     def _make(self, method: str, route: str, status: int) -> tuple[Histogram, Histogram | None, Histogram | None]:
-        # A label that is not UTF-8 would fail each scrape from now on.
+        # A label that is not UTF-8 would make every later scrape fail.
         values = (method, route.encode("utf-8", "replace").decode(), str(status))
         children = (
             self.duration.labels(*values),
@@ -248,7 +249,7 @@ def _registry(options: Metrics) -> CollectorRegistry:
 
 
 def _series(options: Metrics) -> _Series:
-    """Return the series of a registry and a prefix, made once: a chain is built for each interface."""
+    """Return the series of a registry and a prefix. Made once, because a chain is built for each interface."""
     registry = _registry(options)
     with _MAKING:
         made = _MADE.setdefault(registry, {})
@@ -266,7 +267,7 @@ def _series(options: Metrics) -> _Series:
 
 
 class _Counting(Hooks):
-    """Counts, and answers nobody."""
+    """Count requests, without an endpoint."""
 
     websocket: ClassVar[bool] = True
 
@@ -293,7 +294,7 @@ class _Counting(Hooks):
         try:
             self._series.gauge(method).inc()
         except Exception as error:
-            self._series.failed(error)  # the request stays uncounted: its end must not lower the gauge
+            self._series.failed(error)  # leave the request uncounted, so that its end does not lower the gauge
         else:
             self._method[request] = method
 
@@ -318,7 +319,7 @@ class _Counting(Hooks):
 
 
 class _Exposing(_Counting):
-    """Counts, and answers scrapers."""
+    """Count requests, and respond to scrapers."""
 
     def __init__(self, options: Metrics, series: _Series, context: BuildContext) -> None:
         super().__init__(options, series, context)
@@ -337,7 +338,7 @@ class _Exposing(_Counting):
             return problem(request, 403, "This address may not read metrics.")
         if request.method not in ("GET", "HEAD"):
             return problem(request, 405, "Metrics are read by GET or HEAD.", headers=[("Allow", "GET, HEAD")])
-        # Several workers' files are read, or thousands of lines written: too long for a loop to wait.
+        # In a thread, because reading the workers' files or writing thousands of lines would block an event loop.
         accept = request.headers.get("accept") or ""
         try:
             content, media_type = yield from io(self._expose, threaded(self._expose), accept)
@@ -352,7 +353,7 @@ class _Exposing(_Counting):
         from prometheus_client.exposition import choose_encoder
         from prometheus_client.multiprocess import MultiProcessCollector
 
-        # The library's own reading of Accept knows no q, fails on an odd version and repeats it in Content-Type.
+        # The library's own parser of Accept ignores q, fails on an unknown version and repeats it in Content-Type.
         chosen = preferred_media_type(accept, ("text/plain", _OPENMETRICS))
         encode, media_type = choose_encoder(f"{_OPENMETRICS}; version=1.0.0" if chosen == _OPENMETRICS else "")
         folder = _multiprocess.directory()
