@@ -1,12 +1,12 @@
-"""Whole chains for the usual places of an application: behind a load balancer, behind NGINX, at the edge.
+"""Complete chains for common deployments: behind a load balancer, behind NGINX, at the edge.
 
-Each preset returns a tuple of middleware, outermost first, that goes into ``middleware=``. They differ in what is in
+Each preset returns a tuple of middleware, outermost first, for ``middleware=``. The presets differ by the server in
 front of the application. A load balancer ends TLS and names the client. NGINX also redirects, compresses, limits
-bodies and serves files. At the edge nothing is in front, so a preset trusts no header of a proxy.
+bodies and serves files. At the edge there is no proxy, so that preset does not trust any header of a proxy.
 
-Two tables hold the default of every part, and how the presets differ from it. Every part can be replaced by a
-middleware or left out by None. This module has no behaviour of its own, and no other order than the classes' own order
-rules allow.
+Two tables hold the default of every part, and the differences of the presets. You can replace every part by a
+middleware, or leave it out with None. This module adds no behaviour, and its order follows the order rules of the
+classes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from gateway.middleware.unbuffered import Unbuffered
 
 __all__ = ["Part", "Parts", "behind_load_balancer", "behind_nginx", "edge"]
 
-#: A part of a preset: a middleware instead of the preset's own, None for none, ``"default"`` for the preset's own.
+#: A part of a preset: a middleware to use instead, None to leave it out, ``"default"`` for the preset's own.
 Part: TypeAlias = Middleware | Literal["default"] | None
 
 _MEBIBYTE: Final = 2**20
@@ -44,25 +44,25 @@ _LOCAL: Final = ("unix:", "127.0.0.1", "::1")
 
 
 class Parts(TypedDict, total=False):
-    """The parts of a preset, outermost first. Each takes a middleware instead of the preset's own, or None for none.
+    """The parts of a preset, outermost first. Each takes a middleware to use instead, or None to leave the part out.
 
     Attributes:
         health: ``Health()``.
-        proxy_headers: Made of ``platform`` or ``trust``; at the edge it trusts nobody.
+        proxy_headers: From ``platform`` or ``trust``; at the edge it does not trust any proxy.
         request_id: Behind NGINX ``RequestId()``. Elsewhere it makes each id itself, because load balancers pass a
-            client's own id on, and keeps a client's id in ``X-Client-Request-ID``. On Heroku, whose router logs the
-            id, it takes that one.
+            client's own id on. It keeps the client's id in ``X-Client-Request-ID``. On Heroku it takes the router's id,
+            because the router logs that id.
         access_log: ``AccessLog()``.
-        metrics: None, because it is your decision who may read the numbers; pass ``Metrics(...)``.
+        metrics: None, because you must decide which clients may read the metrics; pass ``Metrics(...)``.
         security_headers: ``SecurityHeaders()``.
-        trusted_host: Made of ``hosts``.
-        https_redirect: Made of ``hsts_seconds``; behind NGINX None, because NGINX redirects.
-        cors: Made of ``origins``; None without them.
-        static_files: Made of ``static``, None without it; behind NGINX None, because NGINX serves files.
-        rate_limit: Made of ``rate``; None without it.
-        body_limit: Made of ``max_bytes``; behind NGINX None, because NGINX has ``client_max_body_size``.
+        trusted_host: From ``hosts``.
+        https_redirect: From ``hsts_seconds``; behind NGINX None, because NGINX redirects.
+        cors: From ``origins``; None without them.
+        static_files: From ``static``, None without it; behind NGINX None, because NGINX serves files.
+        rate_limit: From ``rate``; None without it.
+        body_limit: From ``max_bytes``; behind NGINX None, because NGINX has ``client_max_body_size``.
         compression: ``Compression()``; behind NGINX None, because NGINX has ``gzip on``.
-        unbuffered: Behind NGINX ``Unbuffered()``, elsewhere None; pass it if an NGINX is in front all the same.
+        unbuffered: Behind NGINX ``Unbuffered()``, elsewhere None; pass it if there is an NGINX in front anyway.
         conditional_get: ``ConditionalGet()``.
         errors: ``Errors()``.
     """
@@ -87,7 +87,7 @@ class Parts(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class _Facts:
-    """The options of a preset that its parts are made of."""
+    """The options of a preset, from which it makes its parts."""
 
     hosts: Sequence[str]
     platform: str | None = None
@@ -118,7 +118,7 @@ def _balancer(facts: _Facts) -> ProxyHeaders:
 
 
 def _own_request_id(facts: _Facts) -> RequestId:
-    """Make the part for a place where nobody in front sets ``X-Request-ID``: it comes from a client."""
+    """Make the part for a deployment without NGINX: an id in a request comes from the client, except on Heroku."""
     accept: Literal["never", "trusted-peer"] = "trusted-peer" if facts.platform == "heroku" else "never"
     return RequestId(accept=accept, keep="X-Client-Request-ID")
 
@@ -126,7 +126,7 @@ def _own_request_id(facts: _Facts) -> RequestId:
 def _rate(facts: _Facts) -> Middleware | None:
     if facts.rate is None:
         return None
-    from gateway.middleware.rate_limit import RateLimit  # needs an extra that a preset without a limit does not
+    from gateway.middleware.rate_limit import RateLimit  # imported here, because only a preset with a limit needs it
 
     return RateLimit(limits=facts.rate)
 
@@ -134,7 +134,7 @@ def _rate(facts: _Facts) -> Middleware | None:
 _Make: TypeAlias = Callable[[_Facts], Middleware | None]
 
 
-#: How each part is made if no preset differs; None: the part has no default.
+#: Functions that make the default of each part; None for a part without a default.
 _DEFAULTS: Final[Mapping[str, _Make | None]] = {
     "health": lambda facts: Health(),
     "proxy_headers": lambda facts: ProxyHeaders(trust=facts.trust, hops=facts.hops),
@@ -153,7 +153,7 @@ _DEFAULTS: Final[Mapping[str, _Make | None]] = {
     "conditional_get": lambda facts: ConditionalGet(),
     "errors": lambda facts: Errors(),
 }
-#: How a preset differs from that.
+#: The differences of each preset from `_DEFAULTS`.
 _DIFFERENCES: Final[Mapping[str, Mapping[str, _Make | None]]] = {
     "behind_load_balancer": {"proxy_headers": _balancer},
     "behind_nginx": {
@@ -195,21 +195,22 @@ def behind_load_balancer(
     """Return the chain behind a load balancer that ends TLS and does nothing else.
 
     Args:
-        hosts: The hosts that are served, as ``TrustedHost(allowed=...)`` takes them.
-        platform: Whose load balancer it is: one of ``gateway.middleware.proxy_headers.PLATFORMS``; or ``trust``.
-        trust: Networks of the load balancer, as ``ProxyHeaders(trust=...)`` takes them.
-        hops: How many proxies append to the list; None to walk by ``trust``.
-        origins: Other origins whose pages may call the application; without one there is no ``Cors``.
-        static: Folders to serve by URL prefix; without them there is no ``StaticFiles``.
-        rate: A limit per client, ``"100/minute"``; without it there is no ``RateLimit``. It counts in this process:
-            pass ``rate_limit=RateLimit(..., store="redis://...")`` to count for all.
+        hosts: Your hosts, as for ``TrustedHost(allowed=...)``.
+        platform: Platform of the load balancer, one of ``gateway.middleware.proxy_headers.PLATFORMS``. Or give
+            ``trust`` instead.
+        trust: Networks of the load balancer, as for ``ProxyHeaders(trust=...)``.
+        hops: Number of proxies that append to the list; None to walk by ``trust``.
+        origins: Other origins whose pages may call the application; without them the chain has no ``Cors``.
+        static: Folders to serve by URL prefix; without them the chain has no ``StaticFiles``.
+        rate: A limit per client, ``"100/minute"``; without it the chain has no ``RateLimit``. It counts in this
+            process. Pass ``rate_limit=RateLimit(..., store="redis://...")`` to count for all processes together.
         max_bytes: Size of the largest request body.
-        hsts_seconds: ``max-age`` of Strict-Transport-Security; 0 sends none.
-        parts: A middleware instead of the preset's own, or None, by the keywords of `Parts`.
+        hsts_seconds: ``max-age`` of Strict-Transport-Security in seconds; 0 does not send the header.
+        parts: A middleware to use instead of the preset's own, or None, by the keywords of `Parts`.
 
     Raises:
-        ConfigurationError: Neither ``platform``, ``trust`` nor ``proxy_headers`` says whom to believe, or two do; an
-            option is refused by the part that it is for.
+        ConfigurationError: None of ``platform``, ``trust`` and ``proxy_headers`` names the proxies to trust, or both
+            ``platform`` and ``trust`` do. Or ``hops`` is given with ``platform``, or a part refuses its option.
     """
     facts = _Facts(
         hosts=hosts,
@@ -238,18 +239,18 @@ def behind_nginx(
     """Return the chain behind NGINX, which redirects, compresses, limits bodies and serves files by itself.
 
     NGINX must set ``Host``, ``X-Forwarded-For``, ``X-Forwarded-Proto`` and ``X-Request-ID`` (to ``$request_id``). If it
-    does not set the last one, a client's own id passes.
+    does not set ``X-Request-ID``, a client's own id passes.
 
     Args:
-        hosts: The hosts that are served, as ``TrustedHost(allowed=...)`` takes them.
-        trust: Where NGINX connects from; the default is this machine and a unix socket.
-        hops: How many proxies append to the list; None to walk by ``trust``.
-        origins: Other origins whose pages may call the application; without one there is no ``Cors``.
-        rate: A limit per client, ``"100/minute"``; without it there is no ``RateLimit``.
-        parts: A middleware instead of the preset's own, or None, by the keywords of `Parts`.
+        hosts: Your hosts, as for ``TrustedHost(allowed=...)``.
+        trust: Addresses from which NGINX connects; the default is this machine and a unix socket.
+        hops: Number of proxies that append to the list; None to walk by ``trust``.
+        origins: Other origins whose pages may call the application; without them the chain has no ``Cors``.
+        rate: A limit per client, ``"100/minute"``; without it the chain has no ``RateLimit``.
+        parts: A middleware to use instead of the preset's own, or None, by the keywords of `Parts`.
 
     Raises:
-        ConfigurationError: An option is refused by the part that it is for, or a part has no default here.
+        ConfigurationError: A part refuses its option, or a part set to ``"default"`` has no default here.
     """
     return _chain("behind_nginx", _Facts(hosts=hosts, trust=trust, hops=hops, origins=origins, rate=rate), parts)
 
@@ -267,19 +268,19 @@ def edge(
 ) -> tuple[Middleware, ...]:
     """Return the chain of an application whose server faces the clients itself, and ends TLS.
 
-    It removes the headers of proxies, and takes no request id of a client.
+    It removes the headers of proxies, and does not accept a client's request id.
 
     Args:
-        hosts: The hosts that are served, as ``TrustedHost(allowed=...)`` takes them.
-        origins: Other origins whose pages may call the application; without one there is no ``Cors``.
-        static: Folders to serve by URL prefix; without them there is no ``StaticFiles``.
-        rate: A limit per client, ``"100/minute"``; without it there is no ``RateLimit``.
+        hosts: Your hosts, as for ``TrustedHost(allowed=...)``.
+        origins: Other origins whose pages may call the application; without them the chain has no ``Cors``.
+        static: Folders to serve by URL prefix; without them the chain has no ``StaticFiles``.
+        rate: A limit per client, ``"100/minute"``; without it the chain has no ``RateLimit``.
         max_bytes: Size of the largest request body.
-        hsts_seconds: ``max-age`` of Strict-Transport-Security; 0 sends none.
-        parts: A middleware instead of the preset's own, or None, by the keywords of `Parts`.
+        hsts_seconds: ``max-age`` of Strict-Transport-Security in seconds; 0 does not send the header.
+        parts: A middleware to use instead of the preset's own, or None, by the keywords of `Parts`.
 
     Raises:
-        ConfigurationError: An option is refused by the part that it is for.
+        ConfigurationError: A part refuses its option.
     """
     facts = _Facts(
         hosts=hosts, origins=origins, static=static, rate=rate, max_bytes=max_bytes, hsts_seconds=hsts_seconds
@@ -288,7 +289,7 @@ def edge(
 
 
 def _chain(preset: str, facts: _Facts, parts: Parts) -> tuple[Middleware, ...]:
-    """Put the parts in their order, and make those that are not given."""
+    """Return the parts in their order, and make the parts that the caller did not give."""
     given: Mapping[str, object] = {**parts}
     for name in given:
         if name not in _DEFAULTS:

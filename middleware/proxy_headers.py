@@ -1,8 +1,8 @@
-"""Who the client really is, behind proxies that are trusted by address and counted from the right.
+"""Find the real client behind proxies, which are trusted by address and counted from the right.
 
-What a proxy says is believed only where the peer of the connection is trusted. Then the list is read from the right:
-each proxy appended the address that it saw, and the first that is not a trusted proxy is the client. What stands
-further left was written by the client and is never looked at. One family of fields is read, the other is removed.
+The headers of proxies count only if the peer of the connection is trusted. Each proxy appends the address that it saw,
+so the list is read from the right, and the first untrusted address is the client. The client may have written
+everything to the left of it, so that is ignored. The middleware reads one family of headers and removes the other.
 
 Sources: RFC 7239 (Forwarded); the ``X-Forwarded-*`` conventions; RFC 3986 section 3.2.2 for hosts.
 """
@@ -32,10 +32,10 @@ __all__ = ["PLATFORMS", "PROXY_HEADERS", "ForwardedFrom", "ProxyHeaders"]
 
 _log = logging.getLogger("gateway.middleware.proxy_headers")
 _X_FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix")
-#: Other spellings that applications are known to read; nothing here believes them.
+#: Other headers that some applications read. This module never trusts them.
 _OTHERS = ("x-forwarded", "x-forwarded-scheme", "x-forwarded-protocol", "x-forwarded-ssl", "x-url-scheme", "x-real-ip")
-#: Headers for the client's address that some networks set, and a client could set as well. A trusted proxy may be such
-#: a network, so they are removed only from other peers.
+#: Headers for the client's address that some networks set, but a client could set them too. A trusted proxy may belong
+#: to such a network, so they are removed only from untrusted peers.
 _ADDRESSES = (
     "cf-connecting-ip",
     "cf-connecting-ipv6",
@@ -51,7 +51,7 @@ _ADDRESSES = (
     "x-original-forwarded-for",
 )
 _FAMILIES = HeaderNames("forwarded", *_X_FORWARDED, *_OTHERS)
-#: Every header by which a proxy says for whom it asks.
+#: Every header by which a proxy names its client.
 PROXY_HEADERS = HeaderNames(*_FAMILIES.names, *_ADDRESSES)
 _STATE = "gateway.proxy_headers"
 _SECURE = {"http": False, "https": True, "ws": False, "wss": True}
@@ -65,7 +65,7 @@ class _Platform(TypedDict):
 
 
 _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-#: How the load balancers of some platforms reach an application, and how many values they append.
+#: Networks from which the load balancers of some platforms connect, and the number of values that they append.
 PLATFORMS: Mapping[str, _Platform] = {
     "aws-alb": {"trust": _PRIVATE, "hops": 1},
     "gcp": {"trust": ("130.211.0.0/22", "35.191.0.0/16"), "hops": 2},  # appends "client, balancer"
@@ -101,13 +101,13 @@ PLATFORMS: Mapping[str, _Platform] = {
 
 
 class ForwardedFrom(NamedTuple):
-    """What the connection itself said, before anything was believed; in ``request.state["gateway.proxy_headers"]``.
+    """The original values of the connection, in ``request.state["gateway.proxy_headers"]``.
 
     Attributes:
         trusted: Whether the peer is a trusted proxy.
         client: The peer of the connection; None for a unix socket.
         scheme: The scheme of the connection.
-        host: The Host field as it came.
+        host: The original Host header.
     """
 
     trusted: bool
@@ -118,9 +118,9 @@ class ForwardedFrom(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyHeaders(Middleware):
-    """Take client address, scheme, and on request host, port and prefix from the proxies in front.
+    """Take the client's address and scheme, and optionally host, port and prefix, from the proxies in front.
 
-    A second one in the same request does nothing: a hop is never counted twice.
+    A second ``ProxyHeaders`` in the same request does nothing, so that a hop is never counted twice.
 
     Args:
         trust: Networks (CIDR) or addresses of the proxies, ``"unix:"`` for the peer of a unix socket, ``"*"`` for any
@@ -245,9 +245,9 @@ class _Believing(Hooks):
     def _read_x_forwarded(self, request: Request) -> None:
         options, get = self._options, request.headers.get
         value = get("x-forwarded-for") or ""
-        # Counted from the right, the other lists have the same place: each hop appended to all of them.
+        # Each hop appends to all lists, so the same index from the right selects the matching element of each.
         from_right = 1
-        if "," not in value:  # one proxy, one address: the leftmost and the rightmost
+        if "," not in value:  # the usual case: one proxy and one address
             node = parse_address(value)
             if node is not None:
                 request.client = node
@@ -264,7 +264,7 @@ class _Believing(Hooks):
             self._read_more(request, from_right)
 
     def _read_more(self, request: Request, from_right: int) -> None:
-        """Read what is believed on request only."""
+        """Read host, port and prefix, if the options ask for them."""
         options, get = self._options, request.headers.get
         host = _pick(get("x-forwarded-host"), from_right) if options.host else None
         port = _pick(get("x-forwarded-port"), from_right) if options.port else None
@@ -276,8 +276,8 @@ class _Believing(Hooks):
     def _read_forwarded(self, request: Request) -> Response | None:
         hops = parse_forwarded(request.headers.get("forwarded") or "")
         if hops is None:
-            # The proxy appended to a value that the client broke. Without it the client would have the proxy's address,
-            # which may be allowed what no client is.
+            # The proxy appended to a value that the client has broken. Ignoring the header would give the client the
+            # proxy's address, which may have more rights than a client.
             self._warn_once(request)
             return problem(request, 400, "The Forwarded header is malformed.")
         if not hops:
@@ -293,7 +293,7 @@ class _Believing(Hooks):
         return None
 
     def _warn_once(self, request: Request) -> None:
-        """Log the first refusal: it is made outside of AccessLog, and a proxy may be the one who is wrong."""
+        """Log the first refusal, because AccessLog does not see it, and the fault may be the proxy's."""
         if not self._warned:
             self._warned = True
             peer = request.client
@@ -304,7 +304,7 @@ class _Believing(Hooks):
 
 
 def _pick(value: str | None, from_right: int) -> str | None:
-    """Return the element of a list that the chosen hop wrote; the leftmost where the list is shorter."""
+    """Return the list element of the chosen hop, or the leftmost element if the list is shorter."""
     if not value:
         return None
     if "," not in value:
@@ -321,7 +321,7 @@ def _set_scheme(request: Request, scheme: str) -> None:
 
 
 def _set_host(request: Request, value: str | None, port_value: str | None) -> None:
-    """Replace host and port by what the proxy says, where that is within the grammar; else leave both."""
+    """Replace host and port by the proxy's values, unless they are outside the grammar."""
     if value is None and port_value is None:
         return
     host = parse_host(value if value is not None else request.headers.get("host") or "")
@@ -336,13 +336,13 @@ def _set_host(request: Request, value: str | None, port_value: str | None) -> No
 
 
 def _set_prefix(request: Request, value: str) -> None:
-    """Put the prefix that the proxy cut off before path and mount point again."""
+    """Put the prefix that the proxy has removed back in front of the mount point and the path."""
     if len(value) > _LONGEST_PREFIX:
         return
     prefix = value.rstrip("/")
     segments = prefix.split("/")
     if not _PREFIX.fullmatch(prefix) or ".." in segments or "." in segments:
         return
-    # The server may know the same prefix (uvicorn --root-path); twice it would be in no URL of the site.
+    # The server may already have this prefix as its root path (uvicorn --root-path), so do not add it twice.
     if request.root_path != prefix:
         request.mount_below(prefix)

@@ -1,10 +1,10 @@
-"""Answer 429 to who asks too often; counted in memory, or in Redis and its like for all workers together.
+"""Limit the request rate of clients with 429; count in memory, or in a store such as Redis for all workers together.
 
-The counting is the ``limits`` library's. A store in memory is asked at once; another is asked by a blocking client on
-WSGI and by an asynchronous one on ASGI, each under a time limit, and what happens when it fails is an option. A store
-that failed is left alone for a while, see ``_breaker.py``.
+The ``limits`` library counts. A store in memory needs no IO. Other stores use a blocking client on WSGI and an
+asynchronous client on ASGI, each with a time limit. An option decides the result while the store fails. After a
+failure the store is not used for a while; see ``_breaker.py``.
 
-(Above 400 lines: the options and both kinds of store, which they mean, stand together.)
+(Above 400 lines: the options and both kinds of store belong together.)
 
 Sources: RFC 6585 section 4 (429); RFC 9110 section 10.2.3 (Retry-After); draft-ietf-httpapi-ratelimit-headers
 (``RateLimit``, ``RateLimit-Policy``), a draft: its dialect is an option.
@@ -50,7 +50,7 @@ __all__ = ["RateLimit", "by_client", "by_header"]
 
 _log = logging.getLogger("gateway.middleware.rate_limit")
 _STRATEGIES = {"fixed": "fixed-window", "moving": "moving-window", "sliding": "sliding-window-counter"}
-#: Schemes of the library's stores that exist in both colours.
+#: Schemes of the library's stores that have both a blocking and an asynchronous client.
 _STORES = (
     "memory",
     "redis",
@@ -67,15 +67,15 @@ _STORES = (
     "mongodb",
     "mongodb+srv",
 )
-#: Those whose clients are made without connecting.
+#: Schemes whose clients can be made without a connection.
 _CHECKED = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
 Key = Callable[["Request"], "str | None"]
-#: Clients of one generation that a store in memory remembers; there are three generations.
+#: Maximum number of clients in one generation of a store in memory; there are three generations.
 _MOST_CLIENTS = 50_000
 
 
 def by_client(request: Request) -> str | None:
-    """Count by the client's address; an IPv6 client by its /64, as one has all of it. None for a unix socket's peer."""
+    """Count by the client's address, or by the /64 of an IPv6 client, which owns all of it. None for a unix socket."""
     client = request.client
     if client is None:
         return None
@@ -83,9 +83,9 @@ def by_client(request: Request) -> str | None:
     return _counted_as(address) if len(address) <= _LONG else address
 
 
-#: Memcached takes 250 bytes, of which the namespace and the limit's own name are a part.
+#: Longer keys are hashed, because Memcached takes 250 bytes, including the namespace and the name of the limit.
 _LONGEST_KEY = BOUNDS["authorization"].characters
-#: No address is longer; a name that is, is counted as it is.
+#: A longer client name bypasses the cache and counts unchanged, because an address is not longer.
 _LONG = 64
 
 
@@ -100,17 +100,17 @@ def _counted_as(name: str) -> str:
 
 
 def by_header(name: str) -> Key:
-    """Count by a request header, an API key for example; a request without it is counted by its client.
+    """Count by a request header, such as an API key. A request without the header is counted by its client.
 
-    A client can invent values, and each has a limit of its own. Use it only for a header that is checked before the
-    request comes here.
+    A client can invent values, and each value has its own limit. So use this only for a header that outer middleware or
+    a proxy has checked.
     """
 
     def key(request: Request) -> str | None:
         value = request.headers.get(name)
         if value is None:
             return by_client(request)
-        if len(value) > _LONGEST_KEY:  # cut, two tokens of one issuer could be the same
+        if len(value) > _LONGEST_KEY:  # hashed rather than cut, because tokens of one issuer may begin alike
             value = sha256(value.encode()).hexdigest()
         return f"{name.lower()}:{value}"
 
@@ -119,7 +119,7 @@ def by_header(name: str) -> Key:
 
 @dataclass(frozen=True, kw_only=True)
 class RateLimit(Middleware):
-    """Limit how often a client may ask; also WebSocket handshakes.
+    """Limit the rate of requests and WebSocket handshakes of each client.
 
     Args:
         limits: ``"100/minute"``, several by ``";"``: ``"5/second;100/minute"``. All must hold.
@@ -209,11 +209,11 @@ class RateLimit(Middleware):
             )
 
     def _check_store(self, scheme: str) -> None:
-        """Refuse an address that no client takes, and a store whose client is not installed; connects to nothing."""
+        """Refuse an invalid store address, and a store whose client is not installed; does not connect."""
         import limits.errors
         import limits.storage
 
-        if scheme not in _CHECKED:  # memory needs none; others connect, or are imported, with the first question
+        if scheme not in _CHECKED:  # memory needs no client; the other clients connect or are imported at first use
             return
         try:
             _limiter(self)
@@ -227,7 +227,7 @@ class RateLimit(Middleware):
             raise ConfigurationError(
                 f"RateLimit(store=...) must be an address such as redis://host:6379/0, got {_safe(self.store)!r}; "
                 "check the port and the options, and percent-encode the password"
-            ) from None  # its text may hold a part of the password
+            ) from None  # the original text may contain a part of the password
 
     def build(self, context: BuildContext) -> Hooks:
         if self.store.startswith("memory:"):
@@ -236,7 +236,7 @@ class RateLimit(Middleware):
 
 
 class _Stand(NamedTuple):
-    """How a client stands with one limit: the window's amount and length, what is left, and when it is whole again."""
+    """A client's state for one limit: amount and seconds of the window, remaining requests, and time of the reset."""
 
     amount: int
     window: int
@@ -245,7 +245,7 @@ class _Stand(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """Whether a request passes, how its client stands, and what the request counts."""
+    """Whether a request passes, its client's state for each limit, and the cost of the request."""
 
     passed: bool
     stands: tuple[_Stand, ...]
@@ -253,8 +253,9 @@ class _Verdict(NamedTuple):
 
 
 class _OwnLimiter:
-    """One limiter for this process: made by the first request, anew after a fork, as a store's threads and connections
-    do not survive one.
+    """The limiter of this process, made by the first request.
+
+    A forked child makes a new limiter, because the threads and connections of a store do not survive a fork.
     """
 
     def __init__(self, options: RateLimit) -> None:
@@ -263,7 +264,7 @@ class _OwnLimiter:
         self._made: tuple[int, RateLimiter] | None = None
 
     def get(self) -> RateLimiter:
-        """Return it; threads that come first together get the same one."""
+        """Return the limiter; concurrent threads get the same limiter."""
         pid = os.getpid()
         if self._made is None or self._made[0] != pid:
             with self._making:
@@ -272,7 +273,7 @@ class _OwnLimiter:
         return self._made[1]
 
     def close(self) -> None:
-        """Close the store's connections, where it has any."""
+        """Close the store's connections, if it has any."""
         made, self._made = self._made, None
         close = getattr(getattr(made[1].storage, "storage", None), "close", None) if made else None
         if close is not None:
@@ -280,7 +281,7 @@ class _OwnLimiter:
 
 
 class _Counting(Hooks):
-    """What both have in common: who is counted, and what the answer says."""
+    """The common part of both kinds of store: the key of a request, and the headers of its response."""
 
     websocket: ClassVar[bool] = True
 
@@ -296,7 +297,7 @@ class _Counting(Hooks):
         self._names = [f'"{_name(item)}"' for item in self._items]
 
     def _who(self, request: Request) -> tuple[str, int] | None:
-        """Return the key and the cost of a request, None where it is not counted."""
+        """Return the key and the cost of a request, or None if it is not counted."""
         if self._exempt and request.local_path in self._exempt:
             return None
         key = self._options.key(request)
@@ -317,18 +318,18 @@ class _Counting(Hooks):
         wait = max((stand.reset - now for stand in verdict.stands if stand.remaining < verdict.cost), default=1.0)
         fields = [("Retry-After", str(max(1, math.ceil(wait))))]
         response = problem(request, 429, "Too many requests; try again later.", headers=fields)
-        self.on_response(request, response)  # a driver does not show a middleware its own refusal
+        self.on_response(request, response)  # a driver does not call on_response for a middleware's own response
         return response
 
     def _without_store(self, request: Request, seconds: float) -> Response | None:
-        """Answer a request that cannot be counted; the next try of the store is in so many seconds."""
+        """Decide about a request that cannot be counted; ``seconds`` until the next try of the store."""
         if self._options.on_store_error == "open":
             return None
         fields = [("Retry-After", str(max(1, math.ceil(seconds))))]
         return problem(request, 503, "Requests cannot be counted now.", headers=fields)
 
     def _outage(self, error: Exception) -> None:
-        """Log that an outage begins."""
+        """Log the begin of an outage."""
         options = self._options
         _log.error(
             "RateLimit: the store %s fails, requests %s: %s",
@@ -338,7 +339,7 @@ class _Counting(Hooks):
         )
 
     def on_response(self, request: Request, response: Response) -> None:
-        """Put how the client stands on the response, in the dialect."""
+        """Add the client's state to the response, in the headers of the dialect."""
         dialect = self._options.dialect
         verdict = self._slot.get(request)
         if dialect == "none" or verdict is None or not verdict.stands:
@@ -359,7 +360,7 @@ class _Counting(Hooks):
 
 
 class _Memory:
-    """The counts of one place in a chain, in this process."""
+    """The counts of one position in a chain, in this process."""
 
     def __init__(self, options: RateLimit, items: Sequence[limits.RateLimitItem]) -> None:
         self.limiter = _OwnLimiter(options)
@@ -367,22 +368,22 @@ class _Memory:
         self.failing = False
         self._items = items
         self._namespace = options.namespace
-        # The sliding window looks back two windows.
+        # Twice the window, because the sliding window also uses the count of the previous window.
         longest = 2.0 * max(item.get_expiry() for item in items)
         self.clients = Generations(self._forget, most=_MOST_CLIENTS, seconds=longest)
 
     def _forget(self, key: str) -> None:
-        """Give up what is kept for a client: the library keeps an empty list for each that ever came."""
+        """Delete the data of a client, because the library keeps an empty list for every client it has seen."""
         limiter = self.limiter.get()
         for item in self._items:
             limiter.clear(item, self._namespace, key)
 
 
 class _InMemory(_Counting):
-    """Counts in this process, for microseconds under a lock, which is no IO.
+    """Count in this process, under a lock. That takes microseconds, so it needs no ``io``.
 
-    The lock is our own: the library's store drops a key's lock when it cleans up, and two threads that meet then would
-    both count the same request.
+    The lock is our own, because the library's store drops the lock of a key when it cleans up. Two threads could then
+    count at the same time and exceed the limit.
     """
 
     def __init__(self, options: RateLimit, context: BuildContext) -> None:
@@ -407,13 +408,13 @@ class _InMemory(_Counting):
 
 
 class _InStore(_Counting):
-    """Counts where every worker can: one IO step a request, in the driver's own colour."""
+    """Count in a store that all workers share: one ``io`` step for each request, blocking or asynchronous."""
 
     def __init__(self, options: RateLimit, context: BuildContext) -> None:
         super().__init__(options, context)
         self._plain = context.shared("limiter", lambda: _OwnLimiter(options))
         self._breaker = context.shared("breaker", lambda: Breaker(lease=2 * options.timeout))
-        # An asynchronous client belongs to its loop, and a process may have several that take turns.
+        # An asynchronous client belongs to its event loop, and a process may run several loops one after another.
         self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncLimiter] = weakref.WeakKeyDictionary()
 
     def on_request(self, request: Request) -> Steps[Response | None]:
@@ -427,7 +428,7 @@ class _InStore(_Counting):
         try:
             verdict = yield from io(self._ask_plain, self._ask_async, _storable(who[0]), who[1])
         except Exception as error:
-            if breaker.failed(ticket):  # once for an outage, not once for each request in it
+            if breaker.failed(ticket):  # True once for each outage, not for each request
                 self._outage(error)
             return self._without_store(request, breaker.seconds_left)
         if breaker.succeeded(ticket):
@@ -455,7 +456,7 @@ class _InStore(_Counting):
         return _Verdict(passed, told, cost)
 
     def on_stop(self, process: Process) -> Steps[None]:
-        """Close the clients, so that no connection is left to the garbage collector."""
+        """Close the clients, so that the garbage collector does not find open connections."""
         yield from io(self._plain.close, self._close_async)
 
     async def _close_async(self) -> None:
@@ -489,9 +490,9 @@ def _limiter(options: RateLimit) -> RateLimiter:
 
 
 def _once_more(options: RateLimit, retry: str) -> dict[str, Any]:
-    """Repeat a question once, at once, if the connection was lost, as after a restart of the store.
+    """Return options to retry once, without a pause, if the connection was lost, as after a restart of the store.
 
-    The client's own way is ten times with pauses, which is far above the time limit.
+    By default the client retries ten times with pauses, which takes far longer than the time limit.
     """
     if options.store.partition("://")[0] not in ("redis", "rediss", "redis+unix"):
         return {}
@@ -519,7 +520,7 @@ def _async_limiter(options: RateLimit) -> AsyncLimiter:
 
 
 def _ask(limiter: RateLimiter, items: Sequence[limits.RateLimitItem], namespace: str, key: str, cost: int) -> _Verdict:
-    """Count a request against every limit; the first that does not hold ends it."""
+    """Count a request against every limit, up to the first limit that it exceeds."""
     passed = True
     for item in items:
         passed = limiter.hit(item, namespace, key, cost=cost)
@@ -531,13 +532,13 @@ def _ask(limiter: RateLimiter, items: Sequence[limits.RateLimitItem], namespace:
 
 
 def _stand(item: limits.RateLimitItem, now: float, reset: float, remaining: int) -> _Stand:
-    # Never beyond the window, whatever the clock of the store or of another worker says.
+    # The clock of the store or of another worker may be wrong, so the reset never lies beyond the window.
     window = item.get_expiry()
     return _Stand(item.amount, window, remaining, min(reset, now + window))
 
 
 def _storable(key: str) -> str:
-    """Return a key that every store takes, so that no client can make a store fail: others are hashed."""
+    """Return a key that every store accepts, or the hash of another key, so that a client cannot make a store fail."""
     if len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable() and " " not in key:
         return key
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -548,13 +549,13 @@ def _name(item: limits.RateLimitItem) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Name an exception and its cause: a refused password may come as a lost connection."""
+    """Describe an exception and its cause, because a refused password may appear as a lost connection."""
     cause = error.__cause__ or error.__context__
     said = f"{type(error).__name__}: {error}"
     return said if cause is None or type(cause) is type(error) else f"{said} ({type(cause).__name__}: {cause})"
 
 
 def _safe(store: str) -> str:
-    """Return a store's address without what may be a password: its user and its options."""
+    """Return a store's address without its user and options, because they may contain a password."""
     scheme, _, rest = store.partition("?")[0].partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,4 +1,4 @@
-"""Give each request an id that logs, the application, upstream and the client can agree on, and keep its trace.
+"""Give each request an id for logs, the application, the proxy and the client, and read its trace id.
 
 Sources: the ``X-Request-ID`` convention; W3C Trace Context level 1 sections 3.2 (traceparent), 3.3 (tracestate);
 RFC 9562 section 5.7 (UUID version 7).
@@ -38,17 +38,17 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def current_request_id() -> str | None:
-    """Return the id of the request that this task or thread serves, None outside of one."""
+    """Return the id of the request that this task or thread serves, or None outside of a request."""
     return _ID.get()
 
 
 def current_trace_id() -> str | None:
-    """Return the trace id (32 hexadecimal digits) that came with the request, None without one."""
+    """Return the trace id of the request (32 hexadecimal digits), or None if it has none."""
     return _TRACE.get()
 
 
 class RequestIdFilter(logging.Filter):
-    """Put ``request_id`` and ``trace_id`` on every log record; "-" outside of a request."""
+    """Add ``request_id`` and ``trace_id`` to every log record; "-" outside of a request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = _ID.get() or "-"
@@ -57,7 +57,7 @@ class RequestIdFilter(logging.Filter):
 
 
 def _uuid4() -> str:
-    # What uuid.uuid4().hex gives, without the object: four bits of version, two of variant, the rest random.
+    # Same as uuid.uuid4().hex, without the object: four bits of version, two of variant, the rest random.
     digits = os.urandom(16).hex()
     return f"{digits[:12]}4{digits[13:16]}{_VARIANT[digits[16]]}{digits[17:]}"
 
@@ -80,10 +80,10 @@ _GENERATORS: dict[str, Callable[[], str]] = {"uuid4": _uuid4, "uuid7": _uuid7, "
 
 @dataclass(frozen=True, kw_only=True)
 class RequestId(Middleware):
-    """Take the id that a trusted proxy gave, or make one; put it on request, state, context and response.
+    """Take the id from a trusted proxy, or make an id; put it on request, state, context and response.
 
-    In ``request.state``: ``request_id``, and ``trace_id`` where a valid ``traceparent`` came. A malformed
-    ``traceparent`` is removed, and ``tracestate`` with it.
+    ``request.state`` holds ``request_id``, and ``trace_id`` if the request has a valid ``traceparent``. The middleware
+    removes a malformed ``traceparent``, and ``tracestate`` with it.
 
     Args:
         header: The field that carries the id, in and out.
@@ -166,8 +166,8 @@ class _Naming(Hooks):
         response.headers.set(self._header, self._slot[request])
 
     def on_finish(self, request: Request, outcome: Outcome) -> None:
-        # A worker thread serves others afterwards; they must not find this one's id. On ASGI each request has a context
-        # of its own, in which the application goes on with its background tasks: their log records need the id.
+        # A worker thread serves other requests afterwards, and they must not find this id. On ASGI each request has its
+        # own context. Background tasks of the application continue in it, and their log records need the id.
         if request.interface == "wsgi":
             _ID.set(None)
             _TRACE.set(None)
@@ -189,7 +189,7 @@ class _Naming(Hooks):
         return len(value) <= _LONGEST_ID and self._valid.fullmatch(value) is not None
 
     def _keep_given(self, request: Request, keep: str, name: str) -> None:
-        """Move an id that was not taken to the header for it, which a client cannot set itself."""
+        """Move an id that was not accepted to the ``keep`` header; otherwise delete a ``keep`` header of the client."""
         headers = request.headers
         given = headers.get(self._header)
         if given is not None and given != name and self._is_valid(given):

@@ -1,8 +1,8 @@
-"""Tell browsers to be careful: content types, referrers, frames, isolation, and a Content-Security-Policy with nonces.
+"""Add security headers: content types, referrers, frames, isolation, and a Content-Security-Policy with nonces.
 
-What the application sets itself wins, unless told otherwise. Values that never change are checked and encoded when
-the chain is built. A 304 gets none of these headers: a cache would put them on the document that it stores, and
-a new nonce, or a default in the place of the document's own header, would break that document (RFC 9111 section 4.3.4).
+Headers of the application win, unless ``override`` is set. Constant values are checked and encoded when the chain is
+built. A 304 does not get these headers, because a cache would put them on its stored document. A new nonce would break
+that document, and so would a default that replaces the document's own header (RFC 9111 section 4.3.4).
 
 Sources: the Fetch standard (nosniff, CORP); HTML standard (COOP, COEP); Referrer Policy; Permissions Policy; CSP
 level 3 sections 3 (headers), 6.7.3 (nonces); RFC 7034 (X-Frame-Options); RFC 9111 section 4.3.4 (a 304 updates what is
@@ -31,8 +31,8 @@ _COMMON = {
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-#: Fields of each preset. ``api`` is for answers that no browser shows, ``web`` for pages, ``strict`` for pages that
-#: load nothing from elsewhere.
+#: Headers of each preset. ``api`` is for responses that a browser does not show, ``web`` for pages, ``strict`` for
+#: pages that load only from their own origin.
 PRESETS: Mapping[str, Mapping[str, str]] = {
     "api": {
         **_COMMON,
@@ -64,9 +64,9 @@ _STATE = "csp_nonce"
 
 
 class LazyNonce:
-    """The nonce of one response, in ``request.state["csp_nonce"]``; made when it is first read.
+    """The nonce of one response, in ``request.state["csp_nonce"]``; made at the first read.
 
-    A page writes ``<script nonce="{{ nonce }}">``; only a nonce that was read is in the policy.
+    A page writes ``<script nonce="{{ nonce }}">``. The policy contains the nonce only if the page has read it.
     """
 
     __slots__ = ("_value",)
@@ -80,13 +80,13 @@ class LazyNonce:
         return self._value
 
     def __bool__(self) -> bool:
-        """Tell whether it was read."""
+        """Return whether the nonce was read."""
         return self._value is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityHeaders(Middleware):
-    """Add security headers to every response that does not set them itself; a 304 keeps those of the stored document.
+    """Add security headers to every response that does not set them itself, except to a 304.
 
     Args:
         preset: ``"api"``, ``"web"`` or ``"strict"``: fields to begin with.
@@ -125,7 +125,7 @@ class SecurityHeaders(Middleware):
             raise ConfigurationError(f"SecurityHeaders: {error}") from error
 
     def _fields(self, changes: Mapping[str, str | None]) -> _Fields:
-        """Make the fields of one part of the site: preset, then options, then the part's own changes."""
+        """Make the headers from the preset, then the options, then the changes of a path."""
         values: dict[str, tuple[str, str]] = {}
         named: dict[str, str | None] = {}
         if self.content_security_policy is not None:
@@ -200,6 +200,6 @@ class _Noncing(_Adding):
 
 
 def _policy(value: str, source: str) -> str:
-    """Put the nonce source into a policy; without one its place falls away."""
+    """Put the nonce source into a policy, or remove the placeholder if ``source`` is empty."""
     parts = [" ".join(part.replace(_PLACE, source).split()) for part in value.split(";")]
     return "; ".join(part for part in parts if part)

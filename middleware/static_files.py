@@ -1,8 +1,8 @@
-"""Serve files from folders: validators, ranges, precompressed variants, and the server's own way of sending a file.
+"""Serve files from folders: validators, ranges, precompressed variants, and ``sendfile`` if the server has it.
 
-A request is a look-up in an index that was made when the chain was built. What is not a file passes to the
-application. Small files are kept in memory. Others are opened and described at each request, in a thread on ASGI, and
-the server sends the open file, by ``sendfile`` or by its path where it can.
+A request is a look-up in an index that was made when the chain was built. A path that is not a file passes to the
+application. Small files stay in memory. Other files are opened and described at each request, in a thread on ASGI. The
+server sends the open file, by ``sendfile`` or by its path if it can.
 
 Sources: RFC 9110 sections 13.2.2 (preconditions), 14 (ranges), 15.5.6 (405); RFC 8246 (immutable).
 """
@@ -34,7 +34,7 @@ from gateway.problems import problem
 
 __all__ = ["StaticFiles"]
 
-#: What makes an answer another than the whole file.
+#: Request headers that may lead to a response other than the whole file.
 _SPECIAL = HeaderNames("range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
 
@@ -42,9 +42,9 @@ _SPECIAL = HeaderNames("range", "if-range", "if-match", "if-none-match", "if-mod
 class StaticFiles(Middleware):
     """Serve the files below some folders.
 
-    GET and HEAD are answered with 200, 206 (one range of the file as it is), 304, 412 or 416; another method on a file
-    with 405. A path that names no file passes to the application. Only the one spelling of a path finds its file; dot
-    files, symbolic links that lead out of the folder, and names that Windows reads otherwise are never served.
+    GET and HEAD get 200, 206 (one range of the plain file), 304, 412 or 416; another method on a file gets 405. A path
+    that is not a file passes to the application. Only one spelling of a path finds its file. Dot files, symbolic links
+    that lead out of the folder, and names that Windows reads differently are never served.
 
     Args:
         folders: Folder on disk by URL prefix: ``{"/static": "assets"}``. The longest prefix is asked first.
@@ -126,7 +126,7 @@ class StaticFiles(Middleware):
         return _Serving(context.shared("folders", self._folders), context.interface, self)
 
     def _folders(self) -> tuple[_Folder, ...]:
-        """Find the files of every folder; the longest prefix comes first."""
+        """Find the files of every folder; the folder with the longest prefix comes first."""
         options = StaticOptions(
             index_file=self.index_file,
             max_age=self.max_age,
@@ -149,7 +149,7 @@ class StaticFiles(Middleware):
 
 
 class _Folder(NamedTuple):
-    """A folder in the order in which they are asked."""
+    """A folder, its URL prefix, and its position in the search order."""
 
     position: int
     prefix: str
@@ -201,7 +201,7 @@ class _Serving(Hooks):
             return Response(200, self._head(variant), variant.content)
         return self._answer(_Wanted(request, folder, relative), variant, None)
 
-    # A file that is not in memory is opened before it is described: what is sent is then what the head says.
+    # Open a file that is not in memory before describing it, so that the headers always match the sent content.
 
     def _from_disk(self, wanted: _Wanted, entry: Entry | None) -> Response | Steps[Response | None] | None:
         choose = partial(_choose, wanted.request)
@@ -217,7 +217,7 @@ class _Serving(Hooks):
         return (yield from result) if isinstance(result, Generator) else result
 
     def _opened(self, wanted: _Wanted, opened: Opened | Entry | None) -> Response | Steps[Response | None] | None:
-        if opened is None:  # removed, or none of this folder's: the next folder is asked
+        if opened is None:  # removed, or not in this folder, so search the next folders
             return self._search(wanted.request, self._folders[wanted.folder.position + 1 :])
         if isinstance(opened, Entry):
             return _without_file(wanted.request, opened)
@@ -233,7 +233,7 @@ class _Serving(Hooks):
         return response
 
     def _answer(self, wanted: _Wanted, variant: Variant, file: FileIO | None) -> Response:
-        """Answer with a representation: from memory, or from the open file that it describes."""
+        """Return the response for a representation, from memory or from the open file that it describes."""
         request = wanted.request
         method, headers = request.method, request.headers
         if method == "GET" and self._accelerate is None and not headers.has_any(_SPECIAL):
@@ -267,11 +267,11 @@ class _Serving(Hooks):
             return Response(206, head, _part(variant, file, *selected))
         if self._accelerate is not None:
             return Response(200, head, b"") if method == "HEAD" else self._hand_over(head, variant, wanted.folder)
-        # For HEAD too: what is outside tells a file from bytes, and changes the headers as it does for GET.
+        # For HEAD too, because outer middleware treats a file differently and must change the headers as for GET.
         return Response(200, head, _part(variant, file, 0, variant.size))
 
     def _head(self, variant: Variant) -> Headers:
-        """Spell the head of a 200 the way that this driver sends it, so that nothing is converted."""
+        """Return the headers of a 200 in the form of this interface, so that the driver need not convert them."""
         return AsgiHeaders.over_raw([*variant.asgi]) if self._asgi else Headers.over([*variant.wsgi])
 
     def _fields(self, constants: tuple[Header, ...]) -> Headers:
@@ -280,7 +280,7 @@ class _Serving(Hooks):
         return Headers.over([header.wsgi for header in constants])
 
     def _hand_over(self, head: Headers, variant: Variant, folder: _Folder) -> Response:
-        """Name the file to the web server in front; it evaluates ranges itself and sets the length."""
+        """Let the web server in front send the file. It evaluates ranges and sets the length itself."""
         name, base = self._accelerate or ("", "")
         if name.lower() == "x-sendfile":
             value = quote(variant.path)
@@ -293,7 +293,7 @@ class _Serving(Hooks):
 
 
 def _choose(request: Request, entry: Entry) -> str:
-    """Choose the coding of a file. A range is of the file as it is, of use to a client that has parts of it."""
+    """Choose the coding of a file. A range always refers to the plain file, of which the client may have parts."""
     headers = request.headers
     if headers.get("range") is not None:
         return ""
@@ -301,7 +301,7 @@ def _choose(request: Request, entry: Entry) -> str:
 
 
 def _part(variant: Variant, file: FileIO | None, start: int, stop: int) -> bytes | FileBody:
-    """Return bytes of a file: from memory, or for the server to send."""
+    """Return a part of a file: bytes from memory, or a `FileBody` that the server sends."""
     if variant.content is None:
         return FileBody(variant.path, start, stop - start, file)
     return variant.content if stop - start == variant.size else variant.content[start:stop]
@@ -327,7 +327,7 @@ def _immutable(option: str | Callable[[str], bool] | None) -> Callable[[str], bo
 
 
 def _to_folder(request: Request) -> Response:
-    """Redirect to the folder's one spelling; the path has been checked, so it cannot begin with "//"."""
+    """Redirect to the folder's URL with a final "/". The path has been checked, so it cannot begin with "//"."""
     query = location_part(request.query_string)
     location = "/" + quote(request.root_path + request.local_path).lstrip("/") + "/" + (f"?{query}" if query else "")
     return Response(308, [("Location", location), ("Content-Length", "0"), ("Cache-Control", "no-cache")])

@@ -1,6 +1,6 @@
-"""Refuse requests whose Host is missing, repeated, malformed, or not one of ours.
+"""Refuse requests whose Host is missing, repeated, malformed, or not in the list of allowed hosts.
 
-An application that builds links from Host, or a cache that is keyed by it, believes whatever a client writes there.
+A client can write any Host. Without this check, applications use it to build links, and caches use it as a key.
 
 Sources: RFC 9112 section 3.2 (400 for a missing, repeated or invalid Host); RFC 9110 sections 7.2, 15.5.20 (421).
 """
@@ -26,10 +26,10 @@ __all__ = ["TrustedHost"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrustedHost(Middleware):
-    """Let only requests for our own hosts through; also WebSocket handshakes.
+    """Accept only requests and WebSocket handshakes for the allowed hosts.
 
-    Names compare without case and without a final dot. What is not within the grammar is 400, whatever is allowed;
-    it is never repaired and never redirected.
+    Names compare without case and without a final dot. A Host outside the grammar always gets 400. It is never repaired
+    and never redirected.
 
     Args:
         allowed: ``"example.com"``, ``"*.example.com"`` (below it only), each perhaps with ``":port"``; ``"*"`` for any
@@ -77,16 +77,16 @@ class _Checking(Hooks):
         self._patterns = patterns
         self._status = status
         self._exempt = exempt
-        #: A site has few hosts, and who sends others does not make the known ones slow; only what is short is kept.
+        #: An LRU cache: the few hosts of a site stay in it while clients send others. Long values skip it.
         self._known = lru_cache(maxsize=512)(self._judge)
 
     def _judge(self, value: str) -> tuple[Host | None, bool]:
-        """Return the host, None where it is outside the grammar, and whether it is one of ours."""
+        """Return the host (None if it is outside the grammar), and whether it is allowed."""
         host = parse_host(value)
         return host, host is not None and any(pattern.matches(host) for pattern in self._patterns)
 
     def on_request(self, request: Request) -> Response | None:
-        # Several lines come joined by ", ", which no host has in it.
+        # Repeated lines come joined by ", ", which is outside the grammar of a host.
         value = request.headers.get("host")
         host, ours = (None, False) if value is None or len(value) > LONGEST_HOST else self._known(value)
         if ours:

@@ -1,9 +1,8 @@
-"""Ask NGINX to pass streams on at once: ``X-Accel-Buffering: no`` where no length is declared.
+"""Make NGINX pass streams on at once: send ``X-Accel-Buffering: no`` if a response does not declare its length.
 
-NGINX collects a response before it sends it. Over plain HTTP a stream passes all the same, but a TLS connection holds
-what is not flushed, and the client has the stream at its end. The header switches the buffer off for one response;
-NGINX takes it out before the client sees it. Whole responses are better off in the buffer: it frees the worker from a
-slow client, so they are left alone.
+NGINX collects a response before it sends it. Over plain HTTP a stream passes anyway, but a TLS connection holds back
+unflushed data, so the client gets the stream only at its end. The header switches the buffer off for one response, and
+NGINX removes the header. Complete responses keep the buffer, because it frees the worker from a slow client.
 
 Source: the NGINX documentation of ``proxy_buffering`` (``ngx_http_proxy_module``).
 """
@@ -23,7 +22,7 @@ __all__ = ["Unbuffered"]
 
 _NAME = "x-accel-buffering"
 _NO = Header("X-Accel-Buffering", "no")
-#: The length is declared, the application decides by itself, or NGINX sends a file of its own.
+#: Headers that show a declared length, the application's own choice, or a file that NGINX sends itself.
 _SETTLED = HeaderNames("content-length", _NAME, "x-accel-redirect")
 
 
@@ -31,8 +30,8 @@ _SETTLED = HeaderNames("content-length", _NAME, "x-accel-redirect")
 class Unbuffered(Middleware):
     """Ask NGINX not to buffer a response whose length is not declared.
 
-    Left alone are: a response with a Content-Length, one without a body (HEAD, 1xx, 204, 304), one with an
-    ``X-Accel-Buffering`` of the application, and a file that NGINX sends by ``X-Accel-Redirect``.
+    It does not change a response with a Content-Length, or without a body (HEAD, 1xx, 204, 304). It also keeps the
+    application's own ``X-Accel-Buffering``, and does not change a file that NGINX sends by ``X-Accel-Redirect``.
     """
 
     after: ClassVar[tuple[str, ...]] = ("Compression: it removes the length that the application declared",)
