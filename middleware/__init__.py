@@ -1,4 +1,4 @@
-"""The middleware of this package, for the way between a load balancer and an application.
+"""The middleware of this package, for an application behind a load balancer, behind NGINX or at the edge.
 
 Each middleware has a module of the same name. The package imports a module when its class is first used. So an extra
 is needed only if you use the middleware that depends on it.

@@ -52,7 +52,7 @@ class Breaker:
             now = self._clock()
             if self._pause and now < self._next_try:
                 return None
-            self._next_try = now + self._lease
+            self._next_try = now + self._lease  # other requests wait for this try, but not longer than the lease
             return self._ticket
 
     def succeeded(self, ticket: int) -> bool:

@@ -191,6 +191,7 @@ class Draining:
 
     def _release(self) -> None:
         self._released = True
+        # A signal rather than a call of the handler, because this is the timer's thread.
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _hand_over(self, signum: int, frame: FrameType | None) -> None:
@@ -207,7 +208,7 @@ class Draining:
         """Replace the loop's descriptor by our pipe, if there is one; uvloop sets it again each time that it runs."""
         if self._wakeup is None:
             read, write = os.pipe()
-            os.set_blocking(write, False)
+            os.set_blocking(write, False)  # set_wakeup_fd requires it
         else:
             read, write = self._wakeup
         before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)

@@ -66,7 +66,7 @@ def parse_host(value: str) -> Host | None:
 
 @lru_cache(maxsize=512)
 def _parse_host(value: str) -> Host | None:
-    value = value.lower() if value.isascii() else ""
+    value = value.lower() if value.isascii() else ""  # "" does not match the grammar
     literal = _LITERAL.fullmatch(value)
     if literal is not None:
         try:

@@ -90,13 +90,13 @@ class LogThread(Generic[T]):
     def put(self, item: T) -> None:
         """Queue an item, or drop it if `MOST` items wait. Never blocks."""
         running = self._running
-        if running is None or running.pid != os.getpid():
+        if running is None or running.pid != os.getpid():  # a forked child does not have the thread
             running = self._start()
         if len(running.waiting) >= MOST:
             running.dropped += 1
             return
         running.waiting.append(item)
-        if not running.some.is_set():
+        if not running.some.is_set():  # usually set already, and `is_set` takes no lock
             running.some.set()
 
     def _start(self) -> _Running[T]:

@@ -35,7 +35,7 @@ SMALL = 64 * 1024
 #: Maximum size of another file that is hashed at its first request, in bytes. Reading it takes 4 ms at most.
 HASHED = 4 * 2**20
 
-#: Errors of the whole system, not of one file.
+#: Error numbers for a failure of the whole system, not of one file.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 _WITHOUT_WAITING: int = getattr(os, "O_NONBLOCK", 0)
 #: How many times ``open`` tries a file that changes while it is opened.
@@ -149,6 +149,7 @@ class Index:
             OSError: The system cannot open files now.
         """
         entry = self._look(relative) if entry is None else entry
+        # A file may be replaced between the look-up and the open. So compare both, and try again with a new entry.
         for look in range(_LOOKS):
             if entry is None or entry.redirect:
                 return entry
@@ -212,7 +213,7 @@ class Index:
         if digest is None and stamp.size <= HASHED:
             content = file.read(stamp.size)
             file.seek(0)
-            if len(content) == stamp.size:
+            if len(content) == stamp.size:  # otherwise the file is changing, and its hash would be of no use
                 digest = _hash(content)
                 self._digests[variant.path] = (stamp, digest)
         settled = self._variant(Found(variant.path, stamp, digest=digest), coding, varies=len(entry.variants) > 1)

@@ -252,7 +252,7 @@ class _Logging(Hooks):
         line, logger = self._write(entry), self._logger
         if logger.hasHandlers():
             logger.handle(_RECORDS.make(logger.name, line, entry))
-        elif not logger.filters or logger.filter(_RECORDS.make(logger.name, line, entry)):
+        elif not logger.filters or logger.filter(_RECORDS.make(logger.name, line, entry)):  # filters count anyway
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 

@@ -68,7 +68,7 @@ class _Limiting(Hooks):
 
     def __init__(self, options: BodyLimit) -> None:
         self._max_bytes = options.max_bytes
-        self._paths = sorted(
+        self._paths = sorted(  # longest path first, because the first match counts
             ((path.rstrip("/"), limit) for path, limit in options.paths.items()), key=lambda item: -len(item[0])
         )
 

@@ -179,6 +179,7 @@ class _Compressing(Hooks):
             return None
         if self._skip_if is not None and self._skip_if(request, response):
             return None
+        # Before the choice, because a cache must know that the uncompressed response varies too.
         headers.add_vary("Accept-Encoding")
         length = headers.get("content-length")
         if length is not None and length.isascii() and length.isdigit() and int(length) < self._min_bytes:
@@ -267,7 +268,7 @@ class _Sized:
         self.finish = encoder.finish
 
 
-#: Maximum length of a Content-Type that is looked at. Parameters may be longer and are cut off.
+#: Number of characters of a Content-Type to examine. Parameters may be longer and are cut off.
 _LONGEST_TYPE = 256
 
 

@@ -64,7 +64,7 @@ KNOWN: Mapping[str, Known] = {
     "bottle.HTTPError": Known("status_code", "body"),
 }
 
-#: The value of an entry of ``answers``.
+#: A value of the option ``answers``.
 Answer = int | Callable[["Request", Exception], Response]
 
 

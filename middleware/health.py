@@ -208,7 +208,7 @@ class _Answering(Hooks, LazyPart):
         found = self._checks.fresh()
         if found is None:
             found = yield from io(self._checks.run, self._checks.run_async)
-        if self._drains():
+        if self._drains():  # again, because draining may have begun while the checks ran
             return self._answer(False, "draining", {})
         return self._answer(_passed(found), "ok" if _passed(found) else "failing", found)
 

@@ -274,6 +274,7 @@ class _Counting(Hooks):
     def __init__(self, options: Metrics, series: _Series, context: BuildContext) -> None:
         self._options = options
         self._series = series
+        # By series, so that a second Metrics in the chain counts too if it has another registry or prefix.
         self._mark = f"gateway.metrics.{id(series):x}"
         self._method: Slot[str] = context.slot(str)
 

@@ -264,7 +264,7 @@ class _Believing(Hooks):
             self._read_more(request, from_right)
 
     def _read_more(self, request: Request, from_right: int) -> None:
-        """Read host, port and prefix, if the options ask for them."""
+        """Read host, port and prefix, each only if its option is set."""
         options, get = self._options, request.headers.get
         host = _pick(get("x-forwarded-host"), from_right) if options.host else None
         port = _pick(get("x-forwarded-port"), from_right) if options.port else None

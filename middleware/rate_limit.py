@@ -268,7 +268,7 @@ class _OwnLimiter:
         pid = os.getpid()
         if self._made is None or self._made[0] != pid:
             with self._making:
-                if self._made is None or self._made[0] != pid:
+                if self._made is None or self._made[0] != pid:  # again, because another thread may have been faster
                     self._made = (pid, _limiter(self._options))
         return self._made[1]
 
@@ -289,6 +289,7 @@ class _Counting(Hooks):
         import limits
 
         self._options = options
+        # Shortest window first: counting stops at the first exceeded limit, so a burst does not use up longer limits.
         self._items = sorted(limits.parse_many(options.limits), key=lambda item: item.get_expiry())
         self._exempt = frozenset(options.exempt)
         self._slot: Slot[_Verdict] = context.slot(_Verdict)

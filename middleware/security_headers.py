@@ -145,6 +145,7 @@ class SecurityHeaders(Middleware):
         return _Fields(constant, with_nonce)
 
     def build(self, context: BuildContext) -> Hooks:
+        # Longest path first, because the first match counts.
         paths = sorted(self.paths.items(), key=lambda item: -len(item[0]))
         parts = tuple((path.rstrip("/"), self._fields(changes)) for path, changes in paths)
         kind = _Adding if not any(part.with_nonce for part in (self._fields({}), *(f for _, f in parts))) else _Noncing

@@ -157,7 +157,7 @@ class _Folder(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """The file that a request asks for."""
+    """The file of a request: its folder, and its path below the prefix."""
 
     request: Request
     folder: _Folder
@@ -228,6 +228,7 @@ class _Serving(Hooks):
             else:
                 response = _not_allowed(wanted.request)
         finally:
+            # The driver closes the file of a FileBody. For any other response, and after an exception, close it here.
             if response is None or not isinstance(response.body, FileBody):
                 opened.file.close()
         return response

@@ -28,7 +28,7 @@ _SETTLED = HeaderNames("content-length", _NAME, "x-accel-redirect")
 
 @dataclass(frozen=True, kw_only=True)
 class Unbuffered(Middleware):
-    """Ask NGINX not to buffer a response whose length is not declared.
+    """Switch off NGINX's buffer for each response whose length is not declared.
 
     It does not change a response with a Content-Length, or without a body (HEAD, 1xx, 204, 304). It also keeps the
     application's own ``X-Accel-Buffering``, and does not change a file that NGINX sends by ``X-Accel-Redirect``.
