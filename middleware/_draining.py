@@ -140,7 +140,7 @@ class Draining:
         return (seconds is None or signal.SIGTERM in self._previous) and (not usr1 or signal.SIGUSR1 in self._previous)
 
     def uninstall(self, user: object) -> None:
-        """Remove a user; after the last user, restore the server's handlers and reset the state."""
+        """Remove a user. After the last user, the main thread restores the server's handlers and resets the state."""
         self._own()
         self._waits.pop(user, None)
         self._users.pop(user, None)

@@ -30,7 +30,7 @@ MOST: Final = 50_000
 
 
 def wants(logger: logging.Logger) -> bool:
-    """Return whether to write records of level INFO: yes, unless the logger or a parent has a higher level.
+    """Return whether to write records of level INFO: yes, unless the nearest level below the root is higher.
 
     The root's level does not count. Its default is WARNING, and servers keep it when they add a handler to the root.
     An application that has an access log in its chain wants the lines all the same.
