@@ -1,8 +1,8 @@
-"""How much of each request header is parsed: the one table of upper bounds.
+"""Upper bounds for the request headers that this package parses, in one table.
 
-A server limits the size of a request, in its own way and sometimes not at all. These bounds hold on every server: no
-header costs more time than its bound allows, whatever its parser does. A value above its bound is never an error of
-this package. It is ignored, refused or read in part, whichever is safe for that header.
+Servers limit the size of a request differently, and some do not limit it. These bounds hold on every server, so a
+header never costs more time than its bound allows, even with a slow parser. A value above its bound never raises an
+error of this package. The parser ignores it, refuses the request, or reads a part, whichever is safe for that header.
 
 Lengths are characters of the whole value, with repeated lines joined. Constants only; the parsers compare.
 
@@ -22,9 +22,9 @@ class Bound(NamedTuple):
 
     Attributes:
         headers: Names of the headers, as the documentation writes them.
-        characters: Longest value that is parsed.
-        elements: Most elements of a list that are parsed; None if only the length counts.
-        beyond: What happens to a longer value.
+        characters: Maximum length of a value that is parsed.
+        elements: Maximum number of list elements that are parsed; None if only the length counts.
+        beyond: Result for a longer value.
     """
 
     headers: tuple[str, ...]
@@ -33,7 +33,7 @@ class Bound(NamedTuple):
     beyond: str
 
 
-#: Wide enough for each use in practice: the longest list of a browser or a cache has a tenth of it.
+#: The longest lists that browsers and caches send have a tenth of these lengths.
 BOUNDS: Final = {
     "accept": Bound(("Accept",), 4096, None, "ignored: the response has the default media type"),
     "accept-encoding": Bound(("Accept-Encoding",), 1024, None, "ignored: the response is not compressed"),

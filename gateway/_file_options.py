@@ -1,11 +1,11 @@
 """Options of a configuration file for which TOML has no value: functions, classes and objects.
 
-A file writes their import string, ``key = "shop.limits:by_user"``. The annotation of an option decides: a string stays
-a string if the option takes strings, or if it is one of the option's words (``format = "json"``). Otherwise it is
-imported. The same holds for the entries of lists and tables, and for the keys of tables
+The file gives their import string, ``key = "shop.limits:by_user"``. The annotation of an option decides: a string stays
+a string if the option takes strings, or if it is one of the option's words (``format = "json"``). Otherwise the string
+is imported. The same rule covers the entries of lists and tables, and the keys of tables
 (``answers = {"shop:Missing" = 404}``).
 
-Annotations are read as they are written, because names that only type checkers import cannot be evaluated.
+This module parses annotations as source text, because names that only type checkers import cannot be evaluated.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ __all__ = ["from_file"]
 
 @dataclass(frozen=True)
 class _Takes:
-    """Values that an option takes.
+    """Values that an option accepts.
 
     Attributes:
-        text: Any string.
-        words: These strings.
-        code: Functions, classes or objects, which a file names by import string.
-        key: Keys of a table.
-        entry: Entries of a table or of a list.
+        text: Accept any string.
+        words: Accept these strings.
+        code: Accept functions, classes or objects, which a file names by import string.
+        key: Values accepted as keys of a table.
+        entry: Values accepted as entries of a table or of a list.
     """
 
     text: bool = False
@@ -55,7 +55,7 @@ class _Takes:
 _NOTHING: Final = _Takes()
 _TEXT: Final = _Takes(text=True)
 _CODE: Final = _Takes(code=True)
-#: Types whose values a file writes, or may write as a string.
+#: Types whose values TOML can write itself, or that accept any string.
 _WRITTEN: Final[Mapping[object, _Takes]] = {
     **dict.fromkeys((int, float, bool, bytes, None, type(None)), _NOTHING),
     **dict.fromkeys((str, object, Any, Path, inspect.Parameter.empty), _TEXT),
@@ -68,15 +68,15 @@ _NAMES: Final[Mapping[str, object]] = {
 
 
 def from_file(value: object, annotation: object, names: Mapping[str, object]) -> object:
-    """Import what the strings of an option name.
+    """Import the objects that the strings of an option name.
 
     Args:
-        value: The value that the file has.
-        annotation: The annotation of the option, a string or an object.
-        names: Names of the module that the annotation is written in.
+        value: Value from the file.
+        annotation: Annotation of the option, a string or an object.
+        names: Names of the module that defines the option, to resolve the annotation.
 
     Raises:
-        ConfigurationError: The option takes no string, and the value is not an import string of something.
+        ConfigurationError: The option does not accept strings, and the value is not a valid import string.
     """
     return _converted(value, _read(annotation, names))
 
@@ -111,7 +111,7 @@ def _read(annotation: object, names: Mapping[str, object]) -> _Takes:
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return _read(left, names) | _read(right, names)
         case ast.Name(id=name):
-            # A name that only type checkers import is a class, for all that can be seen.
+            # A name that only type checkers import cannot be resolved, so it counts as a class.
             return _read_object(_NAMES.get(name) or names.get(name, type), names)
         case ast.Subscript(value=ast.Name(id=name), slice=inside):
             arguments = inside.elts if isinstance(inside, ast.Tuple) else [inside]

@@ -1,12 +1,12 @@
-"""From an import string to the application it names.
+"""Import the application that an import string names.
 
-One grammar for every server: ``module``, ``module:name``, ``module:object.attribute``, ``module:factory()`` and
-``module:factory("staging", debug=False)`` with literal arguments. Without a name, ``_default()`` finds the one
-application of the module.
+The grammar is the same for every server: ``module``, ``module:name``, ``module:object.attribute``,
+``module:factory()`` and ``module:factory("staging", debug=False)`` with literal arguments. Without a name,
+``_default()`` finds the application in the module.
 
-A wrong import string is a ``ConfigurationError`` of one line that says what to do. An exception of the application's
-own code passes unchanged, because servers act on it: at a reload Gunicorn recovers from a ``SyntaxError``, and from
-nothing else. The command line turns such an exception into one line too, with ``told()``.
+A wrong import string raises a ``ConfigurationError`` with one line that includes the remedy. An exception of the
+application's own code propagates unchanged, because servers act on its type: at a reload, Gunicorn recovers from a
+``SyntaxError`` only. The command line turns such an exception into one line too, with ``told()``.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ __all__ = ["DEFAULT_NAMES", "INDIRECT", "VARIABLE", "Target", "load", "parse", "
 
 T = TypeVar("T")
 
-#: The names that an application has if none is given.
+#: Names to look for in a module if the import string has only the module.
 DEFAULT_NAMES = ("app", "application")
-#: Names the application for ``INDIRECT``.
+#: Environment variable with the import string that ``INDIRECT`` loads.
 VARIABLE = "GATEWAY_APP"
-#: What a server is told when it cannot be told the application itself.
+#: Import string for servers that cannot take the import string of the application itself.
 INDIRECT = "gateway.servers._target:application"
 _PACKAGE = Path(__file__).parent
-#: How the names of files begin that nobody corrects: of installed ones, and of code that has no file.
+#: Prefixes of file names that a user does not edit: installed packages, and code without a file.
 _LIBRARIES = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<")
 
 
@@ -50,8 +50,8 @@ class Target:
 
     Attributes:
         module: Dotted module name.
-        names: Attribute path in the module; empty when none was named.
-        call: Call the object: it is a factory.
+        names: Attribute path in the module; empty if the text has only the module.
+        call: Whether to call the object, because it is a factory.
         arguments: Literal positional arguments of that call.
         options: Literal keyword arguments of that call.
         text: The expression as it was written.
@@ -66,7 +66,7 @@ class Target:
 
     @property
     def plain(self) -> bool:
-        """Whether every server understands it: one module and one name, not called."""
+        """Whether every server understands the text: one module and one name, without a call."""
         return len(self.names) == 1 and not self.call
 
     def __str__(self) -> str:
@@ -78,10 +78,10 @@ def parse(text: str, *, factory: bool = False) -> Target:
 
     Args:
         text: ``module``, ``module:name``, ``module:name.attribute`` or ``module:factory(...)``.
-        factory: The named object is a factory also where the text does not call it.
+        factory: Treat the named object as a factory even if the text does not call it.
 
     Raises:
-        ConfigurationError: The text is no import string.
+        ConfigurationError: The text is not an import string.
     """
     module, _, expression = text.partition(":")
     named = all(part.isidentifier() for part in module.split(".")) and not module.endswith(".py")
@@ -107,10 +107,10 @@ def parse(text: str, *, factory: bool = False) -> Target:
 def load(target: Target | str) -> tuple[Target, object]:
     """Import the module and return the target, with the name that was found, and the application.
 
-    The module is imported as ``sys.path`` finds it. What its code raises passes unchanged.
+    ``sys.path`` decides which module is imported. An exception that the module's code raises propagates unchanged.
 
     Raises:
-        ConfigurationError: There is no such module or attribute, or the module has several applications.
+        ConfigurationError: The module or attribute does not exist, or the module has several applications.
     """
     if isinstance(target, str):
         target = parse(target)
@@ -150,7 +150,7 @@ def told(what: str, do: Callable[[], T]) -> T:
 
     Args:
         what: Name of the step, for example ``"loading shop:app"``.
-        do: The step. Its result is returned.
+        do: Function that runs the step. Its result is returned.
 
     Raises:
         ConfigurationError: The step raised; the original exception is the cause.
@@ -203,13 +203,13 @@ def _import(target: Target) -> ModuleType:
 
 
 def _default(target: Target, module: ModuleType) -> str:
-    """Find the name of the application in a module that was given without one.
+    """Find the name of the application in a module.
 
-    A `Gateway` or `Mount` goes before a plain application, whatever its name, because the plain one would be served
-    without the chain around it. A name of ``DEFAULT_NAMES`` goes before others.
+    A `Gateway` or `Mount` of any name goes before a plain application, because serving the plain application would
+    skip the chain around it. A name of ``DEFAULT_NAMES`` goes before other names.
 
     Raises:
-        ConfigurationError: There is no application, or more than one.
+        ConfigurationError: The module has no application, or several.
     """
     named = {name: getattr(module, name) for name in DEFAULT_NAMES if hasattr(module, name)}
     named = {name: value for name, value in named.items() if not isinstance(value, ModuleType)}  # `shop.app` imported
@@ -229,7 +229,7 @@ def _default(target: Target, module: ModuleType) -> str:
 
 
 def _outermost(values: Mapping[str, object]) -> list[str]:
-    """Return the `Gateway` and `Mount` objects that no other one holds, each under the first of its names."""
+    """Return the names of the `Gateway` and `Mount` objects that are not inside another, once each."""
     own = {name: value for name, value in values.items() if isinstance(value, Dual)}
     held = {id(inner) for value in own.values() for inner in _held(value)}
     return _distinct((name for name, value in own.items() if id(value) not in held), own)
@@ -247,7 +247,7 @@ def _held(value: object) -> Iterable[object]:
 
 
 def _distinct(names: Iterable[str], values: Mapping[str, object]) -> list[str]:
-    """Leave out the further names of one object."""
+    """Return the names, keeping only the first for each object."""
     return list({id(values[name]): name for name in reversed(list(names))}.values())[::-1]
 
 
@@ -260,7 +260,7 @@ def _is_application(value: object) -> bool:
 
 
 def _raised(error: BaseException) -> str:
-    """The exception in one line, with the place that has to be corrected."""
+    """Return the exception in one line, with the file and line to correct."""
     said = " ".join(str(error).split())
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
@@ -270,7 +270,7 @@ def _raised(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """Where it was raised, innermost last: in the user's own code, else in a library, never in this package."""
+    """Return the frames to blame, innermost last: of the user's code, else of libraries, never of this package."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,9 +1,9 @@
-"""A request over an ASGI scope, and over a WSGI environ.
+"""Requests as views: one class over an ASGI scope, one over a WSGI environ.
 
-Both read when asked and write through. An environ is edited in place, as PEP 3333 allows; a scope is copied once,
-shallowly, at the first write, because it is the server's own.
+Both read the scope or the environ at each access and write to it. An environ is edited in place, as PEP 3333 allows.
+A scope belongs to the server, so the first write makes a shallow copy.
 
-The views compute nothing: `gateway.translate` reads each fact, for the adapters too.
+The views compute nothing: the functions of `gateway.translate` read each value, and the adapters use them too.
 The paths mean the same on every server, whether it gives a path with its mount point or without it.
 
 Sources: ASGI HTTP 2.5 and WebSocket 2.5 "Connection Scope"; PEP 3333 "environ Variables".
@@ -45,7 +45,7 @@ class AsgiRequest(Request):
     interface: Literal["wsgi", "asgi"] = "asgi"
 
     def __init__(self, scope: Scope) -> None:
-        #: The scope to hand further in: the server's own, or our copy of it.
+        #: The scope to pass to the inner application: the server's, or our copy of it.
         self.scope: Scope = scope
         self._owned = False
         self._headers = None
@@ -96,7 +96,7 @@ class AsgiRequest(Request):
     def mount_below(self, prefix: str) -> None:
         raw, path, mount = self.raw_path, self.path, self.root_path
         scope = self.own()
-        # The client's own spelling is kept, because "%2F" is not "/".
+        # Keep the client's percent-encoding, because "%2F" is not "/".
         scope["raw_path"] = encoded_path(path_octets(prefix, None), b"") + raw
         scope["root_path"] = prefix + mount
         scope["path"] = prefix + path
@@ -175,7 +175,7 @@ class AsgiRequest(Request):
 
 
 class _ScopeHeaders(AsgiHeaders):
-    """A scope's fields; before the first write they become a list of the request's own."""
+    """The headers of a scope; the first write copies them into a list that belongs to the request."""
 
     __slots__ = ("_request", "_written")
 
@@ -282,7 +282,7 @@ class WsgiRequest(Request):
                 del environ[name]
 
     def _forget_raw_path(self) -> None:
-        # A rewritten path must not be undone by an application, or an adapter, that prefers the server's raw target.
+        # An application or adapter that prefers the server's raw target would undo the rewritten path.
         self.environ.pop("RAW_URI", None)
         self.environ.pop("REQUEST_URI", None)
 

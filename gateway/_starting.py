@@ -1,14 +1,14 @@
-"""Find what a server's call may reach, and what of it starts late: an application behind an adapter.
+"""Find the objects that a server's call may reach, and the parts among them that start late.
 
-Under a WSGI server nothing starts an ASGI application before its first request, because WSGI has no startup event. So
-a server's hook, and a readiness probe, have to find the application themselves. ``gateway run`` and ``gateway check``
-look for middleware that the server has to make room for. One rule serves them all: :func:`reachable` walks the objects
-that the served callable holds, from the outside inwards.
+A part that starts late is an ASGI application behind an adapter. Under a WSGI server nothing starts it before its first
+request, because WSGI has no startup event. So a server's hook, and a readiness probe, have to find the application
+themselves. ``gateway run`` and ``gateway check`` look for middleware that needs certain server options. All of them use
+:func:`reachable`, which walks the objects that the served callable holds, from the outside inwards.
 
 The walk follows attributes, containers, closures, bound methods, and the global names that a plain WSGI function uses.
-It does not follow modules and classes, so an application that only stands in the same module is not reached. An object
-may say itself which objects it calls (:class:`Reaching`). A ``Gateway`` does, because it holds the ``Gateway`` that it
-was made of and never calls it.
+It does not follow modules and classes, so it does not reach an application only because it is in the same module. An
+object can list the objects that it calls (:class:`Reaching`). A ``Gateway`` does so, because it holds the ``Gateway``
+that it was made of and never calls it.
 
 Limits: the walk does not see an import inside a function, a method's global names and the members of a container of
 more than 10,000. Such an application starts with its first request. No IO, no state.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["LazyPart", "Reached", "Reaching", "Startup", "lazy_parts", "reachable"]
 
 _Interface: TypeAlias = Literal["wsgi", "asgi"]
-#: An object, and the interface in which it is called.
+#: An object, and the interface through which it is called.
 Reached: TypeAlias = "tuple[object, _Interface]"
 
 #: Objects that hold no application, and modules and classes, which hold everything.
@@ -48,50 +48,52 @@ _ENDS: Final = (
     float,
     complex,
 )
-#: A container with more members holds data, not applications; a walk through a cache would need as much memory again.
+#: A larger container holds data, not applications. Walking a cache would need as much memory as the cache itself.
 _LARGE: Final = 10_000
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset, deque)
-#: Most objects that a walk looks at. A Django project with its admin has some 30,000; the bound keeps a start short.
+#: Maximum number of objects in a walk, so that a start stays short. A Django project with its admin has some 30,000.
 _MOST: Final = 300_000
 
 
 class LazyPart:
-    """A part that starts with its first request, once per process, unless somebody starts it before."""
+    """A part that starts with its first request, once per process, unless ``start()`` was called before."""
 
     __slots__ = ()
 
     def start(self) -> None:
-        """Start now, in this process, and wait for it; a server's hook calls this in the main thread. Again: nothing.
+        """Start now, in this process, and wait until it has started. Do nothing if it has.
+
+        A server's hook calls this in the main thread.
 
         Raises:
-            Exception: It did not start; every later call raises, or tries again.
+            Exception: The start failed; a later call raises too, or tries again.
         """
         raise NotImplementedError
 
 
 class Reaching:
-    """An object that says itself which objects a call of it may reach."""
+    """An object that lists the objects that a call of it may reach."""
 
     __slots__ = ()
 
     def reached(self, interface: _Interface) -> Iterable[Reached]:
-        """Return the objects that a call in this interface may call, outermost first, each with its interface."""
+        """Return the objects that a call through this interface may call, outermost first, each with its interface."""
         raise NotImplementedError
 
 
 def reachable(served: object, interface: _Interface) -> Iterator[object]:
-    """Yield each object that a call of a served object may reach, once for each interface, the outer ones first.
+    """Yield each object that a call of a served object may reach, once for each interface, outer objects first.
 
     Args:
-        served: The callable that a server calls, or one further in.
-        interface: The interface in which it is called.
+        served: The callable that a server calls, or an object inside it.
+        interface: The interface through which it is called.
     """
     seen: set[tuple[int, _Interface]] = set()
-    kept: list[object] = []  # an object that goes away would leave its id to another one
+    kept: list[object] = []  # keeps every object alive, because a freed id could be reused for another object
     waiting: deque[Reached] = deque([(served, interface)])
     while waiting and len(kept) < _MOST:
         part, interface = waiting.popleft()
-        # The real type, because asking a proxy for its class may make what it stands for.
+        # `type()`, because reading `__class__` of a lazy proxy may create the object behind it.
         kind = type(part)
         if issubclass(kind, _ENDS) or (id(part), interface) in seen:
             continue
@@ -105,14 +107,14 @@ def reachable(served: object, interface: _Interface) -> Iterator[object]:
 
 
 def lazy_parts(served: object, interface: _Interface) -> tuple[LazyPart, ...]:
-    """Find the reachable parts of a served object that nothing has to start before the first request.
+    """Find the reachable parts of a served object that a server does not start before the first request.
 
     Args:
-        served: The callable that a server calls, or one further in.
-        interface: The interface in which it is called.
+        served: The callable that a server calls, or an object inside it.
+        interface: The interface through which it is called.
 
     Returns:
-        Each part once, the outer ones first.
+        Each part once, outer parts first.
     """
     found = (cast("LazyPart", part) for part in reachable(served, interface) if issubclass(type(part), LazyPart))
     return tuple(dict.fromkeys(found))
@@ -123,8 +125,8 @@ def _held(part: object, kind: type, interface: _Interface) -> Iterator[object]:
         function = cast("types.FunctionType", part)
         yield from (function.__defaults__, function.__kwdefaults__, function.__dict__)
         yield from gc.get_referents(*(function.__closure__ or ()))
-        # The functions of this package hold the objects that they need in their closures. An ASGI framework has
-        # thousands of functions, and a part that starts late behind one of them needs two adapters the wrong way round.
+        # Only for WSGI functions: an ASGI framework has thousands of functions, and a part that starts late behind one
+        # of them would need two adapters. The functions of this package hold their objects in closures, followed above.
         if interface == "wsgi" and not (function.__module__ or "").startswith("gateway."):
             yield from _named(function)
         return
@@ -137,7 +139,7 @@ def _held(part: object, kind: type, interface: _Interface) -> Iterator[object]:
 
 
 def _named(function: types.FunctionType) -> Iterator[object]:
-    """Give the objects behind the global names that a function's code reads, ``module.name`` too."""
+    """Yield the objects behind the global names that a function's code reads, including ``module.name``."""
     names = function.__globals__
     codes = [function.__code__]
     for code in codes:
@@ -155,37 +157,37 @@ def _named(function: types.FunctionType) -> Iterator[object]:
 
 
 class Startup:
-    """Start of everything further in than one place of a chain, as a health check sees it.
+    """State of the startup of everything inside one position of a chain, for a health check.
 
-    As a callable it is a check: it returns once everything has started, and raises if something has not. Under WSGI it
-    starts what has not begun, and waits for it, so call it in a thread of its own. Under ASGI the server starts the
-    application, and the check only looks.
+    Calling it checks the startup: the call returns once every part has started, and raises if a part has not. Under
+    WSGI the call starts the missing parts and waits for them, so make it in a separate thread. Under ASGI the server
+    starts the application, and the call only reads the state.
 
     Args:
-        app: The application further in.
-        interface: The interface in which it is called.
+        app: The application inside that position.
+        interface: The interface through which it is called.
     """
 
     def __init__(self, app: object, interface: _Interface) -> None:
         self._app = app
         self._interface: _Interface = interface
-        #: Whether a middleware asked for it; a driver watches the lifespan then.
+        #: Whether a middleware uses this object; the driver watches the lifespan only if so.
         self.wanted = False
-        #: The state of the lifespan that an ASGI server runs; ``"unseen"`` under a server that runs none.
+        #: State of the lifespan that an ASGI server runs; ``"unseen"`` under a server that does not run it.
         self.lifespan: Literal["unseen", "starting", "started", "failed"] = "unseen"
         self._settled_in = 0
         self._lazy: tuple[LazyPart, ...] | None = None
 
     @property
     def settled(self) -> bool:
-        """Whether everything has started in this process, as far as is known without a check."""
+        """Whether everything has started in this process, as far as known without a check."""
         return self._settled_in == os.getpid() and self.lifespan in ("unseen", "started")
 
     def __call__(self) -> None:
-        """Start what has not started, and wait for it.
+        """Start the parts that have not started, and wait for them.
 
         Raises:
-            Exception: It did not start, or has not yet.
+            Exception: A part failed to start, or has not started yet.
         """
         if self.lifespan == "starting":
             raise TimeoutError("the application has not completed its startup")
@@ -198,7 +200,7 @@ class Startup:
         self._settled_in = os.getpid()
 
     def watch(self, app: ASGIApplication) -> ASGIApplication:
-        """Return an application that notes how the lifespan of another one goes. For lifespan scopes only."""
+        """Wrap an application to record the state of its lifespan. Use the wrapper for lifespan scopes only."""
 
         async def watched(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
             answered = False
@@ -216,7 +218,7 @@ class Startup:
             try:
                 await app(scope, receive, passing)
             finally:
-                if not answered:  # it does not support the protocol, and is served without ("Scope")
+                if not answered:  # no lifespan support: the server continues without it (ASGI Lifespan "Scope")
                     self.lifespan = "started"
 
         return watched

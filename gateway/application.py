@@ -1,9 +1,9 @@
-"""The one object: an application, its chain, and a callable that servers of every interface accept.
+"""``Gateway``: an application and its chain, as one callable that servers of every interface accept.
 
-``Gateway`` holds what was given to it and composes, when built, one callable for WSGI and one for ASGI. Nothing of that
-is decided in a request. What already speaks the interface asked for is handed through untouched.
+``Gateway`` keeps its arguments and composes one callable for WSGI and one for ASGI when it is built. It decides nothing
+in a request. An application that already speaks the wanted interface is used without an adapter.
 
-``wrap`` is the same as a decorator; ``as_wsgi`` and ``as_asgi`` give a callable of one interface and no object.
+``wrap`` is the decorator form. ``as_wsgi`` and ``as_asgi`` return a callable of one interface, without a ``Gateway``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["Gateway", "as_asgi", "as_wsgi", "wrap"]
 App = TypeVar("App", bound="Application")
 P = ParamSpec("P")
 
-#: What ``wrap`` keeps of a function, besides ``__wrapped__``.
+#: Attributes of a function that ``wrap`` keeps, besides ``__wrapped__``.
 _KEPT: Final = ("__module__", "__name__", "__qualname__", "__doc__")
 
 
@@ -41,27 +41,27 @@ class Gateway(Dual, Generic[App]):
     """One application that servers of every interface accept, and the chain around it.
 
     Args:
-        app: A WSGI or ASGI application; ASGI 2 classes too. Another ``Gateway`` is taken for the application inside it,
-            its chain innermost; ``engine`` and ``max_adapters`` are the outer one's, and so are ``threads`` and
-            ``adapter`` if the outer one has them.
-        interface: What ``app`` speaks, where ``detect()`` cannot tell.
+        app: A WSGI or ASGI application, ASGI 2 classes included. If it is a ``Gateway``, its application is wrapped and
+            its chain becomes the inner end of this chain. ``engine`` and ``max_adapters`` of the outer ``Gateway``
+            count, and so do ``threads`` and ``adapter`` if the outer ``Gateway`` has them.
+        interface: Interface of ``app``, if ``detect()`` cannot find it.
         middleware: The chain, outermost first.
         engine: Implementation of the adapters: ``"builtin"``, ``"a2wsgi"``, ``"asgiref"``, a plug-in's
-            name, or an engine itself.
+            name, or an engine object.
         max_adapters: Maximum number of adapters in a chain with middleware of both interfaces.
         websockets: Serve the WebSockets of an ASGI application under WSGI servers that hand over their socket (gunicorn
-            with gthread workers, Werkzeug). Under ASGI servers they are served anyway.
+            with gthread workers, Werkzeug). ASGI servers serve them without this option.
         threads: Maximum number of requests that run at once, per event loop, if an ASGI server calls a WSGI
             application or WSGI middleware; 40 by default.
         adapter: Further options of the built-in adapters.
 
     Raises:
         ConfigurationError: The interface is not known, the composition is wrong, or an option of the adapters has no
-            effect, because the chain has no adapter that takes it or ``engine`` makes other ones.
+            effect, because the chain has no adapter that takes it or ``engine`` is not the built-in engine.
         MissingExtraError: ``websockets=True`` without wsproto.
 
     Warns:
-        ChainWarning: An order rule is broken, or a chain takes more than one adapter.
+        ChainWarning: The chain breaks an order rule, or needs more than one adapter.
 
     >>> def app(environ, start_response):
     ...     start_response("204 No Content", [])
@@ -104,12 +104,12 @@ class Gateway(Dual, Generic[App]):
 
     @property
     def interface(self) -> Interface:
-        """The interface that the application speaks."""
+        """Interface of the application."""
         return self._interface
 
     def _compose(self) -> tuple[WSGIApplication, ASGIApplication]:
         app, interface, middleware, websockets = self._flattened()
-        #: The innermost application, which has the lifespan.
+        #: The innermost application, whose lifespan is run.
         self._innermost: object = app
         self._chain = Chain(
             _views(app, interface),
@@ -125,17 +125,17 @@ class Gateway(Dual, Generic[App]):
         return self._chain.wsgi, self._chain.asgi
 
     def explain(self) -> Explanation:
-        """Say what the chain does under each kind of server: order, wrappers, adapters, websockets, cost.
+        """Describe the chain under each kind of server: order, wrappers, adapters, WebSockets, cost.
 
-        ``str()`` of it is a text, ``as_dict()`` plain data.
+        ``str()`` of the result is a text, ``as_dict()`` returns plain data.
         """
         return self._chain.explain()
 
     def _flattened(self) -> tuple[Application, Interface, tuple[object, ...], bool]:
-        """Return the innermost application and its interface, all chains around it in order, who wants websockets."""
+        """Return the innermost application, its interface, all chains around it in order, and ``websockets``."""
         within: object = self.app
         if isinstance(within, Gateway) and not is_proxy(self.app):
-            # A Gateway holds nothing else.
+            # A `Gateway` always holds an `Application`; the `isinstance` check loses that type.
             app, interface, inner, websockets = cast("Gateway[Application]", within)._flattened()
             return app, interface, (*self.middleware, *inner), self.websockets or websockets
         return self.app, self.interface, self.middleware, self.websockets
@@ -155,7 +155,7 @@ class Gateway(Dual, Generic[App]):
         return AsgiToRsgi(self.asgi)
 
     def __getstate__(self) -> dict[str, object]:
-        # Planned and built anew wherever it is unpickled.
+        # Unpickling plans and builds the chain again.
         return {name: value for name, value in super().__getstate__().items() if name not in ("_chain", "_innermost")}
 
     def __repr__(self) -> str:
@@ -172,7 +172,7 @@ class Gateway(Dual, Generic[App]):
         return f"{type(self).__name__}({', '.join(options)})"
 
     def __reduce_ex__(self, protocol: Any, /) -> str | tuple[Any, ...]:
-        # What `wrap` decorated is found under its own name, as a function is; the function inside no longer is.
+        # A decorated function is pickled by name, as functions are. The name leads to this object, not to the function.
         name = self.__dict__.get("__qualname__")
         found: object = sys.modules.get(self.__module__)
         for part in name.split(".") if isinstance(name, str) else ():
@@ -181,9 +181,9 @@ class Gateway(Dual, Generic[App]):
 
 
 def _views(app: Application, interface: Interface) -> Mapping[Colour, Application]:
-    """Return the application for each interface that it speaks without an adapter of the chain's.
+    """Return the application for each interface that it speaks without an adapter added by the chain.
 
-    A `Mount` has both. An adapter has both too: the other interface is that of the application inside it.
+    A `Mount` has both. An adapter has both too: the application inside it has the other interface.
     """
     if isinstance(app, Dual) and not is_proxy(app):
         return {"wsgi": app.wsgi, "asgi": app.asgi}
@@ -197,7 +197,7 @@ def _views(app: Application, interface: Interface) -> Mapping[Colour, Applicatio
 
 
 class _Decorator(Protocol):
-    """What ``wrap`` with options returns: it takes an application, or a function that makes one."""
+    """Type of the decorator that ``wrap`` returns: it takes an application or a factory of applications."""
 
     @overload
     def __call__(self, app: App, /) -> Gateway[App]: ...
@@ -254,14 +254,14 @@ def wrap(
     threads: int | None = None,
     adapter: AdapterOptions | None = None,
 ) -> Any:
-    """Make an application, or what a factory of applications returns, a ``Gateway``; with or without options.
+    """Wrap an application, or the results of an application factory, in a ``Gateway``; with or without options.
 
-    A function keeps its name, its docstring and itself as ``__wrapped__``. A function that can be called without
-    arguments is a factory: it stays one, and returns a ``Gateway``.
+    The ``Gateway`` of a function has the name and docstring of the function, and the function as ``__wrapped__``. A
+    function that can be called without arguments is a factory: it stays a function and returns a ``Gateway``.
 
     Args:
-        app: The application or the factory; left out, a decorator with these options is returned.
-        interface: What the application speaks, where ``detect()`` cannot tell.
+        app: The application or the factory. Without it, ``wrap`` returns a decorator with these options.
+        interface: Interface of the application, if ``detect()`` cannot find it.
         middleware: The chain, outermost first.
         engine: As for ``Gateway``.
         max_adapters: As for ``Gateway``.
@@ -270,7 +270,7 @@ def wrap(
         adapter: As for ``Gateway``.
 
     Raises:
-        ConfigurationError: As ``Gateway`` does, where the decorator stands.
+        ConfigurationError: As ``Gateway`` does, at the line of the decorator.
 
     >>> @wrap(interface="wsgi")
     ... def app(environ, start_response):
@@ -309,7 +309,10 @@ def wrap(
 
 
 def as_wsgi(app: Application, interface: Interface | None = None) -> WSGIApplication:
-    """Return the application as a WSGI callable: itself if it is one, what an adapter wraps, else an adapter.
+    """Return the application as a WSGI callable, with an adapter only if one is needed.
+
+    A WSGI application is returned as it is. If the application is an adapter around a WSGI application, that is
+    returned.
 
     Raises:
         ConfigurationError: The interface is not known.
@@ -318,7 +321,10 @@ def as_wsgi(app: Application, interface: Interface | None = None) -> WSGIApplica
 
 
 def as_asgi(app: Application, interface: Interface | None = None) -> ASGIApplication:
-    """Return the application as an ASGI callable: itself if it is one, what an adapter wraps, else an adapter.
+    """Return the application as an ASGI callable, with an adapter only if one is needed.
+
+    An ASGI application is returned as it is. If the application is an adapter around an ASGI application, that is
+    returned.
 
     Raises:
         ConfigurationError: The interface is not known.

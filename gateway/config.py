@@ -1,20 +1,20 @@
-"""A gateway from a file: ``[tool.gateway]`` in ``pyproject.toml``, or ``gateway.toml``.
+"""Build a ``Gateway`` from a file: ``[tool.gateway]`` in ``pyproject.toml``, or ``gateway.toml``.
 
-In ``gateway.toml`` the same keys stand at the top::
+``gateway.toml`` has the same keys, without the table ``[tool.gateway]``::
 
     [tool.gateway]
     application = "shop.web:app"        # module, module:attribute, or module:factory("x")
-    app_dir = "src"                     # where to import from; the file's own folder by default
-    interface = "wsgi"                  # only where it cannot be told
+    app_dir = "src"                     # folder to import from; the file's own folder by default
+    interface = "wsgi"                  # only if detection fails
     engine = "builtin"
     max_adapters = 2
-    websockets = false                  # of an ASGI application under WSGI servers that hand over their socket
-    threads = 40                        # of a WSGI application under ASGI servers
+    websockets = false                  # for an ASGI application under WSGI servers that hand over their socket
+    threads = 40                        # for a WSGI application under ASGI servers
     adapter = { queue = 100 }           # further options of the adapters, see gateway.AdapterOptions
     server = "gunicorn"                 # or { name = "gunicorn", bind = "127.0.0.1:8000", workers = 2 }
 
     [[tool.gateway.middleware]]         # outermost first
-    use = "request_id"                  # a built-in's name, a plug-in's, or an import path
+    use = "request_id"                  # name of a built-in or a plug-in, or an import path
     options = { header = "x-request-id" }
 
     [[tool.gateway.middleware]]
@@ -22,17 +22,17 @@ In ``gateway.toml`` the same keys stand at the top::
     options = { limits = "100/minute", key = "shop.limits:by_user" }  # a function, by import string
 
     [[tool.gateway.middleware]]
-    use = "whitenoise:WhiteNoise"       # a third party's: say its interface
+    use = "whitenoise:WhiteNoise"       # third-party middleware needs its interface
     interface = "wsgi"
     safe_to_skip = true
     options = { root = "static" }
     unless = ["/api"]                   # path prefixes; or `when`
 
-Keys and types are checked before anything is imported, options when their middleware is: what is not known is an error
-with the file, the key, what was found and what is possible. No environment variables, no includes, no interpolation:
-the file says what runs.
+Keys and types are checked before anything is imported, and the options of a middleware when it is imported. The error
+for an unknown key names the file, the key, the value found and the possible values. The file does not support
+environment variables, includes or interpolation, so that it shows exactly the configuration that runs.
 
-(Above 400 lines: the keys, what they must be and what is made of them are read together.)
+(Above 400 lines: the keys, their checks and the objects made from them are read together.)
 
 Sources: PEP 518 (``[tool]`` tables); TOML 1.0.
 """
@@ -108,7 +108,7 @@ _MIDDLEWARE: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ServerConfig:
-    """What ``gateway run`` starts; None leaves the choice to it."""
+    """The server that ``gateway run`` starts; None leaves a choice to ``gateway run``."""
 
     name: str | None = None
     bind: str | None = None
@@ -119,7 +119,7 @@ class ServerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MiddlewareConfig:
-    """One entry of the chain, as the file has it."""
+    """One entry of the chain, as written in the file."""
 
     use: str
     interface: str | None = None
@@ -131,19 +131,19 @@ class MiddlewareConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A file that was read and checked; nothing of it is imported yet.
+    """Content of a file, read and checked; nothing is imported yet.
 
     Attributes:
-        file: Where it was read from.
+        file: Path of the file.
         application: Import string of the application.
         app_dir: Folder to import from.
-        interface: What the application speaks, where the file says so.
+        interface: Interface of the application; None to detect it.
         engine: The engine that makes the adapters.
         max_adapters: Maximum number of adapters in the chain.
-        websockets: Whether they are served under WSGI servers that hand over their socket.
+        websockets: Whether WSGI servers that hand over their socket serve WebSockets.
         threads: Maximum number of requests that a WSGI application runs at once under ASGI servers.
         adapter: Further options of the adapters.
-        server: What to start.
+        server: The server to start.
         middleware: The chain, outermost first.
     """
 
@@ -160,16 +160,17 @@ class Config:
     middleware: tuple[MiddlewareConfig, ...] = ()
 
     def at(self, key: str) -> AbstractContextManager[None]:
-        """Say of every ConfigurationError inside that it comes from this key of this file."""
+        """Return a context manager that adds this file and key to every ConfigurationError raised inside."""
         return _Place(self.file, key)
 
     def build(self) -> Gateway[Application]:
         """Import application and chain, and compose them.
 
-        The application's folder is put in front of the import path, and stays there: applications import lazily.
+        The application's folder is inserted at the front of ``sys.path`` and stays there, because applications import
+        lazily.
 
         Raises:
-            ConfigurationError: Something cannot be imported, an option does not exist, or the chain is refused.
+            ConfigurationError: An import fails, an option does not exist, or the chain is not valid.
         """
         folder = str(self.app_dir)
         if folder not in sys.path:
@@ -199,7 +200,7 @@ def find(start: Path | None = None) -> Path | None:
     """Find the configuration file of a folder: ``gateway.toml``, or a ``pyproject.toml`` that has ``[tool.gateway]``.
 
     Args:
-        start: The folder; the current one by default. Its parents are not searched.
+        start: The folder; the current folder by default. Its parents are not searched.
     """
     folder = Path.cwd() if start is None else start
     for name in FILES:
@@ -213,10 +214,10 @@ def load(file: Path | str | None = None) -> Gateway[Application]:
     """Read a file and build its gateway.
 
     Args:
-        file: The file, or its path; found in the current folder by default.
+        file: Path of the file; found in the current folder by default.
 
     Raises:
-        ConfigurationError: There is no such file, or it is wrong.
+        ConfigurationError: The file does not exist, or is wrong.
     """
     found = find() if file is None else Path(file)
     if found is None:
@@ -231,7 +232,7 @@ def read(file: Path) -> Config:
     """Read and check a file, without importing anything that it names.
 
     Raises:
-        ConfigurationError: The file cannot be read, is no TOML, or has a key or a value that it must not have.
+        ConfigurationError: The file cannot be read, is not valid TOML, or has a key or a value that is not allowed.
     """
     table = _table(file)
     if table is None:
@@ -258,7 +259,7 @@ def read(file: Path) -> Config:
 
 
 class _Place(AbstractContextManager[None]):
-    """Say in an error where it comes from: the file, and the key."""
+    """Add the file and the key to an error raised inside."""
 
     def __init__(self, file: Path, key: str) -> None:
         self.place = f"{file}: {key}: " if key else f"{file}: "
@@ -269,19 +270,19 @@ class _Place(AbstractContextManager[None]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, ConfigurationError):
             raise ConfigurationError(f"{self.place}{error}") from error
-        if error is not None:  # of the user's code: it passes as it is, so that a server can act on it
+        if error is not None:  # raised by the user's code: keep its type, because servers act on it
             error.add_note(self.place.removesuffix(": "))
 
 
 class _Key(_Place):
-    """The same for a key of a file that is said further out."""
+    """Add the key to an error; an outer ``_Place`` adds the file."""
 
     def __init__(self, key: str) -> None:
         self.place = f"{key}: "
 
 
 def _table(file: Path) -> Mapping[str, object] | None:
-    """Return the table of the gateway; None where a ``pyproject.toml`` has none."""
+    """Return the table of the gateway; None if a ``pyproject.toml`` does not have it."""
     try:
         whole: Mapping[str, object] = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -313,7 +314,7 @@ def _checked(table: Mapping[str, object], schema: Mapping[str, str], place: str)
 
 def _interface(top: Mapping[str, object]) -> str | None:
     interface = top.get("interface")
-    if interface not in (None, "wsgi", "asgi", "asgi2"):  # what speaks RSGI is no Gateway's
+    if interface not in (None, "wsgi", "asgi", "asgi2"):  # Gateway does not wrap RSGI applications
         raise ConfigurationError(f"interface must be 'wsgi', 'asgi' or 'asgi2', found {interface!r}")
     return None if interface is None else str(interface)
 
@@ -347,7 +348,7 @@ def _server(value: object) -> ServerConfig:
         return ServerConfig(name=value)
     table = _checked(cast("Mapping[str, object]", value), _SERVER, "server")  # checked: a table
     return ServerConfig(
-        name=cast("str | None", table.get("name")),  # checked, as what follows
+        name=cast("str | None", table.get("name")),  # checked, like the values below
         bind=cast("str | None", table.get("bind")),
         workers=_least(table, "workers", 1, None, "server."),
         threads=_least(table, "threads", 1, None, "server."),
@@ -396,7 +397,7 @@ def _application(text: str, interface: str | None) -> Application:
     if interface is None and not target.call and is_factory(made):
         raise ConfigurationError(f"{target} is a factory of applications; write '{target}()'")
     detect(made, interface)
-    return cast("Application", made)  # `detect` has just said so
+    return cast("Application", made)  # checked by `detect`
 
 
 def _is_ours(factory: object) -> bool:
@@ -408,7 +409,7 @@ def _is_ours(factory: object) -> bool:
 
 
 def _items(entry: MiddlewareConfig, place: str) -> list[ChainItem]:
-    """Make the middleware of an entry: one, or the whole chain of a preset."""
+    """Make the middleware of an entry: a single middleware, or the whole chain of a preset."""
     factory = load_plugin("middleware", entry.use)
     if not callable(factory):
         raise ConfigurationError(f"use must name a middleware, {entry.use!r} is {factory!r}")
@@ -450,14 +451,14 @@ def _made(factory: Callable[..., object], use: str, options: Mapping[str, object
     several = cast("Sequence[object]", made) if isinstance(made, tuple | list) else (made,)
     if not several or not all(isinstance(each, Middleware | ThirdParty) for each in several):
         raise ConfigurationError(f"{use!r} must make a middleware, found {made!r}{hint}")
-    return made  # pyright: ignore[reportUnknownVariableType]  # looked at above
+    return made  # pyright: ignore[reportUnknownVariableType]  # checked above
 
 
 def _options(factory: Callable[..., object], entry: MiddlewareConfig, *, ours: bool) -> dict[str, object]:
-    """Return the options as the middleware takes them, after a look at their names and types.
+    """Check names and types of the options, and return the values that the middleware takes.
 
     Raises:
-        ConfigurationError: The middleware does not have an option, lacks one, or takes another type.
+        ConfigurationError: An option is unknown, missing, or of the wrong type.
     """
     options = dict(entry.options)
     try:
@@ -494,7 +495,7 @@ def _options(factory: Callable[..., object], entry: MiddlewareConfig, *, ours: b
 
 
 def _part(name: str, value: object) -> object:
-    """Make a part of a preset: false leaves it out, a table has the options of the middleware of that name."""
+    """Make a part of a preset: false omits it, a table has the options of the middleware of that name."""
     if value is False:
         return None
     if isinstance(value, str) and value != "default":
@@ -507,7 +508,7 @@ def _part(name: str, value: object) -> object:
 
 
 def _expected(annotation: object) -> str | None:
-    """Return which kind of value an option takes, where its annotation is one that a file can be checked against."""
+    """Return the kind of value that an option takes, or None if its annotation cannot be checked here."""
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
     return _ANNOTATIONS.get(text.removesuffix(" | None"))
 
@@ -534,7 +535,7 @@ _TYPES: Final[Mapping[str, Callable[[object], bool]]] = {
     "list of strings": lambda value: _is_list_of(value, _is_string),
     "list of tables": lambda value: _is_list_of(value, _is_table),
 }
-#: How an error calls each.
+#: Names of the kinds in error messages.
 _ARTICLES: Final[Mapping[str, str]] = {
     **{kind: f"a {kind}" for kind in _TYPES},
     "true or false": "true or false",
@@ -542,7 +543,7 @@ _ARTICLES: Final[Mapping[str, str]] = {
     "number or fraction": "a number",
     "string or table": "a string or a table",
 }
-#: Annotations of options that a value from a file can be checked against.
+#: Annotations that can be checked, and the kind of value that each takes.
 _ANNOTATIONS: Final[Mapping[str, str]] = {
     "int": "number",
     "float": "number or fraction",

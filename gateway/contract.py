@@ -1,13 +1,13 @@
-"""What a middleware is: hooks, or one generator; written once, run by either interface's driver.
+"""The contract of middleware: hooks, or one generator; written once, run by the driver of either interface.
 
-A *hook* is a method of :class:`Hooks`; a driver calls only those that a class defines. A hook that needs IO, or must
-look at the body before it decides, is a generator: it asks by ``yield from`` one of :func:`io`, :func:`peek`, and
-the driver does it in its own colour. :func:`as_middleware` turns one generator function into a middleware;
-:func:`reply`, :func:`transform` and :func:`finished` are for that form.
+A *hook* is a method of :class:`Hooks`; a driver calls only the hooks that a class defines. A hook that needs IO, or
+must read the body before it decides, is a generator. It writes ``yield from`` with :func:`io` or :func:`peek`, and the
+driver does the work, blocking under WSGI and awaiting under ASGI. :func:`as_middleware` turns one generator function
+into a middleware; :func:`reply`, :func:`transform` and :func:`finished` are for that form.
 
-This module holds no driver and calls nothing. What an author may rely on, and how it changes, is
-``docs/reference/contract.md``; the number is :attr:`Hooks.contract`.
-(Above 400 lines: what an author may write, in either form, and what is refused of it, is read on one page.)
+This module contains no driver and does not call hooks. ``docs/reference/contract.md`` lists the guarantees for authors
+and how they change; :attr:`Hooks.contract` is the version number.
+(Above 400 lines: both forms of middleware, and the checks of each, are read together.)
 """
 
 from __future__ import annotations
@@ -79,29 +79,27 @@ T = TypeVar("T")
 P = ParamSpec("P")
 _MISSING = object()
 
-#: The version of the contract that this package runs.
+#: Version of the contract that this package runs.
 CONTRACT = 1
 
-#: What a generator form is: the bare ``yield`` gives the response.
+#: Generator of the generator form; its bare ``yield`` gives the response.
 Flow: TypeAlias = Generator[None, "Response", None]
-#: What a hook that does IO is: a generator that returns ``T``; its author writes ``yield from`` only.
+#: Generator of a hook that does IO and returns ``T``; its author writes ``yield from`` only.
 Steps: TypeAlias = Generator[None, object, T]
 
 
 class Transform(Protocol):
-    """A change of a body as it passes: CPU work only, no IO. One object serves one body.
+    """Change a body chunk by chunk: CPU work only, no IO. Each body has its own transform object.
 
     A transform that may keep bytes back also defines ``flush()``: see :class:`FlushingTransform`.
     """
 
     def push(self, chunk: bytes, /) -> bytes:
-        """Take some bytes and return what can be passed on, ``b""`` for nothing yet. On a request it may raise
-        Refuse.
-        """
+        """Take a chunk and return the bytes that are ready, or ``b""``. On a request body it may raise Refuse."""
         ...
 
     def finish(self) -> bytes:
-        """Return what is left after the last chunk."""
+        """Return the remaining bytes after the last chunk."""
         ...
 
 
@@ -114,22 +112,22 @@ class FlushingTransform(Transform, Protocol):
     """
 
     def flush(self) -> bytes:
-        """Return all that was pushed so far, in a form that the client can use before the rest comes."""
+        """Return all pushed bytes that are still kept, in a form that the client can decode before the rest comes."""
         ...
 
 
 class Refuse(GatewayError):  # an author writes `raise Refuse(413)`
     """Refuse the request, from a hook or from the push of a request body.
 
-    From ``on_request`` it short-circuits, as a returned response does. From a request body's ``push`` it is raised
-    into the application's read and remembered: whatever the application makes of it, the refusal is the answer while
-    the head is not committed, and the connection is cut afterwards.
+    From ``on_request`` it short-circuits, as a returned response does. From a request body's ``push`` it propagates
+    into the application's read, and the driver remembers it. Before the headers are committed, the refusal becomes the
+    response even if the application catches it. After that the driver cuts the connection.
 
     Args:
         status: 400 to 599.
         detail: One sentence for the client.
-        headers: Fields of the answer beside the content's own.
-        response: A response to send as it is, instead of a rendered one.
+        headers: Headers of the response besides those of the content.
+        response: Response to send unchanged, instead of a rendered one.
     """
 
     def __init__(
@@ -145,11 +143,11 @@ class Refuse(GatewayError):  # an author writes `raise Refuse(413)`
 
 @dataclass(frozen=True)
 class Process:
-    """The process that serves, as ``on_start`` and ``on_stop`` see it.
+    """The serving process, as an argument of ``on_start`` and ``on_stop``.
 
     Attributes:
-        interface: Which interface the segment runs in.
-        pid: The process; a forked child starts anew.
+        interface: Interface in which the group of middleware runs.
+        pid: Process id; a forked child runs ``on_start`` again.
     """
 
     interface: Literal["wsgi", "asgi"]
@@ -157,10 +155,10 @@ class Process:
 
 
 class Slot(Generic[T]):
-    """A place for one value a request, typed, that the application does not see.
+    """A typed key for one value per request, which the application cannot see.
 
-    Made by :meth:`BuildContext.slot`, in ``build``. ``slot[request] = value`` and ``slot[request]``; the value lives as
-    long as the request.
+    Create it in ``build``, with :meth:`BuildContext.slot`. Write ``slot[request] = value`` and read ``slot[request]``.
+    The value lives as long as the request.
     """
 
     __slots__ = ()
@@ -178,17 +176,17 @@ class Slot(Generic[T]):
         request._slots[self] = value
 
     def get(self, request: Request) -> T | None:
-        """Return the value, or ``None`` when nothing was put there."""
+        """Return the value, or ``None`` if this request has no value here."""
         slots = request._slots
         return None if slots is None else cast("T | None", slots.get(self))  # only __setitem__ fills it
 
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What ``build`` is told of the place in a chain.
+    """Position in a chain, as an argument of ``build``.
 
     Attributes:
-        interface: Which interface the segment runs in.
+        interface: Interface in which the group of middleware runs.
     """
 
     interface: Literal["wsgi", "asgi"] = "asgi"
@@ -197,91 +195,89 @@ class BuildContext:
 
     @property
     def startup(self) -> Startup:
-        """Start of every application further in: ``settled`` tells whether it is over.
+        """Startup of every application inside this position; ``settled`` is true once it has finished.
 
-        A call is a check: it returns once everything has started, and raises if something has not. It may block, so
-        call it by ``io`` or in a thread.
+        Calling it checks the startup: the call returns once every part has started, and raises if a part has not. It
+        may block, so call it with ``io`` or in a thread.
         """
         startup = self._startup or Startup(None, self.interface)
         startup.wanted = True
         return startup
 
     def shared(self, name: str, make: Callable[[], T], /) -> T:
-        """Return the one object of this name at this place in the chain; the first call makes it.
+        """Return the object of this name, shared by all builds of this position; the first call makes it.
 
-        A place may be built more than once: for each kind of server, and for the WebSocket handshakes that pass a WSGI
-        part by. What must be one for all of them, like what a limit has counted, is made here. It must stand threads
-        and loops.
+        A position may be built more than once: for each kind of server, and for the WebSocket handshakes that bypass
+        the WSGI middleware. Use a shared object for state such as the counters of a rate limit. It must be thread-safe
+        and must not be bound to one event loop.
         """
         if name not in self._shared:
             self._shared[name] = make()
         return cast("T", self._shared[name])  # one name has one maker
 
     def slot(self, kind: type[T], /) -> Slot[T]:
-        """Return a new place for one value of this type a request."""
+        """Return a new slot for one value of this type per request."""
         return Slot[T]()
 
 
 class Hooks:
-    """The hooks, all optional: what a class does not define is never called and costs nothing.
+    """The hooks, all optional: a hook that a class does not define is never called and costs nothing.
 
     Order: ``on_request`` from the outermost to the innermost; ``on_response``, ``on_error`` and ``on_finish`` from
-    the innermost to the outermost. One instance serves all threads and loops. A plain hook must not block; a hook
-    may be a generator (:data:`Steps`) that does its IO by ``yield from io(...)``.
+    the innermost to the outermost. All threads and loops share one instance. A plain hook must not block; a hook
+    may be a generator (:data:`Steps`) that does its IO with ``yield from io(...)``.
     """
 
-    #: Whether it takes part in WebSocket handshakes; guards must.
+    #: Whether the hooks run for WebSocket handshakes; middleware that protects the application must set it.
     websocket: ClassVar[bool] = False
-    #: The version of the contract that the class was written for.
+    #: Version of the contract that the class was written for.
     contract: ClassVar[int] = CONTRACT
-    #: Names of middleware classes that should stand outside this one; a chain that breaks it warns. A name may bring
-    #: its reason along: ``"ProxyHeaders: it counts by the client's address"``.
+    #: Names of middleware classes that should be outside this class; a chain that breaks the rule warns. A name may
+    #: include the reason: ``"ProxyHeaders: it counts by the client's address"``.
     after: ClassVar[tuple[str, ...]] = ()
-    #: Names of middleware classes that should stand inside this one; written and checked likewise.
+    #: Names of middleware classes that should be inside this class, in the same form; the chain checks them too.
     before: ClassVar[tuple[str, ...]] = ()
-    #: Whether ``on_request`` may answer by itself; ``None``: wherever it is defined. For the plan only.
+    #: Whether ``on_request`` may return a response; ``None``: true if it is defined. For the plan only.
     short_circuits: ClassVar[bool | None] = None
-    #: Whether its body transform is CPU work worth a worker thread. For the plan only.
+    #: Whether the body transform does enough CPU work to belong in a worker thread. For the plan only.
     body_cpu: ClassVar[bool] = False
-    #: Whether its request transform passes exactly as many bytes as it takes, so that Content-Length may stay.
+    #: Whether the request transform returns exactly as many bytes as it takes, so that Content-Length stays valid.
     keeps_request_length: ClassVar[bool] = False
 
     @property
     def constant_headers(self) -> Sequence[Header]:
-        """Fields appended to every response, read once when the chain is built; ``on_response`` is called after
-        them.
-        """
+        """Headers to append to every response before ``on_response``; read once, when the chain is built."""
         return ()
 
     def on_start(self, process: Process) -> Steps[None] | None:
-        """Run once per process, before the first request; IO is allowed by ``yield from io(...)``."""
+        """Run once per process, before the first request; do IO with ``yield from io(...)``."""
 
     def on_stop(self, process: Process) -> Steps[None] | None:
-        """Run once per process at its end, if ``on_start`` was run."""
+        """Run once per process, when it ends, if ``on_start`` has run."""
 
     def on_request(self, request: Request) -> Response | Steps[Response | None] | None:
-        """See and change the request; a returned response is the answer and nothing further in runs."""
+        """Read or change the request. A returned response is sent, and nothing inside this middleware runs."""
 
     def on_request_body(self, request: Request) -> Transform | None:
-        """Return a transform of the request body, or ``None``; asked when the application first reads some of it."""
+        """Return a transform of the request body, or ``None``; called when the application first reads the body."""
 
     def on_response(self, request: Request, response: Response) -> Response | Steps[Response | None] | None:
-        """Change the head before it is sent, or return another response instead of it."""
+        """Change status and headers before they are sent, or return another response instead."""
 
     def on_body(self, request: Request, response: Response) -> Transform | None:
-        """Return a transform of the response body, or ``None``; asked right after this one's ``on_response``.
+        """Return a transform of the response body, or ``None``; called directly after ``on_response``.
 
-        Not asked where there is no body (HEAD, 1xx, 204, 304) and not for files that the server sends by itself.
+        It is not called for responses without a body (HEAD, 1xx, 204, 304), nor for files that the server sends.
         """
 
     def on_error(self, request: Request, error: Exception) -> Response | Steps[Response | None] | None:
-        """See an exception from further in while no head is committed; a returned response answers it."""
+        """Handle an exception from inside, if no headers are committed; a returned response replaces it."""
 
     def on_finish(self, request: Request, outcome: Outcome) -> Steps[None] | None:
         """Run exactly once for a request whose ``on_request`` was entered, however it ended."""
 
 
-#: What each hook is called with, in the order of a request's life.
+#: Arguments of each hook, in the order of a request's life.
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "on_start": ("process",),
     "on_request": ("request",),
@@ -297,7 +293,7 @@ HOOKS: tuple[str, ...] = tuple(_ARGUMENTS)
 
 
 def hook(hooks: Hooks, name: str) -> Callable[..., object] | None:
-    """Return a hook as it would be called, or ``None`` where it is not defined.
+    """Return the bound method of a hook, or ``None`` if the class does not define it.
 
     >>> hook(Hooks(), "on_request") is None
     True
@@ -310,23 +306,24 @@ def hook(hooks: Hooks, name: str) -> Callable[..., object] | None:
 class Middleware(Hooks):
     """A middleware: options that never change, and the hooks made from them.
 
-    A subclass is a ``@dataclass(frozen=True, kw_only=True)``; its fields are its options, checked in ``__post_init__``.
+    A subclass is a ``@dataclass(frozen=True, kw_only=True)``; its fields are its options. Check them in
+    ``__post_init__``.
     """
 
     def build(self, context: BuildContext) -> Hooks:
-        """Return the hooks for one place in a chain; the default is the middleware itself.
+        """Return the hooks for one position in a chain; the default is the middleware itself.
 
-        A place may be built more than once; :meth:`BuildContext.shared` is for what must be one all the same.
+        A position may be built more than once; keep the state that all builds share in :meth:`BuildContext.shared`.
         """
         return self
 
 
-# -- what a generator asks of its driver
+# -- effects: requests of a generator to its driver
 
 
 @dataclass(frozen=True, slots=True)
 class Io:
-    """Call one of two functions, the plain one or the coroutine function, and send its result."""
+    """Call the plain function (WSGI) or the coroutine function (ASGI), and send its result."""
 
     plain: Callable[[], object]
     coroutine: Callable[[], Awaitable[object]]
@@ -334,14 +331,14 @@ class Io:
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """Hold the head until so many bytes of the body are there, or its end; ``None``: until the end."""
+    """Hold the headers until ``size`` bytes of the body are there, or its end; ``None``: until the end."""
 
     size: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer with this response."""
+    """Send this response."""
 
     response: Response
 
@@ -355,39 +352,39 @@ class Transforming:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Wait for the end of the exchange and send its outcome.
+    """Wait for the end of the request and send its outcome.
 
     Attributes:
-        error: What is on its way through the ``finally``, or handled by the ``except``, that asks.
+        error: The exception that the surrounding ``finally`` or ``except`` handles at this moment.
     """
 
     error: BaseException | None = None
 
 
-#: What a driver may be asked.
+#: Every effect.
 Effect: TypeAlias = Io | Peek | Reply | Transforming | Finished
 
 
 def _ask(effect: Effect) -> Generator[None, object, object]:
-    # An author's generator yields None as far as types go, so that a bare `yield` is the only one that can be written
-    # without `yield from`; a driver looks at what really comes.
+    # For type checkers an author's generator yields None, so they reject every `yield` but the bare one. The driver
+    # looks at the real value.
     result: object = yield cast("None", effect)
     return result
 
 
 def io(sync: Callable[P, T], coroutine: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Steps[T]:
-    """Do IO in the colour of the driver.
+    """Do IO: blocking under WSGI, awaiting under ASGI.
 
     An author writes ``value = yield from io(read, read_async, key)``.
 
     Args:
-        sync: Called on WSGI, where blocking is allowed.
-        coroutine: A coroutine function of the same arguments, awaited on ASGI (asyncio or trio).
-        *args: What either is called with.
-        **kwargs: What either is called with.
+        sync: Function to call under WSGI, where blocking is allowed.
+        coroutine: Coroutine function with the same parameters, awaited under ASGI (asyncio or trio).
+        *args: Positional arguments of either function.
+        **kwargs: Keyword arguments of either function.
 
     Returns:
-        What the function returned. What it raised is raised at the ``yield from``.
+        The result of the function. An exception of the function is raised at the ``yield from``.
     """
     for function in (sync, coroutine):
         if not callable(function):
@@ -399,16 +396,16 @@ def io(sync: Callable[P, T], coroutine: Callable[P, Awaitable[T]], /, *args: P.a
 
 
 def peek(size: int | None = None) -> Steps[bytes | None]:
-    """Hold the head until so much of the body is there, or its end: an author writes ``start = yield from ...``.
+    """Hold the headers until enough of the body is there, or its end: an author writes ``start = yield from ...``.
 
-    Only in ``on_response``, or after the ``yield`` of the generator form. The bytes stay in the body.
+    Use it in ``on_response``, or after the ``yield`` of the generator form. The bytes stay in the body.
 
     Args:
-        size: How many bytes to wait for; ``None`` for the whole body. A middleware that passes ``None`` decides that
+        size: Number of bytes to wait for; ``None`` for the whole body. A middleware that passes ``None`` decides that
             the body fits into memory.
 
     Returns:
-        At least ``size`` bytes, fewer when the body is shorter. ``None`` for a file that the server sends by itself.
+        At least ``size`` bytes, fewer if the body is shorter. ``None`` for a file that the server sends itself.
     """
     if size is not None and size < 0:
         raise ValueError(f"peek(size) must be None or at least 0, got {size!r}")
@@ -417,9 +414,9 @@ def peek(size: int | None = None) -> Steps[bytes | None]:
 
 
 def reply(response: Response) -> Steps[None]:
-    """Answer with this response: before the ``yield`` nothing further in runs, after it the response is replaced.
+    """Send this response. Before the ``yield``, nothing inside runs; after it, this response replaces the other.
 
-    The generator goes on afterwards: it may end, or wait by :func:`finished`.
+    The generator continues afterwards: it may end, or wait with :func:`finished`.
     """
     yield from _ask(Reply(response))
 
@@ -430,10 +427,10 @@ def transform(change: Transform) -> Steps[None]:
 
 
 def finished() -> Steps[Outcome]:
-    """Wait for the end of the exchange, also when it is cut short; gives the outcome.
+    """Wait for the end of the request, even if it is cut short, and return the outcome.
 
-    In a ``finally`` or an ``except`` it holds nothing up: the error that is on its way goes on at once, unless it was
-    answered by :func:`reply`. Afterwards only :func:`io` is left.
+    In a ``finally`` or an ``except`` it does not delay the exception: that propagates at once, unless :func:`reply`
+    has replaced it with a response. After ``finished()`` only :func:`io` is allowed.
     """
     result = yield from _ask(Finished(sys.exception()))
     return cast("Outcome", result)  # the driver sends the outcome
@@ -443,9 +440,9 @@ def finished() -> Steps[Outcome]:
 
 
 class FlowRun:
-    """One generator, driven from one place where it waits to the next.
+    """One generator of the generator form, and its state.
 
-    States: ``request`` (running before its bare ``yield``), ``response`` (waits there), ``outcome`` (waits in
+    States: ``request`` (before its bare ``yield``), ``response`` (waits at the ``yield``), ``outcome`` (waits in
     :func:`finished`), ``done``.
     """
 
@@ -455,17 +452,17 @@ class FlowRun:
         self.flow: Flow = flow
         self.state: Literal["request", "response", "outcome", "done"] = "request"
         self.change: Transform | None = None
-        #: What was thrown into it last: raised again at its end, after ``finished()``, it is no error of its own.
+        #: The exception last thrown into it. Raised again after ``finished()``, it does not count as a new error.
         self.thrown: BaseException | None = None
 
     def advance(self, sent: object, error: BaseException | None = None) -> Steps[Response | None]:
-        """Send a value, or throw an error, and run to the next place; return the response it replied with, if any."""
+        """Send a value, or throw an error, and run until the generator waits; return its reply, if any."""
         answer: Response | None = None
         before, late = self.state == "request", self.state == "done"
         outside, ends = sys.exception(), isinstance(error, GeneratorExit)
         if error is not None:
             self.thrown = error
-        flow = cast("Generator[object, object, None]", self.flow)  # what is really yielded and sent: see _ask
+        flow = cast("Generator[object, object, None]", self.flow)  # the real types of yielded and sent values: see _ask
         while True:
             try:
                 effect = flow.send(sent) if error is None else flow.throw(error)
@@ -485,7 +482,7 @@ class FlowRun:
                 error = misuse(effect)
             elif type(effect) is Reply:
                 answer = effect.response
-                self.thrown = None  # it is answered; raised again, it is one more
+                self.thrown = None  # replaced by the reply: raised again, it counts as a new error
                 if before:
                     self.state = "response"
             elif type(effect) is Finished:
@@ -502,7 +499,7 @@ class FlowRun:
                     self.change = effect.transform
             elif type(effect) is Io or (type(effect) is Peek and not before):
                 try:
-                    sent = yield cast("None", effect)  # handed on to the driver: see _ask
+                    sent = yield cast("None", effect)  # passed on to the driver: see _ask
                 except BaseException as raised:
                     error = raised
             elif type(effect) is Peek:
@@ -512,7 +509,7 @@ class FlowRun:
 
 
 def misuse(effect: object) -> ConfigurationError:
-    """Return the error for a flow that yields something by itself, or a second time."""
+    """Return the error for a flow that yields a value without ``yield from``, or yields bare a second time."""
     if effect is None:
         return _misuse("the bare `yield` runs the rest of the chain: once, and not after reply()")
     return _misuse(f"a flow yields nothing by itself but a bare `yield`, got {effect!r}; use `yield from`")
@@ -523,7 +520,7 @@ def _misuse(message: str) -> ConfigurationError:
 
 
 class FlowHooks(Hooks):
-    """The hooks that drive one generator a request; a driver may drive the generator itself instead."""
+    """Hooks that run one generator per request; a driver may run the generator directly instead."""
 
     def __init__(self, function: Callable[..., Flow], options: dict[str, object], slot: Slot[FlowRun]) -> None:
         self.function = function
@@ -567,7 +564,7 @@ class FlowHooks(Hooks):
     def _end(self, run: FlowRun, outcome: Outcome) -> Steps[None]:
         try:
             if run.state != "outcome":
-                # It waits for a response that will not come: its `finally` blocks run now, and may wait for the end.
+                # The response will not come: closing runs the `finally` blocks, which may wait for the outcome.
                 yield from run.advance(None, GeneratorExit())
             if run.state == "outcome":
                 run.state = "done"
@@ -578,24 +575,24 @@ class FlowHooks(Hooks):
 
 
 def _is_raised_on(raised: BaseException, thrown: BaseException | None) -> bool:
-    """Return whether a flow raised what was thrown into it; a generator makes a RuntimeError of a StopIteration.
+    """Return whether a flow raised the exception that was thrown into it.
 
-    Source: PEP 479.
+    A StopIteration comes back as the cause of a RuntimeError (PEP 479).
     """
     return raised is thrown or (isinstance(thrown, StopIteration) and raised.__cause__ is thrown)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class FlowMiddleware(Middleware):
-    """A generator function with its options, as what :func:`as_middleware` made returns when called."""
+    """A generator function with its options; a call of a :class:`FlowFactory` returns it."""
 
-    #: What has made it.
+    #: The factory that made it.
     factory: ClassVar[Callable[..., FlowMiddleware]]
     function: Callable[..., Flow]
     options: tuple[tuple[str, object], ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Its class has the function's name and is found nowhere by it; what is found there makes it anew.
+        # Pickle cannot find the class: its name leads to the factory. So unpickling calls the factory again.
         return _remade, (self.factory, self.options)
 
     def build(self, context: BuildContext) -> Hooks:
@@ -611,7 +608,7 @@ def _remade(factory: Callable[..., FlowMiddleware], options: tuple[tuple[str, ob
 
 
 class FlowFactory(Generic[P]):
-    """What :func:`as_middleware` makes of a function: call it with its options to get a middleware."""
+    """Factory that :func:`as_middleware` makes of a function: call it with the options to get a middleware."""
 
     def __init__(
         self,
@@ -631,9 +628,9 @@ class FlowFactory(Generic[P]):
         update_wrapper(self, function)
         self.function = function
         self.signature: inspect.Signature = _options_of(function)
-        # A class of its own, because what a chain must know of a middleware is metadata of its class.
+        # One class per function, because a chain reads the metadata of a middleware from its class.
         self.kind: type[FlowMiddleware] = cast(
-            "type[FlowMiddleware]",  # what type() makes of this base
+            "type[FlowMiddleware]",  # type() with this base returns a subclass
             type(
                 function.__name__,
                 (FlowMiddleware,),
@@ -666,7 +663,7 @@ class FlowFactory(Generic[P]):
         return self.kind(function=self.function, options=tuple(bound.arguments.items()))
 
     def __reduce__(self) -> str:
-        """Pickle by name, as a function is."""
+        """Pickle by name, as functions are pickled."""
         name: str = self.function.__qualname__
         return name
 
@@ -714,19 +711,19 @@ def as_middleware(
     """Make a middleware of a generator function whose keyword-only parameters are its options.
 
     Args:
-        function: Takes the request first; yields bare once, which runs the rest of the chain and gives the response.
-        websocket: Whether it takes part in WebSocket handshakes.
-        after: Names of middleware that should stand outside it.
-        before: Names of middleware that should stand inside it.
-        short_circuits: Whether it may answer by itself, so that it should rather stand where the server calls it;
+        function: Takes the request first. Its bare ``yield`` runs the rest of the chain and gives the response.
+        websocket: Whether it runs for WebSocket handshakes.
+        after: Names of middleware that should be outside it.
+        before: Names of middleware that should be inside it.
+        short_circuits: Whether it may respond itself, so that the plan prefers the server's interface for it;
             ``None``: no. For the plan only.
-        body_cpu: Whether its body transform is CPU work worth a worker thread. For the plan only.
+        body_cpu: Whether its body transform does enough CPU work to belong in a worker thread. For the plan only.
 
     Returns:
-        A factory: ``middleware=[server_timing()]``, with the call.
+        A factory. Call it in the list: ``middleware=[server_timing()]``.
 
     Raises:
-        ConfigurationError: It is no generator function, or an option is not keyword-only.
+        ConfigurationError: ``function`` is not a generator function, or an option is not keyword-only.
     """
     if function is not None:
         return FlowFactory(function)
@@ -739,7 +736,7 @@ def require_middleware(item: object) -> Middleware:
     """Return the item if it is a middleware of a contract that this package runs.
 
     Raises:
-        ConfigurationError: It is not; the message says what was probably meant.
+        ConfigurationError: It is not; the message names the likely remedy.
     """
     if isinstance(item, Middleware):
         if item.contract > CONTRACT:
@@ -762,18 +759,18 @@ def require_middleware(item: object) -> Middleware:
 
 
 def require_hooks(built: object, author: str) -> Hooks:
-    """Return what a middleware's ``build`` gave, if each hook of it can be called as the drivers call it.
+    """Check the result of a middleware's ``build``, and return it if the drivers can call each hook.
 
-    A hook that cannot would fail in every request, and one that is misspelt or an ``async def`` would be skipped in
-    silence, which for a guard is a hole.
+    A hook with wrong parameters would fail in every request. A misspelt or ``async def`` hook would be skipped
+    silently, which is a security hole if it protects the application.
 
     Args:
-        built: What ``build`` returned.
-        author: What the error calls the middleware.
+        built: The result of ``build``.
+        author: Name of the middleware in the error.
 
     Raises:
-        ConfigurationError: It is no Hooks, a hook is an ``async def``, takes other arguments or is a generator where
-            none can be, a method's name is nearly a hook's, or a constant is no Header.
+        ConfigurationError: ``built`` is not a Hooks object, a method has nearly the name of a hook, or a constant is
+            not a Header. Or a hook is an ``async def``, takes other arguments, or is a generator but must not be.
     """
     if not isinstance(built, Hooks):
         raise ConfigurationError(f"{author}.build() must return Hooks, got {built!r}")

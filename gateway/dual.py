@@ -1,24 +1,25 @@
-"""The recipe of the one object: a callable that a server of any interface takes for one of its own.
+"""Base class of ``Gateway`` and ``Mount``: a callable that a server of any interface can call.
 
-A *call* goes through ``type(app).__call__``; every *detector* (uvicorn's, hypercorn's, asgiref's, a compiled server's)
-reads the attribute ``app.__call__``. So the class has a plain ``def __call__`` that tells the interface from what it is
-given, and each instance carries an attribute ``__call__`` that is a real ``async def``. Servers that can do both then
-choose ASGI, which brings websockets and lifespan; those that know WSGI only never look.
+A *call* goes through ``type(app).__call__``. Every *detector* (of uvicorn, hypercorn, asgiref, a compiled server)
+reads the attribute ``app.__call__``. So the class has a plain ``def __call__`` that finds the interface from its
+arguments, and each instance has an attribute ``__call__`` that is a real ``async def``. Servers that support both
+interfaces then choose ASGI, which adds WebSockets and lifespan. WSGI-only servers do not read the attribute.
 
 Rules for changing this file, each with a test:
 
-- ``__call__`` is never ``async def``, and without arguments it raises ``TypeError``: uvicorn calls an application so to
-  find out whether it is a factory.
-- What three arguments return is a real coroutine, not any awaitable: some servers check exactly that.
+- ``__call__`` is never ``async def``, and without arguments it raises ``TypeError``: uvicorn makes this call to find
+  out whether the application is a factory.
+- A call with three arguments returns a real coroutine, not any awaitable, because some servers check for that type.
 - Keyword arguments work: daphne and channels pass ``scope=``, ``receive=``, ``send=``.
-- Nothing that was installed on an instance survives a copy or a pickle; it is composed anew there, else a copy would
-  answer with the original's application.
-- ``__signature__`` shows the three parameters of ASGI, for whoever counts.
+- A copy or a pickle drops every installed attribute and composes them again. Otherwise a copy would call the
+  original's application.
+- ``__signature__`` shows the three parameters of ASGI, for detectors that count parameters.
 
-A trap that stays: ``functools.wraps(app)`` copies these attributes into the wrapper's dictionary, where hypercorn takes
-a plain WSGI function for ASGI by them. Wrap in an object, or around ``app.wsgi``. ``detect()`` does not fall into it.
+Known trap: ``functools.wraps(app)`` copies these attributes to the wrapper, so that hypercorn takes a plain WSGI
+function for ASGI. Wrap with an object, or wrap ``app.wsgi``. ``detect()`` ignores the copied attributes.
 
-Used by ``Gateway`` and ``Mount`` alone. Adapters have one interface, so that a server cannot undo the user's choice.
+Only ``Gateway`` and ``Mount`` use this class. An adapter has one interface, so that a server cannot undo the user's
+choice.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ _INSTALLED: Final = frozenset({"__call__", "__signature__", "_asgi", "_rsgi", "_
 class Dual(Reaching, ABC):
     """One application object for servers of every interface.
 
-    A subclass sets what it needs in ``__init__`` and calls ``_install()`` last, once; copies and unpickled objects are
-    composed anew by the same call.
+    A subclass sets its attributes in ``__init__`` and calls ``_install()`` last, once. Copies and unpickled objects
+    call it too, to compose again.
     """
 
-    # asgiref's mark: three arguments at once. Daphne and channels read it first.
+    # asgiref's mark of the single callable, with three arguments. Daphne and channels read it first.
     _asgi_single_callable = True
 
     _asgi: Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
@@ -66,16 +67,16 @@ class Dual(Reaching, ABC):
 
     @abstractmethod
     def _compose(self) -> tuple[WSGIApplication, ASGIApplication]:
-        """Return the application as a WSGI and as an ASGI callable; run once per object."""
+        """Return the application as a WSGI and as an ASGI callable; called once per object."""
 
     @abstractmethod
     def _compose_rsgi(self) -> RSGIApplication:
-        """Return the application as an RSGI object; run at the first use of that interface."""
+        """Return the application as an RSGI object; called at the first use of that interface."""
 
     @property
     @abstractmethod
     def interface(self) -> Interface:
-        """The interface that the application inside speaks: the one that costs no adapter."""
+        """Interface of the inner application, which needs no adapter."""
 
     @property
     def __gateway_interface__(self) -> Interface:
@@ -85,21 +86,21 @@ class Dual(Reaching, ABC):
         self._wsgi, asgi = self._compose()
         self._asgi = _as_coroutine_function(asgi)
         self._view = asgi
-        # An instance's attribute is what detectors see, and what a call does not use.
+        # Detectors read the instance's attribute; a call uses the class's `__call__`.
         vars(self).update(__call__=self._serve_asgi, __signature__=_SIGNATURE)
 
     def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
-        """Return the side that a call in this interface takes; the object that this one was made of is not called."""
+        """Return the callable that serves this interface. The object that was wrapped is never called itself."""
         return [(self._wsgi, "wsgi") if interface == "wsgi" else (self._view, "asgi")]
 
     @property
     def wsgi(self) -> WSGIApplication:
-        """The application as a WSGI callable and nothing else, for a server that would choose ASGI."""
+        """The application as a WSGI callable only, for a server that would choose ASGI."""
         return self._wsgi
 
     @property
     def asgi(self) -> ASGIApplication:
-        """The application as an ASGI callable and nothing else."""
+        """The application as an ASGI callable only."""
         return self._view
 
     @overload
@@ -115,8 +116,8 @@ class Dual(Reaching, ABC):
         environ: Any = _NOTHING,
         start_response: Any = _NOTHING,
     ) -> Any:
-        """Answer a server's call, in the interface that its arguments show."""
-        # Defaults instead of `*args, **kwargs`: neither a tuple nor a dictionary is made in a request.
+        """Serve a call of a server, through the interface that the arguments show."""
+        # Hot path: defaults instead of `*args, **kwargs`, so that a request creates neither a tuple nor a dictionary.
         if environ is start_response is _NOTHING:
             if send is not _NOTHING:
                 if receive is not _NOTHING and scope is not _NOTHING:
@@ -141,7 +142,7 @@ class Dual(Reaching, ABC):
         await self._asgi(scope, receive, send)
 
     def _call_otherwise(self, given: dict[str, Any]) -> Any:
-        """The rare calls: WSGI by keyword, ASGI 2, RSGI as a function, and the wrong ones."""
+        """Serve the rare calls: WSGI by keyword, ASGI 2, RSGI as a function. Raise ``TypeError`` for others."""
         match given:
             case {"environ": environ, "start_response": start_response, **rest} if not rest and _is_dict(environ):
                 return self._wsgi(environ, start_response)
@@ -189,9 +190,9 @@ def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
 
 
 def _as_coroutine_function(asgi: ASGIApplication) -> Callable[[Any, Any, Any], Coroutine[Any, Any, None]]:
-    """Return the application itself where a call of it gives a real coroutine, else a function around it."""
+    """Return the application itself if a call of it gives a real coroutine, else a function around it."""
     if gives_coroutine(asgi):
-        return asgi  # type: ignore[return-value]  # just checked: what it returns is a coroutine
+        return asgi  # type: ignore[return-value]  # just checked: it returns a coroutine
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         await asgi(scope, receive, send)

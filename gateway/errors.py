@@ -1,10 +1,10 @@
-"""Whose fault it is: the one family of errors that this package raises.
+"""Errors that this package raises, in families by the party that broke a rule.
 
-Three parties meet at the boundary, so an error says first which of them broke the rule: the *server* that called us,
-the *application* that we called, or whoever *built* the composition. A message has four parts: what must hold, what
-came, what to do, where it is written.
+The class of an error names that party: the *server* that called this package, the *application* that this package
+called, or the *configuration* of the composition. A message has four parts: the rule, the value found, the remedy, the
+source of the rule.
 
-This module imports nothing of the package, so that every layer can raise from it.
+This module does not import other modules of the package, so that every layer can raise these errors.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ Side = Literal["application", "server", "middleware", "client"]
 
 
 class GatewayError(Exception):
-    """Base of every error that this package raises by itself.
+    """Base class of every error of this package.
 
     Attributes:
-        status_hint: The HTTP status that answers the request best, where a request is under way.
+        status_hint: Best HTTP status of a response, if the error is raised during a request.
     """
 
     status_hint: int = 500
 
 
 class ServerError(GatewayError):
-    """What called us broke its protocol: a scope, an environ or an event is not as the specification says."""
+    """The server broke its protocol: a scope, an environ or an event is not as the specification requires."""
 
 
 class ApplicationError(GatewayError):
-    """What we called broke its protocol: an application sent a wrong message, or none."""
+    """The application broke its protocol: it sent a wrong message, or did not send a required message."""
 
 
 class ConfigurationError(GatewayError):
-    """The composition is wrong: an option, a name or a combination. Raised when built, never in a request."""
+    """The composition is wrong: an option, a name or a combination. It is raised when built, never in a request."""
 
 
 class MissingExtraError(ConfigurationError, ImportError):
-    """A feature needs packages that are not installed; the message names the extra that brings them."""
+    """A feature needs packages that are not installed; the message names the extra that installs them."""
 
     def __init__(self, feature: str, extra: str, *, package: str) -> None:
         super().__init__(
@@ -66,14 +66,14 @@ def _missing_extra(feature: str, extra: str, package: str) -> MissingExtraError:
 
 
 class ProtocolViolation(GatewayError):
-    """A conformance rule was broken, by whichever side.
+    """A side broke a conformance rule.
 
     Attributes:
-        rule: The rule's id, as `docs/conformance.md` lists it: ``"E12"``, ``"P01"``.
-        side: Whose fault it is.
-        must: What must hold.
-        found: What came instead.
-        source: Where it is written: specification and section.
+        rule: Id of the rule, as `docs/conformance.md` lists it: ``"E12"``, ``"P01"``.
+        side: The side that broke the rule.
+        must: The requirement of the rule.
+        found: The value or event found instead.
+        source: Specification and section of the rule.
     """
 
     def __init__(self, rule: str, side: Side, must: str, found: str, source: str) -> None:

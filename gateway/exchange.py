@@ -1,8 +1,8 @@
-"""One exchange as a middleware sees it: the request, the response, and how it ended, of either interface.
+"""Request, response and outcome as a middleware sees them, the same for both interfaces.
 
-A :class:`Request` is a view. It keeps no copy of what the server gave; it reads the ``scope`` or the ``environ``
-when asked and writes through, so that what stands further in sees the change. A :class:`Response` is the head that
-is about to be sent, with a body only where a middleware made it. An :class:`Outcome` says how the exchange ended.
+A :class:`Request` is a view. It copies nothing: it reads the ``scope`` or the ``environ`` at each access and writes to
+it, so that inner middleware and the application see the change. A :class:`Response` is the status and headers about to
+be sent; it has a body only if a middleware made it. An :class:`Outcome` describes how the request ended.
 
 Not here: how a request reads either interface (``_requests``), the hooks (``contract``), the order of calls
 (``drivers``). Source: RFC 9110 section 15 for reason phrases.
@@ -32,18 +32,18 @@ __all__ = [
 
 
 class Request:
-    """What a middleware sees of a request; reads and writes go to the scope or the environ.
+    """View of a request; reads and writes go to the scope or the environ.
 
-    ``path`` is the whole path, percent-decoded, mount point included, as ASGI has it; ``root_path`` is the mount
-    point. Options of middleware that take a path compare it with ``local_path``, the rest. What cannot be decoded as
-    UTF-8 reads as U+FFFD; ``raw_path`` has the bytes.
+    ``path`` is the whole path, percent-decoded, mount point included, as in ASGI; ``root_path`` is the mount point.
+    Path options of middleware are compared with ``local_path``, the rest. Bytes that are not UTF-8 read as U+FFFD;
+    ``raw_path`` has the original bytes.
 
-    Attributes are properties, described at each. Threads: a request belongs to one exchange and is not shared.
+    Each property has its own description. Threads do not share a request object.
     """
 
     __slots__ = ("_headers", "_slots")
 
-    #: Which interface the segment runs in.
+    #: Interface in which the group of middleware runs.
     interface: Literal["wsgi", "asgi"]
     _headers: Headers | None
     _slots: dict[object, object] | None
@@ -61,8 +61,7 @@ class Request:
     def path(self) -> str:
         """The whole path, percent-decoded, ``root_path`` included.
 
-        A write replaces it, and ``raw_path`` follows. A path outside the mount point has none: ``root_path`` is
-        ``""`` then.
+        A write replaces ``raw_path`` too. If the new path is outside the mount point, ``root_path`` becomes ``""``.
         """
         raise NotImplementedError
 
@@ -83,29 +82,27 @@ class Request:
     def local_path(self) -> str:
         """The path below the mount point: ``path`` without ``root_path`` if that is a whole-segment prefix of it.
 
-        It is the path that the application routes by, whatever a proxy, ``--root-path`` or a `Mount` has put before.
-        It is ``""`` at the mount point itself.
+        The application routes by this path, whatever prefix a proxy, ``--root-path`` or a `Mount` adds. It is ``""`` at
+        the mount point itself.
         """
         raise NotImplementedError
 
     def mount_below(self, prefix: str) -> None:
-        """Put a prefix, which a proxy cut off, before the mount point again; ``local_path`` stays as it is.
+        """Prepend a prefix that a proxy removed to the mount point; ``local_path`` does not change.
 
         Args:
-            prefix: Percent-decoded; it starts with "/" and does not end with one.
+            prefix: Percent-decoded; it starts with "/" and does not end with "/".
         """
         raise NotImplementedError
 
     @property
     def raw_path(self) -> bytes:
-        """The path as the client sent it, percent-encoded, without the query; re-encoded where the server does not
-        tell.
-        """
+        """The path as the client sent it, percent-encoded, without the query; re-encoded if the server lacks it."""
         raise NotImplementedError
 
     @property
     def query_string(self) -> bytes:
-        """What follows ``?``, percent-encoded."""
+        """The query after ``?``, percent-encoded."""
         raise NotImplementedError
 
     @query_string.setter
@@ -114,12 +111,12 @@ class Request:
 
     @property
     def headers(self) -> Headers:
-        """The request's fields; writes go through."""
+        """The request's headers; writes go to the scope or the environ."""
         raise NotImplementedError
 
     @property
     def scheme(self) -> str:
-        """``http`` or ``https``, for a WebSocket ``ws`` or ``wss``."""
+        """``http`` or ``https``; ``ws`` or ``wss`` for a WebSocket."""
         raise NotImplementedError
 
     @scheme.setter
@@ -128,7 +125,7 @@ class Request:
 
     @property
     def client(self) -> tuple[str, int] | None:
-        """Address and port of the peer; port 0 where it is not known, ``None`` for a unix socket."""
+        """Address and port of the client; port 0 if it is not known, ``None`` for a unix socket."""
         raise NotImplementedError
 
     @client.setter
@@ -156,7 +153,7 @@ class Request:
 
     @property
     def subprotocols(self) -> list[str]:
-        """What a WebSocket client offers; empty for HTTP."""
+        """Subprotocols that a WebSocket client offers; empty for HTTP."""
         raise NotImplementedError
 
     @property
@@ -166,7 +163,7 @@ class Request:
 
     @property
     def state(self) -> dict[str, object]:
-        """A dict of the middleware's own, one a request, the same object on both sides of an adapter.
+        """A dict for middleware, one per request, the same object on both sides of an adapter.
 
         It is ``gateway.state`` in the scope or the environ, never ``scope["state"]``, which belongs to the lifespan.
         """
@@ -174,30 +171,30 @@ class Request:
 
     @property
     def native(self) -> Mapping[str, object]:
-        """The scope or environ itself, to read what this view does not name. Do not write to it."""
+        """The scope or environ itself, to read values that this view lacks. Do not write to it."""
         raise NotImplementedError
 
 
 @runtime_checkable
 class ReadableBody(Protocol):
-    """A binary file object: read in blocks, closed at the end where it has ``close()``."""
+    """A binary file object. The driver reads it in blocks, and closes it at the end if it has ``close()``."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class FileBody:
-    """A part of a file on disk as a body: the server sends it without reading it where it can.
+    """A part of a file on disk as a body, which the server sends itself if it can.
 
-    The driver uses ``wsgi.file_wrapper``, ``http.response.pathsend`` or ``http.response.zerocopysend`` where they
-    fit, and reads in blocks, off the event loop, where they do not. Content-Length is the middleware's to set.
+    The driver uses ``wsgi.file_wrapper``, ``http.response.pathsend`` or ``http.response.zerocopysend`` if one of them
+    fits. Otherwise it reads the file in blocks, off the event loop. The middleware sets Content-Length.
 
     Args:
         path: Absolute path of the file.
         offset: First byte to send.
-        count: How many bytes; ``None`` for all that follow.
-        file: The file, if the middleware has opened it to describe it in the headers. The driver sends this file, even
-            if the path names another one by then, and closes it. ``None``: the driver opens the path.
+        count: Number of bytes to send; ``None`` for all the rest.
+        file: The open file, if the middleware has opened it to describe it in the headers. The driver sends this file,
+            even if the path names another file by then, and closes it. ``None``: the driver opens the path.
     """
 
     path: str
@@ -206,33 +203,33 @@ class FileBody:
     file: FileIO | None = field(default=None, repr=False, compare=False)
 
     def close(self) -> None:
-        """Close the file that came with it; a second call does nothing."""
+        """Close ``file``, if it was given; a second call does nothing."""
         if self.file is not None:
             self.file.close()
 
 
-#: What a middleware's response can carry. An iterable must not block on ASGI; it is closed where it has ``close()``.
+#: Body of a middleware's response. An iterable must not block under ASGI; the driver calls its ``close()``, if any.
 Body: TypeAlias = bytes | FileBody | ReadableBody | Iterable[bytes]
 
 
 class Response:
-    """The head that is about to be sent, and a body where a middleware made the response.
+    """Status and headers about to be sent, and a body if a middleware made the response.
 
     Args:
         status: 200 to 599, checked.
         headers: Pairs, a mapping, constants or :class:`~gateway.headers.Headers`; checked.
         body: Bytes, text (sent as UTF-8), a :class:`FileBody`, a binary file, or an iterable of bytes. For bytes and
-            text the driver adds Content-Length where it is missing.
-        reason: Another reason phrase than the registry's (WSGI sends it, ASGI has none).
+            text the driver adds a missing Content-Length.
+        reason: Reason phrase instead of the registry's. WSGI sends it; ASGI has no reason phrase.
 
     Raises:
-        ValueError: The status is none of a final response.
-        TypeError: The body is none.
+        ValueError: The status is not from 200 to 599.
+        TypeError: The body is not of a supported type.
 
     Attributes:
-        status: May be changed by ``on_response``.
-        headers: May be changed by ``on_response``; the application's own list is never touched.
-        body: ``None`` while the body is the application's.
+        status: ``on_response`` may change it.
+        headers: ``on_response`` may change them; the application's own list is never changed.
+        body: ``None`` if the application sends the body.
         reason: ``None`` for the registry's phrase.
     """
 
@@ -255,7 +252,7 @@ class Response:
 
     @staticmethod
     def head(status: int, headers: Headers, reason: str | None = None) -> Response:
-        """Return the response of an application under way, whose body is still to come."""
+        """Return the response of an application that has not sent its body yet."""
         response = Response.__new__(Response)
         response.status = status
         response.headers = headers
@@ -286,22 +283,22 @@ def _body(body: Body | str) -> Body:
 
 @dataclass(slots=True)
 class Outcome:
-    """How an exchange ended; one object for every middleware of a segment, not to be changed.
+    """How a request ended. All middleware of a group share one object; do not change it.
 
     Attributes:
         kind: ``completed``: the last byte was handed to the server. ``failed``: an exception, or an application that
-            did not finish. ``aborted``: the client went away, or the exchange was cancelled. ``upgraded``: the
-            application took the connection from a WSGI server and speaks another protocol on it; the server sends no
+            did not finish. ``aborted``: the client disconnected, or the request was cancelled. ``upgraded``: the
+            application took the connection from a WSGI server and uses another protocol on it; the server sends no
             response.
-        status: The status sent; ``None`` when no head was committed. 101 for an accepted WebSocket and for a
+        status: The status sent; ``None`` if no headers were committed. 101 for an accepted WebSocket and for a
             connection that was ``upgraded``.
         bytes_sent: Body bytes that the server took (WebSocket: payload).
         bytes_received: Body bytes that the application read (WebSocket: payload).
-        first_byte_at: Seconds from the start of the exchange to the commit of the head; ``None`` without one.
-        duration: Seconds from the start of the exchange to its end.
+        first_byte_at: Seconds from the start of the request to the commit of the headers; ``None`` without a commit.
+        duration: Seconds from the start of the request to its end.
         error: The exception that ended it, cancellation included.
-        disconnected: Whether the client was seen going away.
-        websocket_close_code: RFC 6455 section 7.4; ``None`` for HTTP.
+        disconnected: Whether a disconnect of the client was noticed.
+        websocket_close_code: Close code of RFC 6455 section 7.4; ``None`` for HTTP.
     """
 
     kind: Literal["completed", "aborted", "failed", "upgraded"]

@@ -1,17 +1,18 @@
-"""Header fields of a request or a response, in the spelling of whoever gave them.
+"""Headers of a request or a response, stored in the spelling of the interface that they came from.
 
-ASGI spells a field as a pair of bytes with a lower-case name, WSGI as a pair of ``str`` in latin-1. A middleware
-reads and writes one object, :class:`Headers`; the pairs stay as they came until somebody asks for the other
-spelling, so that a chain which only appends constants converts nothing. What is *written* is checked against RFC
-9110, because a CR or LF in a value splits a response; what an application or a client sent is not checked again here.
+ASGI spells a header as a pair of bytes with a lower-case name, WSGI as a pair of ``str`` in latin-1. A middleware
+reads and writes one object, :class:`Headers`. The pairs are converted only when code needs the other spelling, so a
+chain that only appends constants converts nothing. Every *written* header is checked against RFC 9110, because a CR or
+LF in a value splits a response. Headers from an application or a client are not checked again here.
 
-The first look-up makes an index by lower-case name, in the spelling of the pairs; it knows how many pairs it has seen
-and grows with what is appended, so that an append alone costs nothing. A chain asks some dozen questions of the same
-few fields. Rules for changing it: what is replaced or deleted is changed in the index too; ``_seen`` that is not the
-number of pairs means that the index has to be looked after, -1 that there is none; who is made bare sets it.
+The first look-up makes an index by lower-case name, in the spelling of the pairs, because a chain looks up the same few
+headers a dozen times. The index counts the pairs that it has seen and adds appended pairs at the next look-up, so an
+append alone costs nothing. Rules for changing it: code that replaces or deletes a pair changes the index too. The index
+is stale if ``_seen != len(pairs)`` and absent if it is -1. Code that skips ``__init__`` must set ``_seen``.
 
-Not here: what a field means. Above 400 lines: three spellings of one surface, read side by side. Sources: RFC
-9110 sections 5.1 (names), 5.3 (order, combination), 5.5 (values), 12.5.5 (Vary).
+This module does not interpret headers. (Above 400 lines: three spellings of one interface, read side by side.)
+
+Sources: RFC 9110 sections 5.1 (names), 5.3 (order, combination), 5.5 (values), 12.5.5 (Vary).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 _T = TypeVar("_T", str, bytes)
-#: Where an index has lines: the value of one, the values of several.
+#: Lower-case name to value, or to the list of values if several lines have the name.
 _Index: TypeAlias = dict[_T, _T | list[_T]]
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -43,12 +44,12 @@ _VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7
 
 
 class HeaderError(GatewayError, ValueError):
-    """A field that RFC 9110 forbids was about to be written: a name that is no token, a value with CR, LF, NUL ..."""
+    """RFC 9110 forbids a header to be written: its name is not a token, or its value has CR, LF, NUL ..."""
 
 
 @lru_cache(maxsize=1024)
 def _name(name: str | Header) -> tuple[str, bytes]:
-    """Check a field name, which no constant is; return its lower-case spelling in ``str`` and in bytes."""
+    """Check a header name; return it in lower case, as ``str`` and as bytes. Refuse a Header constant."""
     if not isinstance(name, str):
         raise _no_name(name)
     if not _TOKEN.fullmatch(name):
@@ -74,11 +75,11 @@ def _check_value(name: str | Header, value: str) -> None:
 
 
 class Header:
-    """One field that never changes: checked once, encoded once in both spellings.
+    """One header that never changes: checked once, encoded once in both spellings.
 
     Args:
         name: A token; ASGI gets it in lower case, WSGI as it is written here.
-        value: The field value, latin-1.
+        value: The header value, latin-1.
 
     Raises:
         HeaderError: RFC 9110 forbids the name or the value.
@@ -89,14 +90,14 @@ class Header:
 
     __slots__ = ("asgi", "key", "name", "value", "wsgi")
 
-    #: The name as it was written.
+    #: The name as written.
     name: str
     value: str
     #: The name in lower case.
     key: str
-    #: The field as ASGI spells it.
+    #: The header in ASGI's spelling.
     asgi: tuple[bytes, bytes]
-    #: The field as WSGI spells it.
+    #: The header in WSGI's spelling.
     wsgi: tuple[str, str]
 
     def __init__(self, name: str, value: str) -> None:
@@ -129,10 +130,10 @@ class Header:
 
 
 class HeaderBlock:
-    """Fields that never change and are written together, each name once.
+    """Headers that never change and are written together, each name once.
 
     Raises:
-        HeaderError: A name stands twice.
+        HeaderError: Two headers have the same name.
     """
 
     __slots__ = ("asgi", "asgi_index", "headers", "wsgi", "wsgi_index")
@@ -151,10 +152,10 @@ class HeaderBlock:
 
 
 class HeaderNames:
-    """Names that are asked for together, spelled once in each way.
+    """Names that are looked up together, prepared once in each spelling.
 
     Raises:
-        HeaderError: One is no token.
+        HeaderError: A name is not a token.
     """
 
     __slots__ = ("asgi", "environ", "names", "wsgi")
@@ -170,13 +171,13 @@ class HeaderNames:
 
 
 class Headers:
-    """An ordered multi-map of fields; names compare without case, order and duplicates stay.
+    """An ordered multi-map of headers; names compare without case, order and duplicates are kept.
 
-    This class keeps WSGI's spelling; :class:`AsgiHeaders` keeps ASGI's, :class:`EnvironHeaders` reads an environ. Their
-    surface is the same.
+    This class stores WSGI's spelling; :class:`AsgiHeaders` stores ASGI's, :class:`EnvironHeaders` reads an environ. All
+    three have the same methods.
 
     Args:
-        source: Pairs, :class:`Header` constants, a mapping, or other headers. They are checked.
+        source: Pairs, :class:`Header` constants, a mapping, or other headers. The constructor checks them.
 
     Raises:
         HeaderError: RFC 9110 forbids a name or a value.
@@ -198,14 +199,14 @@ class Headers:
 
     @staticmethod
     def over(pairs: list[tuple[str, str]]) -> Headers:
-        """Wrap a list in WSGI's spelling without a copy and without a check; it is edited in place, by nobody else."""
+        """Wrap a list in WSGI's spelling, without copy or check. Only this object may edit the list afterwards."""
         headers = Headers.__new__(Headers)
         headers._pairs = pairs
         headers._seen = -1
         return headers
 
     def _indexed(self) -> _Index[str]:
-        """Return the index, up to date."""
+        """Return the up-to-date index."""
         pairs, seen = self._pairs, self._seen
         if seen != len(pairs):
             index = self._index if 0 <= seen < len(pairs) else {}
@@ -221,11 +222,11 @@ class Headers:
     @overload
     def get(self, name: str, default: str) -> str: ...
     def get(self, name: str, default: str | None = None) -> str | None:
-        """Return the combined value of a field, or ``default``.
+        """Return the combined value of a header, or ``default``.
 
-        Lines of the same name are joined by ``", "`` as RFC 9110 section 5.3 has it, so that a value reads the same
-        on a WSGI server, which joins them itself. ``cookie`` is joined by ``"; "``; of ``set-cookie``, which cannot
-        be joined, the first is returned (see :meth:`get_all`).
+        Lines of the same name are joined with ``", "`` (RFC 9110 section 5.3), so that a value is the same under a WSGI
+        server, which joins them itself. Lines of ``cookie`` are joined with ``"; "``. Lines of ``set-cookie`` cannot be
+        joined, so the first is returned (see :meth:`get_all`).
         """
         found = self._indexed().get(name.lower())
         if found is None:
@@ -233,14 +234,14 @@ class Headers:
         return found if type(found) is str else _combine(name, cast("list[str]", found))
 
     def get_all(self, name: str) -> list[str]:
-        """Return the values of a field, one item a line, in order; empty when there is none."""
+        """Return the values of a header in order, one item per line; an empty list if it is missing."""
         found = self._indexed().get(name.lower())
         if found is None:
             return []
         return [*found] if isinstance(found, list) else [found]
 
     def has_any(self, names: HeaderNames) -> bool:
-        """Return whether one of these fields is there."""
+        """Return whether one of these headers is there."""
         return not self._indexed().keys().isdisjoint(names.wsgi)
 
     def items(self) -> list[tuple[str, str]]:
@@ -277,7 +278,7 @@ class Headers:
     @overload
     def append(self, name: str, value: str, /) -> None: ...
     def append(self, name: str | Header, value: str | None = None, /) -> None:
-        """Add a line after the others.
+        """Add a line at the end.
 
         Raises:
             HeaderError: RFC 9110 forbids the name or the value.
@@ -297,7 +298,7 @@ class Headers:
     @overload
     def set(self, name: str, value: str, /) -> None: ...
     def set(self, name: str | Header, value: str | None = None, /) -> None:
-        """Leave exactly one line of this name: in the place of the first, or after the others.
+        """Leave exactly one line of this name: at the position of the first, or at the end.
 
         Raises:
             HeaderError: RFC 9110 forbids the name or the value.
@@ -319,7 +320,7 @@ class Headers:
     @overload
     def setdefault(self, name: str, value: str, /) -> str: ...
     def setdefault(self, name: str | Header, value: str | None = None, /) -> str:
-        """Append the line unless the name is there; return the value that holds."""
+        """Append the line unless the name is there; return the resulting value."""
         constant = name if isinstance(name, Header) else Header(name, _checked(name, value))
         present = self.get(constant.key)
         if present is not None:
@@ -347,7 +348,7 @@ class Headers:
             raise KeyError(name)
 
     def extend(self, source: HeaderSource) -> None:
-        """Append every field of ``source``.
+        """Append every header of ``source``.
 
         Raises:
             HeaderError: RFC 9110 forbids a name or a value.
@@ -363,7 +364,7 @@ class Headers:
         self._pairs.extend([constant.wsgi for constant in constants])
 
     def setdefaults(self, block: HeaderBlock) -> None:
-        """Append of the block what is not there."""
+        """Append each header of the block whose name is not there."""
         index = self._indexed()
         if index.keys().isdisjoint(block.wsgi_index):
             self._pairs.extend(block.wsgi)
@@ -374,9 +375,9 @@ class Headers:
                 self.setdefault(header)
 
     def add_vary(self, *names: str) -> None:
-        """Say that the response depends on these request fields; what ``Vary`` names already is not doubled.
+        """Add the names of request headers that the response depends on to ``Vary``, each once.
 
-        ``*`` stands for everything: it replaces the others and nothing is added to it (RFC 9110 section 12.5.5).
+        ``*`` means all of them: it replaces the other names, and no name is added to it (RFC 9110 section 12.5.5).
         """
         present = self.get("vary") or ""
         changed = (_vary if len(present) < _LONG else _vary.__wrapped__)(present, names)
@@ -386,20 +387,20 @@ class Headers:
     # -- the two spellings
 
     def asgi(self) -> list[tuple[bytes, bytes]]:
-        """Return the lines as ASGI spells them; the list itself where this object keeps that spelling."""
+        """Return the lines in ASGI's spelling; the stored list itself if this object stores that spelling."""
         return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self._pairs]
 
     def wsgi(self) -> list[tuple[str, str]]:
-        """Return the lines as WSGI spells them; the list itself where this object keeps that spelling."""
+        """Return the lines in WSGI's spelling; the stored list itself if this object stores that spelling."""
         return self._pairs
 
     def copy(self) -> Headers:
-        """Return headers of the same spelling over a list of their own."""
+        """Return headers of the same spelling with a copy of the list."""
         return Headers.over(list(self._pairs))
 
 
 class AsgiHeaders(Headers):
-    """Headers over a list of pairs of bytes, as an ASGI message or scope carries it."""
+    """Headers over a list of pairs of bytes, as in an ASGI message or scope."""
 
     __slots__ = ("_raw", "_raw_index")
 
@@ -412,20 +413,21 @@ class AsgiHeaders(Headers):
 
     @staticmethod
     def over_raw(pairs: list[tuple[bytes, bytes]]) -> AsgiHeaders:
-        """Wrap a list in ASGI's spelling without a copy and without a check; it is edited in place, by nobody else."""
+        """Wrap a list in ASGI's spelling, without copy or check. Only this object may edit the list afterwards."""
         headers = AsgiHeaders.__new__(AsgiHeaders)
         headers._raw = pairs
         headers._seen = -1
         return headers
 
     def _indexed_raw(self) -> _Index[bytes]:
-        """Return the index, up to date."""
+        """Return the up-to-date index."""
         raw, seen = self._raw, self._seen
         if seen != len(raw):
             if 0 <= seen < len(raw):
                 _add(self._raw_index, raw[seen:])
             else:
-                # In one call where a name stands once and in lower case, as ASGI has it: looked at as one word.
+                # Hot path: one `dict()` call is right if every name is unique and lower-case, as ASGI requires. One
+                # `islower()` on the joined names checks the case.
                 index: _Index[bytes] = dict(raw)
                 if len(index) != len(raw) or not b"".join(index).islower():
                     _add(index := {}, raw)
@@ -522,11 +524,11 @@ class AsgiHeaders(Headers):
 
 
 class EnvironHeaders(Headers):
-    """The request's fields in a WSGI environ: ``HTTP_*``, ``CONTENT_TYPE`` and ``CONTENT_LENGTH``, edited in place.
+    """The request headers in a WSGI environ: ``HTTP_*``, ``CONTENT_TYPE`` and ``CONTENT_LENGTH``, edited in place.
 
-    The server has joined repeated lines already, so a name has one line at most; an append joins to it. A name with an
-    underscore cannot be told from one with a dash here: it reads as the dashed one. An empty ``CONTENT_TYPE`` or
-    ``CONTENT_LENGTH`` is none (PEP 3333 "environ Variables").
+    The server has joined repeated lines already, so a name has at most one line, and an append extends its value. An
+    environ does not distinguish underscores from dashes in a name, so every name reads with dashes. An empty
+    ``CONTENT_TYPE`` or ``CONTENT_LENGTH`` counts as missing (PEP 3333 "environ Variables").
     """
 
     __slots__ = ("_environ",)
@@ -550,7 +552,7 @@ class EnvironHeaders(Headers):
         return [] if value is None else [value]
 
     def has_any(self, names: HeaderNames) -> bool:
-        # What the environ has none of, it has no line of; what it has may be empty.
+        # A quick check of the keys first: most requests have none of them. A key that is there may still be empty.
         return not self._environ.keys().isdisjoint(names.environ) and any(name in self for name in names.names)
 
     def __contains__(self, name: object) -> bool:
@@ -608,7 +610,7 @@ class EnvironHeaders(Headers):
         return Headers.over(self.items())
 
 
-#: What a constructor takes as headers.
+#: Types that a constructor accepts as headers.
 HeaderSource: TypeAlias = Headers | Mapping[str, str] | Iterable[Header | tuple[str, str]]
 
 
@@ -616,7 +618,7 @@ def _each(source: HeaderSource) -> Iterable[Header | tuple[str, str]]:
     if isinstance(source, Headers):
         return source.items()
     if isinstance(source, Mapping):
-        # An iterable of constants that is a mapping as well does not exist; the union cannot say so.
+        # An iterable of constants is never a mapping too, but the union type cannot express that.
         return cast("Mapping[str, str]", source).items()
     return source
 
@@ -647,7 +649,7 @@ def _combine(name: str, values: list[str], *, every: bool = False) -> str:
 
 
 def _add(index: _Index[_T], pairs: Iterable[tuple[_T, _T]]) -> None:
-    """Put lines into an index."""
+    """Add lines to an index."""
     for name, value in pairs:
         key = name.lower()
         present = index.get(key)
@@ -660,7 +662,7 @@ def _add(index: _Index[_T], pairs: Iterable[tuple[_T, _T]]) -> None:
 
 
 def _put(pairs: list[tuple[_T, _T]], key: _T, pair: tuple[_T, _T]) -> None:
-    """Put ``pair`` in the place of the first of its name, which is there, and drop the others of that name."""
+    """Replace the first line of this name, which must exist, with ``pair``, and drop the other lines of the name."""
     at = next(at for at, present in enumerate(pairs) if present[0].lower() == key)
     rest = [present for present in pairs[at:] if present[0].lower() != key]
     pairs[at:] = [pair]
@@ -686,13 +688,13 @@ def _environ_key(name: str) -> str:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
-#: What is longer is not kept in a cache: an application could be made to fill it.
+#: Longer values of Vary are not cached, because clients could fill the cache through an application.
 _LONG = 256
 
 
 @lru_cache(maxsize=256)
 def _vary(present: str, names: tuple[str, ...]) -> Header | None:
-    """Return the ``Vary`` field that names these too; ``None`` where it does already."""
+    """Return a ``Vary`` header that includes these names; ``None`` if the present header includes them."""
     members = [part for part in map(str.strip, present.split(",")) if part]
     known = {part.lower() for part in members}
     if "*" in known:

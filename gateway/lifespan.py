@@ -1,20 +1,20 @@
 """The lifespan of an ASGI application: start it once, keep its state, stop it once.
 
-The application runs in a task of its own on the loop of the caller, from :meth:`Lifespan.startup` to
-:meth:`Lifespan.shutdown`. Adapters, test clients and the chain share this one driver, so that "does not support
-lifespan", "failed" and "hangs" mean the same everywhere.
+The application runs in a separate task on the caller's loop, from :meth:`Lifespan.startup` to
+:meth:`Lifespan.shutdown`. Adapters, test clients and `Mount` share this driver, so that "does not support lifespan",
+"failed" and "hangs" mean the same everywhere.
 
-What an application does, and what it means:
+Behaviour of an application, and its meaning:
 
-* it raises or returns before ``lifespan.startup.complete``: it does not support the protocol; the server "must continue
-  but not send any lifespan events". With ``mode="on"`` that is an error.
-* it sends ``lifespan.startup.failed``, exits, or does not answer in time: :class:`LifespanFailed`; nothing may be
-  served.
-* it ends between startup and shutdown: nothing is left to stop; an exception is logged.
+* The application raises or returns before ``lifespan.startup.complete``: it does not support the protocol. The server
+  "must continue but not send any lifespan events". With ``mode="on"`` that is an error.
+* The application sends ``lifespan.startup.failed``, exits, or does not complete in time: :class:`LifespanFailed`. The
+  server must not serve it.
+* The application ends between startup and shutdown: shutdown does nothing. An exception is logged.
 
 asyncio (any loop) and trio: ``startup()`` and ``shutdown()`` are for asyncio, ``async with`` is for both.
 
-Not done here: when a process starts and stops (the adapters and the servers know), middleware hooks.
+Not here: the moment when a process starts and stops (adapters and servers decide it), and middleware hooks.
 
 Sources: ASGI Lifespan 2.0 "Scope", "Startup", "Shutdown", "Lifespan State".
 """
@@ -42,11 +42,11 @@ _SPEC = "ASGI Lifespan 2.0"
 
 
 class LifespanFailed(ApplicationError):  # the protocol's own word: lifespan.startup.failed
-    """The application refused to start or to stop, or did not answer in time.
+    """The startup or shutdown of the application failed, or did not complete in time.
 
     Attributes:
         phase: ``"startup"`` or ``"shutdown"``.
-        message: What the application said about it, or what was waited for.
+        message: The application's message, or a description of the failure.
     """
 
     status_hint = 503
@@ -71,7 +71,7 @@ class _Phase(enum.Enum):
 
 
 class _Event(Protocol):
-    """What ``asyncio.Event`` and ``trio.Event`` have in common."""
+    """The common methods of ``asyncio.Event`` and ``trio.Event``."""
 
     def set(self) -> object: ...
     def is_set(self) -> bool: ...
@@ -83,14 +83,14 @@ class Lifespan:
 
     Args:
         app: The application; ASGI 3.
-        mode: ``"auto"`` serves an application that does not support the protocol, ``"on"`` refuses it, ``"off"`` never
-            calls it.
-        state: The dictionary that the application fills; a new one by default. Each request gets a shallow copy.
-        startup_timeout: Seconds to wait for the answer to ``lifespan.startup``; None waits for ever.
-        shutdown_timeout: Seconds to wait for the answer to ``lifespan.shutdown``; then the task is cancelled.
+        mode: ``"auto"`` accepts an application that does not support the protocol, ``"on"`` refuses it, ``"off"`` does
+            not run the lifespan.
+        state: The dictionary that the application fills; a new dict by default. Each request gets a shallow copy.
+        startup_timeout: Seconds to wait until the startup completes or fails; None waits for ever.
+        shutdown_timeout: Seconds to wait until the application ends after ``lifespan.shutdown``; then it is cancelled.
 
     Raises:
-        ConfigurationError: A mode or a timeout is not one of the above.
+        ConfigurationError: The mode is not one of these, or a timeout is not above 0.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Lifespan:
         self._error: BaseException | None = None
         self._refusal = ""
         self._task: asyncio.Task[None] | None = None
-        self._answered: _Event  # to startup, whatever the answer
+        self._answered: _Event  # set when the startup has completed, failed or ended
         self._stop: _Event
         self._ended: _Event
 
@@ -128,16 +128,16 @@ class Lifespan:
 
     @property
     def phase(self) -> str:
-        """Where it is: new, starting, serving, unsupported, failed, stopping, stopped."""
+        """Current phase: new, starting, serving, unsupported, failed, stopping, stopped."""
         return self._phase.value
 
     # asyncio
 
     async def startup(self) -> None:
-        """Start the application on the running asyncio loop and wait for its answer.
+        """Start the application on the running asyncio loop and wait until its startup has completed.
 
         Raises:
-            LifespanFailed: It said so, did not answer in time, or does not support the protocol while ``mode="on"``.
+            LifespanFailed: The startup failed or timed out, or ``mode="on"`` and the protocol is not supported.
         """
         if self.mode == "off":
             self._phase = _Phase.UNSUPPORTED
@@ -146,7 +146,7 @@ class Lifespan:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="gateway-lifespan")
         try:
             answered = await _wait_asyncio(self._answered, self.startup_timeout)
-        except BaseException:  # cancelled: the application must not stay half started
+        except BaseException:  # cancelled: do not leave the application half started
             await self._cancel()
             raise
         if not answered:
@@ -154,10 +154,10 @@ class Lifespan:
         await self._check_started(answered, self._cancel)
 
     async def shutdown(self) -> None:
-        """Stop the application; call it on the loop that started it. Calling it again does nothing.
+        """Stop the application; call it on the loop that started it. A second call does nothing.
 
         Raises:
-            LifespanFailed: It said so, raised, or did not answer in time (and was cancelled).
+            LifespanFailed: The shutdown failed, raised, or timed out (then the application is cancelled).
         """
         if not self._ask_to_stop():
             return
@@ -170,7 +170,7 @@ class Lifespan:
     async def _cancel(self) -> None:
         if self._task is not None and not self._task.done():
             self._task.cancel()
-            # An application that swallows the cancellation is left behind after a moment: nothing can end it.
+            # Stop waiting after a second: an application that swallows the cancellation cannot be ended.
             await asyncio.wait({self._task}, timeout=1.0)
 
     # asyncio and trio
@@ -181,7 +181,7 @@ class Lifespan:
         return await self._exits.enter_async_context(self._trio() if _in_trio() else self._asyncio())
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Stop. An error of the shutdown is raised unless the block failed itself."""
+        """Stop. A shutdown error is raised, unless the block itself raised: then it is logged."""
         try:
             await self._exits.aclose()
         except LifespanFailed:
@@ -207,7 +207,7 @@ class Lifespan:
             return
         self._begin(trio.Event)
         failure: LifespanFailed | None = None
-        own = trio.CancelScope(shield=True)  # the application outlives a cancelled caller until it was asked to stop
+        own = trio.CancelScope(shield=True)  # a cancelled caller must not cancel the application before its shutdown
 
         async def run() -> None:
             with own:
@@ -222,7 +222,7 @@ class Lifespan:
                 with trio.move_on_after(_trio_seconds(self.startup_timeout)):
                     await self._answered.wait()
                 await self._check_started(self._answered.is_set(), cancel)
-                yield self.state  # the block's own exceptions do not come this way, see __aexit__
+                yield self.state  # exceptions of the block are not raised here, see __aexit__
                 if self._ask_to_stop():
                     with trio.move_on_after(_trio_seconds(self.shutdown_timeout)) as limit:
                         limit.shield = True
@@ -231,7 +231,7 @@ class Lifespan:
                         self._timed_out_at_shutdown()
                     self._check_stopped()
             except LifespanFailed as error:
-                failure = error  # raised outside of the nursery, which would wrap it in a group
+                failure = error  # raised below, because the nursery would wrap it in a group
             finally:
                 own.cancel()
         if failure is not None:
@@ -263,7 +263,7 @@ class Lifespan:
                     f"{'returned' if self._error is None else f'raised {self._error!r}'} before it answered",
                 ) from self._error
             if self._received_startup:
-                # It took the event and then raised: more likely a fault in its startup than a missing protocol.
+                # It received the event and then ended: more likely a fault in its startup than a missing protocol.
                 _log.warning(
                     "the application ended during its lifespan startup without an answer; it is served without "
                     "lifespan (%s 'Scope')",
@@ -272,7 +272,7 @@ class Lifespan:
                 )
             else:
                 _log.debug("the application does not support lifespan: %r", self._error)
-            self._error = None  # its traceback would keep the frames of whoever ran the loop then
+            self._error = None  # its traceback would keep the frames of the event loop alive
 
     def _ask_to_stop(self) -> bool:
         if self._phase is not _Phase.SERVING:
@@ -293,7 +293,7 @@ class Lifespan:
         self._phase = _Phase.STOPPED
 
     async def _run(self) -> None:
-        """Call the application; whatever it raises is a finding, never an error of the task."""
+        """Call the application and record its exception; the task itself raises only a cancellation."""
         scope = {
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
@@ -306,12 +306,12 @@ class Lifespan:
         except BaseException as error:
             self._error = error
             if isinstance(error, SystemExit) and self._phase is _Phase.STARTING:
-                # "Does not support the protocol" is an exception; an exit is a refusal to serve.
+                # An `Exception` means "does not support the protocol"; an exit means that the startup failed.
                 self._phase = _Phase.FAILED
                 self._refusal = f"it raised {error!r}"
             self._app_ended()
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                # Raised out of a task these would end the loop itself, and every request with it.
+                # Raised from a task, these would end the loop and every request on it.
                 return
             raise
         self._app_ended()
@@ -322,7 +322,7 @@ class Lifespan:
                 self._phase = _Phase.UNSUPPORTED
             case _Phase.SERVING:
                 self._phase = _Phase.STOPPED
-                # A cancellation is none of its own: whoever ends the loop cancels what runs on it.
+                # A cancellation is not an error of the application: code that ends the loop cancels every task on it.
                 if isinstance(self._error, (Exception, KeyboardInterrupt, SystemExit)):
                     _log.error("the application's lifespan ended while it served", exc_info=self._error)
             case _Phase.STOPPING:
@@ -378,7 +378,7 @@ async def _wait_asyncio(event: _Event, timeout: float | None) -> bool:
 
 
 def _in_trio() -> bool:
-    """Tell trio from asyncio without importing it for those who do not use it."""
+    """Return whether trio runs this code, without importing trio if the program does not use it."""
     trio = sys.modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_run())
 

@@ -1,15 +1,16 @@
 """Several applications behind one object: by host, and by the longest prefix of whole path segments.
 
-A mounted application is called as if it stood alone below its prefix. WSGI: the prefix moves from ``PATH_INFO`` to
-``SCRIPT_NAME``. ASGI: ``root_path`` grows by the prefix, and ``path`` stays the full path. Each mounted application is
-a `Gateway`, so it may speak either interface and have a chain of its own, and each pays its own adapter and no
-other's.
+A mounted application runs as if it were the only application below its prefix. WSGI: the prefix moves from
+``PATH_INFO`` to ``SCRIPT_NAME``. ASGI: the prefix is appended to ``root_path``, and ``path`` stays the full path. Each
+mounted application is a `Gateway`, so it may have either interface and a separate chain. A request passes only the
+adapters of the application that serves it.
 
-Lifespan events go to every mounted application, in the order they were given, and back in the reverse; each has a
-``state`` of its own. Under a WSGI server a mounted ASGI application is started by its own adapter.
+Every mounted application receives the lifespan events: startup in the order of the mapping, shutdown in the reverse
+order. Each application has a separate ``state``. Under a WSGI server the adapter of a mounted ASGI application starts
+it.
 
-Not here: rewriting of URLs, redirects to a final slash, methods. A path is compared as the server decoded it; dot
-segments are the server's matter.
+Not here: rewriting of URLs, redirects to a final slash, methods. `Mount` compares paths as the server decoded them, and
+leaves dot segments to the server.
 
 Sources: PEP 3333 "environ Variables"; ASGI HTTP 2.5 ``path``, ``root_path``; ASGI Lifespan 2.0; RFC 9110 section 7.2.
 """
@@ -53,9 +54,9 @@ __all__ = ["Mount"]
 
 _State = dict[str, Any]
 
-#: Where the states of the mounted applications lie in the state that the server hands on with each request.
+#: Key of the states of the mounted applications, in the state that the server passes with each request.
 _STATES: Final = "gateway.mount"
-#: What a path segment of a key must not be, and what it must not hold.
+#: Path segments that a key must not have, and characters that a segment must not contain.
 _NO_SEGMENT: Final = frozenset({"", ".", ".."})
 _NO_PATH: Final = frozenset("%?#\\\0")
 _LONGEST_HOST: Final = BOUNDS["host"].characters
@@ -64,7 +65,7 @@ _HOST: Final = re.compile(r"|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]"
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    """One mounted application: where, and what; both spellings of the prefix are made when built."""
+    """One mounted application: its host, its prefix, and the application as a `Gateway`."""
 
     host: str
     prefix: str
@@ -76,7 +77,7 @@ class _Entry:
 
     @property
     def rank(self) -> tuple[bool, bool, int, int]:
-        """What is looked at first: a host before none, a whole one before a pattern, then the longer ones."""
+        """Sort key of the matching order: an exact host, a pattern, any host; then longer hosts and prefixes first."""
         return (not self.host, self.host.startswith("*"), -len(self.host), -len(self.prefix))
 
     def takes_host(self, host: str) -> bool:
@@ -88,17 +89,17 @@ class _Entry:
 class Mount(Dual):
     """One object of several applications, each below a path prefix, at a host, or both.
 
-    The most particular place wins: an exact host before ``*.domain`` before any host, then the longest prefix. A host
-    that has nothing for a path leaves it to the less particular ones.
+    The most specific match wins: an exact host before ``*.domain`` before any host, then the longest prefix. If a host
+    has no match for a path, less specific hosts are tried.
 
     Args:
-        mounts: What is mounted where. A key is ``"/api"``, ``"api.example.org"``, ``"*.example.org/api"``; ``"/"``
-            takes what is left. A value is an application of either interface, a `Gateway` with its own chain, another
-            `Mount`.
-        default: What answers where nothing is mounted; a 404 by default.
+        mounts: Keys and their applications. A key is ``"/api"``, ``"api.example.org"``, ``"*.example.org/api"``;
+            ``"/"`` takes all other paths. A value is an application of either interface, a `Gateway` with its own
+            chain, or another `Mount`.
+        default: Application for requests that match no key; a 404 response by default.
 
     Raises:
-        ConfigurationError: A key is no place, or two keys are the same one, or a value is no application.
+        ConfigurationError: A key is not valid, two keys are the same, or a value is not an application.
 
     >>> def page(environ, start_response):
     ...     start_response("200 OK", [])
@@ -122,16 +123,16 @@ class Mount(Dual):
         )
         self._mounted = tuple(entries.values())
         mounted = [*(entry.gateway for entry in entries.values()), *([] if default is None else [self.default])]
-        #: What is mounted, in the order it was given, the default last; lifespan events go in this order.
+        #: The mounted applications in the order of the mapping, the default last; startup events use this order.
         self.gateways: tuple[Gateway[Any], ...] = tuple({id(each._innermost): each for each in mounted}.values())
-        # Where the server hands no state on with a request: what the last startup made.
+        # The states of the last startup, for a server that passes no state with a request.
         self._states: dict[int, _State] | None = None
         self._entries = tuple(sorted(entries.values(), key=lambda entry: entry.rank))
         self._install()
 
     @property
     def interface(self) -> Interface:
-        """``"wsgi"`` where everything mounted speaks it, else ``"asgi"``."""
+        """``"wsgi"`` if every mounted application is WSGI, else ``"asgi"``."""
         return "wsgi" if all(gateway.interface == "wsgi" for gateway in self.gateways) else "asgi"
 
     def _compose(self) -> tuple[WSGIApplication, ASGIApplication]:
@@ -153,7 +154,7 @@ class Mount(Dual):
         if entry is None:
             return self.default.wsgi(environ, start_response)
         if entry.prefix:
-            environ = dict(environ)  # what stands outside keeps reading its own paths
+            environ = dict(environ)  # a copy, because outer middleware may read its paths again
             script_name: str = environ.get("SCRIPT_NAME", "")
             octets = entry.prefix.encode("utf-8").decode("latin-1")
             environ["SCRIPT_NAME"] = script_name.rstrip("/") + octets
@@ -173,8 +174,8 @@ class Mount(Dual):
             inner = dict(scope)
             inner["root_path"] = root_path + entry.prefix
             if scope["path"] != root_path + path:
-                # A server of the older convention: its path lacks the root_path, which a deeper one cannot undo. Or
-                # the server's root_path ends with "/".
+                # Either the server follows the older convention, in which `path` lacks `root_path`: inner code could
+                # not see that below a longer `root_path`. Or the server's root_path ends with "/".
                 inner["path"] = root_path + path
                 if scope.get("raw_path"):
                     inner["raw_path"] = scope_raw_path(scope["path"], given, scope["raw_path"])
@@ -192,7 +193,7 @@ class Mount(Dual):
         return None
 
     async def _run_lifespan(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        """Start every mounted application in order, and stop them in the reverse."""
+        """Start every mounted application in order, and stop them in the reverse order."""
         await receive()  # lifespan.startup, the only event that can come
         states: dict[int, _State] = {}
         phase = "startup"
@@ -200,10 +201,10 @@ class Mount(Dual):
             async with AsyncExitStack() as started:
                 for gateway in self.gateways:
                     state = dict(scope.get("state") or {})
-                    # Without limits of its own: how long a start or an end may take is the server's decision.
+                    # No timeouts here, because the server decides how long a startup or shutdown may take.
                     lifespan = Lifespan(gateway.asgi, state=state, startup_timeout=None, shutdown_timeout=None)
                     await started.enter_async_context(lifespan)
-                    states[id(gateway._innermost)] = state  # by application: it may be mounted at several places
+                    states[id(gateway._innermost)] = state  # by application: several keys may mount the same one
                 if "state" in scope:
                     scope["state"][_STATES] = states
                 else:
@@ -217,10 +218,10 @@ class Mount(Dual):
         await send({"type": "lifespan.shutdown.complete"})
 
     def explain(self) -> dict[str, Explanation]:
-        """Say for each place what the chain of its application does; the most particular place first.
+        """Describe the chain of each mounted application, the most specific key first.
 
-        Of a `Mount` below a place each of its places is one; ``/place/*`` is the chain in front of all of them. A
-        default is at ``/``, which takes what is left.
+        For a `Mount` inside this object, the result has each of its keys, with the outer prefix. ``/prefix/*`` is the
+        chain in front of all of them. The default is at ``/``.
         """
         explained: dict[str, Explanation] = {}
         places = self._entries
@@ -245,7 +246,7 @@ class Mount(Dual):
 
 @dataclass(frozen=True, kw_only=True)
 class _NotFound(Middleware):
-    """Answer everything with 404, in either interface."""
+    """Respond to every request with 404, in either interface."""
 
     websocket = True
 
@@ -278,7 +279,7 @@ def _place(key: str) -> tuple[str, str]:
 
 
 def _host(value: str) -> str:
-    """Return the host of a Host header: lower case, without port and final dot; "" for one above its bound."""
+    """Return the host of a Host header: lower case, without port and final dot; "" for a value above its bound."""
     if len(value) > _LONGEST_HOST:
         return ""
     if not value.startswith("["):

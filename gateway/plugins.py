@@ -1,15 +1,15 @@
-"""What other distributions add: engines, middleware and servers, found by entry point.
+"""Plug-ins: engines, middleware and servers of other distributions, found by entry point.
 
-| kind | entry-point group | what the entry point names |
+| kind | entry-point group | object that the entry point names |
 |---|---|---|
 | ``engine`` | ``gateway.adapters`` | an `Engine`, or a callable without arguments that makes one |
 | ``middleware`` | ``gateway.middleware`` | a `Middleware` class, or a factory of one |
 | ``server`` | ``gateway.servers`` | a server, as `gateway.servers` describes one |
 
-What this package brings itself is a static table, so that it works without installed metadata (a zipped application,
-a frozen one) and needs no search at import: for engines the one below, for middleware the names that
-`gateway.middleware` exports (``request_id`` for ``RequestId``; a preset under its own name), for servers the table of
-`gateway.servers`. A plug-in cannot take the name of a built-in. Entry points are read when a name is asked for,
+The built-ins of this package are in static tables, so that they work without installed metadata (in a zipped or frozen
+application) and without a search at import. Engines are in the table below. Middleware has the names that
+`gateway.middleware` exports (``request_id`` for ``RequestId``; a preset under its own name). Servers are in the table
+of `gateway.servers`. A plug-in cannot take the name of a built-in. Entry points are read when a name is looked up,
 never in a request.
 
 Source: PyPA entry points specification.
@@ -60,7 +60,7 @@ _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 class Engine(Protocol):
     """An implementation of the adapters.
 
-    An engine that has one direction only leaves the other out; a chain that needs it is refused when built.
+    An engine with one direction only omits the other method; a chain that needs that method raises when built.
     """
 
     def wsgi_to_asgi(self, app: WSGIApplication) -> ASGIApplication:
@@ -74,12 +74,12 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin:
-    """Where a name comes from.
+    """A name that users can write, and its origin.
 
     Attributes:
-        name: What users write.
+        name: The name.
         path: Import path, ``module:attribute``.
-        distribution: The name and version of what brings it; ``None`` for a built-in.
+        distribution: Name and version of the distribution that installs it; ``None`` for a built-in.
     """
 
     name: str
@@ -87,10 +87,10 @@ class Plugin:
     distribution: str | None = None
 
     def load(self) -> object:
-        """Import what the path names.
+        """Import the object at the path.
 
         Raises:
-            ConfigurationError: It cannot be imported.
+            ConfigurationError: The import fails.
         """
         try:
             return import_path(self.path)
@@ -101,10 +101,10 @@ class Plugin:
 
 
 def available(kind: Kind) -> dict[str, Plugin]:
-    """List what can be named: built-ins first, then plug-ins in the order of their names.
+    """List the names of a kind: built-ins first, then plug-ins in the order of their names.
 
     Raises:
-        ConfigurationError: Two distributions bring one name.
+        ConfigurationError: Two distributions provide different objects under the same name.
     """
     from importlib.metadata import entry_points  # slow to import, and most programs name built-ins only
 
@@ -128,11 +128,11 @@ def load(kind: Kind, name: str) -> object:
     """Import the engine, middleware or server of that name.
 
     Args:
-        kind: What is looked for.
-        name: A built-in's or a plug-in's name, or an import path ``module:attribute``.
+        kind: Kind of the object.
+        name: Name of a built-in or a plug-in, or an import path ``module:attribute``.
 
     Raises:
-        ConfigurationError: There is no such name, or it cannot be imported.
+        ConfigurationError: The name does not exist, or the import fails.
     """
     builtin = _builtin(kind).get(name)
     if builtin is not None:
@@ -153,8 +153,8 @@ def import_path(path: str) -> object:
     """Import ``module:attribute``; the attribute may have dots.
 
     Raises:
-        ConfigurationError: The path has another form, the module cannot be imported, or has no such attribute.
-        SyntaxError: The module has one.
+        ConfigurationError: The path has another form, the import fails, or the attribute does not exist.
+        SyntaxError: The module has a syntax error.
     """
     name, _, attribute = path.partition(":")
     if not all(part.isidentifier() for part in (*name.split("."), *attribute.split("."))):
@@ -181,15 +181,15 @@ def import_path(path: str) -> object:
 
 
 def did_you_mean(name: str, possible: Iterable[str]) -> str:
-    """Suggest the nearest name, as the middle of a sentence; empty when none is near."""
-    from difflib import get_close_matches  # for an error message, so not with the module
+    """Suggest the nearest name, as the middle of a sentence; empty if no name is near."""
+    from difflib import get_close_matches  # only errors need it, so not imported with the module
 
     near = get_close_matches(name, list(possible), n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def reason(error: BaseException) -> str:
-    """Name an error in one line: its type, and what it says."""
+    """Describe an exception in one line: its type and its message."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

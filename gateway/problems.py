@@ -1,7 +1,7 @@
-"""The one renderer of refusals and errors: what a client reads when a middleware answers instead of the application.
+"""Render the error responses of middleware.
 
-One function makes the response in the form that ``Accept`` prefers: problem details, text or HTML. It never says
-more than it is given: an exception's text is not the client's business.
+``problem()`` makes the response in the form that ``Accept`` prefers: problem details, text or HTML. It shows only its
+arguments, never the text of an exception, because that may be private.
 
 Sources: RFC 9457 (problem details); RFC 9110 sections 12.5.1 (Accept), 15.5, 15.6.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MEDIA_TYPES", "preferred_media_type", "problem", "refusal"]
 
-#: What can be rendered; the first wins where Accept does not decide.
+#: Media types that can be rendered; the first is the default if Accept does not decide.
 MEDIA_TYPES = ("application/problem+json", "text/html", "text/plain")
 
 _LONGEST_ACCEPT = BOUNDS["accept"].characters
@@ -31,11 +31,11 @@ _RESERVED = frozenset({"type", "title", "status", "detail", "instance"})
 
 
 def preferred_media_type(accept: str | None, offered: tuple[str, ...] = MEDIA_TYPES) -> str:
-    """Return what a client prefers of what is offered, by RFC 9110 section 12.5.1.
+    """Return the offered media type that the client prefers (RFC 9110 section 12.5.1).
 
     The most specific range that matches decides the quality of a type; ``q=0`` refuses it. ``application/json``
-    stands for problem details too. Where nothing is acceptable, or nothing is asked for, the first offered: a
-    refusal is sent anyway.
+    matches problem details too. Without ``Accept``, or if nothing is acceptable, the first offered type is returned,
+    because the error must be sent anyway.
 
     >>> preferred_media_type("text/html;q=0.8, application/json;q=0.9")
     'application/problem+json'
@@ -90,21 +90,21 @@ def problem(
     """Render an error as a response.
 
     Args:
-        request: Its ``Accept`` decides the form; ``None`` for problem details.
+        request: Request whose ``Accept`` decides the form; ``None`` for problem details.
         status: 400 to 599.
         detail: One sentence for the client.
-        title: A short name; the reason phrase where it is not given.
-        type: A URI of the kind of problem.
-        instance: A URI of this occurrence.
+        title: Short name; the reason phrase by default.
+        type: URI of the kind of problem.
+        instance: URI of this occurrence.
         extensions: Further members of the problem details, JSON values; text and HTML do not show them.
-        headers: Further fields, ``Retry-After`` or ``Allow`` for example.
+        headers: Further headers, for example ``Retry-After`` or ``Allow``.
 
     Returns:
         A response with Content-Type, Content-Length, ``Cache-Control: no-store`` (unless ``headers`` has its own) and
         ``Vary: Accept``.
 
     Raises:
-        ValueError: The status is no error, or an extension has a reserved name.
+        ValueError: The status is not from 400 to 599, or an extension has a reserved name.
     """
     if not 400 <= status <= 599:
         raise ValueError(f"a problem has a status from 400 to 599, got {status!r} (RFC 9457)")
@@ -123,7 +123,7 @@ def problem(
             members["detail"] = detail
         if instance is not None:
             members["instance"] = instance
-        from json import dumps  # for who prefers it, so not with the module
+        from json import dumps  # only this form needs it, so not imported with the module
 
         body = dumps({**members, **(extensions or {})}, ensure_ascii=False)
     content = body.encode()
@@ -136,7 +136,7 @@ def problem(
 
 
 def _html(status: int, title: str, detail: str | None) -> str:
-    from html import escape  # for who prefers it, so not with the module
+    from html import escape  # only this form needs it, so not imported with the module
 
     text = f"<p>{escape(detail)}</p>" if detail else ""
     name = escape(f"{status} {title}")
@@ -144,7 +144,7 @@ def _html(status: int, title: str, detail: str | None) -> str:
 
 
 def refusal(request: Request | None, refuse: Refuse) -> Response:
-    """Return the response of a :class:`~gateway.contract.Refuse`: its own, or a rendered one."""
+    """Return the response of a :class:`~gateway.contract.Refuse`: the given response, or a rendered one."""
     if refuse.response is not None:
         return refuse.response
     return problem(request, refuse.status, refuse.detail, headers=refuse.headers)
