@@ -1,26 +1,26 @@
-"""A chain: middleware in the order that the user gave, planned with the fewest adapters and built for both interfaces.
+"""A chain: middleware in the user's order, planned with the fewest adapters and built for both interfaces.
 
-What a chain may hold:
+A chain contains:
 
-- WSGI+ASGI middleware (`gateway.contract.Middleware`), which runs in either interface; neighbours in one interface
-  are one wrapper, run by one driver;
-- third parties, each for one interface: `wsgi_only` and `asgi_only`, or `either` where there is a twin for each;
-- any of these on a condition: `when` and `unless`.
+- WSGI+ASGI middleware (`gateway.contract.Middleware`), which runs in either interface. Neighbours in the same interface
+  form a group: one wrapper, run by one driver.
+- Third-party middleware for one interface: `wsgi_only` and `asgi_only`. `either` takes a pair, one for each interface.
+- Any of these on a condition: `when` and `unless`.
 
-Everything is decided here, when a chain is built, for both kinds of server: the interface of each middleware
-(``_planner``), the order rules (``_order``), who sees websockets, what is refused. Nothing is decided in a
-request. `Chain.explain` says what came out.
+A chain decides everything when it is built, for both kinds of server. It plans the interface of each middleware
+(``_planner``), checks the order rules (``_order``), and decides which middleware sees WebSockets. Nothing is decided in
+a request. `Chain.explain` describes the result.
 
-Two paths lead through a chain under an ASGI server. ``http`` takes the planned one, adapters included. ``lifespan``
-and ``websocket`` cannot enter WSGI, so they go by the *other* path, which passes every WSGI part by and leads to the
-innermost ASGI application. A third party's WSGI middleware that a websocket would pass by is therefore refused, unless
-whoever built the chain says that this is safe: an address filter that is skipped is a hole. Where both paths are one
-object, as in every chain without adapters, there is no fork at all.
+Two paths lead through a chain under an ASGI server. ``http`` takes the planned path, adapters included. ``lifespan``
+and ``websocket`` cannot enter WSGI. They take the *other* path, which bypasses every WSGI middleware and leads to the
+innermost ASGI application. So the chain refuses third-party WSGI middleware that a WebSocket would bypass, unless the
+user declares it safe to skip. A skipped address filter, for example, would be a security hole. If both paths are the
+same object, as in every chain without adapters, the chain adds no fork.
 
-Under a WSGI server a websocket is a request whose socket is taken over, and nothing that stands outside of the
-application's adapter would understand how that ends. With ``websockets=True`` handshakes therefore part from the
-other requests where the server calls, and go into the adapter by the same other path: every middleware that takes
-part stands inside of it.
+Under a WSGI server a WebSocket is a request whose socket is taken over. Middleware outside the application's adapter
+cannot handle how such a request ends. So with ``websockets=True`` the chain separates handshakes from other requests
+at the server's call, and sends them into the adapter by the same other path. There, every middleware that handles
+WebSockets is inside the adapter.
 """
 
 from __future__ import annotations
@@ -63,24 +63,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "ChainItem", "ChainWarning", "asgi_only", "either", "path_in", "unless", "when", "wsgi_only"]
 
-#: What ``middleware=[...]`` may hold: WSGI+ASGI middleware, and what the functions here make.
+#: An item of ``middleware=[...]``: WSGI+ASGI middleware, or a result of the functions below.
 ChainItem: TypeAlias = Item
 
 
 class ChainWarning(UserWarning):
-    """A chain that works, and that its author may not want: an order rule broken, more than one adapter."""
+    """The chain works, but probably not as intended: it breaks an order rule, or has more than one adapter."""
 
 
 def wsgi_only(
     middleware: Callable[..., object], /, *args: object, safe_to_skip: bool = False, **options: object
 ) -> ThirdParty:
-    """Put a WSGI middleware of a third party into a chain.
+    """Put third-party WSGI middleware into a chain.
 
     Args:
-        middleware: Its class or factory; called once with the application, then ``args`` and ``options``.
-        args: Further positional arguments of it.
-        safe_to_skip: Websockets may pass it by. Needed where the application speaks ASGI.
-        options: Keyword arguments of it.
+        middleware: Class or factory, called once with the application, then ``args`` and ``options``.
+        args: Further positional arguments of the call.
+        safe_to_skip: Whether WebSockets may bypass it. Needed if the application speaks ASGI.
+        options: Keyword arguments of the call.
 
     >>> from werkzeug.middleware.proxy_fix import ProxyFix
     >>> wsgi_only(ProxyFix, x_for=1).name
@@ -90,12 +90,12 @@ def wsgi_only(
 
 
 def asgi_only(middleware: Callable[..., object], /, *args: object, **options: object) -> ThirdParty:
-    """Put an ASGI middleware of a third party into a chain.
+    """Put third-party ASGI middleware into a chain.
 
     Args:
-        middleware: Its class or factory; called once with the application, then ``args`` and ``options``.
-        args: Further positional arguments of it.
-        options: Keyword arguments of it.
+        middleware: Class or factory, called once with the application, then ``args`` and ``options``.
+        args: Further positional arguments of the call.
+        options: Keyword arguments of the call.
     """
     return third_party("asgi", middleware, args, options)
 
@@ -107,16 +107,16 @@ def either(
     short_circuits: bool = False,
     body_cpu: bool = False,
 ) -> ThirdParty:
-    """Put a third party's twins into a chain: the same middleware for WSGI and for ASGI; the plan takes one.
+    """Put a third-party pair into a chain: the same middleware for WSGI and for ASGI. The plan takes one of them.
 
-    Where the plan has a choice it takes the one beside the application, which sees the most of it: its exceptions, its
-    context variables. Websockets always see the ASGI twin.
+    If the number of adapters allows it, the plan takes the version for the application's interface. That version sees
+    the application's exceptions and context variables. WebSockets always pass the ASGI version.
 
     Args:
-        wsgi: The WSGI twin: a factory, or ``wsgi_only(...)`` where it has options.
-        asgi: The ASGI twin: a factory, or ``asgi_only(...)``.
-        short_circuits: They may answer by themselves, so they should rather stand where the server calls them.
-        body_cpu: They spend CPU on bodies, so they should rather stand where worker threads run them.
+        wsgi: The WSGI version: a factory, or ``wsgi_only(...)`` if it has options.
+        asgi: The ASGI version: a factory, or ``asgi_only(...)``.
+        short_circuits: Whether they may respond themselves, so that the plan prefers the server's interface.
+        body_cpu: Whether they spend CPU on bodies, so that the plan prefers WSGI, where worker threads run them.
     """
     one = wsgi if isinstance(wsgi, ThirdParty) else wsgi_only(wsgi)
     other = asgi if isinstance(asgi, ThirdParty) else asgi_only(asgi)
@@ -127,7 +127,7 @@ def either(
         )
     return ThirdParty(
         name=one.name if one.name == other.name else f"{one.name}|{other.name}",
-        # By way of each twin, so that an error names the one that is wrong.
+        # Each calls `wrap` of its own item, so that an error names the right version.
         wsgi=partial(one.wrap, "wsgi"),
         asgi=partial(other.wrap, "asgi"),
         short_circuits=short_circuits,
@@ -136,31 +136,31 @@ def either(
 
 
 def when(predicate: Predicate, middleware: ChainItem) -> ChainItem:
-    """Run a middleware only for requests that the predicate holds for.
+    """Run a middleware only for requests for which the predicate is true.
 
     Args:
-        predicate: Asked once per request, with the request as it is at that place of the chain; it must not change it.
-            `path_in` makes one.
-        middleware: WSGI+ASGI, or a third party's.
+        predicate: Function of the request, called once per request at the middleware's position. It must not change
+            the request. `path_in` makes a predicate.
+        middleware: WSGI+ASGI middleware, or third-party middleware.
     """
     return conditional(predicate, middleware, negate=False)
 
 
 def unless(predicate: Predicate, middleware: ChainItem) -> ChainItem:
-    """Run a middleware only for requests that the predicate does not hold for.
+    """Run a middleware only for requests for which the predicate is false.
 
     Args:
         predicate: As in `when`.
-        middleware: WSGI+ASGI, or a third party's.
+        middleware: WSGI+ASGI middleware, or third-party middleware.
     """
     return conditional(predicate, middleware, negate=True)
 
 
 def path_in(*prefixes: str) -> Predicate:
-    """Make a predicate that holds for paths at or below one of the prefixes, by whole segments.
+    """Make a predicate that is true for paths at or below one of the prefixes, by whole path segments.
 
     Args:
-        prefixes: Each starts with "/"; ``/api`` holds for ``/api`` and ``/api/users``, not for ``/apix``.
+        prefixes: Each starts with "/"; ``/api`` matches ``/api`` and ``/api/users``, not ``/apix``.
     """
     return PathIn(prefixes)
 
@@ -169,8 +169,8 @@ class Chain:
     """Middleware around an application, planned and built for both kinds of server.
 
     Attributes:
-        wsgi: What a WSGI server calls.
-        asgi: What an ASGI server calls.
+        wsgi: Callable for WSGI servers.
+        asgi: Callable for ASGI servers.
         plans: The plan for each kind of server.
     """
 
@@ -193,30 +193,30 @@ class Chain:
         """Plan and build.
 
         Args:
-            applications: The application for each interface that it speaks by itself: one, or both.
+            applications: The application for each interface that it speaks without an adapter: one, or both.
             middleware: Outermost first: WSGI+ASGI middleware, `wsgi_only`, `asgi_only`, `either`, `when`, `unless`.
-            name: What the explanation calls the application.
-            engine: The engine that makes the adapters; its name or the engine itself.
-            max_adapters: How many adapters the plan for either kind of server may have.
-            whole: An application that speaks both interfaces has parts with a lifespan or websockets, so an ASGI server
-                must reach it by its ASGI side.
-            holds_more: The application may have chains of its own inside, which share the state of a request.
-            websockets: Serve them under WSGI servers that hand over their socket.
+            name: Name of the application in the explanation.
+            engine: The engine that makes the adapters: its name, or an engine object.
+            max_adapters: Maximum number of adapters in the plan for either kind of server.
+            whole: Whether the application speaks both interfaces and has parts with a lifespan or WebSockets. Then an
+                ASGI server must call its ASGI side.
+            holds_more: Whether the application may contain further chains, which share the state of a request.
+            websockets: Serve WebSockets under WSGI servers that hand over their socket.
             options: Options of the built-in adapters, by name.
 
         Raises:
-            ConfigurationError: An item is no middleware, a plan has too many adapters, a websocket would pass by a
-                middleware that was not declared safe to skip, a third party's middleware could not be made,
-                ``websockets`` cannot be had, or an option is for an adapter that neither plan has.
+            ConfigurationError: An item is not middleware, or third-party middleware could not be made. A plan has too
+                many adapters, or no adapter for one of the options. A WebSocket would bypass middleware that was not
+                declared safe to skip. ``websockets`` is not possible.
             MissingExtraError: ``websockets`` without wsproto.
 
         Warns:
-            ChainWarning: An order rule is broken, or a plan has more than one adapter.
+            ChainWarning: The chain breaks an order rule, or a plan has more than one adapter.
         """
         self._applications = applications
         self._items = tuple(checked(item) for item in listed(middleware))
         self._crossings = find(engine, options)
-        # What each place shares between its builds: a limit counts requests and handshakes together.
+        # One dict per position, shared by its builds, so that a rate limit counts requests and handshakes together.
         self._shared: tuple[dict[str, object], ...] = tuple({} for _ in self._items)
         nodes = tuple(node_of(item) for item in self._items)
         speaks: frozenset[Colour] = frozenset(applications)
@@ -247,11 +247,11 @@ class Chain:
             warnings=tuple(messages),
         )
         built: dict[object, tuple[object, ASGIApplication | None]] = {}
-        # The checks above hold for what `_build` returns: an application of the interface that was asked for.
+        # `_build` returns an application of the interface that the plan's server calls, so the casts are right.
         http, other = self._build(self.plans["wsgi"], built)
         self.wsgi = cast("WSGIApplication", http)
         if websockets:
-            # The plan has an adapter to take sockets over, and the application inside it speaks ASGI.
+            # `_check_takeover` has made sure that the plan has an adapter, with an ASGI application inside.
             self.wsgi = Takeover(self.wsgi, cast("AsgiToWsgi", self._entrance), cast("ASGIApplication", other))
         self.asgi = joined(*self._build(self.plans["asgi"], built))
         if _shares_state(self.plans["wsgi"], holds_more=holds_more):
@@ -260,12 +260,12 @@ class Chain:
             self.asgi = AsgiState(self.asgi)
 
     def explain(self) -> Explanation:
-        """Say what the chain does under each kind of server."""
+        """Describe the chain under each kind of server."""
         return self._explanation
 
     def _check_adapters(self, max_adapters: int) -> list[str]:
         worst = max(self.plans.values(), key=lambda plan: plan.adapters)
-        # What the application needs by itself is no fault of its middleware.
+        # Adapters that the application needs even without middleware do not count against the limit.
         bare = plan(worst.server, (), frozenset(self._applications)).adapters
         if worst.adapters > max(max_adapters, bare):
             raise ConfigurationError(
@@ -316,19 +316,20 @@ class Chain:
     def _build(
         self, plan: Plan, built: dict[object, tuple[object, ASGIApplication | None]]
     ) -> tuple[object, ASGIApplication | None]:
-        """Build one plan from the inside; what both plans share from some place inwards is built once.
+        """Build one plan from the inside; inner parts that both plans share are built once.
 
         Returns:
-            The planned path, and the one of lifespan and websockets.
+            The planned path, and the other path, of lifespan and WebSockets.
         """
         colour = plan.application
         http = self._applications[colour]
-        # Where lifespan and websockets go: the innermost ASGI application; None while all inside is WSGI.
+        # The path of lifespan and WebSockets, to the innermost ASGI application; None while everything inside is WSGI.
         other = cast("ASGIApplication", http) if colour == "asgi" else None
         for segment in reversed(plan.segments):
-            # An adapter from here to ASGI comes *back* if an ASGI part is outside, which runs the lifespan.
+            # An adapter from here to ASGI goes *back* to ASGI if an ASGI part is outside. That part runs the lifespan.
             inwards = plan.line[segment.start + 1 :]
             back = segment.interface == "wsgi" and "asgi" in inwards and "asgi" in plan.line[: segment.start + 1]
+            # Plans with the same key have the same parts inside, so the second plan reuses the build of the first.
             key = (segment.start, inwards, back)
             if key not in built:
                 http, other = self._cross(colour, segment.interface, http, other, back=back)
@@ -345,7 +346,7 @@ class Chain:
         if outer == "wsgi":
             crossed_back = self._crossings.asgi_to_wsgi(joined(http, other), back=back)
             if not back:
-                self._entrance: object = crossed_back  # it runs the lifespan; there is one at most in a plan
+                self._entrance: object = crossed_back  # this adapter runs the lifespan; a plan has at most one of them
             return crossed_back, other
         crossed = self._crossings.wsgi_to_asgi(cast("WSGIApplication", http), comes_back=other is not None)
         return crossed, crossed if other is None else other
@@ -360,11 +361,12 @@ class Chain:
             if segment.interface == "asgi":
                 wrapped = build_asgi(middleware, joined(http, other), shared=shared)
                 return wrapped, wrapped
+            # Handshakes bypass this WSGI group, so its guards are built a second time, around the other path.
             guards = [(item, place) for item, place in zip(middleware, shared, strict=True) if item.websocket]
             if other is not None and guards:
                 other = build_asgi([item for item, _ in guards], other, shared=[place for _, place in guards])
             return build_wsgi(middleware, cast("WSGIApplication", http), shared=shared), other
-        item = cast("ThirdParty", items[0])  # a third party is a group of its own
+        item = cast("ThirdParty", items[0])  # third-party middleware is always a group of one
         if segment.interface == "asgi":
             outer = cast("ASGIApplication", item.wrap("asgi", joined(http, other)))
             return outer, outer
@@ -374,17 +376,17 @@ class Chain:
 
 
 def _shares_state(plan: Plan, *, holds_more: bool) -> bool:
-    """Whether what one wrapper puts into the state of a request could be looked for by another further out.
+    """Return whether an outer wrapper may need request state that an inner wrapper writes.
 
-    A wrapper copies a scope for what stands inside of it, and an adapter makes one from an environ: what begins inside
-    is not seen outside. One wrapper alone needs nothing.
+    A wrapper copies the scope for the inner application, and an adapter makes a new scope from an environ. So state
+    that begins inside is not visible outside. A single wrapper needs no shared state.
     """
     wrappers = sum(segment.colourless for segment in plan.segments)
     return wrappers > 1 or (wrappers == 1 and holds_more)
 
 
 def _outside_of_package() -> int:
-    """Return the stack level of whoever built the chain, for a warning that points there."""
+    """Return the stack level of the code outside this package that built the chain, for warnings."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "gateway":
         level, frame = level + 1, frame.f_back

@@ -1,7 +1,7 @@
-"""Middleware on a condition: asked once per request, at the middleware's own place in the chain.
+"""Middleware on a condition, which is checked once per request, at the middleware's position in the chain.
 
-A WSGI+ASGI middleware stays one node of its group: its hooks are called or not, and no wrapper is added. A third
-party's is built around the application, and a request goes through it or straight to the application.
+WSGI+ASGI middleware stays in its group: the condition decides whether its hooks are called, without another wrapper.
+Third-party middleware is built around the application. A request goes through it, or directly to the application.
 
 Sources: none; the idea is chi's ``maybe`` and Hono's ``combine``.
 """
@@ -33,13 +33,13 @@ __all__ = ["AsgiBranch", "Conditional", "PathIn", "Predicate", "WsgiBranch", "re
 Predicate: TypeAlias = Callable[[Request], bool]
 _Hook: TypeAlias = Callable[..., object]
 
-#: What a class says about itself, for the plan and for the driver.
+#: Metadata of a class, for the plan and for the driver.
 _METADATA: Final = ("websocket", "contract", "after", "before", "short_circuits", "body_cpu", "keeps_request_length")
 
 
 @dataclass(frozen=True)
 class PathIn:
-    """Holds for paths at or below one of the prefixes, by whole segments, below the mount point."""
+    """Predicate that is true for paths at or below one of the prefixes, by whole segments, below the mount point."""
 
     prefixes: tuple[str, ...]
 
@@ -49,7 +49,7 @@ class PathIn:
                 raise ConfigurationError(
                     f"path_in(...) takes prefixes that start with '/' and do not end with one, got {prefix!r}"
                 )
-            if "*" in prefix:  # it would never hold, and a guard on this condition never run
+            if "*" in prefix:  # it would never match, so a guard on this condition would never run
                 raise ConfigurationError(
                     f"path_in(...) takes prefixes, which hold for all paths below them, and no patterns, got {prefix!r}"
                 )
@@ -65,11 +65,11 @@ class PathIn:
 
 
 def require_predicate(predicate: object, where: str) -> None:
-    """Refuse what cannot be asked.
+    """Check that a predicate can be called.
 
     Raises:
-        ConfigurationError: It is not callable, takes other arguments, or is a coroutine or a generator function, whose
-            answer would always be true.
+        ConfigurationError: It is not callable, takes other arguments, or is a coroutine or generator function, whose
+            result would always be true.
     """
     if (
         not callable(predicate)
@@ -89,16 +89,16 @@ def _takes_one(predicate: Callable[..., object]) -> bool:
         inspect.signature(predicate).bind("request")
     except TypeError:
         return False
-    except ValueError:  # a built-in function may have none
+    except ValueError:  # a built-in function may have no signature
         return True
     return True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditional(Middleware):
-    """A WSGI+ASGI middleware whose hooks run for some requests.
+    """WSGI+ASGI middleware whose hooks run for some requests.
 
-    Its metadata are those of the middleware inside, set on the instance.
+    The instance has the metadata of the inner middleware.
     """
 
     predicate: Predicate
@@ -117,9 +117,10 @@ class Conditional(Middleware):
 
 
 class _ConditionalHooks(Hooks):
-    """The hooks of the middleware inside, each behind the predicate's answer; those it lacks are lacking here too.
+    """Wraps each hook that the inner middleware defines, and only those, with the predicate.
 
-    They are set on the instance, because which there are is known when built. A hook that is a generator stays one.
+    The hooks are attributes of the instance, because the set of hooks is known only when built. A generator hook stays
+    a generator. ``on_start`` and ``on_stop`` are not wrapped.
     """
 
     def __init__(self, condition: Conditional, inner: Hooks, active: Slot[bool]) -> None:
@@ -128,10 +129,11 @@ class _ConditionalHooks(Hooks):
         on_request = hook(inner, "on_request")
         on_response = hook(inner, "on_response")
         constants = tuple(inner.constant_headers)
-        # A flow's hooks are plain functions that return generators.
+        # The hooks of a flow are plain functions that return generators, so `isgeneratorfunction` misses them.
         steps = isinstance(inner, FlowHooks)
 
         def asked(request: Request) -> object:
+            # Kept for the later hooks, so that the predicate runs once and its result cannot change.
             active[request] = answer = bool(predicate(request)) is not negate
             return on_request(request) if answer and on_request is not None else None
 
@@ -169,14 +171,14 @@ class _ConditionalHooks(Hooks):
 
 
 def _like(original: _Hook | None, call: _Hook, steps: bool) -> _Hook:
-    """Return ``call`` as a generator function where the original hook is one, else itself."""
+    """Return ``call`` as a generator function if the original hook is a generator, else ``call`` itself."""
     if not steps and not inspect.isgeneratorfunction(original):
         return call
 
     def run(*args: object) -> Generator[object, object, object]:
         result = call(*args)
         if isinstance(result, Generator):
-            # What the hook inside asks for goes to the driver as it is.
+            # Pass the effects of the inner hook to the driver unchanged.
             result = yield from cast("Generator[object, object, object]", result)
         return result
 
@@ -189,7 +191,7 @@ def _take_metadata(target: Hooks, source: Hooks) -> None:
 
 
 class WsgiBranch:
-    """A third party's WSGI middleware, or the application without it."""
+    """Call third-party WSGI middleware if the predicate is true, else the application directly."""
 
     def __init__(self, predicate: Predicate, inside: WSGIApplication, app: WSGIApplication) -> None:
         self.predicate = predicate
@@ -202,7 +204,10 @@ class WsgiBranch:
 
 
 class AsgiBranch:
-    """A third party's ASGI middleware, or the application without it; lifespan events go through it."""
+    """Call third-party ASGI middleware if the predicate is true, else the application directly.
+
+    Lifespan events always go through the middleware.
+    """
 
     def __init__(self, predicate: Predicate, inside: ASGIApplication, app: ASGIApplication) -> None:
         self.predicate = predicate

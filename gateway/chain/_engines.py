@@ -1,11 +1,12 @@
-"""The engine that makes the adapters of a chain, found by name.
+"""Find the engine that makes the adapters of a chain, by name.
 
-``builtin``, ``a2wsgi`` and ``asgiref`` are what `gateway.adapters.crossing` knows; an engine of a plug-in has the shape
-of `gateway.plugins.Engine`. Packages are imported when an adapter is built, not when an engine is named.
+An engine is the implementation of the adapters. ``builtin``, ``a2wsgi`` and ``asgiref`` call
+`gateway.adapters.crossing`; an engine of a plug-in implements `gateway.plugins.Engine`. Packages are imported when an
+adapter is built, not when an engine is found.
 
-An adapter *back* to ASGI, from a WSGI part that an ASGI server reached by another adapter, is a case of its own. The
-application inside must run on the loop that ran its lifespan, the server's, and that lifespan must not be run twice. So
-the adapter into WSGI notes the loop in the scope, and the one back finds it there.
+An adapter *back* to ASGI is a special case: an ASGI server has called WSGI middleware through another adapter. The
+inner application must run on the server's loop, which ran its lifespan, and the lifespan must not run twice. So the
+adapter into WSGI stores the loop in the scope, and the adapter back reads it there.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _DIRECTIONS: Final[tuple[Direction, ...]] = tuple(ADAPTERS)
 
 @dataclass(frozen=True)
 class _Known:
-    """An engine that comes with the package; what it lacks, `gateway.adapters.crossing` says."""
+    """A bundled engine. `gateway.adapters.crossing` raises for directions that it does not support."""
 
     name: str
 
@@ -63,10 +64,10 @@ ASGIREF: Final = _Known("asgiref")
 
 @dataclass(frozen=True, kw_only=True)
 class Crossings:
-    """An engine under its name.
+    """An engine, its name and its options.
 
     Attributes:
-        name: What the explanation calls it.
+        name: Name in the explanation.
         engine: The engine; it may lack a direction.
         options: Options of the adapters, by name; empty unless the engine is the built-in one.
     """
@@ -80,7 +81,7 @@ class Crossings:
 
         Args:
             app: The application.
-            comes_back: Further in there is an adapter back.
+            comes_back: Whether there is an adapter back to ASGI inside.
         """
         crossed = cast("ASGIApplication", self._cross("wsgi_to_asgi", app))
         return _NoteLoop(crossed) if comes_back else crossed
@@ -90,7 +91,7 @@ class Crossings:
 
         Args:
             app: The application.
-            back: An ASGI part stands outside, which runs the application's lifespan.
+            back: Whether an ASGI part outside runs the application's lifespan.
         """
         if not back:
             return cast("WSGIApplication", self._cross("asgi_to_wsgi", app))
@@ -103,7 +104,7 @@ class Crossings:
 
         Args:
             lines: For each kind of server, the interfaces from the server to the application.
-            holds_more: The application may have adapters of its own inside.
+            holds_more: Whether the application may contain further adapters.
 
         Raises:
             ConfigurationError: No line has an adapter for one of the options.
@@ -139,13 +140,13 @@ def find(engine: str | Engine, options: Mapping[str, Any] = NO_OPTIONS) -> Cross
     """Find an engine.
 
     Args:
-        engine: ``builtin``, ``a2wsgi``, ``asgiref``, a plug-in's name, an import path, or an engine itself. What a
-            plug-in or a path names may be an engine, or a class or function without arguments that makes one.
+        engine: ``builtin``, ``a2wsgi``, ``asgiref``, a plug-in's name, an import path, or an engine object. A plug-in
+            or a path may name an engine, or a class or function without arguments that makes an engine.
         options: Options of the built-in adapters.
 
     Raises:
-        ConfigurationError: There is none of that name, it has neither direction, or it is not the built-in one and
-            there are options.
+        ConfigurationError: The name does not exist, the engine has neither direction, or options are given for an
+            engine other than the built-in engine.
     """
     found: object = load("engine", engine) if isinstance(engine, str) else engine
     if callable(found) and (isinstance(found, type) or not _is_engine(found)):
@@ -173,7 +174,7 @@ def _is_engine(found: object) -> bool:
 
 
 class _NoteLoop:
-    """An adapter into WSGI that notes in the scope which loop it came from."""
+    """An adapter into WSGI that stores the running asyncio loop in the scope."""
 
     def __init__(self, app: ASGIApplication) -> None:
         self.app = app
@@ -188,7 +189,7 @@ class _NoteLoop:
 
 
 class _Back(Reaching):
-    """The built-in adapter back to ASGI: on the loop that a request came from, without a lifespan."""
+    """The built-in adapter back to ASGI: it uses the loop that the request came from, and runs no lifespan."""
 
     def __init__(self, app: ASGIApplication, options: Mapping[str, Any]) -> None:
         from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
@@ -196,7 +197,7 @@ class _Back(Reaching):
         self.app = app
         self._adapter = AsgiToWsgi
         self._options: dict[str, Any] = {**options, "lifespan": "off"}
-        # Where the loop is not asyncio's, the process's own one.
+        # For requests without an asyncio loop (trio): this adapter uses the process's own loop.
         self._elsewhere = AsgiToWsgi(app, **self._options)
         self._on: dict[asyncio.AbstractEventLoop, AsgiToWsgi] = {}
         self._lock = threading.Lock()
@@ -209,11 +210,12 @@ class _Back(Reaching):
         loop: asyncio.AbstractEventLoop | None = environ.get("gateway.scope", {}).get(_LOOP)
         if loop is None:
             return self._elsewhere(environ, start_response)
+        # Hot path without the lock: reading a dict is atomic, and `_added` takes the lock for a new loop.
         adapter = self._on.get(loop) or self._added(loop)
         return adapter(environ, start_response)
 
     def _added(self, loop: asyncio.AbstractEventLoop) -> AsgiToWsgi:
-        """Take in a loop that was not seen before, and let go of those that have ended."""
+        """Add an adapter for a new loop, and close the adapters of closed loops."""
         with self._lock:
             ended = [self._on.pop(known) for known in tuple(self._on) if known.is_closed()]
             options: dict[str, Any] = {**self._options, "loop": loop}
@@ -224,13 +226,13 @@ class _Back(Reaching):
 
 
 class _WithoutLifespan:
-    """An application whose lifespan somebody else runs."""
+    """An application whose lifespan other code runs."""
 
     def __init__(self, app: ASGIApplication) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         if scope["type"] == "lifespan":
-            # What an application does that does not support the protocol (ASGI Lifespan 2.0).
+            # An application without lifespan support raises (ASGI Lifespan 2.0 "Scope").
             raise NotImplementedError("the lifespan of this application is run by the server, not by an adapter")
         await self.app(scope, receive, send)

@@ -1,7 +1,7 @@
-"""What a chain does, said before a request comes: for each server interface the order, wrappers, adapters and cost.
+"""Describe a chain without running it: for each server interface the order, wrappers, adapters and cost.
 
-The same facts as text (for a terminal) and as plain data (for a program, and for ``gateway inspect --format json``). It
-explains plans and runs nothing.
+The text (for a terminal) and the plain data (for programs, and for ``gateway inspect --format json``) have the same
+facts.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ __all__ = [
     "counted",
 ]
 
-#: CPU that an adapter adds to a small request, in microseconds, by engine and direction. Measured in process in one
-#: run, CPython 3.11, with a2wsgi 1.10.10 and asgiref 3.13.0. Good for comparing chains, not for sizing a machine.
+#: CPU time that an adapter adds to a small request, in microseconds, by engine and direction. Measured in process in a
+#: single run, CPython 3.11, with a2wsgi 1.10.10 and asgiref 3.13.0. Use it to compare chains, not to size a machine.
 _MICROSECONDS: Mapping[tuple[str, str], float] = {
     ("builtin", "WsgiToAsgi"): 46.0,
     ("builtin", "AsgiToWsgi"): 42.0,
@@ -36,12 +36,12 @@ _MICROSECONDS: Mapping[tuple[str, str], float] = {
 }
 #: Kind of a middleware that runs in both interfaces.
 DUAL_KIND: Final = "WSGI+ASGI"
-#: One wrapper of WSGI+ASGI middleware: what it costs to be there, and each middleware in it.
+#: Microseconds of a wrapper of WSGI+ASGI middleware, and of each middleware in it, by interface.
 _SEGMENT_MICROSECONDS: Mapping[Colour, tuple[float, float]] = {"wsgi": (0.8, 0.1), "asgi": (1.4, 0.1)}
 
 
 class PartDict(TypedDict):
-    """One middleware as it stands under one kind of server."""
+    """One middleware in the plan for one kind of server."""
 
     name: str
     kind: str
@@ -49,7 +49,7 @@ class PartDict(TypedDict):
 
 
 class GroupDict(TypedDict):
-    """Middleware that run as one wrapper: neighbours of kind ``WSGI+ASGI``, or a single third party."""
+    """Middleware in one wrapper: neighbours of kind ``WSGI+ASGI``, or a single third-party middleware."""
 
     interface: str
     middleware: list[str]
@@ -57,7 +57,7 @@ class GroupDict(TypedDict):
 
 
 class AdapterDict(TypedDict):
-    """One adapter, and whose it is; it stands before ``order[position]``, or before the application."""
+    """One adapter and its engine; it is directly outside ``order[position]``, or outside the application."""
 
     position: int
     outside: str
@@ -67,7 +67,7 @@ class AdapterDict(TypedDict):
 
 
 class WebsocketDict(TypedDict):
-    """Whether websockets are served, why not, and which middleware sees their handshakes."""
+    """Whether WebSockets are served, the reason if not, and which middleware sees their handshakes."""
 
     served: bool
     reason: str
@@ -98,12 +98,12 @@ class ExplanationDict(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One middleware as the explanation names it.
+    """One middleware in the explanation.
 
     Attributes:
-        name: Its class, or what a third party's factory is called.
+        name: Name of its class, or of the factory of third-party middleware.
         kind: ``WSGI+ASGI``, ``wsgi only``, ``asgi only`` or ``either``.
-        websocket: It takes part in websocket handshakes wherever it stands in an ASGI chain.
+        websocket: Whether it sees WebSocket handshakes at any position of an ASGI chain.
     """
 
     name: str
@@ -113,17 +113,17 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What a chain does under either kind of server; ``str()`` of it is the text.
+    """Description of a chain under either kind of server; ``str()`` of it is the text.
 
     Attributes:
-        application: What stands innermost.
+        application: Name of the application.
         engine: Name of the engine that makes the adapters.
         plans: The plan for each kind of server.
         parts: The middleware, outermost first.
-        max_adapters: How many adapters were allowed.
-        speaks_websocket: The application has an ASGI side, so websockets can reach it.
-        takes_sockets: They do so under WSGI servers that hand over their socket, too.
-        warnings: What was warned about when the chain was built.
+        max_adapters: Maximum number of adapters that was allowed.
+        speaks_websocket: Whether the application has an ASGI side, so that WebSockets can reach it.
+        takes_sockets: Whether WSGI servers that hand over their socket serve WebSockets too.
+        warnings: Warnings issued when the chain was built.
     """
 
     application: str
@@ -136,7 +136,7 @@ class Explanation:
     warnings: Sequence[str] = ()
 
     def as_dict(self) -> ExplanationDict:
-        """Give the same facts as dicts, lists, strings and numbers."""
+        """Return the same facts as dicts, lists, strings and numbers."""
         return {
             "application": self.application,
             "engine": self.engine,
@@ -158,7 +158,7 @@ class Explanation:
         return "\n".join(lines)
 
     def _line(self, server: ServerDict) -> list[str]:
-        """Draw what a request meets, outermost first."""
+        """Draw the path of a request, outermost first."""
         adapters = {adapter["position"]: adapter for adapter in server["adapters"]}
         lines: list[str] = []
         position = 0
@@ -226,7 +226,7 @@ class Explanation:
         }
 
     def _cost(self, plan: Plan, adapters: Sequence[AdapterDict]) -> float | None:
-        """Add up adapters and wrappers; what third parties do themselves is theirs."""
+        """Sum the cost of adapters and wrappers, without the work of third-party middleware itself."""
         total = 0.0
         for adapter in adapters:
             price = _MICROSECONDS.get((adapter["engine"], adapter["adapter"]))
@@ -241,7 +241,7 @@ class Explanation:
 
 
 def counted(adapters: int) -> str:
-    """Say a number of adapters in words."""
+    """Return a number of adapters in words."""
     return {0: "no adapter", 1: "1 adapter"}.get(adapters, f"{adapters} adapters")
 
 

@@ -1,7 +1,7 @@
-"""What stands in a chain: WSGI+ASGI middleware and third parties, and what the plan has to know of each.
+"""Items of a chain: WSGI+ASGI middleware and third-party middleware, and the facts about each that the plan needs.
 
-A third party's middleware is carried as what wraps an application, for one interface or for each. On a condition it is
-still one: what wraps then chooses at each request.
+Third-party middleware is stored as a function that wraps an application, for one interface or for each. On a condition
+the function returns a branch, which chooses at each request.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ Wrap: TypeAlias = Callable[[object], object]
 
 @dataclass(frozen=True, kw_only=True)
 class ThirdParty:
-    """Somebody's middleware for one interface, or a twin for each; made by `wsgi_only`, `asgi_only` and `either`.
+    """Third-party middleware for one interface, or a pair; made by `wsgi_only`, `asgi_only` and `either`.
 
     Attributes:
-        name: What the explanation calls it.
+        name: Name in the explanation.
         wsgi: Wraps a WSGI application; None if it cannot.
         asgi: Wraps an ASGI application; None if it cannot.
-        safe_to_skip: Websockets may pass it by.
-        short_circuits: It may answer by itself; where there is a choice it then stands on the server's side.
-        body_cpu: It spends CPU on bodies; where there is a choice it then stands on the workers' side.
-        place: The key of a configuration file that it came from.
+        safe_to_skip: Whether WebSockets may bypass it.
+        short_circuits: Whether it may respond itself; if possible, the plan then uses the server's interface.
+        body_cpu: Whether it spends CPU on bodies; if possible, the plan then uses WSGI, in worker threads.
+        place: Key of the configuration file that it came from.
     """
 
     name: str
@@ -62,12 +62,12 @@ class ThirdParty:
 
     @property
     def runs_in(self) -> frozenset[Colour]:
-        """The interfaces it can run in."""
+        """Interfaces that it can run in."""
         return frozenset(colour for colour in INTERFACES if self._of(colour) is not None)
 
     @property
     def kind(self) -> str:
-        """What the explanation says it is."""
+        """Kind in the explanation."""
         return "either" if self.runs_in == BOTH else f"{next(iter(self.runs_in))} only"
 
     def _of(self, colour: Colour) -> Wrap | None:
@@ -77,9 +77,9 @@ class ThirdParty:
         """Wrap an application of that interface.
 
         Raises:
-            ConfigurationError: The factory raised, or what it gave is not callable.
+            ConfigurationError: The factory raised, or its result is not callable or has another interface.
         """
-        # The plan puts it only where it runs in; a missing form would be an error of this package.
+        # The plan uses only interfaces in `runs_in`, so a missing function would be a bug of this package.
         factory = cast("Wrap", self._of(colour))
         where = f"{self.place}: {self.name}" if self.place else f"{colour}_only({self.name}, ...)"
         try:
@@ -94,10 +94,10 @@ class ThirdParty:
             raise ConfigurationError(f"{where} must give an application when called with one, got {wrapped!r}")
         try:
             spoken = detect(wrapped)
-        except ConfigurationError:  # it hides what it speaks; whoever declared it knows
+        except ConfigurationError:  # its interface cannot be detected: trust the user's declaration
             return wrapped
         if not isinstance(wrapped, Dual) and spoken != colour:
-            if spoken not in INTERFACES:  # a chain calls nothing else
+            if spoken not in INTERFACES:  # a chain calls only WSGI and ASGI
                 remedy = f"take a version of it for {colour.upper()}"
             else:
                 remedy = f"say interface = {spoken!r}" if self.place else f"write {spoken}_only({self.name}, ...)"
@@ -107,15 +107,15 @@ class ThirdParty:
         return wrapped
 
 
-#: What a chain may hold.
+#: An item of a chain.
 Item: TypeAlias = Middleware | ThirdParty
 
 
 def listed(middleware: object) -> tuple[object, ...]:
-    """Return what ``middleware=`` was given, as a tuple.
+    """Return the value of ``middleware=`` as a tuple.
 
     Raises:
-        ConfigurationError: It is one middleware, a text or nothing, where a list must be.
+        ConfigurationError: The value is a single middleware, a string or None instead of a list.
     """
     if isinstance(middleware, str | bytes) or not isinstance(middleware, Iterable):
         raise ConfigurationError(
@@ -125,11 +125,11 @@ def listed(middleware: object) -> tuple[object, ...]:
 
 
 def checked(item: object) -> Item:
-    """Return what a chain may hold, or say what was meant.
+    """Return the item if a chain accepts it.
 
     Raises:
-        ConfigurationError: It is no middleware: a class or a factory that was not called, a third party's without
-            `wsgi_only` or `asgi_only`.
+        ConfigurationError: It is not middleware; for example a class or factory that was not called, or third-party
+            middleware without `wsgi_only` or `asgi_only`. The message has the remedy.
     """
     return item if isinstance(item, ThirdParty) else require_middleware(item)
 
@@ -165,7 +165,7 @@ def node_of(item: Item) -> Node:
             runs_in=item.runs_in,
             short_circuits=item.short_circuits,
             body_cpu=item.body_cpu,
-            # Twins are there to see what the application does, unless they said that they do something else.
+            # A pair usually watches the application (an error tracker), unless its options declare another purpose.
             watches=item.runs_in == BOTH and not item.short_circuits and not item.body_cpu,
             colourless=False,
         )
@@ -209,10 +209,10 @@ def sees_websockets(item: Item) -> bool:
 def third_party(
     colour: Colour, factory: Callable[..., object], args: tuple[object, ...], options: dict[str, object]
 ) -> ThirdParty:
-    """Carry a class or factory that wraps an application of one interface.
+    """Make an item of a class or factory that wraps an application of one interface.
 
     Raises:
-        ConfigurationError: It cannot be called, or it is WSGI+ASGI middleware.
+        ConfigurationError: It is not callable, or it is WSGI+ASGI middleware.
     """
     given: object = factory
     if isinstance(given, ThirdParty):
@@ -228,7 +228,7 @@ def third_party(
         )
     if not callable(given):
         raise ConfigurationError(f"{colour}_only(...) takes a middleware's class or factory, got {given!r}")
-    named: object = getattr(factory, "func", factory)  # a functools.partial is called what it calls
+    named: object = getattr(factory, "func", factory)  # a functools.partial has the name of its function
     name = str(getattr(named, "__name__", type(named).__name__))
 
     def wrap(app: object) -> object:

@@ -1,6 +1,6 @@
-"""What stands where the parts of a chain meet: both paths in one object, the state of a request, a socket taken over.
+"""Connecting objects of a chain: the fork of both paths, the start of the request state, the takeover of a socket.
 
-A chain makes these when it is built, and only where it needs them; none of them knows the plan.
+A chain makes these when it is built, and only if it needs them. They do not use the plan.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AsgiState", "Takeover", "WsgiState", "joined"]
 
-#: Where the state of a request stands, in a scope and in an environ.
+#: Key of the request state, in a scope and in an environ.
 _STATE = "gateway.state"
 
 
 class _Fork:
-    """Where the planned path and the one of lifespan and websockets part."""
+    """Send HTTP to the planned path, and lifespan and WebSockets to the other path."""
 
     def __init__(self, http: ASGIApplication, other: ASGIApplication) -> None:
         self.app = http
@@ -47,18 +47,18 @@ def joined(http: object, other: ASGIApplication | None) -> ASGIApplication:
 
 
 class WsgiState:
-    """Where the state of a request begins, for a chain whose wrappers would each begin one of their own."""
+    """Create the state of a request outside a chain whose wrappers would otherwise each create a separate state."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self.app = app
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        environ.setdefault(_STATE, {})
+        environ.setdefault(_STATE, {})  # keep the state of an outer chain
         return self.app(environ, start_response)
 
 
 class AsgiState:
-    """The same under an ASGI server, whose own scope is not written."""
+    """The same under an ASGI server; it copies the scope, which belongs to the server."""
 
     def __init__(self, app: ASGIApplication) -> None:
         self.app = app
@@ -70,7 +70,7 @@ class AsgiState:
 
 
 class Takeover(Reaching):
-    """Where websocket handshakes part from other requests under a WSGI server."""
+    """Send WebSocket handshakes to the adapter and other requests to the chain, under a WSGI server."""
 
     def __init__(self, http: WSGIApplication, crossing: AsgiToWsgi, other: ASGIApplication) -> None:
         from gateway.adapters.websocket._serve import is_handshake
@@ -85,6 +85,7 @@ class Takeover(Reaching):
         return [(self.app, "wsgi"), (self._crossing, "wsgi")]
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        # Hot path: the key check spares ordinary requests the call.
         if "HTTP_UPGRADE" in environ and self._is_handshake(environ):
             return self._crossing.websocket(environ, start_response, self._other)
         return self.app(environ, start_response)

@@ -1,9 +1,9 @@
-"""Order rules of a chain: what a middleware says about its neighbours, checked when a chain is built.
+"""Order rules of a chain: requirements of a middleware on the order, checked when a chain is built.
 
-``after = ("ProxyHeaders",)`` on a class says: where both are in a chain, this one stands inside ``ProxyHeaders``;
-``before`` says the reverse. A rule may bring its reason along, ``"ProxyHeaders: it counts by the client's address"``.
-Rules name classes and never import them, so a middleware knows no other. A broken rule is a warning with the reason,
-never a reordering: whoever built the chain may know better.
+``after = ("ProxyHeaders",)`` on a class means: if both are in a chain, this middleware must be inside ``ProxyHeaders``.
+``before`` means the reverse. A rule may include its reason, ``"ProxyHeaders: it counts by the client's address"``.
+Rules name classes and never import them, so that middleware modules stay independent. A broken rule causes a warning
+with the reason, never a reordering, because the user may have a good reason for the order.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["Rules", "broken"]
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What is said of a middleware's place.
+    """Order rules of one middleware.
 
     Attributes:
-        name: The name of its class, by which others mean it.
-        after: What stands outside it: names, each with or without a reason.
-        before: What stands inside it, likewise.
+        name: Name of its class, which the rules of others use.
+        after: Names of middleware that should be outside it, each with or without a reason.
+        before: Names of middleware that should be inside it, in the same form.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Rules:
 
 
 def broken(chain: Sequence[Rules]) -> list[str]:
-    """Say which order rules a chain breaks, one sentence for each, in the order of the chain.
+    """Return the order rules that a chain breaks, one sentence for each, in the order of the chain.
 
     Args:
         chain: The middleware, outermost first.
     """
     sentences: list[str] = []
-    said: set[tuple[str, str]] = set()  # both of a pair may name the other; who reads it needs it once
+    said: set[tuple[str, str]] = set()  # two middleware may name each other; one message is enough
     for position, each in enumerate(chain):
         outside = {other.name for other in chain[:position]}
         inside = {other.name for other in chain[position + 1 :]}

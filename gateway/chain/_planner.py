@@ -1,23 +1,22 @@
-"""Which interface each middleware of a chain runs in, so that the fewest adapters are paid.
+"""Choose the interface of each middleware in a chain, so that a request passes the fewest adapters.
 
-A chain is a line: the server, the nodes from outermost to innermost, the application. Each stands in one interface, and
-where two neighbours differ an adapter is needed. Nodes that can run in either interface (WSGI+ASGI
-middleware, twins) are free; this module chooses for them. The order of a chain is never changed.
+A chain is a line: the server, the nodes from outermost to innermost, the application. Each runs in one interface, and
+neighbours in different interfaces need an adapter between them. Nodes that can run in either interface (WSGI+ASGI
+middleware, pairs) are free, and this module chooses their interface. It never changes the order of a chain.
 
 Of all plans with the fewest adapters it takes, in this order:
 
-1. the one with the least body work on the event loop: a transform of bodies belongs where worker threads run it (WSGI);
-2. the one with the most twins beside the application: they watch it (errors, context variables), and see the most of
-   it in its own interface;
-3. the one in which adapters stand inside what may answer by itself (a preflight, a 429, a static file): what is
-   answered outside never pays the adapter;
-4. the one with its adapters as far inside as they go, so that what is free stands where the server calls it.
+1. the plan with the least body work on the event loop: body transforms belong in WSGI, where worker threads run them;
+2. the plan with the most pairs inside the adapters, because pairs watch the application (errors, context variables);
+3. the plan with the most middleware that may respond itself (a preflight, a 429, a static file) outside the adapters:
+   its responses then do not pass them;
+4. the plan with its adapters as far inside as possible, so that free nodes run in the server's interface.
 
-Each of them is a sum over single adapters and single nodes, so the best continuation from a node on depends on
-nothing outside it. Two things follow, and the rest of the package relies on them: one pass from the inside finds the
-optimum, and the plans for both kinds of server agree from the first bound node inwards, so what is bound is built once.
+Each criterion is a sum over single adapters and single nodes. So the best continuation from a node inwards does not
+depend on anything outside it. The rest of the package relies on two consequences. One pass from the inside finds the
+optimum. And the plans for both kinds of server agree from the first bound node inwards, so that part is built once.
 
-No IO, no state, no knowledge of middleware: tests compare it with brute force.
+No IO, no state, no knowledge of middleware: tests compare the result with brute force.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from gateway.errors import ConfigurationError
 
 __all__ = ["BOTH", "INTERFACES", "Colour", "Node", "Plan", "Segment", "cost_of", "plan"]
 
-#: The two interfaces that a chain can be planned for; ``asgi2`` and ``rsgi`` are turned into ``asgi`` before.
+#: The two interfaces of plans; ``asgi2`` and ``rsgi`` are converted to ``asgi`` before planning.
 Colour: TypeAlias = Literal["wsgi", "asgi"]
 Cost: TypeAlias = tuple[int, int, int, int, int]
 
@@ -41,15 +40,15 @@ BOTH: frozenset[Colour] = frozenset(INTERFACES)
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """What the planner has to know of one middleware, or of the application.
+    """Facts about one middleware, or about the application, for the planner.
 
     Attributes:
-        name: What the explanation calls it.
-        runs_in: The interfaces it can run in; one (bound) or both (free).
-        short_circuits: It may answer by itself.
-        body_cpu: It spends CPU on bodies.
-        watches: It watches the application, so it should stand beside it.
-        colourless: Neighbours that are so and stand in one interface are run by one driver.
+        name: Name in the explanation.
+        runs_in: Interfaces it can run in; one (bound) or both (free).
+        short_circuits: Whether it may respond itself.
+        body_cpu: Whether it spends CPU on bodies.
+        watches: Whether it watches the application, so that it should be inside the adapters.
+        colourless: Whether it is WSGI+ASGI middleware. One driver runs neighbours of this kind in one interface.
     """
 
     name: str
@@ -81,7 +80,7 @@ class Plan:
     """The interfaces chosen for one kind of server.
 
     Attributes:
-        server: What calls the outermost node.
+        server: The interface of the server, which calls the outermost node.
         interfaces: The interface of each node, outermost first.
         application: The interface in which the application is called.
     """
@@ -93,17 +92,17 @@ class Plan:
 
     @property
     def line(self) -> tuple[Colour, ...]:
-        """The interface of everything, from the server to the application."""
+        """All interfaces in order, from the server to the application."""
         return (self.server, *self.interfaces, self.application)
 
     @property
     def adapters(self) -> int:
-        """How many adapters a request passes that is answered by the application."""
+        """Number of adapters that a request passes on its way to the application."""
         return sum(outer != inner for outer, inner in _pairs(self.line))
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """The wrappers, outermost first: runs of WSGI+ASGI nodes in one interface, and each other node alone."""
+        """The wrappers, outermost first: groups of WSGI+ASGI nodes in one interface, and each other node alone."""
         segments: list[Segment] = []
         for index, (node, interface) in enumerate(zip(self.nodes, self.interfaces, strict=True)):
             last = segments[-1] if segments else None
@@ -118,19 +117,19 @@ def plan(server: Colour, nodes: Sequence[Node], application: frozenset[Colour]) 
     """Choose the interface of each node and of the application.
 
     Args:
-        server: The interface of what calls the chain.
+        server: The interface of the server.
         nodes: The middleware, outermost first.
-        application: The interfaces the application can be called in; both for an object that speaks both.
+        application: Interfaces in which the application can be called; both for an object that speaks both.
 
     Returns:
-        The plan with the least `cost_of`; where two are equal, the one that changes the interface further inside.
+        The plan with the least `cost_of`; of two equal plans, the plan that changes the interface further inside.
 
     >>> chain = [Node(name="log"), Node(name="cors", short_circuits=True), Node(name="gzip", body_cpu=True)]
     >>> plan("asgi", chain, frozenset({"wsgi"})).interfaces
     ('asgi', 'asgi', 'wsgi')
     """
     end = Node(name="application", runs_in=application)
-    # best[colour]: cost and line of the cheapest way from here inwards, when what stands here runs in that colour.
+    # best[colour]: cost and line of the cheapest plan from the current node inwards, if that node runs in `colour`.
     best: dict[Colour, tuple[Cost, tuple[Colour, ...]]] = {
         colour: ((0, 0, 0, 0, 0), (colour,)) for colour in INTERFACES if colour in end.runs_in
     }
@@ -146,15 +145,16 @@ def plan(server: Colour, nodes: Sequence[Node], application: frozenset[Colour]) 
 
 
 def cost_of(nodes: Sequence[Node], line: Sequence[Colour]) -> Cost:
-    """Price a whole line, as brute force does.
+    """Return the cost of a whole line, for brute-force tests.
 
     Args:
         nodes: The middleware, outermost first.
-        line: Interfaces from the server to the application, two more than there are nodes.
+        line: Interfaces from the server to the application: two more than nodes.
 
     Returns:
-        Adapters; nodes with body work on the loop; then, summed over the adapters, the nodes inside: those that
-        watch (negative: the more the better), those that may answer, all. Compared from the first to the last.
+        A tuple, compared from the first item to the last. First the number of adapters, and of nodes with body work on
+        the loop. Then, summed over the adapters, the number of nodes inside: nodes that watch (negative, because more
+        is better), nodes that may respond, all nodes.
     """
     crossings = [index for index, (outer, inner) in enumerate(_pairs(line)) if outer != inner]
     return (
@@ -173,7 +173,7 @@ def _cheapest(
     *,
     loop_work: bool,
 ) -> tuple[Cost, tuple[Colour, ...]]:
-    """Stand in ``colour`` just outside of the nodes ``inside``, and go on the cheapest way."""
+    """Return the cheapest plan that starts in ``colour`` directly outside the nodes ``inside``."""
     watching = sum(node.watches for node in inside)
     answering = sum(node.short_circuits for node in inside)
     candidates: list[tuple[Cost, int, tuple[Colour, ...]]] = []
