@@ -6,7 +6,7 @@ error of this package. The parser ignores it, refuses the request, or reads a pa
 
 Lengths are characters of the whole value, with repeated lines joined. Constants only; the parsers compare.
 
-Sources: RFC 9110 sections 2.3 (a recipient may limit what it parses), 5.4 (limits), 13.1 and 14.2 (conditions and
+Sources: RFC 9110 sections 2.3 (a recipient may limit its parsing), 5.4 (limits), 13.1 and 14.2 (conditions and
 ranges may be ignored), 15.5 (refusals).
 """
 

@@ -1,6 +1,6 @@
 """Options of a configuration file for which TOML has no value: functions, classes and objects.
 
-The file gives their import string, ``key = "shop.limits:by_user"``. The annotation of an option decides: a string stays
+The file gives their import string, ``key = "shop.limits:by_user"``. The annotation of an option decides. A string stays
 a string if the option takes strings, or if it is one of the option's words (``format = "json"``). Otherwise the string
 is imported. The same rule covers the entries of lists and tables, and the keys of tables
 (``answers = {"shop:Missing" = 404}``).

@@ -159,7 +159,7 @@ def told(what: str, do: Callable[[], T]) -> T:
         return do()
     except (Exception, SystemExit) as error:
         frames = _frames(error)
-        if isinstance(error, ConfigurationError) and not frames:  # this package's own, about what was typed
+        if isinstance(error, ConfigurationError) and not frames:  # of this package, about the text itself
             raise
         place = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
         if isinstance(error, ModuleNotFoundError) and error.name:

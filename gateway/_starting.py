@@ -88,7 +88,7 @@ def reachable(served: object, interface: _Interface) -> Iterator[object]:
         served: The callable that a server calls, or an object inside it.
         interface: The interface through which it is called.
     """
-    seen: set[tuple[int, _Interface]] = set()
+    seen: set[tuple[int, _Interface]] = set()  # by id, because many objects are not hashable
     kept: list[object] = []  # keeps every object alive, because a freed id could be reused for another object
     waiting: deque[Reached] = deque([(served, interface)])
     while waiting and len(kept) < _MOST:

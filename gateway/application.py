@@ -51,13 +51,13 @@ class Gateway(Dual, Generic[App]):
         max_adapters: Maximum number of adapters in a chain with middleware of both interfaces.
         websockets: Serve the WebSockets of an ASGI application under WSGI servers that hand over their socket (gunicorn
             with gthread workers, Werkzeug). ASGI servers serve them without this option.
-        threads: Maximum number of requests that run at once, per event loop, if an ASGI server calls a WSGI
-            application or WSGI middleware; 40 by default.
+        threads: Maximum number of requests that run at once, per event loop, when an ASGI server calls WSGI code;
+            40 by default.
         adapter: Further options of the built-in adapters.
 
     Raises:
-        ConfigurationError: The interface is not known, the composition is wrong, or an option of the adapters has no
-            effect, because the chain has no adapter that takes it or ``engine`` is not the built-in engine.
+        ConfigurationError: The interface is not known, or the composition is wrong. Or an option of the adapters has no
+            effect: the chain has no adapter that takes it, or ``engine`` is not the built-in engine.
         MissingExtraError: ``websockets=True`` without wsproto.
 
     Warns:

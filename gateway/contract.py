@@ -171,7 +171,7 @@ class Slot(Generic[T]):
             raise KeyError("nothing was put in this slot for this request; use slot.get(request)") from None
 
     def __setitem__(self, request: Request, value: T) -> None:
-        if request._slots is None:
+        if request._slots is None:  # made at the first write, because many chains use no slots
             request._slots = {}
         request._slots[self] = value
 
@@ -392,7 +392,7 @@ def io(sync: Callable[P, T], coroutine: Callable[P, Awaitable[T]], /, *args: P.a
                 f"io() takes two functions, and what they are called with after them, got {function!r}; call neither"
             )
     result = yield from _ask(Io(lambda: sync(*args, **kwargs), lambda: coroutine(*args, **kwargs)))
-    return cast("T", result)  # the driver sends what the function returned
+    return cast("T", result)  # the driver sends the function's result
 
 
 def peek(size: int | None = None) -> Steps[bytes | None]:

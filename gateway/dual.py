@@ -2,7 +2,7 @@
 
 A *call* goes through ``type(app).__call__``. Every *detector* (of uvicorn, hypercorn, asgiref, a compiled server)
 reads the attribute ``app.__call__``. So the class has a plain ``def __call__`` that finds the interface from its
-arguments, and each instance has an attribute ``__call__`` that is a real ``async def``. Servers that support both
+arguments. Each instance also has an attribute ``__call__`` that is a real ``async def``. Servers that support both
 interfaces then choose ASGI, which adds WebSockets and lifespan. WSGI-only servers do not read the attribute.
 
 Rules for changing this file, each with a test:

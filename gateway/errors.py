@@ -1,8 +1,8 @@
 """Errors that this package raises, in families by the party that broke a rule.
 
-The class of an error names that party: the *server* that called this package, the *application* that this package
-called, or the *configuration* of the composition. A message has four parts: the rule, the value found, the remedy, the
-source of the rule.
+The class of an error names that party: the *server* that called this package, the *application* that it called, or the
+*configuration* of the composition. A message has four parts: the rule, the value found, the remedy, the source of the
+rule.
 
 This module does not import other modules of the package, so that every layer can raise these errors.
 """

@@ -1,8 +1,8 @@
 """Request, response and outcome as a middleware sees them, the same for both interfaces.
 
-A :class:`Request` is a view. It copies nothing: it reads the ``scope`` or the ``environ`` at each access and writes to
-it, so that inner middleware and the application see the change. A :class:`Response` is the status and headers about to
-be sent; it has a body only if a middleware made it. An :class:`Outcome` describes how the request ended.
+A :class:`Request` is a view: it reads the ``scope`` or the ``environ`` at each access and writes to it. So inner
+middleware and the application see each change. A :class:`Response` is the status and headers about to be sent; it has a
+body only if a middleware made it. An :class:`Outcome` describes how the request ended.
 
 Not here: how a request reads either interface (``_requests``), the hooks (``contract``), the order of calls
 (``drivers``). Source: RFC 9110 section 15 for reason phrases.
@@ -253,6 +253,7 @@ class Response:
     @staticmethod
     def head(status: int, headers: Headers, reason: str | None = None) -> Response:
         """Return the response of an application that has not sent its body yet."""
+        # Hot path: without the checks of `__init__`, which are for responses of middleware.
         response = Response.__new__(Response)
         response.status = status
         response.headers = headers

@@ -5,10 +5,10 @@ reads and writes one object, :class:`Headers`. The pairs are converted only when
 chain that only appends constants converts nothing. Every *written* header is checked against RFC 9110, because a CR or
 LF in a value splits a response. Headers from an application or a client are not checked again here.
 
-The first look-up makes an index by lower-case name, in the spelling of the pairs, because a chain looks up the same few
-headers a dozen times. The index counts the pairs that it has seen and adds appended pairs at the next look-up, so an
-append alone costs nothing. Rules for changing it: code that replaces or deletes a pair changes the index too. The index
-is stale if ``_seen != len(pairs)`` and absent if it is -1. Code that skips ``__init__`` must set ``_seen``.
+A chain looks up the same few headers a dozen times, so the first look-up makes an index by lower-case name. ``_seen``
+is the number of indexed pairs. Appended pairs are indexed at the next look-up, so an append alone costs nothing. Rules
+for changing it: code that replaces or deletes a pair changes the index too. The index is stale if
+``_seen != len(pairs)`` and absent if ``_seen`` is -1. Code that skips ``__init__`` must set ``_seen``.
 
 This module does not interpret headers. (Above 400 lines: three spellings of one interface, read side by side.)
 
@@ -63,6 +63,7 @@ def _name(name: str | Header) -> tuple[str, bytes]:
 
 def _check_value(name: str | Header, value: str) -> None:
     try:
+        # Hot path: almost every value passes here, without the regular expression.
         if value.isascii() and value.isprintable() and value == value.strip(" "):
             return
     except AttributeError:
@@ -224,9 +225,9 @@ class Headers:
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the combined value of a header, or ``default``.
 
-        Lines of the same name are joined with ``", "`` (RFC 9110 section 5.3), so that a value is the same under a WSGI
-        server, which joins them itself. Lines of ``cookie`` are joined with ``"; "``. Lines of ``set-cookie`` cannot be
-        joined, so the first is returned (see :meth:`get_all`).
+        Lines of the same name are joined with ``", "`` (RFC 9110 section 5.3). So a value is the same under a WSGI
+        server, which joins the lines itself. Lines of ``cookie`` are joined with ``"; "``. Lines of ``set-cookie``
+        cannot be joined, so the first is returned (see :meth:`get_all`).
         """
         found = self._indexed().get(name.lower())
         if found is None:
@@ -283,9 +284,9 @@ class Headers:
         Raises:
             HeaderError: RFC 9110 forbids the name or the value.
         """
-        if value is None:  # first, because most of what is appended is a constant
+        if value is None:  # hot path: most appended headers are constants
             try:
-                self._pairs.append(name.wsgi)  # type: ignore[union-attr]  # a str has none, which is cheaper to find late
+                self._pairs.append(name.wsgi)  # type: ignore[union-attr]  # a str raises; cheaper than a check
             except AttributeError:
                 raise _no_value(name) from None
         else:
@@ -468,9 +469,9 @@ class AsgiHeaders(Headers):
     @overload
     def append(self, name: str, value: str, /) -> None: ...
     def append(self, name: str | Header, value: str | None = None, /) -> None:
-        if value is None:  # first, because most of what is appended is a constant
+        if value is None:  # hot path: most appended headers are constants
             try:
-                self._raw.append(name.asgi)  # type: ignore[union-attr]  # a str has none, which is cheaper to find late
+                self._raw.append(name.asgi)  # type: ignore[union-attr]  # a str raises; cheaper than a check
             except AttributeError:
                 raise _no_value(name) from None
         else:
@@ -552,7 +553,7 @@ class EnvironHeaders(Headers):
         return [] if value is None else [value]
 
     def has_any(self, names: HeaderNames) -> bool:
-        # A quick check of the keys first: most requests have none of them. A key that is there may still be empty.
+        # The key view is quick and excludes missing names; `in self` also excludes an empty CONTENT_TYPE.
         return not self._environ.keys().isdisjoint(names.environ) and any(name in self for name in names.names)
 
     def __contains__(self, name: object) -> bool:

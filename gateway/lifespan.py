@@ -87,7 +87,7 @@ class Lifespan:
             not run the lifespan.
         state: The dictionary that the application fills; a new dict by default. Each request gets a shallow copy.
         startup_timeout: Seconds to wait until the startup completes or fails; None waits for ever.
-        shutdown_timeout: Seconds to wait until the application ends after ``lifespan.shutdown``; then it is cancelled.
+        shutdown_timeout: Seconds to wait until the shutdown completes or fails; then the task is cancelled.
 
     Raises:
         ConfigurationError: The mode is not one of these, or a timeout is not above 0.

@@ -174,8 +174,8 @@ class Mount(Dual):
             inner = dict(scope)
             inner["root_path"] = root_path + entry.prefix
             if scope["path"] != root_path + path:
-                # Either the server follows the older convention, in which `path` lacks `root_path`: inner code could
-                # not see that below a longer `root_path`. Or the server's root_path ends with "/".
+                # Either the server follows the older convention, in which `path` lacks `root_path`. Inner code could
+                # not detect that after `root_path` has grown. Or the server's root_path ends with "/".
                 inner["path"] = root_path + path
                 if scope.get("raw_path"):
                     inner["raw_path"] = scope_raw_path(scope["path"], given, scope["raw_path"])
@@ -187,6 +187,7 @@ class Mount(Dual):
         await gateway.asgi(inner, receive, send)
 
     def _find(self, host: str, path: str) -> _Entry | None:
+        # Sorted by rank, so the first match is the most specific. The added "/" compares whole segments.
         for entry in self._entries:
             if entry.takes_host(host) and (not entry.prefix or (path + "/").startswith(entry.prefix + "/")):
                 return entry
@@ -248,7 +249,7 @@ class Mount(Dual):
 class _NotFound(Middleware):
     """Respond to every request with 404, in either interface."""
 
-    websocket = True
+    websocket = True  # handshakes get the 404 too
 
     def on_request(self, request: Request) -> Response:
         return problem(request, 404, "Nothing is mounted at this address.")

@@ -6,8 +6,8 @@
 | ``middleware`` | ``gateway.middleware`` | a `Middleware` class, or a factory of one |
 | ``server`` | ``gateway.servers`` | a server, as `gateway.servers` describes one |
 
-The built-ins of this package are in static tables, so that they work without installed metadata (in a zipped or frozen
-application) and without a search at import. Engines are in the table below. Middleware has the names that
+The built-ins of this package are in static tables. So they need no search at import, and no installed metadata, which a
+zipped or frozen application lacks. Engines are in the table below. Middleware has the names that
 `gateway.middleware` exports (``request_id`` for ``RequestId``; a preset under its own name). Servers are in the table
 of `gateway.servers`. A plug-in cannot take the name of a built-in. Entry points are read when a name is looked up,
 never in a request.
@@ -134,6 +134,7 @@ def load(kind: Kind, name: str) -> object:
     Raises:
         ConfigurationError: The name does not exist, or the import fails.
     """
+    # Built-ins and import paths first, because reading entry points is slow.
     builtin = _builtin(kind).get(name)
     if builtin is not None:
         return import_path(builtin)

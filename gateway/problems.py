@@ -72,6 +72,7 @@ def _quality(media_type: str, ranges: list[tuple[str, float]]) -> float:
         names["application/json"] = 2
     names[f"{media_type.partition('/')[0]}/*"] = 1
     names["*/*"] = 0
+    # The pairs compare by specificity first, so `max` takes the most specific range.
     found = [(names[name], quality) for name, quality in ranges if name in names]
     return max(found)[1] if found else 0.0
 

@@ -1,17 +1,17 @@
-"""The interfaces between a server and an application: as types, and told apart by ``detect()``.
+"""Types of the interfaces between a server and an application, and ``detect()``, which finds the interface of one.
 
-The aliases below are the only place of the package, beside the one object's ``__call__``, where ``Any`` stands:
-frameworks annotate their application objects in mutually exclusive ways, and a parameter has to accept them all.
+Beside ``__call__`` of ``Gateway`` and ``Mount``, the aliases below are the only place with ``Any``. Frameworks annotate
+their application objects in mutually exclusive ways, and a parameter has to accept all of them.
 
-``detect()`` answers from what an object *is* (a coroutine function or not, what arguments it takes), never by calling
-it. It prefers an error that says what to write over a guess: a wrong guess is a traceback in the first request.
+``detect()`` inspects an object (whether it is a coroutine function, which arguments it takes) and never calls it. In
+doubt it raises an error with the remedy, because a wrong guess would be a traceback in the first request.
 
 **Wrappers.** A wrapper that names its arguments is judged by them, and ``__wrapped__`` is not read. A wrapper that
 takes any arguments (``*args``) passes them on, so ``detect()`` judges the callable that receives them, called the same
-way: bound to the same object if the wrapper is a method, and with the arguments that a ``functools.partial`` fills in.
-That callable is ``__wrapped__`` (``functools.wraps``, wrapt), or the method that a subclass overrides. Attributes that
-``functools.wraps`` copied to a function say nothing about it. ``_inner()`` holds this rule; the few wrappers that pass
-on other arguments than they receive are in ``_KNOWN``.
+way. If the wrapper is a method, that callable is bound to the same object; a ``functools.partial`` adds its arguments.
+The callable is ``__wrapped__`` (``functools.wraps``, wrapt), or the method that a subclass overrides. ``detect()``
+ignores attributes that ``functools.wraps`` copied to a function. ``_inner()`` implements this rule; ``_KNOWN`` lists
+the few wrappers that pass on other arguments than they receive.
 
 (Above 400 lines: types, rules of detection and refusals are read together.)
 
@@ -59,23 +59,23 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 ASGIReceive: TypeAlias = Callable[[], Awaitable[Message]]
 ASGISend: TypeAlias = Callable[[Message], Awaitable[None]]
-#: What a public parameter accepts as an ASGI application.
+#: Type of a public parameter that takes an ASGI application.
 ASGIApplication: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
-#: The double callable of ASGI 2, most often a class: ``application(scope)`` gives ``instance(receive, send)``.
+#: The double callable of ASGI 2, usually a class: ``application(scope)`` returns ``instance(receive, send)``.
 ASGI2Application: TypeAlias = Callable[[Any], Callable[[Any, Any], Awaitable[None]]]
-#: Django's handlers have no types; pyright infers that the one for WSGI may return a coroutine.
+#: Django's handlers have no annotations; pyright infers that the WSGI handler may return a coroutine.
 UntypedWSGIApplication: TypeAlias = Callable[
     [WSGIEnvironment, StartResponse], Iterable[bytes] | Coroutine[Any, Any, Any]
 ]
-#: What a public parameter accepts as an application.
+#: Type of a public parameter that takes an application of any interface but RSGI.
 Application: TypeAlias = WSGIApplication | ASGIApplication | ASGI2Application | UntypedWSGIApplication
 
 
 class RSGIApplication(Protocol):
-    """The application object of granian's own interface; its worker calls ``__rsgi_init__`` first."""
+    """Application object of RSGI, Granian's own interface; a worker calls ``__rsgi_init__`` first."""
 
     async def __rsgi__(self, scope: Any, protocol: Any, /) -> None:
-        """Answer one request or run one websocket."""
+        """Serve one request or one WebSocket."""
         ...
 
     def __rsgi_init__(self, loop: Any, /) -> None:
@@ -83,7 +83,7 @@ class RSGIApplication(Protocol):
         ...
 
     def __rsgi_del__(self, loop: Any, /) -> None:
-        """Stop, on a loop that runs no more."""
+        """Stop, on a loop that has stopped running."""
         ...
 
 
@@ -104,7 +104,7 @@ _FUNCTIONS: Final = (
     types.WrapperDescriptorType,
     types.ClassMethodDescriptorType,
 )
-#: What the first parameter says of a callable that only looks like an application.
+#: Names of the first parameter that show that a callable is not an application, and the reason for the error.
 _TELLING: Final[Mapping[str, str]] = {
     "scope": "`scope` belongs to ASGI and RSGI, whose callables are `async def`",
     "receive": "it is the instance of an ASGI 2 application; give the class",
@@ -117,7 +117,7 @@ _TELLING: Final[Mapping[str, str]] = {
 
 
 class _Shape:
-    """What positional arguments a callable takes: the names it gives them, and how many it needs and accepts."""
+    """Positional parameters of a callable: their names, and how many arguments it needs and accepts."""
 
     __slots__ = ("accepts", "names", "needs", "variadic")
 
@@ -132,7 +132,7 @@ class _Shape:
                 self.names.append(parameter.name.strip("_").lower())
                 self.needs += parameter.default is parameter.empty
             elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
-                self.needs += 99  # a server gives no such argument
+                self.needs += 99  # servers pass no such argument, so no number of arguments is enough
         self.accepts = len(self.names)
 
     def first(self) -> str:
@@ -143,7 +143,7 @@ def check_interface(interface: str) -> Interface:
     """Return the interface of that name.
 
     Raises:
-        ConfigurationError: There is no such interface.
+        ConfigurationError: The interface does not exist.
     """
     for known in get_args(Interface):
         if interface == known:
@@ -155,23 +155,24 @@ def check_interface(interface: str) -> Interface:
 
 
 def detect(app: object, interface: str | None = None) -> Interface:
-    """Tell which interface an application speaks, without calling it.
+    """Return the interface of an application, without calling it.
 
-    What counts, in this order: the ``interface`` given; what the object says itself (an attribute
-    ``__gateway_interface__``, asgiref's marks); a coroutine function that takes three arguments is ASGI, one that takes
-    two is RSGI; a plain callable that takes two is WSGI; a class is judged by its constructor; a wrapper that takes
-    any arguments is judged by the callable that receives them.
+    The rules, in this order. The argument ``interface`` wins. Then the object's own attributes count:
+    ``__gateway_interface__`` and asgiref's marks. A coroutine function with three arguments is ASGI, with two RSGI. A
+    plain callable with two arguments is WSGI. A class is judged by its constructor. A wrapper that takes any arguments
+    is judged by the callable that receives them.
 
     Args:
         app: The application object, function or class.
-        interface: The answer, where the caller knows it; it is checked, and nothing else is looked at.
+        interface: The interface, if the caller knows it. It is checked, and ``app`` is not inspected.
 
     Returns:
-        ``"wsgi"``, ``"asgi"``, ``"asgi2"`` or ``"rsgi"``. An object that takes every interface (a ``Gateway``) answers
-        with the one of the application inside it.
+        ``"wsgi"``, ``"asgi"``, ``"asgi2"`` or ``"rsgi"``. For an object that takes every interface (a ``Gateway``), the
+        interface of the application inside it.
 
     Raises:
-        ConfigurationError: It is no application, or it cannot be known; the message has what was seen and the remedy.
+        ConfigurationError: ``app`` is not an application, or its interface is not clear. The message has the reason and
+            the remedy.
 
     >>> def app(environ, start_response):
     ...     start_response("204 No Content", [])
@@ -192,9 +193,9 @@ def detect(app: object, interface: str | None = None) -> Interface:
         if isinstance(app, str):
             raise _refusal(app, "it is a string", "import the application and give the object itself")
         raise _refusal(app, "it is not callable", "give the application object")
-    # An object is judged by its own attribute `__call__`, as every server does: whoever accepts several interfaces, or
-    # chooses one when built, says so there. A function is judged by itself: `functools.wraps` copies the attribute
-    # `__call__` of such an object into the function's dictionary, where it means nothing.
+    # An object is judged by its own attribute `__call__`, as servers do: an object with several interfaces shows one
+    # of them there. A function is judged by itself, because `functools.wraps` copies the attribute `__call__` of such
+    # an object into the function's dictionary, where it has no effect.
     if not _is_function(app):
         for mark, meaning in (("_asgi_single_callable", "asgi"), ("_asgi_double_callable", "asgi2")):
             if getattr(app, mark, None) is True:
@@ -203,26 +204,26 @@ def detect(app: object, interface: str | None = None) -> Interface:
 
 
 def is_coroutine_function(call: object) -> bool:
-    """Tell whether calling gives a coroutine: an ``async def``, bound, partial, or marked as one."""
+    """Return whether a call returns a coroutine: an ``async def``, bound or partial, or a marked function."""
     if inspect.iscoroutinefunction(call):
         return True
-    if getattr(call, "_is_coroutine", None) is None:  # the mark of Python 3.11; later ones are seen by `inspect`
+    if getattr(call, "_is_coroutine", None) is None:  # the mark of Python 3.11; `inspect` finds the later mark
         return False
     import asgiref.sync
 
-    return bool(asgiref.sync.iscoroutinefunction(call))  # pyright: ignore[reportDeprecated]  # which of two, by version
+    return bool(asgiref.sync.iscoroutinefunction(call))  # pyright: ignore[reportDeprecated]  # asyncio's or inspect's, by version
 
 
 def gives_coroutine(app: object) -> bool:
-    """Tell whether a call of an application gives a coroutine: an ``async def``, or an object whose ``__call__`` is."""
-    # The attribute `__call__` of a function may be one that `functools.wraps` copied.
+    """Return whether a call of an application returns a coroutine; an object is judged by its ``__call__``."""
+    # Not the attribute `__call__` of a function: `functools.wraps` may have copied it.
     return is_coroutine_function(app) or (
         not _is_function(app) and is_coroutine_function(getattr(app, "__call__", None))  # noqa: B004
     )
 
 
 def accepts_arguments(app: object, number: int) -> bool:
-    """Tell whether something can be called with so many positional arguments; true where Python cannot tell."""
+    """Return whether ``app`` can be called with ``number`` positional arguments; true if Python has no signature."""
     if not callable(app):
         return False
     shape = _shape(_call_of(app))
@@ -230,7 +231,7 @@ def accepts_arguments(app: object, number: int) -> bool:
 
 
 def is_factory(call: object) -> bool:
-    """Tell whether a function makes an application rather than being one: it can be called without any argument."""
+    """Return whether a function is a factory of applications: it can be called without arguments."""
     if not callable(call) or not _is_function(call):
         return False
     if is_coroutine_function(call) or inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
@@ -242,22 +243,22 @@ def is_factory(call: object) -> bool:
 
 
 def is_proxy(app: object) -> bool:
-    """Tell whether an object is a proxy (wrapt's, New Relic's), which passes for the object inside it.
+    """Return whether an object is a proxy (of wrapt, New Relic), which reports the class of the object inside it.
 
-    ``isinstance`` believes it, so code that reads the ``wsgi`` or ``asgi`` of a `Gateway` must ask: it would leave out
-    the work of the proxy.
+    ``isinstance`` accepts a proxy. Call this before you read ``wsgi`` or ``asgi`` of a `Gateway`: through a proxy that
+    would skip the work of the proxy.
     """
     return app.__class__ is not type(app)
 
 
 def _is_function(app: object) -> bool:
-    # Not `inspect.isroutine`: to it any object that has `__get__` is one, as a decorator that is a class may have. Not
-    # `isinstance`: a proxy is an object with a `__call__` of its own.
+    # Not `inspect.isroutine`, which accepts any object with `__get__`, such as a decorator class. Not `isinstance`,
+    # which accepts a proxy, and a proxy is an object with a separate `__call__`.
     return issubclass(type(app), _FUNCTIONS)
 
 
 def _is_partial(app: object) -> TypeGuard[functools.partial[object]]:
-    return issubclass(type(app), functools.partial)  # a proxy tells `isinstance` that it is what it wraps
+    return issubclass(type(app), functools.partial)  # `isinstance` would accept a proxy
 
 
 def _is_class(app: object) -> bool:
@@ -265,19 +266,19 @@ def _is_class(app: object) -> bool:
 
 
 def _call_of(app: object) -> Callable[..., object]:
-    """Return the callable whose arguments count: a function or a class itself, the ``__call__`` of another object."""
+    """Return the callable to inspect: a function or a class itself, the ``__call__`` of another object."""
     own = _is_class(app) or _is_function(app)
     return cast("Callable[..., object]", app if own else app.__call__)  # type: ignore[operator]  # asked of callables
 
 
 def _inner(app: object, call: Callable[..., object]) -> Iterator[Callable[..., object]]:
-    """Find the callables to which a callable of any arguments may pass them on, the likeliest first.
+    """Yield the callables to which a callable of any arguments may pass them on, the likeliest first.
 
-    The head of this module has the rule.
+    The docstring of this module has the rule.
 
     Args:
         app: The application.
-        call: The callable of it whose arguments count.
+        call: Its callable to inspect, from ``_call_of()``.
     """
     if _is_partial(call):
         for inner in _inner(call.func, _call_of(call.func)):
@@ -286,13 +287,13 @@ def _inner(app: object, call: Callable[..., object]) -> Iterator[Callable[..., o
     found: list[object] = []
     wrapped: object = getattr(call, "__wrapped__", None)
     if inspect.ismethod(call):
-        # A patched method: the original has `self` too. A method may also wrap an application that has none.
+        # A patched method: the original takes `self` too. A method may also wrap an application that is not a method.
         found += [_bound(wrapped, call.__self__), wrapped, _overridden(call)]
     else:
         found.append(wrapped)
     if call is not app:
         of_class = inspect.getattr_static(type(app), "__wrapped__", None)
-        if _is_class(of_class):  # an instance of a class that wraps a class is judged as one of that class
+        if _is_class(of_class):  # if the class wraps a class, judge this object as an instance of the wrapped class
             found.append(_bound(getattr(of_class, "__call__", None), app))  # noqa: B004
         else:
             found.append(getattr(app, "__wrapped__", None))
@@ -308,7 +309,7 @@ def _bound(method: object, owner: object) -> object:
 
 
 def _overridden(method: types.MethodType) -> object:
-    """Return the method of a base class in whose place a method is called; None if there is none."""
+    """Return the base class method that a method overrides; None if it overrides nothing."""
     owner, name = method.__self__, method.__name__
     for kind in type(owner).__mro__:
         if vars(kind).get(name) is method.__func__:
@@ -318,7 +319,7 @@ def _overridden(method: types.MethodType) -> object:
 
 
 def _is_copied(app: object, name: str) -> bool:
-    """Tell whether a function has an attribute because ``functools.wraps`` copied it from another object."""
+    """Return whether ``functools.wraps`` copied this attribute of a function from another object."""
     if type(app) is not types.FunctionType:
         return False
     attributes = vars(app)
@@ -327,7 +328,7 @@ def _is_copied(app: object, name: str) -> bool:
 
 
 def _written(call: object) -> tuple[str, str]:
-    """Return module and name of the code that runs, which ``functools.wraps`` does not change."""
+    """Return module and name of the code that runs; ``functools.wraps`` does not change them."""
     if _is_partial(call):
         return _written(call.func)
     function = getattr(call, "__func__", call)
@@ -354,7 +355,7 @@ def _detect_callable(app: object, call: Callable[..., object]) -> Interface:
             return detect(inner)
         except ConfigurationError as error:
             refusal = refusal or error
-        except RecursionError:  # wrappers in a circle, or without an end
+        except RecursionError:  # wrappers in a circle, or an endless chain
             break
     if hasattr(app, "__rsgi__"):
         return "rsgi"
@@ -371,6 +372,7 @@ def _from_coroutine(app: object, call: Callable[..., object], shape: _Shape) -> 
     if shape.first() in _TELLING and shape.first() != "scope":
         raise _refusal(app, f"it takes {_spelled(call)}: {_TELLING[shape.first()]}")
     if shape.accepts >= 3 and shape.needs <= 3:
+        # Three parameters are ASGI, unless the third is optional and the second has RSGI's name.
         return "rsgi" if shape.needs == 2 and shape.names[1] in ("protocol", "proto") else "asgi"
     if shape.variadic and shape.needs <= 3:
         return "asgi"  # every server takes a coroutine function for ASGI
@@ -418,7 +420,7 @@ def _from_plain(app: object, call: Callable[..., object], shape: _Shape) -> Inte
 
 
 def _gives_awaitable(call: Callable[..., object], shape: _Shape) -> bool:
-    """A plain function of three arguments is ASGI if it names them so, or promises an awaitable."""
+    """Return whether a plain function of three arguments is ASGI, by its parameter names or return annotation."""
     if shape.first() == "scope" or shape.names[1:3] == ["receive", "send"]:
         return True
     promised = str(_own_signature(call).return_annotation)
@@ -428,8 +430,8 @@ def _gives_awaitable(call: Callable[..., object], shape: _Shape) -> bool:
 def _detect_class(app: type) -> Interface:
     shape = _shape(app)
     if shape is not None:
-        # Calling the class is calling the application: ASGI 2 goes on with the instance, PEP 3333's example iterates
-        # over it, Starlette's endpoints await it.
+        # A call of the class is a call of the application. Then an ASGI 2 server calls the instance, a WSGI server
+        # iterates over it (as in PEP 3333's example), and an ASGI server awaits it (Starlette's endpoints).
         if shape.needs <= 1 <= shape.accepts and _takes_receive_and_send(app):
             return "asgi2"
         if shape.needs <= 2 <= shape.accepts and hasattr(app, "__iter__"):
@@ -467,7 +469,7 @@ def _own_signature(call: Callable[..., object] | type) -> inspect.Signature:
 
 
 def _bare(call: object) -> Any:
-    """Return the callable without a signature that ``functools.wraps`` copied: a Gateway shows another than it has."""
+    """Return the callable without a copied ``__signature__``: that of a Gateway is not the function's own."""
     if _is_partial(call):
         return functools.partial(_bare(_call_of(call.func)), *call.args, **call.keywords)
     if type(call) is types.MethodType:
@@ -475,6 +477,7 @@ def _bare(call: object) -> Any:
     if not _is_copied(call, "__signature__"):
         return call
     function = cast("types.FunctionType", call)
+    # The same code in a new function, only to read its signature; it is never called, so it needs no globals.
     bare = types.FunctionType(function.__code__, {}, function.__name__, function.__defaults__, function.__closure__)
     bare.__kwdefaults__ = function.__kwdefaults__
     return bare
