@@ -1,6 +1,6 @@
-"""One Python web application, WSGI or ASGI, under any server.
+"""Run one Python web application, WSGI or ASGI, under any server.
 
-The names are loaded when they are first used: ``import gateway`` loads no server, no framework and no event loop.
+The names are loaded at their first use: ``import gateway`` loads no server, no framework and no event loop.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ class _ScopeHeaders(AsgiHeaders):
     def asgi(self) -> list[tuple[bytes, bytes]]:
         return list(self._raw)
 
-    # The implementation of an overloaded method takes both forms, and its overloads one each.
+    # mypy: the argument types below fit the implementation in the base class, but none of its overloads.
     def append(self, name: str | Header, value: str | None = None, /) -> None:
         self._own()
         super().append(name, value)  # type: ignore[arg-type]

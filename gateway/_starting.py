@@ -35,7 +35,7 @@ _Interface: TypeAlias = Literal["wsgi", "asgi"]
 #: An object, and the interface through which it is called.
 Reached: TypeAlias = "tuple[object, _Interface]"
 
-#: Objects that hold no application, and modules and classes, which hold everything.
+#: Types at which the walk ends: their objects hold no application; modules and classes would lead to everything.
 _ENDS: Final = (
     type,
     types.ModuleType,

@@ -160,7 +160,7 @@ class Config:
     middleware: tuple[MiddlewareConfig, ...] = ()
 
     def at(self, key: str) -> AbstractContextManager[None]:
-        """Return a context manager that adds this file and key to every ConfigurationError raised inside."""
+        """Return a context manager that adds this file and key to each ConfigurationError raised inside."""
         return _Place(self.file, key)
 
     def build(self) -> Gateway[Application]:
@@ -401,7 +401,7 @@ def _application(text: str, interface: str | None) -> Application:
 
 
 def _is_ours(factory: object) -> bool:
-    """Tell whether a factory makes WSGI+ASGI middleware."""
+    """Return whether a factory makes WSGI+ASGI middleware."""
     if isinstance(factory, type):
         return issubclass(factory, Middleware)
     preset = getattr(factory, "__module__", None) == "gateway.middleware.presets"

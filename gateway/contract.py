@@ -213,7 +213,7 @@ class BuildContext:
         """
         if name not in self._shared:
             self._shared[name] = make()
-        return cast("T", self._shared[name])  # one name has one maker
+        return cast("T", self._shared[name])  # a name always has the same maker
 
     def slot(self, kind: type[T], /) -> Slot[T]:
         """Return a new slot for one value of this type per request."""

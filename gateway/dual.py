@@ -90,7 +90,7 @@ class Dual(Reaching, ABC):
         vars(self).update(__call__=self._serve_asgi, __signature__=_SIGNATURE)
 
     def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
-        """Return the callable that serves this interface. The object that was wrapped is never called itself."""
+        """Return the callable that serves this interface. The wrapped object itself is never called."""
         return [(self._wsgi, "wsgi") if interface == "wsgi" else (self._view, "asgi")]
 
     @property

@@ -1,4 +1,4 @@
-"""Types of the interfaces between a server and an application, and ``detect()``, which finds the interface of one.
+"""Types of the interfaces between server and application, and ``detect()``, which finds an application's interface.
 
 Beside ``__call__`` of ``Gateway`` and ``Mount``, the aliases below are the only place with ``Any``. Frameworks annotate
 their application objects in mutually exclusive ways, and a parameter has to accept all of them.
@@ -268,7 +268,7 @@ def _is_class(app: object) -> bool:
 def _call_of(app: object) -> Callable[..., object]:
     """Return the callable to inspect: a function or a class itself, the ``__call__`` of another object."""
     own = _is_class(app) or _is_function(app)
-    return cast("Callable[..., object]", app if own else app.__call__)  # type: ignore[operator]  # asked of callables
+    return cast("Callable[..., object]", app if own else app.__call__)  # type: ignore[operator]  # only called with callables
 
 
 def _inner(app: object, call: Callable[..., object]) -> Iterator[Callable[..., object]]:
