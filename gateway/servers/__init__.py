@@ -1,7 +1,7 @@
-"""The servers that can call an application: one module each, one shape for all.
+"""The servers that can call an application: one module and one `Server` object for each.
 
-A ``Server`` says whether it is installed, what its interface and capabilities are, and how its own command line is
-built; ``start`` runs one as a child process and waits until it answers. Importing this package imports no server.
+A ``Server`` knows whether it is installed, its interface, its capabilities and how to build its own command line.
+``start`` runs a server as a child process and waits until it responds. Importing this package does not import a server.
 
     >>> from gateway.servers import get
     >>> get("waitress").interface
@@ -37,7 +37,7 @@ __all__ = [
     "start",
 ]
 
-#: Name of a server to the place of its description; first in the list is first in the choice.
+#: Name of a server to the place of its description; `choose` tries them in this order.
 _BUILTIN: dict[str, str] = {
     "uvicorn": "gateway.servers.uvicorn:UVICORN",
     "gunicorn-gthread": "gateway.servers.gunicorn:GTHREAD",
@@ -54,16 +54,16 @@ _BUILTIN: dict[str, str] = {
     "hypercorn-trio": "gateway.servers.hypercorn:TRIO",
     "werkzeug": "gateway.servers.werkzeug:WERKZEUG",
     "wsgiref": "gateway.servers.wsgiref:WSGIREF",
-    # These patch the standard library: never chosen unless named.
+    # These patch the standard library, so `choose` takes them only by name.
     "gunicorn-gevent": "gateway.servers.gunicorn:GEVENT",
     "gevent": "gateway.servers.gevent:PYWSGI",
 }
 
 
 def names() -> tuple[str, ...]:
-    """The names of all servers that are known, installed or not, in the order of the choice.
+    """The names of all servers that this package knows, installed or not, in the order of `choose`.
 
-    Those of plug-ins are not among them: `get` finds one by its name, and none is chosen unless named.
+    The names of plug-in servers are not included. `get` finds them by name, and `choose` takes them only by name.
     """
     return tuple(_BUILTIN)
 
@@ -72,7 +72,7 @@ def get(name: str) -> Server:
     """Return the server of this name.
 
     Raises:
-        ConfigurationError: There is none, or the name is that of a family; the message names the servers.
+        ConfigurationError: No server has this name, or it is the name of a family; the message names the servers.
     """
     place = _BUILTIN.get(name)
     if place is not None:
@@ -94,13 +94,13 @@ def get(name: str) -> Server:
 
 
 def families() -> tuple[str, ...]:
-    """The names that stand for several servers, ``gunicorn`` for all kinds of its workers."""
+    """The names that each mean several servers, for example ``gunicorn`` for all kinds of its workers."""
     known = dict.fromkeys(get(name).family for name in _BUILTIN)
     return tuple(family for family in known if family not in _BUILTIN)
 
 
 def installed() -> tuple[Server, ...]:
-    """The servers that can be started here, in the order of the choice."""
+    """The servers that can start on this machine, in the order of `choose`."""
     return tuple(server for server in map(get, names()) if server.installed())
 
 
@@ -108,12 +108,12 @@ def choose(interface: Interface, launch: Launch, name: str | None = None) -> Ser
     """Choose the server for an application of this interface.
 
     Args:
-        interface: What the application speaks; servers of the same interface come first.
-        launch: What is asked for; a server that cannot do it is passed over.
-        name: A server's name, or the name of a family: then only its members are looked at.
+        interface: Interface of the application; servers of the same interface come first.
+        launch: The options that the server has to support; `choose` skips servers that do not.
+        name: Name of a server, or of a family; for a family, `choose` considers only its members.
 
     Raises:
-        ConfigurationError: The name is unknown, the package is missing, or no server can do what is asked for.
+        ConfigurationError: The name is unknown, the package is missing, or no server supports the options.
     """
     candidates = _candidates(name)
     native = "asgi" if interface == "asgi2" else interface
@@ -128,7 +128,7 @@ def choose(interface: Interface, launch: Launch, name: str | None = None) -> Ser
     instead = f"choose another with --server: {', '.join(able)}" if able else "leave that out"
     if name is not None:
         raise ConfigurationError(f"{name} cannot {' or '.join(ready[0].refusals(launch))}; {instead}")
-    # Each of them can do a part of it.
+    # Each server supports some of the options, but no server supports all of them.
     wanted = dict.fromkeys(phrase for server in ready for phrase in server.refusals(launch))
     raise ConfigurationError(f"no installed server can {' and '.join(wanted)}; {instead}")
 

@@ -1,6 +1,6 @@
-"""Where a server listens: a host and port, a unix socket, or a socket that was opened before it started.
+"""An address to listen on: a host and port, a unix socket, or a socket that was opened before the server starts.
 
-Every server spells these three differently on its command line; this module holds the one form that ours share.
+Every server spells these three differently on its command line. `Bind` is the one form that this package uses.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Bind"]
 
 @dataclass(frozen=True)
 class Bind:
-    """One place to listen. Exactly one of ``path`` and ``port`` says where; ``fd`` is an open socket for it.
+    """An address to listen on: ``path``, or ``host`` and ``port``. ``fd`` is an open socket for it.
 
     Attributes:
         host: Host name or address, without brackets.
-        port: TCP port; 0 asks the system for a free one.
-        path: Path of a unix socket; then host and port say nothing.
+        port: TCP port; 0 means a free port that the system chooses.
+        path: Path of a unix socket; host and port are then not used.
         fd: Descriptor of a listening socket that the server process inherits.
     """
 
@@ -38,7 +38,7 @@ class Bind:
         """Read ``host:port``, ``:port``, ``port``, ``[v6]:port``, ``unix:/path`` or ``fd://number``.
 
         Raises:
-            ConfigurationError: The text is none of these.
+            ConfigurationError: The text has none of these forms.
 
         >>> Bind.parse("[::1]:80")
         Bind(host='::1', port=80, path=None, fd=None)
@@ -60,7 +60,7 @@ class Bind:
 
     @property
     def netloc(self) -> str:
-        """``host:port`` as a URL and most command lines write it, IPv6 in brackets."""
+        """``host:port`` as in a URL and in most command lines, with IPv6 addresses in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
@@ -70,7 +70,7 @@ class Bind:
         return f"unix:{self.path}" if self.path is not None else self.netloc
 
     def connect(self, timeout: float) -> socket.socket:
-        """Open a client connection to whoever listens here.
+        """Open a client connection to the server that listens here.
 
         Args:
             timeout: Seconds for the connection, and for each read and write afterwards.
@@ -91,7 +91,7 @@ class Bind:
         """Open the listening socket; with ``port=0`` on a free port.
 
         Raises:
-            OSError: It cannot be opened.
+            OSError: The system cannot open the socket.
         """
         if self.fd is not None:
             return socket.socket(fileno=self.fd)
@@ -107,17 +107,18 @@ class Bind:
             return listener
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listener = socket.create_server((self.host, self.port), family=family, backlog=backlog)
-        # Linux hands this on to every connection. A server that inherits the socket may take it for a unix one and not
-        # set it, as uvicorn does with --fd: then each answer in two writes waits for the client's delayed ACK, 40 ms.
+        # On Linux each connection inherits this option. A server that inherits the socket may treat it as a unix
+        # socket and not set the option, as uvicorn does with --fd. A response in two writes then waits 40 ms for the
+        # client's delayed ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
 
     def at(self, listener: socket.socket) -> Bind:
-        """The same place, with the port that ``listener`` really has."""
+        """Return the same address with the port that ``listener`` really has."""
         return self if self.path is not None else replace(self, port=int(listener.getsockname()[1]))
 
     def unavailable(self) -> str | None:
-        """Say why a server could not listen here now, and what to do; None when it could."""
+        """Return why a server could not listen here now, and what to do; None if it could."""
         if self.fd is not None:
             try:
                 with closing(socket.socket(fileno=socket.dup(self.fd))):
@@ -131,7 +132,7 @@ class Bind:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return f"{self.netloc} is in use by another process; end that process"
-            # create_server() adds the address, which is said already
+            # create_server() adds the address, which the message already has
             why = (error.strerror or str(error)).partition(" (while attempting to bind")[0]
             return f"cannot listen on {self.netloc} ({why}); correct the host and the port"
         return None
@@ -152,7 +153,7 @@ def _unix_unavailable(path: str) -> str | None:
     try:
         Bind(path=path).connect(1.0).close()
     except OSError:
-        return None  # a socket that nobody listens on: left behind, and every server replaces it
+        return None  # a stale socket without a listener, which every server replaces
     return f"{path} is in use by another process; end that process"
 
 

@@ -1,8 +1,8 @@
 """Run a server's own module so that SIGTERM drains it: ``python -m gateway.servers._drain_on_sigterm waitress …``.
 
 waitress and cheroot drain on SIGINT and have no handler for SIGTERM. Without a handler SIGTERM cuts the requests in
-flight, and the kernel drops it altogether if the server is process 1 of a container. Here SIGTERM raises
-KeyboardInterrupt in the main thread, as SIGINT does. The handlers must be in the server's own process, because an
+flight. If the server is process 1 of a container, the kernel drops the signal altogether. Here SIGTERM raises
+KeyboardInterrupt in the main thread, as SIGINT does. The server's own process has to set the handlers, because an
 ``exec`` resets them.
 
 Sources: signal(7) "Execution of signal handlers"; pid_namespaces(7) "The namespace init process".
@@ -18,13 +18,13 @@ __all__: list[str] = []
 
 
 def _main() -> None:
-    # SIGINT too: a process that a shell started in the background ignores it.
+    # SIGINT too, because a process that a shell started in the background ignores it.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, signal.default_int_handler)
     del sys.argv[0]
     try:
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-    except KeyboardInterrupt:  # cheroot raises it again when it has drained
+    except KeyboardInterrupt:  # cheroot raises it again after it has drained
         sys.exit(0)
 
 

@@ -1,6 +1,6 @@
 """Print the settings that Gunicorn would have: ``python -m gateway.servers._gunicorn_settings ARGUMENTS``, as JSON.
 
-Gunicorn puts together its command line, ``GUNICORN_CMD_ARGS`` and a configuration file, which is a Python program. So
+Gunicorn combines its command line, ``GUNICORN_CMD_ARGS`` and a configuration file, which is a Python program. So
 Gunicorn itself reads them, in a process of its own: it changes the current folder, and the file may do anything.
 """
 
@@ -18,7 +18,7 @@ _HOOKS = "gateway.servers.gunicorn_hooks"
 
 
 def _settings(arguments: list[str]) -> dict[str, str]:
-    sys.argv = ["gunicorn", *arguments, "none:none"]  # an application is needed, and not imported
+    sys.argv = ["gunicorn", *arguments, "none:none"]  # Gunicorn requires an application, but does not import it
     wsgiapp: Any = import_module("gunicorn.app.wsgiapp")  # Gunicorn has no types
     read = wsgiapp.WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn").cfg
     settings = {name: str(getattr(read, name)) for name in _WANTED}
@@ -27,5 +27,5 @@ def _settings(arguments: list[str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    found = _settings(sys.argv[1:])  # a configuration may print
+    found = _settings(sys.argv[1:])  # a configuration may print, so the JSON goes on a line of its own
     sys.stdout.write(f"\n{json.dumps(found)}\n")

@@ -1,8 +1,8 @@
-"""Find what is inside of an application object: every application that a call may reach, and the middleware of chains.
+"""Find the applications that an application object may call, and the middleware of their chains.
 
 A command that starts or judges a server looks here for middleware that the server has to make room for. The walk of
-:func:`reachable` finds the objects. It does not see the list of a chain, because a chain is compiled, so each
-``Gateway`` is asked for its own.
+:func:`reachable` finds the objects. It does not see the middleware of a chain, because a chain is compiled. So this
+module asks each ``Gateway`` for its own middleware.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def applications(app: object) -> Iterator[object]:
                 if id(found) in seen:
                     continue
                 seen.add(id(found))
-                kept.append(found)  # an object that goes away would leave its id to another one
+                kept.append(found)  # a freed object could give its id to another one, which would look seen
                 yield found
-                # The real type, because asking a proxy for its class may make what it stands for.
+                # Use the real type, because reading a proxy's `__class__` may create the object that it wraps.
                 if issubclass(type(found), Gateway):
                     waiting.append(cast("Gateway[Application]", found).app)
 
@@ -57,5 +57,5 @@ def middleware(app: object) -> Iterator[Middleware]:
 
 
 def reads_forwarded(app: object) -> bool:
-    """Tell whether a chain inside has `ProxyHeaders`; a server that read the headers first would hide the proxy."""
+    """Tell whether a chain inside has `ProxyHeaders`: a server that reads the headers first would hide the proxy."""
     return any(isinstance(each, ProxyHeaders) for each in middleware(app))

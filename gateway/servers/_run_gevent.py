@@ -1,6 +1,6 @@
 """Run gevent's WSGI server: ``python -m gateway.servers._run_gevent module:app --bind 127.0.0.1:8000``.
 
-SIGTERM and SIGINT stop accepting, and let the requests in flight end within ten seconds.
+On SIGTERM and SIGINT the server stops accepting connections, and requests in flight have ten seconds to end.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from gateway.servers._runner import Idle, Options, run
 __all__: list[str] = []
 
 _DRAIN_SECONDS = 10
-#: gevent's server runs once in a process.
+#: One for the module, because a process runs one server.
 _IDLE = Idle()
 
 
 class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
     def handle_one_request(self) -> Any:
-        """Begin to wait for a request, at each turn of a kept connection."""
+        """Begin to wait for a request, each time a kept-alive connection is reused too."""
         _IDLE.add(self.socket)
         try:
             return super().handle_one_request()
@@ -34,7 +34,7 @@ class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
             _IDLE.remove(self.socket)
 
     def read_request(self, raw_requestline: Any) -> Any:
-        """Take the request; its greenlet is waited for from now on."""
+        """Read the request; from now on, the server waits for its greenlet when it stops."""
         whole = super().read_request(raw_requestline)
         _IDLE.remove(self.socket)
         return whole
@@ -54,5 +54,5 @@ def _serve(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    monkey.patch_all()  # before the application, and what it uses, is imported
+    monkey.patch_all()  # before Python imports the application and its dependencies
     run("_run_gevent", _serve)

@@ -13,7 +13,7 @@ from gateway.servers._runner import Idle, Options, run
 
 __all__: list[str] = []
 
-#: Werkzeug's server runs once in a process.
+#: One for the module, because a process runs one server.
 _IDLE = Idle()
 
 
@@ -24,12 +24,12 @@ class _RequestHandler(WSGIRequestHandler):
         _IDLE.add(self.connection)
 
     def finish(self) -> None:
-        """Forget a connection that ends, with a request or without one."""
+        """Remove a connection that ends, with or without a request."""
         _IDLE.remove(self.connection)
         super().finish()
 
     def parse_request(self) -> bool:
-        """Take the request; its thread is waited for from now on."""
+        """Parse the request; from now on, the server waits for its thread when it stops."""
         whole = super().parse_request()
         _IDLE.remove(self.connection)
         return whole
@@ -50,12 +50,12 @@ def _serve(options: Options) -> None:
         )
         server.log_startup()
         if isinstance(server, ThreadingMixIn):
-            server.daemon_threads = False  # requests in flight are waited for
+            server.daemon_threads = False  # wait for requests in flight
         with server:
-            server.serve_forever()  # ends at KeyboardInterrupt, and returns
+            server.serve_forever()  # returns after a KeyboardInterrupt
 
     def stop(signum: int, frame: object) -> None:
-        close_websockets()  # their threads are waited for as well
+        close_websockets()  # the server waits for their threads as well
         _IDLE.close()
         raise KeyboardInterrupt
 

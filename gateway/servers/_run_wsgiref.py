@@ -1,9 +1,9 @@
 """Run wsgiref's server: ``python -m gateway.servers._run_wsgiref module:app --bind 127.0.0.1:8000``.
 
-What wsgiref lacks and a server needs is added here: unix and inherited sockets, threads, and ``wsgi.multithread`` that
-says so, a drain on SIGTERM and SIGINT, and an answer to a chunked request. wsgiref does not decode chunks and gives the
-application no length, so the body would be lost without a word; RFC 9112 section 6.1 has 501 for a transfer coding that
-a server does not understand.
+This module adds unix and inherited sockets, threads, and a ``wsgi.multithread`` that reports them. It also adds a drain
+on SIGTERM and SIGINT, and a response to chunked requests. wsgiref does not decode chunks and gives the application no
+length, so the body would be lost without an error. RFC 9112 section 6.1 has status 501 for a transfer coding that a
+server does not understand.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class _Server(WSGIServer):
         self.setup_environ()
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """Accept; a peer on a unix socket has no address, but the handler reads one."""
+        """Accept a connection. A client on a unix socket has no address, but the handler reads one."""
         connection, address = self.socket.accept()
         return connection, ("", 0) if isinstance(address, str) else address
 
 
 class _ThreadingServer(ThreadingMixIn, _Server):
-    """One thread for each connection, joined when the server ends."""
+    """A server with one thread for each connection; it joins the threads when it ends."""
 
 
-#: wsgiref's server runs once in a process.
+#: One for the module, because a process runs one server.
 _IDLE = Idle()
 
 
@@ -58,12 +58,12 @@ class _RequestHandler(WSGIRequestHandler):
         _IDLE.add(self.connection)
 
     def finish(self) -> None:
-        """Forget a connection that ends, with a request or without one."""
+        """Remove a connection that ends, with or without a request."""
         _IDLE.remove(self.connection)
         super().finish()
 
     def parse_request(self) -> bool:
-        """Refuse what wsgiref cannot read, before the application is called."""
+        """Refuse requests that wsgiref cannot read, before it calls the application."""
         whole = super().parse_request()
         _IDLE.remove(self.connection)
         if not whole:
@@ -75,7 +75,7 @@ class _RequestHandler(WSGIRequestHandler):
         return True
 
     def _linger(self) -> None:
-        """Read what the client still sends: to close on it would reset the connection, and the answer be lost."""
+        """Read the rest of the request, because an earlier close resets the connection and loses the response."""
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_WR)
         self.connection.settimeout(_LINGER_SECONDS)
@@ -83,16 +83,16 @@ class _RequestHandler(WSGIRequestHandler):
         try:
             while left > 0 and (received := self.connection.recv(65536)):
                 left -= len(received)
-        except OSError:  # it took too long, or the client has gone
+        except OSError:  # the read timed out, or the client has left
             return
 
     def address_string(self) -> str:
-        """The peer for the access log, without a name lookup."""
+        """Return the client's address for the access log, without a name lookup."""
         return self.client_address[0] or "unix:"
 
 
 def _told_of_threads(application: WSGIApplication) -> WSGIApplication:
-    """Correct what wsgiref's handler says whatever server it runs in (PEP 3333: environ Variables)."""
+    """Set ``wsgi.multithread``: wsgiref's handler has a fixed value for every server (PEP 3333: environ Variables)."""
 
     def multithreaded(environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
         environ["wsgi.multithread"] = True
@@ -109,7 +109,7 @@ def _serve(options: Options) -> None:
     server.set_app(_told_of_threads(application) if threaded else application)
 
     def stop(signum: int, frame: object) -> None:
-        # shutdown() waits for serve_forever() to return, which this very thread runs.
+        # shutdown() waits for serve_forever() to return, and this thread runs serve_forever().
         threading.Thread(target=server.shutdown, daemon=True).start()
         _IDLE.close()
 

@@ -1,7 +1,7 @@
-"""The command line of the servers that have none: wsgiref, werkzeug, gevent.
+"""A command line for the servers that have no command of their own: wsgiref, werkzeug, gevent.
 
-Each ``_run_NAME`` module is executed with ``python -m`` in the place of a server's own command. They share these
-arguments, and the rule that the current folder is imported from, as ``python -m`` has it.
+``python -m`` runs a ``_run_NAME`` module in place of a server's own command. These modules share the arguments. They
+import from the current folder, as ``python -m`` does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Idle", "Options", "parse_arguments", "run"]
 
 @dataclass(frozen=True)
 class Options:
-    """What every runner takes."""
+    """The arguments that every runner takes."""
 
     target: str
     bind: Bind
@@ -38,7 +38,7 @@ class Options:
         _, application = told(f"loading {self.target}", partial(load, self.target))
         if not callable(application):
             raise ConfigurationError(f"{self.target} is not callable, so it is no application: {application!r}")
-        return cast("WSGIApplication", application)  # a callable; more can only be known by calling it
+        return cast("WSGIApplication", application)  # a callable; only a call can show more
 
 
 class _Socket(Protocol):
@@ -46,11 +46,11 @@ class _Socket(Protocol):
 
 
 class Idle:
-    """The connections that carry no request, which must not hold up a server that stops.
+    """The connections that carry no request, so that they do not delay a server that stops.
 
-    Such a server waits for the thread of each connection. A thread that waits for a request ends when its connection
-    has no more to read, and what the client has sent before that is still read. There is no lock, because a signal
-    handler calls `close`: each step is one operation on a set.
+    Such a server waits for the thread of each connection. `close` shuts the connections down for reading. A thread that
+    waits for a request then reads the bytes that have already arrived, and ends. There is
+    no lock although a signal handler calls `close`: each step is one operation on a set.
     """
 
     def __init__(self) -> None:
@@ -58,24 +58,24 @@ class Idle:
         self._stopping = False
 
     def add(self, connection: _Socket) -> None:
-        """Take a connection that waits for a request."""
+        """Add a connection that waits for a request."""
         self._connections.add(connection)
         if self._stopping:
             _end(connection)
 
     def remove(self, connection: _Socket) -> None:
-        """Give up a connection that has a request."""
+        """Remove a connection that has a request."""
         self._connections.discard(connection)
 
     def close(self) -> None:
-        """End every connection without a request, those too that come later."""
+        """Shut down every connection without a request, and each one that `add` gets later."""
         self._stopping = True
         for connection in tuple(self._connections):
             _end(connection)
 
 
 def _end(connection: _Socket) -> None:
-    with suppress(OSError):  # the client was faster
+    with suppress(OSError):  # the client has already closed the connection
         connection.shutdown(socket.SHUT_RD)
 
 
@@ -91,7 +91,7 @@ def parse_arguments(program: str, argv: list[str]) -> Options:
 
 
 def run(program: str, serve: Callable[[Options], None]) -> None:
-    """Run one runner: read the arguments, serve until told to stop; an error is one line and exit status 2."""
+    """Run a runner: read the arguments and serve until a stop signal. An error is one line and exit status 2."""
     try:
         options = parse_arguments(program, sys.argv[1:])
         try:

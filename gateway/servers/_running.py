@@ -1,6 +1,6 @@
-"""Start a server as a child process, wait until it answers, and end it by its own process id.
+"""Start a server as a child process, wait until it responds, and end it by its own process id.
 
-For tests, the demo and comparisons. ``gateway run`` does not use it: there the server takes the place of our process.
+Tests, the demo and comparisons use it. ``gateway run`` does not, because there the server replaces our process.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _IN_USE = ("address already in use", "address in use", "errno 98", "errno 48", "
 
 
 class StartError(GatewayError):
-    """A server ended, or said nothing, before it answered a first request; the message holds its output."""
+    """A server ended before its first response, or did not respond in time; the message holds its output."""
 
 
 @dataclass
 class Running:
-    """A server process that has answered a request. A context manager: leaving it stops the server.
+    """A server process that has responded to a request. As a context manager, it stops the server on exit.
 
     Attributes:
-        server: What it is.
-        command: How it was started.
-        bind: Where it listens; the port is the real one.
-        process: The process that was started; workers are its children, in a process group of their own.
+        server: Description of the server.
+        command: Command that started it.
+        bind: Address that it listens on, with the real port.
+        process: The process that `start` created. Workers are its children, in a process group of their own.
     """
 
     server: Server
@@ -55,14 +55,14 @@ class Running:
         return self.process.pid
 
     def output(self) -> str:
-        """What the server has written to its standard output and error so far."""
+        """Return all that the server has written to its standard output and error so far."""
         return _read(self._log)
 
     def stop(self, signum: signal.Signals | None = None, *, timeout: float = 10.0) -> int:
-        """Send the stop signal and wait for the end; past ``timeout`` seconds the process group is killed.
+        """Send the stop signal and wait for the end; after ``timeout`` seconds kill the process group.
 
         Args:
-            signum: The signal; None is the server's own graceful one.
+            signum: Signal to send; None sends the server's own graceful signal.
             timeout: Seconds that requests in flight may take.
 
         Returns:
@@ -94,20 +94,20 @@ class Running:
 
 
 def start(server: Server, launch: Launch, *, ready: str = "/", timeout: float = 30.0) -> Running:
-    """Start ``server`` and return when it has answered ``GET ready`` with any HTTP status.
+    """Start ``server`` and return when it has responded to ``GET ready`` with any HTTP status.
 
-    With port 0 the server inherits a socket that is already bound, where it can; elsewhere a free port is looked up
-    and the start is tried again when another process was faster.
+    With port 0, the server inherits a socket that is already bound, if it can. Otherwise this function looks up a free
+    port, and tries again if another process takes the port first.
 
     Args:
-        server: Which.
-        launch: What to serve and where; ``app_dir`` is imported from, whatever the current folder is.
+        server: Server to start.
+        launch: Application and address. Python imports from ``app_dir``, whatever the server's current folder is.
         ready: Path of the first request.
-        timeout: Seconds until the first answer.
+        timeout: Seconds until the first response.
 
     Raises:
         ConfigurationError: The server is not installed, or cannot do what ``launch`` asks for.
-        StartError: It did not come up.
+        StartError: The server did not start.
     """
     if reason := server.missing():
         raise ConfigurationError(reason)
@@ -149,7 +149,7 @@ def _start(server: Server, launch: Launch, *, ephemeral: bool, ready: str, timeo
         except BaseException:
             log.close()
             raise
-    # Our copy of the listener is closed here: when the server dies, a connection to it is refused instead of waiting.
+    # The `with` closes our copy of the listener: when the server dies, the system refuses connections at once.
     bind = replace(launch.bind, fd=None)
     try:
         _await_answer(process, bind, ready, timeout)
@@ -175,13 +175,13 @@ def _await_answer(process: subprocess.Popen[bytes], bind: Bind, path: str, timeo
                 connection.sendall(request)
                 if _answered(connection, process, deadline):
                     return
-        except OSError:  # nobody listens yet, or the one who did ended
+        except OSError:  # no server listens yet, or the server ended
             time.sleep(0.02)
     raise StartError(f"did not answer within {timeout:g} seconds")
 
 
 def _answered(connection: socket.socket, process: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Wait on one connection: with an inherited socket the system accepts it before the server has started."""
+    """Wait on one connection: the system accepts it before the server has started, if the socket is inherited."""
     received = b""
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -190,7 +190,7 @@ def _answered(connection: socket.socket, process: subprocess.Popen[bytes], deadl
             continue
         received += chunk
         if received.startswith(b"HTTP/1."):
-            while chunk:  # to the end, so that the server does not log a broken connection
+            while chunk:  # read to the end, so that the server does not log a broken connection
                 chunk = connection.recv(65536)
             return True
         if not chunk:
@@ -199,7 +199,7 @@ def _answered(connection: socket.socket, process: subprocess.Popen[bytes], deadl
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and the workers that it started."""
+    """End a process and the workers that it has started."""
     if sys.platform == "win32":
         process.kill()
         return

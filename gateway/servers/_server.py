@@ -1,7 +1,7 @@
-"""What a server is to this package: one immutable description, the same shape for all.
+"""`Server`, the description of a server: one immutable object of the same form for all servers.
 
-A description builds a command line and knows facts that were measured under the real server; it imports nothing of
-that server, so that asking about a server that is not installed costs nothing.
+A description builds a command line and holds facts that were measured under the real server. It imports nothing from
+that server, so a question about a server that is not installed costs nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a server can do, as it was measured over a real connection.
+    """Capabilities of a server, as measured over a real connection.
 
     Attributes:
         unix_socket: It listens on a unix socket.
@@ -38,19 +38,19 @@ class Capabilities:
         threads: It takes a number of threads.
         reload: It restarts when a source file changes.
         websocket: WebSocket connections reach the application.
-        hands_over_socket: A WSGI application can take the connection of a request over, so that ``websockets=True``
+        hands_over_socket: A WSGI application can take over the connection of a request, so that ``websockets=True``
             serves WebSockets.
-        serves_asgi: An ASGI application or middleware runs under it, through an adapter if need be.
-        lifespan: The application is told of start and shutdown by the server itself.
-        streaming: A chunk of a response leaves when the application hands it over.
+        serves_asgi: An ASGI application or middleware runs under it, through an adapter if necessary.
+        lifespan: The server itself notifies the application of startup and shutdown.
+        streaming: The server sends a chunk of a response as soon as the application hands it over.
         chunked_upload: A request body in chunks is ``decoded``, ``refused`` with an error status, or ``lost``: the
             application sees an empty body.
-        header_order: Response headers are sent as the application ordered them (``kept``), sorted by name
+        header_order: The server sends response headers in the application's order (``kept``), sorted by name
             (``sorted``), or with equal names moved together (``grouped``).
-        latin_headers: A header value beyond ASCII is sent as the latin-1 bytes that its text stands for; else as UTF-8.
+        latin_headers: The server sends a header value beyond ASCII as the latin-1 bytes of its text; else as UTF-8.
         keep_alive: A connection carries several requests.
-        raw_path: The request path as it was sent is known to the application.
-        drains: The stop signal lets requests in flight end.
+        raw_path: The application can read the request path as the client sent it.
+        drains: After the stop signal, requests in flight can end.
     """
 
     unix_socket: bool = True
@@ -73,20 +73,20 @@ class Capabilities:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """What to serve, and how; what a server cannot do of this is refused before it starts.
+    """The application to serve, and how. A server refuses unsupported options before it starts.
 
     Attributes:
         target: Import string of the application, ``module:name``.
-        bind: Where to listen.
-        workers: Processes; None leaves the server's default.
-        threads: Threads in each process; None leaves the server's default.
+        bind: Address to listen on.
+        workers: Number of processes; None leaves the server's default.
+        threads: Number of threads in each process; None leaves the server's default.
         reload: Restart when a source file changes.
-        app_dir: Folder to import from; None is the current one.
-        arguments: Further arguments, passed to the server's own command as they are.
-        hooks: Hooks of this package start and stop the application with each worker, where the server has hooks and
+        app_dir: Folder to import from; None means the current folder.
+        arguments: Further arguments, passed unchanged to the server's own command.
+        hooks: Hooks of this package start and stop the application with each worker, if the server has hooks and
             does not do so by itself.
-        believes_proxies: The server may read, replace or remove X-Forwarded-* as its own default is. False if the
-            application reads them: the server then leaves them alone.
+        believes_proxies: The server may read, replace or remove X-Forwarded-* by its own default. False if the
+            application reads these headers: the server then leaves them unchanged.
         environment: Variables to set for the server process.
         isolated: Keep the server from writing outside its own process (control sockets in the home folder).
     """
@@ -106,7 +106,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Command:
-    """A server's own command: its arguments, and the variables to set on top of the caller's environment.
+    """A server's own command: its arguments, and the variables to add to the caller's environment.
 
     ``str()`` gives the line for a shell.
     """
@@ -121,21 +121,21 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """One server, with one kind of worker, as this package knows it.
+    """A server with one kind of worker, as this package knows it.
 
     Attributes:
-        name: Unique name: ``gunicorn-gthread``.
-        family: Name of the server without the kind of worker: ``gunicorn``.
-        interface: How it calls an application.
-        module: Module whose presence says that the server is installed.
-        requirement: What to install to have it; empty for the standard library.
-        arguments: Builds the command's arguments after the interpreter: ``-m``, module, options, target.
-        capabilities: What it can do.
-        stop_signal: The signal that stops it and lets requests in flight end, as far as it does.
+        name: Unique name, for example ``gunicorn-gthread``.
+        family: Name of the server without the kind of worker, for example ``gunicorn``.
+        interface: Interface in which it calls an application.
+        module: Module that exists if the server is installed.
+        requirement: Requirement for pip; empty for the standard library.
+        arguments: Function that builds the command's arguments after the interpreter: ``-m``, module, options, target.
+        capabilities: Capabilities of the server.
+        stop_signal: Signal that stops it, and drains requests in flight if the server drains.
         dotted: Its import strings may name an attribute of an attribute: ``module:a.b``.
         requires: Further modules that this kind of worker imports.
         posix: It runs on POSIX systems only.
-        quirks: Facts that its users meet, a sentence each.
+        quirks: Facts that its users meet, one sentence each.
     """
 
     name: str
@@ -152,7 +152,7 @@ class Server:
     quirks: tuple[str, ...] = ()
 
     def missing(self) -> str | None:
-        """Say what is missing to start this server here, or None when it can start."""
+        """Return what is missing to start this server here, or None if it can start."""
         if self.posix and sys.platform == "win32":
             return f"{self.name} runs on POSIX systems only"
         for module in (self.module, *self.requires):
@@ -161,17 +161,17 @@ class Server:
         return None
 
     def installed(self) -> bool:
-        """Whether this server can be started here."""
+        """Whether this server can start on this machine."""
         return self.missing() is None
 
     def version(self) -> str:
-        """The installed version; for what belongs to the standard library, that of Python."""
+        """Return the installed version; for a server of the standard library, Python's version."""
         if not self.requirement:
             return ".".join(map(str, sys.version_info[:3]))
         return metadata.version(re.split(r"[^\w.-]", self.requirement, maxsplit=1)[0])
 
     def refusals(self, launch: Launch) -> list[str]:
-        """Name each part of ``launch`` that this server cannot do, a phrase each."""
+        """Name each option of ``launch`` that this server does not support, as one phrase each."""
         can = self.capabilities
         wants = [
             (launch.bind.path is not None and not can.unix_socket, "listen on a unix socket"),
@@ -186,7 +186,7 @@ class Server:
         """Build the server's own command.
 
         Raises:
-            ConfigurationError: The launch asks for something that this server does not have.
+            ConfigurationError: The launch has an option that this server does not support.
         """
         if refused := self.refusals(launch):
             raise ConfigurationError(

@@ -1,9 +1,9 @@
-"""What a server imports when the application itself does not speak its interface.
+"""The module that a server imports if the application does not have the server's interface.
 
-The server is told ``gateway.servers._target:application``: an import string that works in every worker and after every
-reload, which an object in our process would not. The environment variable ``GATEWAY_APP`` names the user's application
+The server gets the import string ``gateway.servers._target:application``. It works in every worker and after every
+reload; an object in our process would not. The environment variable ``GATEWAY_APP`` names the user's application
 with the grammar of ``_load``. ``application`` is a plain name of this module, because some servers read the module's
-dictionary; without the variable there is none.
+dictionary. Without the variable, the module does not define it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ __all__ = ["wrapped"]
 
 
 def wrapped(text: str) -> Dual:
-    """Import the application that ``text`` names, in an object that servers of every interface accept.
+    """Import the application that ``text`` names, and wrap it for servers of every interface.
 
     Raises:
-        ConfigurationError: It cannot be imported, or is no application.
+        ConfigurationError: Python cannot import it, or it is not an application.
     """
     _, found = load(text)
     if isinstance(found, Dual) and not is_proxy(found):
         return found
     interface = detect(found)
-    return Gateway(cast("Application", found), interface)  # detect() has just said that it is one
+    return Gateway(cast("Application", found), interface)  # detect() raises if it is not an application
 
 
 if VARIABLE in os.environ:

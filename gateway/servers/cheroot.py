@@ -14,7 +14,7 @@ __all__ = ["CHEROOT"]
 
 
 def _arguments(launch: Launch) -> Iterator[str]:
-    # It takes a name without a slash for a host.
+    # cheroot reads a name without a slash as a host.
     place = launch.bind.netloc if launch.bind.path is None else str(Path(launch.bind.path).absolute())
     yield from ("-m", "gateway.servers._drain_on_sigterm", "cheroot", "--bind", place)
     if launch.threads is not None:

@@ -1,6 +1,6 @@
 """gevent.pywsgi: WSGI on greenlets, one process.
 
-It has no command of its own, so a small module of this package runs it and patches the standard library.
+It does not have a command of its own, so a small module of this package runs it and patches the standard library.
 
 Sources: gevent documentation ``gevent.pywsgi``; the facts were measured with 26.9.0.
 """

@@ -45,7 +45,7 @@ def _arguments(launch: Launch, *, worker: str, threads: int | None = None) -> It
 
 
 def _configured(launch: Launch) -> bool:
-    """Whether the user has a configuration: Gunicorn reads only one, and theirs may import the hooks."""
+    """Whether the user has a configuration. Gunicorn reads only one, and the user's may import the hooks."""
     variable = launch.environment.get("GUNICORN_CMD_ARGS", os.environ.get("GUNICORN_CMD_ARGS", ""))
     given = (*launch.arguments, *shlex.split(variable))
     return any(argument.startswith(("-c", "--config")) for argument in given) or Path("gunicorn.conf.py").exists()
@@ -77,7 +77,7 @@ GTHREAD = _gunicorn(
     name="gunicorn-gthread",
     interface="wsgi",
     requirement="gunicorn",
-    # Its own default is one thread, which would answer one request at a time.
+    # Gunicorn's own default is one thread, which handles one request at a time.
     arguments=partial(_arguments, worker="gthread", threads=4),
     capabilities=Capabilities(inherited_socket=True, workers=True, threads=True, reload=True, hands_over_socket=True),
     quirks=(*_QUIRKS, "An open WebSocket (websockets=True) holds a thread, and is not in the access log."),
@@ -109,27 +109,27 @@ ASGI = _gunicorn(
 
 
 def lacks_hooks(server: Server, launch: Launch) -> bool:
-    """Tell whether the user's configuration keeps out hooks that the launch asks for."""
+    """Tell whether the user's configuration omits the hooks that the launch asks for."""
     if not launch.hooks or server.family != "gunicorn" or not _configured(launch):
         return False
     try:
         return not settings(launch.arguments, app_dir=launch.app_dir)["hooks"]
     except ConfigurationError:
-        return False  # Gunicorn says that itself
+        return False  # Gunicorn reports it when it starts
 
 
 def settings(arguments: Sequence[str], *, app_dir: str | None = None) -> Mapping[str, str]:
     """Return the settings that matter to a deployment, as Gunicorn itself reads them for these arguments.
 
-    The current folder's ``gunicorn.conf.py``, ``--config`` and ``GUNICORN_CMD_ARGS`` count too. The configuration runs
-    in a process of its own.
+    Gunicorn also reads the current folder's ``gunicorn.conf.py``, ``--config`` and ``GUNICORN_CMD_ARGS``. The
+    configuration runs in a process of its own.
 
     Args:
         arguments: Gunicorn's arguments, without the application.
-        app_dir: Folder to import from; None is the current one.
+        app_dir: Folder to import from; None means the current folder.
 
     Returns:
-        The values as text, by Gunicorn's own names; ``hooks`` is "yes" if the configuration imports the hooks of this
+        The values as text, by Gunicorn's own names. ``hooks`` is "yes" if the configuration imports the hooks of this
         package, else "".
 
     Raises:

@@ -4,17 +4,16 @@ In ``gunicorn.conf.py``::
 
     from gateway.servers.gunicorn_hooks import *
 
-or, without a file of one's own, ``gunicorn --config python:gateway.servers.gunicorn_hooks``. Without the hooks the
-application starts at the first request and is shut down at the interpreter's exit. The hooks start what the served
-object reaches, and nothing else. A startup that fails ends the worker while it boots, which Gunicorn reports with exit
-status 3.
+or, without a configuration file, ``gunicorn --config python:gateway.servers.gunicorn_hooks``. Without the hooks, the
+application starts at the first request and shuts down at the interpreter's exit. The hooks start only the
+applications that the served object reaches. If a startup fails, the worker ends while it boots, and Gunicorn reports exit status 3.
 
-``Health`` catches its signals under the WSGI workers only with the hooks. If ``PROMETHEUS_MULTIPROC_DIR`` is set, its
-folder is emptied at the start, and the numbers of a worker are folded into one file when it ends.
+``Health`` catches its signals under the WSGI workers only with the hooks. If ``PROMETHEUS_MULTIPROC_DIR`` is set, the
+hooks empty its folder at the start. When a worker ends, they fold its numbers into one file.
 
 The asgi worker starts and stops the application by itself. When it stops, it waits for every open connection, idle ones
-too, for up to ``graceful_timeout``. A proxy keeps its connections longer than that, so the worker is killed before it
-runs the application's shutdown. The hooks close idle connections as soon as the worker stops, as uvicorn does.
+too, for up to ``graceful_timeout``. A proxy keeps its connections longer than that, so Gunicorn kills the worker before
+it runs the application's shutdown. The hooks close idle connections as soon as the worker stops, as uvicorn does.
 
 Sources: Gunicorn documentation "Server Hooks"; ``gunicorn.workers.gasgi.ASGIWorker._shutdown`` of 24 to 27.
 """
@@ -35,31 +34,31 @@ __all__ = ["child_exit", "on_starting", "post_worker_init", "worker_exit"]
 
 _log = logging.getLogger("gateway.servers")
 
-#: Seconds between two looks for idle connections, after the worker was told to stop.
+#: Seconds between two looks for idle connections, after the worker has begun to stop.
 _LOOK_SECONDS = 0.2
 #: Classes of workers that call the application from one thread and patch nothing.
 _ONE_THREAD = frozenset({"SyncWorker"})
 
 
 class _Worker(Protocol):
-    """A worker, as far as the hooks need it: its class, its process, and whether it was told to stop."""
+    """A worker, as far as the hooks need it: its class, its process, and whether it still runs."""
 
     pid: int
     alive: bool
 
 
 def on_starting(server: object) -> None:
-    """Empty the folder of the workers' metrics; not where a new master takes over while the old one's workers serve."""
+    """Empty the folder of the workers' metrics, unless a new master takes over from one whose workers still serve."""
     folder = _multiprocess.directory()
     if folder is not None and "GUNICORN_PID" not in os.environ:
-        # With --user a root master has to leave the folder to its workers.
+        # With --user, a root master has to give the folder to the user of its workers.
         settings = getattr(server, "cfg", None)
         uid, gid = getattr(settings, "uid", None), getattr(settings, "gid", None)
         _multiprocess.wipe(folder, (uid, gid) if isinstance(uid, int) and isinstance(gid, int) else None)
 
 
 def child_exit(server: object, worker: _Worker) -> None:
-    """Keep what a dead worker counted, without its files; runs in the master, whatever ended the worker."""
+    """Keep the counts of a dead worker, without its files. Runs in the master, however the worker ended."""
     folder = _multiprocess.directory()
     if folder is None:
         return
@@ -70,24 +69,24 @@ def child_exit(server: object, worker: _Worker) -> None:
 
 
 class _AsgiWorker(_Worker, Protocol):
-    """What the hooks need to know of the asgi worker, besides."""
+    """The attributes of the asgi worker that the hooks need in addition."""
 
     loop: AbstractEventLoop
     servers: list[AbstractServer]
 
 
 def post_worker_init(worker: _Worker) -> None:
-    """Start the served application in the worker: it is loaded, and serves nothing yet."""
+    """Start the served application in the worker, after it is loaded and before the worker serves."""
     is_asgi = _calls_asgi(worker)
-    # Gunicorn's own ASGI worker has a name of its own for the application.
+    # Gunicorn's own ASGI worker keeps the application under another name.
     served: object = getattr(worker, "asgi", None) or getattr(worker, "wsgi", None)
-    # `Health` catches its signals now, because the worker has set its own handlers, and this is its main thread;
-    # requests come in others.
+    # `Health` catches its signals now: the worker has set its own handlers, and this is its main thread. Requests run
+    # in other threads.
     start_all(
         served,
         interface="asgi" if is_asgi else "wsgi",
         single_threaded=type(worker).__name__ in _ONE_THREAD,
-        # A worker that was told to stop waits for its threads, and a WebSocket would hold one until it is killed.
+        # A worker that stops waits for its threads. A WebSocket would hold a thread until Gunicorn kills the worker.
         stopping=lambda: not worker.alive,
     )
 
@@ -98,7 +97,7 @@ def worker_exit(server: object, worker: _Worker) -> None:
 
 
 def _calls_asgi(worker: Any) -> bool:
-    """Tell whether the worker calls the application as ASGI; if it is Gunicorn's own, see to its idle connections."""
+    """Tell whether the worker calls the application as ASGI; for Gunicorn's own worker, handle idle connections too."""
     gasgi = sys.modules.get("gunicorn.workers.gasgi")
     if gasgi is not None and isinstance(worker, gasgi.ASGIWorker):
         _close_idle_connections(worker, gasgi)
@@ -107,10 +106,10 @@ def _calls_asgi(worker: Any) -> bool:
 
 
 def _close_idle_connections(worker: _AsgiWorker, gasgi: Any) -> None:
-    """Close the connections that carry no request, when the worker has stopped to accept new ones.
+    """Close the connections that carry no request, after the worker has stopped accepting new ones.
 
-    The worker makes the protocol of each connection by the name ``ASGIProtocol`` of its module. A subclass under that
-    name remembers the protocols. If a version of Gunicorn keeps it elsewhere, nothing changes.
+    The worker looks up the name ``ASGIProtocol`` in its module to create the protocol of each connection. A subclass
+    under that name remembers the protocols. If a version of Gunicorn keeps it elsewhere, nothing changes.
     """
     theirs: Any = getattr(gasgi, "ASGIProtocol", None)
     if theirs is None:
@@ -127,11 +126,11 @@ def _close_idle_connections(worker: _AsgiWorker, gasgi: Any) -> None:
 
     def look() -> None:
         nonlocal idle
-        # Until its sockets are closed, the worker still answers what comes, and announces the end of each connection.
+        # Until the worker closes its sockets, it still responds to requests and announces the end of each connection.
         if not worker.alive and not any(_serves(server) for server in worker.servers):
             # True while the protocol waits for the first byte of a request, or for the next request.
             now = {each for each in known if getattr(each, "_awaiting_request", False)}
-            for protocol in now & idle:  # twice in a row: the request of a new connection may be on its way
+            for protocol in now & idle:  # idle twice in a row: the request of a new connection may be on its way
                 protocol.transport.close()
             idle = now
         worker.loop.call_later(_LOOK_SECONDS, look)

@@ -20,7 +20,7 @@ def _arguments(launch: Launch, *, worker: str) -> Iterator[str]:
     if launch.reload:
         yield "--reload"
     yield from launch.arguments
-    # It would call an application that does not look asynchronous as WSGI; the prefix leaves it no choice.
+    # Without the prefix it calls an application as WSGI if it does not look asynchronous.
     yield f"asgi:{launch.target}"
 
 

@@ -13,15 +13,15 @@ __all__ = ["PYUWSGI"]
 
 
 def _arguments(launch: Launch) -> Iterator[str]:
-    # The module has no `python -m`; this is what its console script does.
+    # The module does not support `python -m`; its console script runs this code.
     yield from ("-c", "import pyuwsgi; pyuwsgi.run()")
     yield from ("--http-socket", launch.bind.path or str(launch.bind))
-    # By default it resets a connection whose headers have more than 4 KiB, which one large cookie has.
+    # By default it resets a connection whose headers are larger than 4 KiB, and one large cookie can be that large.
     yield from ("--buffer-size", "32768")
     yield from ("--master", "--need-app", "--enable-threads", "--die-on-term")
     # Without this hook SIGTERM drops the requests in flight.
     yield from ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
-    # It closes every connection, and does not say so: a proxy would send the next request on a closed one.
+    # It closes every connection without notice, so a proxy would send the next request on a closed connection.
     yield from ("--add-header", "Connection: close")
     if launch.workers is not None:
         yield from ("--processes", str(launch.workers))

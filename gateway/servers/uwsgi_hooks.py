@@ -1,13 +1,13 @@
 """uWSGI's hooks for an ASGI application: startup in each worker after the fork, shutdown when the worker ends.
 
-``uwsgi --import gateway.servers.uwsgi_hooks``, after the module of the application. Threads must be enabled, since the
-application's loop runs in one: ``--enable-threads``, or ``--threads``.
+``uwsgi --import gateway.servers.uwsgi_hooks``, after the module of the application. Enable threads with
+``--enable-threads`` or ``--threads``, because the application's event loop runs in a thread.
 
-The hooks start what ``--module`` names and what it reaches, and nothing else.
+The hooks start only the application that ``--module`` names, and the applications that it reaches.
 
-Sources: uWSGI documentation "uwsgi API", ``--import``; measured with 2.0.30: ``uwsgi.opt`` holds the options;
-``postfork`` functions run in each worker when the application was imported by the master, and never with
-``--lazy-apps``, where the import of this module comes after the fork; ``uwsgi.atexit`` runs in either.
+Sources: uWSGI documentation "uwsgi API", ``--import``; measured with 2.0.30. ``uwsgi.opt`` holds the options.
+``postfork`` functions run in each worker if the master imported the application. With ``--lazy-apps`` they never run,
+because the worker imports this module after the fork. ``uwsgi.atexit`` runs in both cases.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["install"]
 
 
 class _Uwsgi(Protocol):
-    """The part of uWSGI's own module that is used here."""
+    """The part of uWSGI's own module that this module uses."""
 
     post_fork_hook: object
     atexit: object
@@ -55,12 +55,12 @@ def install(uwsgi: _Uwsgi) -> None:
 
 
 def _served(uwsgi: _Uwsgi) -> object:
-    """Find the callable that ``--module`` names; None if the server was given another form (a file, a factory).
+    """Find the callable that ``--module`` names; None if the server got another form (a file, a factory).
 
-    With ``--lazy-apps`` the server imports the module after this one, so it is imported here.
+    With ``--lazy-apps`` the server would import the application's module after this one, so this function imports it.
     """
     named = uwsgi.opt.get("module") or uwsgi.opt.get("wsgi")
-    if not isinstance(named, bytes):  # named more than once, or not at all
+    if not isinstance(named, bytes):  # the option is given several times, or not at all
         return None
     module, _, name = named.decode().partition(":")
     default = uwsgi.opt.get("callable", b"application")
@@ -69,5 +69,5 @@ def _served(uwsgi: _Uwsgi) -> object:
     )
 
 
-if "uwsgi" in sys.modules:  # inside the server only, which puts it there
+if "uwsgi" in sys.modules:  # only inside the server, which adds the module
     install(cast("_Uwsgi", sys.modules["uwsgi"]))

@@ -1,6 +1,6 @@
 """Werkzeug's development server, WSGI on threads.
 
-It has no command for any application, so a small module of ours runs it.
+It does not have a command for an arbitrary application, so a small module of ours runs it.
 
 Sources: ``werkzeug.serving``; the facts were measured with 3.1.9.
 """

@@ -1,6 +1,6 @@
-"""wsgiref: the standard library's WSGI server, for a machine with nothing else and for tests.
+"""wsgiref: the standard library's WSGI server, for tests and for machines without another server.
 
-It has no command of its own, so a small module of ours runs it.
+It does not have a command of its own, so a small module of ours runs it.
 
 Sources: Python's ``wsgiref.simple_server``.
 """
