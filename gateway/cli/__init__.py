@@ -1,6 +1,6 @@
-"""The command line ``gateway``: one module for each command, imported when it is called.
+"""The command line ``gateway``: one module for each command, imported when the command is called.
 
-``_register`` names the commands. Importing this module imports neither click nor rich, so that a missing extra is one
+``_register`` names the commands. Importing this module does not import click or rich, so that a missing extra gives one
 clear line.
 """
 
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit status.
 
     Args:
-        arguments: What stands after ``gateway``; None takes it from the process.
+        arguments: The arguments after ``gateway``; None takes them from the process.
     """
     try:
         from gateway.cli._group import group

@@ -1,7 +1,8 @@
-"""What commands share: one that passes words on to a server, and how a number of things is said.
+"""Shared by the commands: a command that passes arguments on to a server, and a number with its noun.
 
-What stands after ``--`` is the server's, and nothing else is. To click ``--`` only ends the options, so that the first
-word after it would be the application's name where none is given, and a word too many before it would go to the server.
+The arguments after ``--`` go to the server, and no others do. click treats ``--`` only as the end of the options. It
+would use the first argument after ``--`` as the application's name if the user gives none. An extra argument before
+``--`` would go to the server.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import click
 __all__ = ["ServerCommand", "counted"]
 
 
-#: Options of servers that this package has under a name of its own. After ``--`` they would contradict it.
+#: Options of servers that this package has under another name. After ``--`` they would contradict that option.
 _OURS = {
     **dict.fromkeys(("--port", "--host", "-p", "-b", "--listen"), "write --bind HOST:PORT"),
     **dict.fromkeys(("--uds", "--unix-socket", "-u"), "write --bind unix:/PATH"),
@@ -22,7 +23,7 @@ _OURS = {
 
 
 def counted(number: int, noun: str) -> str:
-    """Say a number of things.
+    """Return a number with its noun.
 
     >>> counted(1, "error"), counted(2, "error")
     ('1 error', '2 errors')
@@ -31,10 +32,10 @@ def counted(number: int, noun: str) -> str:
 
 
 class ServerCommand(click.Command):
-    """A command whose function gets what stands after ``--`` as ``arguments``."""
+    """A command whose function gets the arguments after ``--`` as ``arguments``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read what stands before ``--``; keep what stands after it."""
+        """Parse the arguments before ``--``; keep those after it for the server."""
         end = args.index("--") if "--" in args else len(args)
         ctx.params["arguments"] = tuple(args[end + 1 :])
         try:
@@ -42,7 +43,7 @@ class ServerCommand(click.Command):
         except click.UsageError as error:
             if type(error) not in (click.UsageError, click.NoSuchOption):
                 raise
-            # A word or an option too many.
+            # The user gave an argument or an option too many.
             said = error.format_message().rstrip(".")
             ours = _OURS.get(error.option_name) if isinstance(error, click.NoSuchOption) else None
             raise click.UsageError(f"{said}; {ours or 'arguments of the server itself go after --'}", ctx) from None

@@ -1,7 +1,7 @@
 """The two applications of ``gateway demo``, written against the specifications alone, and the objects that serve them.
 
-Both give every kind of answer that the demo compares: fixed, streamed, uploads, several cookies, bytes beyond ASCII.
-Nothing in an answer depends on the server.
+Both give every kind of response that the demo compares: fixed, streamed, uploads, several cookies, bytes beyond ASCII.
+No response depends on the server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["asgi_application", "wsgi", "wsgi_application"]
 Headers = list[tuple[str, str]]
 
 _TEXT = ("content-type", "text/plain; charset=utf-8")
-#: Larger together than what an adapter joins: a stream that arrives in one piece may be given a length by a server.
+#: Together larger than an adapter joins, because a server may give a length to a stream that arrives in one piece.
 _CHUNKS = [b"%04d" % row * 4096 for row in range(64)]
 
 
@@ -29,7 +29,7 @@ def _fixed(status: str, body: bytes, *more: tuple[str, str]) -> tuple[str, Heade
 
 
 def _answer(method: str, path: str, query: str, body: bytes) -> tuple[str, Headers, list[bytes]]:
-    """What both applications answer: status, headers in this order, chunks."""
+    """Return the response of both applications: status, headers in this order, chunks."""
     if path == "/":
         return _fixed("200 OK", b"hello", ("x-second", "2"), ("x-first", "1"))
     if path == "/upload" and method == "POST":
@@ -50,7 +50,7 @@ def _answer(method: str, path: str, query: str, body: bytes) -> tuple[str, Heade
 
 
 def wsgi_application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer as a WSGI application: streams are iterators, fixed answers are lists."""
+    """Respond as a WSGI application: streams are iterators, fixed responses are lists."""
     length = environ.get("CONTENT_LENGTH") or "0"
     stream = cast("InputStream", environ["wsgi.input"])
     body = stream.read() if environ.get("wsgi.input_terminated") else stream.read(int(length))
@@ -67,7 +67,7 @@ def _one_by_one(chunks: list[bytes]) -> Iterator[bytes]:
 
 
 async def asgi_application(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-    """Answer as an ASGI application: streams are messages."""
+    """Respond as an ASGI application: streams are messages."""
     if scope["type"] != "http":
         raise NotImplementedError(f"the demo has no {scope['type']}")
     body = b""
@@ -87,5 +87,5 @@ async def asgi_application(scope: Scope, receive: ASGIReceive, send: ASGISend) -
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-#: What servers import; `_demo_asgi` has the other object, which gevent's servers refuse to import.
+#: The object that servers import. `_demo_asgi` has the other one, because gevent's servers refuse to import it.
 wsgi = Gateway(wsgi_application, "wsgi")

@@ -1,7 +1,7 @@
-"""The group of commands: found by name in the static register, imported when called.
+"""The group of commands: it finds them by name in the static register, and imports a command when it is called.
 
-Every ``GatewayError`` that a command lets through is shown as one line on standard error, with exit status 2: the
-person at the terminal has to correct something. A traceback is shown for faults of this package alone.
+If a command raises a ``GatewayError``, the group prints one line to standard error and exits with status 2. Such an
+error is for the user to correct. Only faults of this package show a traceback.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["group"]
 
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, sorted."""
+        """Return all names, sorted."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -41,7 +41,7 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest command when there is none of this name."""
+        """Name the nearest command if no command has this name."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
@@ -50,7 +50,7 @@ class _LazyGroup(click.Group):
             raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; our own errors become one line and status 2."""
+        """Run the command; turn this package's errors into one line and status 2."""
         try:
             return super().invoke(ctx)
         except GatewayError as error:

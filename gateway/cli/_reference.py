@@ -1,8 +1,7 @@
-"""The reference answers of ``gateway demo``: each application called directly, in its own interface, without a server.
+"""The reference responses of ``gateway demo``: each application is called directly, in its own interface.
 
-Nothing here comes from ``gateway.adapters``, so a fault of an adapter cannot be in both of what is compared. An
-application is called as the specification has it, and no more than its requests need.
-
+This module uses nothing from ``gateway.adapters``, so a fault of an adapter cannot be in both of the compared
+responses. It calls an application as the specification says, and supports only the demo's requests.
 Sources: PEP 3333; ASGI HTTP 2.4 "Connection Scope".
 """
 
@@ -25,10 +24,10 @@ class Request:
     """One request of the demo.
 
     Attributes:
-        name: What the table calls it.
-        method: Its method.
-        path: Path, percent-encoded, and query.
-        body: Its body.
+        name: Name in the table.
+        method: HTTP method.
+        path: Percent-encoded path, and query.
+        body: Request body.
         chunked: Send the body in chunks, without a length.
     """
 
@@ -41,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is compared: status, every header in its order with its name in lower case, and the whole body."""
+    """The compared values: status, every header in order with its name in lower case, and the whole body."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -78,7 +77,7 @@ def call_wsgi(app: WSGIApplication, request: Request) -> Answer:
         started.append((status, headers))
         return written.append
 
-    result = app(environ, start_response)  # type: ignore[arg-type]  # its exc_info is never passed by the demo's
+    result = app(environ, start_response)  # type: ignore[arg-type]  # the demo's applications never pass exc_info
     try:
         written.extend(result)
     finally:

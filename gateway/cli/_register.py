@@ -1,10 +1,10 @@
-"""The whole register of the commands, as names: it imports none of them, and neither click nor rich."""
+"""All commands, as import strings only: this module does not import the commands, click or rich."""
 
 from __future__ import annotations
 
 __all__ = ["COMMANDS"]
 
-#: Name of a command to the place of its ``click.Command``. A line adds a command.
+#: Name of a command to the place of its ``click.Command``. A new line here adds a command.
 COMMANDS: dict[str, str] = {
     "check": "gateway.cli.check:command",
     "demo": "gateway.cli.demo:command",

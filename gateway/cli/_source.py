@@ -1,6 +1,7 @@
-"""Where a command finds the application: MODULE on the command line, ``--config FILE``, or the file of the folder.
+"""Find the application of a command: MODULE on the command line, ``--config FILE``, or the folder's configuration file.
 
-``run``, ``check`` and ``inspect`` share the options and this choice, so that the same words name the same application.
+``run``, ``check`` and ``inspect`` share the options and this choice, so that the same arguments name the same
+application.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """An application that was named, and is not imported yet.
+    """An application that the user named, before it is imported.
 
     Attributes:
-        target: Its import string.
+        target: Import string.
         folder: Folder to import it from.
-        config: The file that describes it, if there is one.
+        config: Configuration of the application, if it comes from a file.
     """
 
     target: Target
@@ -60,7 +61,7 @@ class Source:
         """Import the application, as `gateway._load.load` does.
 
         Raises:
-            ConfigurationError: It cannot be loaded, for whatever reason; the message is one line.
+            ConfigurationError: Loading failed, for any reason; the message is one line.
         """
         sys.path.insert(0, str(self.folder))
         what = f"loading {self.target}" if self.config is None else "importing"
@@ -68,7 +69,7 @@ class Source:
 
 
 def source_options(function: F) -> F:
-    """Give a command the argument and the options that name an application."""
+    """Add the argument and the options that name an application to a command."""
     for option in reversed(_OPTIONS):
         option(function)  # click keeps them on the function
     return function
@@ -102,7 +103,7 @@ def source(target: str | None, config: str | None, app_dir: str | None, *, facto
     parsed = parse(target, factory=factory)
     if (parsed.module, parsed.names, parsed.call) != ("gateway.config", ("load",), True):
         return Source(target=parsed, folder=folder)
-    # The same file, written as an import string: its server counts as well.
+    # gateway.config:load() as an import string names the same file, so its server settings count as well.
     files = [*parsed.arguments, *dict(parsed.options).values()]
     file = Path(str(files[0])) if files else find(folder)
     if file is None:

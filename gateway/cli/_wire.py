@@ -1,6 +1,6 @@
-"""One request to a running server, and the whole answer with its headers in the order in which they came.
+"""Send one request to a running server, and return the whole response with its headers in the order of arrival.
 
-Written on a socket: HTTP libraries join, sort and forget, and what is compared here is exactly that.
+It uses a socket, because HTTP libraries join, sort and drop headers, and the demo compares exactly these.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from gateway.servers import Bind
 
 __all__ = ["IGNORED", "ask"]
 
-#: Headers that belong to the connection and the server: ignored, by name only.
+#: Headers that belong to the connection and the server: the comparison ignores these names.
 IGNORED = frozenset({"date", "server", "connection", "keep-alive", "transfer-encoding"})
 _CHUNK_BYTES = 1000
 
 
 @dataclass(frozen=True)
 class _Received:
-    """What was read, in the form of the socket that http.client reads from."""
+    """The bytes of a response, in the form of the socket that http.client reads from."""
 
     content: bytes
 
@@ -30,11 +30,11 @@ class _Received:
 
 
 def ask(bind: Bind, request: Request, *, timeout: float = 20.0) -> Answer:
-    """Send one request on a connection of its own.
+    """Send one request on a new connection.
 
     Raises:
         OSError: The connection failed.
-        http.client.HTTPException: What came is no HTTP response, or not a whole one.
+        http.client.HTTPException: The received bytes are not a complete HTTP response.
     """
     lines = [f"{request.method} {request.path} HTTP/1.1", "Host: localhost", "Connection: close"]
     body = request.body
@@ -51,6 +51,6 @@ def ask(bind: Bind, request: Request, *, timeout: float = 20.0) -> Answer:
         response.begin()
         content = response.read()
         headers = [(name.lower(), value) for name, value in response.getheaders()]
-    if request.method == "HEAD":  # http.client would not look at a body that should not be there
+    if request.method == "HEAD":  # http.client would not read a body that should not be there
         content = received.partition(b"\r\n\r\n")[2]
     return Answer(response.status, tuple(pair for pair in headers if pair[0] not in IGNORED), content)

@@ -1,6 +1,6 @@
-"""``gateway check``: which rules does an application keep, and which ones does a server?
+"""``gateway check``: find the rules that an application or a server breaks.
 
-Exit status 0: every rule is kept; 1: one is broken, or the application failed; 2: it could not be checked.
+Exit status 0: every rule is kept; 1: a rule is broken, or the application failed; 2: the check could not run.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        rule: The rule's id; ``"raised"`` where the application raised.
+        rule: Id of the rule; ``"raised"`` if the application raised.
         severity: ``"error"`` or ``"warning"``.
-        side: Whose fault it is.
-        must: What must hold.
-        found: What was found.
-        source: Where it is written.
+        side: Side at fault.
+        must: The sentence that must hold.
+        found: Value or behaviour that the check found instead.
+        source: Specification and section of the rule.
     """
 
     rule: str
@@ -169,11 +169,11 @@ def command(
     findings: list[Finding] = []
     if named is not None:
         before = threading.enumerate()
-        # Standard output is the report's alone; an application may write its access log there.
+        # Standard output is only for the report, and an application may write its access log there.
         with redirect_stdout(sys.stderr):
             found, app = named.load()
             deployment = with_chain(facts(app, before), app)
-            # Whatever it is, detect() judges.
+            # The cast is safe, because detect() raises for objects that are not applications.
             findings += _application(cast(Application, app), interface, paths, host)
             launch = Launch(target=str(found), bind=Bind.parse(bind), workers=workers, arguments=arguments)
             spoken = detect(cast(Application, app), interface)
@@ -211,7 +211,7 @@ def command(
 
 
 def _of_a_deployment() -> list[str]:
-    """What was given on the command line that says something of a server and its deployment, not of an application."""
+    """List the options and arguments of this call that describe a server's deployment, not an application."""
     context = click.get_current_context()
     options = {
         "--workers": "workers",
@@ -228,7 +228,7 @@ def _of_a_deployment() -> list[str]:
 
 
 def _application(app: Application, interface: str | None, paths: Iterable[str], host: str | None) -> list[Finding]:
-    """Call an application under the validator, and return what was found."""
+    """Call an application under the validator, and return its findings."""
     spoken = detect(app, interface)
     host, scheme = host or host_for(app), scheme_for(app)
     app, reached = watched(app, spoken)
@@ -236,7 +236,7 @@ def _application(app: Application, interface: str | None, paths: Iterable[str], 
     validator = Validator(app, spoken, "collect")
     driver: Callable[..., list[str]] = drive_wsgi if spoken == "wsgi" else drive_asgi
     raised = driver(validator, requests, host=host, scheme=scheme)
-    # Its server is the driver, of which nobody asked.
+    # Violations of the server are the driver's own, and the user did not ask for a check of the driver.
     found = [Finding.of(violation, error=True) for violation in validator.violations if violation.side != "server"]
     found += [Finding.of(violation, error=False) for violation in validator.warnings if violation.side != "server"]
     if reached is not None:
@@ -258,7 +258,7 @@ def _unreached(path: str, host: str, scheme: str) -> Finding:
 
 
 def _server(server: Server) -> list[Finding]:
-    """Start a server with the probe application, and return what the server breaks."""
+    """Start a server with the probe application, and return the rules that the server breaks."""
     if server.interface not in ("wsgi", "asgi"):
         raise ConfigurationError(f"a probe speaks WSGI and ASGI, and {server.name} calls {server.interface}")
     with _probed(server) as running:
@@ -267,7 +267,7 @@ def _server(server: Server) -> list[Finding]:
         observer = ClientObserver()
         observer.lifespan_unsupported(serves=_serves_without_lifespan(server))
         broken += [Broken(violation.rule, violation.found, "error") for violation in observer.violations]
-    # A rule may bind both sides; what a probe finds is the server's.
+    # A rule may bind both sides; a finding of a probe is the server's.
     return [Finding.of(RULES[b.rule].violation(blame("server", b.found)), error=b.severity == "error") for b in broken]
 
 
@@ -300,7 +300,7 @@ def _json(subject: str, findings: list[Finding]) -> str:
 
 
 def _junit(subject: str, findings: list[Finding]) -> str:
-    """One case for each rule, so that a report shows what was checked as well as what failed."""
+    """Write a test case for each rule, so that a report shows the checked rules as well as the broken ones."""
     broken: dict[str, list[Finding]] = {}
     for finding in findings:
         broken.setdefault(finding.rule, []).append(finding)

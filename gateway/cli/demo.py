@@ -1,9 +1,9 @@
-"""``gateway demo``: one WSGI and one ASGI application under every installed server, and every answer compared.
+"""``gateway demo``: serve a WSGI and an ASGI application with every installed server, and compare every response.
 
-The reference is the application called directly, in its own interface. Status, body and every header are compared:
-name, value and order; only what belongs to the connection is ignored, by name. What a server is known to do to the
-headers of any application (``Capabilities.header_order``, ``latin_headers``) is done to the reference first, and where
-it does not take chunked uploads, none is sent; the table says so.
+The reference is the response of the application in a direct call, in its own interface. The demo compares status, body,
+and the name, value and order of every header. It ignores only the headers of the connection, by name. Some servers
+change the headers of any application (``Capabilities.header_order``, ``latin_headers``), and the demo applies these
+changes to the reference first. It sends no chunked upload to a server that does not take one, and the table marks that.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ REQUESTS: Sequence[Request] = (
     Request("redirect", path="/elsewhere"),
     Request("not found", path="/missing"),
 )
-#: Interface of an application of the demo to the import string of the object that serves it.
+#: Interface of a demo application to the import string of the object that serves it.
 _TARGETS: Mapping[Interface, str] = {"wsgi": "gateway.cli._demo_apps:wsgi", "asgi": "gateway.cli._demo_asgi:asgi"}
 _AT_ONCE = 4
 
 
 @dataclass
 class Result:
-    """What came of one server with one application.
+    """The result of one server with one application.
 
     Attributes:
         server: The server.
         application: Interface of the application.
-        requests: How many requests were answered and compared.
-        differences: A sentence for each answer that was not identical, or for what prevented one.
-        left_out: Requests that the server is known not to take.
+        requests: Number of compared responses.
+        differences: A sentence for each response that was not identical or did not arrive.
+        left_out: Requests that the server does not support.
     """
 
     server: Server
@@ -72,7 +72,7 @@ class Result:
 
     @property
     def identical(self) -> bool:
-        """Whether there were answers, and each was the reference."""
+        """Whether the server responded, and each response was identical to the reference."""
         return not self.differences and self.requests > 0
 
 
@@ -114,7 +114,7 @@ def _chosen(only: Sequence[str]) -> list[Server]:
 
 
 def demonstrate(servers: Sequence[Server]) -> Iterator[Result]:
-    """Run each server with each application, several at once, and give each result when it is there."""
+    """Run each server with each application, several at once, and yield each result as soon as it is complete."""
     references: dict[Interface, list[Answer]] = {
         "wsgi": [call_wsgi(_demo_apps.wsgi_application, request) for request in REQUESTS],
         "asgi": [call_asgi(_demo_apps.asgi_application, request) for request in REQUESTS],
@@ -133,7 +133,7 @@ def demonstrate(servers: Sequence[Server]) -> Iterator[Result]:
 
 
 def _applications(server: Server) -> Sequence[Interface]:
-    """Name the applications that a server can serve: gevent's refuse ASGI."""
+    """Return the interfaces of the applications that a server can serve: gevent's servers refuse ASGI."""
     return tuple(_TARGETS) if server.capabilities.serves_asgi else ("wsgi",)
 
 
@@ -164,12 +164,12 @@ def _examine(server: Server, interface: Interface, reference: Sequence[Answer]) 
 
 
 def compare(expected: Answer, answer: Answer, server: Server) -> Iterator[str]:
-    """Name each difference between the reference and a server's answer, a phrase each.
+    """Yield a phrase for each difference between the reference and a server's response.
 
     Args:
-        expected: What the application says when it is called directly.
-        answer: What came over the wire.
-        server: Whose it is; what it is known to do to headers is done to the reference.
+        expected: Response of the application in a direct call.
+        answer: Response that came over the wire.
+        server: Server that sent it; the reference gets this server's known changes to headers first.
     """
     expected = _as_sent_by(server, expected)
     if expected.status != answer.status:
@@ -187,7 +187,7 @@ def compare(expected: Answer, answer: Answer, server: Server) -> Iterator[str]:
 
 
 def _as_sent_by(server: Server, answer: Answer) -> Answer:
-    if not server.capabilities.latin_headers:  # read from the wire as latin-1, as every client does
+    if not server.capabilities.latin_headers:  # clients decode these UTF-8 bytes as latin-1
         answer = replace(
             answer, headers=tuple((name, value.encode().decode("latin-1")) for name, value in answer.headers)
         )

@@ -1,7 +1,7 @@
-"""``gateway inspect``: what a composed application does under each kind of server, without serving it.
+"""``gateway inspect``: show how a composed application behaves under each kind of server, without serving it.
 
-It imports the application and asks it to explain itself; nothing is started. A plain application is shown as it would
-be served: with no middleware, and an adapter under servers of the other kind.
+It imports the application and calls its ``explain()``; it does not start the application. A plain application is shown
+as a server would run it: without middleware, and with an adapter under servers of the other kind.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ def command(target: str | None, config: str | None, form: str, app_dir: str | No
     gateway inspect shop:app --format json
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ChainWarning)  # each stands in what is shown
-        with redirect_stdout(sys.stderr):  # what a module prints at its import is no part of the answer
+        warnings.simplefilter("ignore", ChainWarning)  # the output lists each warning
+        with redirect_stdout(sys.stderr):  # prints of an imported module do not belong to the output
             found = explanations(_load(source(target, config, app_dir, factory=factory)))
     if form == "json":
         click.echo(json.dumps({place: each.as_dict() for place, each in found.items()}, indent=2))
     elif form == "text":
         click.echo("\n\n".join(f"{place}\n{each}" if place else str(each) for place, each in found.items()))
     else:
-        # Where the output is no terminal its width is not known: nothing is cut then.
+        # Without a terminal, a fixed width keeps rich from cutting cells.
         console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
         for place, each in found.items():
             for name, server in each.as_dict()["servers"].items():
@@ -64,16 +64,16 @@ def command(target: str | None, config: str | None, form: str, app_dir: str | No
 
 
 def explanations(app: object) -> Mapping[str, Explanation]:
-    """Explain an application: by place where several are mounted; under the empty name what stands around all.
+    """Explain an application, or each application of a mount by its place; the chain around the mount has the name "".
 
     Raises:
-        ConfigurationError: It is no application.
+        ConfigurationError: The object is not an application.
     """
     if isinstance(app, Mount):
         return app.explain()
     if not isinstance(app, Gateway):
         detect(app)
-        return {"": Gateway(cast("Application", app)).explain()}  # `detect` has just said that it is one
+        return {"": Gateway(cast("Application", app)).explain()}  # `detect` raises if it is not an application
     gateway = cast("Gateway[Application]", app)
     inside = gateway._flattened()[0]
     return {"": gateway.explain(), **(inside.explain() if isinstance(inside, Mount) else {})}

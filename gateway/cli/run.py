@@ -1,8 +1,8 @@
 """``gateway run``: find the application, choose a server that suits it, and become that server.
 
-The server's own command takes the place of this process (``exec``), so signals, workers, reloading and the duties of
-process 1 in a container are the server's, and stay so when this package changes. What cannot work is found out before:
-each fault is one line and exit status 2.
+The server's own command replaces this process (``exec``). Signals, workers, reloading and the duties of process 1 in a
+container are then the server's, whichever version of this package you have. Checks before that turn each fault into one
+line and exit status 2.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def command(
             f"no application given: run `gateway run MODULE:APP`, or add gateway.toml (or [tool.gateway] in "
             f"pyproject.toml) to {Path(app_dir or '.').absolute()}"
         )
-    # A wrong value is reported with the place that it comes from.
+    # These add the place of a wrong value to its error.
     at_server: AbstractContextManager[None] = nullcontext()
     at_bind: AbstractContextManager[None] = nullcontext()
     folder = app_dir and str(chosen_source.folder)
@@ -120,23 +120,23 @@ def command(
 def plan(
     target: Target, application: object, interface: Interface, launch: Launch, name: str | None
 ) -> tuple[Server, Launch]:
-    """Choose the server, and say what it is told to import: the application itself, or the wrapped one.
+    """Choose the server and the object that it imports: the application itself, or the wrapped application.
 
     Args:
         target: The import string of the application.
-        application: What it names.
-        interface: What the application speaks.
-        launch: What was asked for.
-        name: A server or a family of servers; None leaves the choice.
+        application: The application that ``target`` names.
+        interface: Interface of the application.
+        launch: The options of the user.
+        name: A server or a family of servers; None means any.
 
     Raises:
-        ConfigurationError: There is no such server, it is not installed, or it cannot do what was asked for.
+        ConfigurationError: The server does not exist, is not installed, or does not support the options.
     """
     server = choose(interface, launch, name)
     launch = replace(
         launch,
-        # A chain has parts of its own to start and stop, and signals to catch. Gunicorn's asgi worker needs the hooks
-        # for any application, because without them it waits for idle connections when it stops.
+        # A chain has middleware to start and stop, and signals to catch. Gunicorn's asgi worker needs the hooks for any
+        # application, because without them it waits for idle connections when it stops.
         hooks=interface != server.interface or isinstance(application, Dual) or server.name == "gunicorn-asgi",
         believes_proxies=not reads_forwarded(application),
     )
@@ -155,30 +155,30 @@ def plan(
 
 
 def _has_asgi(application: object) -> bool:
-    """Whether anything in the application runs through an adapter from ASGI when a WSGI server calls it."""
+    """Whether any part of the application runs through an ASGI-to-WSGI adapter when a WSGI server calls it."""
     return any(issubclass(type(each), AsgiToWsgi) for each in applications(application)) or any(
         each.explain().as_dict()["servers"]["wsgi"]["adapters"] for each in gateways(application)
     )
 
 
 def _told_directly(server: Server, target: Target, application: object, interface: Interface) -> bool:
-    """Whether the server can import the application by itself, and will then call it by the right interface."""
+    """Whether the server can import the application by itself, and will then call it in the right interface."""
     if target.call or (len(target.names) > 1 and not server.dotted):
         return False
     if isinstance(application, Dual) and not is_proxy(application):
         return True
     if interface != server.interface:
         return False
-    # Servers that know several interfaces call ASGI only what looks asynchronous.
+    # Servers with several interfaces call an application as ASGI only if it looks asynchronous.
     return interface != "asgi" or gives_coroutine(application)
 
 
 def _become(command: Command) -> None:
-    """Replace this process by the server's; on Windows, which cannot, wait for it and leave with its status."""
+    """Replace this process by the server; Windows cannot, so there wait for the server and exit with its status."""
     environment = {**os.environ, **command.environment}
     sys.stdout.flush()
     sys.stderr.flush()
     if sys.platform == "win32":
         sys.exit(subprocess.call(command.argv, env=environment))
-    # Threads that the application's module has started end here; the server imports it anew.
+    # This ends the threads that the application's module has started; the server imports the module again.
     os.execvpe(command.argv[0], command.argv, environment)

@@ -5,8 +5,8 @@ In ``gunicorn.conf.py``::
     from gateway.servers.gunicorn_hooks import *
 
 or, without a configuration file, ``gunicorn --config python:gateway.servers.gunicorn_hooks``. Without the hooks, the
-application starts at the first request and shuts down at the interpreter's exit. The hooks start only the
-applications that the served object reaches. If a startup fails, the worker ends while it boots, and Gunicorn reports exit status 3.
+application starts at the first request and shuts down at the interpreter's exit. The hooks start only the applications
+that the served object reaches. If a startup fails, the worker ends while it boots, and Gunicorn reports exit status 3.
 
 ``Health`` catches its signals under the WSGI workers only with the hooks. If ``PROMETHEUS_MULTIPROC_DIR`` is set, the
 hooks empty its folder at the start. When a worker ends, they fold its numbers into one file.
