@@ -1,4 +1,4 @@
-"""Facts of a deployment that ``gateway check`` reads: of the chain, the server's settings and the environment."""
+"""Facts of a deployment that ``gateway check`` reads: from the chain, the server's settings and the environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["metrics_folder", "settings", "version", "with_chain"]
 
 
 def with_chain(deployment: Deployment, app: object) -> Deployment:
-    """Add what the chains inside an application need of a server."""
+    """Add the requirements of an application's chains to a deployment."""
     chain = list(middleware(app))
     return replace(
         deployment,
@@ -38,7 +38,7 @@ def with_chain(deployment: Deployment, app: object) -> Deployment:
 
 
 def settings(server: Server, arguments: Sequence[str], app_dir: str | None) -> Mapping[str, str]:
-    """Return what the server makes of its arguments and its configuration file, if that can be asked."""
+    """Return the settings that the server reads from its arguments and its file; empty if it is not Gunicorn."""
     if server.family != "gunicorn":
         return {}
     own = list(arguments)
@@ -48,9 +48,9 @@ def settings(server: Server, arguments: Sequence[str], app_dir: str | None) -> M
 
 
 def metrics_folder() -> str:
-    """Say what is wrong with the folder of PROMETHEUS_MULTIPROC_DIR; empty if nothing is, or it is not set.
+    """Return the fault of the folder in PROMETHEUS_MULTIPROC_DIR; empty if it has none, or the variable is not set.
 
-    A folder that is missing is not wrong if it can be made: `Metrics` makes it.
+    A missing folder is not a fault if `Metrics` can create it.
     """
     named = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not named:

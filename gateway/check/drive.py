@@ -1,6 +1,6 @@
 """Call an application the way a conformant server does: one request, in process, without a socket.
 
-For ``gateway check``: nothing here can break a rule, so what a `Validator` finds is the application's.
+``gateway check`` uses it. This driver breaks no rule, so each finding of a `Validator` is the application's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ASGI = {"version": "3.0", "spec_version": "2.4"}
 def drive_wsgi(
     app: WSGIApplication, requests: Iterable[tuple[str, str]], *, host: str = "localhost", scheme: str = "http"
 ) -> list[str]:
-    """Call a WSGI application for each request, and return what it raised.
+    """Call a WSGI application for each request, and return the exceptions as text.
 
     Args:
         app: The application.
@@ -43,7 +43,7 @@ def drive_wsgi(
 
 
 def _said(error: Exception) -> str:
-    """The exception in one line, with the place that raised it."""
+    """Return the exception in one line, with the place that raised it."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     said = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{said} ({place.filename}, line {place.lineno})"
@@ -97,7 +97,7 @@ def _call_wsgi(app: WSGIApplication, method: str, target: str, host: str, scheme
 def drive_asgi(
     app: ASGIApplication, requests: Iterable[tuple[str, str]], *, host: str = "localhost", scheme: str = "http"
 ) -> list[str]:
-    """Start an ASGI application, call it for each request and with a protocol that nobody knows, and stop it.
+    """Start an ASGI application, call it for each request and with an unknown protocol, and stop it.
 
     Args:
         app: The application.
@@ -106,7 +106,8 @@ def drive_asgi(
         scheme: ``http`` or ``https``.
 
     Returns:
-        What it raised, besides for the unknown protocol and for a lifespan that it does not know.
+        Exceptions, timeouts and failed startups as text. Exceptions for the unknown protocol, or instead of a response
+        to the startup event, are not included.
     """
     return asyncio.run(_drive_asgi(app, requests, host, scheme))
 
@@ -140,7 +141,7 @@ async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]],
         except Exception as error:
             said = f"no end within {TIMEOUT:g} seconds" if limit.expired() else _said(error)
             raised.append(f"{method} {target}: {said}")
-    with contextlib.suppress(Exception):  # to raise is what an unknown protocol asks for
+    with contextlib.suppress(Exception):  # an application should raise for an unknown protocol
         await asyncio.wait_for(_call_unknown(app), 1.0)  # it has no reason to wait
     if reply.done() and not lifespan.done():
         events.put_nowait({"type": "lifespan.shutdown"})
@@ -163,7 +164,7 @@ async def _call_unknown(app: ASGIApplication) -> None:
         return events.pop()
 
     async def send(message: Message) -> None:
-        """Take what nobody asked for."""
+        """Ignore the message: the protocol is unknown."""
 
     await app({"type": "gateway.unknown", "asgi": {"version": "3.0"}}, receive, send)
 

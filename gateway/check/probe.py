@@ -1,9 +1,10 @@
-"""Ask a running server which rules it keeps: an application that does what few do, and a client that watches.
+"""Find the rules that a running server keeps: an application with rare behaviour, and a client that observes.
 
-The application runs inside the server under a `Validator` that collects; the client, which speaks raw HTTP/1.1 over a
-socket, fetches what that found and adds what only a client sees. ``gateway check --server`` starts the server.
+The application runs inside the server under a `Validator` that collects. The client speaks raw HTTP/1.1 over a socket.
+It fetches the validator's findings and adds those that only a client can see. ``gateway check --server`` starts the
+server.
 
-The application is to be served by one worker process: ``gateway.check.probe:asgi`` or ``gateway.check.probe:wsgi``.
+One worker process has to serve the application: ``gateway.check.probe:asgi`` or ``gateway.check.probe:wsgi``.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from gateway.rules.validator import Validator
 
 __all__ = ["LIFESPAN", "Answer", "Broken", "asgi", "fetch", "probe", "wsgi"]
 
-#: The environment variable that makes the application refuse the lifespan protocol, when it is "raise".
+#: Environment variable that makes the application refuse the lifespan protocol, if its value is "raise".
 LIFESPAN = "GATEWAY_PROBE_LIFESPAN"
-#: How long the application waits between two parts of a response, in seconds; a client on the same machine has the
-#: first part long before.
+#: Seconds that the application waits between two parts of a response. A client on the same machine has the first part
+#: long before.
 PAUSE = 0.5
 _HEADERS = [(b"content-type", b"text/plain"), (b"set-cookie", b"a=1"), (b"x-a", b"1"), (b"set-cookie", b"b=2; Path=/")]
 
@@ -107,7 +108,7 @@ async def _http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     elif path == "additional":
         await _text(send, "ok", gateway_probe=True)
     elif path == "invalid":
-        with contextlib.suppress(Exception):  # which is what the server is to raise
+        with contextlib.suppress(Exception):  # the server should raise
             await send({"type": "http.response.start", "status": "200", "headers": []})
         await _text(send, "ok")
     elif path == "trailers" and "http.response.trailers" in (scope.get("extensions") or {}):
@@ -153,7 +154,7 @@ class Broken(NamedTuple):
 
     Attributes:
         rule: The rule's id.
-        found: What was found instead.
+        found: Value or behaviour that the probe found instead.
         severity: ``"error"`` or ``"warning"``.
     """
 
@@ -163,33 +164,33 @@ class Broken(NamedTuple):
 
 
 def _found(observer: Validator | ClientObserver) -> list[Broken]:
-    """Return what was found against the server."""
+    """Return the findings against the server."""
     both = [(v, "error") for v in observer.violations] + [(v, "warning") for v in observer.warnings]
     return [
         Broken(violation.rule, violation.found, severity) for violation, severity in both if violation.side == "server"
     ]
 
 
-#: Seconds that a probe waits for one answer; the slowest that is right takes one.
+#: Seconds that a probe waits for a response; the slowest correct response takes one second.
 _PATIENCE = 8.0
 
 
 @dataclass
 class Answer:
-    """A response as it came over the wire."""
+    """A response as the client received it."""
 
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     body: bytes = b""
-    #: The framing was right to the end: last chunk, or as many bytes as declared.
+    #: True if the framing was correct to the end: the last chunk came, or as many bytes as declared.
     complete: bool = False
     trailers: bool = False
-    #: When the first byte of the body came, by `time.monotonic`.
+    #: Time of the first byte of the body, by `time.monotonic`.
     first: float = 0.0
 
 
 def fetch(address: tuple[str, int] | str, request: bytes, timeout: float = 30.0) -> Answer:
-    """Send a request as it stands, and read until the server closes the connection."""
+    """Send the bytes of a request, and read until the response is complete or the server closes the connection."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     raw = b""
     first = 0.0
@@ -197,18 +198,18 @@ def fetch(address: tuple[str, int] | str, request: bytes, timeout: float = 30.0)
         connection.settimeout(timeout)
         connection.connect(address)
         connection.sendall(request)
-        with contextlib.suppress(OSError):  # a connection that is reset has given what it gives
+        with contextlib.suppress(OSError):  # keep the bytes that came before a reset
             while data := connection.recv(65536):
                 raw += data
                 if not first and len(raw.partition(b"\r\n\r\n")[2]) >= 5:
                     first = time.monotonic()
                 if _framed(raw):
-                    break  # a server that keeps the connection open all the same
+                    break  # a server that keeps the connection open despite "Connection: close"
     return _parse(raw, first)
 
 
 def _framed(raw: bytes) -> bool:
-    """Tell whether a response has come to the end that its own framing declares."""
+    """Tell whether a response has reached the end that its own framing declares."""
     answer = _parse(raw, 0.0)
     return answer.complete and any(name in (b"content-length", b"transfer-encoding") for name, _ in answer.headers)
 
@@ -240,7 +241,7 @@ def _parse(raw: bytes, first: float) -> Answer:
         declared = fields.get(b"content-length")
         answer.complete = declared is None or len(rest) == int(declared)
         if declared is None and words[0] == b"HTTP/1.0":
-            answer.complete = False  # ended by the close of the connection: nobody can tell
+            answer.complete = False  # only the close ends it, so a client cannot know whether it is complete
     return answer
 
 
@@ -251,17 +252,17 @@ def _request(method: str, target: str, body: bytes = b"", *lines: str) -> bytes:
 
 
 def probe(address: tuple[str, int] | str, interface: str) -> list[Broken]:
-    """Ask a server that serves the probe application, and return what it breaks, sorted, one finding of each rule.
+    """Test a server that serves the probe application, and return its violations, sorted, one for each rule.
 
     Args:
         address: Host and port, or the path of a unix socket.
-        interface: The interface in which the server calls the application.
+        interface: Interface in which the server calls the application.
     """
     observer = ClientObserver()
     extra: list[Broken] = []
 
     def get(path: str, *lines: str) -> Answer:
-        # A server that neither answers nor closes, after an application's error for example, is given up soon.
+        # After an application's error, for example, a server may neither respond nor close: do not wait long.
         return fetch(address, _request("GET", path, b"", *lines), timeout=_PATIENCE)
 
     echoed = get("/echo?x=1&y=%C3%A9")
@@ -280,7 +281,7 @@ def probe(address: tuple[str, int] | str, interface: str) -> list[Broken]:
     if interface != "wsgi":
         _probe_asgi(observer, get)
         denied = get("/deny", "Upgrade: websocket", *_HANDSHAKE)
-        if denied.status not in (0, 200, 426):  # no websocket here
+        if denied.status not in (0, 200, 426):  # else the server does not support websockets
             observer.handshake_denied(denied.status)
     report = get("/report")
     extra += [Broken(rule, found, severity) for rule, found, severity in json.loads(report.body or b"[]")]
@@ -309,5 +310,5 @@ def _probe_asgi(observer: ClientObserver, get: Callable[..., Answer]) -> None:
     get("/additional")
     get("/invalid")
     observer.trailers_delivered(te=False, trailers=get("/trailers").trailers)
-    offered = cast("list[str]", json.loads(get("/extensions").body or b"[]"))  # the probe application wrote it
+    offered = cast("list[str]", json.loads(get("/extensions").body or b"[]"))  # the probe application wrote this JSON
     observer.extensions_offered(offered)

@@ -1,8 +1,8 @@
-"""The client as which ``gateway check`` asks, and whether its requests get through the chain to the application.
+"""The client whose requests ``gateway check`` sends, and whether these requests reach the application.
 
-A chain may refuse a request before the application sees it: ``TrustedHost`` does so for an unknown host, and
-``HttpsRedirect`` for plain HTTP. A check of that refusal says nothing about the application. So the check asks for a
-host that the chain allows, by https where the chain demands it, and it notes the paths that reach the application.
+A chain may refuse a request before the application sees it. ``TrustedHost`` does so for an unknown host, and
+``HttpsRedirect`` for plain HTTP. A check of that refusal finds nothing about the application. So the check uses a host
+that the chain allows, and https if the chain demands it. It also records the paths that reach the application.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ def scheme_for(app: object) -> str:
 
 
 def watched(app: Application, interface: Interface) -> tuple[Application, set[str] | None]:
-    """Return a `Gateway` anew, with its application in a function that notes each path.
+    """Return a new `Gateway` around the application of this one, with a function that records each path.
 
     Args:
         app: The application of the check.
         interface: Its interface.
 
     Returns:
-        The application to check, and the set of the paths that reach the application inside; None for a plain
-        application, which every request reaches, and for a `Mount`, whose own 404 is a right answer.
+        The application to check, and the set of the paths that reach the application inside. The set is None for a
+        plain application, which every request reaches, and for a `Mount`, whose own 404 is a correct response.
     """
     given: object = app
     if not isinstance(given, Gateway) or is_proxy(cast("object", given)):
@@ -58,7 +58,7 @@ def watched(app: Application, interface: Interface) -> tuple[Application, set[st
         return gateway, None
     reached: set[str] = set()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ChainWarning)  # it was told when the application built the chain
+        warnings.simplefilter("ignore", ChainWarning)  # the application's own chain has already raised it
         around = Gateway(
             _noting(inside, interface, reached),
             interface,
@@ -91,7 +91,7 @@ def _noting(app: Application, interface: Interface, reached: set[str]) -> Applic
 
 
 def _chain(app: object) -> Iterator[object]:
-    """Find the middleware of a `Gateway`, outermost first, without their conditions."""
+    """Find the middleware of a `Gateway`, outermost first, without the conditions around them."""
     if isinstance(app, Gateway):
         for item in cast("Gateway[Application]", app)._flattened()[2]:
             while isinstance(item, Conditional):
