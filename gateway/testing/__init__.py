@@ -1,6 +1,6 @@
-"""Test what speaks WSGI or ASGI: clients, faults, transports, tiers, and a conformance battery.
+"""Test applications, middleware and servers: clients, faults, transports, tiers, and a conformance suite.
 
-Needs the extra ``testing``. Nothing else of the package imports it.
+Needs the extra ``testing``. Nothing else in the package imports it.
 """
 
 from __future__ import annotations

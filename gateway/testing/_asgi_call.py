@@ -1,11 +1,11 @@
 """One call of an ASGI application: carries messages between it and a client that may misbehave.
 
-Two ways to take the response. ``complete()`` runs the application in the caller's own task until it returns.
-``open()``, ``next_chunk()`` and ``close()`` run it in the background, and each ``send()`` of a body waits until the
-client has taken it: what the application sees is a connection without any buffer.
+A client takes the response in one of two ways. ``complete()`` runs the application in the caller's own task until it
+returns. ``open()``, ``next_chunk()`` and ``close()`` run it in the background. Each ``send()`` of a body then waits
+until the client has taken it, so the application sees a connection without any buffer.
 
-The client leaves either by a fault or by ``close()``. From then on the application is told, by ``http.disconnect`` and
-by an OSError out of ``send()``; it is cancelled only when it goes on for ``timeout`` seconds after that.
+The client leaves by a fault or by ``close()``. From then on, the application gets ``http.disconnect`` and an OSError
+from ``send()``. It is cancelled only if it continues for ``timeout`` seconds after that.
 
 Sources: ASGI HTTP 2.5 "Request", "Disconnect Receive Event", "Response Body Send Event".
 """
@@ -32,7 +32,7 @@ __all__ = ["RequestChunks", "SteppedAsgiCall", "is_echo"]
 
 
 def is_echo(error: BaseException) -> bool:
-    """Whether an exception only hands back that the client had left: it is, wraps or follows our own OSError.
+    """Whether an exception only returns the client's departure: it is, wraps or follows our own OSError.
 
     "errors raised by send() should be swallowed by the server" (ASGI, "Error Handling").
     """
@@ -53,7 +53,7 @@ def is_echo(error: BaseException) -> bool:
 
 
 class RequestChunks:
-    """The chunks of a request body, and whether more follow; a fault may cut it anew or end it early."""
+    """The chunks of a request body, and whether more follow; a fault may cut it in other places or end it early."""
 
     def __init__(self, source: Source, fault: Fault) -> None:
         self.finished = False
@@ -67,7 +67,7 @@ class RequestChunks:
             self._chunks = deque(recut([source] if isinstance(source, bytes) else source, fault.request_chunks))
 
     async def next(self) -> tuple[bytes, bool] | None:
-        """Return the next chunk and whether more may follow; None: the client leaves here."""
+        """Return the next chunk and whether more may follow, or None if the client leaves at this point."""
         if self._until == 0:
             self.left_midway = True
             return None
@@ -99,13 +99,13 @@ class RequestChunks:
             async for piece in source:
                 yield piece
         elif not isinstance(source, (bytes, list)):
-            # A generator of the test's may block (that is how one streams both ways), so the loop does not run it.
+            # A test's generator may block (a test streams both ways like that), so a thread runs it, not the loop.
             while (piece := await anyio.to_thread.run_sync(partial(next, source, None))) is not None:
                 yield piece
 
 
 class SteppedAsgiCall:
-    """See the module's docstring. Everything runs in one loop."""
+    """A call of an ASGI application in steps; see the module's docstring. Everything runs in one event loop."""
 
     def __init__(
         self, app: ASGIApplication, scope: Scope, source: Source, record: Record, fault: Fault, timeout: float | None
@@ -126,13 +126,13 @@ class SteppedAsgiCall:
         self._ended = False
         self._scope_of_task: anyio.CancelScope | None = None
 
-    # -- what the client does
+    # -- the client's side
 
     async def complete(self) -> None:
-        """Run the application until it returns; the record then holds the whole response.
+        """Run the application until it returns. The record then holds the whole response.
 
         Raises:
-            ApplicationError: It did not return within the timeout.
+            ApplicationError: The application did not return within the timeout.
         """
         if self._timeout is None:
             await self._run()
@@ -143,7 +143,7 @@ class SteppedAsgiCall:
             raise self._late("return")
 
     async def open(self) -> None:
-        """Start the application; return when there is a head, or none will come."""
+        """Start the application; return when it has sent its headers or will not send any."""
         self._streams = True
         spawn(self._run_apart, "gateway.testing: application")
         with anyio.move_on_after(self._timeout) as limit:
@@ -154,7 +154,7 @@ class SteppedAsgiCall:
             raise self._late("send http.response.start")
 
     async def next_chunk(self) -> bytes | None:
-        """Return the next chunk of the body as the application sent it; None at the end."""
+        """Return the next chunk of the body as the application sent it, or None at the end."""
         with anyio.move_on_after(self._timeout) as limit:
             while not self._pending and not (self._ended or self._gone or self._exchange.phase == "complete"):
                 await self._signal.wait()
@@ -168,10 +168,10 @@ class SteppedAsgiCall:
         return chunk
 
     async def close(self) -> None:
-        """Leave, if the response is not complete, and wait until the application has ended.
+        """Leave if the response is not complete, and wait until the application has ended.
 
         Raises:
-            ApplicationError: It went on for ``timeout`` seconds; it is cancelled then.
+            ApplicationError: The application continued for ``timeout`` seconds; this cancels it.
         """
         if self._ended:
             return
@@ -184,7 +184,7 @@ class SteppedAsgiCall:
             self._cancel()
             raise self._late("return after the client had left")
 
-    # -- what the application does
+    # -- the application's side
 
     async def receive(self) -> Message:
         if not self._gone and not self._body.finished:
@@ -233,7 +233,7 @@ class SteppedAsgiCall:
     def _told_by_event(self) -> bool:
         if self._exchange.phase == "complete":
             return not self._pending
-        # An unfinished request body can end in no other way, whatever the fault says.
+        # Only a disconnect can end an unfinished request body, so the fault's `how` does not matter here.
         return self._gone and (self._fault.tells_by_event or not self._body.finished)
 
     async def _deliver(self, piece: bytes) -> bool:
@@ -264,7 +264,7 @@ class SteppedAsgiCall:
     def _leave(self) -> None:
         self._gone = True
         self.record.disconnected = True
-        # What was not taken never reached the client.
+        # Chunks that the client did not take never reached it.
         self.record.complete = False
         self._signal.notify()
 
@@ -291,7 +291,7 @@ class SteppedAsgiCall:
                 await self._run()
             except anyio.get_cancelled_exc_class():
                 raise
-            except BaseException as error:  # pytest's own outcomes among them: they belong to whoever waits
+            except BaseException as error:  # also pytest's own outcomes: the waiting test raises them
                 self.record.error = error
 
     def _cancel(self) -> None:

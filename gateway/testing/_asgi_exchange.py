@@ -1,7 +1,7 @@
-"""One ASGI HTTP exchange as a state machine: fed with the application's messages, it fills a `Record`. No IO.
+"""One ASGI HTTP request as a state machine: messages of the application fill a `Record`. No IO.
 
-Four phases: ``idle`` (no head), ``started``, ``trailers`` (the body is complete, trailers are promised), ``complete``.
-It refuses only what no client can make sense of; what the specification forbids beyond that, the validator finds.
+Four phases: ``idle`` (no headers yet), ``started``, ``trailers`` (the body is complete, trailers are promised) and
+``complete``. It refuses only messages that no client can interpret. The validator finds other violations.
 
 Sources: ASGI HTTP 2.5 "Response Start", "Response Body"; ASGI "Extensions".
 """
@@ -24,17 +24,17 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 def reason_of(status: int) -> str:
-    """The reason phrase of a status that came without one."""
+    """Return the standard reason phrase, for a status that came without a phrase."""
     return _REASONS.get(status, "")
 
 
 def bodyless(method: str, status: int) -> bool:
-    """Whether a server sends no body whatever the application gives (RFC 9110 section 6.4.1)."""
+    """Whether a server drops any body that the application sends (RFC 9110 section 6.4.1)."""
     return method == "HEAD" or status in (204, 304) or 100 <= status < 200
 
 
 class AsgiResponse:
-    """The response side of one exchange."""
+    """The response side of one request."""
 
     def __init__(self, record: Record, method: str) -> None:
         self.record = record
@@ -43,10 +43,10 @@ class AsgiResponse:
         self._promised_trailers = False
 
     def feed(self, message: Message) -> Iterable[bytes]:
-        """Take one message; return the pieces of the body that it brings to the client.
+        """Take one message; return its pieces of the body for the client.
 
         Raises:
-            ApplicationError: The message cannot be understood where it stands.
+            ApplicationError: The message is not valid in this phase.
         """
         kind = message.get("type")
         if kind == "http.response.body":

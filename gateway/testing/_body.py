@@ -1,4 +1,4 @@
-"""Where a request body comes from, and how it is cut."""
+"""Sources of a request body, and functions that cut it into chunks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Source: TypeAlias = bytes | list[bytes] | Iterator[bytes] | AsyncIterator[bytes]
 
 
 def cut(body: bytes, how: Sequence[int] | Random) -> list[bytes]:
-    """Cut a body into chunks; empty ones stay, and joined they are the body again.
+    """Cut a body into chunks, empty ones included. Joined, they are the body again.
 
     >>> cut(b"abcdef", [1, 0, 2])
     [b'a', b'', b'bc', b'def']
@@ -35,5 +35,5 @@ def cut(body: bytes, how: Sequence[int] | Random) -> list[bytes]:
 
 
 def recut(chunks: Iterable[bytes], how: Sequence[int] | Random | None) -> list[bytes]:
-    """Cut chunks anew; None leaves them as they are."""
+    """Cut chunks in other places, or leave them unchanged if ``how`` is None."""
     return list(chunks) if how is None else cut(b"".join(chunks), how)

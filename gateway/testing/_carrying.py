@@ -1,7 +1,7 @@
-"""Between the HTTP library's client and the stage: requests become exchanges, exchanges become responses.
+"""The HTTP library's transports: they turn its requests into calls of the application, and the results into responses.
 
-`Transport` steps an exchange from a thread, `AsyncTransport` from a task; `Threaded` and `InThread` are the two crossed
-combinations: an ASGI application called from a thread, a WSGI application called from a task.
+`Transport` steps a call from a thread, `AsyncTransport` from a task. `_Threaded` steps an ASGI application from a
+thread, and `_InThread` steps a WSGI application from a task.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ S = TypeVar("S", SyncSteps, AsyncSteps)
 
 
 def source_of(request: http.Request, library: ModuleType) -> Source:
-    """The body of a request that a client of this library sends: httpx2 or httpx."""
+    """Return the body of a request that a client of this library (httpx2 or httpx) sends."""
     stream = request.stream
     if isinstance(stream, library.ByteStream):
         return b"".join(cast(http.ByteStream, stream))
@@ -49,14 +49,14 @@ def _source(request: http.Request) -> Source:
     if given is not None:
         return given
     source = source_of(request, http)
-    # The library iterates over a form and over files; their length is known, so they are one chunk.
+    # The library iterates over a form and over files; their length is known, so they form one chunk.
     return b"".join(source) if isinstance(source, Iterator) else source
 
 
 def prepared(
     options: RequestOptions, placeholder: Callable[[], Content], *, streams: bool = False
 ) -> dict[str, object]:
-    """Split off what is ours. Chunked content travels beside the HTTP library, which would cut it anew."""
+    """Separate our options from the HTTP library's. Chunked content bypasses the library, which would cut it again."""
     given: dict[str, object] = dict(options)
     extensions: dict[str, object] = {"gateway.streams": streams}
     for name in ("fault", "timeout", "cookies"):
@@ -86,11 +86,11 @@ async def nothing_async() -> AsyncIterator[bytes]:
 
 
 def response_of(kind: Callable[..., R], record: Record, stream: object) -> R:
-    """Make a response of this class from what the client saw."""
+    """Make a response of this class from the client's record."""
     extensions = {
         "http_version": b"HTTP/1.1",
         "reason_phrase": record.reason.encode("latin-1", "replace"),
-        # The lists themselves: they fill while the body is read.
+        # The lists themselves, because they fill while the client reads the body.
         "trailers": record.trailers,
         "early_hints": record.early_hints,
         "gateway.record": record,
@@ -107,7 +107,7 @@ class Transport(http.BaseTransport):
         self._stage = stage
         self._open = still_open
         self._loop = loop
-        self._start = start  # weak: a client that nobody closes ends with its last reference
+        self._start = start  # weak, so that a client that is never closed ends with its last reference
 
     def handle_request(self, request: http.Request) -> Response:
         stage = self._stage
@@ -186,7 +186,7 @@ def _ended(still_open: list[S], stage: Stage, steps: S) -> None:
 
 
 class _Threaded:
-    """An ASGI exchange, stepped from a thread."""
+    """An ASGI call, stepped from a thread."""
 
     def __init__(self, call: SteppedAsgiCall, loop: ClientLoop) -> None:
         self.record = call.record
@@ -207,7 +207,7 @@ class _Threaded:
 
 
 class _InThread:
-    """A WSGI exchange, stepped from a task: each step in a worker thread, all in one context."""
+    """A WSGI call, stepped from a task: each step runs in a worker thread, all steps in one context."""
 
     def __init__(self, call: SteppedWsgiCall) -> None:
         self.record = call.record

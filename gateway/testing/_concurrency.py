@@ -1,8 +1,8 @@
-"""Tasks on whichever loop runs, and a loop of one's own in a thread for callers that have none.
+"""Background tasks on the running event loop, and a private loop in a thread for callers without a loop.
 
-asyncio and trio alike. An application's coroutine that outlives one call (a streamed response, a WebSocket, a lifespan)
-runs as a background task of the loop it is called in; it hands its outcome to whoever waits and never raises into the
-loop. `ClientLoop` carries calls from synchronous code to one private loop.
+Supports asyncio and trio. An application's coroutine may outlive one call (a streamed response, a WebSocket, a
+lifespan). It runs as a background task of the loop that calls it. It gives its outcome to the waiting code and never
+raises into the loop. `ClientLoop` carries calls from synchronous code to one private loop.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _background: set[asyncio.Task[None]] = set()
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The asyncio loop of this thread, or None: trio runs here, or nothing."""
+    """Return the asyncio loop of this thread, or None if trio runs here or no loop runs."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -54,7 +54,7 @@ def _trio() -> ModuleType:
 
 
 class Notifier:
-    """Wakes those that wait for a state to change; they look again themselves. Costs nothing while nobody waits."""
+    """Wakes the tasks that wait for a state to change; they check the state themselves. Free while no task waits."""
 
     __slots__ = ("_event",)
 
@@ -62,7 +62,7 @@ class Notifier:
         self._event: anyio.Event | None = None
 
     def notify(self) -> None:
-        """Wake all who wait now. Only from the loop they wait in."""
+        """Wake all tasks that wait now. Call it only from their event loop."""
         if self._event is not None:
             self._event.set()
             self._event = None
@@ -92,14 +92,14 @@ class ClientLoop:
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, call: AsyncCall[T]) -> T:
-        """Run a coroutine function on the loop, in the caller's context, and return what it returns."""
+        """Run a coroutine function on the loop, in the caller's context, and return its result."""
         post = self._post or self._start()
         future: Future[T] = Future()
         post(partial(_resolve, call, future))
         return future.result()
 
     def stop(self, *, join: bool = True) -> None:
-        """Cancel what is left on the loop and end the thread; a loop that never started stays so."""
+        """Cancel the remaining tasks of the loop and end the thread. Does nothing if the loop never started."""
         with self._lock:
             thread, end = self._thread, self._end
             self._thread = self._post = self._end = None
@@ -112,7 +112,7 @@ class ClientLoop:
 
     @property
     def thread(self) -> threading.Thread | None:
-        """The loop's thread while it runs."""
+        """The loop's thread, or None if the loop does not run."""
         return self._thread
 
     def _start(self) -> Callable[[AsyncCall[None]], None]:

@@ -1,7 +1,7 @@
-"""The HTTP models that the clients stand on: httpx2 where it is installed, else httpx.
+"""The HTTP library of the clients: httpx2 if it is installed, else httpx.
 
-Both have the same surface as far as this package uses it. Nothing else in `gateway.testing` imports either of them by
-name, except `gateway.testing.transports`, which serves both at once.
+Both have the same interface as far as this package uses it. Two other modules use them by name:
+`gateway.testing.transports` serves both at once, and `gateway.testing.served` needs the WebSockets of httpx2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A lifespan held in a task of its own, from the first request of a client to its close; asyncio and trio.
+"""A lifespan in a task of its own, from the first request of a client to its close; asyncio and trio.
 
-`gateway.lifespan.Lifespan` knows the protocol; this only keeps its block open in the background, so that a client may
-be used with or without ``with``.
+`gateway.lifespan.Lifespan` implements the protocol. This module only keeps its block open in the background, so that a
+test can use a client with or without ``with``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Phase = Literal["new", "starting", "held", "releasing", "over"]
 
 
 class HeldLifespan:
-    """Start an application's lifespan once, stop it once; ``state`` is what each request gets a shallow copy of."""
+    """Starts and stops an application's lifespan once. Each request gets a shallow copy of ``state``."""
 
     def __init__(self, app: ASGIApplication, timeout: float | None) -> None:
         self._lifespan = Lifespan(app, startup_timeout=timeout, shutdown_timeout=timeout)
@@ -31,19 +31,19 @@ class HeldLifespan:
 
     @property
     def state(self) -> dict[str, object]:
-        """What the application has put into the state."""
+        """The values that the application has put into the state."""
         return self._lifespan.state
 
     @property
     def supported(self) -> bool:
-        """Whether the application takes part in the lifespan."""
+        """Whether the application supports the lifespan."""
         return self._lifespan.supported
 
     async def start(self) -> None:
-        """Start it, unless it was started.
+        """Start the lifespan if it has not started yet.
 
         Raises:
-            LifespanFailed: The application said so, or did not answer in time; every later request raises it too.
+            LifespanFailed: The application failed to start, or did not respond in time. Every later request raises it.
         """
         if self._phase == "new":
             self._phase = "starting"
@@ -54,10 +54,10 @@ class HeldLifespan:
             raise self._error
 
     async def stop(self) -> None:
-        """Stop it, if it was started.
+        """Stop the lifespan if it has started.
 
         Raises:
-            LifespanFailed: The application said so, raised, or did not answer in time.
+            LifespanFailed: The application failed to stop, raised, or did not respond in time.
         """
         if not self._is("held"):
             return
@@ -68,7 +68,7 @@ class HeldLifespan:
         if self._error is not None:
             raise self._error
 
-    def _is(self, phase: Phase) -> bool:  # a call, because every await may change it
+    def _is(self, phase: Phase) -> bool:  # a method, so that type checkers do not narrow the phase across an await
         return self._phase == phase
 
     async def _hold(self) -> None:
@@ -86,7 +86,7 @@ class HeldLifespan:
 
 
 def faulty(app: ASGIApplication, fault: LifespanFault) -> ASGIApplication:
-    """Return an application whose lifespan goes wrong as a `Fault` says; its requests are those of ``app``."""
+    """Return an application whose lifespan fails as a `Fault` defines; ``app`` handles its requests."""
 
     async def with_faulty_lifespan(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         if scope["type"] != "lifespan":

@@ -1,6 +1,6 @@
 """The options of the clients, in one object.
 
-`takes` keeps the call syntax: a class that is built from a `StageOptions` is called with its fields as keywords.
+`takes` keeps the call syntax: callers pass the fields of `StageOptions` as keywords to a class that is built from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Validate = Literal["raise", "collect", "off"]
 
 @dataclass(frozen=True, kw_only=True)
 class StageOptions(ServerSettings):
-    """An application, and how to drive it. `Client` says what each option does."""
+    """An application, and how to drive it. `Client` documents each option."""
 
     app: Application = field(kw_only=False)
     interface: Interface | Literal["auto"] = "auto"
@@ -46,19 +46,19 @@ class StageOptions(ServerSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ClientOptions(StageOptions):
-    """The options of `Client`, which chooses its loop."""
+    """The options of `Client`, which also chooses its event loop."""
 
     backend: Backend = "asyncio"
 
 
 def takes(options: Callable[P, Given]) -> Callable[[Callable[[S, Given], None]], Callable[Concatenate[S, P], None]]:
-    """Let an ``__init__`` that is given an options object be called with the arguments that make this object."""
+    """Let callers pass the arguments of an options object to an ``__init__`` that takes this object."""
 
     def decorate(init: Callable[[S, Given], None]) -> Callable[Concatenate[S, P], None]:
         def __init__(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
             init(self, options(*args, **kwargs))
 
-        # inspect.signature() and help() show the arguments.
+        # inspect.signature() and help() then show the arguments.
         __init__.__dict__["__wrapped__"] = vars(options)["__init__"]
         return __init__
 

@@ -1,7 +1,7 @@
-"""Two applications, one of either interface, with the same answers: what the battery puts behind others.
+"""Two applications with the same responses, WSGI and ASGI, which `battery` wraps in the code under test.
 
-The path says what happens. They are written by hand against the specifications and import nothing of the adapters, so
-that what they say of an adapter is not the adapter's own opinion.
+The path selects the response. Both are written by hand against the specifications. They import nothing from the
+adapters, so that their findings about an adapter do not depend on that adapter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["PROBES", "asgi_probe", "wsgi_probe"]
 Answer = tuple[int, list[tuple[str, str]], list[bytes]]
 _REASONS = {200: "OK", 204: "No Content", 404: "Not Found"}
 _TEXT = ("content-type", "text/plain; charset=utf-8")
-# What stands between may add or drop these on the way in.
+# The middleware or adapter in between may add or drop these on the way in.
 _NOT_ECHOED = frozenset(
     ["host", "content-length", "connection", "user-agent", "accept", "accept-encoding", "te", "transfer-encoding"]
 )
@@ -40,7 +40,7 @@ def _answer(path: str, seen: Callable[[], dict[str, object]]) -> Answer:
 
 
 def wsgi_probe(environ: Environ, start_response: Callable[..., object]) -> Iterable[bytes]:
-    """The WSGI one."""
+    """The WSGI probe."""
     path: str = environ["PATH_INFO"]
     if path == "/raises":
         raise LookupError("the probe raises")
@@ -66,7 +66,7 @@ def wsgi_probe(environ: Environ, start_response: Callable[..., object]) -> Itera
 
 
 def _read(environ: Environ) -> bytes:
-    """Read the body, and no further: a server may leave open what a read beyond it gives."""
+    """Read the body and no further, because a server may leave the result of a later read undefined."""
     length = environ.get("CONTENT_LENGTH")
     read: Callable[..., bytes] = environ["wsgi.input"].read
     if length:
@@ -74,7 +74,8 @@ def _read(environ: Environ) -> bytes:
         while len(body) < int(length) and (part := read(int(length) - len(body))):
             body += part
         return body
-    # A body of unknown length comes with a POST here; "a server should allow read() to be called without an argument".
+    # A body of unknown length comes only with a POST here; "a server should allow read() to be called without an
+    # argument".
     return read() if environ.get("wsgi.input_terminated") or environ["REQUEST_METHOD"] == "POST" else b""
 
 
@@ -84,7 +85,7 @@ def _raises_late(chunks: list[bytes]) -> Iterator[bytes]:
 
 
 class _Closing:
-    """An iterable that has to be closed, as a framework's is."""
+    """An iterable that the server has to close, as a framework's is."""
 
     def __init__(self, chunks: list[bytes]) -> None:
         self._chunks = chunks
@@ -97,7 +98,7 @@ class _Closing:
 
 
 async def asgi_probe(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-    """The ASGI one."""
+    """The ASGI probe."""
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.complete"})

@@ -1,4 +1,4 @@
-"""What the client saw of one exchange, whichever interface the application speaks. Data only.
+"""The client's view of one request, for both interfaces of an application. Data only.
 
 Sources: ASGI HTTP 2.5; ASGI "Extensions"; PEP 3333.
 """
@@ -17,7 +17,7 @@ from gateway.testing.faults import Fault
 
 __all__ = ["CURRENT", "NO_ANSWER", "Reading", "Record", "SentFile"]
 
-#: The status of a response whose head never reached the client, because it had left before: the convention of NGINX.
+#: Status of a response whose headers never reached the client, because it left before; 499 is NGINX's convention.
 NO_ANSWER = 499
 
 _PIECE = 65536
@@ -29,9 +29,9 @@ class SentFile:
 
     Attributes:
         how: ``pathsend``, ``zerocopysend`` or ``file_wrapper``.
-        path: The file's name, where the application gave one.
-        offset: Where the first byte stands; None: the file's own position.
-        count: How many bytes; None: all that follow.
+        path: The file's name, if the application gave it.
+        offset: Position of the first byte; None means the file's own position.
+        count: Number of bytes; None means all that follow.
     """
 
     how: str
@@ -40,13 +40,13 @@ class SentFile:
     count: int | None = None
 
     def read_path(self) -> Iterator[bytes]:
-        """Read the named file piece by piece, as a server sends it."""
+        """Read the named file in pieces, as a server sends it."""
         with Path(self.path or "").open("rb") as file:
             while piece := file.read(_PIECE):
                 yield piece
 
     def read_descriptor(self, descriptor: int) -> Iterator[bytes]:
-        """Read from an open file, as ``sendfile`` does: the descriptor's own position moves only without an offset."""
+        """Read from an open file, as ``sendfile`` does: with an offset, the descriptor's own position does not move."""
         left = self.count
         position = self.offset
         while left is None or left > 0:
@@ -65,7 +65,7 @@ class SentFile:
 
 @dataclass(slots=True)
 class Record:
-    """What one exchange has come to so far."""
+    """The state of one request so far."""
 
     interface: str = "asgi"
     status: int = NO_ANSWER
@@ -86,12 +86,12 @@ class Record:
     warnings: list[ProtocolViolation] = field(default_factory=list[ProtocolViolation])
 
 
-#: The exchange that this task or thread works for: a violation is told to the exchange that made it.
+#: The request that this task or thread works for; a violation goes into the record of the request that made it.
 CURRENT: ContextVar[Record | None] = ContextVar("gateway.testing", default=None)
 
 
 class Reading:
-    """How far the client reads the response body under a fault: pure, fed by pieces."""
+    """How far the client reads the response body under a fault. Pure, because the caller passes in the pieces."""
 
     def __init__(self, fault: Fault) -> None:
         self._bytes_left = fault.cuts_body_at
@@ -99,11 +99,11 @@ class Reading:
 
     @property
     def ends_at_head(self) -> bool:
-        """Whether the client leaves as soon as it has the head."""
+        """Whether the client leaves as soon as it has the headers."""
         return self._bytes_left == 0 or self._chunks_left == 0
 
     def take(self, piece: bytes) -> tuple[bytes, bool]:
-        """Return what the client takes of a non-empty piece, and whether it leaves after that."""
+        """Return the bytes that the client takes from a non-empty piece, and whether it leaves after that."""
         leaves = False
         if self._bytes_left is not None:
             piece = piece[: self._bytes_left]

@@ -1,7 +1,7 @@
-"""From a client's request to what a server hands on: the ASGI scope and the WSGI environ.
+"""Build an ASGI scope or a WSGI environ from a client's request, as a server does.
 
-Pure functions: no IO, no state. Written apart from `gateway.adapters` on purpose: the clients measure the adapters, so
-they share no table with them.
+Pure functions: no IO, no state. They do not use `gateway.adapters`, because the clients test the adapters and must not
+share tables with them.
 
 Sources: ASGI HTTP 2.5 "HTTP Connection Scope", "WebSocket Connection Scope"; PEP 3333 "environ Variables", "Unicode
 Issues"; RFC 9110 section 7.6.1.
@@ -33,7 +33,7 @@ EXTENSIONS: Mapping[str, str] = {
     "push": "http.response.push",
 }
 
-# What belongs to one connection; a server answers it itself (ASGI HTTP: "already de-chunked"; PEP 3333 "Other HTTP
+# Headers of one connection, which a server handles itself (ASGI HTTP: "already de-chunked"; PEP 3333 "Other HTTP
 # Features").
 _HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -41,7 +41,7 @@ _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """How the client plays the server: what a real one knows of the connection and of its own configuration."""
+    """The client's settings in its role as server: facts of the connection and of a server's configuration."""
 
     root_path: str = ""
     client: tuple[str, int] | None = ("127.0.0.1", 50000)
@@ -62,13 +62,13 @@ class ServerSettings:
                 )
 
     def extension_names(self) -> dict[str, dict[str, object]]:
-        """The value of ``scope["extensions"]``, fresh for each scope."""
+        """Return the value of ``scope["extensions"]``, new for each scope."""
         return {EXTENSIONS.get(name, name): {} for name in self.extensions}
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of one request as it would come off the wire."""
+    """The request line and headers of one request, as they would come over the wire."""
 
     method: str
     scheme: str
@@ -80,14 +80,14 @@ class Head:
 
     @classmethod
     def of(cls, method: str, scheme: str, host: str, port: int | None, target: bytes, headers: RawHeaders) -> Head:
-        """Split a request target into path and query, and drop what belongs to the connection."""
+        """Split a request target into path and query, and drop the headers of the connection."""
         raw_path, _, query = target.partition(b"?")
         kept = [(name.lower(), value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
         return cls(method.upper(), scheme, host, port, raw_path or b"/", query, kept)
 
 
 def _split_mount(raw_path: bytes, root_path: str) -> tuple[bytes, bytes]:
-    """Return ``(mount, rest)``, percent-encoded; a path that begins with the mount already is not mounted twice."""
+    """Return ``(mount, rest)``, percent-encoded. The mount is not added again to a path that begins with it."""
     if not root_path:
         return b"", raw_path
     mount = quote(root_path, safe="/~!$&'()*+,;=:@").encode("ascii")
@@ -122,7 +122,7 @@ def build_scope(
 ) -> Scope:
     """Build the scope of an HTTP request.
 
-    ``spec_version`` is 2.3 where the exchange tells a disconnect by event alone: since 2.4 ``send()`` has to raise.
+    ``spec_version`` is 2.3 if only an event reports a disconnect, because since 2.4 ``send()`` has to raise.
     """
     scope = _connection(head, settings, settings.scheme or head.scheme, state)
     scope["type"] = "http"
@@ -156,7 +156,7 @@ def build_environ(
     body: InputStream,
     errors: IO[str] | None = None,
 ) -> Environ:
-    """Build the environ of a request: native strings that hold latin-1, whatever the path holds."""
+    """Build the environ of a request: native strings that hold latin-1, for any path."""
     mount, rest = _split_mount(head.raw_path, settings.root_path)
     scheme = settings.scheme or head.scheme
     port = head.port if head.port is not None else _PORTS.get(scheme, 80)

@@ -1,4 +1,4 @@
-"""The responses of the clients: the HTTP library's own, with what only a client inside the process can tell."""
+"""The responses of the clients: the HTTP library's own, with data that only a client inside the process has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["AsyncChunks", "AsyncResponse", "AsyncSteps", "Chunks", "ReadChunks",
 
 
 class SyncSteps(Protocol):
-    """One exchange, stepped by a thread."""
+    """The steps of one request, called from a thread."""
 
     record: Record
 
@@ -25,7 +25,7 @@ class SyncSteps(Protocol):
 
 
 class AsyncSteps(Protocol):
-    """One exchange, stepped by a task."""
+    """The steps of one request, called from a task."""
 
     record: Record
 
@@ -36,63 +36,63 @@ class AsyncSteps(Protocol):
 
 
 class _Seen:
-    """What a client inside the process saw of the exchange, beside what HTTP carries."""
+    """Data of a request that a client inside the process sees, in addition to HTTP."""
 
     record: Record
 
     @property
     def reason(self) -> str:
-        """The reason phrase, as the application gave it or as the status has it."""
+        """The reason phrase of the application, or else the standard phrase of the status."""
         return self.record.reason
 
     @property
     def chunks(self) -> list[bytes]:
-        """The non-empty chunks of the body, cut exactly as the application sent them."""
+        """The non-empty chunks of the body, exactly as the application sent them."""
         return self.record.chunks
 
     @property
     def trailers(self) -> http.Headers:
-        """The trailer fields (ASGI extension ``http.response.trailers``)."""
+        """The trailers (ASGI extension ``http.response.trailers``)."""
         return http.Headers(self.record.trailers)
 
     @property
     def early_hints(self) -> list[bytes]:
-        """The ``Link`` values of the 103 responses before the head."""
+        """The ``Link`` values of the 103 responses before the headers."""
         return self.record.early_hints
 
     @property
     def sent_file(self) -> SentFile | None:
-        """The file that was handed over instead of its bytes; the body holds its bytes all the same."""
+        """The file that the application handed over instead of its bytes; the body holds the bytes nevertheless."""
         return self.record.sent_file
 
     @property
     def debug(self) -> object:
-        """What the application sent as ``http.response.debug``, or None."""
+        """The ``info`` that the application sent in ``http.response.debug``, or None."""
         return self.record.debug
 
     @property
     def messages(self) -> Sequence[Message]:
-        """Everything that passed between client and application, in order, as dictionaries."""
+        """All messages between client and application, in order, as dictionaries."""
         return self.record.messages
 
     @property
     def violations(self) -> list[ProtocolViolation]:
-        """What the validator found in this exchange; with ``validate="raise"`` the first one was raised."""
+        """The validator's errors in this request; ``validate="raise"`` has raised the first error."""
         return self.record.violations
 
     @property
     def warnings(self) -> list[ProtocolViolation]:
-        """What the validator found where a specification says *should*; never raised."""
+        """The validator's findings against a *should* of a specification; never raised."""
         return self.record.warnings
 
     @property
     def app_saw(self) -> str | None:
-        """How the application first learned that the client had left: ``http.disconnect``, ``OSError``, or None."""
+        """The first sign to the application that the client had left: ``http.disconnect``, ``OSError``, or None."""
         return self.record.app_saw
 
     @property
     def close_called(self) -> int:
-        """How often the client closed the application's WSGI iterable: once, if it can be closed."""
+        """Number of times that the client closed the WSGI iterable: once, if it has a ``close()``."""
         return self.record.close_called
 
     @property
@@ -107,7 +107,7 @@ class _Seen:
 
     @property
     def app_error(self) -> BaseException | None:
-        """What the application raised (with ``raise_app_exceptions=False``)."""
+        """The exception of the application (with ``raise_app_exceptions=False``), or None."""
         return self.record.error
 
 
@@ -117,7 +117,7 @@ class Response(_Seen, http.Response):
     steps: SyncSteps | None = None
 
     def iter_chunks(self) -> Iterator[bytes]:
-        """Iterate over the chunks as the application sends them; neither decoded nor cut anew."""
+        """Iterate over the chunks as the application sends them, neither decoded nor cut in other places."""
         return iter(self.record.chunks) if self.steps is None else _SyncIterator(self, self.steps)
 
 
@@ -127,11 +127,11 @@ class AsyncResponse(_Seen, http.Response):
     steps: AsyncSteps | None = None
 
     def iter_chunks(self) -> AsyncIterator[bytes]:
-        """Iterate over the chunks as the application sends them; neither decoded nor cut anew."""
+        """Iterate over the chunks as the application sends them, neither decoded nor cut in other places."""
         return _ReadIterator(self.record.chunks) if self.steps is None else _AsyncIterator(self, self.steps)
 
 
-# Iterators and not generators: a test may leave them half-way, and an abandoned asynchronous generator is an error.
+# These are iterators, not generators: a test may stop half-way, and an abandoned asynchronous generator is an error.
 
 
 class _SyncIterator(Iterator[bytes]):
@@ -169,7 +169,7 @@ class _ReadIterator(AsyncIterator[bytes]):
 
 
 class Chunks(Iterator[bytes], http.SyncByteStream):
-    """The body of a response that is taken step by step. Its end, or the first ``close()``, calls ``ended``."""
+    """The body of a response that the client reads in steps. Its end, or the first ``close()``, calls ``ended``."""
 
     def __init__(self, steps: SyncSteps, ended: Callable[[], None]) -> None:
         self._steps = steps
@@ -189,7 +189,7 @@ class Chunks(Iterator[bytes], http.SyncByteStream):
 
 
 class AsyncChunks(AsyncIterator[bytes], http.AsyncByteStream):
-    """The body of a response that is taken step by step. Its end, or the first ``aclose()``, calls ``ended``."""
+    """The body of a response that the client reads in steps. Its end, or the first ``aclose()``, calls ``ended``."""
 
     def __init__(self, steps: AsyncSteps, ended: Callable[[], None]) -> None:
         self._steps = steps
@@ -209,7 +209,7 @@ class AsyncChunks(AsyncIterator[bytes], http.AsyncByteStream):
 
 
 class ReadChunks(http.SyncByteStream, http.AsyncByteStream):
-    """The body of a response that is complete: chunks as they were cut."""
+    """The body of a complete response, in the application's chunks."""
 
     def __init__(self, chunks: list[bytes]) -> None:
         self._chunks = chunks

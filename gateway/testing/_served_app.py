@@ -1,8 +1,8 @@
-"""In the process of a server under test: import the application that a test named, and make it one for any server.
+"""In the process of a server under test: import the application that a test names, and make it run under any server.
 
-A server is given ``gateway.testing._served_app:app``; the environment says where the application is. It runs behind a
-validator that only collects: a rule that the *server* breaks must not fail the test of an application, so what the
-application broke goes to the error output, a line each, where the test's process finds it.
+The server imports ``gateway.testing._served_app:app``; environment variables name the application. The application
+runs behind a validator that only collects, because a rule that the *server* breaks must not fail the test of an
+application. Violations of the application go to standard error, one line each, where the test's process reads them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["app"]
 def _load() -> object:
     module, file, name = (os.environ[key] for key in (MODULE, FILE, NAME))
     if file:
-        # The file and not the name: pytest's import modes name a test's module as no other program would find it.
+        # Import by file, not by name: pytest's import modes give a test's module a name that other programs cannot find.
         spec = importlib.util.spec_from_file_location(module, file)
         if spec is None or spec.loader is None:
             raise ConfigurationError(f"{file} must be a Python module that a server can import")
@@ -88,5 +88,5 @@ def _ready_asgi(app: ASGIApplication) -> ASGIApplication:
     return with_ready
 
 
-#: What the server calls.
+#: The object that the server calls.
 app = _serve() if NAME in os.environ else None

@@ -1,6 +1,6 @@
-"""How the process of a test tells a server's process what to serve, and hears of it. Constants only.
+"""Environment variables and markers between the process of a test and the process of its server. Constants only.
 
-Apart from `_served_app`, because that one imports the application when it is imported itself.
+They are not in `_served_app`, because importing that module imports the application.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 __all__ = ["FILE", "MARK", "MODULE", "NAME", "READY", "SIDES"]
 
 MODULE, FILE, NAME = "GATEWAY_TESTING_MODULE", "GATEWAY_TESTING_FILE", "GATEWAY_TESTING_NAME"
-#: Whose violations are told, comma-separated.
+#: Sides whose violations the server's process reports, comma-separated.
 SIDES = "GATEWAY_TESTING_SIDES"
-#: The path of the first request, which tells that the server answers; the application does not see it.
+#: Path of the first request, which shows that the server responds; the application does not see it.
 READY = "/.gateway-testing-ready"
-#: What a line with a violation begins with.
+#: Prefix of a line with a violation.
 MARK = "gateway.testing violation: "

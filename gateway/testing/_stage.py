@@ -1,6 +1,6 @@
-"""One application on stage: behind its tier and its validator, with everything that a client knows as its server.
+"""An application behind its tier and its validator, with all that a client needs in its role as server.
 
-The clients and the transports share this: it turns a request of the HTTP library into an exchange that can be stepped.
+The clients and the transports share this module. It turns a request of the HTTP library into a call in steps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gateway.testing.tiers import Unsupported, cross
 
 __all__ = ["RAISED_ANYWAY", "Stage", "WireRequest", "head_of"]
 
-#: Rules that say "it raised": what it raised says more, and is raised itself.
+#: Rules against raising: the exception itself is more useful than the violation, and it is raised.
 RAISED_ANYWAY = frozenset({"E22"})
 
 
@@ -47,7 +47,7 @@ class _Headers(Protocol):
 
 
 class WireRequest(Protocol):
-    """A request of httpx2 or httpx, as far as it matters here."""
+    """The attributes of a request of httpx2 or httpx that this module uses."""
 
     @property
     def method(self) -> str: ...
@@ -60,13 +60,13 @@ class WireRequest(Protocol):
 
 
 def head_of(request: WireRequest) -> Head:
-    """The head of a request, as it would come off the wire."""
+    """Return the request line and headers of a request, as they would come over the wire."""
     url = request.url
     return Head.of(request.method, url.scheme, url.host, url.port, url.raw_path, request.headers.raw)
 
 
 class Stage:
-    """See the module's docstring."""
+    """An application that a client can drive; see the module's docstring."""
 
     def __init__(self, options: StageOptions) -> None:
         app, validate, timeout, fault = options.app, options.validate, options.timeout, options.fault or Fault()
@@ -76,7 +76,7 @@ class Stage:
             raise ConfigurationError(f"timeout must be above 0 seconds, or None, got {timeout!r}")
         found = detect(app, None if options.interface == "auto" else options.interface)
         if found == "asgi2":
-            # asgiref has no types: pyright sees none in it, whatever it is cast to.
+            # asgiref has no types, and pyright finds none for it even with a cast.
             to_single: Callable[[object], ASGIApplication] = vars(asgiref.compatibility)["double_to_single_callable"]
             app, found = to_single(app), "asgi"
         if found == "rsgi":
@@ -90,38 +90,38 @@ class Stage:
         self.fault = fault
         self.validate: Validate = validate
         self._checked: list[Validator] = []
-        # In a lifespan, or in a thread that the application made: the next exchange raises it.
+        # Violations in a lifespan, or in a thread of the application: the next request raises them.
         self._elsewhere: list[ProtocolViolation] = []
         crossed = cross(app, found, options.tier, self._check, lifespan=options.lifespan, timeout=timeout)
         self.app: Application = crossed.app
         self.interface: Interface = crossed.interface
         self._close = crossed.close
         self.lifespan: HeldLifespan | None = None
-        #: Where the records of all exchanges go, if anybody wants them.
+        #: Collects the records of all requests, if it is a list.
         self.records: list[Record] | None = None
         if options.lifespan and self.interface == "asgi":
             self.lifespan = HeldLifespan(self.asgi, timeout)
 
     @property
     def asgi(self) -> ASGIApplication:
-        """The application, where ``interface`` is ``asgi``."""
+        """The application, if ``interface`` is ``asgi``."""
         return cast(ASGIApplication, self.app)
 
     @property
     def violations(self) -> list[ProtocolViolation]:
-        """What the validators have found so far, at every boundary."""
+        """The findings of the validators so far, at every boundary."""
         return [violation for checked in self._checked for violation in checked.violations]
 
     def asgi_call(self, request: WireRequest, source: Source, fault: Fault, timeout: float | None) -> SteppedAsgiCall:
-        """One exchange with an ASGI application. The lifespan must have been started."""
+        """Begin a call of an ASGI application. The lifespan must have started."""
         state = self.lifespan.state if self.lifespan is not None and self.lifespan.supported else None
-        # Since 2.4 a send() after the client left has to raise (ASGI HTTP), so a server that does not says 2.3.
+        # Since 2.4 a send() after the client left has to raise (ASGI HTTP). A server whose send() does not raise has 2.3.
         version = "2.5" if fault.tells_by_error else "2.3"
         scope = build_scope(head_of(request), self.options, state, spec_version=version)
         return SteppedAsgiCall(self.asgi, scope, source, self._record(), fault, timeout)
 
     def wsgi_call(self, request: WireRequest, source: Source, fault: Fault) -> SteppedWsgiCall:
-        """One exchange with a WSGI application.
+        """Begin a call of a WSGI application.
 
         Raises:
             Unsupported: The body is an asynchronous iterator, which a thread cannot read.
@@ -136,7 +136,7 @@ class Stage:
         return SteppedWsgiCall(cast(WSGIApplication, self.app), environ, record, fault, early_hints=offered)
 
     def settle(self, record: Record) -> None:
-        """End an exchange: raise what is to be raised, first of all a violation that somebody swallowed."""
+        """End a request and raise its error; a violation that the application swallowed comes first."""
         if self.validate == "raise":
             found, self._elsewhere = [*self._elsewhere, *record.violations], []
             for violation in found:
@@ -150,7 +150,7 @@ class Stage:
 
     def _found(self, violation: ProtocolViolation) -> None:
         record = CURRENT.get()
-        # The validator has just put it at the end of one of its two lists.
+        # The validator has just appended the violation to one of its two lists.
         if any(violation is one for checked in self._checked for one in checked.warnings[-8:]):
             if record is not None:
                 record.warnings.append(violation)
@@ -164,7 +164,7 @@ class Stage:
         return record
 
     def close(self) -> None:
-        """Release the adapters of the tier."""
+        """Close the adapters of the tier."""
         if self._close is not None:
             self._close()
 

@@ -1,4 +1,4 @@
-"""What a request may be given, and a method for every HTTP method: the part that all clients share."""
+"""The options of a request, and a method for every HTTP method: all clients share them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["AsyncVerbs", "Content", "HeaderItems", "Params", "RequestOptions", "
 
 Primitive: TypeAlias = str | int | float | bool | None
 Params: TypeAlias = Mapping[str, Primitive | Sequence[Primitive]] | list[tuple[str, Primitive]] | str
-#: Header lines in order; text is sent as latin-1, which is what WSGI reads it as.
+#: Header lines in order. Text is encoded as latin-1, because WSGI decodes it like that.
 HeaderItems: TypeAlias = Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]]
-#: A request body: bytes, or chunks that reach the application as they are cut.
+#: A request body: bytes, or chunks that reach the application with the same boundaries.
 Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
 FileContent: TypeAlias = IO[bytes] | bytes | str
 File: TypeAlias = FileContent | tuple[str | None, FileContent] | tuple[str | None, FileContent, str | None]
 
 
 class RequestOptions(TypedDict, total=False):
-    """What every request may be given, beside method and URL."""
+    """The options that every request takes, in addition to method and URL."""
 
     params: Params
     headers: HeaderItems
@@ -38,7 +38,7 @@ class RequestOptions(TypedDict, total=False):
 
 
 def encoded(headers: HeaderItems | None) -> list[tuple[bytes, bytes]]:
-    """Encode header lines as they go over the wire; the HTTP library would take ASCII only."""
+    """Encode header lines as they go over the wire, because the HTTP library would accept only ASCII."""
     items = headers.items() if isinstance(headers, Mapping) else headers or ()
     return [
         (name.encode("ascii"), value if isinstance(value, bytes) else value.encode("latin-1")) for name, value in items
@@ -46,7 +46,7 @@ def encoded(headers: HeaderItems | None) -> list[tuple[bytes, bytes]]:
 
 
 def add_cookies(request: http.Request) -> None:
-    """Add the cookies of this one request to those of the client, which the HTTP library is about to stop doing."""
+    """Add this request's cookies to the client's; the HTTP library is about to drop cookies per request."""
     cookies: dict[str, str] | None = request.extensions.get("gateway.cookies")
     if cookies:
         own = [f"{name}={value}" for name, value in cookies.items()]
@@ -58,7 +58,7 @@ R = TypeVar("R")
 
 
 class Verbs(Generic[R]):
-    """A method for every HTTP method, for a thread."""
+    """A method for every HTTP method, for code in a thread."""
 
     @abstractmethod
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> R:
@@ -94,7 +94,7 @@ class Verbs(Generic[R]):
 
 
 class AsyncVerbs(Generic[R]):
-    """A method for every HTTP method, for a task."""
+    """A method for every HTTP method, for code in a task."""
 
     @abstractmethod
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> R:

@@ -1,8 +1,8 @@
-"""One call of a WSGI application, step by step in whichever thread steps it.
+"""One call of a WSGI application in steps, each in the thread that calls the step.
 
-``open()`` calls the application and takes its iterable up to the first non-empty block, which is when a server sends
-the head; ``next_chunk()`` takes one more; ``close()`` closes the iterable, once. ``complete()`` does all three. What
-the application passes to ``write()`` becomes chunks in order.
+``open()`` calls the application and reads its iterable up to the first non-empty block, because a server sends the
+headers then. ``next_chunk()`` reads the next chunk; ``close()`` closes the iterable, once. ``complete()`` does all
+three. Data that the application passes to ``write()`` becomes chunks in order.
 
 Sources: PEP 3333 "The start_response() Callable", "Handling the Content-Length Header", "Buffering and Streaming",
 "Optional Platform-Specific File Handling".
@@ -42,14 +42,14 @@ class SentFileWrapper:
             yield block
 
     def sent_file(self) -> SentFile:
-        """What a server learns of the file."""
+        """Return the facts that a server can read from the file."""
         name = getattr(self.filelike, "name", None)
         tell = getattr(self.filelike, "tell", None)
         return SentFile("file_wrapper", name if isinstance(name, str) else None, tell() if tell is not None else None)
 
 
 class SteppedWsgiCall:
-    """See the module's docstring."""
+    """A call of a WSGI application in steps; see the module's docstring."""
 
     def __init__(
         self, app: WSGIApplication, environ: Environ, record: Record, fault: Fault, *, early_hints: bool = True
@@ -74,7 +74,7 @@ class SteppedWsgiCall:
         if early_hints:
             environ["wsgi.early_hints"] = self._early_hints
 
-    # -- what the client does
+    # -- the client's side
 
     def complete(self) -> None:
         """Run the application to the end of its response and close it."""
@@ -88,7 +88,7 @@ class SteppedWsgiCall:
             CURRENT.reset(token)
 
     def open(self) -> None:
-        """Call the application; return when the head would be sent. An exception goes to the record."""
+        """Call the application; return when a server would send the headers. An exception goes into the record."""
         token = CURRENT.set(self.record)
         try:
             self._open()
@@ -96,7 +96,7 @@ class SteppedWsgiCall:
             CURRENT.reset(token)
 
     def next_chunk(self) -> bytes | None:
-        """Return the next non-empty chunk that the client takes; None at the end."""
+        """Return the next non-empty chunk that the client reads, or None at the end."""
         token = CURRENT.set(self.record)
         try:
             return self._next_chunk()
@@ -104,14 +104,14 @@ class SteppedWsgiCall:
             CURRENT.reset(token)
 
     def close(self) -> None:
-        """Close the iterable, as a server must whatever happened; a second call does nothing."""
+        """Close the iterable, as a server must in every case. A second call does nothing."""
         token = CURRENT.set(self.record)
         try:
             self._close()
         finally:
             CURRENT.reset(token)
 
-    # -- what the application does
+    # -- the application's side
 
     def _start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
@@ -140,7 +140,7 @@ class SteppedWsgiCall:
             return
         if data:
             self._block(data)
-            # write() has to reach the client before it returns, so the client reads here, not when it asks.
+            # write() must not return before the data reaches the client, so the client reads it now.
             while self._pending and not self._leaves:
                 self._take()
 
@@ -159,7 +159,7 @@ class SteppedWsgiCall:
             self._iterator = iter(self._iterable)
             if not self._committed:
                 self._advance()
-                if not self._committed:  # nothing but empty blocks, or none
+                if not self._committed:  # only empty blocks, or no blocks
                     self._commit()
         except Exception as error:
             self._failed(error)
@@ -182,7 +182,7 @@ class SteppedWsgiCall:
         return chunk
 
     def _take(self) -> None:
-        """Let the client read one block, as fast and as far as it does."""
+        """Let the client read one block, at its speed and up to its limit."""
         chunk, self._leaves = self._reading.take(self._pending.popleft())
         if self._fault.rate is not None:
             time.sleep(len(chunk) / self._fault.rate)
@@ -217,7 +217,7 @@ class SteppedWsgiCall:
             if block:
                 self._block(block)
                 return
-            if self._pending:  # written by write() from within the iterable
+            if self._pending:  # the iterable has called write()
                 return
         self._commit()
         self.record.complete = True
@@ -265,10 +265,10 @@ class SteppedWsgiCall:
 
 
 class ChunkedInput:
-    """``wsgi.input`` over chunks: reads what it needs and no further, and may end badly.
+    """``wsgi.input`` over chunks: it takes no more chunks than a read needs, and a fault may end it early.
 
-    Without a fault ``read(n)`` fills its n bytes, as a server's buffered reader does; with chosen chunks it is cut
-    where they are.
+    Without a fault ``read(n)`` returns n bytes, as a server's buffered reader does. With `Fault.request_chunks`, a read
+    ends at the end of a chunk.
     """
 
     def __init__(self, chunks: Iterator[bytes], fault: Fault, record: Record) -> None:
@@ -281,7 +281,7 @@ class ChunkedInput:
         self._ended = False
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read ``size`` bytes, or all: fewer at the end, or at the end of a chosen chunk."""
+        """Read ``size`` bytes, or all; fewer at the end of the body or of a chunk from the fault."""
         if size is None or size < 0:
             while self._fill():
                 pass
@@ -295,7 +295,7 @@ class ChunkedInput:
         return self._take(size)
 
     def readline(self, size: int | None = -1) -> bytes:
-        """Read up to and with the next newline, at most ``size`` bytes."""
+        """Read up to the next newline and include it, at most ``size`` bytes."""
         size = -1 if size is None else size
         while (end := self._buffer.find(b"\n") + 1) == 0 and (size < 0 or len(self._buffer) < size) and self._fill():
             pass

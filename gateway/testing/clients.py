@@ -1,10 +1,10 @@
 """Clients for tests: one surface for WSGI and ASGI applications, synchronous and asynchronous.
 
-`Client` needs no async: it runs a WSGI application in the calling thread, and an ASGI one on one private loop in one
-thread. `AsyncClient` runs an ASGI application in the caller's own loop, asyncio or trio, and a WSGI one in a worker
-thread. Requests, cookies, redirects, forms and files are those of the HTTP library (httpx2, or httpx); the exchange
-with the application is ours: nothing is buffered that was not asked for, both sides are validated, and a `Fault` acts
-where the test wants it. Above 400 lines, because the two stand side by side: what one has, the other has.
+`Client` needs no async: it runs a WSGI application in the calling thread, and an ASGI application on a private event
+loop in one thread. `AsyncClient` runs an ASGI application in the caller's own loop, asyncio or trio, and a WSGI
+application in a worker thread. The HTTP library (httpx2, or httpx) handles requests, cookies, redirects, forms and
+files. This package calls the application: it buffers only on request, validates both sides, and applies a `Fault` at
+the place that the test chose. (Above 400 lines, because the two clients are side by side and have the same methods.)
 
 Sources: ASGI 3.0, HTTP and WebSocket 2.5, Lifespan 2.0; PEP 3333.
 """
@@ -45,7 +45,7 @@ T = TypeVar("T")
 S = TypeVar("S", SyncSteps, AsyncSteps)
 
 
-class NotClean(GatewayError, AssertionError):  # a finding, as pytest's own outcomes
+class NotClean(GatewayError, AssertionError):  # an AssertionError, so that pytest reports a failure, not an error
     """A client found violations or leaks: see the message, ``violations`` and ``leaks``."""
 
     def __init__(self, violations: list[ProtocolViolation], leaks: LeakReport) -> None:
@@ -55,29 +55,29 @@ class NotClean(GatewayError, AssertionError):  # a finding, as pytest's own outc
 
 
 class _Common(Generic[S]):
-    """What both clients are made of."""
+    """The attributes and methods that both clients share."""
 
     _stage: Stage
     _open: list[S]
 
     @property
     def app(self) -> Application:
-        """The application as it is driven: behind its tier and its validator."""
+        """The application behind its tier and its validator, as the client calls it."""
         return self._stage.app
 
     @property
     def interface(self) -> Interface:
-        """The interface that the application is driven in."""
+        """The interface in which the client calls the application."""
         return self._stage.interface
 
     @property
     def lifespan_state(self) -> dict[str, object]:
-        """What the application's lifespan has put into ``scope["state"]``."""
+        """The values that the application's lifespan has put into ``scope["state"]``."""
         return self._stage.lifespan.state if self._stage.lifespan is not None else {}
 
     @property
     def violations(self) -> list[ProtocolViolation]:
-        """What the validators have found so far."""
+        """The findings of the validators so far."""
         return self._stage.violations
 
     def assert_kept(self) -> None:
@@ -146,9 +146,9 @@ class Client(Verbs[Response], _Common[SyncSteps]):
 
     @contextmanager
     def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Generator[Response]:
-        """Send a request and give the response as soon as it has a head.
+        """Send a request and yield the response as soon as it has headers.
 
-        Leaving the block before the response is complete is what a client that goes away does: the application is told.
+        If the block ends before the response is complete, the client leaves, and the application sees a disconnect.
         """
         with self._http.stream(method, url, **prepared(options, nothing, streams=True)) as response:  # type: ignore[arg-type]  # checked
             yield _as(Response, response)
@@ -165,11 +165,11 @@ class Client(Verbs[Response], _Common[SyncSteps]):
     ) -> Generator[WebSocket]:
         """Open a WebSocket.
 
-        Leaving the block closes it with 1000, unless it is closed, and waits until the application has ended.
+        When the block ends, the client closes the WebSocket with 1000 if it is open, and waits for the application.
 
         Raises:
             WebSocketDenied: The application refused the handshake.
-            Unsupported: It is driven as WSGI.
+            Unsupported: The application is called as WSGI.
         """
         self._start_lifespan()
         core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
@@ -185,7 +185,7 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         finally:
             self._stage.settle(core.record)
 
-    # -- its life
+    # -- start and end
 
     def __enter__(self) -> Client:
         self._start_lifespan()
@@ -230,18 +230,18 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         return self._http.headers
 
     def leaks(self) -> LeakReport:
-        """What has come since the client was made and is still there."""
+        """Return the tasks, threads and responses that are new since the client was made, and still there."""
 
         async def tasks() -> list[str]:
             with anyio.move_on_after(GRACE):
-                while self._before.left_tasks(running_loop()):  # noqa: ASYNC110  # tasks end without telling
+                while self._before.left_tasks(running_loop()):  # noqa: ASYNC110  # tasks do not signal their end
                     await anyio.sleep(0.01)
             return self._before.left_tasks(running_loop())
 
         return self._before.left(self._loop.run(tasks) if self._loop.thread is not None else (), self._unclosed())
 
     def assert_clean(self) -> None:
-        """Raise `NotClean` if a rule was broken, or anything was left behind."""
+        """Raise `NotClean` if a rule was broken or anything leaked."""
         leaks = self.leaks()
         if leaks or self._broken():
             raise NotClean(self._broken(), leaks)
@@ -255,7 +255,7 @@ class Client(Verbs[Response], _Common[SyncSteps]):
             await lifespan.start()
             return Snapshot.take(running_loop())
 
-        # What the application starts in its lifespan it may keep until the end.
+        # The application may keep the tasks and threads of its lifespan until the end, so they are not leaks.
         self._before = self._loop.run(start)
         self._lifespan_started = True
 
@@ -263,8 +263,8 @@ class Client(Verbs[Response], _Common[SyncSteps]):
 class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
     """A client for asynchronous tests: it runs in the caller's loop, asyncio or trio.
 
-    Use it in ``async with``, which starts and stops the lifespan, or as it is: the lifespan then starts with the first
-    request and ends with the loop. The arguments are those of `Client`, but for ``backend``.
+    Use it in ``async with``, which starts and stops the lifespan, or without: the lifespan then starts with the first
+    request and ends with the loop. The arguments are those of `Client`, without ``backend``.
     """
 
     @takes(StageOptions)
@@ -290,9 +290,9 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
 
     @asynccontextmanager
     async def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncGenerator[AsyncResponse]:
-        """Send a request and give the response as soon as it has a head.
+        """Send a request and yield the response as soon as it has headers.
 
-        Leaving the block before the response is complete is what a client that goes away does: the application is told.
+        If the block ends before the response is complete, the client leaves, and the application sees a disconnect.
         """
         async with self._http.stream(method, url, **prepared(options, nothing_async, streams=True)) as response:  # type: ignore[arg-type]  # checked
             yield _as(AsyncResponse, response)
@@ -322,7 +322,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         finally:
             self._stage.settle(core.record)
 
-    # -- its life
+    # -- start and end
 
     async def __aenter__(self) -> AsyncClient:
         await self._start_lifespan()
@@ -367,12 +367,15 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         return self._http.headers
 
     def leaks(self) -> LeakReport:
-        """What has come since the first request and is still there. Tasks on asyncio only; call it in the loop."""
+        """Return tasks, threads and responses that are new since the first request; tasks only on asyncio.
+
+        Call it in the event loop.
+        """
         before = self._before or Snapshot.take(running_loop())
         return before.left(before.left_tasks(running_loop()), self._unclosed())
 
     def assert_clean(self) -> None:
-        """Raise `NotClean` if a rule was broken, or anything was left behind."""
+        """Raise `NotClean` if a rule was broken or anything leaked."""
         leaks = self.leaks()
         if leaks or self._broken():
             raise NotClean(self._broken(), leaks)
@@ -381,7 +384,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         if self._before is None:
             if self._stage.lifespan is not None:
                 await self._stage.lifespan.start()
-            # What the application starts in its lifespan it may keep until the end.
+            # The application may keep the tasks and threads of its lifespan until the end, so they are not leaks.
             self._before = Snapshot.take(running_loop())
 
 

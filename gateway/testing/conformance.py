@@ -1,13 +1,13 @@
-"""The conformance battery, to be called on one's own application, middleware, adapter or server.
+"""The conformance suite for your own application, middleware, adapter or server: `battery`.
 
     battery(app)                                    a framework's application
     battery(middleware=Compression, interface="asgi")
     battery(adapter=WsgiToAsgi, interface="wsgi")   it adapts WSGI applications
     battery(server="uvicorn")
 
-Every case is one request, or a few, under a validator on each side, with a fault where that is the case's point. A case
-fails by a violation, by an exception that is not its point, by something left behind, and by an answer that is not the
-direct one where nothing may change. The rules are those of `gateway.rules`; the report names each that was broken.
+Every case is a request, or a few, under a validator on each side. Some cases have a fault. A case fails by a violation,
+by an exception that it does not expect, or by a leak. It also fails if a response differs from the direct response
+although the subject must not change it. The rules are those of `gateway.rules`; the report names each broken rule.
 (Above 400 lines with the table of the cases.)
 
 Sources: ASGI 3.0, HTTP 2.5; PEP 3333; for a server RFC 9110 and RFC 9112.
@@ -44,13 +44,13 @@ __all__ = ["BatteryFailed", "BatteryReport", "CaseResult", "battery"]
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case and what came of it.
+    """One case and its result.
 
     Attributes:
-        id: Its name: ``post-bytewise /form``.
+        id: Name of the case: ``post-bytewise /form``.
         violations: The rules that were broken in it.
-        error: What else went wrong, in a sentence; None: nothing.
-        warnings: What a specification says *should* be otherwise; no case fails by it.
+        error: Any other failure, in a sentence, or None.
+        warnings: Findings against a *should* of a specification; they fail no case.
     """
 
     id: str
@@ -60,7 +60,7 @@ class CaseResult:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing went wrong."""
+        """Whether the case has neither violations nor an error."""
         return not self.violations and self.error is None
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class BatteryReport:
 
     @property
     def failed(self) -> list[CaseResult]:
-        """The cases in which something went wrong."""
+        """The cases that failed."""
         return [case for case in self.cases if not case.passed]
 
     @property
@@ -102,8 +102,8 @@ class BatteryReport:
         return "\n".join([head, *map(str, self.failed)])
 
 
-class BatteryFailed(GatewayError, AssertionError):  # a finding, as pytest's own outcomes
-    """At least one case failed; ``report`` has all of them."""
+class BatteryFailed(GatewayError, AssertionError):  # an AssertionError, so that pytest reports a failure, not an error
+    """At least one case failed; ``report`` contains all cases."""
 
     def __init__(self, report: BatteryReport) -> None:
         super().__init__(str(report))
@@ -122,25 +122,25 @@ def battery(
     lifespan: bool = True,
     raises: bool = True,
 ) -> BatteryReport:
-    """Run the conformance battery on an application, a middleware, an adapter or a server.
+    """Run the conformance suite on an application, a middleware, an adapter or a server.
 
     Args:
-        app: An application; every case is run on each of ``paths``.
-        middleware: Gets an application of ``interface`` and returns one of the same. Probes stand behind it.
-        adapter: Gets an application of ``interface`` and returns one of the other. It must change nothing.
-        server: A name of `gateway.servers`, or a `Server`. It is started, with a probe that looks at what it does.
-        interface: What ``app`` speaks, where it cannot be told; for ``middleware`` and ``adapter`` what they get.
-        paths: Where the application answers.
-        transparent: The middleware changes neither request nor response; every answer is compared with the direct one.
-        lifespan: Whether an ASGI application's lifespan is run.
-        raises: Raise `BatteryFailed` if a case failed; else only report.
+        app: An application; every case runs on each of ``paths``.
+        middleware: Function that wraps an application of ``interface`` in one of the same. The suite passes a probe.
+        adapter: Function that wraps an application of ``interface`` in one of the other. It must change nothing.
+        server: A name of `gateway.servers`, or a `Server`. The suite starts it with a probe.
+        interface: Interface of ``app``, if it cannot be detected; for ``middleware`` and ``adapter`` the wrapped one.
+        paths: Paths of the application to request.
+        transparent: The middleware must not change requests or responses; the suite compares with direct responses.
+        lifespan: Whether to run the lifespan of an ASGI application.
+        raises: Raise `BatteryFailed` if a case failed; otherwise only report.
 
     Returns:
         The report.
 
     Raises:
-        BatteryFailed: See ``raises``.
-        ConfigurationError: Not exactly one of the four was given, or ``paths`` is one path and no list.
+        BatteryFailed: A case failed, and ``raises`` is true.
+        ConfigurationError: Not exactly one of the four subjects was given, or ``paths`` is a string, not a list.
     """
     given = [name for name, value in _named(app, middleware, adapter, server) if value is not None]
     if len(given) != 1:
@@ -167,20 +167,20 @@ def _named(*values: object) -> Iterator[tuple[str, object]]:
 
 @dataclass(frozen=True)
 class _Case:
-    """A request, and what may come of it."""
+    """A request, and the results that it may have."""
 
     id: str
     method: str = "GET"
     options: RequestOptions = field(default_factory=RequestOptions)
-    #: The client leaves: an application may raise then, and the answer is cut.
+    #: The client leaves: the application may raise then, and the response is cut.
     leaves: bool = False
-    #: What the probe raises.
+    #: The probe raises.
     raising: bool = False
     path: str | None = None
-    #: Left out on an application: its answer to this is its own affair.
+    #: Skipped for an application, which may respond to this request as it likes.
     probe_only: bool = False
-    #: Left out on a WSGI application: ``read(n)`` gives fewer than n bytes before the end, and "the semantics of each
-    #: method are as documented in the Python Library Reference" is read as forbidding that, by WebOb for one.
+    #: Skipped for a WSGI application: ``read(n)`` returns fewer than n bytes before the end. PEP 3333 has "the semantics
+    #: of each method are as documented in the Python Library Reference", and WebOb, for example, reads that as a ban.
     short_reads: bool = False
 
 
@@ -257,7 +257,7 @@ def _between(
         raise ConfigurationError(f"interface must be one of {', '.join(PROBES)}, got {interface!r}")
     probe = cast(Application, PROBES[interface])
     watch = ClosingWatch(cast(WSGIApplication, probe)) if interface == "wsgi" else None
-    # The inner validator sees what stands between as a server, the outer one as an application.
+    # The inner validator sees the middleware or adapter as a server, the outer validator sees it as an application.
     inner = Validator(cast(Application, watch.app) if watch is not None else probe, interface, mode="collect")
     subject = build(cast(Application, inner))
     outside: Interface = interface if not adapts else "asgi" if interface == "wsgi" else "wsgi"
@@ -299,9 +299,9 @@ def _server(server: Server) -> BatteryReport:
             try:
                 answer = client.request(case.method, case.path or "/echo", **case.options)
             except Unsupported:
-                continue  # this server does not take such a request at all, and the table of servers says so
+                continue  # the capabilities of this server exclude such a request
             except http.HTTPError as error:
-                # A cut connection is what an error in mid-response has to be.
+                # An error in mid-response has to cut the connection.
                 failed = None if case.path == "/raises-late" else f"the request failed: {error!r}"
             else:
                 failed = _server_differs(case, answer, _ask(direct, case, case.path or "/echo")[1])
@@ -315,12 +315,12 @@ def _server_differs(case: _Case, answer: Response, wanted: Response | None) -> s
         return None if answer.status_code == 500 else f"an application that raises is a 500, got {answer.status_code}"
     if case.path == "/raises-late":
         if not {"transfer-encoding", "content-length"} & set(answer.headers):
-            return None  # ended by the close of the connection: nobody can tell
+            return None  # only the close of the connection ends it, so a client cannot know whether it is complete
         return "a response that the application did not complete must not look complete (RFC 9112 section 8)"
     return None if wanted is None else _differs(answer, wanted, over_network=True)
 
 
-#: What a server adds, or decides.
+#: Headers that a server adds or decides.
 _SERVERS_OWN = {"date", "server", "connection", "keep-alive", "transfer-encoding", "content-length", "via"}
 
 
@@ -350,7 +350,7 @@ def _short(value: object) -> str:
 
 
 def _ask(client: Client, case: _Case, path: str) -> tuple[CaseResult, Response | None]:
-    """Send a case's request; say what went wrong, and what came back."""
+    """Send a case's request; return the result and the response."""
     before = len(client.violations)
     response: Response | None = None
     error: str | None = None
@@ -374,7 +374,7 @@ def _counted(violations: Sequence[ProtocolViolation]) -> tuple[ProtocolViolation
 
 
 def _at_once(client: Client, path: str, count: int = 8) -> CaseResult:
-    """The same request from several threads: an instance serves all of them."""
+    """Send the same request from several threads, because one instance has to serve all of them."""
     before = len(client.violations)
     seen: list[object] = []
 
