@@ -37,7 +37,7 @@ __all__ = ["app"]
 def _load() -> object:
     module, file, name = (os.environ[key] for key in (MODULE, FILE, NAME))
     if file:
-        # Import by file, not by name: pytest's import modes give a test's module a name that other programs cannot find.
+        # Import by file, because pytest's import modes give a test's module a name that other programs cannot import.
         spec = importlib.util.spec_from_file_location(module, file)
         if spec is None or spec.loader is None:
             raise ConfigurationError(f"{file} must be a Python module that a server can import")

@@ -115,7 +115,7 @@ class Stage:
     def asgi_call(self, request: WireRequest, source: Source, fault: Fault, timeout: float | None) -> SteppedAsgiCall:
         """Begin a call of an ASGI application. The lifespan must have started."""
         state = self.lifespan.state if self.lifespan is not None and self.lifespan.supported else None
-        # Since 2.4 a send() after the client left has to raise (ASGI HTTP). A server whose send() does not raise has 2.3.
+        # Since 2.4 a send() after the client left has to raise (ASGI HTTP). If the fault's send() does not, claim 2.3.
         version = "2.5" if fault.tells_by_error else "2.3"
         scope = build_scope(head_of(request), self.options, state, spec_version=version)
         return SteppedAsgiCall(self.asgi, scope, source, self._record(), fault, timeout)

@@ -45,7 +45,7 @@ T = TypeVar("T")
 S = TypeVar("S", SyncSteps, AsyncSteps)
 
 
-class NotClean(GatewayError, AssertionError):  # an AssertionError, so that pytest reports a failure, not an error
+class NotClean(GatewayError, AssertionError):  # an AssertionError, because it is a finding of a test
     """A client found violations or leaks: see the message, ``violations`` and ``leaks``."""
 
     def __init__(self, violations: list[ProtocolViolation], leaks: LeakReport) -> None:

@@ -102,7 +102,7 @@ class BatteryReport:
         return "\n".join([head, *map(str, self.failed)])
 
 
-class BatteryFailed(GatewayError, AssertionError):  # an AssertionError, so that pytest reports a failure, not an error
+class BatteryFailed(GatewayError, AssertionError):  # an AssertionError, because it is a finding of a test
     """At least one case failed; ``report`` contains all cases."""
 
     def __init__(self, report: BatteryReport) -> None:
@@ -126,8 +126,9 @@ def battery(
 
     Args:
         app: An application; every case runs on each of ``paths``.
-        middleware: Function that wraps an application of ``interface`` in one of the same. The suite passes a probe.
-        adapter: Function that wraps an application of ``interface`` in one of the other. It must change nothing.
+        middleware: Function that takes an application of ``interface``, a probe, and returns one of the same interface.
+        adapter: Function that takes an application of ``interface`` and returns one of the other interface. The adapter
+            must change nothing.
         server: A name of `gateway.servers`, or a `Server`. The suite starts it with a probe.
         interface: Interface of ``app``, if it cannot be detected; for ``middleware`` and ``adapter`` the wrapped one.
         paths: Paths of the application to request.
@@ -179,8 +180,8 @@ class _Case:
     path: str | None = None
     #: Skipped for an application, which may respond to this request as it likes.
     probe_only: bool = False
-    #: Skipped for a WSGI application: ``read(n)`` returns fewer than n bytes before the end. PEP 3333 has "the semantics
-    #: of each method are as documented in the Python Library Reference", and WebOb, for example, reads that as a ban.
+    #: Skipped for a WSGI application: ``read(n)`` returns fewer than n bytes before the end. WebOb, for one, reads "the
+    #: semantics of each method are as documented in the Python Library Reference" (PEP 3333) as a ban.
     short_reads: bool = False
 
 

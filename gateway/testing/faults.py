@@ -1,7 +1,7 @@
-"""Where and how a client misbehaves: the faults that a test places into one exchange.
+"""Faults of a client: where and how it misbehaves in one request.
 
-A fault says *where* the client leaves, *how* the application is told, how the request body is cut and how fast the
-response is read. It holds no state of an exchange; the exchanges (`_asgi_exchange`, `_wsgi_exchange`) act it out.
+A fault defines *where* the client leaves and *how* the application learns of it. It also defines how the request body
+is cut, and how fast the client reads the response. It holds no state; `_asgi_call` and `_wsgi_exchange` apply it.
 
 Sources: ASGI HTTP 2.5 "Disconnect Receive Event", "Response Body Send Event"; PEP 3333 "Specification Details" (close).
 """
@@ -27,9 +27,9 @@ _LIFESPANS = ("no", "raise", "fail", "hang")
 
 
 class ClientDisconnected(ConnectionResetError):
-    """What an application's ``send()``, ``write()`` or ``wsgi.input`` raises when the test's client has left.
+    """Raised by an application's ``send()``, ``write()`` or ``wsgi.input`` after the test's client has left.
 
-    It is an OSError, as ASGI HTTP 2.4 asks for. Coming out of the application again it is no error of the application.
+    It is an OSError, as ASGI HTTP 2.4 demands. If it comes out of the application, it is not an application error.
     """
 
     def __init__(self) -> None:
@@ -61,23 +61,24 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What goes wrong in one exchange, and where.
+    """A fault in one request: its kind and its place.
 
     Args:
-        disconnect: Where the client leaves. ``before_headers``: the request is delivered, the response has not begun.
+        disconnect: Point at which the client leaves. ``before_headers``: after the request, before the response begins.
             ``mid_request``: after ``at`` bytes of the request body. ``after_bytes``: after ``at`` bytes of the response
-            body, the chunk that passes it is cut there. ``after_chunks``: after ``at`` non-empty chunks of it.
+            body; this cuts the chunk. ``after_chunks``: after ``at`` non-empty chunks of the response body.
         at: The place, in the unit of ``disconnect``.
-        how: How the application is told. ``event``: ``receive()`` says ``http.disconnect`` and ``send()`` does nothing
+        how: Signal to the application. ``event``: ``receive()`` returns ``http.disconnect`` and ``send()`` does nothing
             (servers before ASGI HTTP 2.4). ``oserror``: ``send()`` raises `ClientDisconnected`. ``both``: either,
-            whichever the application asks first (servers since 2.4). A WSGI application has no event: reading raises
-            with ``oserror`` and ``both`` and ends early with ``event``; ``write()`` likewise; an iterable is closed.
-        request_chunks: How the request body is cut: sizes (what is left is one last chunk), or a `random.Random`.
+            whichever the application calls first (servers since 2.4). For WSGI, reads and ``write()`` raise with
+            ``oserror`` and ``both``. With ``event``, the input ends early and ``write()`` does nothing. The iterable is
+            closed in each case.
+        request_chunks: Sizes that the request body is cut into (the rest is one last chunk), or a `random.Random`.
         request_delay: Seconds before each chunk of the request body.
-        reader: How the client reads: ``"slow"`` (1 KiB in a second), `BytesPerSecond` or `Stop`.
-        lifespan: What the application's lifespan does, for testing whoever drives it: ``no`` (raises at once, as one
-            that knows no lifespan), ``raise`` (after the startup event), ``fail`` (``lifespan.startup.failed``),
-            ``hang`` (never answers). Given to a client, not to a request.
+        reader: Speed of the client: ``"slow"`` (1 KiB a second), `BytesPerSecond` or `Stop`.
+        lifespan: Fault of the application's lifespan, to test the code that drives it. ``no``: raises at once, as an
+            application without lifespan. ``raise``: raises after the startup event. ``fail``: sends
+            ``lifespan.startup.failed``. ``hang``: never responds. Only for a client, not for a request.
     """
 
     disconnect: Disconnect | None = None
@@ -100,24 +101,24 @@ class Fault:
 
     @property
     def tells_by_event(self) -> bool:
-        """Whether ``receive()`` says that the client left."""
+        """Whether ``receive()`` reports that the client left."""
         return self.how != "oserror"
 
     @property
     def tells_by_error(self) -> bool:
-        """Whether ``send()`` and ``write()`` say that the client left."""
+        """Whether ``send()`` and ``write()`` raise after the client left."""
         return self.how != "event"
 
     @property
     def cuts_body_at(self) -> int | None:
-        """After how many bytes of the response body the client stops reading, if it does."""
+        """Number of bytes of the response body after which the client stops reading, or None."""
         if self.disconnect == "after_bytes":
             return self.at
         return self.reader.after if isinstance(self.reader, Stop) else None
 
     @property
     def rate(self) -> float | None:
-        """Bytes in a second that the client reads, or None: at once."""
+        """Bytes per second that the client reads, or None for no limit."""
         if self.reader == "slow":
             return 1024.0
         return self.reader.rate if isinstance(self.reader, BytesPerSecond) else None

@@ -1,7 +1,7 @@
-"""WebTest on an application of either interface: forms, links and cookies, with everything that WebTest can do.
+"""WebTest for an application of either interface: forms, links, cookies, and all other functions of WebTest.
 
-An ASGI application is driven through `gateway.adapters.AsgiToWsgi`: one lifespan for the life of the test application,
-nothing is buffered, repeated headers stay repeated.
+`gateway.adapters.AsgiToWsgi` drives an ASGI application. The test application has one lifespan. The adapter buffers
+nothing, and repeated headers stay separate.
 
 Needs webtest (extra ``testing``).
 """
@@ -21,7 +21,7 @@ from gateway.testing.tiers import Tier, Unsupported
 
 if TYPE_CHECKING:
 
-    class TestApp:  # webtest has no types; this is what of it is used here, and `Any` stands for the rest
+    class TestApp:  # webtest has no types; this declares the methods used here, and `Any` for the rest
         def __init__(self, app: object, **options: Any) -> None: ...
         def do_request(self, req: Any, status: Any = None, expect_errors: Any = None) -> Any: ...
         def __getattr__(self, name: str) -> Any: ...
@@ -35,9 +35,9 @@ __all__ = ["WebTestApp", "webtest_app"]
 
 
 class WebTestApp(TestApp):
-    """`webtest.TestApp` with an end: ``close()`` or ``with`` stops the application's lifespan."""
+    """A `webtest.TestApp` that can be closed: ``close()`` or ``with`` stops the application's lifespan."""
 
-    __test__ = False  # not a class of tests
+    __test__ = False  # pytest must not collect this class
 
     def __init__(self, stage: Stage, **options: Any) -> None:
         super().__init__(stage.app, **options)
@@ -46,11 +46,11 @@ class WebTestApp(TestApp):
 
     @property
     def violations(self) -> list[ProtocolViolation]:
-        """What the validators have found so far, at every boundary."""
+        """The findings of the validators so far, at every boundary."""
         return self._stage.violations
 
     def do_request(self, req: Any, status: Any = None, expect_errors: Any = None) -> Any:
-        """Send a request; a violation that the application swallowed is raised after it."""
+        """Send a request, then raise any violation that the application swallowed."""
         known = set(map(id, self.violations))
         response = super().do_request(req, status=status, expect_errors=expect_errors)
         if self._stage.validate == "raise":
@@ -81,14 +81,14 @@ def webtest_app(
     relative_to: str | None = None,
     lint: bool = True,
 ) -> WebTestApp:
-    """Return a `webtest.TestApp` on an application of either interface.
+    """Return a `webtest.TestApp` for an application of either interface.
 
     Args:
         app: A WSGI or ASGI application, or a ``Gateway``.
-        interface: Which one, where it cannot be told from the object.
+        interface: Interface of the application, if it cannot be detected.
         validate: ``raise`` a `ProtocolViolation` at the first broken rule, ``collect`` them, or ``off``.
-        lifespan: Whether an ASGI application's lifespan is run: before the first request, until `WebTestApp.close`.
-        timeout: Seconds that its startup may take.
+        lifespan: Whether to run an ASGI application's lifespan: before the first request, until `WebTestApp.close`.
+        timeout: Seconds that the startup may take.
         extra_environ: As for `webtest.TestApp`.
         relative_to: As for `webtest.TestApp`.
         lint: WebTest's own checks of the WSGI side.

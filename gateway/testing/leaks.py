@@ -1,4 +1,4 @@
-"""What an application or a test leaves behind: tasks, threads, iterables that nobody closed.
+"""Leaks of an application or a test: tasks, threads, and iterables that were not closed.
 
 Sources: PEP 3333 "Specification Details" (close).
 """
@@ -18,17 +18,17 @@ from gateway.testing._wsgi_exchange import SentFileWrapper
 
 __all__ = ["ClosingWatch", "LeakReport", "Snapshot"]
 
-# Threads of pools that are kept on purpose, of our own loops, and those that Python did not start (it cannot tell when
-# they end).
+# Threads of pools that stay on purpose, of our own loops, and threads that Python did not start. Python does not know
+# when the last kind ends.
 _KEPT = ("Dummy-", "gateway", "AnyIO", "asyncio_", "ThreadPoolExecutor", "Trio", "pydevd")
 _OWN_TASKS = "gateway"
-#: Seconds in which what is about to end may end.
+#: Seconds to wait for threads and tasks that are about to end.
 GRACE = 0.5
 
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What was left. True when there is something."""
+    """The leaks that were found. True if there are any."""
 
     iterables: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
@@ -46,21 +46,21 @@ class LeakReport:
 
 @dataclass
 class Snapshot:
-    """What ran before; `left` says what has come since and is still there."""
+    """The threads and tasks at one moment. `left` finds those that are new since then and still there."""
 
     threads: set[int | None] = field(default_factory=set[int | None])
     tasks: weakref.WeakSet[asyncio.Task[object]] = field(default_factory=weakref.WeakSet[asyncio.Task[object]])
 
     @classmethod
     def take(cls, loop: asyncio.AbstractEventLoop | None = None) -> Snapshot:
-        """Note the threads, and the tasks of a loop."""
+        """Record the threads, and the tasks of a loop."""
         snapshot = cls({thread.ident for thread in threading.enumerate()})
         for task in _tasks(loop):
             snapshot.tasks.add(task)
         return snapshot
 
     def left(self, tasks: Iterable[str] = (), iterables: Iterable[str] = ()) -> LeakReport:
-        """Say which threads have come since and are still there, after a moment in which they may end."""
+        """Report the threads that are new and still there, after a short wait for them to end."""
         deadline = time.monotonic() + GRACE
         while (threads := self._left_threads()) and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -74,14 +74,14 @@ class Snapshot:
         ]
 
     def left_tasks(self, loop: asyncio.AbstractEventLoop | None) -> list[str]:
-        """Say which tasks of a loop have come since and are still there. On the loop's own thread."""
+        """Return the tasks of a loop that are new and still there. Call it in the loop's own thread."""
         return [
             repr(task.get_coro())
             for task in _tasks(loop)
             if task not in self.tasks
             and not task.done()
             and not task.get_name().startswith(_OWN_TASKS)
-            # The loop's own finalizer of a generator that a test left half-way.
+            # The loop's own finalizer of a generator that a test did not finish.
             and type(task.get_coro()).__name__ != "async_generator_athrow"
         ]
 
@@ -91,7 +91,7 @@ def _tasks(loop: asyncio.AbstractEventLoop | None) -> set[asyncio.Task[object]]:
 
 
 class ClosingWatch:
-    """Watches, from inside, whether what stands around a WSGI application closes the iterables that it got.
+    """Watches whether the code around a WSGI application closes the iterables that it gets.
 
     >>> def app(environ, start_response):
     ...     start_response("200 OK", [])
@@ -110,18 +110,18 @@ class ClosingWatch:
 
     @property
     def open(self) -> list[str]:
-        """The requests whose iterable is not closed."""
+        """The requests whose iterable is still open."""
         return list(self._open)
 
     def forget(self) -> None:
-        """Begin anew: what is open now is not told again."""
+        """Start again: do not report the iterables that are open now."""
         self._open.clear()
 
     def app(self, environ: Environ, start_response: Callable[..., Callable[[bytes], object]]) -> Iterable[bytes]:
         """The watched application."""
         iterable = self._app(environ, start_response)
         close = getattr(iterable, "close", None)
-        # A server recognises its own file wrapper by type, so that one has to stay what it is.
+        # A server recognises its own file wrapper by type, so the wrapper must not be wrapped again.
         if close is None or isinstance(iterable, SentFileWrapper):
             return iterable
         label = f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}"

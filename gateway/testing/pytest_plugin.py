@@ -2,12 +2,12 @@
 
     pytest_plugins = ["gateway.testing.pytest_plugin"]
 
-in the ``conftest.py`` at the root of the tests. It has no entry point on purpose: loaded by itself, it would import a
-package of the name ``gateway``, which may be the user's own.
+in the ``conftest.py`` at the root of the tests. It has no entry point on purpose. An entry point would import a package
+named ``gateway`` in every project, which may be the user's own package.
 
-Fixtures: ``web`` and ``aweb`` make a client for the tier being run, ``web_server`` the URL of the application under the
-server being run. Mark: ``@pytest.mark.tiers("direct", "adapted", "roundtrip", "uvicorn", "gunicorn", ...)``; ``"all"``
-stands for every tier. Options: ``--tiers``, ``--tiers-trace``.
+Fixtures: ``web`` and ``aweb`` make a client for the current tier. ``web_server`` returns the URL of the application
+under the current server. Mark: ``@pytest.mark.tiers("direct", "adapted", "roundtrip", "uvicorn", "gunicorn", ...)``;
+``"all"`` means every tier. Options: ``--tiers``, ``--tiers-trace``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
 IN_PROCESS: tuple[str, ...] = get_args(Tier)
 _FIXTURES = {"web", "aweb", "web_server", "gateway_tier"}
 
-#: What ``web`` and ``aweb`` return: clients of one surface.
+#: Types that ``web`` and ``aweb`` return: clients with the same methods.
 AnyClient: TypeAlias = Client | ServedClient
 AnyAsyncClient: TypeAlias = AsyncClient | AsyncServedClient
 
@@ -128,7 +128,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     tiers: list[str] = []
     for name in wanted:
         if name == "all":
-            # Servers are slow to start, so only who asks for them by name gets them.
+            # Servers are slow to start, so "all" includes them only if --tiers names them.
             tiers += _known_once(chosen) if chosen is not None else IN_PROCESS
         elif chosen is None or name in chosen:
             tiers.append(name)
@@ -152,22 +152,22 @@ def _members(family: str) -> set[str]:
 
 @pytest.fixture
 def gateway_tier(request: pytest.FixtureRequest) -> str:
-    """The name of the tier being run."""
+    """Return the name of the current tier."""
     return str(request.param)
 
 
-# -- what a tier cannot do is skipped
+# -- skip tests that a tier does not support
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    """Skip where a fixture asks for what the tier cannot do."""
+    """Skip the test if a fixture needs something that the tier does not support."""
     return (yield from _skipping())
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Skip where the test asks for what the tier cannot do."""
+    """Skip the test if it needs something that the tier does not support."""
     return (yield from _skipping())
 
 
@@ -183,7 +183,7 @@ def _skipping() -> Generator[None, object, object]:
 
 @dataclass
 class _Servers:
-    """The servers that the tests of one module have started: one for each application and name."""
+    """The running servers of one module's tests: one for each application and server name."""
 
     running: dict[tuple[str, int], tuple[Running, object]] = field(
         default_factory=dict[tuple[str, int], tuple[Running, object]]
@@ -193,7 +193,7 @@ class _Servers:
         known = self.running.get((name, id(app)))
         if known is None:
             running = serve(_server(name, app), app, request.node.getparent(pytest.Module).obj)
-            # The application is kept with it, so that its id stays its own.
+            # Keep a reference to the application, so that no other object can get its id.
             known = self.running[name, id(app)] = (running, app)
         return known[0]
 
@@ -213,7 +213,7 @@ def _server(name: str, app: object) -> Server:
 
 @pytest.fixture(scope="module")
 def gateway_servers() -> Iterator[object]:
-    """The servers of the module's tests, stopped after the last of them."""
+    """Return the servers of the module's tests, and stop them after the last test."""
     servers = _Servers()
     yield servers
     servers.stop()
@@ -221,7 +221,7 @@ def gateway_servers() -> Iterator[object]:
 
 @dataclass
 class _Session:
-    """What one test has made: closed, and looked over, when it is done."""
+    """The clients and servers of one test; the fixtures close and check them when the test ends."""
 
     request: pytest.FixtureRequest
     tier: str
@@ -242,7 +242,7 @@ class _Session:
         self.stages.append(client._stage)
 
     def finish(self) -> None:
-        """Write the trace; fail if a server's validator found anything against the application."""
+        """Write the trace; fail if a server's validator found violations of the application."""
         folder = cast("str | None", self.request.config.getoption("--tiers-trace", default=None))
         if folder is not None:
             records = [record for stage in self.stages for record in stage.records or ()]
@@ -261,9 +261,9 @@ def _gateway_session(request: pytest.FixtureRequest, gateway_tier: str, gateway_
 
 @pytest.fixture
 def web(_gateway_session: _Session) -> Iterator[Callable[..., AnyClient]]:
-    """``web(app, **options)``: a `Client` on the application in the tier being run; closed after the test.
+    """``web(app, **options)``: a `Client` for the application in the current tier, closed after the test.
 
-    At the end it must be clean: no rule broken, no task, thread or response left.
+    At the end it must be clean: no rule broken, and no task, thread or response leaked.
     """
     clients: list[AnyClient] = []
 
@@ -290,15 +290,15 @@ def web(_gateway_session: _Session) -> Iterator[Callable[..., AnyClient]]:
 def _assert_clean(client: Client) -> None:
     if client._stage.validate == "raise":
         client.assert_clean()
-    elif leaks := client.leaks():  # who collects violations judges them too
+    elif leaks := client.leaks():  # a test that collects violations also judges them
         raise NotClean([], leaks)
 
 
 @pytest.fixture
 def aweb(_gateway_session: _Session) -> Iterator[Callable[..., AnyAsyncClient]]:
-    """``aweb(app, **options)``: an `AsyncClient` on the application in the tier being run, for an asynchronous test.
+    """``aweb(app, **options)``: an `AsyncClient` for the application in the current tier, for an asynchronous test.
 
-    Whoever wants the lifespan stopped uses it in ``async with``. No rule may be broken at the end.
+    To stop the lifespan, use the client in ``async with``. At the end no rule may be broken.
     """
     clients: list[AsyncClient] = []
 
@@ -320,7 +320,7 @@ def aweb(_gateway_session: _Session) -> Iterator[Callable[..., AnyAsyncClient]]:
 
 @pytest.fixture
 def web_server(_gateway_session: _Session) -> Callable[[Application], str]:
-    """``web_server(app)``: the URL where the application is served by the server of the tier being run."""
+    """``web_server(app)``: the URL of the application under the server of the current tier."""
 
     def url(app: Application) -> str:
         if _gateway_session.in_process() is not None:

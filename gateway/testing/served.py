@@ -1,8 +1,8 @@
-"""Clients for the same tests under real servers: `Client`'s surface over a connection on loopback.
+"""Clients for the same tests under real servers: the methods of `Client`, over a connection on loopback.
 
-What only a client inside the process can know (the messages, how often ``close()`` was called, faults) raises
-`Unsupported` here; the pytest plugin makes it a skip with that reason.
-(Above 400 lines, because both clients and the socket share what is refused.)
+Some data exists only in the application's process: messages, the number of ``close()`` calls, faults. Access to it
+raises `Unsupported` here, and the pytest plugin turns that into a skip with the same reason.
+(Above 400 lines, because both clients and the socket refuse the same options.)
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def locate(app: object, *modules: ModuleType) -> tuple[str, str, str]:
 
     Args:
         app: The application.
-        modules: Where to look first: the test's own module. Then the module that the application says it is from.
+        modules: Modules to search first: the test's own module. The application's ``__module__`` comes after them.
 
     Raises:
-        ConfigurationError: It is no global of those: made in a function, or by a fixture.
+        ConfigurationError: The application is not a global of these modules: a function or a fixture made it.
     """
     own = sys.modules.get(str(getattr(app, "__module__", "")))
     for module in (*modules, *([own] if own is not None else [])):
@@ -62,9 +62,9 @@ def locate(app: object, *modules: ModuleType) -> tuple[str, str, str]:
 def serve(
     server: Server, app: object, *modules: ModuleType, sides: Sequence[Side] = ("application", "middleware")
 ) -> Running:
-    """Start a server with the application, validated, and wait until it answers.
+    """Start a server with the application behind a validator, and wait until it responds.
 
-    `told_violations` then gives what was found against one of ``sides``.
+    `told_violations` then returns the violations of ``sides``.
     """
     module, file, name = locate(app, *modules)
     launch = Launch(
@@ -78,7 +78,7 @@ def serve(
 
 
 def told_violations(running: Running) -> list[ProtocolViolation]:
-    """What the validator in the server's process has found."""
+    """Return the findings of the validator in the server's process."""
     lines = [line.removeprefix(MARK) for line in running.output().splitlines() if line.startswith(MARK)]
     return [ProtocolViolation(*json.loads(line)) for line in lines]
 
@@ -108,7 +108,7 @@ def _plain(options: RequestOptions, *, asynchronous: bool) -> dict[str, object]:
 
 
 class _OverNetwork:
-    """A record that was filled from a connection: the rest of it is not known."""
+    """A record that comes from a connection; the other data of a `Record` is not available."""
 
     @property
     def messages(self) -> NoReturn:
@@ -148,7 +148,7 @@ class _OverNetwork:
 
 
 class ServedResponse(_OverNetwork, Response):
-    """A response of `ServedClient`. ``iter_chunks()`` gives what the network delivers."""
+    """A response of `ServedClient`. ``iter_chunks()`` yields the data as the network delivers it."""
 
     def iter_chunks(self) -> Iterator[bytes]:
         """Iterate over the body as it arrives."""
@@ -156,7 +156,7 @@ class ServedResponse(_OverNetwork, Response):
 
 
 class AsyncServedResponse(_OverNetwork, AsyncResponse):
-    """A response of `AsyncServedClient`. ``iter_chunks()`` gives what the network delivers."""
+    """A response of `AsyncServedClient`. ``iter_chunks()`` yields the data as the network delivers it."""
 
     def iter_chunks(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it arrives."""
@@ -193,10 +193,10 @@ class ServedClient(Verbs[Response]):
     """`gateway.testing.Client` for an application under a server.
 
     Args:
-        server: Which one it is.
-        base_url: Where it listens.
-        options: ``headers``, ``cookies``, ``follow_redirects`` and ``timeout`` as for `Client`; what belongs to a
-            client inside the process is refused with `Unsupported`.
+        server: Server that runs the application.
+        base_url: URL of the server.
+        options: ``headers``, ``cookies``, ``follow_redirects`` and ``timeout`` as for `Client`. Options that need a
+            client inside the process raise `Unsupported`.
     """
 
     def __init__(self, server: Server, base_url: str, **options: Any) -> None:
@@ -210,7 +210,7 @@ class ServedClient(Verbs[Response]):
 
     @contextmanager
     def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Generator[Response]:
-        """Send a request and give the response as soon as it has a head."""
+        """Send a request and yield the response as soon as it has headers."""
         self._check(options)
         if not self.server.capabilities.streaming:
             raise Unsupported(f"{self.server.name} sends a response when it is complete")
@@ -227,7 +227,7 @@ class ServedClient(Verbs[Response]):
         params: Params | None = None,
         timeout: float | None = None,
     ) -> Generator[ServedWebSocket]:
-        """Open a WebSocket, where the server has them."""
+        """Open a WebSocket, if the server supports them."""
         if not self.server.capabilities.websocket:
             raise Unsupported(f"{self.server.name} has no websocket")
         with ServedWebSocket.open(self._http, url, subprotocols, headers, params, timeout) as socket:
@@ -245,7 +245,7 @@ class ServedClient(Verbs[Response]):
 
     @property
     def lifespan_state(self) -> NoReturn:
-        """Not known here."""
+        """Not available over a connection."""
         _unsupported("the lifespan's state")
 
     def __enter__(self) -> ServedClient:
@@ -257,7 +257,7 @@ class ServedClient(Verbs[Response]):
         self.close()
 
     def close(self) -> None:
-        """Close the connections; the server goes on."""
+        """Close the connections; the server continues."""
         self._http.close()
 
     def _check(self, options: RequestOptions) -> None:
@@ -279,7 +279,7 @@ class AsyncServedClient(AsyncVerbs[AsyncResponse]):
 
     @asynccontextmanager
     async def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncGenerator[AsyncResponse]:
-        """Send a request and give the response as soon as it has a head."""
+        """Send a request and yield the response as soon as it has headers."""
         _check(self.server, options)
         if not self.server.capabilities.streaming:
             raise Unsupported(f"{self.server.name} sends a response when it is complete")
@@ -287,7 +287,7 @@ class AsyncServedClient(AsyncVerbs[AsyncResponse]):
             yield _as(AsyncResponse, response)
 
     def websocket(self, url: str, **options: object) -> NoReturn:
-        """Not offered: the synchronous client has it."""
+        """Not available: use the synchronous client."""
         raise Unsupported("over a server, WebSockets are tested with the synchronous client: use the fixture `web`")
 
     @property
@@ -304,7 +304,7 @@ class AsyncServedClient(AsyncVerbs[AsyncResponse]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections; the server goes on."""
+        """Close the connections; the server continues."""
         await self._http.aclose()
 
 
@@ -326,7 +326,7 @@ class ServedWebSocket:
         params: Params | None,
         timeout: float | None,
     ) -> Generator[ServedWebSocket]:
-        """Open one with the HTTP library's own implementation."""
+        """Open a WebSocket with the HTTP library's own implementation."""
         try:
             from httpx2.websockets import WebSocketUpgradeError
         except ImportError:
@@ -345,7 +345,7 @@ class ServedWebSocket:
 
     @property
     def accepted_subprotocol(self) -> str | None:
-        """What the application chose, or None."""
+        """The subprotocol that the application chose, or None."""
         chosen: str | None = self._session.subprotocol
         return chosen
 
@@ -362,11 +362,11 @@ class ServedWebSocket:
         self._session.send_json(value)
 
     def receive_text(self, timeout: float | None = None) -> str:
-        """Return the next message, which has to be text."""
+        """Return the next message, which must be text."""
         return str(self._receive(self._session.receive_text, timeout))
 
     def receive_bytes(self, timeout: float | None = None) -> bytes:
-        """Return the next message, which has to be binary."""
+        """Return the next message, which must be binary."""
         return bytes(self._receive(self._session.receive_bytes, timeout))
 
     def receive_json(self, timeout: float | None = None) -> object:
@@ -375,11 +375,11 @@ class ServedWebSocket:
         return value
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close; the application is told with this code."""
+        """Close; the application receives this code."""
         self._session.close(code, reason or None)
 
     def drop(self) -> NoReturn:
-        """Not offered over a connection."""
+        """Not available over a connection."""
         _unsupported("a dropped connection")
 
     def _receive(self, receive: Callable[..., Any], timeout: float | None) -> Any:

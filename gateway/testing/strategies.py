@@ -1,7 +1,7 @@
-"""Hypothesis strategies for whoever tests a server, an adapter, a middleware or a framework.
+"""Hypothesis strategies for tests of servers, adapters, middleware and frameworks.
 
-Everything drawn is what a conformant server may hand on, however odd: what a test finds with it is a fault of the code
-under test. Needs hypothesis (extra ``testing``).
+A conformant server may send every drawn value, however odd. So a failure is a fault of the code under test. Needs
+hypothesis (extra ``testing``).
 
 Sources: RFC 9110 sections 5.1, 5.5, 9.1; RFC 3986 section 3.3; ASGI HTTP 2.5 "HTTP Connection Scope"; PEP 3333 "environ
 Variables".
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _TCHAR = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-# What a server answers itself, or what the body decides.
+# Headers that a server handles itself, or that depend on the body.
 _NOT_DRAWN = {
     *("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "content-length"),
     *("host", "trailer", "expect", "proxy"),
@@ -46,7 +46,7 @@ _QUERY = "abcXYZ019-._~!$&'()*+,;=:@/?%20"
 
 
 def methods() -> st.SearchStrategy[str]:
-    """A method: mostly a known one, sometimes another upper-case token."""
+    """A method: mostly a known method, sometimes another upper-case token."""
     known = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
     return st.one_of(known, st.sampled_from(["PROPFIND", "M-SEARCH", "QUERY", "PURGE"]))
 
@@ -57,20 +57,20 @@ def statuses() -> st.SearchStrategy[int]:
 
 
 def header_names() -> st.SearchStrategy[bytes]:
-    """A lower-case field name: a token, without the names that a server or the body decides."""
+    """A lower-case header name: a token, without the names that a server or the body decides."""
     common = st.sampled_from([b"accept", b"cookie", b"x-forwarded-for", b"range", b"if-none-match", b"x-custom"])
     odd = st.text(_TCHAR, min_size=1, max_size=20).filter(lambda name: name not in _NOT_DRAWN)
     return st.one_of(common, odd.map(lambda name: name.encode("ascii")))
 
 
 def header_values() -> st.SearchStrategy[bytes]:
-    """A field value: visible bytes and latin-1, with spaces and tabs inside, none at the ends."""
+    """A header value: visible bytes and latin-1, with spaces and tabs inside, but not at the ends."""
     allowed = bytes([9, *range(32, 127), *range(128, 256)])
     return st.lists(st.sampled_from(allowed), max_size=40).map(lambda value: bytes(value).strip(b" \t"))
 
 
 def headers(max_size: int = 8) -> st.SearchStrategy[list[tuple[bytes, bytes]]]:
-    """Header lines in order; names repeat."""
+    """Header lines in order; names may repeat."""
     pool = st.lists(header_names(), min_size=1, max_size=max_size)
     return pool.flatmap(
         lambda names: st.lists(st.tuples(st.sampled_from(names), header_values()), max_size=max_size),
@@ -92,14 +92,14 @@ def query_strings() -> st.SearchStrategy[bytes]:
 
 
 def bodies(max_size: int = 2048) -> st.SearchStrategy[bytes]:
-    """A body: often empty or small, sometimes up to ``max_size`` bytes, with line ends where they hurt."""
+    """A body: often empty or small, sometimes up to ``max_size`` bytes, with line ends in difficult places."""
     return st.one_of(
         st.sampled_from([b"", b"\r\n", b"0\r\n\r\n", b"\x00", b"a=b&a=c", b"{}"]), st.binary(max_size=max_size)
     )
 
 
 def chunkings(body: st.SearchStrategy[bytes] | None = None, max_chunks: int = 8) -> st.SearchStrategy[list[bytes]]:
-    """A body in chunks, empty ones among them: whole, byte by byte, or anything between. Joined they are the body."""
+    """A body in chunks, some empty: whole, byte by byte, or cut anywhere. Joined, the chunks are the body."""
 
     def cut_at(body: bytes) -> st.SearchStrategy[list[bytes]]:
         places = st.lists(st.integers(0, len(body)), max_size=max_chunks - 1).map(sorted)
@@ -114,7 +114,7 @@ def chunkings(body: st.SearchStrategy[bytes] | None = None, max_chunks: int = 8)
 
 @st.composite
 def heads(draw: st.DrawFn) -> Head:
-    """A request's head, from which scopes and environs are made."""
+    """The request line and headers of a request, for scopes and environs."""
     target = quote(draw(paths()), safe="/").encode("ascii")
     query = draw(query_strings())
     lines = [(b"host", b"example.test"), *draw(headers())]
@@ -144,7 +144,7 @@ def scopes() -> st.SearchStrategy[Scope]:
 
 
 def environs(body: st.SearchStrategy[bytes] | None = None) -> st.SearchStrategy[Environ]:
-    """A conformant environ, with a fresh ``wsgi.input`` that holds a body; CONTENT_LENGTH says how long it is."""
+    """A conformant environ, with a new ``wsgi.input`` that holds a body, and its length in CONTENT_LENGTH."""
 
     def build(head: Head, settings: ServerSettings, content: bytes) -> Environ:
         environ = build_environ(head, settings, body=BytesIO(content))

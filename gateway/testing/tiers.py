@@ -1,8 +1,8 @@
-"""The tiers of one process: what stands between a client and the application under test.
+"""The tiers in one process: the adapters between a client and the application under test.
 
-``direct``: nothing. ``adapted``: one adapter, so a WSGI application is driven as ASGI and the reverse. ``roundtrip``:
-an adapter and its counter-adapter. Each boundary gets its own check, so a violation is found on the side that made it.
-Server tiers are the pytest plugin's.
+``direct``: no adapter. ``adapted``: one adapter, so a client drives a WSGI application as ASGI, and an ASGI application
+as WSGI. ``roundtrip``: an adapter and its counterpart. Each boundary has its own check, so a check finds a violation on
+the side that made it. The pytest plugin has the tiers with servers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Tier = Literal["direct", "adapted", "roundtrip"]
 
 
 class Unsupported(ConfigurationError):
-    """The tier, the interface or the server under test cannot do what the test asks for, and says why.
+    """The tier, the interface or the server under test does not support the test; the message has the reason.
 
     The pytest plugin turns it into a skip with that reason.
     """
@@ -30,7 +30,7 @@ class Unsupported(ConfigurationError):
 
 @dataclass(frozen=True)
 class Crossed:
-    """An application behind the adapters of a tier, and what to call when it is not needed any more."""
+    """An application behind the adapters of a tier, and a function that closes them."""
 
     app: Application
     interface: Interface
@@ -46,25 +46,25 @@ def cross(
     lifespan: bool = True,
     timeout: float | None = None,
 ) -> Crossed:
-    """Put an application behind the adapters of a tier, which keep its chunks; ``check`` wraps it at every boundary.
+    """Wrap an application in the adapters of a tier, which keep its chunks; ``check`` wraps it at every boundary.
 
     Args:
         app: The application.
-        interface: ``wsgi`` or ``asgi``: what it speaks.
-        tier: Which tier.
-        check: Gets an application and its interface, returns what is to be called instead.
-        lifespan: Whether an ASGI application's lifespan is run by the adapter before it.
-        timeout: Seconds that its startup may take.
+        interface: Interface of the application, ``wsgi`` or ``asgi``.
+        tier: Name of the tier.
+        check: Function that takes an application and its interface, and returns the application to call instead.
+        lifespan: Whether the adapter runs an ASGI application's lifespan.
+        timeout: Seconds that the startup may take.
 
     Raises:
-        ConfigurationError: There is no such tier.
+        ConfigurationError: The tier does not exist.
     """
     if tier not in get_args(Tier):
         raise ConfigurationError(f"tier must be one of {', '.join(get_args(Tier))}; got {tier!r}")
     app = check(app, interface)
     close: Callable[[], None] | None = None
     for _ in range({"direct": 0, "adapted": 1, "roundtrip": 2}[tier]):
-        # `interface` says which kind of application it is, which a type cannot.
+        # `interface` is the kind of the application, which its type does not show.
         if interface == "wsgi":
             outer: Application = WsgiToAsgi(cast(WSGIApplication, app), coalesce=False)
             interface = "asgi"

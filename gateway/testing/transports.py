@@ -1,9 +1,10 @@
 """Transports for httpx2 and httpx: an application instead of a network, under the library's own client.
 
 ``httpx2.AsyncClient(transport=ASGITransport(app))``, ``httpx2.Client(transport=WSGITransport(app))``, and the same with
-httpx. Responses stream; what the libraries' own transports lose arrives: ``write()``, paths in latin-1, repeated
-headers, trailers (``response.extensions["trailers"]``), early hints, sent files; the application is told when a
-response is closed early. One class serves both libraries: what it makes is of the library that asks.
+httpx. Responses stream. These transports also carry the data that the libraries' own transports lose. These are
+``write()``, paths in latin-1, repeated headers, trailers (``response.extensions["trailers"]``), early hints and sent
+files. If the client closes a response early, the application gets a disconnect. One class serves both libraries: it
+makes the objects of the library that sends the request.
 
 Sources: ASGI HTTP 2.5; PEP 3333 "Unicode Issues", "The write() Callable".
 """
@@ -34,13 +35,13 @@ class _Transport:
 
     @property
     def violations(self) -> list[ProtocolViolation]:
-        """What the validator has found so far."""
+        """The findings of the validator so far."""
         return self._stage.violations
 
     def _settled(self, record: Record, library: ModuleType) -> None:
         self._stage.settle(record)
         if record.error is not None and record.headers and not record.complete:
-            # What a client sees of a server that cuts the connection.
+            # A client of a server that cuts the connection sees this error.
             raise library.RemoteProtocolError("peer closed connection without sending complete message body")
 
 
@@ -59,14 +60,14 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
 
     Args:
         app: The application.
-        raise_app_exceptions: Raise what it raised; otherwise answer 500, or cut the response.
-        root_path: Where it is mounted.
-        client: The peer's address and port.
-        http_version: What the scope says.
-        extensions: Which ASGI extensions are offered, by short name.
-        lifespan: Whether the lifespan is run.
+        raise_app_exceptions: Raise the application's exceptions; otherwise respond with 500, or cut the response.
+        root_path: Path at which the application is mounted.
+        client: Address and port of the client.
+        http_version: HTTP version in the scope.
+        extensions: ASGI extensions to offer, by short name.
+        lifespan: Whether to run the lifespan.
         validate: ``raise`` a `ProtocolViolation`, ``collect`` them, or ``off``.
-        timeout: Seconds that the application may take for a head, a chunk, or its end.
+        timeout: Seconds that the application may take for its headers, a chunk, or its end.
     """
 
     def __init__(
@@ -166,7 +167,7 @@ class WSGITransport(_Transport, http.BaseTransport):
 
 
 def _library_of(request: object) -> ModuleType:
-    """The library whose client asks, told from its request."""
+    """Return the library of the client that sends the request, by the request's class."""
     for kind in type(request).__mro__:
         top = kind.__module__.partition(".")[0]
         if top in _LIBRARIES:
@@ -176,7 +177,7 @@ def _library_of(request: object) -> ModuleType:
 
 @cache
 def _streams(library: ModuleType) -> tuple[type[Chunks], type[AsyncChunks]]:
-    """The two kinds of stream, made children of the library's own: its client checks that."""
+    """Return both kinds of stream as subclasses of the library's own, because its client checks that."""
     return (
         type("Chunks", (Chunks, library.SyncByteStream), {}),
         type("AsyncChunks", (AsyncChunks, library.AsyncByteStream), {}),

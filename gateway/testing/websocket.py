@@ -1,7 +1,7 @@
 """A WebSocket between a test and an ASGI application, without a socket.
 
-`AsyncWebSocket` runs in the loop of the application; `WebSocket` is the same for a thread. Frames do not exist here: a
-message is a message, and a close is what ASGI says of it.
+`AsyncWebSocket` runs in the event loop of the application; `WebSocket` is the same for a thread. It does
+not use frames: it passes ASGI messages, and a close is an ASGI event.
 
 Sources: ASGI WebSocket 2.5; RFC 6455 section 7.4.
 """
@@ -31,11 +31,11 @@ __all__ = ["AsyncWebSocket", "WebSocket", "WebSocketClosed", "WebSocketDenied"]
 Phase = Literal["connecting", "open", "denying", "closed"]
 
 
-class WebSocketClosed(GatewayError):  # an end that is no error for whoever expects it
+class WebSocketClosed(GatewayError):  # without "Error" in its name, because a test may expect it
     """The application closed the WebSocket.
 
     Attributes:
-        code: The close code; 1006 where the application ended without closing.
+        code: The close code; 1006 if the application ended without closing.
         reason: The reason, or "".
     """
 
@@ -45,11 +45,11 @@ class WebSocketClosed(GatewayError):  # an end that is no error for whoever expe
         self.reason = reason
 
 
-class WebSocketDenied(GatewayError):  # an answer that is no error for whoever expects it
+class WebSocketDenied(GatewayError):  # without "Error" in its name, because a test may expect it
     """The application refused the handshake.
 
     Attributes:
-        response: The answer: a denial response, or the 403 that a server gives for a close before the accept.
+        response: A denial response, or the 403 that a server sends for a close before the accept.
     """
 
     def __init__(self, response: Response) -> None:
@@ -61,9 +61,9 @@ class AsyncWebSocket:
     """The client's end of a WebSocket, in the application's loop.
 
     Attributes:
-        accepted_subprotocol: What the application chose, or None.
-        accept_headers: The headers of its accept.
-        messages: Everything that passed, in order.
+        accepted_subprotocol: The subprotocol that the application chose, or None.
+        accept_headers: The headers of the application's accept.
+        messages: All messages, in order.
     """
 
     def __init__(self, app: ASGIApplication, scope: Scope, timeout: float | None) -> None:
@@ -87,7 +87,7 @@ class AsyncWebSocket:
     # -- the client's end
 
     async def connect(self) -> None:
-        """Ask for the WebSocket and wait for the answer."""
+        """Send the handshake and wait for the application's response."""
         spawn(self._run, "gateway.testing: websocket")
         await self._until(lambda: self._phase in ("open", "closed") or self._ended, "answer the handshake")
         if self._accepted:
@@ -121,8 +121,8 @@ class AsyncWebSocket:
         """Return the next message.
 
         Raises:
-            WebSocketClosed: There is none, and the application has closed or ended.
-            TimeoutError: None came in time; the WebSocket stays usable.
+            WebSocketClosed: No message is left, and the application has closed or ended.
+            TimeoutError: No message came in time; the WebSocket stays usable.
         """
         with anyio.fail_after(self._timeout if timeout is None else timeout):
             while not self._from_app and self._closed is None and not self._ended:
@@ -135,14 +135,14 @@ class AsyncWebSocket:
         raise self._closed or WebSocketClosed(1006)
 
     async def receive_text(self, timeout: float | None = None) -> str:
-        """Return the next message, which has to be text."""
+        """Return the next message, which must be text."""
         message = await self.receive(timeout)
         if not isinstance(message, str):
             raise ApplicationError(f"expected a text message, got bytes {message!r}; use receive_bytes()")
         return message
 
     async def receive_bytes(self, timeout: float | None = None) -> bytes:
-        """Return the next message, which has to be binary."""
+        """Return the next message, which must be binary."""
         message = await self.receive(timeout)
         if not isinstance(message, bytes):
             raise ApplicationError(f"expected a binary message, got text {message!r}; use receive_text()")
@@ -154,15 +154,15 @@ class AsyncWebSocket:
         return value
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close; the application is told with this code. Closing twice does nothing."""
+        """Close; the application receives this code. A second close does nothing."""
         self._leave(code, reason)
 
     async def drop(self) -> None:
-        """Go away without a word, as a lost connection does: the application is told 1006."""
+        """Leave without a close, as a lost connection does: the application receives 1006."""
         self._leave(1006, "")
 
     async def finish(self, *, raises: bool = True) -> None:
-        """Close if need be, wait for the application to end, and raise what it raised."""
+        """Close if still open, wait for the application to end, and raise its exception."""
         self._leave(1000, "")
         try:
             await self._until(lambda: self._ended, "return after the WebSocket was closed")
@@ -178,7 +178,7 @@ class AsyncWebSocket:
         while not self._to_app:
             await self._signal.wait()
         message = self._to_app[0]
-        if message["type"] != "websocket.disconnect":  # which is all there is from then on
+        if message["type"] != "websocket.disconnect":  # keep it: every later receive() returns it
             self._to_app.popleft()
         self.messages.append(message)
         return message
@@ -221,7 +221,7 @@ class AsyncWebSocket:
     # -- within
 
     async def _run(self) -> None:
-        CURRENT.set(self.record)  # this task is for nothing else
+        CURRENT.set(self.record)  # no reset, because this task does nothing else
         with anyio.CancelScope() as self._cancel_scope:
             try:
                 await self._app(self._scope, self._receive, self._send)
@@ -281,7 +281,7 @@ class WebSocket:
 
     @property
     def accepted_subprotocol(self) -> str | None:
-        """What the application chose, or None."""
+        """The subprotocol that the application chose, or None."""
         return self._core.accepted_subprotocol
 
     @property
@@ -291,7 +291,7 @@ class WebSocket:
 
     @property
     def messages(self) -> list[Message]:
-        """Everything that passed, in order."""
+        """All messages, in order."""
         return self._core.messages
 
     def send_text(self, text: str) -> None:
@@ -311,11 +311,11 @@ class WebSocket:
         return self._loop.run(partial(self._core.receive, timeout))
 
     def receive_text(self, timeout: float | None = None) -> str:
-        """Return the next message, which has to be text."""
+        """Return the next message, which must be text."""
         return self._loop.run(partial(self._core.receive_text, timeout))
 
     def receive_bytes(self, timeout: float | None = None) -> bytes:
-        """Return the next message, which has to be binary."""
+        """Return the next message, which must be binary."""
         return self._loop.run(partial(self._core.receive_bytes, timeout))
 
     def receive_json(self, timeout: float | None = None) -> object:
@@ -323,9 +323,9 @@ class WebSocket:
         return self._loop.run(partial(self._core.receive_json, timeout))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close; the application is told with this code."""
+        """Close; the application receives this code."""
         self._loop.run(partial(self._core.close, code, reason))
 
     def drop(self) -> None:
-        """Go away without a word: the application is told 1006."""
+        """Leave without a close: the application receives 1006."""
         self._loop.run(self._core.drop)
