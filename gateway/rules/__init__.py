@@ -1,4 +1,4 @@
-"""The conformance rules of WSGI and ASGI as tables, and what checks them.
+"""The conformance rules of WSGI and ASGI as tables, and the objects that check them.
 
 >>> from gateway.rules import RULES
 >>> RULES["E12"].sentence

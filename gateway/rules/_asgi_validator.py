@@ -1,7 +1,8 @@
 """The validator around an ASGI application.
 
-Every message is checked before it is passed on, so that a violation is raised at the line that made it. An application
-that swallows it (a framework's error page) cannot hide it: it is raised again to the server when the call ends.
+The validator checks every message before it passes the message on, so it raises a violation at the line that made it.
+An application that swallows the violation (a framework's error page) cannot hide it: the validator raises it again to
+the server when the call ends.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from gateway.rules.tables import ASGI_TABLES
 __all__ = ["CheckedAsgiCall", "Lifespans"]
 
 _STAGES = Stages(ASGI_TABLES)
-#: What an ill-formed message can still be checked for.
+#: The check that also applies to an ill-formed message.
 _FORM = tuple(rule for rule in _STAGES.rules("send") if rule.id == "C04")
 _OUTER: ContextVar[Connection | None] = ContextVar("gateway.rules.outer", default=None)
 
 
 class Lifespans:
-    """The lifespans that a validator has seen, by the loop that they run on."""
+    """The lifespans that a validator has seen, by event loop."""
 
     def __init__(self) -> None:
         self._by_place: dict[object, LifespanState] = {}
@@ -39,7 +40,7 @@ class Lifespans:
 
     @staticmethod
     def here() -> object:
-        """Return what tells this loop from another one."""
+        """Return an identifier of this event loop."""
         try:
             loop: object = asyncio.get_running_loop()
         except RuntimeError:  # trio's
@@ -47,27 +48,27 @@ class Lifespans:
         return threading.get_ident(), id(loop)
 
     def begin(self, scope: Scope) -> LifespanState:
-        """Enter the lifespan that starts on this loop."""
+        """Add the lifespan that starts on this loop."""
         lifespan = LifespanState(state=scope.get("state"), place=self.here())
         with self._lock:
             self._by_place[lifespan.place] = lifespan
         return lifespan
 
     def end(self, lifespan: LifespanState) -> None:
-        """Take a lifespan out; one that failed stays, so that a server that serves all the same is seen."""
+        """Remove a lifespan. A failed lifespan stays, to detect a server that serves requests after the failure."""
         with self._lock:
             if lifespan.phase != "startup failed" and self._by_place.get(lifespan.place) is lifespan:
                 del self._by_place[lifespan.place]
 
     def of_this_loop(self) -> tuple[LifespanState | None, bool]:
-        """Return the lifespan of this loop, and whether there is none while another loop has one."""
+        """Return the lifespan of this loop, and whether only another loop has one."""
         with self._lock:
             mine = self._by_place.get(self.here())
             return mine, mine is None and any(other.phase == "started" for other in self._by_place.values())
 
 
 def _kept(message: Message) -> Message:
-    """Return a message whose iterables can be read twice: a generator of headers becomes a list."""
+    """Return a message whose iterables can be read several times: a generator of headers becomes a list."""
     copy = None
     for key in ("headers", "links"):
         value: object = message.get(key)
@@ -78,22 +79,22 @@ def _kept(message: Message) -> Message:
 
 
 def _is_legacy(app: object) -> bool:
-    """Tell ASGI 2, which is called with the scope alone.
+    """Detect an ASGI 2 application, whose first call takes only the scope.
 
-    asgiref takes every plain callable for it; one that takes three arguments and hands back what an ``async def`` gave,
-    as many wrappers do, is called as any other.
+    asgiref treats every plain callable as ASGI 2. Many wrappers are plain callables that take three arguments and
+    return the coroutine of an ``async def``. This function treats those as ASGI 3.
     """
     if iscoroutinefunction(app) or not is_double_callable(app):  # type: ignore[no-untyped-call]  # asgiref's
         return False
     try:
-        signature(app).bind({}, None, None)  # type: ignore[arg-type]  # what is not callable is a TypeError
-    except (TypeError, ValueError):  # ValueError: Python cannot tell
+        signature(app).bind({}, None, None)  # type: ignore[arg-type]  # an object that is not callable is a TypeError
+    except (TypeError, ValueError):  # ValueError: Python does not know the signature
         return True
     return False
 
 
 class CheckedAsgiCall:
-    """One call of the application: the connection, and the receive and send that it is given."""
+    """One call of the application: the connection, and the receive and send that the application gets."""
 
     __slots__ = ("_app", "_engine", "_lifespans", "_receive", "_send", "connection", "pending")
 
@@ -105,7 +106,7 @@ class CheckedAsgiCall:
         self._lifespans = lifespans
         self._receive = receive
         self._send = send
-        #: Raised into the application, and to the server as well if that swallowed it.
+        #: Raised into the application, and again to the server if the application swallowed it.
         self.pending: ProtocolViolation | None = None
 
     async def run(self, scope: Scope) -> None:
@@ -129,13 +130,15 @@ class CheckedAsgiCall:
         except BaseException as raised:
             error = raised
         finally:
-            with contextlib.suppress(ValueError):  # a call that was forgotten is closed wherever the collector runs
+            with contextlib.suppress(ValueError):  # the garbage collector closes a forgotten call in another context
                 _OUTER.reset(token)
         self._end(error)
 
     def _prepare(self, connection: Connection) -> None:
         scope = connection.scope
         outer = _OUTER.get()
+        # The outer call has the same request if its scope is this one, or if middleware copied the scope but not the
+        # headers.
         related = outer is not None and (
             outer.scope is scope
             or (outer.type == connection.type and outer.scope.get("headers") is scope.get("headers"))
@@ -155,18 +158,18 @@ class CheckedAsgiCall:
         app: object = self._app
         if _is_legacy(app):
             self._raise(self._engine.check(_STAGES.rules("call"), self.connection, "double").violation)
-            await self._app(scope)(self.receive, self.send)  # type: ignore[call-arg,operator]  # that is what ASGI 2 is
+            await self._app(scope)(self.receive, self.send)  # type: ignore[call-arg,operator]  # the two calls of ASGI 2
             return
         result: object = self._app(scope, self.receive, self.send)
         self._raise(self._engine.check(_STAGES.rules("call"), self.connection, result).violation)
-        await result  # type: ignore[misc]  # what is not awaitable fails as it would without us
+        await result  # type: ignore[misc]  # an object that is not awaitable fails as it would without the validator
 
     def _end(self, error: BaseException | None) -> None:
         connection = self.connection
         if self.pending is None and (error is None or isinstance(error, Exception)):
             connection.begin("return")
             found = self._engine.check(_STAGES.rules("return", f"return:{connection.type}"), connection, error)
-            # What the application raised is worth more than our word for it.
+            # The application's exception is more useful than our violation.
             self.pending = found.violation if error is None else None
         if connection.type == "lifespan" and not (error is None or isinstance(error, Exception)):
             self._engine.check(_STAGES.rules("cancelled:lifespan"), connection, error)
@@ -189,11 +192,11 @@ class CheckedAsgiCall:
         kind: str = message["type"]
         protocol = self.connection.type
         if not kind.startswith(protocol + "."):
-            return (direction,)  # C04 says so; the rules of another protocol would only confuse
+            return (direction,)  # C04 reports it; the rules of another protocol would only confuse
         return direction, f"{direction}:{protocol}", f"{direction}:{kind}"
 
     async def receive(self) -> Message:
-        """Receive a message for the application, and check what the server gave."""
+        """Receive a message for the application, and check the server's message."""
         connection = self.connection
         self._late("receive")
         if connection.type == "lifespan" and not connection.startup_received:
@@ -219,7 +222,7 @@ class CheckedAsgiCall:
         return message
 
     async def send(self, message: Message) -> None:
-        """Check what the application sends, and pass it on."""
+        """Check the application's message, and pass it on."""
         connection = self.connection
         self._late("send")
         connection.begin("send")

@@ -1,6 +1,6 @@
-"""Run the checks of a stage, and do with what they find what the mode says.
+"""Run the checks of a stage, and raise or collect their findings by the mode.
 
-One `RuleEngine` per validator; it is shared by every thread and loop that calls the application.
+Each validator has one `RuleEngine`. All threads and event loops that call the application share it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.rules.table import Rule, Table
 __all__ = ["Findings", "Mode", "RuleEngine", "Stages"]
 
 Mode = Literal["raise", "collect"]
-#: How many violations are kept: a validator under a server that runs for months does not grow.
+#: Limit of kept violations, so that a validator does not grow under a server that runs for months.
 KEPT = 10_000
 
 
@@ -38,13 +38,13 @@ class Stages:
         if found is None:
             joined = {rule.id: rule for stage in stages for rule in self._stages.get(stage, ())}
             found = tuple(joined.values())
-            if len(self._combined) < 1000:  # message types come from the application
+            if len(self._combined) < 1000:  # a limit, because message types come from the application
                 self._combined[stages] = found
         return found
 
 
 class RuleEngine:
-    """What a validator found so far, and what it does with the next finding."""
+    """The findings of a validator so far, and its mode for the next finding."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class RuleEngine:
         self._lock = threading.Lock()
 
     def report(self, rule: Rule, found: str) -> ProtocolViolation | None:
-        """Keep a finding; return it where the mode says that it is to be raised."""
+        """Keep a finding, and return it if the mode raises it."""
         violation = rule.violation(found)
         warning = rule.severity_of(found) == "warning"
         with self._lock:
@@ -75,7 +75,7 @@ class RuleEngine:
         return violation if self.mode == "raise" and (not warning or self.warnings_as_errors) else None
 
     def check(self, rules: tuple[Rule, ...], state: object, subject: object) -> Findings:
-        """Run checks and report what they found."""
+        """Run checks and report their findings."""
         found: list[str] = []
         first = None
         for rule in rules:
@@ -89,7 +89,7 @@ class RuleEngine:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the checks of one step found: the ids, and the first violation that is to be raised."""
+    """The findings of one step: the ids of the broken rules, and the first violation to raise."""
 
     ids: tuple[str, ...]
     violation: ProtocolViolation | None

@@ -1,7 +1,7 @@
-"""Look at a value of which nothing is known.
+"""Type checks for values of unknown types.
 
-Messages, scopes and environs hold whatever somebody put in. These functions tell what it is in types that a checker
-follows; none of them raises, and none takes anything from an iterator.
+Messages, scopes and environs can contain any object. These functions report its kind in types that a type checker
+follows. They never raise, and never consume an iterator.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = [
 ]
 
 
-#: Of a length that a body can have: an exbibyte has 19 digits. Python refuses to read thousands of them.
+#: Most digits that the length of a body can have: an exbibyte has 19. Python refuses to parse thousands of digits.
 _MOST_DIGITS = 19
 
 
 def number(text: bytes | str) -> int | None:
-    """Read a decimal number; None where it is none, or none that anything is as long as."""
+    """Parse a length. Returns None if it is not decimal or has more than 19 digits."""
     plain = text.decode("latin-1") if isinstance(text, bytes) else text
     return int(plain) if plain.isascii() and plain.isdigit() and len(plain) <= _MOST_DIGITS else None
 
@@ -44,7 +44,7 @@ def type_name(value: object) -> str:
 
 
 def exactly(value: object, cls: type) -> bool:
-    """Tell whether a value is of a type, and of no subclass of it."""
+    """Tell whether a value has exactly this type, not a subclass."""
     return type(value) is cls
 
 
@@ -56,27 +56,27 @@ def size(value: object) -> int:
 
 
 def is_buffer(value: object) -> bool:
-    """Tell whether a value is bytes, or the like of bytes that servers take for them."""
+    """Tell whether a value is bytes, or a bytes-like type that servers accept."""
     return isinstance(value, (bytes, bytearray, memoryview))
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
-    """Tell whether a value is a dict, of whatever keys."""
+    """Tell whether a value is a dict, with any keys."""
     return isinstance(value, dict)
 
 
 def is_sequence(value: object) -> TypeGuard[Sequence[object]]:
-    """Tell whether a value is a list or a tuple, of whatever."""
+    """Tell whether a value is a list or a tuple, with any items."""
     return isinstance(value, (list, tuple))
 
 
 def is_list(value: object) -> TypeGuard[list[object]]:
-    """Tell whether a value is a list, of whatever."""
+    """Tell whether a value is a list, with any items."""
     return isinstance(value, list)
 
 
 def is_tuple(value: object) -> TypeGuard[tuple[object, ...]]:
-    """Tell whether a value is a tuple, of whatever."""
+    """Tell whether a value is a tuple, with any items."""
     return isinstance(value, tuple)
 
 
@@ -96,7 +96,7 @@ def is_iterable(value: object) -> TypeGuard[Iterable[object]]:
 
 
 def is_collection(value: object) -> TypeGuard[Iterable[object]]:
-    """Tell whether a value can be iterated more than once, so that looking at it takes nothing away."""
+    """Tell whether a value can be iterated several times, so that a check does not consume it."""
     if isinstance(value, (str, bytes, bytearray, dict)) or not is_iterable(value):
         return False
     try:

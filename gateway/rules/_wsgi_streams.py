@@ -1,7 +1,7 @@
-"""What the validator gives a WSGI application to read from and to write to, with the rules of each.
+"""The streams and the write callable that the validator gives a WSGI application, with the rules of each.
 
-An attribute that the specification does not name is handed through and breaks a rule; to ask whether there is one
-breaks none.
+The use of an attribute that the specification does not name is passed through and breaks a rule. A test for such an
+attribute (``hasattr``) does not break a rule.
 
 Sources: PEP 3333, "Input and Error Streams" and "The write() Callable".
 """
@@ -29,12 +29,12 @@ _Callable = Callable[..., object]
 
 
 class CheckedCall(Protocol):
-    """The streams' view of the call that they belong to.
+    """The call that the streams belong to, as far as they use it.
 
     Attributes:
         engine: Runs the checks.
         exchange: The state of the call.
-        pending: A violation that the server must see; None if there is none.
+        pending: A violation to raise to the server, or None.
     """
 
     engine: RuleEngine
@@ -46,13 +46,13 @@ class CheckedCall(Protocol):
 
 
 class Write:
-    """The write callable that the application is given."""
+    """The write callable that the application gets."""
 
     __slots__ = ("_call", "_write")
 
     def __init__(self, call: CheckedCall, write: object) -> None:
         self._call = call
-        self._write = cast(_Callable, write)  # P39 says so if it is not callable
+        self._write = cast(_Callable, write)  # P39 reports it if it is not callable
 
     def __call__(self, data: bytes) -> object:
         call = self._call
@@ -64,7 +64,7 @@ class Write:
 
 
 class CheckedInput:
-    """``wsgi.input`` as the application is given it."""
+    """``wsgi.input`` as the application gets it."""
 
     def __init__(self, call: CheckedCall, stream: object) -> None:
         self.call = call
@@ -109,7 +109,7 @@ class CheckedInput:
         return self._use("readlines", args, kwargs)
 
     def __iter__(self) -> Iterator[object]:
-        for line in cast(Iterable[object], self._stream):  # V07 says so if it is not iterable
+        for line in cast(Iterable[object], self._stream):  # V07 reports it if it is not iterable
             self.call.to_application(self._check(Input("__iter__", (), line)))
             yield line
 
@@ -118,7 +118,7 @@ class CheckedInput:
 
 
 class ErrorStream:
-    """``wsgi.errors`` as the application is given it."""
+    """``wsgi.errors`` as the application gets it."""
 
     def __init__(self, call: CheckedCall, stream: object) -> None:
         self.call = call
@@ -127,7 +127,7 @@ class ErrorStream:
     def write(self, text: str) -> object:
         """Write text."""
         self.call.to_application(self.call.engine.check(_ERRORS, self.call.exchange, text))
-        return cast(IO[str], self._stream).write(text)  # V08 says so if it is not one
+        return cast(IO[str], self._stream).write(text)  # V08 reports a stream without write()
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write lines."""
@@ -143,15 +143,14 @@ class ErrorStream:
 
 
 def _other(call: CheckedCall, stream: str, original: object, name: str) -> object:
-    """Return an attribute that the specification does not name, or say that it is not there.
+    """Return an attribute that the specification does not name, or raise AttributeError for a mere test.
 
-    To ask whether a stream has ``readinto``, and to do without if it has not, keeps the rule; so ``hasattr`` and
-    ``getattr`` are told that the streams of the specification have nothing more. ``stream.readinto`` gets what it asks
-    for, and breaks the rule.
+    An application may test whether a stream has ``readinto`` and do without it. So ``hasattr`` and ``getattr`` find
+    only the attributes of the specification. ``stream.readinto`` returns the attribute, and breaks the rule.
     """
     if not _is_attribute_access(sys._getframe(2)):
         raise AttributeError(f"{stream} has the attributes that PEP 3333 names, and no {name!r}")
-    while isinstance(original, (CheckedInput, ErrorStream)):  # of a validator further out
+    while isinstance(original, (CheckedInput, ErrorStream)):  # the stream of an outer validator
         original = original._stream
     value: object = getattr(original, name)
     call.to_application(call.engine.check(_STREAM, call.exchange, f"{stream}.{name}"))
@@ -159,6 +158,6 @@ def _other(call: CheckedCall, stream: str, original: object, name: str) -> objec
 
 
 def _is_attribute_access(frame: FrameType) -> bool:
-    """Tell whether the instruction that a frame runs is ``x.name``, rather than a call of ``hasattr(x, "name")``."""
+    """Tell whether a frame's current instruction is ``x.name``, rather than a call of ``hasattr(x, "name")``."""
     code = frame.f_code.co_code
     return dis.opname[code[frame.f_lasti]] in ("LOAD_ATTR", "LOAD_METHOD")

@@ -1,11 +1,11 @@
 """The validator around a WSGI application.
 
-What the application does wrong in its call, in ``start_response``, ``write`` and the streams is raised there; what its
-iterable does wrong is raised to the server, which is who runs it. A violation that the application swallows is raised
-again at the next step that the server takes.
+If the application breaks a rule in its call, in ``start_response``, ``write`` or a stream, the validator raises there.
+If the iterable breaks a rule, the validator raises to the server, because the server runs the iterable. If the
+application swallows a violation, the validator raises it again at the server's next step.
 
-The environ is the server's own, with ``wsgi.input`` and ``wsgi.errors`` replaced. A file that the server's
-``wsgi.file_wrapper`` made is handed back as it is, since servers know it by its type.
+The environ is the server's own, with ``wsgi.input`` and ``wsgi.errors`` replaced. The validator returns a file of the
+server's ``wsgi.file_wrapper`` unchanged, because servers recognise it by its type.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ _Application = Callable[..., Iterable[bytes]]
 
 
 def _greenlets() -> bool:
-    """Tell whether ``threading`` is patched: two greenlets are two "threads" then, and one thread all the same."""
+    """Tell whether ``threading`` is patched: two greenlets then look like two threads, but run in one."""
     return not (threading.get_ident.__module__ or "_thread").startswith(("_thread", "threading"))
 
 
 class ApplicationThreads:
-    """Which threads are in the application."""
+    """The threads that are in the application."""
 
     def __init__(self) -> None:
         self._threads: dict[int, int] = {}
         self._lock = threading.Lock()
 
     def enter(self) -> tuple[int, bool]:
-        """Enter this thread; return it, and whether another one is inside."""
+        """Enter this thread; return its id, and whether another thread is inside."""
         me = threading.get_ident()
         with self._lock:
             others = any(count for thread, count in self._threads.items() if thread != me)
@@ -72,7 +72,7 @@ class ApplicationThreads:
         return me, others and not _greenlets()
 
     def leave(self, thread: int) -> None:
-        """Take one call of a thread out."""
+        """Remove one call of a thread."""
         with self._lock:
             count = self._threads.get(thread, 0) - 1
             if count > 0:
@@ -82,7 +82,7 @@ class ApplicationThreads:
 
 
 class CheckedWsgiCall:
-    """One call of the application: the exchange, and everything that the application and the server are given."""
+    """One call of the application: the request, and the objects that the application and the server get."""
 
     def __init__(self, app: WSGIApplication, engine: RuleEngine, running: ApplicationThreads) -> None:
         self.app = app
@@ -98,7 +98,7 @@ class CheckedWsgiCall:
         if len(args) != 2 or kwargs:
             self._to_server(self.engine.check(_CALL, exchange, Call(args, kwargs)))
         if len(args) != 2 or kwargs:
-            return cast(_Application, self.app)(*args, **kwargs)  # as the server called us
+            return cast(_Application, self.app)(*args, **kwargs)  # with the server's own arguments
         environ, start_response = args
         if not is_environ(environ):
             self._to_server(self.engine.check(_DICT, exchange, environ))
@@ -109,7 +109,7 @@ class CheckedWsgiCall:
         try:
             self._to_server(self.engine.check(_ENVIRON, exchange, environ))
             self._replace_streams(environ)
-            self._server_start = cast(_Callable, start_response)  # a server that gives none finds out
+            self._server_start = cast(_Callable, start_response)  # if it is not callable, its first call raises
             iterable: object = self.app(environ, self.start_response)
         except BaseException as error:
             self._ended()
@@ -137,7 +137,7 @@ class CheckedWsgiCall:
             environ["wsgi.errors"] = ErrorStream(self, environ["wsgi.errors"])
         wrapper: object = environ.get("wsgi.file_wrapper")
         if callable(wrapper) and not isinstance(wrapper, type):
-            # Not a class: what it makes cannot be told by isinstance, so we remember it.
+            # Remember the files, because isinstance needs a class and this wrapper is not a class.
             def file_wrapper(*args: object) -> object:
                 file = wrapper(*args)
                 self.made.append(file)
@@ -161,7 +161,7 @@ class CheckedWsgiCall:
         served = isinstance(wrapper, type) and isinstance(iterable, wrapper)
         if served or any(iterable is file for file in self.made) or found.ids:
             self._ended()
-            return cast(Iterable[bytes], iterable)  # the server's own file, or what V24 was said of
+            return cast(Iterable[bytes], iterable)  # the server's own file, or an object that breaks V24
         return SizedResponse(self, iterable) if isinstance(iterable, Sized) else ResponseIterable(self, iterable)
 
     def _to_server(self, found: Findings) -> None:
@@ -169,7 +169,7 @@ class CheckedWsgiCall:
             raise found.violation
 
     def to_application(self, found: Findings) -> None:
-        """Raise a violation into the application, and remember it in case that swallows it."""
+        """Raise a violation into the application, and remember it in case the application swallows it."""
         if found.violation is not None:
             self.pending = self.pending or found.violation
             raise found.violation
@@ -183,7 +183,7 @@ class CheckedWsgiCall:
     ended = _ended
 
     def start_response(self, *args: object, **kwargs: object) -> Callable[[bytes], object]:
-        """Check what the application starts its response with, and pass it on."""
+        """Check the start of the application's response, and pass it on."""
         exchange = self.exchange
         call = Call(args, kwargs)
         found = self.engine.check(_START, exchange, call)
@@ -194,7 +194,7 @@ class CheckedWsgiCall:
         if len(passed) > 1 and is_list(headers):
             exchange.given = headers
             exchange.given_then = list(headers)
-            passed[1] = list(headers)
+            passed[1] = list(headers)  # a copy, so that only the application can change `given` (P25)
         exc_info = call.exc_info
         value = exc_info[1] if is_tuple(exc_info) and len(exc_info) == 3 else None
         before = _references(exc_info, value)
@@ -206,6 +206,7 @@ class CheckedWsgiCall:
         except BaseException as raised:
             error = raised
             trace = raised.__traceback__
+            # Without a deeper frame, the call itself failed: start_response does not accept these arguments (P50).
             refused = isinstance(raised, TypeError) and not found.ids and trace is not None and trace.tb_next is None
             exchange.start_failed = exchange.start_failed or not call.exc_info
             if exc_info and not isinstance(raised, ProtocolViolation):
@@ -222,12 +223,12 @@ class CheckedWsgiCall:
 
 
 def _references(*values: object) -> int:
-    count = getattr(sys, "getrefcount", None)  # CPython's
+    count = getattr(sys, "getrefcount", None)  # only CPython has it
     return sum(count(value) for value in values if value is not None) if count is not None else 0
 
 
 class ResponseIterable:
-    """What the server iterates."""
+    """The iterable that the server gets."""
 
     def __init__(self, call: CheckedWsgiCall, iterable: object) -> None:
         self._call = call
@@ -247,7 +248,7 @@ class ResponseIterable:
         exchange.iterating = True
         try:
             if self._iterator is None:
-                self._iterator = iter(cast(Iterable[bytes], self._original))  # V24 and V25 say so if it is not
+                self._iterator = iter(cast(Iterable[bytes], self._original))  # V24 or V25 reports wrong types
             iterator = self._iterator
             block = next(iterator)
         except StopIteration:
@@ -263,7 +264,8 @@ class ResponseIterable:
             exchange.iterating = False
         exchange.blocks += 1
         outer = exchange.outer
-        # Before it has started its response middleware cannot yield (V26), and what stands in a list is not waited for.
+        # Middleware cannot yield before it starts its response (V26). A list has all its blocks at once, so nothing
+        # waits for a block of it.
         if outer is not None and outer.start_called and not isinstance(self._original, (list, tuple)):
             outer.pulled += 1
         self._raise(_BLOCK, block)
@@ -290,7 +292,7 @@ class ResponseIterable:
             raise found.violation
 
     def __getattr__(self, name: str) -> object:
-        value: object = getattr(self._original, name)  # what is not there was only asked for
+        value: object = getattr(self._original, name)  # raises if it does not exist: a mere test breaks no rule
         self._raise(_AFTER, name)
         return value
 
@@ -306,7 +308,7 @@ class ResponseIterable:
 
 
 class SizedResponse(ResponseIterable):
-    """The same, where the application's iterable has a length."""
+    """The same, if the application's iterable has a length."""
 
     def __len__(self) -> int:
-        return len(cast(Sized, self._original))  # which is why this class was chosen
+        return len(cast(Sized, self._original))  # this class is only used for Sized iterables

@@ -18,7 +18,7 @@ __all__ = ["RULES", "is_mapping", "is_message"]
 RULES = Table("ASGI: every protocol")
 _KNOWN = ("http", "websocket", "lifespan")
 _INT64 = range(-(2**63), 2**63)
-#: Keys that other rules say more about, and values that may be any object.
+#: Keys that have more specific rules, and values that may be any object.
 _OTHERS = {"body", "headers", "links"}
 _EXEMPT = {("http.response.zerocopysend", "file"), ("http.response.debug", "info")}
 
@@ -158,7 +158,7 @@ def message_is_serialisable(connection: Connection, message: object) -> str | No
     return None
 
 
-#: Rules of form, after which a server should have raised from `send`.
+#: Rules of form: a server should raise from `send` if a message breaks one of them.
 FORM = ("C04", "E07", "E08", "E16", "E17", "W09", "X01", "X06")
 
 
@@ -265,5 +265,5 @@ def application_is_one_coroutine(connection: Connection, step: object) -> str | 
 
 
 def is_message(value: object) -> TypeGuard[Message]:
-    """Tell whether other checks can look into a message."""
+    """Tell whether other checks can read a message."""
     return is_mapping(value) and isinstance(value.get("type"), str)

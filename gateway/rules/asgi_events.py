@@ -1,6 +1,6 @@
-"""Rules of the HTTP messages: what a server gives, and what an application answers.
+"""Rules of the HTTP messages: of the server's messages, and of the application's response.
 
-(Above 400 lines: one table, a function a rule.)
+(Above 400 lines: one table, with a function for each rule.)
 
 Sources: ASGI HTTP & WebSocket 2.5; RFC 9110.
 """
@@ -26,9 +26,9 @@ CONTENT = (*BODY, "send:http.response.zerocopysend", "send:http.response.pathsen
 #: RFC 9110 5.6.2.
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-#: RFC 9110 7.6.1; transfer-encoding is E13's.
+#: RFC 9110 7.6.1; E13 checks transfer-encoding.
 HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
-#: How many messages an application may still send after `send` raised OSError.
+#: Number of messages that an application may still send after `send` raised OSError.
 SENDS_AFTER_ERROR = 3
 
 
@@ -135,7 +135,7 @@ def headers_are_pairs(connection: Connection, message: Message) -> str | None:
 
 
 def lowercase(headers: object) -> str | None:
-    """Return the first header name that is not lower-case."""
+    """Describe the first header name that is not lower-case."""
     if is_collection(headers):
         for item in headers:
             if is_pair(item) and isinstance(item[0], bytes) and item[0] != item[0].lower():
@@ -144,7 +144,7 @@ def lowercase(headers: object) -> str | None:
 
 
 def pseudo(headers: object) -> str | None:
-    """Return the first pseudo header."""
+    """Describe the first pseudo header."""
     return _pseudo(header_pairs(headers))
 
 
@@ -155,7 +155,7 @@ def _pseudo(pairs: Sequence[tuple[bytes, bytes]]) -> str | None:
     return None
 
 
-#: The specification says must. It is a warning because Django sends names as they are written, and every server copes.
+#: The specification has "must". It is a warning because Django keeps the case of names, and every server copes.
 @RULES.rule(
     "E09",
     "Response header names are lowercased.",
@@ -221,7 +221,7 @@ def no_connection_headers(connection: Connection, message: Message) -> str | Non
 
 
 def wrong_lengths(values: Sequence[bytes]) -> str | None:
-    """Return what is wrong with the Content-Length values of a response."""
+    """Describe a fault in the Content-Length values of a response, or return None."""
     if len(values) > 1:
         return f"{len(values)} Content-Length headers"
     return f"Content-Length {values[0]!r}" if values and not values[0].isdigit() else None

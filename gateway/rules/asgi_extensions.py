@@ -126,7 +126,7 @@ def early_hint(connection: Connection, message: Message) -> str | None:
     if not is_collection(links) or not all(isinstance(link, bytes) for link in links):
         return f"links {links!r}"
     if not connection.started:
-        # By the letter it comes after; hypercorn, the one server that has the extension, takes it before only.
+        # The specification has "after". Hypercorn, the only server with the extension, accepts it only before.
         return Minor("an early hint before the start")
     return "an early hint after the body ended" if connection.completed else None
 

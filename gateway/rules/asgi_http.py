@@ -1,4 +1,4 @@
-"""Rules of the HTTP connection scope: what a server promises about a request.
+"""Rules of the HTTP connection scope, which describes a request.
 
 Sources: ASGI HTTP & WebSocket 2.5, HTTP Connection Scope and WSGI Compatibility; ASGI lifespan 2.0, Lifespan State.
 """
@@ -23,7 +23,7 @@ _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 
 
 def wrong_pairs(headers: object) -> str | None:
-    """Return what is wrong with the form of a header list, or None."""
+    """Describe a fault in the form of a header list, or return None."""
     if not is_collection(headers):
         return f"headers of type {type_name(headers)}"
     for item in headers:

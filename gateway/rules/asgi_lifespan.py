@@ -88,7 +88,7 @@ def events_are_answered(connection: Connection, error: BaseException | None) -> 
     if error is not None:
         if isinstance(error, Exception):
             return None
-        # Whoever cancels has waited: as long as a server waits, or until the user lost patience.
+        # The canceller has already waited: for the server's timeout, or until the user stopped the server.
         starting = connection.startup_received and not connection.startup_answered
         event = "startup" if starting else "shutdown" if _open(connection) else None
         return None if event is None else Minor(f"no answer to lifespan.{event} until the call was cancelled")
@@ -153,7 +153,7 @@ def startup_precedes_requests(connection: Connection, scope: Scope) -> str | Non
 )
 def state_is_the_applications(connection: Connection, subject: Scope | Message) -> str | None:
     if connection.step == "receive":
-        # Nothing but the server ran between the application's call of receive() and now.
+        # Only the server ran between the application's call of receive() and now.
         return "a state that changed before startup" if connection.state_touched else None
     if "state" not in subject:
         return None

@@ -1,6 +1,6 @@
-"""What is known of one ASGI connection while it runs: the state that the checks read.
+"""The state of one ASGI connection while it runs, which the checks read.
 
-Stages, and what their checks are called with besides the connection:
+Stages, and the second argument of their checks, after the connection:
 
 ========================  =======================================================
 ``scope``                 the scope, before the application is called
@@ -46,7 +46,7 @@ _NO_FILES: tuple[object, ...] = ()
 
 
 def header_pairs(headers: object) -> Pairs:
-    """Return the well-formed pairs of a header list, lower-cased names; what is not well-formed is left out."""
+    """Return the well-formed pairs of a header list, with lower-case names; skip the others."""
     pairs: Pairs = []
     if is_collection(headers):
         for item in headers:
@@ -63,7 +63,7 @@ def header_values(headers: object, name: bytes) -> list[bytes]:
 
 
 def chunk_framing(data: bytes) -> bool:
-    """Tell whether the whole of ``data`` is a chunked body that nobody decoded (RFC 9112 7.1)."""
+    """Tell whether all of ``data`` is a chunked body that was not decoded (RFC 9112 7.1)."""
     rest = data
     while True:
         line, crlf, rest = rest.partition(b"\r\n")
@@ -83,7 +83,7 @@ def chunk_framing(data: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message that was passed to the server, and what the server's ``send`` raised."""
+    """A message that was passed to the server, and the exception of the server's ``send``."""
 
     message: Message
     error: BaseException | None
@@ -96,9 +96,9 @@ class LifespanState:
     """The lifespan of one event loop."""
 
     phase: LifespanPhase = "called"
-    #: ``scope["state"]`` of the lifespan, the object itself.
+    #: ``scope["state"]`` of the lifespan, not a copy.
     state: object = None
-    #: Where it runs: thread and loop.
+    #: The thread and the event loop that it runs in.
     place: object = None
 
 
@@ -107,13 +107,13 @@ class Connection:
     """One call of an ASGI application."""
 
     scope: Scope
-    #: The stage whose checks run: which side a message comes from.
+    #: The stage whose checks run now; it shows the side that a message comes from.
     step: str = ""
     #: The lifespan that the validator saw on this loop, if any.
     lifespan: LifespanState | None = None
-    #: A lifespan that is started on another loop while none is on this one.
+    #: Another loop has a lifespan that has started, and this loop has none.
     foreign_lifespan: bool = False
-    #: The connection of the validator further out, and the scope as that one was given it.
+    #: The connections of the outer and the inner validator, and a copy of the scope as this validator got it.
     outer: Connection | None = None
     inner: Connection | None = None
     snapshot: dict[str, object] = field(default_factory=dict[str, object])
@@ -138,9 +138,9 @@ class Connection:
     trailers_done: bool = False
     debug_sent: bool = False
     sends_after_error: int = 0
-    #: send raised OSError: the client has left.
+    #: send raised OSError, so the client has left.
     send_failed: bool = False
-    #: send raised anything: the server refused a message, so that the response cannot be complete.
+    #: send raised any exception: the server refused a message, so the response cannot be complete.
     refused: bool = False
     returned: bool = False
     files: tuple[object, ...] = _NO_FILES
@@ -160,7 +160,7 @@ class Connection:
     shutdown_received: bool = False
     shutdown_answered: bool = False
 
-    #: The protocol; empty where the scope has none.
+    #: The protocol; empty if the scope has none.
     type: str = field(init=False)
     _pairs_of: object = field(init=False, default=None)
     _pairs: Pairs = field(init=False, default_factory=list[tuple[bytes, bytes]])
@@ -170,12 +170,12 @@ class Connection:
         self.type = kind if isinstance(kind, str) else ""
 
     def begin(self, step: str) -> None:
-        """Begin a stage: what was kept of the headers of the last one is forgotten."""
+        """Begin a stage, and drop the cached headers of the last stage."""
         self.step = step
         self._pairs_of = None
 
     def pairs(self, headers: object) -> Pairs:
-        """Return `header_pairs`, read once per stage: most checks of a start look at the headers."""
+        """Return `header_pairs`, cached per stage because most checks of a start read the headers."""
         if self._pairs_of is not headers or headers is None:
             self._pairs = header_pairs(headers)
             self._pairs_of = headers
@@ -183,7 +183,7 @@ class Connection:
 
     @property
     def spec_version(self) -> tuple[int, ...]:
-        """The version of the protocol's specification that the server names, or its default."""
+        """The version of the protocol's specification in the server's scope, or its default."""
         asgi: object = self.scope.get("asgi")
         text = asgi.get("spec_version", "2.0") if is_mapping(asgi) else "2.0"
         parts = text.split(".") if isinstance(text, str) else []
@@ -201,7 +201,7 @@ class Connection:
         return self.scope.get("method") == "HEAD"
 
     def received(self, message: Message) -> None:
-        """Take note of a message that the server gave."""
+        """Record a message of the server."""
         match message.get("type"):
             case "http.request":
                 body = message.get("body", b"")
@@ -228,7 +228,7 @@ class Connection:
                 pass
 
     def sent(self, message: Message) -> None:
-        """Take note of a message that the application sent, before it is passed on."""
+        """Record a message of the application, before it is passed on."""
         if self.send_failed:
             self.sends_after_error += 1
         match message.get("type"):
@@ -275,6 +275,6 @@ class Connection:
         self.body_messages += 1
         self.body_sent += size(message.get("body", b""))
         if message.get("type") == "http.response.zerocopysend":
-            self.length = None  # the server counts what it copies
+            self.length = None  # the server copies the file, so the validator cannot count its bytes
             self.files += (message.get("file"),)
         self.completed = self.completed or not message.get("more_body", False)

@@ -1,11 +1,11 @@
-"""Hazards of a deployment: settings that keep the specifications, and lose requests, trust or numbers all the same.
+"""Hazards of a deployment: settings that keep the specifications, but still lose requests, trust or numbers.
 
 The checks are pure. They judge a `Deployment`: the application, its server, the server's arguments and settings.
 `facts` looks at an application object. Nothing here starts a server.
 
-Above 400 lines, because the rules are one table, each beside its check.
+(Above 400 lines, because the rules are one table, with each rule beside its check.)
 
-Sources: the servers' own sources and documentation, tried with the versions that this project's suite runs.
+Sources: the servers' own sources and documentation, tested with the versions in this project's test suite.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = ["RULES", "Deployment", "facts", "hazards"]
 
 RULES = Table("Deployment")
 _NOTHING: dict[str, str] = {}
-#: Seconds for which a server keeps an idle connection, where no option says otherwise, and that option.
+#: Default seconds for which a server keeps an idle connection, and the options that change them.
 _KEEP_ALIVE = {
     "gunicorn": (2.0, ("--keep-alive",)),
     "uvicorn": (5.0, ("--timeout-keep-alive",)),
     "hypercorn": (5.0, ("--keep-alive",)),
 }
-#: Servers that SIGTERM ends at once, with the requests that are under way.
+#: Servers that SIGTERM ends at once, and their requests in flight with them.
 _DROPS_ON_SIGTERM = ("waitress", "cheroot", "bjoern", "daphne")
-#: What makes waitress and cheroot drain on SIGTERM, in a command of `gateway run`.
+#: Module that makes waitress and cheroot drain on SIGTERM, in a command of `gateway run`.
 _DRAINS = "gateway.servers._drain_on_sigterm"
-#: Signals that stop a server as process 1; SIGTERM and SIGINT stop the servers that are not named here.
+#: Signals that stop a server as process 1. SIGTERM and SIGINT stop the servers that are not listed here.
 _STOPS_ON = {
     "waitress": ("SIGINT",),
     "cheroot": ("SIGINT",),
@@ -41,9 +41,9 @@ _STOPS_ON = {
     "uwsgi": ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"),
     "pyuwsgi": ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"),
 }
-#: Options by which uWSGI listens for another protocol, or for HTTP through its router.
+#: Options that make uWSGI listen for another protocol, or for HTTP through its router.
 _OTHER_SOCKETS = ("--socket", "-s", "--uwsgi-socket", "--http", "--https", "--fastcgi-socket", "--scgi-socket")
-#: Mode of a unix socket that a server makes, and the options that change it.
+#: Mode of a server's unix socket, and the options that change it.
 _SOCKET_MODE = {
     "waitress": ("0600", ("--unix-socket-perms",)),
     "granian": ("0755", ("--uds-permissions",)),
@@ -51,7 +51,7 @@ _SOCKET_MODE = {
     "uwsgi": ("0755", ("--umask", "--chmod-socket")),
     "pyuwsgi": ("0755", ("--umask", "--chmod-socket")),
 }
-#: What a server's own Server header says, and the option without which it is sent.
+#: Value of a server's own Server header, the options that remove it, and the remedy.
 _SERVER_HEADER = {
     "uvicorn": ("uvicorn", ("--no-server-header",), "add --no-server-header"),
     "waitress": ("waitress", ("--ident",), "add --ident="),
@@ -67,31 +67,31 @@ _UWSGI_HOOKS = "gateway.servers.uwsgi_hooks"
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What is served, by what, and how.
+    """An application, its server, and their settings.
 
     Attributes:
-        server: The server's family: ``"gunicorn"``, ``"uvicorn"``; empty where it is not known.
-        kind: The server with its kind of worker: ``"gunicorn-asgi"``; empty where it is not known.
-        version: The server's version; empty where it is not known.
+        server: The server's family: ``"gunicorn"``, ``"uvicorn"``; empty if unknown.
+        kind: The server with its kind of worker: ``"gunicorn-asgi"``; empty if unknown.
+        version: The server's version; empty if unknown.
         arguments: The arguments of the server's own command.
-        settings: The settings that the server would have, with its configuration file, by its own names; empty where
-            they cannot be read. ``hooks`` says that the configuration imports this package's hooks.
-        environment: The environment variables that it is started with.
+        settings: The settings that the server would have, with its configuration file, by its own names; empty if
+            they cannot be read. ``hooks`` is set if the configuration imports this package's hooks.
+        environment: The environment variables of the server.
         workers: The number of worker processes.
         idle_timeout: Seconds for which the load balancer in front keeps an idle connection.
-        stop_signal: The signal by which the supervisor stops the server.
+        stop_signal: Signal that the supervisor sends to stop the server.
         process_1: The server is process 1 of a container.
         unix_socket: The server listens on a unix socket for a proxy that runs as another user.
         copied_call: The application is a function that carries another object's ``__call__``.
         accepts_nothing: The application can be called without an argument.
-        threads: Names of the threads that importing the application started.
+        threads: Names of the threads that started when the application was imported.
         reads_forwarded: The chain takes the client from ``X-Forwarded-*`` (`ProxyHeaders`).
         strips_server: The chain removes the Server header (`SecurityHeaders`).
         drains_by_signal: The chain catches signals to drain (`Health`).
         counts: The chain has `Metrics`.
-        has_lifespan: An ASGI application is inside, which has to be started and stopped.
-        metrics_folder: What is wrong with the folder of ``PROMETHEUS_MULTIPROC_DIR``: ``"does not exist"``; empty if
-            nothing is.
+        has_lifespan: The chain has an ASGI application inside, which needs a startup and a shutdown.
+        metrics_folder: Fault of the folder in ``PROMETHEUS_MULTIPROC_DIR``: ``"does not exist"``; empty if it has
+            none.
     """
 
     server: str = ""
@@ -128,7 +128,7 @@ class Deployment:
             return None  # the server refuses it
 
     def option(self, *names: str) -> str | None:
-        """Return the value of an option in the arguments; ``""`` for a flag, None where it is not there."""
+        """Return the value of an option in the arguments: ``""`` for a flag, None if it is absent."""
         for number, argument in enumerate(self.arguments):
             name, equals, value = argument.partition("=")
             if name in names:
@@ -140,11 +140,11 @@ class Deployment:
 
 
 def facts(app: object, threads_before: Sequence[threading.Thread] | None = None) -> Deployment:
-    """Return what an application object says by itself.
+    """Return the facts that an application object shows by itself.
 
     Args:
-        app: The application. It is called without arguments, as uvicorn does to find factories.
-        threads_before: The threads that ran before it was imported; None: nothing is said of threads.
+        app: The application. This calls it without arguments, as uvicorn does to find factories.
+        threads_before: The threads that ran before the import; with None the result has no threads.
     """
     new = [] if threads_before is None else [t.name for t in threading.enumerate() if t not in threads_before]
     return Deployment(
@@ -161,16 +161,16 @@ def _accepts_nothing(app: object) -> bool:
         result: object = app()
     except TypeError:
         return False
-    except Exception:  # it was called, and went on to fail
+    except Exception:  # it accepted the call without arguments, and failed later
         return True
     close = getattr(result, "close", None)
     if inspect.iscoroutine(result) and callable(close):
-        close()  # never to be awaited
+        close()  # it is never awaited, and Python would warn
     return True
 
 
 def hazards(deployment: Deployment) -> list[tuple[ProtocolViolation, bool]]:
-    """Return what the checks find, each with whether it is an error rather than a warning."""
+    """Return the findings of the checks, each with True for an error or False for a warning."""
     found = [(rule, rule.check(deployment)) for rule in RULES]
     return [(rule.violation(what), rule.severity_of(what) == "error") for rule, what in found if what is not None]
 
@@ -230,7 +230,7 @@ def no_threads_before_the_fork(deployment: Deployment) -> str | None:
 )
 def trust_is_not_for_everybody(deployment: Deployment) -> str | None:
     if deployment.unix_socket:
-        return None  # who can open the socket is the proxy
+        return None  # only the proxy can open the socket
     options = ("--forwarded-allow-ips", "--trusted-proxy")
     if deployment.option(*options) == "*" or "'*'" in deployment.settings.get("forwarded_allow_ips", ""):
         return "forwarded addresses believed from '*'; name the addresses of the proxies"
@@ -413,7 +413,7 @@ def forwarded_headers_reach_the_chain(deployment: Deployment) -> str | None:
         )
     replaces = "so it replaces the proxy's address, and ProxyHeaders drops what the proxy says, its request id too"
     believed = option("--forwarded-allow-ips") or deployment.environment.get("FORWARDED_ALLOW_IPS", "")
-    # On a unix socket there is no address that uvicorn could believe, except by "*".
+    # A client on a unix socket has no address, so uvicorn trusts it only with "*".
     if server == "uvicorn" and option("--no-proxy-headers") is None and ("*" in believed or not deployment.unix_socket):
         return Minor(
             f"uvicorn without --no-proxy-headers: it believes {believed or '127.0.0.1'}, {replaces}; add that option, "

@@ -1,4 +1,4 @@
-"""The page ``docs/conformance.md``, made from the tables."""
+"""Generate the page ``docs/conformance.md`` from the tables."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""A conformance rule, and the tables that rules stand in.
+"""A conformance rule, and the tables that contain the rules.
 
-A rule is data: an id that never changes its meaning, the sentence that must hold, where the specification says so, who
-has to keep it, and a pure check. The validator, the clients, the probes and the page ``docs/conformance.md`` all read
-the same tables; nothing else in this package knows what is right.
+A rule is data. It has an id that never changes its meaning, the sentence that must hold, and the section of the
+specification. It also has the side that must keep it, and a pure check. The validator, the clients, the probes and the
+page ``docs/conformance.md`` all read the same tables. Nothing else in this package defines correct behaviour.
 
-A check is called with the state of the exchange *before* the step and with the step itself; it returns what it found
-instead of what must hold, or None. It never raises, whatever it is given, and never changes what it is given.
+The arguments of a check are the state of the request *before* the step, and the step itself. It returns a description
+of the violation, or None. It never raises, for any input, and never changes its input.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from gateway.errors import ProtocolViolation, Side
 __all__ = ["Check", "Minor", "Rule", "Seen", "Severity", "Table", "blame"]
 
 Severity = Literal["error", "warning"]
-#: Who can see a rule broken: a wrapper around the application, a client that also knows what it sent itself, or only a
-#: client of a running server.
+#: Observer that can see a violation: a wrapper around the application, a client that also knows its own request, or
+#: only a client of a running server.
 Seen = Literal["wrapper", "client", "live"]
 #: The arguments depend on the stage; see the state module of each interface.
 Check = Callable[..., str | None]
 
 
 class Minor(str):
-    """What a check found, where it is less than the rule's severity says: reported as a warning."""
+    """A finding that is less severe than its rule: reported as a warning."""
 
     __slots__ = ()
 
 
 class _Against(str):
-    """What a check found, with the side at fault where a rule binds both."""
+    """A finding with the side at fault, for a rule that binds both sides."""
 
     __slots__ = ("side",)
     side: Side
 
 
 class _MinorAgainst(_Against, Minor):
-    """Both."""
+    """A finding with a side at fault that is less severe than its rule."""
 
     __slots__ = ()
 
@@ -58,12 +58,12 @@ class Rule:
 
     Attributes:
         id: ``"E12"``; stable over releases.
-        sentence: What must hold, as a sentence.
+        sentence: The sentence that must hold.
         source: Specification and section.
-        side: Who has to keep it.
-        severity: ``"error"`` where the specification says must, ``"warning"`` where it says should.
-        seen: Who can see it broken.
-        at: The stages at which the check runs; ``"send:http.response.start"``, ``"environ"``.
+        side: Side that has to keep it.
+        severity: ``"error"`` if the specification has *must*, ``"warning"`` if it has *should*.
+        seen: Observer that can see a violation.
+        at: Stages at which the check runs, for example ``"send:http.response.start"`` or ``"environ"``.
         check: The check itself.
     """
 
@@ -77,17 +77,17 @@ class Rule:
     check: Check
 
     def violation(self, found: str) -> ProtocolViolation:
-        """Return the error that says what was found instead of what this rule demands."""
+        """Return the error with this rule's sentence and the finding."""
         side = found.side if isinstance(found, _Against) else self.side
         return ProtocolViolation(self.id, side, self.sentence.rstrip("."), str(found), self.source)
 
     def severity_of(self, found: str) -> Severity:
-        """Return the severity of what a check found."""
+        """Return the severity of a finding."""
         return "warning" if isinstance(found, Minor) else self.severity
 
 
 class Table:
-    """The rules of one topic, filled by a decorator that puts the sentence right above the check."""
+    """The rules of one topic; a decorator adds them and puts the sentence right above the check."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -106,7 +106,7 @@ class Table:
         severity: Severity = "error",
         seen: Seen = "wrapper",
     ) -> Callable[[Check], Check]:
-        """Return a decorator that enters the decorated check as a rule."""
+        """Return a decorator that adds the decorated check as a rule."""
 
         def enter(check: Check) -> Check:
             self.rules.append(Rule(id, sentence, source, side, severity, seen, at, check))

@@ -1,6 +1,6 @@
 """`Validator`: a wrapper that checks an application and the server that calls it, while they run.
 
-It changes nothing of what passes through: a conformant exchange is the same with it and without it.
+It does not change messages or data: a conformant request is the same with and without it.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class Validator:
     """Check an application, and the server that calls it, against the rules of ``docs/conformance.md``.
 
     Args:
-        app: The application; of either interface.
-        interface: ``"wsgi"`` or ``"asgi"``; told from the application where it is not given.
-        mode: ``"raise"``: a violation is a `gateway.errors.ProtocolViolation`, raised where it happens: the
-            application's into its own call, the server's out to the server. ``"collect"``: nothing is raised.
-        warnings_as_errors: Raise where a specification says *should*, too.
-        on_violation: Called with every violation and warning, in the thread or task that found it.
+        app: The application, of either interface.
+        interface: ``"wsgi"`` or ``"asgi"``; None detects it from the application.
+        mode: ``"raise"`` raises a `gateway.errors.ProtocolViolation` at the place of the violation: the application's
+            in its own call, the server's to the server. ``"collect"`` raises nothing.
+        warnings_as_errors: Raise violations of a *should*, too.
+        on_violation: Function that gets every violation and warning, in the thread or task that found it.
 
     Attributes:
         app: The application.
-        violations: What was found where a specification says *must*, in either mode, oldest first.
-        warnings: What was found where it says *should*.
+        violations: Violations of a *must*, in either mode, oldest first.
+        warnings: Violations of a *should*.
     """
 
     interface: Interface
@@ -110,12 +110,12 @@ class Validator:
 
     @property
     def violations(self) -> list[ProtocolViolation]:
-        """What was found where a specification says *must*; the list may be cleared."""
+        """Violations of a *must*; you may clear the list."""
         return self._engine.violations
 
     @property
     def warnings(self) -> list[ProtocolViolation]:
-        """What was found where it says *should*; the list may be cleared."""
+        """Violations of a *should*; you may clear the list."""
         return self._engine.warnings
 
     def __repr__(self) -> str:
@@ -123,24 +123,24 @@ class Validator:
 
 
 class AsgiValidator(Validator):
-    """`Validator` around an ASGI application; made by `Validator`, never by itself."""
+    """`Validator` around an ASGI application. Call `Validator` to make one."""
 
     interface: Interface = "asgi"
     __gateway_interface__ = "asgi"
 
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        """Call the application, checked."""
-        app = cast(ASGIApplication, self.app)  # detect() said so
+        """Call the application and check the call."""
+        app = cast(ASGIApplication, self.app)  # detect() has checked it
         await CheckedAsgiCall(app, self._engine, self._lifespans, receive, send).run(scope)
 
 
 class WsgiValidator(Validator):
-    """`Validator` around a WSGI application; made by `Validator`, never by itself."""
+    """`Validator` around a WSGI application. Call `Validator` to make one."""
 
     interface: Interface = "wsgi"
     __gateway_interface__ = "wsgi"
 
     def __call__(self, *args: object, **kwargs: object) -> Iterable[bytes]:
-        """Call the application, checked."""
-        app = cast(WSGIApplication, self.app)  # detect() said so
+        """Call the application and check the call."""
+        app = cast(WSGIApplication, self.app)  # detect() has checked it
         return CheckedWsgiCall(app, self._engine, self._running).run(args, kwargs)

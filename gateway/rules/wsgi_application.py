@@ -1,8 +1,8 @@
 """Rules that bind WSGI applications and middleware.
 
-P rules are what the linters of the field do not see, V rules what they do see.
+The linters of the field also check the V rules. They do not check the P rules.
 
-(Above 400 lines: one table, a function a rule.)
+(Above 400 lines: one table, with a function for each rule.)
 
 Sources: PEP 3333; RFC 9110.
 """
@@ -30,7 +30,7 @@ _ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 def latin1(text: str) -> bool:
-    """Tell whether a native string holds nothing above U+00FF."""
+    """Tell whether a native string has only characters up to U+00FF."""
     return text.isascii() or max(text) <= "\xff"
 
 

@@ -1,8 +1,8 @@
-"""Rules that bind WSGI servers: the environ, the streams, and what they do with the application's iterable.
+"""Rules that bind WSGI servers: the environ, the streams, and the use of the application's iterable.
 
-P rules are what the linters of the field do not see, V rules what they do see.
+The linters of the field also check the V rules. They do not check the P rules.
 
-(Above 400 lines: one table, a function a rule.)
+(Above 400 lines: one table, with a function for each rule.)
 
 Sources: PEP 3333; RFC 3875; RFC 9110, 9112.
 """

@@ -1,12 +1,12 @@
-"""What is known of one WSGI exchange while it runs: the state that the checks read.
+"""The state of one WSGI request while it runs, which the checks read.
 
-Stages, and what their checks are called with besides the exchange:
+Stages, and the second argument of their checks, after the exchange:
 
 ===================  ============================================================
 ``call``             the `Call` with which the server called the application
 ``environ``          the environ
 ``start``            the `Call` of start_response, before it is passed on
-``started``          a `Started`: what the server's start_response did
+``started``          a `Started`: the result of the server's start_response
 ``returned``         the object that the application returned
 ``next``             None: the server asks for the next block
 ``block``            the block that the iterable yielded
@@ -15,7 +15,7 @@ Stages, and what their checks are called with besides the exchange:
 ``close``            None: the server calls close()
 ``after``            ``"next"``: the server uses the iterable after close(); or the attribute that it uses
 ``forgotten``        None: the iterable was collected and never closed
-``input``            an `Input`: a method of wsgi.input called by the application, and what it gave
+``input``            an `Input`: a method of wsgi.input that the application called, and its result
 ``stream``           the name of an attribute of wsgi.input or wsgi.errors that is not one of theirs
 ``errors``           the value given to wsgi.errors
 ===================  ============================================================
@@ -36,7 +36,7 @@ Items = list[tuple[str, str]]
 
 
 def header_items(headers: object) -> Items:
-    """Return the well-formed items of a header list, lower-cased names; what is not well-formed is left out."""
+    """Return the well-formed items of a header list, with lower-case names; skip the others."""
     items: Items = []
     if is_sequence(headers):
         for item in headers:
@@ -46,7 +46,7 @@ def header_items(headers: object) -> Items:
 
 
 class Call:
-    """How something was called."""
+    """The arguments of a call."""
 
     __slots__ = ("args", "code", "exc_info", "headers", "items", "kwargs", "status")
 
@@ -55,34 +55,34 @@ class Call:
         self.kwargs: dict[str, object] = kwargs
         #: The first argument of start_response.
         self.status: object = args[0] if args else kwargs.get("status")
-        #: The second one.
+        #: The second argument.
         self.headers: object = args[1] if len(args) > 1 else kwargs.get("response_headers", kwargs.get("headers"))
-        #: The third one.
+        #: The third argument.
         self.exc_info: object = args[2] if len(args) > 2 else kwargs.get("exc_info")
         #: The headers that are well-formed.
         self.items: Items = header_items(self.headers)
         text = self.status[:3] if isinstance(self.status, str) else ""
-        #: The status code, where the status has one.
+        #: The status code, if the status has a valid code.
         self.code: int | None = int(text) if len(text) == 3 and text.isascii() and text.isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What the server's start_response did."""
+    """The result of the server's start_response."""
 
     call: Call
-    #: What it returned, where it returned.
+    #: Its return value, if it returned.
     write: object = None
     error: BaseException | None = None
-    #: It raised because of how it was called, not because of what it was given.
+    #: It raised because of the form of the call, not because of its values.
     refused: bool = False
-    #: How many more references to the exception are held than before.
+    #: Number of additional references to the exception after the call.
     kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A method of wsgi.input called by the application, and what it gave."""
+    """A method of wsgi.input that the application called, and its result."""
 
     method: str
     args: tuple[object, ...]
@@ -95,12 +95,12 @@ class Exchange:
     """One call of a WSGI application."""
 
     environ: Environ
-    #: The exchange of the validator further out.
+    #: The exchange of the outer validator.
     outer: Exchange | None = None
     inner: Exchange | None = None
-    #: Another exchange ran in another thread when this one began.
+    #: Another exchange ran in another thread when this exchange began.
     overlaps: bool = False
-    #: The same environ was given to an exchange that has ended.
+    #: The environ was already used by an exchange that has ended.
     reused: bool = False
 
     start_called: bool = False
@@ -108,11 +108,11 @@ class Exchange:
     status: str = ""
     code: int | None = None
     headers: Items = field(default_factory=list[tuple[str, str]])
-    #: The list that the application gave, to see whether it changes it afterwards.
+    #: The list that the application gave, to detect later changes.
     given: list[object] | None = None
     given_then: list[object] | None = None
     length: int | None = None
-    #: start_response raised although, or because, it was given exc_info.
+    #: The exception of start_response when it was called with exc_info.
     raised_back: BaseException | None = None
 
     returned: bool = False
@@ -123,7 +123,7 @@ class Exchange:
     non_empty: bool = False
     writes: int = 0
     asked_after_output: bool = False
-    #: Blocks that the application inside gave since this one was last asked for one.
+    #: Number of blocks that the inner application yielded since the server last asked this one for a block.
     pulled: int = 0
     exhausted: bool = False
     closed: bool = False
@@ -146,11 +146,11 @@ class Exchange:
 
     @property
     def declares_nothing(self) -> bool:
-        """Whether the response declares a body of no bytes, so that its head may be sent at once."""
+        """Whether the response declares an empty body, so that a server may send its headers at once."""
         return self.length == 0
 
     def started(self, call: Call) -> None:
-        """Take note of a start_response that is passed on."""
+        """Record a start_response that is passed on."""
         self.start_called = True
         self.status = call.status if isinstance(call.status, str) else ""
         self.code = call.code
@@ -159,7 +159,7 @@ class Exchange:
         self.length = number(lengths[0]) if len(lengths) == 1 else None
 
     def output(self, data: object) -> None:
-        """Take note of a block or of written data."""
+        """Record a block or written data."""
         count = size(data)
         self.bytes_sent += count
         self.non_empty = self.non_empty or count > 0
