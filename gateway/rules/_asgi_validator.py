@@ -244,6 +244,7 @@ class CheckedAsgiCall:
             connection.send_failed = connection.send_failed or isinstance(raised, OSError)
             raise
         finally:
+            # The rules of the stage `sent` need a failed or wrong send. A ProtocolViolation is an outer validator's.
             if (error is not None or found.ids) and not isinstance(error, ProtocolViolation) and is_message(message):
                 self._sent(Sent(message, error, found.ids))
 

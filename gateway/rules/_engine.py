@@ -95,4 +95,5 @@ class Findings:
     violation: ProtocolViolation | None
 
 
+#: Shared result of a step without findings, so that the common case allocates nothing.
 KEPT_ALL = Findings((), None)

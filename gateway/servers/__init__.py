@@ -1,6 +1,6 @@
 """The servers that can call an application: one module and one `Server` object for each.
 
-A ``Server`` knows whether it is installed, its interface, its capabilities and how to build its own command line.
+A ``Server`` has an interface and capabilities, detects whether it is installed, and builds its own command line.
 ``start`` runs a server as a child process and waits until it responds. Importing this package does not import a server.
 
     >>> from gateway.servers import get

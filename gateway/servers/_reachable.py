@@ -2,7 +2,7 @@
 
 A command that starts or judges a server looks here for middleware that the server has to make room for. The walk of
 :func:`reachable` finds the objects. It does not see the middleware of a chain, because a chain is compiled. So this
-module asks each ``Gateway`` for its own middleware.
+module reads the middleware of each ``Gateway``.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def start(server: Server, launch: Launch, *, ready: str = "/", timeout: float = 
         timeout: Seconds until the first response.
 
     Raises:
-        ConfigurationError: The server is not installed, or cannot do what ``launch`` asks for.
+        ConfigurationError: The server is not installed, or does not support an option of ``launch``.
         StartError: The server did not start.
     """
     if reason := server.missing():

@@ -109,7 +109,7 @@ ASGI = _gunicorn(
 
 
 def lacks_hooks(server: Server, launch: Launch) -> bool:
-    """Tell whether the user's configuration omits the hooks that the launch asks for."""
+    """Tell whether the user's configuration omits the hooks that the launch needs."""
     if not launch.hooks or server.family != "gunicorn" or not _configured(launch):
         return False
     try:
