@@ -111,4 +111,3 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
 
 
 wsgi = Gateway(wsgi_app, middleware=chain())
-asgi = Gateway(asgi_app, middleware=chain())

@@ -26,7 +26,8 @@ PATHS = dict(zip(MOMENTS, ("/body", "/body", "/late", "/stream", "/whole"), stri
 @pytest.fixture(scope="module", params=[pytest.param(n, marks=[] if n in FAST else [pytest.mark.slow]) for n in TABLE])
 def running(request: pytest.FixtureRequest) -> Iterator[Running]:
     server = servers.get(request.param)
-    target = f"tests.gateway.drivers.disconnect_site:{server.interface}"
+    module = "disconnect_site" if server.interface == "wsgi" else "disconnect_site_asgi"
+    target = f"tests.gateway.drivers.{module}:{server.interface}"
     with start(server, Launch(target=target, bind=Bind(port=0), app_dir=ROOT), ready="/ready") as running:
         yield running
 

@@ -23,6 +23,7 @@ PARAMS = [
     )
     for server in SERVERS
     for site in ("wsgi", "mounted")
+    if site == "wsgi" or "gevent" not in server  # gevent refuses ASGI applications
 ]
 
 
