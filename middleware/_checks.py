@@ -20,7 +20,7 @@ from typing import Protocol, cast
 
 from gateway.protocols import gives_coroutine
 
-__all__ = ["Check", "Checks", "Finding"]
+__all__ = ["Check", "CheckResult", "Checks"]
 
 _log = logging.getLogger("gateway.middleware.health")
 
@@ -36,7 +36,7 @@ class _Event(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The result of a check.
 
     Attributes:
@@ -65,20 +65,20 @@ class Checks:
         self._timeout = timeout
         self._cache = cache
         self._once = once
-        self._found: dict[str, Finding] = {}
+        self._found: dict[str, CheckResult] = {}
         self._at = float("-inf")
         self._lock = threading.Lock()
         #: The current run of each loop, by the loop or the trio token, because an event belongs to one loop.
         self._asking: dict[object, _Event] = {}
         self._hanging: dict[str, concurrent.futures.Future[object]] = {}
 
-    def fresh(self) -> dict[str, Finding] | None:
+    def fresh(self) -> dict[str, CheckResult] | None:
         """Return the last results if they are still valid; None means that the checks must run."""
         known = not self._checks or time.monotonic() - self._at < self._cache
         settled = self._once and len(self._found) == len(self._checks) and all(f.passed for f in self._found.values())
         return dict(self._found) if known or settled else None
 
-    def run(self) -> dict[str, Finding]:
+    def run(self) -> dict[str, CheckResult]:
         """Run the checks in a thread that may block; other callers wait for the same run."""
         with self._lock:
             fresh = self.fresh()
@@ -94,7 +94,7 @@ class Checks:
                     self._note(name, started, error)
             return self._close()
 
-    async def run_async(self) -> dict[str, Finding]:
+    async def run_async(self) -> dict[str, CheckResult]:
         """Run the checks on the running loop; other callers on this loop wait for the same run."""
         while (fresh := self.fresh()) is None:
             trio = _running_trio()
@@ -195,14 +195,14 @@ class Checks:
         late = isinstance(error, TimeoutError | concurrent.futures.TimeoutError)
         passed = error is None and result is not False
         before = self._found.get(name)
-        self._found[name] = Finding(passed, "ok" if passed else "timeout" if late else "failed", round(seconds, 4))
+        self._found[name] = CheckResult(passed, "ok" if passed else "timeout" if late else "failed", round(seconds, 4))
         if before is None or before.passed != passed:  # log changes only, not each probe
             if not passed:
                 _log.warning("health check %r does not pass: %s", name, repr(error) if error else "it returned False")
             elif before is not None:
                 _log.warning("health check %r passes again", name)
 
-    def _close(self) -> dict[str, Finding]:
+    def _close(self) -> dict[str, CheckResult]:
         self._at = time.monotonic()
         return dict(self._found)
 

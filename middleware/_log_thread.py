@@ -43,7 +43,7 @@ def wants(logger: logging.Logger) -> bool:
     return logger.manager.disable < logging.INFO
 
 
-class _Running(Generic[T]):
+class _WriterThread(Generic[T]):
     """The thread of one process, and its waiting lines."""
 
     def __init__(self, write: Callable[[T], None]) -> None:
@@ -85,7 +85,7 @@ class LogThread(Generic[T]):
     def __init__(self, write: Callable[[T], None]) -> None:
         self._write = write
         self._lock = threading.Lock()
-        self._running: _Running[T] | None = None
+        self._running: _WriterThread[T] | None = None
 
     def put(self, item: T) -> None:
         """Queue an item, or drop it if `MOST` items wait. Never blocks."""
@@ -99,10 +99,10 @@ class LogThread(Generic[T]):
         if not running.some.is_set():  # usually set already, and `is_set` takes no lock
             running.some.set()
 
-    def _start(self) -> _Running[T]:
+    def _start(self) -> _WriterThread[T]:
         with self._lock:
             if self._running is None or self._running.pid != os.getpid():
-                self._running = _Running(self._write)
+                self._running = _WriterThread(self._write)
                 atexit.register(self.close)
             return self._running
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from gateway.middleware._codings import ZSTD_HEADER, ZSTD_WINDOW, zstd_window
 from gateway.middleware._static_paths import is_safe_name, safe_segments
-from gateway.middleware._static_variant import SUFFIXES, Entry, Found, Stamp, StaticOptions, Variant, describe
+from gateway.middleware._static_variant import SUFFIXES, Found, Stamp, StaticEntry, StaticOptions, Variant, describe
 
 __all__ = ["HASHED", "SMALL", "Index", "Opened", "keep_small"]
 
@@ -42,7 +42,7 @@ _WITHOUT_WAITING: int = getattr(os, "O_NONBLOCK", 0)
 _LOOKS = 3
 
 
-_REDIRECT = Entry({}, redirect=True)
+_REDIRECT = StaticEntry({}, redirect=True)
 
 
 class Opened(NamedTuple):
@@ -64,7 +64,7 @@ class Index:
         self._root = os.path.realpath(folder)
         self._options = options
         self._found: dict[str, Found] = {}
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, StaticEntry] = {}
         #: Hashes by path, so that ``find`` does not read a file again.
         self._digests: dict[str, tuple[Stamp, str]] = {}
         #: Logged paths, each with the version of the file.
@@ -125,7 +125,7 @@ class Index:
 
     # -- within requests
 
-    def get(self, relative: str) -> Entry | None:
+    def get(self, relative: str) -> StaticEntry | None:
         """Look up a path among the files of the scan; does no IO."""
         entry = self._entries.get(relative)
         if entry is None:
@@ -134,7 +134,9 @@ class Index:
                 entry = self._entries[relative] = self._describe(found)
         return entry
 
-    def open(self, relative: str, entry: Entry | None, choose: Callable[[Entry], str]) -> Opened | Entry | None:
+    def open(
+        self, relative: str, entry: StaticEntry | None, choose: Callable[[StaticEntry], str]
+    ) -> Opened | StaticEntry | None:
         """Open a file, then describe the open file.
 
         Args:
@@ -168,7 +170,7 @@ class Index:
             entry = self._look(relative)
         return None
 
-    def _look(self, relative: str) -> Entry | None:
+    def _look(self, relative: str) -> StaticEntry | None:
         entry = self.find(relative)
         if entry is not None:
             self._entries[relative] = entry
@@ -191,7 +193,7 @@ class Index:
         file.close()
         return None
 
-    def _is_described(self, entry: Entry, coding: str, stamp: Stamp, *, near: bool) -> bool:
+    def _is_described(self, entry: StaticEntry, coding: str, stamp: Stamp, *, near: bool) -> bool:
         """Return whether an entry describes the open file; ``near`` if the entry was made a moment ago."""
         described = entry.variants[coding].stamp
         if stamp != described and not (near and stamp.is_near(described)):
@@ -204,7 +206,7 @@ class Index:
         except OSError:
             return False
 
-    def _settled(self, relative: str, entry: Entry, coding: str, stamp: Stamp, file: io.FileIO) -> Variant:
+    def _settled(self, relative: str, entry: StaticEntry, coding: str, stamp: Stamp, file: io.FileIO) -> Variant:
         """Complete the description of an open file with its current size and the hash of its content."""
         variant = entry.variants[coding]
         if stamp == variant.stamp and (variant.digest is not None or stamp.size > HASHED):
@@ -217,10 +219,10 @@ class Index:
                 digest = _hash(content)
                 self._digests[variant.path] = (stamp, digest)
         settled = self._variant(Found(variant.path, stamp, digest=digest), coding, varies=len(entry.variants) > 1)
-        self._entries[relative] = Entry({**entry.variants, coding: settled}, entry.codings)
+        self._entries[relative] = StaticEntry({**entry.variants, coding: settled}, entry.codings)
         return settled
 
-    def find(self, relative: str) -> Entry | None:
+    def find(self, relative: str) -> StaticEntry | None:
         """Look up one path on disk; return None if there is no file to serve."""
         index_file = self._options.index_file
         segments = safe_segments(relative, dotfiles=self._options.dotfiles)
@@ -332,12 +334,12 @@ class Index:
     def _variant(self, found: Found, coding: str, *, varies: bool) -> Variant:
         return describe(found, self.relative(found.path), coding, self._options, varies=varies)
 
-    def _describe(self, found: Found) -> Entry:
+    def _describe(self, found: Found) -> StaticEntry:
         varies = bool(found.compressed)
         variants = {"": self._variant(found, "", varies=varies)}
         for coding, compressed in found.compressed.items():
             variants[coding] = self._variant(compressed, coding, varies=True)
-        return Entry(variants, tuple(found.compressed))
+        return StaticEntry(variants, tuple(found.compressed))
 
 
 def keep_small(indexes: Iterable[Index], most_bytes: int) -> None:

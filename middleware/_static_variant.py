@@ -20,7 +20,7 @@ from typing import NamedTuple
 from gateway.headers import Header
 from gateway.middleware._validators import ETag, format_http_date
 
-__all__ = ["SUFFIXES", "Entry", "Found", "Stamp", "StaticOptions", "Variant", "describe", "has_hash_in_name"]
+__all__ = ["SUFFIXES", "Found", "Stamp", "StaticEntry", "StaticOptions", "Variant", "describe", "has_hash_in_name"]
 
 #: Suffix of a precompressed file, by coding, in the server's order of preference.
 SUFFIXES = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
@@ -143,7 +143,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Entry:
+class StaticEntry:
     """One URL: its representations by coding (``""`` for none), or a redirect to the folder's URL."""
 
     variants: Mapping[str, Variant]

@@ -98,11 +98,11 @@ class _Limiting(Hooks):
         declared = headers.get("content-length")
         # A transfer coding overrides Content-Length (RFC 9112 section 6.3), so the declared length does not count.
         if declared is None or "transfer-encoding" in headers:
-            return _Counting(request, self._limit(request))
+            return _CountingTransform(request, self._limit(request))
         return _Whole(request, int(declared))  # already checked, and the server delivers at most the declared length
 
 
-class _Counting:
+class _CountingTransform:
     """Pass a body without a declared length unchanged, until it is too large."""
 
     __slots__ = ("_left", "_limit", "_request")

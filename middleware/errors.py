@@ -108,10 +108,10 @@ class Errors(Middleware):
                 )
 
     def build(self, context: BuildContext) -> Hooks:
-        return _Answering(self)
+        return _AnsweringErrors(self)
 
 
-class _Answering(Hooks):
+class _AnsweringErrors(Hooks):
     def __init__(self, options: Errors) -> None:
         self._options = options
 

@@ -24,7 +24,7 @@ from gateway._starting import LazyPart
 from gateway.contract import BuildContext, Hooks, Middleware, Process, Steps, io
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
-from gateway.middleware._checks import Check, Checks, Finding
+from gateway.middleware._checks import Check, CheckResult, Checks
 from gateway.middleware._draining import DRAINING, DrainFile
 from gateway.middleware._options import check_options
 from gateway.problems import problem
@@ -120,10 +120,10 @@ class Health(Middleware):
             raise ConfigurationError("Health(drain_signal=True) needs SIGUSR1, which this system does not have")
 
     def build(self, context: BuildContext) -> Hooks:
-        return _Answering(self, context.startup)
+        return _AnsweringProbes(self, context.startup)
 
 
-class _Answering(Hooks, LazyPart):
+class _AnsweringProbes(Hooks, LazyPart):
     def __init__(self, options: Health, application: Startup) -> None:
         self._options = options
         self._application = application
@@ -215,7 +215,7 @@ class _Answering(Hooks, LazyPart):
     def _drains(self) -> bool:
         return bool(DRAINING) or (self._file is not None and self._file.exists())
 
-    def _answer(self, passed: bool, state: str, found: Mapping[str, Finding]) -> Response:
+    def _answer(self, passed: bool, state: str, found: Mapping[str, CheckResult]) -> Response:
         fields = [("Cache-Control", "no-store")]
         if not self._options.detail:
             fields.append(("Content-Type", "text/plain; charset=utf-8"))
@@ -225,5 +225,5 @@ class _Answering(Hooks, LazyPart):
         return Response(200 if passed else 503, fields, json.dumps({"status": state, "checks": checks}))
 
 
-def _passed(found: Mapping[str, Finding]) -> bool:
+def _passed(found: Mapping[str, CheckResult]) -> bool:
     return all(each.passed for each in found.values())

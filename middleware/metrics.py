@@ -121,7 +121,7 @@ class Metrics(Middleware):
     def build(self, context: BuildContext) -> Hooks:
         _multiprocess.prepare()
         series = _series(self)
-        return (_Counting if self.path is None else _Exposing)(self, series, context)
+        return (_Measuring if self.path is None else _Exposing)(self, series, context)
 
 
 class _Series:
@@ -266,7 +266,7 @@ def _series(options: Metrics) -> _Series:
     return series
 
 
-class _Counting(Hooks):
+class _Measuring(Hooks):
     """Count requests, without an endpoint."""
 
     websocket: ClassVar[bool] = True
@@ -319,7 +319,7 @@ class _Counting(Hooks):
             self._series.failed(error)
 
 
-class _Exposing(_Counting):
+class _Exposing(_Measuring):
     """Count requests, and respond to scrapers."""
 
     def __init__(self, options: Metrics, series: _Series, context: BuildContext) -> None:

@@ -27,7 +27,7 @@ from gateway.middleware._location import location_part
 from gateway.middleware._options import check_options
 from gateway.middleware._range import content_range, select_range
 from gateway.middleware._static_index import Index, Opened, keep_small
-from gateway.middleware._static_variant import Entry, StaticOptions, Variant, has_hash_in_name
+from gateway.middleware._static_variant import StaticEntry, StaticOptions, Variant, has_hash_in_name
 from gateway.middleware._threads import threaded
 from gateway.middleware._validators import Preconditions, evaluate, if_range_holds
 from gateway.problems import problem
@@ -189,7 +189,7 @@ class _Serving(Hooks):
         return None
 
     def _serve(
-        self, request: Request, folder: _Folder, relative: str, entry: Entry
+        self, request: Request, folder: _Folder, relative: str, entry: StaticEntry
     ) -> Response | Steps[Response | None] | None:
         method = request.method
         if entry.redirect or method not in ("GET", "HEAD"):
@@ -203,23 +203,23 @@ class _Serving(Hooks):
 
     # Open a file that is not in memory before describing it, so that the headers always match the sent content.
 
-    def _from_disk(self, wanted: _Wanted, entry: Entry | None) -> Response | Steps[Response | None] | None:
+    def _from_disk(self, wanted: _Wanted, entry: StaticEntry | None) -> Response | Steps[Response | None] | None:
         choose = partial(_choose, wanted.request)
         if self._asgi:
             return self._from_disk_in_thread(wanted, entry, choose)
         return self._opened(wanted, wanted.folder.files.open(wanted.relative, entry, choose))
 
     def _from_disk_in_thread(
-        self, wanted: _Wanted, entry: Entry | None, choose: Callable[[Entry], str]
+        self, wanted: _Wanted, entry: StaticEntry | None, choose: Callable[[StaticEntry], str]
     ) -> Steps[Response | None]:
         look = wanted.folder.files.open
         result = self._opened(wanted, (yield from io(look, threaded(look), wanted.relative, entry, choose)))
         return (yield from result) if isinstance(result, Generator) else result
 
-    def _opened(self, wanted: _Wanted, opened: Opened | Entry | None) -> Response | Steps[Response | None] | None:
+    def _opened(self, wanted: _Wanted, opened: Opened | StaticEntry | None) -> Response | Steps[Response | None] | None:
         if opened is None:  # removed, or not in this folder, so search the next folders
             return self._search(wanted.request, self._folders[wanted.folder.position + 1 :])
-        if isinstance(opened, Entry):
+        if isinstance(opened, StaticEntry):
             return _without_file(wanted.request, opened)
         response = None
         try:
@@ -293,7 +293,7 @@ class _Serving(Hooks):
         return Response(200, head, b"")
 
 
-def _choose(request: Request, entry: Entry) -> str:
+def _choose(request: Request, entry: StaticEntry) -> str:
     """Choose the coding of a file. A range always refers to the plain file, of which the client may have parts."""
     headers = request.headers
     if headers.get("range") is not None:
@@ -308,7 +308,7 @@ def _part(variant: Variant, file: FileIO | None, start: int, stop: int) -> bytes
     return variant.content if stop - start == variant.size else variant.content[start:stop]
 
 
-def _without_file(request: Request, entry: Entry) -> Response:
+def _without_file(request: Request, entry: StaticEntry) -> Response:
     if request.method not in ("GET", "HEAD"):
         return _not_allowed(request)
     return _to_folder(request)

@@ -140,7 +140,7 @@ class _Http:
         self._scope = scope
         self._gone = False  # the client has left, as far as granian has reported it
         # The request.
-        self._body: _Body | None = None
+        self._body: _IncomingBody | None = None
         self._request_ended = False
         self._disconnect: asyncio.Future[None] | None = None
         # The response.
@@ -170,7 +170,7 @@ class _Http:
         if self._request_ended:
             return await self._wait_for_disconnect()
         if self._body is None:
-            self._body = _Body(self._protocol, self._scope)
+            self._body = _IncomingBody(self._protocol, self._scope)
         try:
             chunk, more_body = await self._body.read()
         except EOFError:
@@ -245,7 +245,7 @@ class _Http:
             self._response_ended.set()
 
 
-class _Body:
+class _IncomingBody:
     """The body of one request."""
 
     __slots__ = ("_chunks", "_left", "_protocol")

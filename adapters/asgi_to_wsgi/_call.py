@@ -34,8 +34,8 @@ from collections.abc import Sequence
 from contextvars import Context
 from typing import Any, Protocol
 
-from gateway.adapters.asgi_to_wsgi._input import RequestBody
-from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FileBody, Part, SharedFile, octets
+from gateway.adapters.asgi_to_wsgi._input import BodyReader
+from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FilePart, Part, SharedFile, octets
 from gateway.adapters.asgi_to_wsgi._waiting import Conversation, Runner, start_task
 from gateway.errors import ApplicationError, GatewayError
 from gateway.protocols import ASGIApplication, Message
@@ -105,7 +105,7 @@ class AsgiCall(Conversation):
         self,
         app: ASGIApplication,
         scope: dict[str, Any],
-        body: RequestBody | None,
+        body: BodyReader | None,
         runner: Runner,
         tasks: Tasks,
         context: Context,
@@ -304,7 +304,7 @@ class AsgiCall(Conversation):
                 return
             if kind == "http.response.pathsend" and self._state == _BODY and self._sent == 0:
                 if not self.bodiless:
-                    self.parts.append(FileBody(str(message["path"]), None, None, whole=True))
+                    self.parts.append(FilePart(str(message["path"]), None, None, whole=True))
                 self._complete_body()
                 return
             if kind == "http.response.zerocopysend" and self._state == _BODY:
@@ -328,7 +328,7 @@ class AsgiCall(Conversation):
         if not self.bodiless:
             file = SharedFile(message["file"], message.get("offset"), self._file_done)
             waiter = self._file_waiter = self._runner.loop.create_future()
-            self.parts.append(FileBody(None, file, message.get("count"), whole=not more and self._sent == 0))
+            self.parts.append(FilePart(None, file, message.get("count"), whole=not more and self._sent == 0))
             self._sent += 1  # the server counts the file's bytes, but the next part is not the first one any more
             self._taken += 1
             if more:
@@ -362,7 +362,7 @@ class AsgiCall(Conversation):
     def _let_go(self) -> None:
         self.gone = True
         for part in self.parts:
-            if isinstance(part, FileBody) and part.file is not None:
+            if isinstance(part, FilePart) and part.file is not None:
                 part.file.close()
         self.parts.clear()
         self._resume()

@@ -32,7 +32,7 @@ _MOST_DIGITS = 19
 FIRST_PIECE_BYTES = 4 * 1024
 
 
-class RequestBody:
+class BodyReader:
     """The unread rest of one request body.
 
     Attributes:
@@ -79,7 +79,7 @@ class RequestBody:
         return data
 
 
-def open_body(environ: Environ) -> RequestBody | None:
+def open_body(environ: Environ) -> BodyReader | None:
     """Return the request body, its first piece read if that is safe; None if the request has no body.
 
     Raises:
@@ -94,7 +94,7 @@ def open_body(environ: Environ) -> RequestBody | None:
             and not environ.get("SERVER_PROTOCOL", "").startswith(("HTTP/2", "HTTP/3"))
         ):
             return None  # RFC 9112 section 6.3: a request with neither header has no body
-        return RequestBody(_reader(environ["wsgi.input"]), None)
+        return BodyReader(_reader(environ["wsgi.input"]), None)
     if chunked:
         return _chunked(environ)
     if not (length.isascii() and length.isdecimal()):
@@ -112,7 +112,7 @@ def open_body(environ: Environ) -> RequestBody | None:
     if size == 0:
         return None
     stream = environ["wsgi.input"]
-    body = RequestBody(stream.read if size <= PIECE_BYTES else _reader(stream), size)
+    body = BodyReader(stream.read if size <= PIECE_BYTES else _reader(stream), size)
     # A client that sent "Expect: 100-continue" waits for the first read, and the application may refuse before it.
     if "HTTP_EXPECT" not in environ:
         body.first = body.read() or b""
@@ -122,12 +122,12 @@ def open_body(environ: Environ) -> RequestBody | None:
     return body
 
 
-def _chunked(environ: Environ) -> RequestBody | None:
+def _chunked(environ: Environ) -> BodyReader | None:
     stream = environ["wsgi.input"]
     if environ.get("wsgi.input_terminated") or isinstance(stream, io.BytesIO):
-        return RequestBody(_reader(stream), None)
+        return BodyReader(_reader(stream), None)
     if "uwsgi.version" in environ:
-        return RequestBody(_uwsgi_reader(), None)
+        return BodyReader(_uwsgi_reader(), None)
     # The server does not decode chunks, and a read would wait until the connection ends.
     return None
 

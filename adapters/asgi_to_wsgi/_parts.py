@@ -22,7 +22,7 @@ class EarlyHint:
         self.links = links
 
 
-class FileBody:
+class FilePart:
     """A file for the server to send: a path, or an open file from its position. ``count`` None sends the rest."""
 
     __slots__ = ("count", "file", "path", "whole")
@@ -53,7 +53,7 @@ class SharedFile(io.FileIO):
             self._done()
 
 
-Part: TypeAlias = bytes | EarlyHint | FileBody
+Part: TypeAlias = bytes | EarlyHint | FilePart
 
 
 def octets(body: Any) -> bytes:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from gateway.adapters.asgi_to_wsgi._call import AsgiCall
-from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FileBody
+from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FilePart
 from gateway.protocols import Environ
 from gateway.translate.fields import wsgi_response_headers
 from gateway.translate.status import status_line
@@ -60,7 +60,7 @@ def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., obje
                 raise _raisable(call)
             # Else a part of the body was sent before the error. As on an ASGI server, send the headers and that part.
         first = call.parts[0] if call.parts else b""
-        if isinstance(first, FileBody) and first.whole:
+        if isinstance(first, FilePart) and first.whole:
             wrapped = _wrapped(call, first, environ)
             start_response(status_line(call.status), call.headers)
             return wrapped
@@ -148,7 +148,7 @@ class ResponseBody:
     def _take(self) -> None:
         parts = self._call.parts
         first = parts[0]
-        if isinstance(first, FileBody):
+        if isinstance(first, FilePart):
             parts.popleft()
             self._file = _pieces(first)
             return
@@ -196,7 +196,7 @@ class ResponseBody:
         self.close()
 
 
-def _wrapped(call: AsgiCall, part: FileBody, environ: Environ) -> Iterable[bytes]:
+def _wrapped(call: AsgiCall, part: FilePart, environ: Environ) -> Iterable[bytes]:
     """Return the server's file wrapper around a file that is the whole body."""
     call.parts.clear()
     file: Any = part.file  # the server closes the wrapper, which closes the file
@@ -219,7 +219,7 @@ def _declared_length(call: AsgiCall) -> int | None:
     return None
 
 
-def _sent_as_it_stands(call: AsgiCall, part: FileBody, file: io.FileIO, environ: Environ) -> bool:
+def _sent_as_it_stands(call: AsgiCall, part: FilePart, file: io.FileIO, environ: Environ) -> bool:
     """Tell whether the server sends the right bytes if it gets the file itself.
 
     Every server sends from the file's position to its end, except uWSGI, which begins at 0. Only gunicorn is known to
@@ -235,7 +235,7 @@ def _sent_as_it_stands(call: AsgiCall, part: FileBody, file: io.FileIO, environ:
     )
 
 
-def _pieces(part: FileBody) -> Generator[bytes, None, None]:
+def _pieces(part: FilePart) -> Generator[bytes, None, None]:
     source = FileRange(part.file, part.count)
     try:
         while data := source.read(_PIECE_BYTES):

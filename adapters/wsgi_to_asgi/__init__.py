@@ -26,7 +26,7 @@ from gateway._starting import Reached, Reaching
 from gateway.adapters._options import check_wsgi_to_asgi, whole
 from gateway.adapters._wrapped import wsgi_callable
 from gateway.adapters.hand_off._ports import AsyncioPort, Port, SensitivePort, Spawn
-from gateway.adapters.wsgi_to_asgi._exchange import Exchange
+from gateway.adapters.wsgi_to_asgi._exchange import RequestCycle
 from gateway.adapters.wsgi_to_asgi._files import FileWrapper
 from gateway.adapters.wsgi_to_asgi._input import WholeInput
 from gateway.adapters.wsgi_to_asgi._run import Run
@@ -185,7 +185,7 @@ class WsgiToAsgi(Reaching):
             trailers = Trailers(send, head_only=environ["REQUEST_METHOD"] == "HEAD")
             environ["gunicorn.http2.send_trailers"] = trailers.give
             send = trailers.send
-        exchange = Exchange(run, port, spawn, receive, send, join_bytes=self._join_bytes, high=self._high)
+        exchange = RequestCycle(run, port, spawn, receive, send, join_bytes=self._join_bytes, high=self._high)
         complete = isinstance(body, WholeInput)
         if isinstance(body, WholeInput):
             environ["wsgi.input"] = body

@@ -24,7 +24,7 @@ from gateway.protocols import ASGIReceive, ASGISend, Message
 _NOT_FOR_COROUTINES = (GeneratorExit, StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError)
 
 
-class Exchange:
+class RequestCycle:
     """One request between its `Run` and the server."""
 
     __slots__ = ("_high", "_join_bytes", "_lock", "_over", "_port", "_receive", "_receiver", "_run", "_send", "_spawn")

@@ -104,7 +104,7 @@ class Receiver:
                 if message["type"] == "http.disconnect":
                     self._lost()
                 # A server that sends anything else has no disconnect events. Another receive() might never suspend.
-        except Exception as error:  # `Exchange` raises it to the server
+        except Exception as error:  # `RequestCycle` raises it to the server
             self.error = error
             self._lost()
         finally:

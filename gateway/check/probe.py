@@ -23,7 +23,7 @@ from gateway.protocols import ASGIReceive, ASGISend, Environ, Message, Scope
 from gateway.rules.observer import ClientObserver
 from gateway.rules.validator import Validator
 
-__all__ = ["LIFESPAN", "Answer", "Broken", "asgi", "fetch", "probe", "wsgi"]
+__all__ = ["LIFESPAN", "Broken", "ProbeResponse", "asgi", "fetch", "probe", "wsgi"]
 
 #: Environment variable that makes the application refuse the lifespan protocol, if its value is "raise".
 LIFESPAN = "GATEWAY_PROBE_LIFESPAN"
@@ -176,7 +176,7 @@ _PATIENCE = 8.0
 
 
 @dataclass
-class Answer:
+class ProbeResponse:
     """A response as the client received it."""
 
     status: int = 0
@@ -189,7 +189,7 @@ class Answer:
     first: float = 0.0
 
 
-def fetch(address: tuple[str, int] | str, request: bytes, timeout: float = 30.0) -> Answer:
+def fetch(address: tuple[str, int] | str, request: bytes, timeout: float = 30.0) -> ProbeResponse:
     """Send the bytes of a request, and read until the response is complete or the server closes the connection."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     raw = b""
@@ -214,14 +214,16 @@ def _framed(raw: bytes) -> bool:
     return answer.complete and any(name in (b"content-length", b"transfer-encoding") for name, _ in answer.headers)
 
 
-def _parse(raw: bytes, first: float) -> Answer:
+def _parse(raw: bytes, first: float) -> ProbeResponse:
     head, _, rest = raw.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     words = lines[0].split()
     if len(words) < 2 or not words[1].isdigit():
-        return Answer()
+        return ProbeResponse()
     pairs = [line.partition(b":") for line in lines[1:]]
-    answer = Answer(int(words[1]), [(name.strip().lower(), value.strip()) for name, _, value in pairs], first=first)
+    answer = ProbeResponse(
+        int(words[1]), [(name.strip().lower(), value.strip()) for name, _, value in pairs], first=first
+    )
     fields = dict(answer.headers)
     if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
         while rest:
@@ -261,7 +263,7 @@ def probe(address: tuple[str, int] | str, interface: str) -> list[Broken]:
     observer = ClientObserver()
     extra: list[Broken] = []
 
-    def get(path: str, *lines: str) -> Answer:
+    def get(path: str, *lines: str) -> ProbeResponse:
         # After an application's error, for example, a server may neither respond nor close: do not wait long.
         return fetch(address, _request("GET", path, b"", *lines), timeout=_PATIENCE)
 
@@ -292,7 +294,7 @@ def probe(address: tuple[str, int] | str, interface: str) -> list[Broken]:
 _HANDSHAKE = ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "Connection: Upgrade")
 
 
-def _query(answer: Answer) -> str | None:
+def _query(answer: ProbeResponse) -> str | None:
     try:
         value: object = json.loads(answer.body)["query"]
     except (ValueError, KeyError, TypeError):
@@ -300,7 +302,7 @@ def _query(answer: Answer) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _probe_asgi(observer: ClientObserver, get: Callable[..., Answer]) -> None:
+def _probe_asgi(observer: ClientObserver, get: Callable[..., ProbeResponse]) -> None:
     if get("/idle").body == b"http.disconnect":
         observer.disconnect_given(client_left=False, complete=False)
     observer.headers_delivered(_HEADERS, get("/headers").headers)

@@ -17,7 +17,7 @@ __all__: list[str] = []
 _IDLE = Idle()
 
 
-class _RequestHandler(WSGIRequestHandler):
+class _WerkzeugHandler(WSGIRequestHandler):
     def setup(self) -> None:
         """Begin to wait for a request."""
         super().setup()
@@ -45,7 +45,7 @@ def _serve(options: Options) -> None:
             bind.port,
             options.application(),
             threaded=(options.threads or 2) > 1,
-            request_handler=_RequestHandler,
+            request_handler=_WerkzeugHandler,
             fd=bind.fd,
         )
         server.log_startup()

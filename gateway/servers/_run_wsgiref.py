@@ -30,7 +30,7 @@ class _Server(WSGIServer):
     """wsgiref's server on a socket that is already open."""
 
     def __init__(self, listener: socket.socket) -> None:
-        super().__init__(("", 0), _RequestHandler, bind_and_activate=False)
+        super().__init__(("", 0), _WsgirefHandler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
         name = listener.getsockname()
@@ -51,7 +51,7 @@ class _ThreadingServer(ThreadingMixIn, _Server):
 _IDLE = Idle()
 
 
-class _RequestHandler(WSGIRequestHandler):
+class _WsgirefHandler(WSGIRequestHandler):
     def setup(self) -> None:
         """Begin to wait for a request."""
         super().setup()

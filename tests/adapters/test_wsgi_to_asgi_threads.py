@@ -21,7 +21,7 @@ import pytest
 from gateway.adapters.hand_off._ports import AsyncioPort, Outbox
 from gateway.adapters.hand_off._workers import Workers
 from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
-from gateway.adapters.wsgi_to_asgi._exchange import Exchange
+from gateway.adapters.wsgi_to_asgi._exchange import RequestCycle
 from gateway.adapters.wsgi_to_asgi._input import Inbox
 from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.errors import ApplicationError
@@ -316,7 +316,7 @@ def test_A67_a_request_is_gone_without_the_garbage_collector(backend: str) -> No
     gc.disable()
     try:
         run_on(backend, main)
-        left = [thing for thing in gc.get_objects() if issubclass(type(thing), Run | Exchange | Inbox)]
+        left = [thing for thing in gc.get_objects() if issubclass(type(thing), Run | RequestCycle | Inbox)]
         assert len(left) <= 3  # each adapter's worker may hold the one it is just putting down
     finally:
         gc.enable()

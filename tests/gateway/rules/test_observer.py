@@ -29,7 +29,7 @@ class Result:
 Look = Callable[[ClientObserver, Any], None]
 
 
-def get(address: Any, path: str, *lines: str) -> probing.Answer:
+def get(address: Any, path: str, *lines: str) -> probing.ProbeResponse:
     return probing.fetch(address, probing._request("GET", path, b"", *lines))
 
 
