@@ -9,30 +9,13 @@ from werkzeug._reloader import run_with_reloader
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from gateway.adapters.asgi_to_wsgi import close_websockets
-from gateway.servers._runner import Idle, Options, run
+from gateway.servers._runner import IdleHandler, Options, run
 
 __all__: list[str] = []
 
-#: One for the module, because a process runs one server.
-_IDLE = Idle()
 
-
-class _WerkzeugHandler(WSGIRequestHandler):
-    def setup(self) -> None:
-        """Begin to wait for a request."""
-        super().setup()
-        _IDLE.add(self.connection)
-
-    def finish(self) -> None:
-        """Remove a connection that ends, with or without a request."""
-        _IDLE.remove(self.connection)
-        super().finish()
-
-    def parse_request(self) -> bool:
-        """Parse the request; from now on, the server waits for its thread when it stops."""
-        whole = super().parse_request()
-        _IDLE.remove(self.connection)
-        return whole
+class _WerkzeugHandler(IdleHandler, WSGIRequestHandler):
+    """Werkzeug's handler, with its idle connections known."""
 
 
 def _serve(options: Options) -> None:
@@ -56,7 +39,7 @@ def _serve(options: Options) -> None:
 
     def stop(signum: int, frame: object) -> None:
         close_websockets()  # the server waits for their threads as well
-        _IDLE.close()
+        IdleHandler.idle.close()
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)

@@ -18,7 +18,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse
 
 from gateway.protocols import Environ, WSGIApplication
-from gateway.servers._runner import Idle, Options, run
+from gateway.servers._runner import IdleHandler, Options, run
 
 __all__: list[str] = []
 
@@ -47,26 +47,10 @@ class _ThreadingServer(ThreadingMixIn, _Server):
     """A server with one thread for each connection; it joins the threads when it ends."""
 
 
-#: One for the module, because a process runs one server.
-_IDLE = Idle()
-
-
-class _WsgirefHandler(WSGIRequestHandler):
-    def setup(self) -> None:
-        """Begin to wait for a request."""
-        super().setup()
-        _IDLE.add(self.connection)
-
-    def finish(self) -> None:
-        """Remove a connection that ends, with or without a request."""
-        _IDLE.remove(self.connection)
-        super().finish()
-
+class _WsgirefHandler(IdleHandler, WSGIRequestHandler):
     def parse_request(self) -> bool:
         """Refuse requests that wsgiref cannot read, before it calls the application."""
-        whole = super().parse_request()
-        _IDLE.remove(self.connection)
-        if not whole:
+        if not super().parse_request():
             return False
         if self.headers.get("Transfer-Encoding") is not None:
             self.send_error(501, "Transfer-Encoding is not supported by wsgiref")
@@ -111,7 +95,7 @@ def _serve(options: Options) -> None:
     def stop(signum: int, frame: object) -> None:
         # shutdown() waits for serve_forever() to return, and this thread runs serve_forever().
         threading.Thread(target=server.shutdown, daemon=True).start()
-        _IDLE.close()
+        IdleHandler.idle.close()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from http.server import BaseHTTPRequestHandler
 from typing import Protocol, cast
 from wsgiref.types import WSGIApplication
 
@@ -21,7 +22,7 @@ from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.errors import ConfigurationError
 from gateway.servers._bind import Bind
 
-__all__ = ["Idle", "Options", "parse_arguments", "run"]
+__all__ = ["Idle", "IdleHandler", "Options", "parse_arguments", "run"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,29 @@ class Idle:
 def _end(connection: _Socket) -> None:
     with suppress(OSError):  # the client has already closed the connection
         connection.shutdown(socket.SHUT_RD)
+
+
+class IdleHandler(BaseHTTPRequestHandler):
+    """Keep `idle` for a server whose handlers are `http.server`'s: put it before the server's own handler."""
+
+    #: One for all handlers, because a process runs one server.
+    idle = Idle()
+
+    def setup(self) -> None:
+        """Begin to wait for a request."""
+        super().setup()
+        self.idle.add(self.connection)
+
+    def finish(self) -> None:
+        """Remove a connection that ends, with or without a request."""
+        self.idle.remove(self.connection)
+        super().finish()
+
+    def parse_request(self) -> bool:
+        """Parse the request; from now on, the server waits for its thread when it stops."""
+        whole = super().parse_request()
+        self.idle.remove(self.connection)
+        return whole
 
 
 def parse_arguments(program: str, argv: list[str]) -> Options:

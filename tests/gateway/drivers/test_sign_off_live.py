@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 
 from gateway import servers
 from gateway.servers import Bind, Launch, Running, start
+from tests.gateway.drivers.upgrades import bytes_after_close
 
 ROOT = str(Path(__file__).resolve().parents[3])
 SECONDS = 30.0
@@ -61,15 +62,4 @@ def test_a_websocket_behind_middleware_echoes_and_ends_cleanly(running: Running)
 
 
 def test_nothing_but_the_websocket_is_written_to_its_connection(running: Running) -> None:
-    with running.bind.connect(SECONDS) as connection:
-        connection.sendall(
-            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += connection.recv(65536)
-        assert received.startswith(b"HTTP/1.1 101 ")
-        connection.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # a masked Close, code 1000
-        rest = received.partition(b"\r\n\r\n")[2] + b"".join(iter(lambda: connection.recv(65536), b""))
-    assert rest == b"\x88\x02\x03\xe8"
+    assert bytes_after_close(running.bind, SECONDS) == b"\x88\x02\x03\xe8"

@@ -10,6 +10,7 @@ import pytest
 from gateway import servers
 from gateway.servers import Bind, Launch, start
 from tests.gateway.drivers.signals import CHAINS, MEANINGS, PATHS, SIGNALS, TABLE, Row, play
+from tests.gateway.drivers.upgrades import bytes_after_close
 
 ROOT = str(Path(__file__).resolve().parents[3])
 
@@ -45,15 +46,5 @@ def test_a_signal_comes_to_what_the_table_says(row: Row, chain: str, reference: 
 def test_a_sign_off_passes_two_adapters() -> None:
     target = "tests.gateway.drivers.sign_off_site:twice"
     launch = Launch(target=target, bind=Bind(port=0), app_dir=ROOT, hooks=True)
-    with start(servers.get("gunicorn-gthread"), launch) as running, running.bind.connect(30.0) as connection:
-        connection.sendall(
-            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += connection.recv(65536)
-        assert received.startswith(b"HTTP/1.1 101 ")
-        connection.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
-        rest = received.partition(b"\r\n\r\n")[2] + b"".join(iter(lambda: connection.recv(65536), b""))
-        assert rest == b"\x88\x02\x03\xe8"
+    with start(servers.get("gunicorn-gthread"), launch) as running:
+        assert bytes_after_close(running.bind, 30.0) == b"\x88\x02\x03\xe8"
