@@ -84,6 +84,11 @@ class Gateway(Dual, Generic[App]):
         threads: int | None = None,
         adapter: AdapterOptions | None = None,
     ) -> None:
+        if not isinstance(cast("object", interface), str | None):
+            raise ConfigurationError(
+                f"interface, the argument after the application, must be a name such as 'wsgi', got {interface!r}; "
+                f"for middleware write middleware=[...]"
+            )
         whole(max_adapters, 0, "max_adapters=")
         if threads is not None:
             whole(threads, 1, "threads=")

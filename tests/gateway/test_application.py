@@ -250,6 +250,12 @@ def test_a_chain_is_a_list_and_not_one_middleware(build: Any, given: Any) -> Non
         build(hello_wsgi, middleware=given)
 
 
+@pytest.mark.parametrize("given", [[as_middleware(_flow)()], as_middleware(_flow)(), []], ids=["list", "one", "empty"])
+def test_middleware_in_the_place_of_the_interface_is_refused_with_the_right_call(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"must be a name such as 'wsgi', got .*write middleware=\[\.\.\.\]"):
+        Gateway(hello_wsgi, given)
+
+
 @pytest.mark.parametrize("engine", ["a2wsgi", "asgiref"])
 def test_another_engine_crosses_from_wsgi_to_asgi(engine: str) -> None:
     crossed = cross(hello_wsgi, "wsgi", "asgi", engine=engine)
