@@ -1,7 +1,8 @@
 """An application in both interfaces that waits where a client may go away, behind an access log and metrics.
 
 ``?release=`` names a file. The application makes ``NAME.waits`` when it has got so far, and goes on when the test has
-made ``NAME``.
+made ``NAME``, and ``?patience=`` seconds have passed. From then on ``/stream`` sends until the server says that the
+client is gone: how long a server takes to see it depends on the machine.
 """
 
 from __future__ import annotations
@@ -12,47 +13,67 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import anyio
-import anyio.lowlevel
 
 from gateway import Gateway
 from gateway.contract import Middleware
 from gateway.middleware import AccessLog, Metrics
 
 SECONDS = 30.0
-#: So long a server may take to see that a client is gone.
-SEEN = 0.05
+#: A stream ends after so long, if the server does not say that the client is gone; it pauses between two parts.
+STREAMS = 20.0
+PAUSE = 0.01
 PART = b"x" * 65536
-PARTS = 64
+#: In the scope: what the server has said, whoever asked it. The driver is not asked, so it cannot hide its own fault.
+SAID = "site.said"
 
 
 def chain() -> list[Middleware]:
     return [AccessLog(), Metrics(path="/metrics")]
 
 
-def _release(query: str) -> Path:
-    """Return the file that is waited for; one that is there, where none is named."""
-    path = Path(parse_qs(query).get("release", [__file__])[0])
+def asked(query: str) -> tuple[Path, float]:
+    """Return the file that is waited for, one that is there where none is named, and the patience after it."""
+    fields = parse_qs(query)
+    path = Path(fields.get("release", [__file__])[0])
     if not path.exists():
         path.with_suffix(".waits").touch()
-    return path
+    return path, float(fields.get("patience", ["0"])[0])
+
+
+def listening(app: Any) -> Any:
+    """Go outside the chain, and note in the scope whether the server said ``http.disconnect``."""
+
+    async def outer(scope: Any, receive: Any, send: Any) -> None:
+        said = scope[SAID] = set[str]()
+
+        async def noting() -> Any:
+            message = await receive()
+            said.add(message["type"])
+            return message
+
+        await app(scope, noting, send)
+
+    return outer
 
 
 def wsgi_app(environ: Any, start_response: Any) -> Any:
     path = environ["PATH_INFO"]
     environ["gateway.state"]["route"] = path
-    release = _release(environ["QUERY_STRING"])
+    release, patience = asked(environ["QUERY_STRING"])
 
     def wait() -> None:
         deadline = time.monotonic() + SECONDS
         while not release.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
-        time.sleep(SEEN)
+        time.sleep(patience)
 
     def stream() -> Any:
         yield PART
         wait()
-        for _ in range(PARTS):
+        deadline = time.monotonic() + STREAMS
+        while time.monotonic() < deadline:  # or until the server closes this iterable
             yield PART
+            time.sleep(PAUSE)
 
     if path == "/body":
         try:
@@ -74,13 +95,13 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
         raise RuntimeError("no lifespan")
     path = scope["path"]
     scope["gateway.state"]["route"] = path
-    release = _release(scope["query_string"].decode())
+    release, patience = asked(scope["query_string"].decode())
 
     async def wait() -> None:
         deadline = time.monotonic() + SECONDS
         while not release.exists() and time.monotonic() < deadline:  # noqa: ASYNC110  # another process makes it
             await anyio.sleep(0.01)
-        await anyio.sleep(SEEN)
+        await anyio.sleep(patience)
 
     async def start(status: int, *fields: tuple[bytes, bytes]) -> None:
         await send({"type": "http.response.start", "status": status, "headers": list(fields)})
@@ -99,9 +120,10 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
         await start(200, (b"content-type", b"text/plain"))
         await send({"type": "http.response.body", "body": PART, "more_body": True})
         await wait()
-        for _ in range(PARTS):
+        deadline = time.monotonic() + STREAMS
+        while "http.disconnect" not in scope[SAID] and time.monotonic() < deadline:  # or until the server raises
             await send({"type": "http.response.body", "body": PART, "more_body": True})
-            await anyio.lowlevel.checkpoint()
+            await anyio.sleep(PAUSE)
         await send({"type": "http.response.body", "body": b""})
         return
     if path == "/late":

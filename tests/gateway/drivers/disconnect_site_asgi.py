@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from gateway import Gateway
-from tests.gateway.drivers.disconnect_site import asgi_app, chain
+from tests.gateway.drivers.disconnect_site import asgi_app, chain, listening
 
-asgi = Gateway(asgi_app, middleware=chain())
+asgi = listening(Gateway(asgi_app, middleware=chain()))
