@@ -47,5 +47,9 @@ TRIO = _hypercorn(
     requirement="hypercorn[trio]",
     requires=("trio",),
     arguments=partial(_arguments, worker="trio"),
-    quirks=(*_QUIRKS, "An application that returns from a lifespan scope without a word, instead of raising, ends it."),
+    quirks=(
+        *_QUIRKS,
+        "An application that returns from a lifespan scope without a word, instead of raising, ends it.",
+        "A client that closes a WebSocket at the same moment as the application ends it, all workers, with status 0.",
+    ),
 )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import ConnectionClosedOK, InvalidHandshake
 from websockets.sync.client import connect
 
 from gateway import servers
@@ -123,10 +124,40 @@ def test_a_websocket_is_opened_or_refused_as_documented(running: Running) -> Non
         with connect(address, open_timeout=20) as websocket:
             websocket.send("hello")
             assert websocket.recv(timeout=20) == "HELLO"
+            # To close at the same moment as the application would end Hypercorn on trio, as its description says.
+            with pytest.raises(ConnectionClosedOK):
+                websocket.recv(timeout=20)
     elif running.server.capabilities.serves_asgi:
         with pytest.raises(InvalidHandshake):
             connect(address, open_timeout=20)
     assert b"raw " in get(running, "/")
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+#: A text, to which the application answers and closes, and a close with 1000; masked with nulls.
+HELLO_AND_CLOSE = b"\x81\x85\0\0\0\0hello" + b"\x88\x82\0\0\0\0\x03\xe8"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("running", ["hypercorn-trio"], indirect=True)
+def test_a_websocket_that_both_ends_close_ends_hypercorn_on_trio(running: Running) -> None:
+    """Where this fails, it does so no more: take the sentence out of its description."""
+    deadline = time.monotonic() + 60
+    while "BusyResourceError" not in running.output():
+        assert time.monotonic() < deadline
+        # A client that is not answered has met the end of the server.
+        with suppress(OSError), running.bind.connect(20.0) as connection:
+            connection.sendall(UPGRADE)
+            seen = b""
+            while b"\r\n\r\n" not in seen and (more := connection.recv(65536)):
+                seen += more
+            connection.sendall(HELLO_AND_CLOSE)
+            while connection.recv(65536):
+                pass
+    assert running.process.wait(60) == 0
 
 
 @pytest.mark.parametrize("name", [*NAMES, pytest.param("cheroot", id="cheroot-in-the-default-run")])
