@@ -25,8 +25,10 @@ from gateway.servers import Bind
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces and /proc belong to Linux")
 
 APPLICATION = """
-import time
+import os, time
 from gateway import Gateway
+
+go = os.path.join(os.path.dirname(__file__), "go")
 
 def wsgi(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -34,11 +36,16 @@ def wsgi(environ, start_response):
 
 def slow():
     yield b"begun\\n"
-    time.sleep(1.0)
+    until = time.monotonic() + 15
+    while not os.path.exists(go) and time.monotonic() < until:
+        time.sleep(0.02)
     yield b"ended\\n"
 
 app = Gateway(wsgi)
 """
+#: So many seconds after the signal, a request that is to end may do so: a longer time could only show more. One that is
+#: to be cut may not, and the test waits until it is.
+LATER = 0.7
 #: Servers whose requests in flight end on each signal; the others cut them. No server ignores either signal.
 ENDS = {
     "SIGTERM": set(servers.names()) - {"daphne"},
@@ -128,10 +135,14 @@ def test_a_server_as_process_1_stops_on_sigterm_and_sigint(name: str, signal_nam
         while b"begun" not in received:
             received += connection.recv(65536)
         subprocess.run(["kill", f"-{signum}", str(run.server)], check=True)
+        if name in ENDS[signal_name]:
+            time.sleep(LATER)
+            (tmp_path / "go").touch()
         try:
             received += b"".join(iter(lambda: connection.recv(65536), b""))
         except ConnectionResetError:
             received += b""
+        (tmp_path / "go").touch()
         assert (b"ended" in received) is (name in ENDS[signal_name])
         # uvicorn drains and raises the signal again; as process 1 that has no effect.
         assert run.process.wait(20) in (0, -signum)
