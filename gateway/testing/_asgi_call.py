@@ -182,7 +182,7 @@ class SteppedAsgiCall:
                 await self._signal.wait()
         if limit.cancelled_caught:
             self._cancel()
-            raise self._late("return after the client had left")
+            raise self._late("return after the client had disconnected")
 
     # -- the application's side
 
@@ -300,6 +300,6 @@ class SteppedAsgiCall:
 
     def _late(self, what: str) -> ApplicationError:
         return ApplicationError(
-            f"the application must {what} within {self._timeout} seconds, and did not; give the client a larger "
-            "timeout=, or look where it waits"
+            f"the application did not {what} within {self._timeout} seconds; set a larger timeout= for the "
+            "client, or find out where the application waits"
         )

@@ -70,7 +70,7 @@ class AsgiResponse:
     def _start(self, message: Message) -> None:
         if self.phase != "idle":
             raise ApplicationError(
-                "http.response.start must be sent once, got another; send one start, then bodies (ASGI HTTP)"
+                "http.response.start must be sent once, and was sent again; send one start, then bodies (ASGI HTTP)"
             )
         self.phase = "started"
         status = message["status"]
@@ -120,7 +120,7 @@ class AsgiResponse:
 
     def _needs_started(self, kind: str) -> None:
         if self.phase == "idle":
-            raise ApplicationError(f"{kind} must follow http.response.start, got it first (ASGI HTTP: Response Body)")
+            raise ApplicationError(f"{kind} was sent before http.response.start (ASGI HTTP: Response Body)")
         if self.phase != "started":
             raise ApplicationError(f"{kind} must not follow a complete body (ASGI HTTP: Response Body)")
 

@@ -92,11 +92,11 @@ def faulty(app: ASGIApplication, fault: LifespanFault) -> ASGIApplication:
         if scope["type"] != "lifespan":
             await app(scope, receive, send)
         elif fault == "no":
-            raise NotImplementedError("this application knows no lifespan (injected by gateway.testing)")
+            raise NotImplementedError("this application does not support lifespan (injected by gateway.testing)")
         else:
             await receive()
             if fault == "raise":
-                raise RuntimeError("the startup raises (injected by gateway.testing)")
+                raise RuntimeError("the startup raised (injected by gateway.testing)")
             if fault == "fail":
                 await send({"type": "lifespan.startup.failed", "message": "injected by gateway.testing"})
             if fault == "hang":

@@ -106,7 +106,7 @@ async def asgi_probe(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None
         await send({"type": "lifespan.shutdown.complete"})
         return
     if scope["type"] != "http":
-        raise NotImplementedError(f"this application has no {scope['type']}")
+        raise NotImplementedError(f"this application does not support {scope['type']}")
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     local = path.removeprefix(root) if root and path.startswith(root + "/") else path

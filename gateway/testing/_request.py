@@ -58,7 +58,7 @@ class ServerSettings:
         for name in self.extensions:
             if name not in EXTENSIONS and name not in EXTENSIONS.values():
                 raise ConfigurationError(
-                    f"extensions=(...) must name what a client understands: {', '.join(EXTENSIONS)}; got {name!r}"
+                    f"extensions=(...) has an unknown name {name!r}; possible names: {', '.join(EXTENSIONS)}"
                 )
 
     def extension_names(self) -> dict[str, dict[str, object]]:

@@ -80,7 +80,9 @@ class Stage:
             to_single: Callable[[object], ASGIApplication] = vars(asgiref.compatibility)["double_to_single_callable"]
             app, found = to_single(app), "asgi"
         if found == "rsgi":
-            raise Unsupported("a client drives WSGI and ASGI applications; give it the application that RSGI wraps")
+            raise Unsupported(
+                "a client can run WSGI and ASGI applications only; give it the application inside the RSGI adapter"
+            )
         if fault.lifespan is not None:
             if found == "wsgi":
                 raise Unsupported("a WSGI application has no lifespan, so Fault(lifespan=...) needs an ASGI one")
@@ -127,7 +129,9 @@ class Stage:
             Unsupported: The body is an asynchronous iterator, which a thread cannot read.
         """
         if isinstance(source, AsyncIterator):
-            raise Unsupported("a WSGI application reads its body in a thread; give content= bytes or a plain iterable")
+            raise Unsupported(
+                "a WSGI application reads its body in a thread; content= must be bytes or a plain iterable"
+            )
         offered = EXTENSIONS["early_hint"] in self.options.extension_names()
         chunks = _chunks(source, fault)
         record = self._record()

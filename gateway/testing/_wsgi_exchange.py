@@ -125,8 +125,7 @@ class SteppedWsgiCall:
                 exc_info = None  # "to avoid circular references" (PEP 3333)
         elif self._head is not None:
             raise ApplicationError(
-                "start_response must be called once, or again with exc_info; got a second call without "
-                "(PEP 3333: The start_response() Callable)"
+                "a second call of start_response needs exc_info, and got none (PEP 3333: The start_response() Callable)"
             )
         self._head = (status, headers)
         return self._write
@@ -232,7 +231,7 @@ class SteppedWsgiCall:
             return
         if self._head is None:
             raise ApplicationError(
-                "start_response must be called before the first block, and was not (PEP 3333: Specification Details)"
+                "start_response must be called before the first block, and it was not (PEP 3333: Specification Details)"
             )
         self._committed = True
         if self._fault.disconnect == "before_headers":

@@ -398,7 +398,9 @@ def _websocket(
     timeout: float | None,
 ) -> AsyncWebSocket:
     if stage.interface != "asgi":
-        raise Unsupported("WSGI has no websocket; drive the application as ASGI, or leave this test to the ASGI tiers")
+        raise Unsupported(
+            "WSGI has no WebSockets; run the application as ASGI, or run this test in the ASGI tiers only"
+        )
     request = client.build_request("GET", url, headers=encoded(headers), params=params)
     if subprotocols:
         request.headers["sec-websocket-protocol"] = ", ".join(subprotocols)

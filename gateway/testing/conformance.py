@@ -149,7 +149,7 @@ def battery(
             f"battery() takes exactly one of app, middleware, adapter and server, got {' and '.join(given) or 'none'}"
         )
     if isinstance(paths, str):
-        raise ConfigurationError(f"battery(paths=...) is a list of paths, got {paths!r}; write [{paths!r}]")
+        raise ConfigurationError(f"battery(paths=...) must be a list of paths, got {paths!r}; write [{paths!r}]")
     if app is not None:
         report = _application(app, interface, paths, lifespan)
     elif server is not None:
@@ -313,7 +313,11 @@ def _server(server: Server) -> BatteryReport:
 
 def _server_differs(case: _Case, answer: Response, wanted: Response | None) -> str | None:
     if case.path == "/raises":
-        return None if answer.status_code == 500 else f"an application that raises is a 500, got {answer.status_code}"
+        return (
+            None
+            if answer.status_code == 500
+            else f"if the application raises, the status must be 500, got {answer.status_code}"
+        )
     if case.path == "/raises-late":
         if not {"transfer-encoding", "content-length"} & set(answer.headers):
             return None  # only the close of the connection ends it, so a client cannot know whether it is complete
@@ -341,7 +345,7 @@ def _differs(response: Response, wanted: Response | None, *, over_network: bool 
         ("body", response.content, wanted.content),
     ):
         if have != want:
-            return f"the {what} must be as the application gave it, {_short(want)}; got {_short(have)}"
+            return f"the {what} must be unchanged from the application, {_short(want)}; got {_short(have)}"
     return None
 
 
@@ -359,13 +363,13 @@ def _ask(client: Client, case: _Case, path: str) -> tuple[CaseResult, Response |
         response = client.request(case.method, path, **case.options)
     except Exception as raised:
         if case.raising and not isinstance(raised, LookupError):
-            error = f"what the application raises must come out as it was, got {raised!r}"
+            error = f"an exception of the application must come out unchanged, got {raised!r}"
         elif not case.raising and not case.leaves:
-            error = f"the request must be answered, and raised {raised!r}"
+            error = f"the request must get a response, and it raised {raised!r}"
     if case.raising and response is not None and response.status_code < 500 and response.complete:
-        error = "an application that raises must not look as if it had answered"
+        error = "if the application raises, the response must not look complete"
     if response is not None and response.close_called > 1:
-        error = f"close() must be called once, was {response.close_called} times"
+        error = f"close() must be called once, and was called {response.close_called} times"
     warnings = tuple(response.warnings) if response is not None else ()
     return CaseResult(f"{case.id} {path}", _counted(client.violations[before:]), error, warnings), response
 
@@ -391,7 +395,7 @@ def _at_once(client: Client, path: str, count: int = 8) -> CaseResult:
         thread.start()
     for thread in threads:
         thread.join()
-    error = None if len(set(map(str, seen))) == 1 else f"{count} requests at once were answered differently: {seen!r}"
+    error = None if len(set(map(str, seen))) == 1 else f"{count} requests at once got different responses: {seen!r}"
     return CaseResult(f"at-once {path}", _counted(client.violations[before:]), error)
 
 

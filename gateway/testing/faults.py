@@ -97,7 +97,7 @@ class Fault:
             raise ConfigurationError(f"Fault(at, request_delay) must not be negative, got {self!r}")
         sizes = self.request_chunks
         if sizes is not None and not isinstance(sizes, Random) and any(size < 0 for size in sizes):
-            raise ConfigurationError(f"Fault(request_chunks) must be sizes of 0 and more, got {sizes!r}")
+            raise ConfigurationError(f"Fault(request_chunks=...) must be a list of sizes of at least 0, got {sizes!r}")
 
     @property
     def tells_by_event(self) -> bool:

@@ -108,4 +108,4 @@ def webtest_app(
         )
         if stage.interface == "wsgi":
             return WebTestApp(stage, extra_environ=extra_environ, relative_to=relative_to, lint=lint)
-    raise Unsupported(f"WebTest drives WSGI and ASGI applications, got {app!r}")
+    raise Unsupported(f"webtest_app() takes a WSGI or an ASGI application, got {app!r}")

@@ -72,7 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--tiers-trace",
         default=None,
         metavar="DIR",
-        help="write what passed between client and application into DIR, one file of JSON lines for each test",
+        help="write all messages between client and application into DIR, one file of JSON lines for each test",
     )
 
 
@@ -112,7 +112,7 @@ def _checked(name: str) -> str:
 
 
 def _no_tier(name: str) -> str:
-    return f"there is no tier {name!r}; tiers are: {', '.join(_known())}"
+    return f"unknown tier {name!r}; possible tiers: {', '.join(_known())}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -249,7 +249,7 @@ class _Session:
             _trace(Path(folder), self.request.node.nodeid, records)
         found = [str(one) for running, before in self.served for one in told_violations(running)[before:]]
         if found:
-            pytest.fail("the application broke rules under the server:\n" + "\n".join(dict.fromkeys(found)))
+            pytest.fail("the application broke these rules under the server:\n" + "\n".join(dict.fromkeys(found)))
 
 
 @pytest.fixture

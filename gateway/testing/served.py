@@ -54,8 +54,9 @@ def locate(app: object, *modules: ModuleType) -> tuple[str, str, str]:
             if value is app:
                 return module.__name__, getattr(module, "__file__", None) or "", name
     raise ConfigurationError(
-        "an application for a server tier must be a global of its module, because the server imports it in a process "
-        f"of its own; {app!r} is none. Move it out of the function, or leave server tiers out of this test's mark"
+        "an application for a server tier must be a global of its module, because the server imports it in "
+        f"another process; {app!r} is not. Move it out of the function, or remove the server tiers from this "
+        "test's mark"
     )
 
 
@@ -84,7 +85,7 @@ def told_violations(running: Running) -> list[ProtocolViolation]:
 
 
 def _unsupported(what: str) -> NoReturn:
-    raise Unsupported(f"{what} can be seen by a client inside the process only; a server is between them here")
+    raise Unsupported(f"only a client in the same process can see {what}; this tier has a server in between")
 
 
 def _plain(options: RequestOptions, *, asynchronous: bool) -> dict[str, object]:
@@ -132,15 +133,15 @@ class _OverNetwork:
 
     @property
     def app_saw(self) -> NoReturn:
-        _unsupported("what the application saw")
+        _unsupported("the messages of the application")
 
     @property
     def app_error(self) -> NoReturn:
-        _unsupported("what the application raised")
+        _unsupported("the exception of the application")
 
     @property
     def close_called(self) -> NoReturn:
-        _unsupported("how often close() was called")
+        _unsupported("the calls of close()")
 
     @property
     def chunks(self) -> NoReturn:
@@ -213,7 +214,7 @@ class ServedClient(Verbs[Response]):
         """Send a request and yield the response as soon as it has headers."""
         self._check(options)
         if not self.server.capabilities.streaming:
-            raise Unsupported(f"{self.server.name} sends a response when it is complete")
+            raise Unsupported(f"{self.server.name} sends a response only when it is complete")
         with self._http.stream(method, url, **_plain(options, asynchronous=False)) as response:  # type: ignore[arg-type]  # checked
             yield _as(Response, response)
 
@@ -229,7 +230,7 @@ class ServedClient(Verbs[Response]):
     ) -> Generator[ServedWebSocket]:
         """Open a WebSocket, if the server supports them."""
         if not self.server.capabilities.websocket:
-            raise Unsupported(f"{self.server.name} has no websocket")
+            raise Unsupported(f"{self.server.name} does not support WebSockets")
         with ServedWebSocket.open(self._http, url, subprotocols, headers, params, timeout) as socket:
             yield socket
 
@@ -282,13 +283,13 @@ class AsyncServedClient(AsyncVerbs[AsyncResponse]):
         """Send a request and yield the response as soon as it has headers."""
         _check(self.server, options)
         if not self.server.capabilities.streaming:
-            raise Unsupported(f"{self.server.name} sends a response when it is complete")
+            raise Unsupported(f"{self.server.name} sends a response only when it is complete")
         async with self._http.stream(method, url, **_plain(options, asynchronous=True)) as response:  # type: ignore[arg-type]  # checked
             yield _as(AsyncResponse, response)
 
     def websocket(self, url: str, **options: object) -> NoReturn:
         """Not available: use the synchronous client."""
-        raise Unsupported("over a server, WebSockets are tested with the synchronous client: use the fixture `web`")
+        raise Unsupported("under a server, WebSockets need the synchronous client: use the fixture `web`")
 
     @property
     def cookies(self) -> http.Cookies:
@@ -398,7 +399,7 @@ _MEANINGLESS = ("validate", "lifespan", "raise_app_exceptions", "base_url")
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
     for name in _REFUSED:
         if name in options:
-            raise Unsupported(f"{name}= is a matter of the server here, and its command line decides it")
+            raise Unsupported(f"{name}= cannot be set in this tier, because the server's command line decides it")
     settings = {name: value for name, value in options.items() if name not in _MEANINGLESS}
     settings["headers"] = encoded(settings.get("headers"))
     return {"timeout": 10.0, **settings, "trust_env": False}
@@ -406,11 +407,11 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 
 def _check(server: Server, options: RequestOptions) -> None:
     if "fault" in options:
-        _unsupported("what a Fault does")
+        _unsupported("the effect of a Fault")
     content = options.get("content")
     chunked = content is not None and not isinstance(content, (str, bytes))
     if chunked and server.capabilities.chunked_upload != "decoded":
-        raise Unsupported(f"{server.name} does not hand a body in chunks to the application")
+        raise Unsupported(f"{server.name} does not pass a chunked body to the application")
 
 
 R = TypeVar("R", bound=http.Response)

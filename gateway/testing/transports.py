@@ -172,7 +172,7 @@ def _library_of(request: object) -> ModuleType:
         top = kind.__module__.partition(".")[0]
         if top in _LIBRARIES:
             return sys.modules[top]
-    raise ConfigurationError(f"a transport serves the clients of {' and '.join(_LIBRARIES)}, got {request!r}")
+    raise ConfigurationError(f"a transport works with the clients of {' and '.join(_LIBRARIES)} only, got {request!r}")
 
 
 @cache

@@ -96,7 +96,7 @@ class AsyncWebSocket:
         self._raise_error()
         if self._phase != "closed":
             raise ApplicationError(
-                "an application must accept, close or deny a WebSocket; it returned without "
+                "an application must accept, close or deny a WebSocket, and it returned without doing so "
                 "(ASGI WebSocket: Connection Scope)"
             )
         record = self.record
@@ -213,8 +213,8 @@ class AsyncWebSocket:
                 self._end(1006, "", told=1006)
         else:
             raise ApplicationError(
-                f"a WebSocket is accepted once, then sent to, then closed once; got {kind!r} while {self._phase} "
-                "(ASGI WebSocket)"
+                "an application must accept a WebSocket once, then may send messages, then may close it "
+                f"once; got {kind!r} while {self._phase} (ASGI WebSocket)"
             )
         self._signal.notify()
 
@@ -269,7 +269,7 @@ class AsyncWebSocket:
         if limit.cancelled_caught:
             if self._cancel_scope is not None:
                 self._cancel_scope.cancel()
-            raise ApplicationError(f"the application must {what} within {self._timeout} seconds, and did not")
+            raise ApplicationError(f"the application did not {what} within {self._timeout} seconds")
 
 
 class WebSocket:

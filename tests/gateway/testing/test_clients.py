@@ -711,7 +711,7 @@ async def _ignores_its_client(scope: Scope, receive: ASGIReceive, send: ASGISend
 def test_an_application_that_goes_on_without_its_client_is_ended_and_named(backend: str) -> None:
     with Client(_ignores_its_client, lifespan=False, backend=backend, timeout=0.1) as client:  # type: ignore[arg-type]
         with (
-            pytest.raises(ApplicationError, match="return after the client had left"),
+            pytest.raises(ApplicationError, match="return after the client had disconnected"),
             client.stream("GET", "/") as response,
         ):
             assert next(response.iter_chunks()) == b"first"
@@ -724,7 +724,7 @@ def test_an_application_that_goes_on_without_its_client_is_ended_and_named(backe
 
 
 MESSAGES: dict[str, tuple[list[dict[str, Any]], str]] = {
-    "body-first": ([{"type": "http.response.body"}], "must follow http.response.start"),
+    "body-first": ([{"type": "http.response.body"}], "was sent before http.response.start"),
     "no-status": ([{"type": "http.response.start", "status": "200"}], "status must be an int"),
     "unknown-type": ([{"type": "http.response.tea"}], "tea"),
     "body-after-the-end": (

@@ -168,8 +168,8 @@ class Swallows:
     [
         (forgets_to_close, "wsgi", "not closed"),
         (doubles, "asgi", "E06"),
-        (joins_cookies, "wsgi", "headers must be as the application gave it"),
-        (Swallows, "asgi", "must not look as if it had answered"),
+        (joins_cookies, "wsgi", "headers must be unchanged from the application"),
+        (Swallows, "asgi", "must not look complete"),
     ],
     ids=["forgets-to-close", "starts-twice", "loses-a-cookie", "swallows-errors"],
 )

@@ -90,7 +90,7 @@ def test_a_tier_that_does_not_exist_is_an_error(project: pytest.Pytester) -> Non
     project.makepyfile(ECHO + '@pytest.mark.tiers("sideways")\ndef test_echo(web): pass\n')
     result = project.runpytest()
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*::test_echo: there is no tier 'sideways'; tiers are: direct, *"])
+    result.stdout.fnmatch_lines(["*::test_echo: unknown tier 'sideways'; possible tiers: direct, *"])
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")
     unknown = project.runpytest("--tiers=upwards")
     assert unknown.ret == pytest.ExitCode.USAGE_ERROR
@@ -100,7 +100,7 @@ def test_a_tier_expected_to_fail_that_does_not_exist_is_an_error(project: pytest
     project.makepyfile(ECHO + '@pytest.mark.tiers("direct", xfail={"sideways": "why"})\ndef test_echo(web): pass\n')
     result = project.runpytest()
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*::test_echo: there is no tier 'sideways'; tiers are: *"])
+    result.stdout.fnmatch_lines(["*::test_echo: unknown tier 'sideways'; possible tiers: *"])
 
 
 def test_what_a_tier_cannot_do_is_skipped_with_the_reason(project: pytest.Pytester) -> None:
@@ -120,7 +120,7 @@ def test_server(web_server):
     )
     result = project.runpytest("-rs")
     result.assert_outcomes(passed=1, skipped=2)
-    result.stdout.fnmatch_lines(["*WSGI has no websocket*", "*direct has no server*"])
+    result.stdout.fnmatch_lines(["*WSGI has no WebSockets*", "*direct has no server*"])
 
 
 def test_an_expected_failure_of_one_tier_is_marked(project: pytest.Pytester) -> None:
@@ -240,7 +240,7 @@ def test_a_server_is_a_tier(project: pytest.Pytester, server: str) -> None:
     result = project.runpytest("-rs")
     # Exact chunks are seen in the process only; waitress has no websocket.
     result.assert_outcomes(passed=5 if asgi else 4, skipped=1 if asgi else 2)
-    result.stdout.fnmatch_lines(["*exact chunks can be seen by a client inside the process only*"])
+    result.stdout.fnmatch_lines(["*only a client in the same process can see exact chunks*"])
 
 
 def test_rules_broken_under_a_server_fail_the_test(project: pytest.Pytester) -> None:
@@ -262,4 +262,4 @@ def test_bad(web):
     )
     result = project.runpytest()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*the application broke rules under the server*", "*P05*"])
+    result.stdout.fnmatch_lines(["*the application broke these rules under the server*", "*P05*"])
