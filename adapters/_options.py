@@ -129,7 +129,8 @@ def check_wsgi_to_asgi(
     _flags(owner, coalesce=coalesce, inline=inline, thread_sensitive=thread_sensitive)
     if inline and thread_sensitive:
         raise ConfigurationError(
-            f"{owner}(inline=True, thread_sensitive=True) cannot be: inline uses no thread; choose one of them"
+            f"{owner}(inline=True, thread_sensitive=True) is contradictory, because inline=True uses no "
+            "thread; remove one of them"
         )
 
 

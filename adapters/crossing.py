@@ -83,8 +83,8 @@ def cross(
         return _asgi_to_wsgi(app, engine, options)
     if source == "rsgi":
         raise ConfigurationError(
-            f"an RSGI application is served by granian alone, with its own interface; there is no adapter from it "
-            f"to {target.upper()}, got {app!r}; give granian the object itself, or build on its ASGI or WSGI callable"
+            f"there is no adapter from RSGI to {target.upper()}, because only granian serves RSGI "
+            f"applications; got {app!r}. Give the object itself to granian, or use its ASGI or WSGI callable"
         )
     raise ConfigurationError(f"there is no adapter from {source!r} to {target!r}")
 
@@ -126,8 +126,8 @@ def _asgi_to_wsgi(app: Any, engine: str, options: dict[str, Any]) -> Application
             adapter: Any = ASGIMiddleware(app)  # typed for environs of its own
             return cast("WSGIApplication", adapter)
     raise ConfigurationError(
-        "engine='asgiref' has an adapter from WSGI to ASGI only; an ASGI application under a WSGI server needs "
-        "engine='builtin' or engine='a2wsgi'"
+        "engine='asgiref' can run WSGI applications under ASGI servers only; for an ASGI application under a "
+        "WSGI server write engine='builtin' or engine='a2wsgi'"
     )
 
 

@@ -38,13 +38,15 @@ BOUNDS: Final = {
     "accept": Bound(("Accept",), 4096, None, "ignored: the response has the default media type"),
     "accept-encoding": Bound(("Accept-Encoding",), 1024, None, "ignored: the response is not compressed"),
     "authorization": Bound(
-        ("the header of `by_header(...)`",), 128, None, "`RateLimit` counts by a SHA-256 digest of the value"
+        ("the header of `by_header(...)`",), 128, None, "`RateLimit` counts by the value's SHA-256 digest instead"
     ),
     "connection": Bound(("Connection", "Upgrade"), 1024, None, "the request is not a WebSocket handshake"),
-    "content-length": Bound(("Content-Length",), 32, None, "`BodyLimit` sends 413, others ignore it"),
-    "date": Bound(("If-Modified-Since", "If-Unmodified-Since"), 64, None, "ignored, as an invalid date is"),
-    "forwarded": Bound(("Forwarded",), 4096, 64, "`ProxyHeaders` sends 400, as for a malformed value"),
-    "host": Bound(("Host", "X-Forwarded-Host"), 260, None, "not a host: `TrustedHost` sends 400, others ignore it"),
+    "content-length": Bound(("Content-Length",), 32, None, "`BodyLimit` sends 413, other middleware ignores it"),
+    "date": Bound(("If-Modified-Since", "If-Unmodified-Since"), 64, None, "ignored, like an invalid date"),
+    "forwarded": Bound(("Forwarded",), 4096, 64, "`ProxyHeaders` sends 400, like for a malformed value"),
+    "host": Bound(
+        ("Host", "X-Forwarded-Host"), 260, None, "not a host: `TrustedHost` sends 400, other middleware ignores it"
+    ),
     "if-match": Bound(("If-Match",), 8192, 256, "nothing matches: 412"),
     "if-none-match": Bound(("If-None-Match",), 8192, 256, "nothing matches: the whole response"),
     "if-range": Bound(("If-Range",), 512, None, "nothing matches: the whole file, not a range"),
@@ -59,13 +61,13 @@ BOUNDS: Final = {
     "range": Bound(("Range",), 1024, None, "ignored: the whole file"),
     "request-id": Bound(("X-Request-ID", "`also=` of `RequestId`"), 1024, None, "not taken as an id"),
     "subprotocols": Bound(("Sec-WebSocket-Protocol",), 4096, 64, "the handshake gets 400"),
-    "traceparent": Bound(("traceparent",), 512, None, "removed with `tracestate`, as an invalid value is"),
+    "traceparent": Bound(("traceparent",), 512, None, "removed with `tracestate`, like an invalid value"),
     "websocket-key": Bound(("Sec-WebSocket-Key",), 24, None, "the handshake gets 400"),
     "x-forwarded": Bound(
         ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port"),
         128,
         64,
-        "the last 64 elements are read, each of at most 128 characters; a longer one is not an address",
+        "only the last 64 elements are read; an element above 128 characters is not an address",
     ),
     "x-forwarded-prefix": Bound(("X-Forwarded-Prefix",), 1024, None, "ignored"),
 }

@@ -86,10 +86,10 @@ def parse(text: str, *, factory: bool = False) -> Target:
     module, _, expression = text.partition(":")
     named = all(part.isidentifier() for part in module.split(".")) and not module.endswith(".py")
     if not named or (":" in text and not expression):
-        raise ConfigurationError(f"an application is named module:attribute, got {text!r}{_file_hint(module)}")
+        raise ConfigurationError(f"an application must be named as MODULE:APP, got {text!r}{_file_hint(module)}")
     if not expression:
         if factory:
-            raise ConfigurationError(f"a factory needs its name, got {text!r}; for example {module}:create_app")
+            raise ConfigurationError(f"a factory must be named, got {text!r}; for example {module}:create_app")
         return Target(module)
     try:
         node = ast.parse(expression.strip(), mode="eval").body
@@ -134,13 +134,13 @@ def load(target: Target | str) -> tuple[Target, object]:
     except TypeError as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # raised by the call itself
             raise ConfigurationError(
-                f"the factory {walked} cannot be called so: {error}; correct the call, for example {walked}(...)"
+                f"calling the factory {walked} failed: {error}; correct its arguments, for example {walked}(...)"
             ) from error
         raise
     if inspect.iscoroutine(made):
         made.close()
         raise ConfigurationError(
-            f"the factory {walked} is an `async def`, which nobody awaits here; make it a plain `def`"
+            f"the factory {walked} must be a plain `def`: it is an `async def`, which is never awaited here"
         )
     return target, made
 
@@ -166,7 +166,7 @@ def told(what: str, do: Callable[[], T]) -> T:
             raise ConfigurationError(
                 f"{place}{what} needs the module {error.name!r}, which is not installed; install it in {sys.prefix}"
             ) from error
-        raise ConfigurationError(f"{place}{what} raised {_raised(error)}; correct it there") from error
+        raise ConfigurationError(f"{place}{what} raised {_raised(error)}; fix the error there") from error
 
 
 def _read(module: str, node: ast.expr) -> Target:
@@ -196,8 +196,8 @@ def _import(target: Target) -> ModuleType:
         missing = error.name or ""
         if target.module == missing or target.module.startswith(f"{missing}."):
             raise ConfigurationError(
-                f"there is no module {missing!r} in {_where()}; correct the name, or the folder that modules are "
-                f"imported from (--app-dir, app_dir)"
+                f"no module named {missing!r} in {_where()}; check the name, or the folder to import from "
+                "(--app-dir, app_dir)"
             ) from error
         raise
 

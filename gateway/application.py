@@ -86,8 +86,8 @@ class Gateway(Dual, Generic[App]):
     ) -> None:
         if not isinstance(cast("object", interface), str | None):
             raise ConfigurationError(
-                f"interface, the argument after the application, must be a name such as 'wsgi', got {interface!r}; "
-                f"for middleware write middleware=[...]"
+                f"the argument after the application is interface=, such as 'wsgi'; got {interface!r}. Give "
+                "middleware by its keyword: middleware=[...]"
             )
         whole(max_adapters, 0, "max_adapters=")
         if threads is not None:

@@ -222,8 +222,7 @@ def load(file: Path | str | None = None) -> Gateway[Application]:
     found = find() if file is None else Path(file)
     if found is None:
         raise ConfigurationError(
-            f"a configuration is gateway.toml, or pyproject.toml with a table [tool.gateway]; "
-            f"found neither in {Path.cwd()}"
+            f"no configuration found: {Path.cwd()} has neither gateway.toml nor a pyproject.toml with [tool.gateway]"
         )
     return read(found).build()
 
@@ -236,12 +235,12 @@ def read(file: Path) -> Config:
     """
     table = _table(file)
     if table is None:
-        raise ConfigurationError(f"{file}: must have a table [tool.gateway], found none")
+        raise ConfigurationError(f"{file}: has no table [tool.gateway]; add it")
     with _Place(file, ""):
         top = _checked(table, _TOP, "")
         application = top.get("application")
         if not isinstance(application, str):
-            raise ConfigurationError("application must name what to serve, 'module:attribute'; the key is missing")
+            raise ConfigurationError("the key application is missing; write for example application = 'module:app'")
         entries = cast("list[Mapping[str, object]]", top.get("middleware", []))  # checked: a list of tables
         return Config(
             file=file,
@@ -305,7 +304,7 @@ def _checked(table: Mapping[str, object], schema: Mapping[str, str], place: str)
         if key not in schema:
             hint = " (only pyproject.toml has the table [tool.gateway])" if prefix + key == "tool" else ""
             raise ConfigurationError(
-                f"there is no key {prefix}{key}{did_you_mean(key, schema)}{hint}; possible are {', '.join(schema)}"
+                f"unknown key {prefix}{key}{did_you_mean(key, schema)}{hint}; possible keys: {', '.join(schema)}"
             )
         if not _TYPES[schema[key]](value):
             raise ConfigurationError(f"{prefix}{key} must be {_ARTICLES[schema[key]]}, found {value!r}")
@@ -360,10 +359,11 @@ def _entry(entry: Mapping[str, object], place: str) -> MiddlewareConfig:
     table = _checked(entry, _MIDDLEWARE, place)
     use = table.get("use")
     if not isinstance(use, str):
-        raise ConfigurationError(f"{place}.use must name the middleware; the key is missing")
+        raise ConfigurationError(f"the key {place}.use is missing; it names the middleware")
     if "when" in table and "unless" in table:
         raise ConfigurationError(
-            f"{place} must have either when or unless, found both; put the exception into a second entry"
+            f"{place} has both when and unless; it may have only one of them. Put the second condition into "
+            "another entry"
         )
     interface = table.get("interface")
     if interface not in (None, "wsgi", "asgi"):
@@ -395,7 +395,7 @@ def _application(text: str, interface: str | None) -> Application:
     if not callable(made):
         raise ConfigurationError(f"{target} must be an application, found {made!r}")
     if interface is None and not target.call and is_factory(made):
-        raise ConfigurationError(f"{target} is a factory of applications; write '{target}()'")
+        raise ConfigurationError(f"{target} is a function that makes the application; write '{target}()'")
     detect(made, interface)
     return cast("Application", made)  # checked by `detect`
 
@@ -412,12 +412,12 @@ def _items(entry: MiddlewareConfig, place: str) -> list[ChainItem]:
     """Make the middleware of an entry: a single middleware, or the whole chain of a preset."""
     factory = load_plugin("middleware", entry.use)
     if not callable(factory):
-        raise ConfigurationError(f"use must name a middleware, {entry.use!r} is {factory!r}")
+        raise ConfigurationError(f"use must name a middleware, but {entry.use!r} is {factory!r}")
     ours = _is_ours(factory)
     if ours and entry.interface is not None:
         raise ConfigurationError(
-            f"interface is for third-party middleware, and {entry.use!r} runs in both interfaces; "
-            f"found interface = {entry.interface!r}: remove the key"
+            f"remove interface = {entry.interface!r}: the key only applies to third-party middleware, and "
+            f"{entry.use!r} runs under WSGI and ASGI"
         )
     options = _options(factory, entry, ours=ours)
     if entry.interface == "wsgi":
@@ -446,11 +446,11 @@ def _made(factory: Callable[..., object], use: str, options: Mapping[str, object
         raise
     except Exception as error:
         raise ConfigurationError(
-            f"{use!r} cannot be made from options {dict(options)!r}: {reason(error)}{hint}"
+            f"{use!r} could not be created with options {dict(options)!r}: {reason(error)}{hint}"
         ) from error
     several = cast("Sequence[object]", made) if isinstance(made, tuple | list) else (made,)
     if not several or not all(isinstance(each, Middleware | ThirdParty) for each in several):
-        raise ConfigurationError(f"{use!r} must make a middleware, found {made!r}{hint}")
+        raise ConfigurationError(f"{use!r} must return a middleware, found {made!r}{hint}")
     return made  # pyright: ignore[reportUnknownVariableType]  # checked above
 
 
@@ -476,8 +476,8 @@ def _options(factory: Callable[..., object], entry: MiddlewareConfig, *, ours: b
     for option, value in entry.options.items():
         if option not in known:
             raise ConfigurationError(
-                f"options: {entry.use!r} has no option {option!r}{did_you_mean(option, known)}; "
-                f"possible are {', '.join(known) or 'none'}"
+                f"options: {entry.use!r} has no option {option!r}{did_you_mean(option, known)}; possible "
+                f"options: {', '.join(known) or 'none'}"
             )
         annotation: object = known[option].annotation
         expected = _expected(annotation)
@@ -489,7 +489,8 @@ def _options(factory: Callable[..., object], entry: MiddlewareConfig, *, ours: b
     for option in missing:
         if ours and option not in entry.options:
             raise ConfigurationError(
-                f"options: {entry.use!r} needs {option!r}, which is missing; possible are {', '.join(known)}"
+                f"options: {entry.use!r} needs the option {option!r}, which is missing; possible options: "
+                f"{', '.join(known)}"
             )
     return options
 

@@ -168,7 +168,9 @@ class Slot(Generic[T]):
         try:
             return cast("T", (slots or {})[self])  # only __setitem__ fills it
         except KeyError:
-            raise KeyError("nothing was put in this slot for this request; use slot.get(request)") from None
+            raise KeyError(
+                "this request has no value in this slot; use slot.get(request), which returns a default"
+            ) from None
 
     def __setitem__(self, request: Request, value: T) -> None:
         if request._slots is None:  # made at the first write, because many chains use no slots
@@ -389,7 +391,8 @@ def io(sync: Callable[P, T], coroutine: Callable[P, Awaitable[T]], /, *args: P.a
     for function in (sync, coroutine):
         if not callable(function):
             raise ConfigurationError(
-                f"io() takes two functions, and what they are called with after them, got {function!r}; call neither"
+                f"io() takes two functions, and what they are called with after them, got {function!r}; pass "
+                "the functions themselves: io(function, coroutine_function, ...)"
             )
     result = yield from _ask(Io(lambda: sync(*args, **kwargs), lambda: coroutine(*args, **kwargs)))
     return cast("T", result)  # the driver sends the function's result
@@ -474,7 +477,7 @@ class FlowRun:
                 raise
             sent = error = None
             if late and type(effect) is not Io:
-                error = _misuse("after finished() only io() is left")
+                error = _misuse("after finished() only io() is left; remove the other effect")
             elif effect is None:
                 if before and answer is None:
                     self.state = "response"
@@ -511,8 +514,11 @@ class FlowRun:
 def misuse(effect: object) -> ConfigurationError:
     """Return the error for a flow that yields a value without ``yield from``, or yields bare a second time."""
     if effect is None:
-        return _misuse("the bare `yield` runs the rest of the chain: once, and not after reply()")
-    return _misuse(f"a flow yields nothing by itself but a bare `yield`, got {effect!r}; use `yield from`")
+        return _misuse("the bare `yield` runs the rest of the chain: once per flow, and not after reply()")
+    return _misuse(
+        "a flow may only use a bare `yield`, or `yield from` an effect such as io(...); got `yield` of "
+        f"{effect!r}: write `yield from`"
+    )
 
 
 def _misuse(message: str) -> ConfigurationError:
@@ -657,8 +663,8 @@ class FlowFactory(Generic[P]):
             bound = self.signature.bind(*args, **options)
         except TypeError as error:
             raise ConfigurationError(
-                f"{self.function.__name__}{self.signature} was given wrong options: {error}; options are "
-                f"the function's keyword-only parameters"
+                f"{self.function.__name__}{self.signature} got wrong options: {error}; its options are the "
+                "function's keyword-only parameters"
             ) from error
         return self.kind(function=self.function, options=tuple(bound.arguments.items()))
 
@@ -741,20 +747,20 @@ def require_middleware(item: object) -> Middleware:
     if isinstance(item, Middleware):
         if item.contract > CONTRACT:
             raise ConfigurationError(
-                f"{type(item).__name__} was written for contract {item.contract!r}, this package runs {CONTRACT}; "
-                f"upgrade anytier"
+                f"{type(item).__name__} needs contract {item.contract!r}, but this version of anytier has "
+                f"contract {CONTRACT}; upgrade anytier"
             )
         return item
     if isinstance(item, FlowFactory):
         name = getattr(item, "__name__", "it")
-        raise ConfigurationError(f"a chain takes middleware, got the factory {name}; call it: middleware=[{name}()]")
+        raise ConfigurationError(f"a chain takes middleware, got the function {name}; call it: middleware=[{name}()]")
     if isinstance(item, type) and issubclass(item, Middleware):
         raise ConfigurationError(
             f"a chain takes middleware, got the class {item.__name__}; call it: middleware=[{item.__name__}(...)]"
         )
     raise ConfigurationError(
-        f"a chain takes gateway.contract.Middleware, got {item!r}; a third-party middleware is declared by "
-        f"wsgi_only() or asgi_only() of gateway.chain"
+        f"a chain takes middleware, got {item!r}; wrap third-party middleware in wsgi_only() or asgi_only() "
+        "of gateway.chain"
     )
 
 
@@ -786,7 +792,8 @@ def require_hooks(built: object, author: str) -> Hooks:
         near = get_close_matches(name, HOOKS, n=1, cutoff=0.88)
         if near and callable(getattr(built, name)):
             raise ConfigurationError(
-                f"{author} has {name}(), which no driver calls; did you mean {near[0]}()? If not, take another name"
+                f"{author} has {name}(), which is not a hook and is never called; did you mean {near[0]}()? "
+                "If not, rename it"
             )
     constants = cast("object", built.constant_headers)
     if not isinstance(constants, Iterable):
@@ -807,12 +814,12 @@ def _check_hook(found: Callable[..., object], name: str, arguments: tuple[str, .
         raise ConfigurationError(f"{name} must be a method, got {found!r}")
     if inspect.iscoroutinefunction(found) or inspect.isasyncgenfunction(found):
         raise ConfigurationError(
-            f"{name} must be a plain `def`, as it runs on WSGI too, got an `async def`; where it needs IO write a "
-            f"generator: `yield from io(function, coroutine_function, ...)`"
+            f"{name} must be a plain `def`, because it runs under WSGI too; got an `async def`. For IO write "
+            "a generator: `yield from io(function, coroutine_function, ...)`"
         )
     if name.endswith("_body") and inspect.isgeneratorfunction(found):
         raise ConfigurationError(
-            f"{name} must return a Transform or None, got a generator; IO belongs into on_request or on_response"
+            f"{name} must return a Transform or None, got a generator; do IO in on_request or on_response"
         )
     try:
         signature = inspect.signature(found)
@@ -822,5 +829,5 @@ def _check_hook(found: Callable[..., object], name: str, arguments: tuple[str, .
         signature.bind(*arguments)
     except TypeError as error:
         raise ConfigurationError(
-            f"{name} must take ({', '.join(arguments)}) by position, got {signature}: {error}"
+            f"{name} must take the positional arguments ({', '.join(arguments)}), got {signature}: {error}"
         ) from error

@@ -157,7 +157,7 @@ class Dual(Reaching, ABC):
         seen = ", ".join(f"{name}: {type(value).__name__}" for name, value in given.items())
         raise TypeError(
             f"{type(self).__name__} must be called as (scope, receive, send) by an ASGI server or as "
-            f"(environ, start_response) by a WSGI server, got ({seen})"
+            f"(environ, start_response) by a WSGI server; got ({seen})"
         )
 
     @property

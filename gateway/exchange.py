@@ -244,7 +244,7 @@ class Response:
         self, status: int = 200, headers: HeaderSource = (), body: Body | str = b"", *, reason: str | None = None
     ) -> None:
         if not isinstance(cast("object", status), int) or not 200 <= status <= 599:
-            raise ValueError(f"a response's status must be from 200 to 599, got {status!r} (RFC 9110 section 15)")
+            raise ValueError(f"the status of a response must be from 200 to 599, got {status!r} (RFC 9110 section 15)")
         self.status = status
         self.headers = headers if isinstance(headers, Headers) else Headers(headers)
         self.body = body if isinstance(body, bytes) else _body(body)
@@ -278,7 +278,8 @@ def _body(body: Body | str) -> Body:
     else:
         hint = ""
     raise TypeError(
-        f"a response's body must be bytes, text, an iterable of bytes, a binary file or a FileBody, got {given!r}{hint}"
+        "the body of a response must be bytes, text, an iterable of bytes, a binary file or a FileBody, got "
+        f"{given!r}{hint}"
     )
 
 

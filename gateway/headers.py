@@ -54,8 +54,8 @@ def _name(name: str | Header) -> tuple[str, bytes]:
         raise _no_name(name)
     if not _TOKEN.fullmatch(name):
         raise HeaderError(
-            f"a header name must be a token of letters, digits and !#$%&'*+-.^_`|~, got {name!r}; "
-            f"a name never holds ':', spaces or non-ASCII letters (RFC 9110 section 5.1)"
+            f"a header name must be a token of letters, digits and !#$%&'*+-.^_`|~, got {name!r}; it cannot "
+            "contain ':', spaces or non-ASCII letters (RFC 9110 section 5.1)"
         )
     lower = name.lower()
     return lower, lower.encode("ascii")
@@ -70,8 +70,9 @@ def _check_value(name: str | Header, value: str) -> None:
         raise TypeError(f"the value of header {name!r} must be a str, got {value!r}") from None
     if not _VALUE.fullmatch(value):
         raise HeaderError(
-            f"the value of header {name!r} must hold no control character but a tab, no space at its ends, only "
-            f"latin-1 characters, got {value!r}; encode or drop what came from outside (RFC 9110 section 5.5)"
+            f"the value of header {name!r} must be Latin-1 text without control characters (except tab) and "
+            f"without spaces at its ends, got {value!r}; encode or remove text that came from a client (RFC "
+            "9110 section 5.5)"
         )
 
 
@@ -112,10 +113,10 @@ class Header:
         set_once(self, "wsgi", (name, value))
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a Header never changes, {name!r} cannot be set; build another Header")
+        raise AttributeError(f"a Header is immutable, so {name!r} cannot be set; build a new Header")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"a Header never changes, {name!r} cannot be deleted")
+        raise AttributeError(f"a Header is immutable, so {name!r} cannot be deleted")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Header) and self.asgi == other.asgi
@@ -146,7 +147,9 @@ class HeaderBlock:
         self.asgi_index: _Index[bytes] = dict(self.asgi)
         self.wsgi_index: _Index[str] = {header.key: header.value for header in self.headers}
         if len(self.asgi_index) != len(self.headers):
-            raise HeaderError(f"a HeaderBlock names each field once, got {self.headers!r}; leave the others out")
+            raise HeaderError(
+                f"a HeaderBlock must name each header only once, got {self.headers!r}; remove the duplicates"
+            )
 
     def __repr__(self) -> str:
         return f"HeaderBlock({list(self.headers)!r})"
@@ -626,7 +629,7 @@ def _each(source: HeaderSource) -> Iterable[Header | tuple[str, str]]:
 
 def _no_name(name: object) -> TypeError:
     if isinstance(name, Header):
-        return TypeError(f"a Header constant has its value already, got {name!r} and another one")
+        return TypeError(f"a Header constant already has its value, got {name!r} and a second value")
     return TypeError(f"a header name must be a str, got {name!r}")
 
 

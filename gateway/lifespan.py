@@ -187,7 +187,7 @@ class Lifespan:
         except LifespanFailed:
             if exc_info[0] is None:
                 raise
-            _log.exception("the lifespan failed at shutdown, after the error that is being raised")
+            _log.exception("the application's lifespan also failed at shutdown; the first error is raised")
 
     @contextlib.asynccontextmanager
     async def _asyncio(self) -> AsyncGenerator[dict[str, Any], None]:
@@ -242,7 +242,7 @@ class Lifespan:
     def _begin(self, event: Callable[[], _Event]) -> None:
         if self._phase is not _Phase.NEW:
             raise ConfigurationError(
-                f"a Lifespan starts once, this one is {self._phase.value}; make a new one for another start"
+                f"a Lifespan can be started once only, and this one is {self._phase.value}; create a new Lifespan"
             )
         self._answered, self._stop, self._ended = event(), event(), event()
         self._phase = _Phase.STARTING
@@ -251,7 +251,9 @@ class Lifespan:
         if not answered:
             self._phase = _Phase.FAILED
             await cancel()
-            raise LifespanFailed("startup", f"no answer within {self.startup_timeout} seconds ({_SPEC} 'Startup')")
+            raise LifespanFailed(
+                "startup", f"the application did not answer within {self.startup_timeout} seconds ({_SPEC} 'Startup')"
+            )
         if self._phase is _Phase.FAILED:
             await cancel()
             raise LifespanFailed("startup", self._refusal) from self._error
@@ -259,14 +261,14 @@ class Lifespan:
             if self.mode == "on":
                 raise LifespanFailed(
                     "startup",
-                    f"lifespan mode is 'on', but the application does not support the protocol: it "
+                    "lifespan mode is 'on', but the application does not support lifespan: it "
                     f"{'returned' if self._error is None else f'raised {self._error!r}'} before it answered",
                 ) from self._error
             if self._received_startup:
                 # It received the event and then ended: more likely a fault in its startup than a missing protocol.
                 _log.warning(
-                    "the application ended during its lifespan startup without an answer; it is served without "
-                    "lifespan (%s 'Scope')",
+                    "the application returned from the lifespan scope before it answered lifespan.startup; "
+                    "it is served without lifespan (%s 'Scope')",
                     _SPEC,
                     exc_info=self._error,
                 )
@@ -285,7 +287,9 @@ class Lifespan:
 
     def _timed_out_at_shutdown(self) -> None:
         self._phase = _Phase.STOPPED
-        raise LifespanFailed("shutdown", f"no answer within {self.shutdown_timeout} seconds ({_SPEC} 'Shutdown')")
+        raise LifespanFailed(
+            "shutdown", f"the application did not answer within {self.shutdown_timeout} seconds ({_SPEC} 'Shutdown')"
+        )
 
     def _check_stopped(self) -> None:
         if self._phase is _Phase.FAILED:
@@ -324,7 +328,10 @@ class Lifespan:
                 self._phase = _Phase.STOPPED
                 # A cancellation is not an error of the application: code that ends the loop cancels every task on it.
                 if isinstance(self._error, (Exception, KeyboardInterrupt, SystemExit)):
-                    _log.error("the application's lifespan ended while it served", exc_info=self._error)
+                    _log.error(
+                        "the application's lifespan call ended while the application was being served",
+                        exc_info=self._error,
+                    )
             case _Phase.STOPPING:
                 if self._error is not None:
                     self._phase = _Phase.FAILED
@@ -362,9 +369,9 @@ class Lifespan:
                 self._ended.set()
             case _:
                 raise ApplicationError(
-                    f"a lifespan answers lifespan.startup with lifespan.startup.complete or .failed, and "
-                    f"lifespan.shutdown likewise; got {kind!r} while {self._phase.value}; send each once, after its "
-                    f"event ({_SPEC})"
+                    "an application must answer lifespan.startup once, with lifespan.startup.complete or "
+                    f".failed, and lifespan.shutdown likewise; it sent {kind!r} while {self._phase.value} "
+                    f"({_SPEC})"
                 )
 
 

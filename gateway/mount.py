@@ -113,7 +113,9 @@ class Mount(Dual):
         for key, app in mounts.items():
             host, prefix = _place(key)
             if (host, prefix) in entries:
-                raise ConfigurationError(f"Mount({{...}}) must name a place once, got {key!r} again")
+                raise ConfigurationError(
+                    f"Mount({{...}}) has two keys for the same address, the second is {key!r}; remove one"
+                )
             try:
                 entries[host, prefix] = _Entry(host=host, prefix=prefix, gateway=_gateway(app))
             except ConfigurationError as error:
@@ -273,8 +275,8 @@ def _place(key: str) -> tuple[str, str]:
     segments = prefix.split("/")[1:]
     if not key or not _HOST.fullmatch(host) or any(part in _NO_SEGMENT or set(part) & _NO_PATH for part in segments):
         raise ConfigurationError(
-            f"Mount({{...}}) takes '/prefix', 'host', 'host/prefix' or '*.domain', without port, query, '..' and "
-            f"percent-encoding, got {key!r}"
+            f"Mount({{...}}) takes the keys '/prefix', 'host', 'host/prefix' or '*.domain', without port, "
+            f"query, '..' or percent-encoding; got {key!r}"
         )
     return host, prefix
 

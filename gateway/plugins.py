@@ -117,8 +117,8 @@ def available(kind: Kind) -> dict[str, Plugin]:
         other = found.get(entry.name)
         if other is not None and other != plugin:
             raise ConfigurationError(
-                f"{kind} {entry.name!r} must come from one distribution, found {other.distribution} and "
-                f"{plugin.distribution}; uninstall one, or name the import path {plugin.path!r} instead"
+                f"two distributions provide the {kind} {entry.name!r}: {other.distribution} and "
+                f"{plugin.distribution}; uninstall one, or write the import path {plugin.path!r} instead"
             )
         found[entry.name] = plugin
     return found
@@ -142,10 +142,10 @@ def load(kind: Kind, name: str) -> object:
         return import_path(name)
     plugins = available(kind)
     if name not in plugins:
-        known = ", ".join(map(repr, plugins)) or "an import path, as nothing is installed"
+        known = ", ".join(map(repr, plugins)) or "an import path, because no plug-in is installed"
         raise ConfigurationError(
-            f"{kind} must be one of {known}, got {name!r}{did_you_mean(name, plugins)}; others come by entry point in "
-            f"the group {_GROUPS[kind]!r}, or as an import path 'module:attribute'"
+            f"{kind} must be one of {known}, got {name!r}{did_you_mean(name, plugins)}; install a package "
+            f"with an entry point in the group {_GROUPS[kind]!r}, or write an import path 'module:attribute'"
         )
     return plugins[name].load()
 
@@ -159,7 +159,9 @@ def import_path(path: str) -> object:
     """
     name, _, attribute = path.partition(":")
     if not all(part.isidentifier() for part in (*name.split("."), *attribute.split("."))):
-        raise ConfigurationError(f"an import path has the form 'module:attribute', got {path!r}; both are dotted names")
+        raise ConfigurationError(
+            f"an import path must have the form 'module:attribute', two dotted names; got {path!r}"
+        )
     try:
         target: object = import_module(name)
     except (ConfigurationError, SyntaxError):  # Gunicorn recovers from a SyntaxError at a reload

@@ -106,13 +106,13 @@ _FUNCTIONS: Final = (
 )
 #: Names of the first parameter that show that a callable is not an application, and the reason for the error.
 _TELLING: Final[Mapping[str, str]] = {
-    "scope": "`scope` belongs to ASGI and RSGI, whose callables are `async def`",
-    "receive": "it is the instance of an ASGI 2 application; give the class",
-    "event": "a function handler (event, context) is no WSGI application",
-    "request": "a view function is no application",
-    "req": "a view function is no application",
-    "self": "it is a method without its object; give the bound one",
-    "cls": "it is a method without its class; give the bound one",
+    "scope": "`scope` is a parameter of ASGI and RSGI, and their callables are `async def`",
+    "receive": "it is an instance of an ASGI 2 application; give the class",
+    "event": "a function handler (event, context) is not a WSGI application",
+    "request": "a view function is not an application",
+    "req": "a view function is not an application",
+    "self": "it is an unbound method, without its object; give the bound method, instance.method",
+    "cls": "it is a class method without its class; give the bound method, Class.method",
 }
 
 
@@ -150,7 +150,7 @@ def check_interface(interface: str) -> Interface:
             found: Interface = known
             return found
     raise ConfigurationError(
-        f"an interface must be 'wsgi', 'asgi', 'asgi2', or 'rsgi' for what granian alone serves, got {interface!r}"
+        f"an interface must be 'wsgi', 'asgi', 'asgi2' or 'rsgi' (served by granian only), got {interface!r}"
     )
 
 
@@ -343,7 +343,7 @@ def _detect_callable(app: object, call: Callable[..., object]) -> Interface:
     shape = _shape(call)
     if inspect.isasyncgenfunction(call):
         raise _refusal(
-            app, "it is an asynchronous generator, which no interface knows", "write an `async def` that sends"
+            app, "it is an asynchronous generator, and no interface uses them", "write an `async def` that sends"
         )
     if shape is not None:
         found = _from_coroutine(app, call, shape) if is_coroutine_function(call) else _from_plain(app, call, shape)
@@ -362,7 +362,7 @@ def _detect_callable(app: object, call: Callable[..., object]) -> Interface:
     if refusal is not None:
         raise refusal
     if shape is None:
-        raise _refusal(app, "Python cannot tell what arguments it takes")
+        raise _refusal(app, "its arguments cannot be inspected")
     raise _refusal(app, f"it takes any arguments: {_spelled(call)}")
 
 
@@ -499,7 +499,7 @@ def _spelled(call: Callable[..., object] | type) -> str:
 def _refusal(
     app: object,
     seen: str,
-    remedy: str = 'say which interface it speaks, "wsgi" or "asgi", for example Gateway(app, interface="wsgi")',
+    remedy: str = 'name its interface, "wsgi" or "asgi": for example Gateway(app, interface="wsgi")',
 ) -> ConfigurationError:
     kind = f"{type(app).__module__}.{type(app).__qualname__}"
     return ConfigurationError(

@@ -42,9 +42,12 @@ def check_options(middleware: _Dataclass) -> None:
             continue
         annotation = option.type if isinstance(option.type, str) else ""
         if not _is(value, _read(annotation), vars(sys.modules[kind.__module__])):
-            raise ConfigurationError(
-                f"{kind.__name__}({option.name}=...) must be {annotation}, got {value!r}{_hint(value, annotation)}"
-            )
+            if isinstance(value, str) and ("Sequence[str]" in annotation or "tuple[str" in annotation):
+                raise ConfigurationError(
+                    f"{kind.__name__}({option.name}=...) takes a tuple of strings, even for one, got {value!r}; "
+                    f'write {option.name}=("{value}",)'
+                )
+            raise ConfigurationError(f"{kind.__name__}({option.name}=...) must be {annotation}, got {value!r}")
 
 
 def check_paths(middleware: _Dataclass, option: str) -> None:
@@ -59,12 +62,6 @@ def check_paths(middleware: _Dataclass, option: str) -> None:
                 f"{type(middleware).__name__}({option}=...) takes paths that begin with '/', got {path!r}. "
                 f"Write {'/' + path!r}."
             )
-
-
-def _hint(value: object, annotation: str) -> str:
-    """Return a hint if the value is one string and the option takes several."""
-    several = "Sequence[str]" in annotation or "tuple[str" in annotation
-    return f'; several are a tuple: ("{value}",)' if several and isinstance(value, str) else ""
 
 
 @lru_cache(maxsize=256)

@@ -51,7 +51,7 @@ class PathIn:
                 )
             if "*" in prefix:  # it would never match, so a guard on this condition would never run
                 raise ConfigurationError(
-                    f"path_in(...) takes prefixes, which hold for all paths below them, and no patterns, got {prefix!r}"
+                    f"path_in(...) takes prefixes, not patterns, got {prefix!r}; a prefix matches all paths below it"
                 )
         if not self.prefixes:
             raise ConfigurationError("path_in(...) takes at least one prefix, got none")
@@ -79,8 +79,8 @@ def require_predicate(predicate: object, where: str) -> None:
         or not _takes_one(predicate)
     ):
         raise ConfigurationError(
-            f"{where}(predicate, middleware) takes a plain function of the request that returns true or false, "
-            f"got {predicate!r}"
+            f"{where}(predicate, middleware) takes a function of the request that returns true or false, a "
+            f"plain `def`; got {predicate!r}"
         )
 
 

@@ -115,8 +115,9 @@ class Crossings:
             if used.isdisjoint(takers):
                 place = "; inside a Mount, set it on the Gateway of each application" if holds_more else ""
                 raise ConfigurationError(
-                    f"{spelled({name: value})} has no effect: it is an option of {' and '.join(takers.values())}, and "
-                    f"this chain has no such adapter under either kind of server; remove it{place}"
+                    f"{spelled({name: value})} has no effect: it configures {' and '.join(takers.values())}, "
+                    "and this chain needs no such adapter, neither under WSGI nor under ASGI servers; remove "
+                    f"it{place}"
                 )
 
     def _options(self, direction: Direction) -> dict[str, Any]:
@@ -127,12 +128,12 @@ class Crossings:
         cross: Callable[..., object] | None = getattr(self.engine, direction, None)
         if cross is None:
             raise ConfigurationError(
-                f"engine={self.name!r} has no {direction}, which this chain needs under one kind of server; take "
-                f"another engine, or middleware of the application's own interface"
+                f"engine={self.name!r} has no {direction}, and this chain needs it under one kind of server; "
+                "choose another engine, or use middleware of the application's own interface"
             )
         made = cross(app, **self._options(direction))
         if not callable(made):
-            raise ConfigurationError(f"engine={self.name!r}: {direction}(app) must give an application, got {made!r}")
+            raise ConfigurationError(f"engine={self.name!r}: {direction}(app) must return an application, got {made!r}")
         return made
 
 
@@ -154,11 +155,11 @@ def find(engine: str | Engine, options: Mapping[str, Any] = NO_OPTIONS) -> Cross
             found = found()
         except Exception as error:
             raise ConfigurationError(
-                f"engine={engine!r} cannot be made: {reason(error)}; what makes an engine takes no arguments"
+                f"engine={engine!r} could not be created: {reason(error)}; an engine is created without arguments"
             ) from error
     if not _is_engine(found):
         raise ConfigurationError(
-            f"an engine has wsgi_to_asgi(app), asgi_to_wsgi(app) or both, got {found!r} for engine={engine!r}"
+            f"an engine must have wsgi_to_asgi(app), asgi_to_wsgi(app) or both, got {found!r} for engine={engine!r}"
         )
     name = engine if isinstance(engine, str) else type(found).__name__
     if options and found is not BUILTIN:
@@ -234,5 +235,5 @@ class _WithoutLifespan:
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         if scope["type"] == "lifespan":
             # An application without lifespan support raises (ASGI Lifespan 2.0 "Scope").
-            raise NotImplementedError("the lifespan of this application is run by the server, not by an adapter")
+            raise NotImplementedError("this application's lifespan is run by the server, not by an adapter")
         await self.app(scope, receive, send)

@@ -149,10 +149,10 @@ class Explanation:
         lines: list[str] = []
         for name, server in self.as_dict()["servers"].items():
             cost = server["cost_microseconds"]
-            price = "cost of its engine unknown" if cost is None else f"about {cost:.0f} us a request"
+            price = "cost unknown for this engine" if cost is None else f"about {cost:.0f} us a request"
             lines.append(f"under {name.upper()} servers: {counted(len(server['adapters']))}, {price}")
             lines.extend(f"  {line}" for line in self._line(server))
-            where = " (where the server hands over its socket)" if name == "wsgi" and self.takes_sockets else ""
+            where = " (if the server hands over its socket)" if name == "wsgi" and self.takes_sockets else ""
             lines.append(f"  websockets{where}: {_websocket_line(server['websocket'])}")
         lines.extend(f"warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)

@@ -88,21 +88,21 @@ class ThirdParty:
             raise
         except Exception as error:
             raise ConfigurationError(
-                f"{where}: wrapping the application raised {reason(error)}; check the options given to it"
+                f"{where}: wrapping the application raised {reason(error)}; check the middleware's options"
             ) from error
         if not callable(wrapped):
-            raise ConfigurationError(f"{where} must give an application when called with one, got {wrapped!r}")
+            raise ConfigurationError(f"{where} must return an application when it is called with one, got {wrapped!r}")
         try:
             spoken = detect(wrapped)
         except ConfigurationError:  # its interface cannot be detected: trust the user's declaration
             return wrapped
         if not isinstance(wrapped, Dual) and spoken != colour:
             if spoken not in INTERFACES:  # a chain calls only WSGI and ASGI
-                remedy = f"take a version of it for {colour.upper()}"
+                remedy = f"use its {colour.upper()} version"
             else:
-                remedy = f"say interface = {spoken!r}" if self.place else f"write {spoken}_only({self.name}, ...)"
+                remedy = f"write interface = {spoken!r}" if self.place else f"write {spoken}_only({self.name}, ...)"
             raise ConfigurationError(
-                f"{where} must give an application for {colour.upper()}, got one that speaks {spoken.upper()}; {remedy}"
+                f"{where} must return an application for {colour.upper()}, got one for {spoken.upper()}; {remedy}"
             )
         return wrapped
 
@@ -223,8 +223,8 @@ def third_party(
     kind = given.kind if isinstance(given, FlowFactory) else given if isinstance(given, type) else type(given)
     if issubclass(kind, Middleware):
         raise ConfigurationError(
-            f"{kind.__name__} runs in both interfaces, so {colour}_only(...) is not for it; "
-            f"write middleware=[{kind.__name__}(...)]"
+            f"{kind.__name__} runs under WSGI and ASGI, so {colour}_only(...) does not apply to it; write "
+            f"middleware=[{kind.__name__}(...)]"
         )
     if not callable(given):
         raise ConfigurationError(f"{colour}_only(...) takes a middleware's class or factory, got {given!r}")

@@ -61,7 +61,7 @@ def metrics_folder() -> str:
     if os.path.lexists(folder):
         return "is not a folder"
     above = next(each for each in folder.absolute().parents if each.is_dir())
-    return "" if os.access(above, os.W_OK | os.X_OK) else "does not exist and cannot be made"
+    return "" if os.access(above, os.W_OK | os.X_OK) else "does not exist and cannot be created"
 
 
 def version(server: Server) -> str:

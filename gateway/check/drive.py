@@ -127,7 +127,11 @@ async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]],
     await asyncio.wait([lifespan, reply], timeout=TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
     if reply.done() and (kind := reply.result()["type"]) != "lifespan.startup.complete":
         failed = kind == "lifespan.startup.failed"
-        said = f"startup failed: {reply.result().get('message', '')}" if failed else f"startup answered with {kind!r}"
+        said = (
+            f"startup failed: {reply.result().get('message', '')}"
+            if failed
+            else f"the application answered lifespan.startup with {kind!r}"
+        )
         raised.append(f"lifespan: {said}")
         requests = ()
     elif not reply.done() and not lifespan.done():
@@ -139,7 +143,7 @@ async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]],
             async with limit:
                 await _call_asgi(app, method, target, dict(state), host, scheme)
         except Exception as error:
-            said = f"no end within {TIMEOUT:g} seconds" if limit.expired() else _said(error)
+            said = f"the application did not finish within {TIMEOUT:g} seconds" if limit.expired() else _said(error)
             raised.append(f"{method} {target}: {said}")
     with contextlib.suppress(Exception):  # an application should raise for an unknown protocol
         await asyncio.wait_for(_call_unknown(app), 1.0)  # it has no reason to wait
@@ -147,7 +151,7 @@ async def _drive_asgi(app: ASGIApplication, requests: Iterable[tuple[str, str]],
         events.put_nowait({"type": "lifespan.shutdown"})
         await asyncio.wait([lifespan], timeout=TIMEOUT)
         if not lifespan.done():
-            raised.append(f"lifespan: no end after lifespan.shutdown within {TIMEOUT:g} seconds")
+            raised.append(f"lifespan: the application did not return within {TIMEOUT:g} seconds of lifespan.shutdown")
     for task in (reply, lifespan):
         task.cancel()
         with contextlib.suppress(BaseException):

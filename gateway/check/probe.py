@@ -78,7 +78,7 @@ async def _application(scope: Scope, receive: ASGIReceive, send: ASGISend) -> No
 
 async def _lifespan(receive: ASGIReceive, send: ASGISend) -> None:
     if os.environ.get(LIFESPAN) == "raise":
-        raise NotImplementedError("this application has no lifespan")
+        raise NotImplementedError("this application does not support lifespan")
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()
@@ -104,7 +104,7 @@ async def _http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     elif path == "cut":
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS[:1]})
         await send({"type": "http.response.body", "body": b"begun", "more_body": True})
-        raise RuntimeError("the probe breaks this response off")
+        raise RuntimeError("the probe aborts this response on purpose")
     elif path == "additional":
         await _text(send, "ok", gateway_probe=True)
     elif path == "invalid":

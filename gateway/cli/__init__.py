@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.name not in {"click", "rich"}:
             raise
         sys.stderr.write(
-            f"Error: the command line needs the package {error.name!r}, which is not installed; "
-            'run: pip install "anytier[standard]"\n'
+            f"Error: the `gateway` command needs the package {error.name!r}, which is not installed; run: pip "
+            'install "anytier[standard]"\n'
         )
         sys.exit(2)
     group.main(args=None if arguments is None else list(arguments), prog_name="gateway")

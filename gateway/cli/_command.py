@@ -46,7 +46,7 @@ class ServerCommand(click.Command):
             # The user gave an argument or an option too many.
             said = error.format_message().rstrip(".")
             ours = _OURS.get(error.option_name) if isinstance(error, click.NoSuchOption) else None
-            raise click.UsageError(f"{said}; {ours or 'arguments of the server itself go after --'}", ctx) from None
+            raise click.UsageError(f"{said}; {ours or 'write arguments for the server itself after --'}", ctx) from None
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Show the server's arguments last."""

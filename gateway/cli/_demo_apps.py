@@ -69,7 +69,7 @@ def _one_by_one(chunks: list[bytes]) -> Iterator[bytes]:
 async def asgi_application(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     """Respond as an ASGI application: streams are messages."""
     if scope["type"] != "http":
-        raise NotImplementedError(f"the demo has no {scope['type']}")
+        raise NotImplementedError(f"the demo does not support {scope['type']}")
     body = b""
     more = True
     while more:

@@ -47,7 +47,7 @@ class _LazyGroup(click.Group):
         except click.UsageError:
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(sorted(COMMANDS))}"
-            raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx) from None
+            raise click.UsageError(f"unknown command {args[0]!r}; {hint}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; turn this package's errors into one line and status 2."""

@@ -34,9 +34,9 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option(
         "--app-dir",
         type=click.Path(exists=True, file_okay=False),
-        help="Folder to import the application from; the current one without it.",
+        help="Folder to import the application from. [default: the current folder]",
     ),
-    click.option("--factory", is_flag=True, help="The attribute is a function that returns the application."),
+    click.option("--factory", is_flag=True, help="MODULE:APP names a function that returns the application."),
 )
 
 
@@ -95,7 +95,9 @@ def source(target: str | None, config: str | None, app_dir: str | None, *, facto
     if config is not None:
         named = {f"the application {target}": target, "--app-dir": app_dir, "--factory": factory}
         if extra := [name for name, given in named.items() if given]:
-            raise click.UsageError(f"--config names the application and its folder; leave out {' and '.join(extra)}")
+            raise click.UsageError(
+                f"--config already names the application and its folder; remove {' and '.join(extra)}"
+            )
         return _of_file(Path(config))
     if target is None:
         file = find(folder)

@@ -71,20 +71,20 @@ def _paths(_: click.Context, __: click.Parameter, paths: tuple[str, ...]) -> tup
     for path in paths:
         if not path.startswith("/") or not path.isascii():
             raise click.BadParameter(
-                f"{path!r} must start with '/', and be percent-encoded; for example /caf%C3%A9?x=1"
+                f"{path!r} must start with '/' and be percent-encoded; write for example /caf%C3%A9?x=1"
             )
     return paths or ("/",)
 
 
 def _host(_: click.Context, __: click.Parameter, host: str | None) -> str | None:
     if host is not None and parse_host(host) is None:
-        raise click.BadParameter(f"{host!r} is not a host; for example example.org or example.org:8443")
+        raise click.BadParameter(f"{host!r} is not a host; write for example example.org or example.org:8443")
     return host
 
 
 def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     if name not in signal.Signals.__members__:
-        raise click.BadParameter(f"there is no signal {name!r}; for example SIGTERM, SIGINT or SIGQUIT")
+        raise click.BadParameter(f"unknown signal {name!r}; write for example SIGTERM, SIGINT or SIGQUIT")
     return name
 
 
@@ -93,7 +93,7 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
 @click.option(
     "--paths", multiple=True, callback=_paths, help="Path to request; may be given several times.  [default: /]"
 )
-@click.option("--host", metavar="NAME", callback=_host, help="Host to ask for; without it one that the chain allows.")
+@click.option("--host", metavar="NAME", callback=_host, help="Host to request. [default: one that the chain allows]")
 @click.option(
     "--interface", type=click.Choice(["wsgi", "asgi"]), help="Interface of the application, if it cannot be recognised."
 )
@@ -104,7 +104,7 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     "--format", "form", type=click.Choice(["text", "json", "junit", "sarif"]), default="text", show_default=True
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 for warnings too.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes of the deployment.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Number of worker processes of the deployment.")
 @click.option("--bind", default="127.0.0.1:8000", help="Address of the deployment: HOST:PORT or unix:/PATH.")
 @click.option(
     "--idle-timeout",
@@ -115,7 +115,7 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
 @click.option(
     "--gateway-run",
     is_flag=True,
-    help="Judge the command that `gateway run` builds, instead of the server's own with only these arguments.",
+    help="Check the command that `gateway run` builds, instead of the server's own command with only these arguments.",
 )
 @click.option(
     "--stop-signal",
@@ -124,7 +124,7 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     callback=_signal,
     help="Signal that the process manager sends to stop the server.",
 )
-@click.option("--process-1", is_flag=True, help="The server is process 1 of a container, without an init before it.")
+@click.option("--process-1", is_flag=True, help="The server runs as process 1 of a container, without an init process.")
 def command(
     target: str | None,
     config: str | None,
@@ -183,7 +183,7 @@ def command(
                 _, launch = plan(found, app, spoken, launch, chosen.name)
                 arguments = tuple(chosen.arguments(launch))
     elif gateway_run:
-        raise click.UsageError("--gateway-run needs an application, module:attribute: gateway run looks at its chain")
+        raise click.UsageError("--gateway-run needs an application, MODULE:APP, because `gateway run` reads its chain")
     if chosen is not None:
         findings += _server(chosen)
         settings = settings_of(chosen, arguments, app_dir)
@@ -252,7 +252,7 @@ def _unreached(path: str, host: str, scheme: str) -> Finding:
         "warning",
         "middleware",
         "A request of the check reaches the application; choose another one with --host or --paths",
-        f"{scheme}://{host}{path}, which a middleware answered",
+        f"{scheme}://{host}{path}, and a middleware answered it",
         "gateway check",
     )
 
@@ -260,7 +260,9 @@ def _unreached(path: str, host: str, scheme: str) -> Finding:
 def _server(server: Server) -> list[Finding]:
     """Start a server with the probe application, and return the rules that the server breaks."""
     if server.interface not in ("wsgi", "asgi"):
-        raise ConfigurationError(f"a probe speaks WSGI and ASGI, and {server.name} calls {server.interface}")
+        raise ConfigurationError(
+            f"the probe is a WSGI and ASGI application, and {server.name} calls {server.interface}"
+        )
     with _probed(server) as running:
         broken = probe(_address(running.bind), server.interface)
     if server.interface == "asgi":

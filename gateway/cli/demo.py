@@ -76,8 +76,10 @@ class Result:
         return not self.differences and self.requests > 0
 
 
-@click.command("demo", short_help="Compare every installed server's answers.")
-@click.option("--server", "only", metavar="NAME", multiple=True, help="Only this server; may be given again.")
+@click.command("demo", short_help="Compare the responses of every installed server.")
+@click.option(
+    "--server", "only", metavar="NAME", multiple=True, help="Use only this server; may be given several times."
+)
 def command(only: tuple[str, ...]) -> None:
     """Serve one WSGI and one ASGI application under every installed server, and compare the answers.
 
@@ -154,7 +156,7 @@ def _examine(server: Server, interface: Interface, reference: Sequence[Answer]) 
                 try:
                     answer = ask(running.bind, request)
                 except (OSError, HTTPException) as error:
-                    result.differences.append(f"{request.name}: no answer, {type(error).__name__}: {error}")
+                    result.differences.append(f"{request.name}: no response, {type(error).__name__}: {error}")
                     continue
                 result.requests += 1
                 result.differences += [f"{request.name}: {said}" for said in compare(expected, answer, server)]
@@ -219,7 +221,7 @@ def _show(console: Console, results: Sequence[Result]) -> None:
         )
     console.print(table)
     if any(result.left_out for result in results):
-        console.print("* without the chunked upload, which this server does not take", style="dim", highlight=False)
+        console.print("* without the chunked upload, which this server does not support", style="dim", highlight=False)
     for result in results:
         for difference in result.differences:
             console.print(
@@ -230,6 +232,6 @@ def _show(console: Console, results: Sequence[Result]) -> None:
             )
     requests = sum(result.requests for result in results)
     different = sum(len(result.differences) for result in results)
-    said = "every answer is identical" if not different else counted(different, "difference")
+    said = "every response is identical" if not different else counted(different, "difference")
     servers = counted(len({result.server.name for result in results}), "server")
-    console.print(f"{servers}, {counted(requests, 'answer')}: {said}.")
+    console.print(f"{servers}, {counted(requests, 'response')}: {said}.")

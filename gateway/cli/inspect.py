@@ -82,7 +82,7 @@ def explanations(app: object) -> Mapping[str, Explanation]:
 def table(title: str, explanation: Explanation, server: ServerDict) -> Table:
     """Draw the chain under one kind of server, outermost first."""
     cost = server["cost_microseconds"]
-    price = "cost of its engine unknown" if cost is None else f"about {cost:.0f} us a request"
+    price = "cost unknown for this engine" if cost is None else f"about {cost:.0f} us a request"
     drawn = Table(
         title=title,
         title_justify="left",

@@ -32,10 +32,10 @@ __all__ = ["command", "plan"]
 
 @click.command("run", cls=ServerCommand, short_help="Serve an application under an installed server.")
 @source_options
-@click.option("--server", metavar="NAME", help="Server to start; without it the first installed one that suits.")
+@click.option("--server", metavar="NAME", help="Server to start. [default: the first installed server that fits]")
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, help="HOST:PORT, unix:/PATH or fd://NUMBER.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; the server's own default without it.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads in each process, for servers that have them.")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of worker processes. [default: the server's own]")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads in each process, for servers that use threads.")
 @click.option("--reload", is_flag=True, help="Restart when a source file changes.")
 @click.option("--dry-run", is_flag=True, help="Print the server's command instead of running it.")
 def command(
@@ -110,7 +110,7 @@ def command(
     if gunicorn.lacks_hooks(chosen, launch):
         wanted = "gunicorn_hooks" if launch.believes_proxies else "gunicorn_proxied"
         click.echo(
-            f"Gunicorn has a configuration of your own without the hooks that {found} needs; write in that file: "
+            f"your Gunicorn configuration lacks the hooks that {found} needs; add this line to that file: "
             f"from gateway.servers.{wanted} import *",
             err=True,
         )
@@ -142,12 +142,14 @@ def plan(
     )
     if not server.capabilities.serves_asgi and (interface != "wsgi" or _has_asgi(application)):
         raise ConfigurationError(
-            f"{server.name} cannot serve ASGI applications or ASGI middleware, and {target} has one; gevent replaces "
-            f"the threads that they need. Choose --server gunicorn-gthread or --server gunicorn-asgi"
+            f"{server.name} cannot serve ASGI applications or ASGI middleware, and {target} contains one: "
+            "gevent replaces the threads that ASGI needs. Choose --server gunicorn-gthread or --server "
+            "gunicorn-asgi"
         )
     if interface == "rsgi" and server.interface != "rsgi":
         raise ConfigurationError(
-            f"{target} speaks RSGI, which granian alone serves, not {server.name}; choose --server granian-rsgi"
+            f"{target} is an RSGI application, and only granian serves RSGI, not {server.name}; choose "
+            "--server granian-rsgi"
         )
     if _told_directly(server, target, application, interface):
         return server, replace(launch, target=str(target))

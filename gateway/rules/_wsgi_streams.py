@@ -149,7 +149,7 @@ def _other(call: CheckedCall, stream: str, original: object, name: str) -> objec
     only the attributes of the specification. ``stream.readinto`` returns the attribute, and breaks the rule.
     """
     if not _is_attribute_access(sys._getframe(2)):
-        raise AttributeError(f"{stream} has the attributes that PEP 3333 names, and no {name!r}")
+        raise AttributeError(f"{stream} has only the attributes that PEP 3333 names, and {name!r} is not one of them")
     while isinstance(original, (CheckedInput, ErrorStream)):  # the stream of an outer validator
         original = original._stream
     value: object = getattr(original, name)

@@ -33,7 +33,7 @@ def scope_is_a_dict(connection: Connection, scope: object) -> str | None:
 
 @RULES.rule(
     "C02",
-    "`scope['asgi']` is a dict; its `version` is a str, and '2.0' where it is missing.",
+    "`scope['asgi']` is a dict. Its `version` is a str; a missing `version` means '2.0'.",
     "ASGI 3.0, Applications",
     "server",
     "scope",
@@ -48,7 +48,7 @@ def scope_names_the_version(connection: Connection, scope: Scope) -> str | None:
 
 @RULES.rule(
     "C03",
-    "`scope['asgi']['spec_version']` is a str where it is present.",
+    "`scope['asgi']['spec_version']`, if present, is a str.",
     "ASGI 3.0, Applications",
     "server",
     "scope",
@@ -87,7 +87,7 @@ def _form(connection: Connection, message: object) -> str | None:
 
 @RULES.rule(
     "C04",
-    "A message is a dict whose `type` is a str, `protocol.message_type`, of the scope's protocol and known to it.",
+    "A message is a dict. Its `type` is a str, `protocol.message_type`, that the scope's protocol defines.",
     "ASGI 3.0, Protocol Specifications",
     "application",
     "receive",
@@ -112,7 +112,7 @@ def _unserialisable(value: object, path: str) -> str | None:
     if value is None or isinstance(value, (bytes, str, bool)):
         return None
     if isinstance(value, int):
-        return None if value in _INT64 else f"{path} outside the signed 64-bit range"
+        return None if value in _INT64 else f"{path} is outside the signed 64-bit range"
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{path} {value!r}"
     if is_mapping(value):
@@ -133,8 +133,8 @@ def _unserialisable(value: object, path: str) -> str | None:
 
 @RULES.rule(
     "C05",
-    "A message holds only bytes, str, int of 64 bits, finite float, list, dict with str keys, bool and None; tuples "
-    "and other collections only where an iterable is asked for.",
+    "A message contains only bytes, str, 64-bit int, finite float, list, dict with str keys, bool and None. "
+    "Tuples and other collections are allowed only for keys that take an iterable.",
     "ASGI 3.0, Events",
     "application",
     "receive",
@@ -173,7 +173,7 @@ FORM = ("C04", "E07", "E08", "E16", "E17", "W09", "X01", "X06")
 def server_refuses_invalid_messages(connection: Connection, sent: Sent) -> str | None:
     wrong = [rule for rule in sent.broken if rule in FORM]
     if wrong and sent.error is None and not connection.disconnected:
-        return f"a message that breaks {', '.join(wrong)} taken in silence"
+        return f"no error for a message that breaks {', '.join(wrong)}"
     return None
 
 
@@ -213,12 +213,12 @@ def additional_keys_are_ignored(connection: Connection, sent: Sent) -> str | Non
 def unknown_protocols_are_rejected(connection: Connection, error: BaseException | None) -> str | None:
     if connection.type in _KNOWN or not connection.type or error is not None:
         return None
-    return f"a return, for the scope type {connection.type!r}"
+    return f"the application returned for the scope type {connection.type!r}"
 
 
 @RULES.rule(
     "C09",
-    "A server ends the connection when the application raises: a response that was cut never looks complete.",
+    "If the application raises, the server closes the connection, so that a truncated response never looks complete.",
     "ASGI 3.0, Error Handling",
     "server",
     "cut",
@@ -245,7 +245,7 @@ def middleware_copies_the_scope(connection: Connection, scope: object) -> str | 
         for key in {*scope, *outer.snapshot}
         if key not in outer.snapshot or key not in scope or outer.snapshot[str(key)] is not scope[key]
     ]
-    return f"the server's own scope with other values of {sorted(changed)}" if changed else None
+    return f"the server's own scope, with changed values of {sorted(changed)}" if changed else None
 
 
 @RULES.rule(

@@ -72,7 +72,7 @@ def no_request_after_the_last(connection: Connection, message: Message) -> str |
 
 @RULES.rule(
     "E04",
-    "After http.disconnect, receive() gives nothing but http.disconnect.",
+    "After http.disconnect, receive() returns only http.disconnect.",
     _HTTP + "Disconnect",
     "server",
     "receive:http",
@@ -83,19 +83,19 @@ def disconnect_is_final(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "E05",
-    "receive() blocks while the request is complete, the response open and the client connected.",
+    "After the whole request was received, receive() blocks until the response ends or the client disconnects.",
     _HTTP + "Disconnect",
     "server",
     "idle",
     seen="client",
 )
 def no_disconnect_while_connected(client_left: bool, complete: bool) -> str | None:
-    return None if client_left or complete else "http.disconnect, while the client is connected and waits"
+    return None if client_left or complete else "http.disconnect, although the client is connected and waiting"
 
 
 @RULES.rule(
     "E06",
-    "Exactly one http.response.start comes, before any body.",
+    "The application sends http.response.start exactly once, before any body.",
     _HTTP + "Response Start",
     "application",
     *START,
@@ -104,7 +104,7 @@ def no_disconnect_while_connected(client_left: bool, complete: bool) -> str | No
 def one_start_before_any_body(connection: Connection, message: Message) -> str | None:
     if message["type"].endswith("start"):
         return "a second start" if connection.started else None
-    return None if connection.started else f"{message['type']} before the start"
+    return None if connection.started else f"{message['type']} before http.response.start"
 
 
 @RULES.rule(
@@ -168,7 +168,7 @@ def names_are_lowercased(connection: Connection, message: Message) -> str | None
     return lowercase(message.get("headers", ()))
 
 
-@RULES.rule("E10", "No pseudo header is in a response.", _HTTP + "Response Start", "application", *START)
+@RULES.rule("E10", "A response has no pseudo headers.", _HTTP + "Response Start", "application", *START)
 def no_pseudo_headers(connection: Connection, message: Message) -> str | None:
     return _pseudo(connection.pairs(message.get("headers", ())))
 
@@ -195,7 +195,7 @@ def values_have_no_line_ends(connection: Connection, message: Message) -> str | 
 
 @RULES.rule(
     "E13",
-    "An application leaves Transfer-Encoding to the server, which ignores it.",
+    "An application does not send Transfer-Encoding, and a server ignores it.",
     _HTTP + "Response Start",
     "application",
     *START,
@@ -208,7 +208,7 @@ def no_transfer_encoding(connection: Connection, message: Message) -> str | None
 
 @RULES.rule(
     "E13b",
-    "No other connection header is in a response: Connection, Keep-Alive, Proxy-Connection, TE, Upgrade.",
+    "A response has none of the other connection headers: Connection, Keep-Alive, Proxy-Connection, TE, Upgrade.",
     "RFC 9110 7.6.1; RFC 9113 8.2.2",
     "application",
     *START,
@@ -227,14 +227,16 @@ def wrong_lengths(values: Sequence[bytes]) -> str | None:
     return f"Content-Length {values[0]!r}" if values and not values[0].isdigit() else None
 
 
-@RULES.rule("E14", "At most one Content-Length, of digits only.", "RFC 9110 8.6", "application", *START)
+@RULES.rule(
+    "E14", "A response has at most one Content-Length, and it has only digits.", "RFC 9110 8.6", "application", *START
+)
 def one_content_length(connection: Connection, message: Message) -> str | None:
     return wrong_lengths([v for name, v in connection.pairs(message.get("headers", ())) if name == b"content-length"])
 
 
 @RULES.rule(
     "E15",
-    "The body is as long as Content-Length says; a HEAD or 304 response has none.",
+    "The body is as long as Content-Length says, except that a response to HEAD and a 304 response have no body.",
     "RFC 9110 8.6",
     "application",
     *BODY,
@@ -281,7 +283,7 @@ def more_body_is_a_bool(connection: Connection, message: Message) -> str | None:
 
 
 @RULES.rule(
-    "E18", "Nothing of the body follows the message that ends it.", _HTTP + "Response Body", "application", *CONTENT
+    "E18", "No body message follows the one that ends the body.", _HTTP + "Response Body", "application", *CONTENT
 )
 def no_body_after_the_end(connection: Connection, message: Message) -> str | None:
     if connection.completed and not connection.pathsend:
@@ -300,8 +302,8 @@ def response_is_completed(connection: Connection, error: BaseException | None) -
     if error is not None or connection.disconnected or connection.refused:
         return None
     if not connection.started:
-        return "a return without a response"
-    return None if connection.completed else "a return before the body ended"
+        return "the application returned without a response"
+    return None if connection.completed else "the application returned before the body ended"
 
 
 @RULES.rule(
@@ -328,7 +330,7 @@ def trailers_is_a_bool(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "E22",
-    "An application that has started its response does not raise before it is complete.",
+    "An application that has started its response does not raise before the response is complete.",
     "ASGI 3.0, Error Handling",
     "application",
     "return:http",
@@ -339,7 +341,7 @@ def no_truncated_response(connection: Connection, error: BaseException | None) -
     if not connection.started or connection.completed or connection.disconnected or connection.refused:
         return None
     when = (
-        f"{connection.body_sent} bytes of the body" if connection.body_messages else "the start, and none of the body"
+        f"{connection.body_sent} bytes of the body" if connection.body_messages else "http.response.start, and no body"
     )
     return f"{type(error).__name__} after {when}"
 
@@ -372,14 +374,14 @@ def application_stops_after_an_error(connection: Connection, message: Message) -
 
 @RULES.rule(
     "E25",
-    "What a returned send() was given is flushed: the client has it before the next message.",
+    "When send() returns, the server has flushed its data: the client receives it before the next message is sent.",
     _HTTP + "Response Body",
     "server",
     "flushed",
     seen="client",
 )
 def bytes_are_flushed(sent: int, seen: int) -> str | None:
-    return f"{seen} of {sent} bytes at the client, while the application waits" if seen < sent else None
+    return f"the client has {seen} of {sent} bytes while the application waits" if seen < sent else None
 
 
 def _ordered(headers: Sequence[tuple[bytes, bytes]], names: frozenset[bytes]) -> dict[bytes, list[bytes]]:
@@ -392,7 +394,7 @@ def _ordered(headers: Sequence[tuple[bytes, bytes]], names: frozenset[bytes]) ->
 
 @RULES.rule(
     "E26",
-    "Response headers reach the client as they were given: in order, repeated ones not joined.",
+    "Response headers reach the client as the application sent them: in order, with repeated headers not joined.",
     _HTTP + "HTTP; Response Start",
     "server",
     "delivered",

@@ -26,7 +26,7 @@ _DENIAL = ("send:websocket.http.response.start", "send:websocket.http.response.b
 
 @RULES.rule(
     "X00",
-    "An extension's message is sent only where the scope offers the extension.",
+    "An application sends an extension's message only if the scope offers the extension.",
     "ASGI 3.0, Extensions",
     "application",
     "send",
@@ -46,7 +46,7 @@ def path_is_absolute(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "X02",
-    "pathsend comes once, after the start, and is not mixed with http.response.body.",
+    "pathsend is sent once, after http.response.start, and is not mixed with http.response.body.",
     _EXT + "Path Send",
     "application",
     _PATHSEND,
@@ -57,7 +57,7 @@ def pathsend_is_the_whole_body(connection: Connection, message: Message) -> str 
     if message["type"] != "http.response.pathsend":
         return f"{message['type']} after pathsend" if connection.pathsend else None
     if not connection.started:
-        return "pathsend before the start"
+        return "pathsend before http.response.start"
     if connection.pathsend:
         return "a second pathsend"
     return "pathsend after http.response.body" if connection.body_messages else None
@@ -65,7 +65,7 @@ def pathsend_is_the_whole_body(connection: Connection, message: Message) -> str 
 
 @RULES.rule(
     "X03",
-    "The application sends Content-Type and Content-Length of a file that pathsend sends.",
+    "If it uses pathsend, the application sends the file's Content-Type and Content-Length itself.",
     _EXT + "Path Send",
     "application",
     _PATHSEND,
@@ -116,7 +116,8 @@ def files_are_closed(connection: Connection, error: BaseException | None) -> str
 
 @RULES.rule(
     "X06",
-    "`links` of early_hint is an iterable of bytes; the message comes after the start, before the body ends.",
+    "`links` of early_hint is an iterable of bytes; the message is sent after http.response.start and before "
+    "the body ends.",
     _EXT + "Early Hints",
     "application",
     "send:http.response.early_hint",
@@ -127,14 +128,14 @@ def early_hint(connection: Connection, message: Message) -> str | None:
         return f"links {links!r}"
     if not connection.started:
         # The specification has "after". Hypercorn, the only server with the extension, accepts it only before.
-        return Minor("an early hint before the start")
+        return Minor("an early hint before http.response.start")
     return "an early hint after the body ended" if connection.completed else None
 
 
 @RULES.rule(
     "X07",
-    "Trailers are promised by `trailers: True`, then sent after the last body message, with lowercased names, no "
-    "pseudo headers and `more_trailers` a bool.",
+    "An application that sends trailers sets `trailers: True` in http.response.start, then sends them after "
+    "the last body message: lowercased names, no pseudo headers, `more_trailers` a bool.",
     _EXT + "HTTP Trailers",
     "application",
     _TRAILERS,
@@ -144,9 +145,9 @@ def trailers(connection: Connection, step: object) -> str | None:
     if not is_mapping(step):
         missing = connection.trailers_promised and connection.completed and not connection.trailers_done
         broken = missing and step is None and not connection.disconnected and not connection.refused
-        return "a return without the trailers that were promised" if broken else None
+        return "the application returned without the trailers that http.response.start announced" if broken else None
     if not connection.trailers_promised:
-        return "trailers that the start does not promise"
+        return "trailers that http.response.start does not announce"
     if not connection.completed:
         return "trailers before the body ended"
     if connection.trailers_done:
@@ -188,7 +189,8 @@ def trailers_are_asked_for(te: bool, trailers: bool) -> str | None:
 
 @RULES.rule(
     "X10",
-    "push comes between the start and the end of the body, with `path` a str and `headers` lowercased bytes pairs.",
+    "push is sent between http.response.start and the end of the body; its `path` is a str, its `headers` "
+    "are lowercased bytes pairs.",
     _EXT + "HTTP/2 Server Push",
     "application",
     "send:http.response.push",
@@ -197,7 +199,7 @@ def push(connection: Connection, message: Message) -> str | None:
     path: object = message.get("path")
     headers: object = message.get("headers", ())
     if not connection.started:
-        return "push before the start"
+        return "push before http.response.start"
     if connection.completed:
         return "push after the body ended"
     if not isinstance(path, str):
@@ -207,14 +209,14 @@ def push(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "X11",
-    "debug comes once, before the start, with `info` a dict; no server offers it but for tests.",
+    "debug is sent once, before http.response.start; its `info` is a dict, and servers offer it only for tests.",
     _EXT + "Debug",
     "application",
     "send:http.response.debug",
 )
 def debug(connection: Connection, message: Message) -> str | None:
     if connection.started:
-        return "debug after the start"
+        return "debug after http.response.start"
     if connection.debug_sent:
         return "a second debug"
     info: object = message.get("info")
@@ -228,7 +230,7 @@ def _tls(scope: Scope) -> object:
 
 @RULES.rule(
     "X12",
-    "The tls extension is there only where the connection is TLS.",
+    "The scope has the tls extension only if the connection uses TLS.",
     "ASGI TLS 0.2, When to use this extension",
     "server",
     "scope:http",
@@ -257,8 +259,8 @@ def tls_is_complete(connection: Connection, scope: Scope) -> str | None:
 
 @RULES.rule(
     "X14",
-    "The values of tls have their types: PEM strings, unsigned ints, 16 bits of cipher suite; a client's chain comes "
-    "with its name.",
+    "The values of tls have the specified types: PEM strings, unsigned ints, a 16-bit cipher suite; a "
+    "client's certificate chain comes with the client's name.",
     "ASGI TLS 0.2, TLS Connection Scope",
     "server",
     "scope:http",
@@ -283,7 +285,8 @@ def tls_values(connection: Connection, scope: Scope) -> str | None:
 
 @RULES.rule(
     "X15",
-    "A denial response comes before accept, start then body, and no other websocket message follows it.",
+    "A denial response is sent instead of accept, first its start, then its body, and no other websocket "
+    "message follows it.",
     _EXT + "Websocket Denial Response",
     "application",
     *_DENIAL,
@@ -300,7 +303,7 @@ def denial_stands_alone(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "X16",
-    "Middleware that changes bodies takes pathsend and zerocopysend away from the application, or handles them.",
+    "Middleware that changes bodies removes pathsend and zerocopysend from the scope, or handles them.",
     _EXT + "Path Send; Zero Copy Send",
     "middleware",
     _PATHSEND,
@@ -311,4 +314,4 @@ def body_middleware_hides_files(connection: Connection, message: Message) -> str
         return None
     before = header_values(connection.inner.response_headers, b"content-encoding")
     after = header_values(connection.response_headers, b"content-encoding")
-    return f"Content-Encoding {after} promised for a file sent as it is" if before != after else None
+    return f"Content-Encoding {after} for a file that is sent unchanged" if before != after else None

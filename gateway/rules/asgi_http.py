@@ -79,7 +79,7 @@ def path_is_decoded(connection: Connection, scope: Scope) -> str | None:
     if not isinstance(raw, bytes):
         return None
     if _ESCAPE.search(raw) and path.encode("utf-8", "surrogatepass") == raw and unquote_to_bytes(raw) != raw:
-        return f"path {path!r}, not decoded"
+        return f"path {path!r}, which is not decoded"
     if "?" in path and b"?" not in unquote_to_bytes(raw.partition(b"?")[0]):
         return f"path {path!r} for the raw path {raw!r}"
     return None
@@ -95,7 +95,7 @@ def raw_path(connection: Connection, scope: Scope) -> str | None:
 
 @RULES.rule(
     "H06",
-    "`query_string` is bytes, percent-encoded, what follows the '?'.",
+    "`query_string` is the part of the URL after the '?', as percent-encoded bytes.",
     SCOPE,
     "server",
     "scope:http",
@@ -108,7 +108,7 @@ def query_string(connection: Connection, scope: Scope) -> str | None:
     if not isinstance(query, bytes):
         return f"query_string {query!r}"
     if _NOT_ENCODED.search(query):
-        return f"query_string {query!r}, not percent-encoded"
+        return f"query_string {query!r}, which is not percent-encoded"
     return None
 
 
@@ -132,7 +132,7 @@ def root_path(connection: Connection, scope: Scope) -> str | None:
 
 @RULES.rule(
     "H08",
-    "`headers` is an iterable of two-item iterables of bytes, which can be read more than once.",
+    "`headers` is an iterable of two-item iterables of bytes, and can be iterated more than once.",
     SCOPE,
     "server",
     "scope:http",
@@ -143,7 +143,7 @@ def headers_are_pairs(connection: Connection, scope: Scope) -> str | None:
     if "headers" not in scope and connection.type == "websocket":
         return None  # W01
     if not is_collection(headers) and hasattr(headers, "__next__"):
-        return Minor("headers that can be read once only")
+        return Minor("headers that can be iterated once only")
     return wrong_pairs(headers)
 
 
@@ -159,7 +159,7 @@ def header_names_are_lowercased(connection: Connection, scope: Scope) -> str | N
 
 @RULES.rule(
     "H10",
-    "Pseudo headers are removed; the value of `:authority` stands under `host`.",
+    "Pseudo headers are removed; the value of `:authority` becomes the header `host`.",
     SCOPE,
     "server",
     "scope:http",
@@ -186,7 +186,7 @@ def server(connection: Connection, scope: Scope) -> str | None:
 
 @RULES.rule(
     "H13",
-    "`state` is a dict, a shallow copy of the namespace of this loop's lifespan.",
+    "`state` is a dict, a shallow copy of the state of this loop's lifespan.",
     "ASGI lifespan 2.0, Lifespan State",
     "server",
     "scope:http",
@@ -202,10 +202,10 @@ def state_is_a_shallow_copy(connection: Connection, scope: Scope) -> str | None:
     if not is_mapping(original):
         return None
     if state is original:
-        return "the namespace of the lifespan itself"
+        return "the lifespan's own dict, not a copy"
     for key, value in original.items():
         if key not in state or state[key] is not value:
-            return f"a state in which {key!r} is not the lifespan's"
+            return f"a state in which {key!r} differs from the lifespan's state"
     return None
 
 

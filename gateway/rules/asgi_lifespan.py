@@ -19,7 +19,7 @@ _SHUTDOWN = ("send:lifespan.shutdown.complete", "send:lifespan.shutdown.failed")
 
 @RULES.rule(
     "L01",
-    "lifespan.startup comes first and once; lifespan.shutdown once, after startup.complete.",
+    "lifespan.startup is sent first, and once; lifespan.shutdown is sent once, after startup.complete.",
     _LIFE + "Startup; Shutdown",
     "server",
     "receive:lifespan",
@@ -36,7 +36,7 @@ def startup_then_shutdown(connection: Connection, message: Message) -> str | Non
 
 @RULES.rule(
     "L02",
-    "complete and failed answer the event that was received.",
+    "An application sends complete or failed only for an event that it received.",
     _LIFE + "Startup Complete; Shutdown Complete",
     "application",
     *_STARTUP,
@@ -51,7 +51,7 @@ def answer_follows_event(connection: Connection, message: Message) -> str | None
 
 @RULES.rule(
     "L03",
-    "One of complete and failed is sent per event, once.",
+    "For each event, an application sends either complete or failed, once.",
     _LIFE + "Startup Complete; Startup Failed; Shutdown Complete; Shutdown Failed",
     "application",
     *_STARTUP,
@@ -60,7 +60,7 @@ def answer_follows_event(connection: Connection, message: Message) -> str | None
 def one_answer_per_event(connection: Connection, message: Message) -> str | None:
     kind: str = message["type"]
     answered = connection.startup_answered if "startup" in kind else connection.shutdown_answered
-    return f"{kind} after an answer" if answered else None
+    return f"{kind} after this event was answered" if answered else None
 
 
 @RULES.rule(
@@ -78,7 +78,7 @@ def message_is_a_str(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "L05",
-    "An application that takes part answers startup, and shutdown, before it returns.",
+    "An application that supports lifespan answers startup and shutdown before it returns.",
     _LIFE + "Startup Complete; Shutdown Complete",
     "application",
     "return:lifespan",
@@ -93,8 +93,8 @@ def events_are_answered(connection: Connection, error: BaseException | None) -> 
         event = "startup" if starting else "shutdown" if _open(connection) else None
         return None if event is None else Minor(f"no answer to lifespan.{event} until the call was cancelled")
     if not connection.startup_answered:
-        return "a return without an answer to lifespan.startup"
-    return "a return without an answer to lifespan.shutdown" if _open(connection) else None
+        return "the application returned without an answer to lifespan.startup"
+    return "the application returned without an answer to lifespan.shutdown" if _open(connection) else None
 
 
 def _open(connection: Connection) -> bool:
@@ -103,19 +103,19 @@ def _open(connection: Connection) -> bool:
 
 @RULES.rule(
     "L06",
-    "When the application raises on the lifespan scope, the server goes on without lifespan.",
+    "If the application raises for the lifespan scope, the server continues without lifespan.",
     _LIFE + "Scope",
     "server",
     "unsupported",
     seen="live",
 )
 def unsupported_lifespan_is_no_error(serves: bool) -> str | None:
-    return None if serves else "a server that does not serve the application"
+    return None if serves else "the server does not serve the application"
 
 
 @RULES.rule(
     "L07",
-    "After startup.failed the server serves nothing.",
+    "After startup.failed the server serves no requests.",
     _LIFE + "Startup Failed",
     "server",
     "scope:http",
@@ -129,7 +129,7 @@ def failed_startup_ends_the_server(connection: Connection, scope: Scope) -> str 
 
 @RULES.rule(
     "L08",
-    "Requests come after startup.complete, on the loop that the lifespan runs on.",
+    "The server calls the application for requests only after startup.complete, on the event loop of the lifespan.",
     _LIFE + "Lifespan Protocol; Startup Complete",
     "server",
     "scope:http",
@@ -137,7 +137,7 @@ def failed_startup_ends_the_server(connection: Connection, scope: Scope) -> str 
 )
 def startup_precedes_requests(connection: Connection, scope: Scope) -> str | None:
     if connection.foreign_lifespan:
-        return f"a request ({connection.type}) on another loop than the lifespan's"
+        return f"a request ({connection.type}) on a different event loop"
     lifespan = connection.lifespan
     starting = lifespan is not None and lifespan.phase == "starting"
     return f"a request ({connection.type}) before startup.complete" if starting else None
@@ -145,7 +145,7 @@ def startup_precedes_requests(connection: Connection, scope: Scope) -> str | Non
 
 @RULES.rule(
     "L09",
-    "`state`, if present, is an empty dict at the start, and then the application's alone.",
+    "`state`, if present, is an empty dict at the start, and only the application changes it.",
     _LIFE + "Scope; Lifespan State",
     "server",
     "scope:lifespan",

@@ -60,7 +60,7 @@ def subprotocols(connection: Connection, scope: Scope) -> str | None:
 
 @RULES.rule(
     "W03",
-    "The first message is websocket.connect, the only one; websocket.receive comes after accept only.",
+    "The first message is websocket.connect, and it is sent once; websocket.receive is sent only after accept.",
     _WS + "Connect",
     "server",
     "receive:websocket",
@@ -76,7 +76,7 @@ def connect_comes_first(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "W04",
-    "An application answers only after it received websocket.connect.",
+    "An application sends messages only after it received websocket.connect.",
     _WS + "Connect",
     "application",
     "send:websocket",
@@ -109,7 +109,7 @@ def subprotocol_was_offered(connection: Connection, message: Message) -> str | N
 
 @RULES.rule(
     "W07",
-    "`headers` of accept are lowercased bytes pairs, without pseudo headers and without sec-websocket-protocol.",
+    "`headers` of accept are lowercased bytes pairs, without pseudo headers and sec-websocket-protocol.",
     _WS + "Accept",
     "application",
     _ACCEPT,
@@ -122,7 +122,7 @@ def accept_headers(connection: Connection, message: Message) -> str | None:
     return found
 
 
-@RULES.rule("W08", "websocket.send comes between accept and close only.", _WS + "Send", "application", _SEND)
+@RULES.rule("W08", "websocket.send is sent only between accept and close.", _WS + "Send", "application", _SEND)
 def send_while_open(connection: Connection, message: Message) -> str | None:
     if not connection.accepted:
         return "websocket.send before accept"
@@ -131,7 +131,7 @@ def send_while_open(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "W09",
-    "Exactly one of `bytes` and `text` is not None: bytes, or str.",
+    "Exactly one of `bytes` and `text` is not None; `bytes` is bytes and `text` is str.",
     _WS + "Send; Receive",
     "application",
     _SEND,
@@ -154,7 +154,7 @@ def one_payload(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "W10",
-    "A close code that is sent is an int of 1000-1003, 1007-1014 or 3000-4999.",
+    "The code of websocket.close is an int in 1000-1003, 1007-1014 or 3000-4999.",
     "RFC 6455 7.4; " + _WS + "Close",
     "application",
     _CLOSE,
@@ -197,14 +197,17 @@ def connect_is_answered(connection: Connection, error: BaseException | None) -> 
     if error is not None or connection.disconnected or connection.refused:
         return None
     if connection.denial_started:
-        return None if connection.completed else "a return before the denial response ended"
-    return None if connection.accepted or connection.closed else "a return without accept, close or denial"
+        return None if connection.completed else "the application returned before the denial response ended"
+    return (
+        None
+        if connection.accepted or connection.closed
+        else "the application returned without accept, close or denial response"
+    )
 
 
 @RULES.rule(
     "W14",
-    "websocket.disconnect has a `code`, an int, 1005 where the client gave none; `reason`, if present, is a str or "
-    "None.",
+    "`code` of websocket.disconnect is an int, 1005 if the client sent none; `reason`, if present, is a str or None.",
     _WS + "Disconnect",
     "server",
     "receive:websocket.disconnect",
@@ -219,7 +222,7 @@ def disconnect_has_a_code(connection: Connection, message: Message) -> str | Non
 
 @RULES.rule(
     "W15",
-    "A close before accept is answered with HTTP 403.",
+    "If the application closes before accept, the server sends HTTP 403.",
     _WS + "Connect; Close",
     "server",
     "denied",
@@ -244,7 +247,7 @@ def send_after_disconnect(connection: Connection, sent: Sent) -> str | None:
 
 @RULES.rule(
     "W17",
-    "`headers` of accept need spec_version 2.1, `reason` of close 2.3.",
+    "`headers` of accept need spec_version 2.1 or newer, and `reason` of close needs 2.3.",
     "ASGI HTTP 2.5, Spec Versions",
     "application",
     _ACCEPT,

@@ -177,20 +177,21 @@ def hazards(deployment: Deployment) -> list[tuple[ProtocolViolation, bool]]:
 
 @RULES.rule(
     "D01",
-    "A wrapper does not carry the marks of what it wraps: functools.wraps copies an instance's `__call__`.",
+    "A wrapper does not have the attributes of the object that it wraps: functools.wraps copies an "
+    "instance's `__call__`.",
     "hypercorn, hypercorn.utils.is_asgi; uvicorn, uvicorn.config.Config.load",
     "application",
     "deployment",
     seen="live",
 )
 def marks_are_the_applications_own(deployment: Deployment) -> str | None:
-    found = "a function with another object's __call__, by which servers tell the wrong interface"
+    found = "a function with another object's __call__, so servers detect the wrong interface"
     return found if deployment.copied_call else None
 
 
 @RULES.rule(
     "D02",
-    "An application called without arguments raises TypeError; else it is taken for a factory.",
+    "An application called without arguments raises TypeError; otherwise servers take it for a factory.",
     "uvicorn, uvicorn.config.Config.load",
     "application",
     "deployment",
@@ -202,7 +203,8 @@ def application_is_no_factory(deployment: Deployment) -> str | None:
 
 @RULES.rule(
     "D03",
-    "Importing the application starts no thread where the server forks afterwards: it would not run in the workers.",
+    "If the server forks after importing the application, the import starts no threads: they would not run "
+    "in the workers.",
     "POSIX fork(); gunicorn settings, preload_app; uWSGI, The Art of Graceful Reloading",
     "application",
     "deployment",
@@ -221,7 +223,7 @@ def no_threads_before_the_fork(deployment: Deployment) -> str | None:
 
 @RULES.rule(
     "D04",
-    "Forwarded addresses are believed from the proxies that are there, not from everybody.",
+    "The server trusts forwarded addresses from its proxies only, not from every client.",
     "gunicorn settings, forwarded_allow_ips; uvicorn settings, --forwarded-allow-ips; waitress, trusted_proxy",
     "server",
     "deployment",
@@ -233,18 +235,19 @@ def trust_is_not_for_everybody(deployment: Deployment) -> str | None:
         return None  # only the proxy can open the socket
     options = ("--forwarded-allow-ips", "--trusted-proxy")
     if deployment.option(*options) == "*" or "'*'" in deployment.settings.get("forwarded_allow_ips", ""):
-        return "forwarded addresses believed from '*'; name the addresses of the proxies"
+        return "forwarded addresses are trusted from '*'; name the addresses of the proxies"
     reads = deployment.server in ("gunicorn", "uvicorn", "") and deployment.option(*options) is None
     trusted = deployment.environment.get("FORWARDED_ALLOW_IPS", "")
     if reads and "*" in [part.strip() for part in trusted.split(",")]:
         return f"FORWARDED_ALLOW_IPS={trusted}"
     daphne = deployment.server == "daphne" and deployment.option("--proxy-headers") is not None
-    return "--proxy-headers, which believes every client" if daphne else None
+    return "--proxy-headers, which trusts every client" if daphne else None
 
 
 @RULES.rule(
     "D05",
-    "A server keeps idle connections longer than the load balancer in front; else that sends into closed ones.",
+    "A server keeps idle connections longer than the load balancer in front, which otherwise sends requests "
+    "into closed connections.",
     "RFC 9112 9.3.1, 9.5; gunicorn settings, keepalive; uvicorn settings, --timeout-keep-alive",
     "server",
     "deployment",
@@ -268,7 +271,8 @@ def keep_alive_outlasts_the_load_balancer(deployment: Deployment) -> str | None:
 
 @RULES.rule(
     "D06",
-    "hypercorn runs one worker: with more it ends all but the first to finish at once, and their requests.",
+    "hypercorn runs with one worker: with more, the first worker that stops makes it kill the others and "
+    "their requests.",
     "hypercorn 0.18, hypercorn.run",
     "server",
     "deployment",
@@ -284,7 +288,7 @@ def hypercorn_has_one_worker(deployment: Deployment) -> str | None:
 
 @RULES.rule(
     "D07",
-    "The stop signal lets requests end: not SIGTERM for waitress, cheroot, bjoern and daphne.",
+    "The stop signal lets running requests finish: waitress, cheroot, bjoern and daphne drop them on SIGTERM.",
     "waitress, waitress.runner; cheroot, cheroot.cli; daphne, daphne.server",
     "server",
     "deployment",
@@ -296,15 +300,15 @@ def stop_signal_drains(deployment: Deployment) -> str | None:
     if server not in _DROPS_ON_SIGTERM or deployment.stop_signal != "SIGTERM" or _DRAINS in deployment.arguments:
         return None
     remedy = {
-        "daphne": "drain it first, by Health(drain_file=...)",
-        "bjoern": "stop it by SIGINT",
-    }.get(server, "start it by gateway run, or stop it by SIGINT")
+        "daphne": "drain it first with Health(drain_file=...)",
+        "bjoern": "stop it with SIGINT",
+    }.get(server, "start it with gateway run, or stop it with SIGINT")
     return f"SIGTERM, on which {server} drops requests in flight; {remedy}"
 
 
 @RULES.rule(
     "D08",
-    "A proxy that sends lengths stands before uWSGI, which gives an application no chunked body through wsgi.input.",
+    "uWSGI runs behind a proxy that sends a Content-Length, because wsgi.input is empty for a chunked body.",
     "uWSGI, Managing Chunked input",
     "server",
     "deployment",
@@ -339,7 +343,7 @@ def uwsgi_runs_threads(deployment: Deployment) -> str | None:
 
 @RULES.rule(
     "D10",
-    "A unix socket can be opened by the proxy, which runs as another user.",
+    "The proxy, which runs as another user, can open the unix socket.",
     "waitress, unix_socket_perms; granian, --uds-permissions; hypercorn, --umask; uWSGI, --chmod-socket",
     "server",
     "deployment",
@@ -350,12 +354,12 @@ def unix_socket_can_be_opened(deployment: Deployment) -> str | None:
     known = _SOCKET_MODE.get(deployment.server)
     if known is None or not deployment.unix_socket or deployment.option(*known[1]) is not None:
         return None
-    return f"a socket of mode {known[0]}, the default of {deployment.server}; set {known[1][-1]}"
+    return f"the socket has mode {known[0]}, the default of {deployment.server}; set {known[1][-1]}"
 
 
 @RULES.rule(
     "D11",
-    "Process 1 of a container has a handler for the stop signal: without one the kernel drops the signal.",
+    "Process 1 of a container handles the stop signal; otherwise the kernel drops the signal.",
     "pid_namespaces(7), The namespace init process; waitress, waitress.runner; cheroot, cheroot.cli",
     "server",
     "deployment",
@@ -374,7 +378,7 @@ def process_1_handles_the_stop_signal(deployment: Deployment) -> str | None:
 
 @RULES.rule(
     "D12",
-    "A proxy that keeps connections gets `Connection: close` from uWSGI's HTTP socket, which closes each of them.",
+    "The HTTP socket of uWSGI sends `Connection: close`, because it closes each connection and a proxy would reuse it.",
     "RFC 9112 9.6; uWSGI, Options: http-socket, add-header",
     "server",
     "deployment",
@@ -386,12 +390,12 @@ def uwsgi_announces_its_close(deployment: Deployment) -> str | None:
     said = any(argument.lower().endswith("connection: close") for argument in deployment.arguments)
     if not kept or said or deployment.option(*_OTHER_SOCKETS) is not None:
         return None
-    return 'connections that close unannounced; add --add-header "Connection: close"'
+    return 'connections are closed without notice; add --add-header "Connection: close"'
 
 
 @RULES.rule(
     "D13",
-    "`X-Forwarded-*` reaches a chain with `ProxyHeaders` as the proxy sent it, and so does the proxy's own address.",
+    "The server passes `X-Forwarded-*` and the proxy's own address unchanged to a chain with `ProxyHeaders`.",
     "waitress, clear_untrusted_proxy_headers; uvicorn settings, --proxy-headers; daphne, --proxy-headers",
     "server",
     "deployment",
@@ -403,21 +407,23 @@ def forwarded_headers_reach_the_chain(deployment: Deployment) -> str | None:
         return None
     if server == "waitress" and option("--trusted-proxy") is not None:
         return (
-            "waitress with --trusted-proxy, so it replaces the proxy's address, and ProxyHeaders drops what the proxy "
-            "says; remove that option and add --no-clear-untrusted-proxy-headers"
+            "waitress with --trusted-proxy, so it replaces the proxy's address, and ProxyHeaders ignores the "
+            "proxy's headers; remove that option and add --no-clear-untrusted-proxy-headers"
         )
     if server == "waitress" and option("--no-clear-untrusted-proxy-headers") is None:
         return (
-            "waitress without --no-clear-untrusted-proxy-headers, so it removes X-Forwarded-* and an https redirect "
-            "never ends; add that option, or start it by gateway run"
+            "waitress without --no-clear-untrusted-proxy-headers, so it removes X-Forwarded-* and an HTTPS "
+            "redirect never ends; add that option, or start it with gateway run"
         )
-    replaces = "so it replaces the proxy's address, and ProxyHeaders drops what the proxy says, its request id too"
+    replaces = (
+        "so it replaces the proxy's address, and ProxyHeaders ignores the proxy's headers, including the request id"
+    )
     believed = option("--forwarded-allow-ips") or deployment.environment.get("FORWARDED_ALLOW_IPS", "")
     # A client on a unix socket has no address, so uvicorn trusts it only with "*".
     if server == "uvicorn" and option("--no-proxy-headers") is None and ("*" in believed or not deployment.unix_socket):
         return Minor(
-            f"uvicorn without --no-proxy-headers: it believes {believed or '127.0.0.1'}, {replaces}; add that option, "
-            "or start it by gateway run"
+            f"uvicorn without --no-proxy-headers: it trusts {believed or '127.0.0.1'}, {replaces}; add that "
+            "option, or start it with gateway run"
         )
     if server == "daphne" and option("--proxy-headers") is not None:
         return Minor(f"daphne with --proxy-headers, {replaces}; remove that option")
@@ -443,14 +449,14 @@ def hooks_are_in_use(deployment: Deployment) -> str | None:
         consequence
         for consequence, missing in (
             (
-                "the ASGI application starts at its first request, so a failed start is found too late",
+                "the ASGI application starts at its first request, so a failed start is noticed too late",
                 deployment.has_lifespan and not starts_by_itself,
             ),
             (
-                "Health misses the signals that start its draining",
+                "Health does not get the signals that start draining",
                 deployment.drains_by_signal and not starts_by_itself and not uwsgi,
             ),
-            ("Metrics keeps the files of each worker that ended", deployment.counts and shared and not uwsgi),
+            ("Metrics keeps the files of workers that have ended", deployment.counts and shared and not uwsgi),
         )
         if missing
     ]
@@ -466,7 +472,7 @@ def hooks_are_in_use(deployment: Deployment) -> str | None:
 
 @RULES.rule(
     "D15",
-    "The server can make, or write to, the folder that PROMETHEUS_MULTIPROC_DIR names.",
+    "The server can create the folder PROMETHEUS_MULTIPROC_DIR, or write to it.",
     "prometheus_client, Multiprocess Mode",
     "server",
     "deployment",
@@ -477,12 +483,12 @@ def metrics_have_their_folder(deployment: Deployment) -> str | None:
     folder, wrong = deployment.environment.get("PROMETHEUS_MULTIPROC_DIR"), deployment.metrics_folder
     if not folder or not deployment.counts or not wrong:
         return None
-    return f"PROMETHEUS_MULTIPROC_DIR={folder}, and that {wrong}; make the folder for the user that runs the server"
+    return f"PROMETHEUS_MULTIPROC_DIR={folder} {wrong}; create the folder for the user that runs the server"
 
 
 @RULES.rule(
     "D16",
-    "Gunicorn's asgi worker keeps an idle connection for less than its graceful timeout, or runs the hooks.",
+    "Gunicorn's asgi worker keeps idle connections for less than its graceful timeout, or runs the hooks.",
     "gunicorn settings, keepalive, graceful_timeout; gunicorn.workers.gasgi, ASGIWorker._shutdown",
     "server",
     "deployment",
@@ -497,15 +503,16 @@ def asgi_worker_stops_in_time(deployment: Deployment) -> str | None:
     if kept is None or limit is None or kept < limit:
         return None
     return (
-        f"--keep-alive {kept:g} s and --graceful-timeout {limit:g} s: with a kept connection a stop lasts {limit:g} s, "
-        "and the application's shutdown does not run; add --config python:gateway.servers.gunicorn_hooks, which "
-        f"closes idle connections, or set --graceful-timeout above {kept:g}"
+        f"--keep-alive {kept:g} s and --graceful-timeout {limit:g} s: with an idle connection, stopping takes "
+        f"{limit:g} s and the application's shutdown does not run; add --config "
+        "python:gateway.servers.gunicorn_hooks, which closes idle connections, or set --graceful-timeout "
+        f"above {kept:g}"
     )
 
 
 @RULES.rule(
     "D17",
-    "The server sends no Server header if `SecurityHeaders` removes it: a server adds its own after the chain.",
+    "If the chain has `SecurityHeaders`, which removes the Server header, the server does not add its own afterwards.",
     "uvicorn settings, --no-server-header; waitress, ident; daphne, --server-name; hypercorn, include_server_header",
     "server",
     "deployment",

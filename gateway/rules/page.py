@@ -25,18 +25,18 @@ def conformance() -> str:
         "",
         f"{asgi} rules of ASGI, {wsgi} of WSGI and {len(RULES) - asgi - wsgi} of deployment.",
         f"{errors} are errors: the specification says *must*.",
-        "The others are warnings: it says *should*, or the servers of the field cope.",
-        "A rule is seen by a `Validator` around the application, by a client that knows what it sent, or by",
+        "The others are warnings: the specification says *should*, or common servers accept it.",
+        "A rule is checked by a `Validator` around the application, by a client that knows its own request, or by",
         "`gateway check`, which judges a deployment and probes a running server.",
         "",
-        "Rules whose id begins with V are checked by `wsgiref.validate`, `webtest.lint` or Werkzeug's lint, too.",
+        "`wsgiref.validate`, `webtest.lint` or Werkzeug's lint also check the rules whose id begins with V.",
         "",
     ]
     for table in TABLES:
         lines += [
             f"## {table.title}",
             "",
-            "| id | must hold | side | | seen by | source |",
+            "| id | rule | side | | checked by | source |",
             "|---|---|---|---|---|---|",
         ]
         lines += [_row(rule) for rule in table]

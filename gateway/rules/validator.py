@@ -92,7 +92,7 @@ class Validator:
             return object.__new__(AsgiValidator)
         if spoken == "wsgi":
             return object.__new__(WsgiValidator)
-        raise ConfigurationError(f"Validator checks WSGI and ASGI applications, got one for {spoken}: {app!r}")
+        raise ConfigurationError(f"Validator checks WSGI and ASGI applications only, got one for {spoken}: {app!r}")
 
     def __init__(
         self,

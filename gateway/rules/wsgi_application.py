@@ -34,14 +34,14 @@ def latin1(text: str) -> bool:
     return text.isascii() or max(text) <= "\xff"
 
 
-@RULES.rule("P01", "start_response is called once; again only with exc_info.", _START, "application", "start")
+@RULES.rule("P01", "start_response is called once; a second call needs exc_info.", _START, "application", "start")
 def start_response_once(exchange: Exchange, call: Call) -> str | None:
     return "a second call without exc_info" if exchange.start_called and not call.exc_info else None
 
 
 @RULES.rule(
     "P02",
-    "An application does not trap what start_response raises when it is called with exc_info.",
+    "If start_response, called with exc_info, raises, the application does not catch the exception.",
     _START,
     "application",
     "block",
@@ -53,13 +53,13 @@ def reraised_error_is_not_trapped(exchange: Exchange, block: object) -> str | No
 
 @RULES.rule(
     "P03",
-    "start_response is called, also where the iterable is empty.",
+    "start_response is called even if the iterable is empty.",
     _PEP + "Specification Details",
     "application",
     "end",
 )
 def start_response_is_called(exchange: Exchange, step: None) -> str | None:
-    return None if exchange.start_called else "an exhausted iterable, and no call of start_response"
+    return None if exchange.start_called else "the iterable ended without a call of start_response"
 
 
 _LENGTH = _PEP + "Handling the Content-Length Header; RFC 9110 8.6"
@@ -90,7 +90,7 @@ def _lengths(call: Call) -> list[str]:
     return [value for name, value in call.items if name == "content-length"]
 
 
-@RULES.rule("P06", "Content-Length is a number: digits only.", "RFC 9110 8.6", "application", "start")
+@RULES.rule("P06", "Content-Length has only digits.", "RFC 9110 8.6", "application", "start")
 def length_is_a_number(exchange: Exchange, call: Call) -> str | None:
     wrong = [value for value in _lengths(call) if not (value.isascii() and value.isdigit())]
     return f"Content-Length {wrong[0]!r}" if wrong else None
@@ -119,7 +119,7 @@ def no_body_with_304(exchange: Exchange, data: object) -> str | None:
 
 @RULES.rule(
     "P10",
-    "A response to HEAD has no body; the server drops one.",
+    "A response to HEAD has no body; the server drops it.",
     "RFC 9110 9.3.2",
     "application",
     "block",
@@ -132,7 +132,7 @@ def no_body_for_head(exchange: Exchange, data: object) -> str | None:
 
 @RULES.rule(
     "P11",
-    "No hop-by-hop header is in a response: Connection, Keep-Alive, Proxy-Connection, TE, Upgrade.",
+    "A response has no hop-by-hop headers: Connection, Keep-Alive, Proxy-Connection, TE, Upgrade.",
     _START + "; Other HTTP Features",
     "application",
     "start",
@@ -144,7 +144,7 @@ def no_hop_by_hop_header(exchange: Exchange, call: Call) -> str | None:
 
 @RULES.rule(
     "P12",
-    "An application applies no Transfer-Encoding.",
+    "An application does not use Transfer-Encoding.",
     _PEP + "Handling the Content-Length Header",
     "application",
     "start",
@@ -208,7 +208,7 @@ def start_response_is_called_by_position(exchange: Exchange, call: Call) -> str 
 
 @RULES.rule(
     "P20",
-    "len() of the iterable, where it works, is the number of its blocks.",
+    "len() of the iterable, if it works, is the number of its blocks.",
     _PEP + "Specification Details",
     "application",
     "end",
@@ -226,7 +226,7 @@ def length_of_the_iterable(exchange: Exchange, step: None) -> str | None:
 
 @RULES.rule(
     "P21",
-    "Middleware yields at least one block for every block of the application inside, an empty one if need be.",
+    "Middleware yields at least one block for each block of the application that it wraps; the block may be empty.",
     _PEP + "Middleware Handling of Block Boundaries",
     "middleware",
     "block",
@@ -236,7 +236,7 @@ def middleware_keeps_boundaries(exchange: Exchange, block: object) -> str | None
     allowed = 0 if isinstance(block, _End) else 1
     if exchange.pulled <= allowed:
         return None
-    return f"{exchange.pulled} blocks taken for {'none' if not allowed else 'one'} that was yielded"
+    return f"{exchange.pulled} blocks were read for {'no block' if not allowed else 'one block'} that was yielded"
 
 
 class _End:
@@ -248,7 +248,7 @@ END = _End()
 
 @RULES.rule(
     "P22",
-    "Middleware does not write() what the application inside yielded.",
+    "Middleware does not pass the blocks of the application that it wraps to write().",
     _PEP + "Middleware Handling of Block Boundaries",
     "middleware",
     "write",
@@ -257,7 +257,7 @@ def middleware_does_not_write_blocks(exchange: Exchange, data: object) -> str | 
     inner = exchange.inner
     if inner is None or inner.writes or not inner.blocks:
         return None
-    return "write() of data that the application inside yielded"
+    return "write() of data that the wrapped application yielded"
 
 
 @RULES.rule(
@@ -277,13 +277,17 @@ def no_read_beyond_the_length(exchange: Exchange, step: Input) -> str | None:
         return None
     got = len(step.result) if isinstance(step.result, bytes) else 0
     asked = exchange.bytes_read + count
-    return f"{asked} bytes asked for, of {length}" if asked > length and (not got or count > length) else None
+    return (
+        f"a read of {asked} bytes, with CONTENT_LENGTH {length}"
+        if asked > length and (not got or count > length)
+        else None
+    )
 
 
 @RULES.rule(
     "P24",
-    "An application uses only read, readline, readlines and iteration of wsgi.input, and only write, writelines and "
-    "flush of wsgi.errors; it closes neither.",
+    "An application uses only read, readline, readlines and iteration of wsgi.input, and only write, "
+    "writelines and flush of wsgi.errors. It does not close them.",
     _PEP + "Input and Error Streams",
     "application",
     "stream",
@@ -294,7 +298,7 @@ def streams_are_used_as_specified(exchange: Exchange, attribute: str) -> str | N
 
 @RULES.rule(
     "P25",
-    "The header list belongs to the server once start_response was called.",
+    "The header list belongs to the server after start_response was called.",
     _START,
     "application",
     "block",
@@ -305,19 +309,19 @@ def headers_are_not_changed_afterwards(exchange: Exchange, block: object) -> str
     given = exchange.given
     if given is None or given == exchange.given_then:
         return None
-    return "a list of headers that was changed after start_response returned"
+    return "the list of headers was changed after start_response returned"
 
 
 @RULES.rule(
     "P26",
-    "start_response keeps no reference to exc_info.",
+    "start_response does not keep a reference to exc_info.",
     _START,
     "server",
     "started",
     severity="warning",
 )
 def exc_info_is_not_kept(exchange: Exchange, started: Started) -> str | None:
-    return "the exception kept after start_response returned" if started.kept > 0 else None
+    return "the exception is still referenced after start_response returned" if started.kept > 0 else None
 
 
 @RULES.rule(
@@ -375,7 +379,7 @@ def headers_are_a_list_of_tuples(exchange: Exchange, call: Call) -> str | None:
 
 @RULES.rule(
     "V20",
-    "No header is named Status: under CGI it would be the status.",
+    "No header is named Status, because under CGI it would set the status.",
     "RFC 3875 6.3.3",
     "application",
     "start",
@@ -387,7 +391,7 @@ def no_status_header(exchange: Exchange, call: Call) -> str | None:
 
 @RULES.rule(
     "V21",
-    "A header name is a field name without trailing punctuation.",
+    "A header name is a valid field name without trailing punctuation.",
     _START + "; RFC 9110 5.1",
     "application",
     "start",
@@ -443,8 +447,8 @@ _304 = frozenset({"content-type", "content-encoding", "content-language", "conte
 
 @RULES.rule(
     "V29",
-    "A 304 response has no metadata of the representation besides Cache-Control, Content-Location, Date, ETag, Expires "
-    "and Vary.",
+    "A 304 response has no headers about the representation except Cache-Control, Content-Location, Date, "
+    "ETag, Expires and Vary.",
     "RFC 9110 15.4.5",
     "application",
     "start",
@@ -473,7 +477,7 @@ def no_length_with_204(exchange: Exchange, call: Call) -> str | None:
 
 @RULES.rule(
     "V31",
-    "An ETag is quoted, its weakness marked by W/.",
+    "An ETag is quoted; a weak ETag starts with W/.",
     "RFC 9110 8.8.3",
     "application",
     "start",

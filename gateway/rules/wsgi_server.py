@@ -24,7 +24,9 @@ _START = _PEP + "The start_response() Callable"
 _STREAMS = _PEP + "Input and Error Streams"
 
 
-@RULES.rule("P30", "SERVER_PROTOCOL is there: a request has one.", _ENVIRON, "server", "environ")
+@RULES.rule(
+    "P30", "The environ has SERVER_PROTOCOL, because every request has a protocol.", _ENVIRON, "server", "environ"
+)
 def server_protocol(exchange: Exchange, environ: Environ) -> str | None:
     value: object = environ.get("SERVER_PROTOCOL")
     return None if isinstance(value, str) and value else f"SERVER_PROTOCOL {value!r}"
@@ -40,7 +42,7 @@ def server_port(exchange: Exchange, environ: Environ) -> str | None:
     return "an empty SERVER_PORT" if environ.get("SERVER_PORT") == "" else None
 
 
-@RULES.rule("P33", "Strings hold nothing above U+00FF.", _PEP + "Unicode Issues", "server", "environ")
+@RULES.rule("P33", "Strings have no characters above U+00FF.", _PEP + "Unicode Issues", "server", "environ")
 def environ_is_latin1(exchange: Exchange, environ: Environ) -> str | None:
     for key, value in environ.items():
         cgi = "." not in key and (key in _CGI or key.startswith("HTTP_"))
@@ -81,7 +83,7 @@ def wsgi_version(exchange: Exchange, environ: Environ) -> str | None:
 
 @RULES.rule(
     "P35",
-    "The server handles Transfer-Encoding: it decodes the body, and passes no CONTENT_LENGTH beside it.",
+    "The server handles Transfer-Encoding: it decodes the body, and does not pass CONTENT_LENGTH with it.",
     _PEP + "Other HTTP Features; RFC 9112 6.3",
     "server",
     "environ",
@@ -110,7 +112,7 @@ def http_variables_are_upper_case(exchange: Exchange, environ: Environ) -> str |
     return None
 
 
-@RULES.rule("P37", "QUERY_STRING is what follows the '?'.", _ENVIRON, "server", "environ")
+@RULES.rule("P37", "QUERY_STRING is the part of the URL after the '?'.", _ENVIRON, "server", "environ")
 def query_string_has_no_question_mark(exchange: Exchange, environ: Environ) -> str | None:
     query: object = environ.get("QUERY_STRING", "")
     if not isinstance(query, str) or not query.startswith("?"):
@@ -124,7 +126,7 @@ def query_string_has_no_question_mark(exchange: Exchange, environ: Environ) -> s
 
 @RULES.rule(
     "P38",
-    "wsgi.file_wrapper is callable; what it returns closes the file that it was given.",
+    "wsgi.file_wrapper is callable, and the object that it returns has a close() that closes the file.",
     _PEP + "Optional Platform-Specific File Handling",
     "server",
     "environ",
@@ -147,7 +149,7 @@ def start_response_returns_write(exchange: Exchange, started: Started) -> str | 
 
 @RULES.rule(
     "P40",
-    "close() is called once, upon completion of the request.",
+    "close() is called once, when the request ends.",
     _PEP + "Specification Details",
     "server",
     "close",
@@ -157,14 +159,14 @@ def close_comes_once(exchange: Exchange, step: object) -> str | None:
     return "a second close()" if exchange.closed else None
 
 
-@RULES.rule("P41", "Every request has an environ of its own.", _PEP + "Specification Details", "server", "environ")
+@RULES.rule("P41", "Every request has its own environ.", _PEP + "Specification Details", "server", "environ")
 def environ_is_new(exchange: Exchange, environ: Environ) -> str | None:
     return "the environ of an earlier request" if exchange.reused else None
 
 
 @RULES.rule(
     "P42",
-    "The head is not sent before the first block that is not empty, the first write(), or the end.",
+    "The status and headers are not sent before the first non-empty block, the first write(), or the end.",
     _START,
     "server",
     "started",
@@ -186,12 +188,12 @@ def head_waits_for_the_body(exchange: Exchange, started: Started) -> str | None:
     seen="client",
 )
 def blocks_are_not_withheld(sent: int, seen: int) -> str | None:
-    return f"{seen} of {sent} bytes at the client, while the application makes its next block" if seen < sent else None
+    return f"the client has {seen} of {sent} bytes while the application makes its next block" if seen < sent else None
 
 
 @RULES.rule(
     "P44",
-    "A server stops iterating when Content-Length bytes have been sent and more come.",
+    "A server stops iterating when it has sent Content-Length bytes and the application yields more.",
     _PEP + "Handling the Content-Length Header",
     "server",
     "next",
@@ -200,7 +202,7 @@ def blocks_are_not_withheld(sent: int, seen: int) -> str | None:
 def iteration_stops_at_content_length(exchange: Exchange, step: object) -> str | None:
     if exchange.length is None or exchange.bytes_sent <= exchange.length or exchange.head:
         return None
-    return f"another block asked for after {exchange.bytes_sent} of {exchange.length} bytes"
+    return f"another block was requested after {exchange.bytes_sent} of {exchange.length} bytes"
 
 
 @RULES.rule(
@@ -235,7 +237,7 @@ def request_method(exchange: Exchange, environ: Environ) -> str | None:
 
 @RULES.rule(
     "P48",
-    "Reading past the end of the input gives b'': no error, no byte of anything else.",
+    "Reading past the end of the input returns b'': no error, and no bytes that do not belong to the body.",
     _STREAMS + ", note 1",
     "server",
     "input",
@@ -254,19 +256,23 @@ def input_ends(exchange: Exchange, step: Input) -> str | None:
 
 @RULES.rule(
     "P49",
-    "wsgi.multithread is true where two threads call the application at once.",
+    "wsgi.multithread is true if two threads may call the application at once.",
     _ENVIRON,
     "server",
     "environ",
 )
 def multithread_is_told(exchange: Exchange, environ: Environ) -> str | None:
     false = "wsgi.multithread" in environ and not environ["wsgi.multithread"]
-    return "a second thread in the application, and wsgi.multithread false" if exchange.overlaps and false else None
+    return (
+        "a second thread in the application, although wsgi.multithread is false"
+        if exchange.overlaps and false
+        else None
+    )
 
 
 @RULES.rule(
     "P50",
-    "start_response takes two positional arguments and a third, exc_info, that may be left out.",
+    "start_response takes two positional arguments and an optional third one, exc_info.",
     _START,
     "server",
     "started",
@@ -285,7 +291,9 @@ def application_is_called_by_position(exchange: Exchange, call: Call) -> str | N
     return None if len(call.args) == 2 else f"{len(call.args)} arguments"
 
 
-@RULES.rule("V02", "The environ is a dict, not a subclass of it.", _PEP + "Specification Details", "server", "environ")
+@RULES.rule(
+    "V02", "The environ is a dict, not an instance of a subclass.", _PEP + "Specification Details", "server", "environ"
+)
 def environ_is_a_dict(exchange: Exchange, environ: object) -> str | None:
     return None if type(environ) is dict else f"a {type(environ).__name__}"
 
@@ -312,7 +320,7 @@ def environ_is_complete(exchange: Exchange, environ: Environ) -> str | None:
 
 @RULES.rule(
     "V04",
-    "Content-Type and Content-Length of the request are CONTENT_TYPE and CONTENT_LENGTH, without HTTP_.",
+    "The request's Content-Type and Content-Length are CONTENT_TYPE and CONTENT_LENGTH, without HTTP_.",
     "RFC 3875 4.1.18",
     "server",
     "environ",
@@ -369,7 +377,7 @@ def paths_start_with_a_slash(exchange: Exchange, environ: Environ) -> str | None
 
 @RULES.rule(
     "V10",
-    "SCRIPT_NAME does not end with '/': the slash begins PATH_INFO.",
+    "SCRIPT_NAME does not end with '/', because the slash belongs to PATH_INFO.",
     _PEP + "URL Reconstruction",
     "server",
     "environ",
@@ -389,12 +397,14 @@ def content_length_is_a_number(exchange: Exchange, environ: Environ) -> str | No
     return None if good else f"CONTENT_LENGTH {value!r}"
 
 
-@RULES.rule("V13", "Reading wsgi.input gives bytes, readlines() a list of them.", _STREAMS, "server", "input")
+@RULES.rule(
+    "V13", "Reading wsgi.input returns bytes; readlines() returns a list of bytes.", _STREAMS, "server", "input"
+)
 def input_gives_bytes(exchange: Exchange, step: Input) -> str | None:
     if step.error is not None:
         return None
     if step.method != "readlines":
-        return None if isinstance(step.result, bytes) else f"{step.method}() gave a {type(step.result).__name__}"
+        return None if isinstance(step.result, bytes) else f"{step.method}() returned a {type(step.result).__name__}"
     lines = step.result
     good = isinstance(lines, list) and all(isinstance(line, bytes) for line in lines)  # pyright: ignore[reportUnknownVariableType]
     return None if good else f"readlines() gave {lines!r}"
@@ -402,9 +412,9 @@ def input_gives_bytes(exchange: Exchange, step: Input) -> str | None:
 
 @RULES.rule("V27", "The iterable is not used after close().", _PEP + "Specification Details", "server", "after")
 def no_iteration_after_close(exchange: Exchange, attribute: str) -> str | None:
-    return "a block asked for after close()" if attribute == "next" and exchange.closed else None
+    return "a block was requested after close()" if attribute == "next" and exchange.closed else None
 
 
 @RULES.rule("V28", "The iterable's close() is called.", _PEP + "Specification Details", "server", "forgotten")
 def iterable_is_closed(exchange: Exchange, step: object) -> str | None:
-    return "an iterable that was dropped and not closed"
+    return "the iterable was dropped without close()"

@@ -82,7 +82,7 @@ def get(name: str) -> Server:
         place = plugins[name].path
         server = plugins[name].load()
     elif members := [each for each in _BUILTIN if name == get(each).family]:
-        raise ConfigurationError(f"{name!r} stands for several servers; choose one of: {', '.join(members)}")
+        raise ConfigurationError(f"{name!r} is a family of several servers; choose one of: {', '.join(members)}")
     else:
         known = [*_BUILTIN, *plugins, *families()]
         near = difflib.get_close_matches(name, known, n=1)

@@ -124,32 +124,38 @@ class Bind:
                 with closing(socket.socket(fileno=socket.dup(self.fd))):
                     return None
             except OSError as error:
-                return f"descriptor {self.fd} is no socket ({error.strerror}); pass one that listens"
+                return (
+                    f"descriptor {self.fd} is not a socket ({error.strerror}); pass the descriptor of a listening "
+                    "socket"
+                )
         if self.path is not None:
             return _unix_unavailable(self.path)
         try:
             self.listen().close()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return f"{self.netloc} is in use by another process; end that process"
+                return f"{self.netloc} is in use by another process; stop that process"
             # create_server() adds the address, which the message already has
             why = (error.strerror or str(error)).partition(" (while attempting to bind")[0]
-            return f"cannot listen on {self.netloc} ({why}); correct the host and the port"
+            return f"cannot listen on {self.netloc} ({why}); check the host and the port"
         return None
 
 
 def _unix_unavailable(path: str) -> str | None:
     if sys.platform == "win32":
-        return "unix sockets need a POSIX system; give a host and a port"
+        return "unix sockets need a POSIX system; write a host and a port"
     if len(path.encode()) > 100:  # sun_path holds 104 to 108 bytes
-        return f"the path of a unix socket holds 100 bytes, this one has {len(path.encode())}; shorten it"
+        return (
+            f"the path of a unix socket may have at most 100 bytes, and this path has {len(path.encode())}; use a "
+            "shorter path"
+        )
     folder = Path(path).absolute().parent
     if not folder.is_dir():
-        return f"the folder {folder} does not exist; make it"
+        return f"the folder {folder} does not exist; create it"
     if not Path(path).exists():
         return None
     if not Path(path).is_socket():
-        return f"{path} exists and is no socket; move it away"
+        return f"{path} exists and is not a socket; remove it or choose another path"
     try:
         Bind(path=path).connect(1.0).close()
     except OSError:

@@ -38,7 +38,9 @@ class Options:
         """Import the application."""
         _, application = told(f"loading {self.target}", partial(load, self.target))
         if not callable(application):
-            raise ConfigurationError(f"{self.target} is not callable, so it is no application: {application!r}")
+            raise ConfigurationError(
+                f"{self.target} is not an application, because it is not callable: {application!r}"
+            )
         return cast("WSGIApplication", application)  # a callable; only a call can show more
 
 

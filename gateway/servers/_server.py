@@ -177,7 +177,7 @@ class Server:
             (launch.bind.path is not None and not can.unix_socket, "listen on a unix socket"),
             (launch.bind.fd is not None and not can.inherited_socket, "serve on an inherited socket"),
             ((launch.workers or 1) > 1 and not can.workers, "start several workers"),
-            (launch.threads is not None and not can.threads, "be given a number of threads"),
+            (launch.threads is not None and not can.threads, "set a number of threads"),
             (launch.reload and not can.reload, "reload"),
         ]
         return [phrase for refused, phrase in wants if refused]
@@ -190,7 +190,7 @@ class Server:
         """
         if refused := self.refusals(launch):
             raise ConfigurationError(
-                f"{self.name} cannot {' or '.join(refused)}; leave that out, or choose another server with --server"
+                f"{self.name} cannot {' or '.join(refused)}; remove that option, or choose another server with --server"
             )
         environment = dict(launch.environment)
         if launch.app_dir is not None:

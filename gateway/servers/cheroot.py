@@ -32,11 +32,12 @@ CHEROOT = Server(
     arguments=_arguments,
     capabilities=Capabilities(threads=True, raw_path=False),
     quirks=(
-        "gateway run makes SIGTERM drain it. Its own command has no handler: SIGTERM cuts requests in flight there, "
-        "and process 1 of a container ignores it (use STOPSIGNAL SIGINT, KillSignal=SIGINT).",
-        "Its unix socket has mode 0755, and no option changes it: set the umask for a proxy of another user.",
-        "wsgi.input_terminated is False, although its input ends where the body ends.",
-        "%2F in a path is not decoded, so %2F and %252F are the same to an application.",
-        "A path that begins with // is refused with 400.",
+        "With gateway run, SIGTERM lets running requests finish. Its own command has no handler: there "
+        "SIGTERM cuts running requests, and process 1 of a container ignores it (use STOPSIGNAL SIGINT, "
+        "KillSignal=SIGINT).",
+        "Its unix socket has mode 0755, and no option changes it: if the proxy runs as another user, set the umask.",
+        "wsgi.input_terminated is False, although reading wsgi.input stops at the end of the body.",
+        "It does not decode %2F in a path, so an application cannot distinguish %2F and %252F.",
+        "It refuses a path that begins with //, with 400.",
     ),
 )

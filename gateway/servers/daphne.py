@@ -34,9 +34,9 @@ DAPHNE = Server(
     arguments=_arguments,
     capabilities=Capabilities(inherited_socket=True, websocket=True, header_order="grouped", drains=False),
     quirks=(
-        "It knows no lifespan: an application is not told of start and shutdown.",
-        "SIGTERM and SIGINT drop requests in flight.",
-        "It calls the application with keyword arguments, and gives WebSocket scopes no state, scheme or http_version.",
-        "Response headers of one name are sent together.",
+        "It does not support lifespan, so an application gets no startup and shutdown events.",
+        "SIGTERM and SIGINT cut running requests.",
+        "It calls the application with keyword arguments. Its WebSocket scopes have no state, scheme or http_version.",
+        "It groups response headers of the same name.",
     ),
 )

@@ -15,8 +15,8 @@ __all__ = ["GREENLETS", "PYWSGI"]
 
 #: A quirk of every server that patches with gevent.
 GREENLETS = (
-    "It refuses ASGI applications and ASGI middleware at start, because gevent replaces the threads that they need. "
-    "gunicorn-gthread and gunicorn-asgi run them."
+    "It refuses ASGI applications and ASGI middleware at startup, because gevent replaces the threads that "
+    "they need. Use gunicorn-gthread or gunicorn-asgi for them."
 )
 
 
@@ -38,7 +38,7 @@ PYWSGI = Server(
     capabilities=Capabilities(inherited_socket=True, threads=True, raw_path=False, serves_asgi=False),
     quirks=(
         "The runner patches the standard library before it imports the application.",
-        "--threads is the number of greenlets that answer at once, 1000 without it.",
+        "--threads is the number of greenlets, and so of requests at once; the default is 1000.",
         GREENLETS,
     ),
 )

@@ -32,16 +32,16 @@ def _arguments(launch: Launch, *, interface: str) -> Iterator[str]:
 
 
 _granian = partial(Server, family="granian", module="granian", requirement="granian")
-_UNIX = "Its unix socket has mode 0755: set --uds-permissions for a proxy of another user."
-_UTF8 = "Header values beyond ASCII are sent as UTF-8, where PEP 3333 has latin-1."
-_RELOAD = '--reload needs its extra: pip install "granian[reload]".'
+_UNIX = "Its unix socket has mode 0755: if the proxy runs as another user, set --uds-permissions."
+_UTF8 = "It sends non-ASCII header values as UTF-8; PEP 3333 requires Latin-1."
+_RELOAD = '--reload needs an extra: pip install "granian[reload]".'
 
 ASGI = _granian(
     name="granian-asgi",
     interface="asgi",
     arguments=partial(_arguments, interface="asgi"),
     capabilities=Capabilities(workers=True, reload=True, websocket=True, lifespan=True),
-    quirks=(_UNIX, _RELOAD, 'Ports in scope["server"] and scope["client"] are text.'),
+    quirks=(_UNIX, _RELOAD, 'The ports in scope["server"] and scope["client"] are str, not int.'),
 )
 WSGI = _granian(
     name="granian-wsgi",
@@ -52,11 +52,12 @@ WSGI = _granian(
         _UNIX,
         _RELOAD,
         _UTF8,
-        "Its environ holds the process's environment variables too.",
-        "Functions registered with atexit do not run when a worker is stopped.",
-        "A body that breaks off by an exception is ended as if it were whole.",
-        "It takes status and headers when the application returns: an application that calls start_response while it "
-        "is iterated is answered 200 without headers. Behind any middleware of a chain it is answered right.",
+        "Its environ also contains the environment variables of the process.",
+        "When a worker stops, functions registered with atexit do not run.",
+        "If the application raises within the body, the response looks complete.",
+        "It reads status and headers when the application returns. If the application calls start_response "
+        "only while it is iterated, the client gets 200 without headers. Any middleware in the chain avoids "
+        "this.",
     ),
 )
 RSGI = _granian(

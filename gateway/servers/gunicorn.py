@@ -59,10 +59,12 @@ _gunicorn = partial(
     posix=True,
 )
 _QUIRKS = (
-    "On SIGTERM the supervisor drains for --graceful-timeout (30 s), while the kernel still accepts connections.",
-    "Keep-alive is 2 s: below a load balancer's, set --keep-alive above its idle timeout.",
-    "It takes the scheme from X-Forwarded-Proto of 127.0.0.1, ::1 and any peer on a unix socket, and answers 400 where "
-    "X-Forwarded-Proto and X-Forwarded-Ssl disagree: secure_scheme_headers = {} in gunicorn.conf.py ends both.",
+    "After SIGTERM, running requests have --graceful-timeout (30 s) to finish, while the kernel still "
+    "accepts connections.",
+    "Keep-alive is 2 s: behind a load balancer, set --keep-alive above the load balancer's idle timeout.",
+    "It takes the scheme from X-Forwarded-Proto if the peer is 127.0.0.1, ::1 or a unix socket, and sends "
+    "400 if X-Forwarded-Proto and X-Forwarded-Ssl disagree. secure_scheme_headers = {} in gunicorn.conf.py "
+    "turns both off.",
 )
 
 SYNC = _gunicorn(
@@ -71,7 +73,7 @@ SYNC = _gunicorn(
     requirement="gunicorn",
     arguments=partial(_arguments, worker="sync"),
     capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, keep_alive=False),
-    quirks=(*_QUIRKS, "One request at a time in each worker, and no keep-alive: put NGINX before it."),
+    quirks=(*_QUIRKS, "Each worker serves one request at a time, without keep-alive: put NGINX in front of it."),
 )
 GTHREAD = _gunicorn(
     name="gunicorn-gthread",
@@ -80,7 +82,10 @@ GTHREAD = _gunicorn(
     # Gunicorn's own default is one thread, which handles one request at a time.
     arguments=partial(_arguments, worker="gthread", threads=4),
     capabilities=Capabilities(inherited_socket=True, workers=True, threads=True, reload=True, hands_over_socket=True),
-    quirks=(*_QUIRKS, "An open WebSocket (websockets=True) holds a thread, and is not in the access log."),
+    quirks=(
+        *_QUIRKS,
+        "An open WebSocket (websockets=True) holds a thread, and the server's access log does not contain it.",
+    ),
 )
 GEVENT = _gunicorn(
     name="gunicorn-gevent",
@@ -100,10 +105,11 @@ ASGI = _gunicorn(
     capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, websocket=True, lifespan=True),
     quirks=(
         *_QUIRKS,
-        'On a unix socket scope["server"] holds the first two characters of the path.',
-        "On SIGINT requests in flight are dropped and lifespan.shutdown is not sent.",
-        "When it stops it waits for idle connections too, and past --graceful-timeout lifespan.shutdown is not sent: "
-        "the hooks close idle connections (--config python:gateway.servers.gunicorn_hooks).",
+        'On a unix socket, scope["server"] contains only the first two characters of the path.',
+        "On SIGINT it cuts running requests and does not send lifespan.shutdown.",
+        "When it stops, it also waits for idle connections, and after --graceful-timeout it does not send "
+        "lifespan.shutdown. The hooks close idle connections (--config "
+        "python:gateway.servers.gunicorn_hooks).",
     ),
 )
 
@@ -146,7 +152,7 @@ def settings(arguments: Sequence[str], *, app_dir: str | None = None) -> Mapping
     if read.returncode != 0:
         said = read.stderr.strip().splitlines() or ["no reason given"]
         raise ConfigurationError(
-            f"gunicorn refuses its arguments or its configuration: {said[-1]}; try: gunicorn --check-config"
+            f"gunicorn rejected its arguments or its configuration: {said[-1]}; run: gunicorn --check-config"
         )
     found: dict[str, str] = json.loads(read.stdout.splitlines()[-1])
     return found

@@ -65,7 +65,7 @@ def child_exit(server: object, worker: _Worker) -> None:
     try:
         _multiprocess.fold(folder, worker.pid)
     except Exception:  # an error here would end the master, and with it every worker
-        _log.exception("the metrics of worker %d stay in files of their own in %s", worker.pid, folder)
+        _log.exception("the metrics files of worker %d could not be merged, and stay in %s", worker.pid, folder)
 
 
 class _AsgiWorker(_Worker, Protocol):

@@ -32,8 +32,9 @@ _hypercorn = partial(
     capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, websocket=True, lifespan=True),
 )
 _QUIRKS = (
-    "With two workers and more, a stop signal drops requests in flight and ends workers without lifespan.shutdown.",
-    "Its unix socket has mode 0755 and is left behind: set --umask for a proxy of another user.",
+    "With two or more workers, a stop signal cuts running requests, and workers end without lifespan.shutdown.",
+    "Its unix socket has mode 0755: if the proxy runs as another user, set --umask. It does not remove the "
+    "socket when it stops.",
 )
 
 ASYNCIO = _hypercorn(
@@ -49,7 +50,8 @@ TRIO = _hypercorn(
     arguments=partial(_arguments, worker="trio"),
     quirks=(
         *_QUIRKS,
-        "An application that returns from a lifespan scope without a word, instead of raising, ends it.",
-        "A client that closes a WebSocket at the same moment as the application ends it, all workers, with status 0.",
+        "If an application returns from the lifespan scope without an answer, instead of raising, the server stops.",
+        "If a client closes a WebSocket at the same moment as the application, the server stops, with all workers "
+        "and status 0.",
     ),
 )

@@ -49,15 +49,16 @@ PYUWSGI = Server(
         inherited_socket=True, workers=True, threads=True, reload=True, chunked_upload="lost", keep_alive=False
     ),
     quirks=(
-        "A request body in chunks is not in wsgi.input; our adapter reads it with uwsgi.chunked_read(), so an ASGI "
-        "application has it and a WSGI application does not.",
-        "It closes every connection of --http-socket without an announcement. gateway run adds "
-        '--add-header "Connection: close", so that a proxy does not reuse the connection.',
+        "wsgi.input is empty for a chunked request body. Our adapter reads it with uwsgi.chunked_read(), so "
+        "an ASGI application gets the body and a WSGI application does not.",
+        "It closes every connection of --http-socket without notice. gateway run adds --add-header "
+        '"Connection: close", so that a proxy does not reuse the connection.',
         "It does not respond to Expect: 100-continue.",
-        "It resets a connection whose headers are larger than --buffer-size: 4096 bytes, and 32768 by gateway run.",
-        "Its unix socket has mode 0755: set --chmod-socket=660, or 666 for a proxy of another user.",
-        "It takes the scheme from X-Forwarded-Proto and X-Forwarded-SSL of any client; ProxyHeaders puts it right.",
-        "Dot segments of the path are resolved before the application sees it.",
+        "It resets a connection whose headers are larger than --buffer-size: 4096 bytes by default, 32768 "
+        "with gateway run.",
+        "Its unix socket has mode 0755: if the proxy runs as another user, set --chmod-socket=660 or 666.",
+        "It takes the scheme from X-Forwarded-Proto and X-Forwarded-SSL of any client; ProxyHeaders corrects it.",
+        "It resolves dot segments of the path before the application sees the path.",
         "The application is imported before the fork, unless --lazy-apps is given.",
     ),
 )

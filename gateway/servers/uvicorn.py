@@ -42,12 +42,15 @@ UVICORN = Server(
     arguments=_arguments,
     capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, websocket=True, lifespan=True),
     quirks=(
-        "It first calls the application without arguments, to find out whether it is a factory.",
-        "After SIGTERM has drained one process it raises the signal again, so the exit status is 143.",
-        "Keep-alive is 5 s: below a load balancer's, set --timeout-keep-alive above its idle timeout.",
-        "What a proxy on this machine says of the client takes the peer's place, unless --no-proxy-headers is given.",
-        "With --fd it takes a TCP socket for a unix one, and leaves Nagle's algorithm on: 40 ms an answer on Linux, "
-        "unless whoever opens the socket sets TCP_NODELAY (systemd: NoDelay=true).",
+        "At startup it calls the application without arguments, to find out whether it is a factory.",
+        "After SIGTERM, a single process lets its requests finish and then raises the signal again, so the "
+        "exit status is 143.",
+        "Keep-alive is 5 s: behind a load balancer, set --timeout-keep-alive above the load balancer's idle timeout.",
+        "It replaces the client address by X-Forwarded-For from a proxy on this machine, unless "
+        "--no-proxy-headers is set.",
+        "With --fd it treats a TCP socket as a unix socket and leaves Nagle's algorithm on. On Linux this "
+        "costs 40 ms per response, unless the program that opens the socket sets TCP_NODELAY (systemd: "
+        "NoDelay=true).",
         'WebSockets need the package websockets or wsproto ("uvicorn[standard]").',
     ),
 )

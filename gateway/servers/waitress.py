@@ -36,13 +36,15 @@ WAITRESS = Server(
     arguments=_arguments,
     capabilities=Capabilities(threads=True, header_order="sorted"),
     quirks=(
-        "gateway run makes SIGTERM drain it. Its own command has no handler: SIGTERM cuts requests in flight there, "
-        "and process 1 of a container ignores it (use STOPSIGNAL SIGINT, KillSignal=SIGINT).",
-        "A stop waits 5 seconds for requests, and cuts what a slow client has not read of a large response.",
-        "Response headers are sent sorted by name.",
-        "It removes X-Forwarded-* and Forwarded from a request, unless --no-clear-untrusted-proxy-headers is given.",
-        "A request body is read whole, to memory or a temporary file, before the application runs.",
-        "Its unix socket has mode 0600: set --unix-socket-perms for a proxy of another user.",
-        "Slashes at the start of the path are joined to one.",
+        "With gateway run, SIGTERM lets running requests finish. Its own command has no handler: there "
+        "SIGTERM cuts running requests, and process 1 of a container ignores it (use STOPSIGNAL SIGINT, "
+        "KillSignal=SIGINT).",
+        "When it stops, it waits 5 seconds for requests, and then cuts large responses that slow clients are "
+        "still reading.",
+        "It sorts response headers by name.",
+        "It removes X-Forwarded-* and Forwarded from a request, unless --no-clear-untrusted-proxy-headers is set.",
+        "It reads the whole request body into memory or a temporary file before it calls the application.",
+        "Its unix socket has mode 0600: if the proxy runs as another user, set --unix-socket-perms.",
+        "It merges several slashes at the start of the path into one.",
     ),
 )

@@ -35,8 +35,9 @@ WERKZEUG = Server(
         inherited_socket=True, threads=True, reload=True, keep_alive=False, hands_over_socket=True
     ),
     quirks=(
-        "It is for development: no limits, and a connection for every request.",
-        "Slashes at the start of the path are joined to one.",
-        "Threads are started as they are needed; --threads=1 answers one request at a time, any other number is many.",
+        "It is for development: it has no limits, and uses a new connection for every request.",
+        "It merges several slashes at the start of the path into one.",
+        "It starts a thread for each request without a limit; only --threads=1 has an effect, and serves one "
+        "request at a time.",
     ),
 )

@@ -33,8 +33,8 @@ WSGIREF = Server(
         inherited_socket=True, threads=True, chunked_upload="refused", raw_path=False, keep_alive=False
     ),
     quirks=(
-        "It answers in HTTP/1.0 and closes every connection.",
-        "It does not decode chunks: our runner answers 501, where wsgiref alone would lose the body.",
-        "It is for development: no limits, no timeouts.",
+        "It sends HTTP/1.0 responses and closes every connection.",
+        "It does not decode chunked bodies: our runner sends 501, while wsgiref itself would lose the body.",
+        "It is for development: it has no limits and no timeouts.",
     ),
 )

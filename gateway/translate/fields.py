@@ -150,8 +150,8 @@ def _same_length(values: str) -> str:
     distinct = {value.strip() for value in values.split(",")}
     if len(distinct) != 1:
         error = ServerError(
-            f"a request has one Content-Length, got {values!r}; "
-            f"the server should have refused it (RFC 9110 section 8.6)"
+            f"a request must have only one Content-Length, got {values!r}; the server should have refused it "
+            "(RFC 9110 section 8.6)"
         )
         error.status_hint = 400
         raise error
@@ -192,20 +192,20 @@ def asgi_response_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[byte
             if octets is None:
                 continue
             if not (value.isascii() and value.isprintable()) and _CONTROL.search(value):
-                raise ApplicationError(_bad_header("a header value has no control characters", name, value))
+                raise ApplicationError(_bad_header("a header value must not contain control characters", name, value))
             result.append((octets, value.encode("latin-1")))
         except (TypeError, AttributeError) as error:
-            raise ApplicationError(_bad_header("header names and values are native strings", name, value)) from error
+            raise ApplicationError(_bad_header("header names and values must be str", name, value)) from error
         except UnicodeEncodeError as error:
-            raise ApplicationError(_bad_header("a header value holds latin-1 characters only", name, value)) from error
+            raise ApplicationError(_bad_header("a header value must be Latin-1 text", name, value)) from error
     return result
 
 
 def _response_name(name: str) -> bytes | None:
     if not _TOKEN.fullmatch(name):
         raise ApplicationError(
-            f"a header name is a token of ASCII letters, digits and dashes, got {name!r}; "
-            f"check what calls start_response (PEP 3333, RFC 9110 section 5.1)"
+            f"a header name must be a token of ASCII letters, digits and dashes, got {name!r}; check what "
+            "calls start_response (PEP 3333, RFC 9110 section 5.1)"
         )
     lower = name.lower()
     octets = None if lower in HOP_BY_HOP else lower.encode("ascii")
@@ -278,7 +278,7 @@ def _pairs(headers: object, where: str) -> Iterator[tuple[Any, Any]]:
 
 def _without_controls(text: str) -> str:
     if _CONTROL.search(text):
-        raise ValueError("a header value must not hold control characters")
+        raise ValueError("a header value must not contain control characters")
     return text
 
 

@@ -67,8 +67,8 @@ def status_code(line: str) -> int:
     code = parse_status_line(line)[0]
     if code < 200:
         raise ApplicationError(
-            f"start_response needs a final status, {_EXAMPLE} from 200 on, got {line!r}; "
-            f"check the code that calls start_response (PEP 3333)"
+            f"start_response needs a final status of 200 or above, {_EXAMPLE}, got {line!r}; check the code "
+            "that calls start_response (PEP 3333)"
         )
     return code
 

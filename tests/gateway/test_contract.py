@@ -94,13 +94,13 @@ def test_slots_are_apart_and_live_in_the_request() -> None:
     first, second = context.slot(int), context.slot(int)
     one, other = request(), request()
     assert first.get(one) is None
-    with pytest.raises(KeyError, match="nothing was put in this slot"):
+    with pytest.raises(KeyError, match="this request has no value in this slot"):
         first[one]
     first[one] = 1
     second[one] = 2
     assert (first[one], second[one], first.get(other)) == (1, 2, None)
     assert second.get(one) == 2
-    with pytest.raises(KeyError, match="nothing was put in this slot"):
+    with pytest.raises(KeyError, match="this request has no value in this slot"):
         context.slot(int)[one]
     assert "1" not in repr(one.scope)
 
@@ -283,7 +283,7 @@ def test_a_flow_yields_bare_once() -> None:
         yield from reply(Response(418))
         yield
 
-    with pytest.raises(ConfigurationError, match="yields nothing by itself"):
+    with pytest.raises(ConfigurationError, match="may only use a bare `yield`"):
         run(value())
     with pytest.raises(ConfigurationError, match="once"):
         run(after_reply())
@@ -331,8 +331,14 @@ def _generator(self: object, *arguments: object) -> Any:
         ({"on_response": _asynchronous_generator}, r"Author.on_response must be a plain `def`"),
         ({"on_body": _generator}, r"Author.on_body must return a Transform or None, got a generator"),
         ({"on_request_body": _generator}, r"Author.on_request_body must return a Transform or None"),
-        ({"on_response": lambda self, request: None}, r"Author.on_response must take \(request, response\).*too many"),
-        ({"on_error": lambda self, request, error, more: None}, r"must take \(request, error\).*missing.*'more'"),
+        (
+            {"on_response": lambda self, request: None},
+            r"Author.on_response must take the positional arguments \(request, response\).*too many",
+        ),
+        (
+            {"on_error": lambda self, request, error, more: None},
+            r"must take the positional arguments \(request, error\).*missing.*'more'",
+        ),
         ({"on_request": "text"}, r"Author.on_request must be a method, got 'text'"),
         ({"on_requests": lambda self, request: None}, r"Author has on_requests\(\).* did you mean on_request\(\)"),
         ({"on_reponse": lambda self, *rest: None}, r"Author has on_reponse\(\).* did you mean on_response\(\)"),

@@ -282,7 +282,7 @@ NO_BODIES: dict[str, tuple[object, str]] = {
 
 @pytest.mark.parametrize(("body", "message"), NO_BODIES.values(), ids=NO_BODIES)
 def test_what_is_no_body_is_refused_and_shown(body: Any, message: str) -> None:
-    with pytest.raises(TypeError, match=f"a response's body must be bytes, text, .*{message}"):
+    with pytest.raises(TypeError, match=f"the body of a response must be bytes, text, .*{message}"):
         Response(200, body=body)
 
 

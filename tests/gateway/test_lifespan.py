@@ -131,7 +131,7 @@ async def test_startup_failed_is_an_error_with_the_applications_words(after: str
 @pytest.mark.parametrize("steps", [("hang",), ("receive", "hang")], ids=str)
 async def test_a_startup_that_hangs_is_cancelled_after_its_timeout(steps: tuple[str, ...]) -> None:
     app = App(*steps)
-    with pytest.raises(LifespanFailed, match=r"no answer within 0\.05 seconds"):
+    with pytest.raises(LifespanFailed, match=r"the application did not answer within 0\.05 seconds"):
         async with Lifespan(app, startup_timeout=0.05):
             raise AssertionError("entered")
     assert app.cancelled
@@ -160,7 +160,7 @@ async def test_an_application_that_returns_at_shutdown_without_a_word_has_stoppe
 
 async def test_a_shutdown_that_hangs_is_cancelled_after_its_timeout() -> None:
     app = App(*STARTED, "receive", "hang")
-    with pytest.raises(LifespanFailed, match=r"shutdown failed: no answer within 0\.05 seconds"):
+    with pytest.raises(LifespanFailed, match=r"shutdown failed: the application did not answer within 0\.05 seconds"):
         async with Lifespan(app, shutdown_timeout=0.05):
             pass
     assert app.cancelled
@@ -172,7 +172,7 @@ async def test_an_application_that_ends_while_serving_has_nothing_to_stop(caplog
         async with lifespan:
             await anyio.wait_all_tasks_blocked()
             assert lifespan.phase == "stopped"
-    assert "ended while it served" in caplog.text
+    assert "ended while the application was being served" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_startup_and_shutdown_can_be_called_apart_and_shutdown_twice() -> None:
         await lifespan.shutdown()
         await lifespan.shutdown()
         assert lifespan.phase == "stopped"
-        with pytest.raises(ConfigurationError, match="starts once"):
+        with pytest.raises(ConfigurationError, match="can be started once"):
             await lifespan.startup()
 
     asyncio.run(main())

@@ -428,12 +428,12 @@ PLACES = [
 
 @pytest.mark.parametrize("key", [case[1] for case in PLACES], ids=[case[0] for case in PLACES])
 def test_what_is_no_place_is_refused(key: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"Mount\(\{\.\.\.\}\) takes '/prefix'"):
+    with pytest.raises(ConfigurationError, match=r"Mount\(\{\.\.\.\}\) takes the keys '/prefix'"):
         Mount({key: wsgi_app})
 
 
 def test_a_place_is_named_once() -> None:
-    with pytest.raises(ConfigurationError, match="must name a place once, got '/api/' again"):
+    with pytest.raises(ConfigurationError, match="has two keys for the same address, the second is '/api/'"):
         Mount({"/api": wsgi_app, "/api/": asgi_app})
 
 

@@ -95,7 +95,7 @@ def test_a_plug_in_does_not_replace_a_built_in(distribution: Callable[[str, str]
 def test_two_plug_ins_of_one_name_are_an_error_that_names_both(distribution: Callable[[str, str], None]) -> None:
     distribution("one", "[gateway.middleware]\nx = one:X\n")
     distribution("two", "[gateway.middleware]\nx = two:X\n")
-    with pytest.raises(ConfigurationError, match=r"'x' must come from one distribution, found (one|two) 1\.5 and"):
+    with pytest.raises(ConfigurationError, match=r"two distributions provide the middleware 'x': (one|two) 1\.5 and"):
         available("middleware")
 
 
@@ -117,7 +117,9 @@ def test_an_unknown_name_is_an_error_with_what_is_possible() -> None:
 
 
 def test_a_group_without_plug_ins_says_how_to_name_one() -> None:
-    with pytest.raises(ConfigurationError, match="server must be one of an import path, as nothing is installed"):
+    with pytest.raises(
+        ConfigurationError, match="server must be one of an import path, because no plug-in is installed"
+    ):
         load("server", "nothing")
 
 
@@ -126,9 +128,9 @@ def test_an_import_path_needs_no_entry_point() -> None:
 
 
 PATHS = [
-    ("no-colon", "os.path", "has the form 'module:attribute', got 'os.path'"),
-    ("no-attribute", "os:", "has the form 'module:attribute', got 'os:'"),
-    ("no-module", ":path", "has the form 'module:attribute', got ':path'"),
+    ("no-colon", "os.path", "must have the form 'module:attribute', two dotted names; got 'os.path'"),
+    ("no-attribute", "os:", "must have the form 'module:attribute', two dotted names; got 'os:'"),
+    ("no-module", ":path", "must have the form 'module:attribute', two dotted names; got ':path'"),
     ("absent-module", "no_such_module:x", "no module named 'no_such_module'"),
     ("absent-attribute", "pathlib:Paht", r"'pathlib' has no attribute 'Paht' \(did you mean 'Path'\?\)"),
 ]
@@ -173,7 +175,9 @@ def test_an_engine_may_be_a_function_that_makes_one() -> None:
 
 @pytest.mark.parametrize("engine", [Empty(), Empty, object()], ids=["instance", "class", "object"])
 def test_what_has_no_direction_is_no_engine(engine: Engine) -> None:
-    with pytest.raises(ConfigurationError, match=r"an engine has wsgi_to_asgi\(app\), asgi_to_wsgi\(app\) or both"):
+    with pytest.raises(
+        ConfigurationError, match=r"an engine must have wsgi_to_asgi\(app\), asgi_to_wsgi\(app\) or both"
+    ):
         find(engine)
 
 
@@ -182,7 +186,7 @@ def test_an_engine_that_gives_no_application_is_refused() -> None:
         def wsgi_to_asgi(self, app: object) -> None:
             return None
 
-    with pytest.raises(ConfigurationError, match="must give an application, got None"):
+    with pytest.raises(ConfigurationError, match="must return an application, got None"):
         find(Nothing()).wsgi_to_asgi(wsgi_app)  # type: ignore[arg-type]  # wrong on purpose
 
 

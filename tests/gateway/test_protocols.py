@@ -590,12 +590,12 @@ class Unclear:
 UNCLEAR = [
     Unclear("an-import-string", lambda: "module:app", "it is a string; import the application"),
     Unclear("nothing", lambda: None, "it is not callable"),
-    Unclear("a-view", lambda: view, "a view function is no application"),
-    Unclear("an-async-view", lambda: async_view, "a view function is no application"),
+    Unclear("a-view", lambda: view, "a view function is not an application"),
+    Unclear("an-async-view", lambda: async_view, "a view function is not an application"),
     Unclear("one-argument", lambda: one_argument, r"plain callable that takes \(value\)"),
     Unclear("one-async-argument", lambda: one_async_argument, "takes 1 argument"),
     Unclear("a-lambda-handler", lambda: lambda_handler, "a function handler"),
-    Unclear("a-scope-in-a-plain-function", lambda: two_arguments_of_scope, "belongs to ASGI and RSGI"),
+    Unclear("a-scope-in-a-plain-function", lambda: two_arguments_of_scope, "is a parameter of ASGI and RSGI"),
     Unclear("three-arguments", lambda: three_arguments, r"takes \(a, b, c\)"),
     Unclear("a-required-keyword", lambda: needs_a_keyword, "prefix"),
     Unclear("any-arguments", lambda: anything, r"any arguments: \(\*args, \*\*kwargs\)"),
@@ -603,14 +603,14 @@ UNCLEAR = [
     Unclear("an-async-factory", lambda: create_app_async, "takes 0 arguments"),
     Unclear("an-asynchronous-generator", lambda: asynchronous_generator, "asynchronous generator"),
     Unclear("an-async-def-of-environ", lambda: wsgi_written_async, "takes an environ"),
-    Unclear("an-unbound-method", lambda: Wsgi.method, "method without its object"),
-    Unclear("an-unbound-call", lambda: AsgiTwo.__call__, "method without its object"),
+    Unclear("an-unbound-method", lambda: Wsgi.method, "unbound method, without its object"),
+    Unclear("an-unbound-call", lambda: AsgiTwo.__call__, "unbound method, without its object"),
     Unclear("an-asgi2-instance", lambda: AsgiTwo({}), "instance of an ASGI 2 application; give the class"),
     Unclear("a-class-of-instances", lambda: Wsgi, r"give an instance: Wsgi\(\.\.\.\)"),
     Unclear("a-class-that-cannot-be-read", lambda: dict, r"dict\(\.\.\.\)"),
     Unclear("a-class-of-scopes", lambda: ScopeOnly, r"ScopeOnly\(scope\)"),
     Unclear("a-class-with-a-plain-call", lambda: ScopeWithPlainCall, r"ScopeWithPlainCall\(scope\)"),
-    Unclear("a-built-in", lambda: max, "cannot tell what arguments"),
+    Unclear("a-built-in", lambda: max, "its arguments cannot be inspected"),
     Unclear("what-says-nonsense", lambda: type("X", (), {"__gateway_interface__": "cgi"})(), "got 'cgi'"),
 ]
 
@@ -634,7 +634,9 @@ def test_the_interface_given_is_the_answer(interface: Interface) -> None:
 
 
 def test_an_unknown_interface_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match=r"'wsgi', 'asgi', 'asgi2', or 'rsgi' for what granian .*, got 'cgi'"):
+    with pytest.raises(
+        ConfigurationError, match=r"'wsgi', 'asgi', 'asgi2' or 'rsgi' .served by granian only., got 'cgi'"
+    ):
         detect(wsgi_function, "cgi")
 
 

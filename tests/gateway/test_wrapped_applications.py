@@ -313,11 +313,13 @@ def view(request):
 
 
 UNCLEAR = [
-    Unclear("view", lambda: function(view), "a view function is no application"),
+    Unclear("view", lambda: function(view), "a view function is not an application"),
     Unclear("class", lambda: function(Wsgi), r"give an instance: Wsgi\(\.\.\.\)"),
     Unclear("factory", lambda: function(lambda: wsgi_function), "looks like a factory"),
-    Unclear("unbound", lambda: function(Wsgi.method), "method without its object"),
-    Unclear("proxy-of-no-application", lambda: wrapt.CallableObjectProxy(view), "a view function is no application"),
+    Unclear("unbound", lambda: function(Wsgi.method), "unbound method, without its object"),
+    Unclear(
+        "proxy-of-no-application", lambda: wrapt.CallableObjectProxy(view), "a view function is not an application"
+    ),
     Unclear("proxy-that-cannot-be-called", lambda: wrapt.ObjectProxy(wsgi_function), "it is not callable"),
 ]
 

@@ -217,7 +217,7 @@ def test_where_websockets_cannot_be_had_the_option_is_refused_when_built(
 
 def test_explain_says_who_sees_them() -> None:
     explanation = chain(asgi_app, Guard(), Mark()).explain()
-    assert "  websockets (where the server hands over its socket): served, through Guard; they bypass Mark" in str(
+    assert "  websockets (if the server hands over its socket): served, through Guard; they bypass Mark" in str(
         explanation
     )
     assert explanation.as_dict()["servers"]["wsgi"]["websocket"] == {

@@ -35,7 +35,7 @@ COMPLETE = {"type": "lifespan.startup.complete"}
     [
         ((), "lifespan: no answer to lifespan.startup within 0.2 seconds", {"L05"}),
         # It never asked for the event, so no rule is about it.
-        ((COMPLETE,), "lifespan: no end after lifespan.shutdown within 0.2 seconds", set()),
+        ((COMPLETE,), "lifespan: the application did not return within 0.2 seconds of lifespan.shutdown", set()),
     ],
     ids=["at-startup", "at-shutdown"],
 )
@@ -56,11 +56,13 @@ def test_a_request_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(drive, "TIMEOUT", 0.2)
-    assert drive.drive_asgi(app, [("GET", "/")]) == ["GET /: no end within 0.2 seconds"]
+    assert drive.drive_asgi(app, [("GET", "/")]) == ["GET /: the application did not finish within 0.2 seconds"]
 
 
 def test_an_answer_to_startup_that_is_none_is_told() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200})
 
-    assert drive.drive_asgi(app, [("GET", "/")]) == ["lifespan: startup answered with 'http.response.start'"]
+    assert drive.drive_asgi(app, [("GET", "/")]) == [
+        "lifespan: the application answered lifespan.startup with 'http.response.start'"
+    ]

@@ -188,7 +188,7 @@ def test_a_check_that_does_not_reach_the_application_says_so(check: Any, app: st
     result = check(source, "--host", "other.example", "--paths", "/a%20b?x=1", "--format", "json")
     assert (result.exit_code, rules(result)) == (0, {"unreached"})
     [finding] = json.loads(result.stdout)["findings"]
-    assert finding["found"] == "http://other.example/a%20b?x=1, which a middleware answered"
+    assert finding["found"] == "http://other.example/a%20b?x=1, and a middleware answered it"
     assert check(source, "--host", "other.example", "--strict").exit_code == 1
 
 

@@ -70,7 +70,7 @@ def test_the_servers_of_both_kinds_answer_identically() -> None:
     done = demo("wsgiref", "uvicorn")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert "2 servers, 34 answers: every answer is identical." in done.stdout
+    assert "2 servers, 34 responses: every response is identical." in done.stdout
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
     assert [(row[0].split()[0], *row[1:]) for row in rows] == [
         ("wsgiref", "WSGI", "ASGI", "8*", "yes"),
@@ -83,7 +83,7 @@ def test_the_servers_of_both_kinds_answer_identically() -> None:
 def test_a_server_that_refuses_asgi_serves_the_wsgi_application_alone() -> None:
     done = demo("gevent")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 server, 9 answers: every answer is identical." in done.stdout
+    assert "1 server, 9 responses: every response is identical." in done.stdout
 
 
 @pytest.mark.slow

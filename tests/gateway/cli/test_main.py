@@ -50,7 +50,7 @@ def test_every_command_is_in_the_reference() -> None:
 def test_an_unknown_command_is_one_line_and_status_2() -> None:
     done = gateway("rnu")
     assert done.returncode == 2
-    assert "there is no command 'rnu'; " in done.stderr
+    assert "unknown command 'rnu'; " in done.stderr
 
 
 @pytest.mark.parametrize("package", ["click"])
@@ -58,7 +58,7 @@ def test_a_missing_extra_is_one_line_and_status_2(package: str) -> None:
     done = gateway("--help", before=f"import sys; sys.modules[{package!r}] = None")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        f"Error: the command line needs the package {package!r}, which is not installed; "
+        f"Error: the `gateway` command needs the package {package!r}, which is not installed; "
         'run: pip install "anytier[standard]"'
     ]
 

@@ -326,7 +326,7 @@ WRONG = [
     Case(
         "no-module",
         "sv_absent:app",
-        "there is no module 'sv_absent' in FOLDER; correct the name, or the folder that modules are imported from",
+        "no module named 'sv_absent' in FOLDER; check the name, or the folder to import from",
     ),
     Case("no-attribute", "sv_flask:ap", "sv_flask has no attribute 'ap'; did you mean 'app'?"),
     Case(
@@ -344,21 +344,26 @@ WRONG = [
     Case(
         "raises",
         "sv_raises",
-        "loading sv_raises raised LookupError: no database (FOLDER/sv_raises.py, line 1); correct it there",
+        "loading sv_raises raised LookupError: no database (FOLDER/sv_raises.py, line 1); fix the error there",
     ),
     Case(
         "chain",
         "sv_chain",
-        "must be Sequence[str], got 'https://x'; several are a tuple: (\"https://x\",) (FOLDER/sv_chain.py, line 5)",
+        "takes a tuple of strings, even for one, got 'https://x'; write origins=(\"https://x\",) (FOLDER/sv_chain.py, "
+        "line 5)",
     ),
     Case(
         "library", "sv_library", "raised JSONDecodeError: Expecting value: line 1 column 1 (char 0) (FOLDER/sv_library"
     ),
     Case(
-        "argument", "sv_exits:create_for()", "argument: 'name'; correct the call, for example sv_exits:create_for(...)"
+        "argument",
+        "sv_exits:create_for()",
+        "argument: 'name'; correct its arguments, for example sv_exits:create_for(...)",
     ),
     Case(
-        "async-factory", "sv_exits:create_later()", "sv_exits:create_later is an `async def`, which nobody awaits here"
+        "async-factory",
+        "sv_exits:create_later()",
+        "sv_exits:create_later must be a plain `def`: it is an `async def`, which is never awaited here",
     ),
     Case("exits", "sv_exits:create_app()", "raised SystemExit: no database (FOLDER/sv_exits.py, line 2)"),
     Case("file-name", "sv_flask.py", "for the file sv_flask.py that is sv_flask:app"),
@@ -371,20 +376,24 @@ WRONG = [
     Case(
         "asgi-under-gevent",
         "sv_fast --server gunicorn-gevent",
-        "gunicorn-gevent cannot serve ASGI applications or ASGI middleware, and sv_fast:app has one; gevent replaces "
-        "the threads that they need. Choose --server gunicorn-gthread or --server gunicorn-asgi",
+        "gunicorn-gevent cannot serve ASGI applications or ASGI middleware, and sv_fast:app contains one: gevent "
+        "replaces the threads that ASGI needs. Choose --server gunicorn-gthread or --server gunicorn-asgi",
     ),
     Case("mounted-asgi-under-gevent", "sv_others:mounted --server gevent", "gevent cannot serve ASGI applications"),
     Case("asgi-middleware-under-gevent", "sv_others:guarded --server gevent", "gevent cannot serve ASGI applications"),
     Case("adapter-under-gevent", "sv_others:adapted --server gevent", "gevent cannot serve ASGI applications"),
-    Case("rsgi-elsewhere", "sv_others:rust --server uvicorn", "speaks RSGI, which granian alone serves, not uvicorn"),
+    Case(
+        "rsgi-elsewhere",
+        "sv_others:rust --server uvicorn",
+        "is an RSGI application, and only granian serves RSGI, not uvicorn",
+    ),
     Case(
         "no-folder",
         "sv_flask --bind unix:/no/such/folder/sock",
-        "the folder /no/such/folder does not exist; make it, or choose another address with --bind",
+        "the folder /no/such/folder does not exist; create it, or choose another address with --bind",
     ),
-    Case("word-too-many", "sv_flask:app 8080", "(8080); arguments of the server itself go after --"),
-    Case("option-of-a-server", "sv_flask:app --timeout 60", "; arguments of the server itself go after --"),
+    Case("word-too-many", "sv_flask:app 8080", "(8080); write arguments for the server itself after --"),
+    Case("option-of-a-server", "sv_flask:app --timeout 60", "; write arguments for the server itself after --"),
     Case("port", "sv_flask:app --port 8080", "; write --bind HOST:PORT"),
     Case("host", "sv_flask:app --host 0.0.0.0 --port 8080", "; write --bind HOST:PORT"),
     Case("socket", "sv_flask:app --uds /run/a.sock", "; write --bind unix:/PATH"),
@@ -425,9 +434,9 @@ CONFIGURED_WRONG = [
     Case(
         "option",
         '[[middleware]]\nuse = "cors"\noptions = { origins = "https://x" }',
-        "Error: FOLDER/gateway.toml: middleware[0]: Cors(origins=...) must be",
+        "Error: FOLDER/gateway.toml: middleware[0]: Cors(origins=...) takes a tuple of strings",
     ),
-    Case("key", 'servr = "gunicorn"', "gateway.toml: there is no key servr (did you mean 'server'?); possible are "),
+    Case("key", 'servr = "gunicorn"', "gateway.toml: unknown key servr (did you mean 'server'?); possible keys: "),
 ]
 
 
@@ -474,7 +483,7 @@ def test_a_port_in_use_is_one_line_and_status_2(folder: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == (
         f"Error: 127.0.0.1:{port} is in use by another process; "
-        "end that process, or choose another address with --bind\n"
+        "stop that process, or choose another address with --bind\n"
     )
 
 

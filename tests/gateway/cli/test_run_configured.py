@@ -134,7 +134,7 @@ def test_a_file_and_another_name_for_the_application_are_refused(
 ) -> None:
     result = CliRunner().invoke(group, [command, "--config", "pyproject.toml", *arguments])
     assert result.exit_code == 2
-    assert f"--config names the application and its folder; leave out {left_out}" in result.output
+    assert f"--config already names the application and its folder; remove {left_out}" in result.output
 
 
 @pytest.mark.parametrize("arguments", [(), ("--config", "pyproject.toml")], ids=["found", "named"])
@@ -157,7 +157,7 @@ def test_an_error_of_the_applications_code_names_the_file_and_the_place(site: Pa
     assert result.exit_code == 2
     assert result.output == (
         f"Error: {site / 'pyproject.toml'}: application: importing raised ZeroDivisionError: division by zero "
-        f"({site / 'src' / 'configured_site.py'}, line 1); correct it there\n"
+        f"({site / 'src' / 'configured_site.py'}, line 1); fix the error there\n"
     )
 
 
@@ -179,7 +179,7 @@ def test_a_wrong_file_is_one_line_and_status_2(site: Path) -> None:
     (site / "gateway.toml").write_text('application = "configured_site:app"\nengin = "x"\n')
     result = dry()
     assert result.exit_code == 2
-    assert "gateway.toml: there is no key engin (did you mean 'engine'?)" in result.output
+    assert "gateway.toml: unknown key engin (did you mean 'engine'?)" in result.output
 
 
 @pytest.mark.slow

@@ -193,7 +193,7 @@ CASES = [
     ),
     Case(
         "D15",
-        deployed("granian", counts=True, environment=METRICS, metrics_folder="does not exist and cannot be made"),
+        deployed("granian", counts=True, environment=METRICS, metrics_folder="does not exist and cannot be created"),
         deployed("granian", counts=True, environment=METRICS),
         "absent",
     ),
@@ -278,20 +278,20 @@ REMEDIES = [
         ("after 5 s", "the load balancer after 60 s", "set --timeout-keep-alive above 60"),
     ),
     ("D06", deployed("hypercorn", workers=4), ("4 workers", "several instances")),
-    ("D07", deployed("waitress"), ("SIGTERM", "stop it by SIGINT")),
+    ("D07", deployed("waitress"), ("SIGTERM", "stop it with SIGINT")),
     ("D07", deployed("daphne"), ("daphne drops", "drain_file")),
     ("D13", deployed("waitress", reads_forwarded=True), ("removes X-Forwarded-*", f"waitress without {KEEPS}", "add")),
-    ("D13", deployed("uvicorn", reads_forwarded=True), ("believes 127.0.0.1", "--no-proxy-headers", "request id")),
+    ("D13", deployed("uvicorn", reads_forwarded=True), ("trusts 127.0.0.1", "--no-proxy-headers", "request id")),
     (
         "D14",
         deployed("gunicorn", kind="gunicorn-sync", has_lifespan=True, drains_by_signal=True),
-        ("first request", "Health misses", "add --config python:gateway.servers.gunicorn_hooks"),
+        ("first request", "Health does not get", "add --config python:gateway.servers.gunicorn_hooks"),
     ),
     ("D14", deployed("pyuwsgi", *UWSGI, has_lifespan=True), ("add --import gateway.servers.uwsgi_hooks",)),
     (
         "D15",
         deployed("gunicorn", counts=True, environment=METRICS, metrics_folder="is not a folder"),
-        ("PROMETHEUS_MULTIPROC_DIR=/run/metrics", "is not a folder", "make the folder"),
+        ("PROMETHEUS_MULTIPROC_DIR=/run/metrics", "is not a folder", "create the folder"),
     ),
     (
         "D16",

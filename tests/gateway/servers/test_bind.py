@@ -63,20 +63,20 @@ def test_port_zero_becomes_the_port_that_the_system_gave() -> None:
 def test_a_port_in_use_is_unavailable_and_a_free_one_is_not() -> None:
     with Bind(port=0).listen() as listener:
         taken = Bind(port=0).at(listener)
-        assert taken.unavailable() == f"127.0.0.1:{taken.port} is in use by another process; end that process"
+        assert taken.unavailable() == f"127.0.0.1:{taken.port} is in use by another process; stop that process"
     assert taken.unavailable() is None
 
 
 def test_an_address_of_another_machine_is_unavailable() -> None:
     assert Bind("192.0.2.1").unavailable() == (
-        "cannot listen on 192.0.2.1:8000 (Cannot assign requested address); correct the host and the port"
+        "cannot listen on 192.0.2.1:8000 (Cannot assign requested address); check the host and the port"
     )
 
 
 def test_a_host_without_an_address_is_unavailable() -> None:
     said = str(Bind("no-such-host.invalid").unavailable())
     assert said.startswith("cannot listen on no-such-host.invalid:8000 (")
-    assert said.endswith("); correct the host and the port")
+    assert said.endswith("); check the host and the port")
 
 
 def test_a_unix_socket_is_unavailable_only_while_somebody_listens(tmp_path: Path) -> None:
@@ -93,14 +93,14 @@ def test_a_unix_socket_is_unavailable_only_while_somebody_listens(tmp_path: Path
 def test_a_file_is_never_replaced_by_a_unix_socket(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("mine")
     bind = Bind(path=str(tmp_path / "s"))
-    assert "no socket" in str(bind.unavailable())
+    assert "not a socket" in str(bind.unavailable())
     with pytest.raises(OSError):
         bind.listen()
     assert (tmp_path / "s").read_text() == "mine"
 
 
 def test_a_unix_socket_needs_its_folder_and_a_short_path(tmp_path: Path) -> None:
-    assert "does not exist; make it" in str(Bind(path=str(tmp_path / "no" / "s")).unavailable())
+    assert "does not exist; create it" in str(Bind(path=str(tmp_path / "no" / "s")).unavailable())
     assert "100 bytes" in str(Bind(path="/" + "x" * 120).unavailable())
 
 
@@ -109,7 +109,7 @@ def test_a_descriptor_must_be_a_socket(tmp_path: Path) -> None:
         assert Bind(fd=listener.fileno()).unavailable() is None
         assert listener.getsockname()  # the check took a copy
     with (tmp_path / "file").open("w") as file:
-        assert "is no socket" in str(Bind(fd=file.fileno()).unavailable())
+        assert "is not a socket" in str(Bind(fd=file.fileno()).unavailable())
 
 
 def test_every_address_is_reached_over_loopback() -> None:

@@ -212,7 +212,7 @@ def test_a_server_that_cannot_do_what_is_asked_is_passed_over(monkeypatch: pytes
     with pytest.raises(ConfigurationError, match="waitress cannot reload; choose another with --server: uvicorn"):
         servers.choose("wsgi", replace(HERE, reload=True), "waitress")
     with pytest.raises(
-        ConfigurationError, match="no installed server can start several workers and be given a number of threads; "
+        ConfigurationError, match="no installed server can start several workers and set a number of threads; "
     ):
         servers.choose("wsgi", replace(HERE, threads=2, workers=2))
 
