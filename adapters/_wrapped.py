@@ -34,8 +34,8 @@ def wsgi_callable(app: WSGIApplication, adapter: str) -> WSGIApplication:
     if isinstance(app, Dual) or (accepts_arguments(app, 2) and not gives_coroutine(app)):
         return app
     raise ConfigurationError(
-        f"{adapter} wraps a WSGI application, a plain callable of (environ, start_response); got {app!r}; an ASGI "
-        "application needs no adapter to ASGI, and AsgiToWsgi to WSGI (PEP 3333)"
+        f"{adapter} wraps a WSGI application, a plain callable of (environ, start_response); got {app!r}. An "
+        "ASGI application needs no adapter under ASGI servers, and AsgiToWsgi under WSGI servers (PEP 3333)"
     )
 
 
@@ -54,8 +54,9 @@ def asgi_callable(app: ASGIApplication, adapter: str) -> ASGIApplication:
     if accepts_arguments(app, 3):
         return app
     raise ConfigurationError(
-        f"{adapter} wraps an ASGI application, a callable of (scope, receive, send); got {app!r}; a WSGI application "
-        "needs no adapter to WSGI, and WsgiToAsgi to ASGI (ASGI 3.0, Applications)"
+        f"{adapter} wraps an ASGI application, an async callable of (scope, receive, send); got {app!r}. A "
+        "WSGI application needs no adapter under WSGI servers, and WsgiToAsgi under ASGI servers (ASGI 3.0, "
+        "Applications)"
     )
 
 

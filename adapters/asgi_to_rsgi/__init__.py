@@ -160,8 +160,10 @@ class _Http:
                 self._disconnect.cancel()
         if not (self._responded or self._gone):
             raise ApplicationError(
-                "an application must send http.response.start and a last http.response.body before it returns, "
-                f"it returned {'after the head' if self._head else 'without a response'} (ASGI HTTP: Response Start)"
+                "an application must send http.response.start and a last http.response.body before it "
+                "returns; it returned "
+                f"{'before the last body message' if self._head else 'without a response'} (ASGI HTTP: "
+                "Response Start)"
             )
 
     async def _receive(self) -> Message:
@@ -197,7 +199,7 @@ class _Http:
         kind = message["type"]
         if kind == "http.response.start":
             if self._head is not None:
-                raise _unexpected(kind, "one head per response")
+                raise _unexpected(kind, "http.response.start only once per response")
             self._head = (message["status"], response_fields(message.get("headers", ())))
             self._trailers_promised = bool(message.get("trailers", False))
             return
@@ -206,7 +208,7 @@ class _Http:
             self._trailers_promised = bool(message.get("more_trailers", False))
             return
         if self._head is None or self._responded:
-            raise _unexpected(kind, "a body stands between the head and its own end")
+            raise _unexpected(kind, "http.response.body after http.response.start and before the end of the body")
         status, headers = self._head
         if kind == "http.response.pathsend":
             self._protocol.response_file(status, headers, str(message["path"]))
@@ -234,7 +236,7 @@ class _Http:
                     raise
                 self._gone = True
                 # "If send is called on a closed connection the server should raise an OSError" (ASGI HTTP 2.4).
-                raise ConnectionResetError("the client has gone") from error
+                raise ConnectionResetError("the client has disconnected") from error
         if not more_body:
             self._end()
 
@@ -343,7 +345,7 @@ class _WebSocket:
             self._close(message.get("code", 1000))
         elif kind == "websocket.send" and self._transport is not None:
             if self._closed.done():
-                raise ConnectionResetError("the websocket is closed")
+                raise ConnectionResetError("the WebSocket is closed")
             text = message.get("text")
             try:
                 if text is None:
@@ -353,7 +355,7 @@ class _WebSocket:
             except Exception as error:
                 if not is_gone(error):
                     raise
-                raise ConnectionResetError("the client has gone") from error
+                raise ConnectionResetError("the client has disconnected") from error
         else:
             raise _unexpected(kind, "websocket.accept, then websocket.send, and one websocket.close")
 
@@ -365,4 +367,4 @@ class _WebSocket:
 
 
 def _unexpected(kind: str, must: str) -> ApplicationError:
-    return ApplicationError(f"the application must send {must}, it sent {kind!r} (ASGI: Events)")
+    return ApplicationError(f"the application must send {must}; it sent {kind!r} (ASGI: Events)")

@@ -50,7 +50,7 @@ HIGH_BYTES = 128 * 1024
 _START, _BODY, _TRAILERS, _DONE = range(4)
 _STATE_NAMES = (
     "before http.response.start",
-    "within the body",
+    "before the body was complete",
     "before the trailers",
     "after the response was complete",
 )
@@ -144,9 +144,9 @@ class AsgiCall(Conversation):
             if not self.finished:
                 self._failed(
                     ApplicationError(
-                        f"an application completes its response before it returns, it returned "
+                        "an application must complete its response before it returns; it returned "
                         f"{_STATE_NAMES[self._state]}; send http.response.start and a last http.response.body "
-                        f"(ASGI HTTP)"
+                        "(ASGI HTTP)"
                     )
                 )
 
@@ -160,19 +160,20 @@ class AsgiCall(Conversation):
             # A read error of this package means that an outer middleware refused the body and has responded itself.
             refused = isinstance(self.read_error, GatewayError)
             if refused or isinstance(error, asyncio.CancelledError) or _is_of_client_gone(error):
-                _log.debug("an ASGI application ended with its response: %r", error)
+                _log.debug("an ASGI application stopped after its response had ended: %r", error)
             else:
                 _log.error("an ASGI application failed after its response had ended", exc_info=error)
             self.finished = True
             return
         if isinstance(error, asyncio.CancelledError):
             cancelled = ApplicationError(
-                f"an application answers every request, its task was cancelled {_STATE_NAMES[self._state]}"
+                f"the application's task was cancelled {_STATE_NAMES[self._state]}; an application must "
+                "complete its response"
             )
             cancelled.__cause__ = error
             error = cancelled
         elif isinstance(error, GeneratorExit):  # the loop is ending and closes its coroutines
-            error = ApplicationError("the event loop ended before the application had answered")
+            error = ApplicationError("the event loop stopped before the application had completed its response")
         self.error = error
         self.finished = True
         self.signal()
@@ -238,7 +239,7 @@ class AsgiCall(Conversation):
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         if self.gone:
-            raise ClientGone(errno.EPIPE, "the server has closed the response: the client is gone")
+            raise ClientGone(errno.EPIPE, "the server has closed the response, because the client has disconnected")
         if kind == "http.response.body" and self._state == _BODY:
             body = message.get("body", b"")
             if type(body) is not bytes:
@@ -262,8 +263,8 @@ class AsgiCall(Conversation):
         status = message["status"]
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise ApplicationError(
-                f"http.response.start needs a final status, an integer from 200 to 999, got {status!r}; "
-                f"check the code that sends it (ASGI HTTP 'Response Start')"
+                f"the status of http.response.start must be an integer from 200 to 999, got {status!r}; check "
+                "the code that sends it (ASGI HTTP 'Response Start')"
             )
         self.status = int(status)
         # Translated here, so that the ``send()`` with a wrong header raises.
@@ -315,12 +316,12 @@ class AsgiCall(Conversation):
             return
         elif kind not in ("http.response.start", "http.response.body"):
             raise ApplicationError(
-                f"an application sends the events of the ASGI HTTP specification and of the extensions in "
-                f"scope['extensions'], got {kind!r}; look into scope['extensions'] before sending it"
+                "an application may only send messages of ASGI HTTP and of the extensions in "
+                f"scope['extensions'], got {kind!r}; check scope['extensions'] before sending it"
             )
         raise ApplicationError(
-            f"http.response.start comes first and once, then http.response.body, the last one without more_body; got "
-            f"{kind!r} {_STATE_NAMES[self._state]} (ASGI HTTP)"
+            "an application must send http.response.start once, then http.response.body, and the last one "
+            f"without more_body; got {kind!r} {_STATE_NAMES[self._state]} (ASGI HTTP)"
         )
 
     async def _send_file(self, message: Message) -> None:
@@ -348,7 +349,7 @@ class AsgiCall(Conversation):
                 break
             await self._drained
             if self.gone and self._taken < self._sent:  # if everything was taken before the client left, do not raise
-                raise ClientGone(errno.EPIPE, "the server has closed the response: the client is gone")
+                raise ClientGone(errno.EPIPE, "the server has closed the response, because the client has disconnected")
         self._drained = None
 
     def _resume(self) -> None:

@@ -99,13 +99,13 @@ def open_body(environ: Environ) -> BodyReader | None:
         return _chunked(environ)
     if not (length.isascii() and length.isdecimal()):
         error = ServerError(
-            f"CONTENT_LENGTH is a number or empty, got {length!r}; the server should have refused the request "
-            f"(RFC 9110 section 8.6)"
+            f"CONTENT_LENGTH must be a number or empty, got {length!r}; the server should have refused the "
+            "request (RFC 9110 section 8.6)"
         )
         error.status_hint = 400
         raise error
     if len(length) > _MOST_DIGITS:
-        error = ServerError(f"CONTENT_LENGTH has {len(length)} digits; no server carries such a body")
+        error = ServerError(f"CONTENT_LENGTH has {len(length)} digits; no server accepts such a body")
         error.status_hint = 413
         raise error
     size = int(length)

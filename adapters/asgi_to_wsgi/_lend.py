@@ -93,7 +93,9 @@ class LentLoop:
         missing = [name for name in _PRIVATE if not hasattr(self.loop, name)]
         if missing or not hasattr(self.loop._selector, "fileno"):
             self.loop.close()
-            raise NotImplementedError(f"this asyncio has no {', '.join(missing) or 'selector that can be polled'}")
+            raise NotImplementedError(
+                f"asyncio's event loop has no {', '.join(missing) or 'selector that can be polled'} here"
+            )
         self._lead = threading.Lock()
         self._inbox: deque[Callable[[], object]] = deque()
         self._followers: deque[Conversation] = deque()

@@ -87,8 +87,8 @@ class LoopThread:
         """Have the loop's thread begin the conversation."""
         if _thread.get_ident() == self._thread_id:
             raise ConfigurationError(
-                "a WSGI callable made of an ASGI application was called on the event loop that runs it, and would wait "
-                "for itself for ever; call it in a thread (asyncio.to_thread), or call the ASGI application"
+                "an ASGI application wrapped for WSGI was called on the event loop that runs it, which would "
+                "be a deadlock; call it in a thread (asyncio.to_thread), or call the ASGI application itself"
             )
         conversation.prepare()
         self._inbox.put(conversation.begin)
@@ -149,7 +149,7 @@ async def wind_up(seconds: float = 5.0) -> None:
     if tasks:
         _, stubborn = await asyncio.wait(tasks, timeout=seconds)
         for task in stubborn:
-            _log.warning("a task did not end within %s seconds of its cancellation: %r", seconds, task)
+            _log.warning("a task did not end within %s seconds after it was cancelled: %r", seconds, task)
     await loop.shutdown_asyncgens()
     if sys.version_info >= (3, 12):
         await loop.shutdown_default_executor(seconds)
@@ -169,13 +169,14 @@ class ForeignLoop:
         """Have the loop begin the conversation."""
         if not self.loop.is_running():
             raise ConfigurationError(
-                f"AsgiToWsgi(loop=...) is a loop that runs in another thread, got {self.loop!r}, which does not run; "
-                f"start it before the first request, in the process that serves, or use loop='shared'"
+                f"AsgiToWsgi(loop=...) needs an event loop that runs in another thread, and {self.loop!r} is "
+                "not running; start it before the first request, in the process that serves, or use "
+                "loop='shared'"
             )
         if asyncio._get_running_loop() is self.loop:
             raise ConfigurationError(
-                "AsgiToWsgi(loop=...) was called on that loop itself, and would wait for itself for ever; call it in a "
-                "thread (asyncio.to_thread), or call the ASGI application"
+                "AsgiToWsgi(loop=...) was called on that same loop, which would be a deadlock; call it in a "
+                "thread (asyncio.to_thread), or call the ASGI application itself"
             )
         conversation.prepare()
         self._inbox.put(conversation.begin)

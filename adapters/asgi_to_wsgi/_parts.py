@@ -65,6 +65,6 @@ def octets(body: Any) -> bytes:
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)  # pyright: ignore[reportUnknownArgumentType]  # a view's item type does not matter
     raise ApplicationError(
-        f"the body of http.response.body is a byte string, got {type(body).__name__}; encode it (ASGI HTTP 'Response "
-        f"Body')"
+        f"the body of http.response.body must be bytes, got {type(body).__name__}; encode it (ASGI HTTP "
+        "'Response Body')"
     )

@@ -96,7 +96,10 @@ class Service:
             if self.runner.alive():
                 Job.run(self.runner, self._stop)
             elif self.lifespan.supported:
-                _log.warning("the loop of an ASGI application ended before it; its lifespan is not shut down")
+                _log.warning(
+                    "the event loop of an ASGI application stopped first, so the application's lifespan shutdown "
+                    "does not run"
+                )
         finally:
             _services.discard(self)
             _release(self.runner)
@@ -128,7 +131,7 @@ class Service:
             try:
                 await self._stop()
             except Exception:
-                _log.exception("an ASGI application did not stop as it should")
+                _log.exception("stopping an ASGI application failed")
             finally:
                 _services.discard(self)
                 _release(self.runner)
@@ -189,7 +192,7 @@ def close_services() -> None:
         try:
             service.end()
         except Exception:
-            _log.exception("an ASGI application did not stop as it should")
+            _log.exception("stopping an ASGI application failed")
 
 
 def close_sockets() -> None:
@@ -218,7 +221,7 @@ def _make(kind: str) -> Runner:
         try:
             return LentLoop()
         except NotImplementedError as error:
-            _log.warning("the loop cannot be lent, it gets a thread of its own: %s", error)
+            _log.warning("loop='lend' is not possible here, so the event loop runs in its own thread: %s", error)
     return LoopThread()
 
 

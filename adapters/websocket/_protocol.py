@@ -105,22 +105,23 @@ class Session:
         version = environ.get("HTTP_SEC_WEBSOCKET_VERSION", "").strip()
         if version != "13":
             raise HandshakeError(
-                f"a WebSocket handshake has Sec-WebSocket-Version: 13, got {version!r:.80} (RFC 6455 section 4.2.1)",
+                f"a WebSocket handshake must have Sec-WebSocket-Version: 13, got {version!r:.80} (RFC 6455 "
+                "section 4.2.1)",
                 status=426 if version else 400,
                 headers=(("Sec-WebSocket-Version", "13"),),
             )
         key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
         if len(key) > BOUNDS["websocket-key"].characters or not _is_key(key):
             raise HandshakeError(
-                f"a WebSocket handshake has a Sec-WebSocket-Key of 16 octets in base64, got {key!r:.80} (RFC 6455 "
-                f"section 4.2.1)"
+                f"a WebSocket handshake must have a Sec-WebSocket-Key of 16 bytes in base64, got {key!r:.80} "
+                "(RFC 6455 section 4.2.1)"
             )
         protocols, bound = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", ""), BOUNDS["subprotocols"]
         offered = protocols.split(",", bound.elements or 0)
         if len(protocols) > bound.characters or len(offered) > (bound.elements or 0):
             raise HandshakeError(
-                f"Sec-WebSocket-Protocol has at most {bound.elements} names in {bound.characters} characters, got "
-                f"{len(protocols)} characters"
+                f"Sec-WebSocket-Protocol may have at most {bound.elements} names and {bound.characters} "
+                f"characters, got {len(protocols)} characters"
             )
         self.subprotocols = [name.strip() for name in offered if name.strip()]
         self.output = bytearray()
@@ -150,7 +151,7 @@ class Session:
                 self._wsproto.initiate_upgrade_connection(headers, b"/")
             except (h11.LocalProtocolError, RemoteProtocolError, UnicodeError) as error:
                 raise HandshakeError(
-                    f"Sec-WebSocket-Protocol is a list of tokens, got {self.subprotocols!r} (RFC 6455 section 4.1)"
+                    f"Sec-WebSocket-Protocol must be a list of tokens, got {self.subprotocols!r} (RFC 6455 section 4.1)"
                 ) from error
         else:
             self._wsproto.initiate_upgrade_connection(headers, b"/")
@@ -167,8 +168,8 @@ class Session:
         subprotocol = message.get("subprotocol")
         if subprotocol is not None and subprotocol not in self.subprotocols:
             raise ApplicationError(
-                f"websocket.accept has a subprotocol that the client offers, got {subprotocol!r}, offered are "
-                f"{self.subprotocols!r} (ASGI WebSocket: Accept)"
+                "the subprotocol of websocket.accept must be one that the client offered, "
+                f"{self.subprotocols!r}; got {subprotocol!r} (ASGI WebSocket: Accept)"
             )
         headers = [
             (name.encode("latin-1"), value.encode("latin-1"))
@@ -177,14 +178,15 @@ class Session:
         for name, _ in headers:
             if name.lower().startswith(b"sec-websocket-"):
                 raise ApplicationError(
-                    f"websocket.accept has no Sec-WebSocket fields among its headers, got {name!r}; the server writes "
-                    f"them, the subprotocol has a key of its own (ASGI WebSocket: Accept)"
+                    f"the headers of websocket.accept must not contain Sec-WebSocket headers, got {name!r}; "
+                    "the server writes them, and the subprotocol goes into the key `subprotocol` (ASGI "
+                    "WebSocket: Accept)"
                 )
         try:
             self._put(events.AcceptConnection(subprotocol=subprotocol, extra_headers=headers))
         except (h11.LocalProtocolError, LocalProtocolError) as error:
             raise ApplicationError(
-                f"websocket.accept has headers that HTTP allows, got {headers!r}: {error}"
+                f"the headers of websocket.accept must be valid in HTTP, got {headers!r}: {error}"
             ) from error
 
     def message(self, message: Mapping[str, Any]) -> None:
@@ -200,8 +202,8 @@ class Session:
             self._put(events.BytesMessage(data=bytes(data)))  # pyright: ignore[reportUnknownArgumentType]  # any view
         else:
             raise ApplicationError(
-                f"websocket.send has either a text or bytes, got text={text!r:.60} and bytes={data!r:.60} (ASGI "
-                f"WebSocket: Send)"
+                f"websocket.send must have either text or bytes, got text={text!r:.60} and bytes={data!r:.60} "
+                "(ASGI WebSocket: Send)"
             )
 
     def close(self, code: int, reason: str = "") -> None:
@@ -212,7 +214,8 @@ class Session:
         """
         if not 1000 <= code <= 4999 or code in _LOCAL_ONLY:
             raise ApplicationError(
-                f"websocket.close has a code from 1000 to 4999 that may be sent, got {code!r} (RFC 6455 section 7.4)"
+                f"the code of websocket.close must be from 1000 to 4999 and allowed by the RFC, got {code!r} "
+                "(RFC 6455 section 7.4)"
             )
         if not self.closing and self.closed is None:
             self.closing = True

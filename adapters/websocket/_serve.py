@@ -22,8 +22,8 @@ from gateway.adapters.websocket._upgrade import MAX_MESSAGE_BYTES, TakenOver, Up
 from gateway.protocols import ASGIApplication, Environ
 
 _NOT_HERE = (
-    f"This server does not hand over the socket of a request, so it carries no WebSockets. Serve the application by "
-    f"{', '.join(SERVERS)}, or by an ASGI server."
+    "This server does not give access to a request's socket, so WebSockets do not work under it. Run the "
+    f"application under {', '.join(SERVERS)}, or under an ASGI server."
 )
 
 

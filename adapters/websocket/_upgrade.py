@@ -103,8 +103,8 @@ class Upgrade:
             await self._over.wait()
         elif not self._denied:
             raise ApplicationError(
-                "an application answers a WebSocket handshake before it returns, it returned without an answer; send "
-                "websocket.accept or websocket.close (ASGI WebSocket: Connection)"
+                "an application must answer a WebSocket handshake before it returns, and it returned without "
+                "an answer; send websocket.accept or websocket.close (ASGI WebSocket: Connection)"
             )
 
     def _scope(self, http: Scope) -> Scope:
@@ -172,7 +172,9 @@ class Upgrade:
             self._queue.clear()  # the application wants no more messages
             return
         if session.closed is not None or session.closing:
-            raise SocketClosed(errno.EPIPE, "the WebSocket is closed: the client is gone, or the server ends")
+            raise SocketClosed(
+                errno.EPIPE, "the WebSocket is closed, because the client has disconnected or the server is stopping"
+            )
         session.message(message)
         self._write(wire)
         await wire.drain()
@@ -183,9 +185,9 @@ class Upgrade:
         else:
             place = "after it had denied" if self._denied else "before it had accepted"
         return ApplicationError(
-            f"an application answers a handshake once, by websocket.accept, websocket.close or "
-            f"websocket.http.response.start, then sends websocket.send until it closes; it sent {kind!r} {place} (ASGI "
-            f"WebSocket)"
+            "an application must answer a handshake once, with websocket.accept, websocket.close or "
+            "websocket.http.response.start; after accept it may send websocket.send until it closes. It sent "
+            f"{kind!r} {place} (ASGI WebSocket)"
         )
 
     def _deny_complete(self) -> None:

@@ -152,8 +152,8 @@ class WsgiToAsgi(Reaching):
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
         else:
             raise ServerError(
-                f"a scope is of type http, websocket or lifespan, got {kind!r}; "
-                f"a WSGI application cannot serve it (ASGI 3.0)"
+                f"a scope must be of type http, websocket or lifespan, got {kind!r}; a WSGI application "
+                "cannot serve it (ASGI 3.0)"
             )
 
     # ------------------------------------------------------------------------------------------------- the request

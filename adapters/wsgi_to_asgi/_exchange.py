@@ -228,7 +228,10 @@ class RequestCycle:
             if error is None or (run.gone and isinstance(error, ClientDisconnected)):
                 return
             if isinstance(error, _NOT_FOR_COROUTINES):
-                raise ApplicationError(f"an application raised {type(error).__name__}, which it must keep") from error
+                raise ApplicationError(
+                    f"the application must not let {type(error).__name__} escape, because it cannot be re-raised "
+                    "in a coroutine; catch it in the application"
+                ) from error
             raise error
         finally:
             del error

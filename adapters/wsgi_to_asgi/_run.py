@@ -111,8 +111,8 @@ class Run(Outflow[Entry]):
                 exc_info = None  # break the reference cycle: the traceback holds this frame
         elif self._head is not None:
             raise ApplicationError(
-                f"start_response is called once, or again with exc_info; got {status!r} after "
-                f"{self._head['status']!r}; pass exc_info to replace a head that was not sent (PEP 3333)"
+                f"start_response may be called only once without exc_info; got {status!r} after "
+                f"{self._head['status']!r}. To replace headers that are not sent yet, pass exc_info (PEP 3333)"
             )
         code, fields = status_code(status), asgi_response_headers(headers)
         if code == 204:
@@ -304,8 +304,8 @@ class Run(Outflow[Entry]):
         head = self._head
         if head is None:
             raise ApplicationError(
-                "start_response is called before the first non-empty chunk, but it was not called; "
-                "check that the application is WSGI, and every path through it (PEP 3333)"
+                "the application must call start_response before its first non-empty chunk, and did not; "
+                "check that it is a WSGI application, and every path through it (PEP 3333)"
             )
         self.committed = True
         if not self._head_only and has_content(head["status"]):
@@ -316,8 +316,8 @@ class Run(Outflow[Entry]):
 
     def _refuse_short(self, missing: int) -> NoReturn:
         raise ApplicationError(
-            f"a body is as long as its Content-Length, but it ended {missing} bytes before; "
-            f"the connection is cut so that nobody takes it for complete (PEP 3333, RFC 9110 section 8.6)"
+            f"a body must be as long as its Content-Length, and it ended {missing} bytes too early; the connection "
+            "is closed, so that the response does not look complete (PEP 3333, RFC 9110 section 8.6)"
         )
 
     def close(self) -> None:
@@ -394,5 +394,6 @@ def _refuse_chunk(chunk: object) -> NoReturn:
 
 def _warn_of_overrun(head: Message) -> None:
     logger.warning(
-        "a body is longer than its Content-Length; what is beyond was not sent (PEP 3333): status %s", head["status"]
+        "a body is longer than its Content-Length; the bytes beyond it were not sent (PEP 3333): status %s",
+        head["status"],
     )

@@ -40,7 +40,10 @@ class Trailers:
         """Take the trailers, in the application's thread. A second call replaces the trailers of the first."""
         self._fields = asgi_response_headers(list(fields))
         if self._promised is False:
-            _log.debug("trailers that no Trailer field had announced came after the head, and were dropped")
+            _log.debug(
+                "trailers were dropped, because they came after the response headers and no Trailer header had "
+                "announced them"
+            )
 
     async def send(self, message: Message) -> None:
         """Send a message of the response. After the last message of the body, send the trailers."""

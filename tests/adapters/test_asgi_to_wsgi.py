@@ -635,7 +635,7 @@ async def says_start_only(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.mark.parametrize("app", [says_nothing, says_start_only], ids=["b20", "b21"])
 def test_b20_b21_an_application_that_returns_without_a_body_is_an_error(mode: Any, app: Any) -> None:
-    with adapted(app, loop=mode) as wsgi, pytest.raises(ApplicationError, match="completes its response"):
+    with adapted(app, loop=mode) as wsgi, pytest.raises(ApplicationError, match="must complete its response"):
         call(wsgi)
 
 
@@ -649,7 +649,7 @@ def test_b22_an_application_that_returns_within_the_body_is_an_error_of_the_iter
         response = begin(wsgi, make_environ())
         chunks = iter(response)
         assert next(chunks) == b"part"
-        with pytest.raises(ApplicationError, match="completes its response"):
+        with pytest.raises(ApplicationError, match="must complete its response"):
             next(chunks)
 
 
@@ -1141,7 +1141,7 @@ def test_a_call_on_the_loop_that_would_have_to_answer_it_is_refused(mode: Any) -
     with adapted(app, loop="shared") as wsgi:
         assert call(wsgi).body == b"Hello, world!"
     inner.close()
-    assert "wait for itself for ever" in str(raised[0])
+    assert "would be a deadlock" in str(raised[0])
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304), ("GET", 205)])

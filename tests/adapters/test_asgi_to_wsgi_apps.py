@@ -292,7 +292,7 @@ def test_b49_a_loop_of_the_users_runs_the_application_and_outlives_it(foreign_lo
 def test_b49_a_loop_that_does_not_run_is_refused_and_not_waited_for() -> None:
     loop = asyncio.new_event_loop()
     wsgi = AsgiToWsgi(hello, loop=loop)
-    with pytest.raises(ConfigurationError, match="does not run"):
+    with pytest.raises(ConfigurationError, match="is not running"):
         call(wsgi)
     wsgi.close()
     loop.close()

@@ -247,7 +247,7 @@ def test_an_application_that_returns_without_an_answer_is_an_error(mode: Any) ->
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         return
 
-    with open_to(app, mode) as peer, pytest.raises(ApplicationError, match="answers a WebSocket handshake before"):
+    with open_to(app, mode) as peer, pytest.raises(ApplicationError, match="must answer a WebSocket handshake before"):
         peer.call.result(SECONDS)
 
 
@@ -276,7 +276,7 @@ def test_a_wrong_order_before_the_accept_is_raised_in_the_application(mode: Any,
 
     with open_to(app, mode) as peer, pytest.raises(ApplicationError):
         peer.call.result(SECONDS)
-    assert "answers a handshake once" in raised[0]
+    assert "must answer a handshake once" in raised[0]
 
 
 @pytest.mark.parametrize(

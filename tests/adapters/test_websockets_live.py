@@ -317,7 +317,7 @@ def test_a_server_without_a_socket_answers_501_and_names_those_that_have_one(nam
     with launched(name) as running:
         status, _, body = asked(running, "/echo", UPGRADE)
         assert status == 501
-        assert b"gunicorn (gthread workers), Werkzeug, or by an ASGI server" in body
+        assert b"gunicorn (gthread workers), Werkzeug, or under an ASGI server" in body
         assert told(running)["type"] == "http"
 
 

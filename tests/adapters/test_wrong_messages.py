@@ -19,6 +19,7 @@ from tests.adapters.driving import Server, http_scope
 
 HEADERS = [("Content-Type", "text/plain")]
 STATUS = "needs a final status"
+START = "must be an integer from 200 to 999"
 PAIRS = r"must be a list of \(name, value\) pairs"
 ITERABLE = "must return an iterable of bytes"
 
@@ -56,10 +57,10 @@ def test_a_wsgi_applications_wrong_value_is_named(
 
 
 ASGI_FAULTS: list[tuple[Any, Any, Any, str]] = [
-    (100, [], b"x", STATUS),
-    (199, [], b"x", STATUS),
-    ("200", [], b"x", STATUS),
-    (None, [], b"x", STATUS),
+    (100, [], b"x", START),
+    (199, [], b"x", START),
+    ("200", [], b"x", START),
+    (None, [], b"x", START),
     (200, "x", b"x", PAIRS),
     (200, [(b"a",)], b"x", PAIRS),
     (200, 5, b"x", PAIRS),
@@ -67,10 +68,10 @@ ASGI_FAULTS: list[tuple[Any, Any, Any, str]] = [
     (200, [(b"a", 5)], b"x", "must be byte strings, got b'a': 5"),
     (200, [(b"a b", b"c")], b"x", "header name must be a token"),
     (200, [(b"a\r\nb", b"c")], b"x", "header name must be a token"),
-    (200, [(b"a", b"b\r\nset-cookie: c")], b"x", "must not hold control characters"),
-    (200, [(b"a", b"b\x00")], b"x", "must not hold control characters"),
-    (200, [], "text", "byte string, got str"),
-    (200, [], None, "byte string, got NoneType"),
+    (200, [(b"a", b"b\r\nset-cookie: c")], b"x", "must not contain control characters"),
+    (200, [(b"a", b"b\x00")], b"x", "must not contain control characters"),
+    (200, [], "text", "must be bytes, got str"),
+    (200, [], None, "must be bytes, got NoneType"),
 ]
 
 

@@ -353,7 +353,7 @@ def test_A32_a_second_start_response_without_exc_info_raises_in_the_application(
         return [b"ok"]
 
     assert serve(WsgiToAsgi(app)).status == 200
-    assert "start_response is called once" in str(raised[0])
+    assert "start_response may be called only once" in str(raised[0])
 
 
 def test_A33_exc_info_after_the_head_was_sent_is_raised_in_the_application() -> None:
