@@ -198,7 +198,7 @@ class Checks:
         self._found[name] = CheckResult(passed, "ok" if passed else "timeout" if late else "failed", round(seconds, 4))
         if before is None or before.passed != passed:  # log changes only, not each probe
             if not passed:
-                _log.warning("health check %r does not pass: %s", name, repr(error) if error else "it returned False")
+                _log.warning("health check %r fails: %s", name, repr(error) if error else "it returned False")
             elif before is not None:
                 _log.warning("health check %r passes again", name)
 

@@ -203,11 +203,11 @@ def encoder_factory(coding: str, level: int | None = None, *, padding: int = 0) 
         MissingExtraError: The coding's library is not installed.
     """
     if coding not in CODINGS:
-        raise ConfigurationError(f"content coding {coding!r} is unknown; possible are {', '.join(CODINGS)}")
+        raise ConfigurationError(f"unknown content coding {coding!r}; possible codings: {', '.join(CODINGS)}")
     chosen = DEFAULT_LEVELS[coding] if level is None else level
     if chosen not in _LEVELS[coding]:
         scale = _LEVELS[coding]
-        raise ConfigurationError(f"the level of {coding} must be {scale.start} to {scale.stop - 1}, got {level!r}")
+        raise ConfigurationError(f"the level of {coding} must be from {scale.start} to {scale.stop - 1}, got {level!r}")
     if coding not in available():
         raise MissingExtraError(
             f"the content coding {coding}", "compression", package={"br": "brotli", "zstd": "zstandard"}[coding]

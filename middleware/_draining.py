@@ -60,7 +60,7 @@ class DrainFile:
             if not self._unreadable:
                 self._unreadable = True
                 _log.error(
-                    "Health(drain_file='%s') cannot be looked up, so this process keeps %s: %s",
+                    "Health(drain_file='%s') cannot be read, so this process keeps %s: %s",
                     self._path,
                     "draining" if self._last else "serving",
                     error,
@@ -70,7 +70,7 @@ class DrainFile:
             self._last = True
         if self._unreadable:
             self._unreadable = False
-            _log.warning("Health(drain_file='%s') can be looked up again", self._path)
+            _log.warning("Health(drain_file='%s') can be read again", self._path)
         return self._last
 
 
@@ -163,8 +163,9 @@ class Draining:
             return
         if signum is signal.SIGTERM and current is signal.SIG_DFL and multiprocessing.parent_process() is not None:
             warnings.warn(
-                "Health(drain_seconds=...): this worker handles no SIGTERM, its supervisor stops it by other means; "
-                "use Health(drain_file=...), or run the server without a supervisor (hypercorn --workers 0)",
+                "Health(drain_seconds=...): this worker gets no SIGTERM, because its supervisor stops it in "
+                "another way; use Health(drain_file=...), or run the server without a supervisor (hypercorn "
+                "--workers 0)",
                 RuntimeWarning,
                 stacklevel=4,
             )

@@ -67,12 +67,14 @@ class _WriterThread(Generic[T]):
                     self._write(self.waiting.popleft())
                 except Exception:
                     # An exception of a handler must not end the thread, or every later line would be lost silently.
-                    _log.exception("a line could not be logged")
+                    _log.exception("a log line could not be written")
             if self.dropped:
                 # Subtract, because `put` may drop another line meanwhile. The next warning counts that line.
                 dropped = self.dropped
                 self.dropped -= dropped
-                _log.warning("%d lines were dropped, because %d waited for a log that took none", dropped, MOST)
+                _log.warning(
+                    "%d log lines were dropped, because the log was too slow and %d lines were waiting", dropped, MOST
+                )
 
 
 class LogThread(Generic[T]):

@@ -52,16 +52,16 @@ def prepare() -> None:
 
     if _VARIABLE in os.environ and not os.environ[_VARIABLE]:
         raise ConfigurationError(
-            f"{_VARIABLE} is set and empty: prometheus_client would write its files into the current folder. "
-            "Unset it, or give it the path of a folder."
+            f"{_VARIABLE} is set but empty, so prometheus_client would write its files into the current "
+            "folder. Unset it, or set it to the path of a folder."
         )
     folder = directory()
     if folder is None:
         return
     if not getattr(values.ValueClass, "_multiprocess", True):
         raise ConfigurationError(
-            f"{_VARIABLE}={folder} was set too late: the library counts in memory already, so every scrape would be "
-            "empty. Set it in the server's environment, before prometheus_client is imported."
+            f"{_VARIABLE}={folder} was set too late: prometheus_client already counts in memory, so every "
+            "scrape would be empty. Set it in the server's environment, before prometheus_client is imported."
         )
     _make(folder)
 
@@ -157,6 +157,6 @@ def _locked(folder: Path, *, exclusive: bool) -> Generator[None, None, None]:
             except BlockingIOError:
                 # The server's master folds, and it must not wait forever for a worker that hangs in a scrape.
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{folder / _LOCK} is locked for more than {PATIENCE:g} seconds") from None
+                    raise TimeoutError(f"{folder / _LOCK} has been locked for more than {PATIENCE:g} seconds") from None
                 time.sleep(0.005)
         yield  # closing the file releases the lock

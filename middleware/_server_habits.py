@@ -25,19 +25,20 @@ __all__ = ["Habits"]
 _log = logging.getLogger("gateway.middleware.proxy_headers")
 
 _REMOVED = (
-    "waitress removes X-Forwarded-* before ProxyHeaders can read them, so the client is the proxy and the scheme is "
-    "that of the last hop (an https redirect never ends); start waitress with --no-clear-untrusted-proxy-headers, or "
-    "serve(..., clear_untrusted_proxy_headers=False), or by gateway run"
+    "waitress removes X-Forwarded-* before ProxyHeaders can read them, so the client address is the proxy's "
+    "and the scheme is that of the last hop (an HTTPS redirect never ends); start waitress with "
+    "--no-clear-untrusted-proxy-headers, with serve(..., clear_untrusted_proxy_headers=False), or with "
+    "gateway run"
 )
 _REPLACED_BY_WAITRESS = (
-    "waitress has replaced the address of its peer (trusted_proxy=%r), so ProxyHeaders does not know the proxy and "
-    "drops what it says, its request id too; start waitress with --no-clear-untrusted-proxy-headers and without "
-    "--trusted-proxy, or by gateway run"
+    "waitress has replaced the proxy's address (trusted_proxy=%r), so ProxyHeaders does not recognise the "
+    "proxy and ignores its headers, including the request id; start waitress with "
+    "--no-clear-untrusted-proxy-headers and without --trusted-proxy, or with gateway run"
 )
 _REPLACED = (
-    "the server has replaced the address of its peer by one of X-Forwarded-For, so ProxyHeaders does not know the "
-    "proxy and drops what it says, its request id too; start uvicorn with --no-proxy-headers, daphne without "
-    "--proxy-headers, or the server by gateway run"
+    "the server has replaced the proxy's address by one from X-Forwarded-For, so ProxyHeaders does not "
+    "recognise the proxy and ignores its headers, including the request id; start uvicorn with "
+    "--no-proxy-headers, daphne without --proxy-headers, or any server with gateway run"
 )
 
 

@@ -277,13 +277,13 @@ class Index:
         except OSError:
             return False
         if window is None:
-            self._tell(path, Stamp.of(status), "StaticFiles: %s is not served: it is not a zstd frame", path)
+            self._tell(path, Stamp.of(status), "StaticFiles: %s is not served, because it is not a zstd frame", path)
         elif window > ZSTD_WINDOW:
             self._tell(
                 path,
                 Stamp.of(status),
-                "StaticFiles: %s is not served: it needs a window of %d bytes, and browsers accept %d; "
-                "compress it at level 19 or below, without --long",
+                "StaticFiles: %s is not served, because it needs a window of %d bytes and browsers accept "
+                "%d; compress it at level 19 or below, without --long",
                 path,
                 window,
                 ZSTD_WINDOW,

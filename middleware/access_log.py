@@ -173,8 +173,8 @@ class AccessLog(Middleware):
 
     websocket: ClassVar[bool] = True
     after: ClassVar[tuple[str, ...]] = (
-        "ProxyHeaders: the client is the proxy until then",
-        "RequestId: a line names the request",
+        "ProxyHeaders: before it, the client address is the proxy's",
+        "RequestId: log lines contain the request id",
     )
 
     format: Literal["json", "combined"] | Callable[[Entry], str] = "json"

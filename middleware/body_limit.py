@@ -41,8 +41,8 @@ class BodyLimit(Middleware):
 
     websocket: ClassVar[bool] = False
     after: ClassVar[tuple[str, ...]] = (
-        "AccessLog: a refusal is logged too",
-        "Cors: a page must be able to read a refusal",
+        "AccessLog: refused requests are logged too",
+        "Cors: pages of other origins can read the refusal",
     )
     keeps_request_length: ClassVar[bool] = True
 

@@ -106,11 +106,13 @@ class Compression(Middleware):
     def __post_init__(self) -> None:
         check_options(self)
         if self.codings is not None and not self.codings:
-            raise ConfigurationError("Compression(codings=...) must name at least one coding, or be None for all")
+            raise ConfigurationError(
+                "Compression(codings=...) must name at least one coding; write None for all of them"
+            )
         if self.min_bytes < 0:
             raise ConfigurationError(f"Compression(min_bytes=...) must be at least 0, got {self.min_bytes!r}")
         if not 0 <= self.padding <= 4096:
-            raise ConfigurationError(f"Compression(padding=...) must be 0 to 4096 bytes, got {self.padding!r}")
+            raise ConfigurationError(f"Compression(padding=...) must be from 0 to 4096 bytes, got {self.padding!r}")
         if self.etag not in ("weaken", "suffix"):
             raise ConfigurationError(f'Compression(etag=...) must be "weaken" or "suffix", got {self.etag!r}')
         for pattern in self.types:
@@ -121,7 +123,9 @@ class Compression(Middleware):
                 )
         unknown = set(self.levels) - set(CODINGS)
         if unknown:
-            raise ConfigurationError(f"Compression(levels=...) names {sorted(unknown)}; codings are {list(CODINGS)}")
+            raise ConfigurationError(
+                f"Compression(levels=...) has unknown codings {sorted(unknown)}; possible codings: {list(CODINGS)}"
+            )
         for coding in self.codings or available():
             encoder_factory(coding, self.levels.get(coding), padding=self.padding)
 

@@ -58,7 +58,7 @@ class ConditionalGet(Middleware):
         max_bytes: Size up to which ``auto_etag`` looks at content, in bytes.
     """
 
-    after: ClassVar[tuple[str, ...]] = ("Compression: an entity tag is compared as the application made it",)
+    after: ClassVar[tuple[str, ...]] = ("Compression: entity tags are compared as the application sent them",)
 
     auto_etag: bool = False
     max_bytes: int = 256 * 1024
@@ -97,7 +97,7 @@ def _decide(request: Request, response: Response, conditions: Preconditions) -> 
     if verdict == 200:
         return None
     if verdict == 412:
-        return problem(request, 412, "A precondition of the request does not hold for the current representation.")
+        return problem(request, 412, "A precondition of the request is not true for the current representation.")
     headers = response.headers.copy()
     headers.delete_all(_CONTENT_FIELDS)
     for name in _POLICIES:

@@ -55,15 +55,15 @@ class Cors(Middleware):
 
     websocket: ClassVar[bool] = True
     after: ClassVar[tuple[str, ...]] = (
-        "ProxyHeaders: our own origin is told by the scheme and host that the client used",
-        "RequestId: a preflight that is answered here has an id too",
-        "AccessLog: a preflight that is answered here is logged too",
-        "TrustedHost: our own origin is told by a host that must have been checked",
+        "ProxyHeaders: the server's own origin has the scheme and host that the client used",
+        "RequestId: preflight requests get an id too",
+        "AccessLog: preflight requests are logged too",
+        "TrustedHost: the server's own origin has a host that was checked",
     )
     before: ClassVar[tuple[str, ...]] = (
-        "RateLimit: a page must be able to read a refusal, and a preflight is not counted",
-        "Errors: a page of another origin could not read the error",
-        "BodyLimit: a page must be able to read a refusal",
+        "RateLimit: pages of other origins can read the refusal, and preflight requests are not counted",
+        "Errors: pages of other origins can read the error",
+        "BodyLimit: pages of other origins can read the refusal",
     )
 
     origins: Sequence[str] = ()
@@ -79,19 +79,21 @@ class Cors(Middleware):
     def __post_init__(self) -> None:
         check_options(self)
         if not self.origins and self.origin_regex is None:
-            raise ConfigurationError('Cors(origins=...) allows nobody; name origins: ("https://app.example",)')
+            raise ConfigurationError('Cors(origins=...) is empty; name the allowed origins: ("https://app.example",)')
         if "*" in self.origins and len(self.origins) > 1:
-            raise ConfigurationError(f'Cors(origins=...): "*" stands alone, got {tuple(self.origins)!r}')
+            raise ConfigurationError(
+                f'Cors(origins=...): "*" allows every origin and must be the only one, got {tuple(self.origins)!r}'
+            )
         if self.credentials and "*" in self.origins:
             raise ConfigurationError(
-                'Cors(credentials=True) cannot go with origins=("*",): any page could act as the user; name the '
-                "origins (Fetch, CORS protocol and credentials)"
+                'Cors(credentials=True) does not work with origins=("*",), because any page could act as the '
+                "user; name the origins (Fetch, CORS protocol and credentials)"
             )
         for option in ("methods", "headers", "expose"):
             if self.credentials and "*" in getattr(self, option):
                 raise ConfigurationError(
-                    f'Cors(credentials=True) cannot go with {option}=("*",): with credentials a browser reads "*" as a '
-                    f"name, so it would allow nothing; list the names (Fetch, CORS protocol and credentials)"
+                    f'Cors(credentials=True) does not work with {option}=("*",), because with credentials '
+                    'browsers read "*" as a name; list the names (Fetch, CORS protocol and credentials)'
                 )
         for origin in self.origins:
             if origin not in ("*", "null") and not _is_origin(origin):
@@ -101,13 +103,13 @@ class Cors(Middleware):
                 )
         for name in (*self.methods, *self.headers, *self.expose):
             if not _TOKEN.fullmatch(name):
-                raise ConfigurationError(f"Cors takes names of methods and header fields, got {name!r}")
+                raise ConfigurationError(f"Cors takes names of methods and headers, got {name!r}")
         if self.origin_regex is not None:
             try:
                 re.compile(self.origin_regex)
             except re.error as error:
                 raise ConfigurationError(
-                    f"Cors(origin_regex=...) is no regular expression: {self.origin_regex!r}: {error}"
+                    f"Cors(origin_regex=...) is not a valid regular expression: {self.origin_regex!r}: {error}"
                 ) from error
         if self.max_age < 0:
             raise ConfigurationError(f"Cors(max_age=...) must be at least 0 seconds, got {self.max_age!r}")

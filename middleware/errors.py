@@ -83,12 +83,12 @@ class Errors(Middleware):
     """
 
     after: ClassVar[tuple[str, ...]] = (
-        "AccessLog: what it answers is logged with its status",
-        "RequestId: an error names the request",
-        "Cors: a page of another origin could not read the error",
-        "SecurityHeaders: an error page needs them too",
-        "Metrics: what it answers is counted with its status",
-        "Compression: an error page is compressed too",
+        "AccessLog: error responses are logged with their status",
+        "RequestId: error responses contain the request id",
+        "Cors: pages of other origins can read the error",
+        "SecurityHeaders: error responses need them too",
+        "Metrics: error responses are counted with their status",
+        "Compression: error responses are compressed too",
     )
 
     answers: Mapping[type[Exception], Answer] = field(default_factory=dict)
@@ -100,10 +100,10 @@ class Errors(Middleware):
         for kind, answer in self.answers.items():
             key: object = kind
             if not (isinstance(key, type) and issubclass(key, Exception)):
-                raise ConfigurationError(f"Errors(answers=...) maps exception classes, got {key!r}")
+                raise ConfigurationError(f"the keys of Errors(answers=...) must be exception classes, got {key!r}")
             if not callable(answer) and not 400 <= answer <= 599:
                 raise ConfigurationError(
-                    f"Errors(answers=...) maps {kind.__name__} to a status from 400 to 599 or a function, "
+                    f"Errors(answers=...) must map {kind.__name__} to a status from 400 to 599 or a function, "
                     f"got {answer!r}"
                 )
 
@@ -140,7 +140,7 @@ class _AnsweringErrors(Hooks):
         if self._options.debug and _is_here(request):
             return _debug_page(request, error)
         extensions = {"request_id": name} if isinstance(name, str) else None
-        return problem(request, 500, "The server met an error that it did not expect.", extensions=extensions)
+        return problem(request, 500, "The server had an unexpected error.", extensions=extensions)
 
 
 def _expected(request: Request, error: Exception) -> Response | None:

@@ -73,12 +73,12 @@ class Health(Middleware):
     """
 
     before: ClassVar[tuple[str, ...]] = (
-        "AccessLog: a probe every second would fill it",
-        "TrustedHost: a probe comes by address",
-        "HttpsRedirect: a probe is never redirected",
-        "Cors: a probe comes from no page",
-        "RateLimit: a probe is never refused",
-        "Metrics: probes are no traffic",
+        "AccessLog: probes are not logged",
+        "TrustedHost: probes use the server's address as host",
+        "HttpsRedirect: probes are not redirected",
+        "Cors: probes do not come from a browser",
+        "RateLimit: probes are not limited",
+        "Metrics: probes are not counted",
     )
     short_circuits: ClassVar[bool | None] = True
 
@@ -101,18 +101,21 @@ class Health(Middleware):
             if not path.startswith("/"):
                 raise ConfigurationError(f'Health: a path must start with "/", got {path!r}')
         if not paths or len(set(paths)) != len(paths):
-            raise ConfigurationError(f"Health needs paths that differ, at least one, got {paths!r}")
+            raise ConfigurationError(f"Health needs at least one path, and all its paths must differ, got {paths!r}")
         for option in ("checks", "startup"):
             for name, check in getattr(self, option).items():
                 if not callable(check):
-                    raise ConfigurationError(f"Health({option}=...) takes functions, got {check!r} for {name!r}")
+                    raise ConfigurationError(
+                        f"Health({option}=...) must map names to functions, got {check!r} for {name!r}"
+                    )
         if self.timeout <= 0:
             raise ConfigurationError(f"Health(timeout=...) must be above 0 seconds, got {self.timeout!r}")
         if self.cache < 0:
-            raise ConfigurationError(f"Health(cache=...) must not be below 0 seconds, got {self.cache!r}")
+            raise ConfigurationError(f"Health(cache=...) must be at least 0 seconds, got {self.cache!r}")
         if self.drain_seconds is not None and self.drain_seconds <= 0:
             raise ConfigurationError(
-                f"Health(drain_seconds=...) must be above 0, or None to leave SIGTERM alone, got {self.drain_seconds!r}"
+                "Health(drain_seconds=...) must be above 0, or None so that SIGTERM is not handled, got "
+                f"{self.drain_seconds!r}"
             )
         if self.drain_file is not None and (not self.drain_file or "\0" in self.drain_file):
             raise ConfigurationError(f"Health(drain_file=...) must be the path of a file, got {self.drain_file!r}")
@@ -152,10 +155,10 @@ class _AnsweringProbes(Hooks, LazyPart):
         ):
             instead = self._options.drain_file
             warnings.warn(
-                "Health: signals cannot start the draining here, since the first request comes in a thread "
-                f"({threading.current_thread().name}) that is not the process's main one; "
-                + (f"the drain file {instead!r} works" if instead else "use Health(drain_file=...)")
-                + ", and under Gunicorn so does --config python:gateway.servers.gunicorn_hooks",
+                "Health: signals cannot start draining here, because the first request runs in a thread "
+                f"({threading.current_thread().name}) that is not the main thread; "
+                + (f"use the drain file {instead!r}, which works" if instead else "use Health(drain_file=...)")
+                + "; under Gunicorn, --config python:gateway.servers.gunicorn_hooks works too",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -188,7 +191,9 @@ class _AnsweringProbes(Hooks, LazyPart):
 
     def _probe(self, request: Request, kind: str) -> Steps[Response | None]:
         if request.method not in ("GET", "HEAD"):
-            return problem(request, 405, "A probe asks by GET or HEAD.", headers=[("Allow", "GET, HEAD")])
+            return problem(
+                request, 405, "Health endpoints support GET and HEAD only.", headers=[("Allow", "GET, HEAD")]
+            )
         if kind == "live":
             return self._answer(True, "ok", {})
         if not self._application.settled:

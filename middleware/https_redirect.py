@@ -48,9 +48,9 @@ class HttpsRedirect(Middleware):
 
     websocket: ClassVar[bool] = True
     after: ClassVar[tuple[str, ...]] = (
-        "ProxyHeaders: until then the scheme is that of the last hop, and the redirect never ends",
-        "TrustedHost: a redirect to any Host is an open one",
-        "Health: a probe is never redirected",
+        "ProxyHeaders: before it, the scheme is that of the last hop, and the redirect never ends",
+        "TrustedHost: without a check of Host, this would be an open redirect",
+        "Health: probes are not redirected",
     )
 
     host: str | None = None
@@ -64,7 +64,7 @@ class HttpsRedirect(Middleware):
         check_options(self)
         if self.host is not None and parse_host(self.host) is None:
             raise ConfigurationError(
-                f'HttpsRedirect(host=...) takes a host, perhaps with a port: "example.com", got {self.host!r}'
+                f'HttpsRedirect(host=...) takes a host, with or without a port: "example.com", got {self.host!r}'
             )
         if self.status not in (301, 302, 307, 308):
             raise ConfigurationError(f"HttpsRedirect(status=...) must be 301, 302, 307 or 308, got {self.status!r}")
@@ -72,8 +72,8 @@ class HttpsRedirect(Middleware):
             raise ConfigurationError(f"HttpsRedirect(hsts_seconds=...) must be at least 0, got {self.hsts_seconds!r}")
         if self.hsts_preload and not (self.hsts_include_subdomains and self.hsts_seconds >= _YEAR):
             raise ConfigurationError(
-                f"HttpsRedirect(hsts_preload=True) needs hsts_include_subdomains=True and hsts_seconds of at least "
-                f"{_YEAR} (a year), got {self.hsts_seconds!r}; browsers' lists take nothing less"
+                "HttpsRedirect(hsts_preload=True) needs hsts_include_subdomains=True and hsts_seconds of at "
+                f"least {_YEAR} (a year), got {self.hsts_seconds!r}; browsers' preload lists require this"
             )
         for pattern in self.exempt:
             try:
@@ -106,7 +106,7 @@ class _Redirecting(Hooks):
         if host is None:
             checked = request.state.get("gateway.trusted_host")
             if not isinstance(checked, Host):
-                return problem(request, 400, "The request came without TLS, and its host is not known to be ours.")
+                return problem(request, 400, "The request came without TLS, and its host is not one of this server's.")
             host = Host(checked.name)  # without the port, because it is the port of http
         path = "/" + location_part(request.raw_path).lstrip("/")
         query = location_part(request.query_string)

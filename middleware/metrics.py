@@ -70,8 +70,8 @@ class Metrics(Middleware):
 
     websocket: ClassVar[bool] = True
     after: ClassVar[tuple[str, ...]] = (
-        "ProxyHeaders: who may scrape is judged by the client's address, which is the proxy's until then",
-        "Health: probes are no traffic",
+        "ProxyHeaders: the client's address decides about scraping, and before it the address is the proxy's",
+        "Health: probes are not counted",
     )
     short_circuits: ClassVar[bool | None] = False
 
@@ -113,7 +113,8 @@ class Metrics(Middleware):
                 raise ConfigurationError(f"Metrics({option}=...) must be increasing bounds, got {bounds!r}")
         if not self.prefix.isascii() or not self.prefix.isidentifier():
             raise ConfigurationError(
-                f"Metrics(prefix=...) must be letters, digits and _, as a metric's name is, got {self.prefix!r}"
+                "Metrics(prefix=...) may have only letters, digits and _, like the name of a metric, got "
+                f"{self.prefix!r}"
             )
         if self.max_routes < 1:
             raise ConfigurationError(f"Metrics(max_routes=...) must be at least 1, got {self.max_routes!r}")
@@ -141,7 +142,7 @@ class _Series:
         )
         self.in_progress = Gauge(
             f"{prefix}_requests_in_progress",
-            "Requests that have begun and not ended.",
+            "Requests in progress.",
             ("method",),
             registry=None,
             multiprocess_mode="livesum",
@@ -157,7 +158,7 @@ class _Series:
             )
             self.response_size = Histogram(
                 f"{prefix}_response_size_bytes",
-                "Body bytes that were handed to the server.",
+                "Body bytes that were passed to the server.",
                 labels,
                 registry=None,
                 buckets=options.size_buckets,
@@ -176,7 +177,9 @@ class _Series:
         """Log an exception from the library, once for each type, because every request may raise it."""
         if type(error) not in self.told:
             self.told.add(type(error))
-            _log.error("Metrics: prometheus_client failed, what it should count or show is lost", exc_info=error)
+            _log.error(
+                "Metrics: prometheus_client raised an error, so a measurement or a scrape is lost", exc_info=error
+            )
 
     def register(self, registry: CollectorRegistry) -> None:
         """Register all collectors, or none if one of them fails."""
@@ -189,8 +192,8 @@ class _Series:
             for each in done:
                 registry.unregister(each)
             raise ConfigurationError(
-                f"Metrics: the registry has series of these names from somebody else ({error}); "
-                "choose another prefix=, or a registry= of its own"
+                "Metrics: the registry already has series with these names that Metrics did not create "
+                f"({error}); choose another prefix=, or a separate registry="
             ) from error
 
     def gauge(self, method: str) -> Gauge:
@@ -260,8 +263,8 @@ def _series(options: Metrics) -> _Series:
             made[options.prefix] = series
     if series.options != _shape(options):
         raise ConfigurationError(
-            f"Metrics: the registry has the series of prefix {options.prefix!r} already, with other buckets or sizes; "
-            "give both the same, or choose another prefix="
+            f"Metrics: the registry already has series with the prefix {options.prefix!r}, and they have "
+            "other buckets or sizes; use the same buckets and sizes, or another prefix="
         )
     return series
 
@@ -338,14 +341,16 @@ class _Exposing(_Measuring):
         if not self._allow.holds(client[0] if client else None):
             return problem(request, 403, "This address may not read metrics.")
         if request.method not in ("GET", "HEAD"):
-            return problem(request, 405, "Metrics are read by GET or HEAD.", headers=[("Allow", "GET, HEAD")])
+            return problem(
+                request, 405, "The metrics endpoint supports GET and HEAD only.", headers=[("Allow", "GET, HEAD")]
+            )
         # In a thread, because reading the workers' files or writing thousands of lines would block an event loop.
         accept = request.headers.get("accept") or ""
         try:
             content, media_type = yield from io(self._expose, threaded(self._expose), accept)
         except Exception as error:
             self._series.failed(error)
-            return problem(request, 500, "The metrics cannot be read now; the server's log has the reason.")
+            return problem(request, 500, "The metrics are not available now; see the server's log.")
         fields = [("Content-Type", media_type), ("Cache-Control", "no-store"), ("Vary", "Accept")]
         return Response(200, fields, content)
 

@@ -104,15 +104,15 @@ def _balancer(facts: _Facts) -> ProxyHeaders:
     platform, trust, hops = facts.platform, facts.trust, facts.hops
     if (platform is None) is (not trust):
         raise ConfigurationError(
-            f"behind_load_balancer(...) must be told once whom to believe: platform= or trust=, got "
-            f"platform={platform!r} and trust={trust!r}; name the platform, or the load balancer's networks"
+            "behind_load_balancer(...) needs exactly one of platform= (a known load balancer) and trust= "
+            f"(its networks), got platform={platform!r} and trust={trust!r}"
         )
     if platform is None:
         return ProxyHeaders(trust=trust, hops=hops)
     if hops is not None:
         raise ConfigurationError(
-            f"behind_load_balancer(platform={platform!r}) knows how many hops there are, got hops={hops!r} too; "
-            f"leave it away, or give trust= instead of platform="
+            f"behind_load_balancer(platform={platform!r}) already knows the number of hops, got hops={hops!r} "
+            "too; remove hops=, or write trust= instead of platform="
         )
     return ProxyHeaders.for_platform(platform)
 
@@ -303,7 +303,7 @@ def _chain(preset: str, facts: _Facts, parts: Parts) -> tuple[Middleware, ...]:
             chain.append(part)
         elif part is not None:
             raise ConfigurationError(
-                f"a preset takes for {name}= a middleware, or None to leave it out, got {part!r}; where the part "
-                f"has a default, leave the keyword away to have it"
+                f"{name}= must be a middleware, or None to omit it, got {part!r}; to get the preset's "
+                f"default, remove {name}="
             )
     return tuple(chain)

@@ -139,13 +139,13 @@ class ProxyHeaders(Middleware):
 
     websocket: ClassVar[bool] = True
     before: ClassVar[tuple[str, ...]] = (
-        "RequestId: whose id is taken depends on whether the peer is a trusted proxy",
-        "AccessLog: the client is the proxy until then",
-        "TrustedHost: the host may be the one that the proxy names",
-        "HttpsRedirect: until then the scheme is that of the last hop, and the redirect never ends",
-        "Cors: our own origin is told by the scheme and host that the client used",
-        "RateLimit: it counts by the client's address, which is the proxy's until then",
-        "Metrics: who may scrape is judged by the client's address, which is the proxy's until then",
+        "RequestId: whether an id is accepted depends on the peer being a trusted proxy",
+        "AccessLog: before it, the client address is the proxy's",
+        "TrustedHost: the host may come from the proxy's headers",
+        "HttpsRedirect: before it, the scheme is that of the last hop, and the redirect never ends",
+        "Cors: the server's own origin has the scheme and host that the client used",
+        "RateLimit: requests are counted by the client's address, and before it the address is the proxy's",
+        "Metrics: the client's address decides about scraping, and before it the address is the proxy's",
     )
 
     trust: Sequence[str]
@@ -170,18 +170,18 @@ class ProxyHeaders(Middleware):
             )
         if self.mode != "off" and not self.trust:
             raise ConfigurationError(
-                'ProxyHeaders(trust=...) names no proxy, so nothing would be believed; name networks, "unix:", '
-                'or set mode="off" to remove the fields only'
+                'ProxyHeaders(trust=...) is empty, so no proxy would be trusted; name networks or "unix:", '
+                'or set mode="off" to only remove the headers'
             )
         if "*" in self.trust and self.hops is None:
             raise ConfigurationError(
-                'ProxyHeaders(trust=("*",)) believes any peer, so the leftmost, forgeable value would be the client; '
-                "say how many proxies append to the list: hops=1"
+                'ProxyHeaders(trust=("*",)) trusts every peer, so the client could forge its address; write '
+                "how many proxies add to the list: hops=1"
             )
         if self.mode == "forwarded" and (self.port or self.prefix):
             raise ConfigurationError(
-                'ProxyHeaders(mode="forwarded") has no port or prefix of its own (RFC 7239 section 5); '
-                "the port is part of host="
+                'ProxyHeaders(mode="forwarded") takes neither port nor prefix, because Forwarded has none '
+                "(RFC 7239 section 5); the port is part of host="
             )
         try:
             Trust.parse(self.trust)
@@ -198,7 +198,7 @@ class ProxyHeaders(Middleware):
             ConfigurationError: The platform is not known.
         """
         if name not in PLATFORMS:
-            raise ConfigurationError(f"platform {name!r} is not known; possible are {', '.join(sorted(PLATFORMS))}")
+            raise ConfigurationError(f"unknown platform {name!r}; possible platforms: {', '.join(sorted(PLATFORMS))}")
         return replace(cls(**PLATFORMS[name]), host=host, port=port)
 
     def build(self, context: BuildContext) -> Hooks:
@@ -298,7 +298,7 @@ class _Believing(Hooks):
             self._warned = True
             peer = request.client
             _log.warning(
-                "a malformed Forwarded header came through the trusted proxy %s; each request with one gets 400",
+                "the trusted proxy %s passed on a malformed Forwarded header; requests with such a header get 400",
                 peer[0] if peer else "at the unix socket",
             )
 

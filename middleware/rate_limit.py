@@ -141,10 +141,10 @@ class RateLimit(Middleware):
 
     websocket: ClassVar[bool] = True
     after: ClassVar[tuple[str, ...]] = (
-        "ProxyHeaders: it counts by the client's address, which is the proxy's until then",
-        "AccessLog: a refusal is logged too",
-        "Cors: a page must be able to read a refusal, and a preflight is not counted",
-        "Health: a probe is never refused",
+        "ProxyHeaders: requests are counted by the client's address, and before it the address is the proxy's",
+        "AccessLog: refused requests are logged too",
+        "Cors: pages of other origins can read the refusal, and preflight requests are not counted",
+        "Health: probes are not limited",
     )
 
     limits: str
@@ -189,8 +189,8 @@ class RateLimit(Middleware):
             raise ConfigurationError(f"RateLimit(cost=...) must be at least 1, or a function, got {self.cost!r}")
         if isinstance(self.cost, int) and self.cost > min(item.amount for item in items):
             raise ConfigurationError(
-                f"RateLimit(cost=...) must be at most the smallest limit, or no request ever passes, got {self.cost!r} "
-                f"for {self.limits!r}"
+                "RateLimit(cost=...) must be at most the smallest limit, otherwise every request is refused, "
+                f"got {self.cost!r} for {self.limits!r}"
             )
         if self.timeout <= 0:
             raise ConfigurationError(f"RateLimit(timeout=...) must be above 0 seconds, got {self.timeout!r}")
@@ -203,8 +203,8 @@ class RateLimit(Middleware):
         workers = os.environ.get("WEB_CONCURRENCY", "1")
         if scheme == "memory" and workers.isdigit() and int(workers) > 1:
             warnings.warn(
-                f"RateLimit(store='memory://') counts in each of {workers} workers by itself, so that a client gets "
-                f"{workers} times the limit; use redis:// to count together",
+                f"RateLimit(store='memory://') counts separately in each of the {workers} workers, so that a "
+                f"client gets {workers} times the limit; use redis:// for a common count",
                 stacklevel=3,
             )
 
@@ -333,9 +333,9 @@ class _Counting(Hooks):
         """Log the begin of an outage."""
         options = self._options
         _log.error(
-            "RateLimit: the store %s fails, requests %s: %s",
+            "RateLimit: the store %s fails, so requests %s: %s",
             _safe(options.store),
-            "are refused" if options.on_store_error == "closed" else "pass uncounted",
+            "are refused" if options.on_store_error == "closed" else "are not limited",
             f"no answer within {options.timeout} seconds" if isinstance(error, TimeoutError) else _reason(error),
         )
 
@@ -433,7 +433,7 @@ class _InStore(_Counting):
                 self._outage(error)
             return self._without_store(request, breaker.seconds_left)
         if breaker.succeeded(ticket):
-            _log.warning("RateLimit: the store %s answers again", _safe(self._options.store))
+            _log.warning("RateLimit: the store %s works again", _safe(self._options.store))
         return self._judge(request, verdict)
 
     def _ask_plain(self, key: str, cost: int) -> _Verdict:

@@ -98,9 +98,12 @@ class RequestId(Middleware):
 
     websocket: ClassVar[bool] = True
     after: ClassVar[tuple[str, ...]] = (
-        "ProxyHeaders: whose id is taken depends on whether the peer is a trusted proxy",
+        "ProxyHeaders: whether an id is accepted depends on the peer being a trusted proxy",
     )
-    before: ClassVar[tuple[str, ...]] = ("AccessLog: a line names the request", "Errors: an error names the request")
+    before: ClassVar[tuple[str, ...]] = (
+        "AccessLog: log lines contain the request id",
+        "Errors: error responses contain the request id",
+    )
 
     header: str = "X-Request-ID"
     also: Sequence[str] = ()
@@ -115,8 +118,8 @@ class RequestId(Middleware):
             Header(name, "x")
         if self.keep is not None and self.keep.lower() in {name.lower() for name in (self.header, *self.also)}:
             raise ConfigurationError(
-                f"RequestId(keep=...) must be another header than header= and also=, got {self.keep!r}; "
-                f'write keep="X-Client-Request-ID"'
+                f"RequestId(keep=...) must differ from header= and also=, got {self.keep!r}; write "
+                'keep="X-Client-Request-ID"'
             )
         if self.accept not in ("never", "trusted-peer", "valid"):
             raise ConfigurationError(
@@ -126,7 +129,7 @@ class RequestId(Middleware):
             re.compile(self.valid)
         except re.error as error:
             raise ConfigurationError(
-                f"RequestId(valid=...) is no regular expression: {self.valid!r}: {error}"
+                f"RequestId(valid=...) is not a valid regular expression: {self.valid!r}: {error}"
             ) from error
         if not callable(self.generate) and self.generate not in _GENERATORS:
             raise ConfigurationError(

@@ -69,10 +69,10 @@ class StaticFiles(Middleware):
 
     short_circuits: ClassVar[bool | None] = True
     after: ClassVar[tuple[str, ...]] = (
-        "AccessLog: a file is logged too",
-        "SecurityHeaders: a file needs them too",
-        "Cors: a page of another origin could not read the file",
-        "TrustedHost: a file is served for our own hosts only",
+        "AccessLog: requests for files are logged too",
+        "SecurityHeaders: files need them too",
+        "Cors: pages of other origins can read the files",
+        "TrustedHost: files are served for allowed hosts only",
     )
 
     folders: Mapping[str, str | Path]
@@ -91,16 +91,16 @@ class StaticFiles(Middleware):
     def __post_init__(self) -> None:
         check_options(self)
         if not self.folders:
-            raise ConfigurationError('StaticFiles(folders=...) must name a folder: {"/static": "assets"}')
+            raise ConfigurationError('StaticFiles(folders=...) is empty; write for example {"/static": "assets"}')
         for prefix, folder in self.folders.items():
             if not prefix.startswith("/") or "//" in prefix:
                 raise ConfigurationError(
-                    f"a prefix of StaticFiles(folders=...) must start with '/' and hold no '//', got {prefix!r}"
+                    f"a prefix of StaticFiles(folders=...) must start with '/' and not contain '//', got {prefix!r}"
                 )
             if not self.autorefresh and not Path(folder).is_dir():
                 raise ConfigurationError(
-                    f"StaticFiles(folders=...) names {str(folder)!r} for {prefix!r}, which is no folder in "
-                    f"{str(Path.cwd())!r}; make it, or give its absolute path"
+                    f"StaticFiles(folders=...): {str(folder)!r}, for {prefix!r}, is not a folder in "
+                    f"{str(Path.cwd())!r}; create it, or give its absolute path"
                 )
         if self.max_age < 0:
             raise ConfigurationError(f"StaticFiles(max_age=...) must be at least 0 seconds, got {self.max_age!r}")
@@ -250,7 +250,7 @@ class _Serving(Hooks):
         if verdict == 304:
             return Response(304, self._fields(variant.validators))
         if verdict == 412:
-            return problem(request, 412, "A precondition of the request does not hold for this file.")
+            return problem(request, 412, "A precondition of the request is not true for this file.")
         head = self._head(variant)
         selected = None
         if (
@@ -261,7 +261,7 @@ class _Serving(Hooks):
             selected = select_range(wants_range, variant.size)
         if selected == "unsatisfiable":
             field = [("Content-Range", content_range(selected, variant.size))]
-            return problem(request, 416, "The file has no such bytes.", headers=field)
+            return problem(request, 416, "The requested range is outside the file.", headers=field)
         if selected is not None and self._accelerate is None:
             head.set("Content-Range", content_range(selected, variant.size))
             head.set("Content-Length", str(selected[1] - selected[0]))
@@ -315,7 +315,7 @@ def _without_file(request: Request, entry: StaticEntry) -> Response:
 
 
 def _not_allowed(request: Request) -> Response:
-    return problem(request, 405, "A file can be read only.", headers=[("Allow", "GET, HEAD")])
+    return problem(request, 405, "Files support GET and HEAD only.", headers=[("Allow", "GET, HEAD")])
 
 
 def _immutable(option: str | Callable[[str], bool] | None) -> Callable[[str], bool]:

@@ -41,8 +41,8 @@ class TrustedHost(Middleware):
 
     websocket: ClassVar[bool] = True
     after: ClassVar[tuple[str, ...]] = (
-        "ProxyHeaders: the host may be the one that the proxy names",
-        "Health: a probe comes by address",
+        "ProxyHeaders: the host may come from the proxy's headers",
+        "Health: probes use the server's address as host",
     )
 
     allowed: Sequence[str]
@@ -54,13 +54,13 @@ class TrustedHost(Middleware):
         check_paths(self, "exempt")
         if not self.allowed:
             raise ConfigurationError(
-                f'TrustedHost(allowed=...) takes a tuple of hosts, at least one: ("example.com",), got {self.allowed!r}'
+                f'TrustedHost(allowed=...) takes a tuple of at least one host: ("example.com",), got {self.allowed!r}'
             )
         for pattern in self.allowed:
             if HostPattern.parse(pattern) is None:
                 raise ConfigurationError(
-                    f'TrustedHost(allowed=...) takes "example.com", "*.example.com" or "*", each perhaps with a port, '
-                    f"got {pattern!r}; a scheme or a path is not part of a host (RFC 9110 section 7.2)"
+                    'TrustedHost(allowed=...) takes "example.com", "*.example.com" or "*", with or without a '
+                    f"port, got {pattern!r}; remove scheme and path (RFC 9110 section 7.2)"
                 )
         if self.status not in (400, 421):
             raise ConfigurationError(f"TrustedHost(status=...) must be 400 or 421, got {self.status!r}")
@@ -95,5 +95,5 @@ class _Checking(Hooks):
         if self._exempt and request.local_path in self._exempt:
             return None
         if host is None:
-            return problem(request, 400, "The request needs exactly one well-formed Host field.")
-        return problem(request, self._status, "This server does not answer for the requested host.")
+            return problem(request, 400, "The request needs exactly one valid Host header.")
+        return problem(request, self._status, "This server does not serve the requested host.")

@@ -34,7 +34,7 @@ class Unbuffered(Middleware):
     application's own ``X-Accel-Buffering``, and does not change a file that NGINX sends by ``X-Accel-Redirect``.
     """
 
-    after: ClassVar[tuple[str, ...]] = ("Compression: it removes the length that the application declared",)
+    after: ClassVar[tuple[str, ...]] = ("Compression: it removes the Content-Length that the application sent",)
 
     def on_response(self, request: Request, response: Response) -> None:
         headers, status = response.headers, response.status

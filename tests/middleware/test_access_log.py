@@ -272,7 +272,7 @@ def test_lines_that_wait_for_a_log_that_stands_still_are_bounded_and_counted(
     stalled.set()
     thread.close()
     assert written == [0, 1, 2, 3]
-    assert [record.getMessage()[:22] for record in caplog.records] == ["5 lines were dropped, "]
+    assert [record.getMessage()[:26] for record in caplog.records] == ["5 log lines were dropped, "]
 
 
 def test_a_log_that_stands_still_does_not_keep_the_process_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,9 +213,9 @@ def test_a_websocket_is_opened_by_allowed_and_own_origins_only(
     ("option", "reason"),
     [
         ({"origins": ("*",)}, "any page could act as the user; name the origins"),
-        ({"headers": ("*",)}, r'headers=\("\*",\): with credentials a browser reads "\*" as a name'),
-        ({"methods": ("*",)}, r'methods=\("\*",\): with credentials a browser'),
-        ({"expose": ("*",)}, r'expose=\("\*",\): with credentials a browser'),
+        ({"headers": ("*",)}, r'headers=\("\*",\), because with credentials browsers read "\*" as a name'),
+        ({"methods": ("*",)}, r'methods=\("\*",\), because with credentials browsers'),
+        ({"expose": ("*",)}, r'expose=\("\*",\), because with credentials browsers'),
     ],
     ids=["origins", "headers", "methods", "expose"],
 )

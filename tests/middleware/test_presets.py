@@ -152,8 +152,8 @@ def test_an_unknown_keyword_is_a_type_error(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "platform= or trust="),
-        ({"platform": "gcp", "trust": ("10.0.0.0/8",)}, "platform= or trust="),
+        ({}, "exactly one of platform="),
+        ({"platform": "gcp", "trust": ("10.0.0.0/8",)}, "exactly one of platform="),
         ({"platform": "gcp", "hops": 1}, "hops=1"),
         ({"platform": "nowhere"}, "nowhere"),
         ({"platform": "gcp", "metrics": "default"}, "metrics="),
@@ -168,17 +168,21 @@ def test_a_wrong_option_is_refused_when_the_preset_is_made(options: dict[str, An
 
 PROXY = ProxyHeaders(trust=("10.0.0.0/8",))
 WRONG = [
-    ("limit-before-proxy", (RateLimit(limits="1/second"), PROXY), "counts by the client's address"),
-    ("errors-outside-cors", (Errors(), Cors(origins=(ORIGIN,))), "could not read the error"),
-    ("errors-outside-log", (Errors(), AccessLog()), "logged with its status"),
-    ("errors-outside-id", (Errors(), RequestId()), "names the request"),
+    ("limit-before-proxy", (RateLimit(limits="1/second"), PROXY), "counted by the client's address"),
+    ("errors-outside-cors", (Errors(), Cors(origins=(ORIGIN,))), "can read the error"),
+    ("errors-outside-log", (Errors(), AccessLog()), "logged with their status"),
+    ("errors-outside-id", (Errors(), RequestId()), "contain the request id"),
     ("redirect-before-proxy", (HttpsRedirect(), PROXY), "the redirect never ends"),
-    ("redirect-before-hosts", (HttpsRedirect(), TrustedHost(allowed=HOSTS)), "open one"),
-    ("hosts-before-health", (TrustedHost(allowed=HOSTS), Health()), "comes by address"),
-    ("log-before-proxy", (AccessLog(), PROXY), "the client is the proxy"),
-    ("limit-before-cors", (RateLimit(limits="1/second"), Cors(origins=(ORIGIN,))), "preflight is not counted"),
-    ("body-before-cors", (BodyLimit(max_bytes=1), Cors(origins=(ORIGIN,))), "read a refusal"),
-    ("etag-outside-compression", (ConditionalGet(), Compression()), "as the application made it"),
+    ("redirect-before-hosts", (HttpsRedirect(), TrustedHost(allowed=HOSTS)), "an open redirect"),
+    ("hosts-before-health", (TrustedHost(allowed=HOSTS), Health()), "use the server's address"),
+    ("log-before-proxy", (AccessLog(), PROXY), "the client address is the proxy's"),
+    (
+        "limit-before-cors",
+        (RateLimit(limits="1/second"), Cors(origins=(ORIGIN,))),
+        "preflight requests are not counted",
+    ),
+    ("body-before-cors", (BodyLimit(max_bytes=1), Cors(origins=(ORIGIN,))), "read the refusal"),
+    ("etag-outside-compression", (ConditionalGet(), Compression()), "as the application sent them"),
 ]
 
 
