@@ -101,8 +101,8 @@ CASES = [
     Case(
         id="star-with-credentials",
         part="Cors",
-        asks=f"every origin is allowed, with credentials; a page of `{EVIL}` asks with the user's cookie",
-        rule="credentials never go with every origin: any page could act as the user",
+        asks=f"every origin is allowed, with credentials; a page of `{EVIL}` sends a request with the user's cookie",
+        rule='credentials and "every origin" are not allowed together: any page could act as the user',
         source="Fetch, CORS protocol and credentials",
         peers=[
             starlette(allow_origins=["*"], allow_credentials=True),
@@ -117,8 +117,8 @@ CASES = [
     Case(
         id="stranger-gets-marks",
         part="Cors",
-        asks=f"`{APP}` is allowed, with credentials; a page of `{EVIL}` asks",
-        rule="no Access-Control field at all: nothing is allowed to it",
+        asks=f"`{APP}` is allowed, with credentials; a page of `{EVIL}` sends a request",
+        rule="no Access-Control headers, because nothing is allowed",
         source=FETCH,
         peers=[
             starlette(allow_origins=[APP], allow_credentials=True, expose_headers=["X-Total"]),
@@ -132,8 +132,8 @@ CASES = [
     Case(
         id="preflight-of-a-stranger",
         part="Cors",
-        asks=f"the preflight of a page of `{EVIL}`, where `{APP}` is allowed",
-        rule="no Access-Control field at all: the browser refuses by itself",
+        asks=f"`{APP}` is allowed; a page of `{EVIL}` sends a preflight",
+        rule="no Access-Control headers, so that the browser refuses",
         source="Fetch, CORS-preflight fetch",
         peers=[starlette(allow_origins=[APP]), litestar(allow_origins=[APP], named=False)],
         ours=ours(origins=(APP,)),
@@ -144,8 +144,8 @@ CASES = [
     Case(
         id="vary-doubled",
         part="Cors",
-        asks="the application's answer has `Vary: origin` already",
-        rule="the name stands once: names of fields are compared without case",
+        asks="the application's response already has `Vary: origin`",
+        rule="the name occurs once: header names are compared without case",
         source="RFC 9110 sections 5.1, 12.5.5",
         peers=[starlette(allow_origins=[APP]), litestar(allow_origins=[APP], named=False)],
         ours=ours(origins=(APP,)),
@@ -157,8 +157,8 @@ CASES = [
     Case(
         id="vary-of-the-application",
         part="Cors",
-        asks="the application's answer has `Vary: Accept`",
-        rule="both stand: `Accept` and `Origin`",
+        asks="the application's response has `Vary: Accept`",
+        rule="both names: `Accept` and `Origin`",
         source="RFC 9110 section 12.5.5",
         peers=[litestar(allow_origins=[APP]), starlette(allow_origins=[APP], named=False)],
         ours=ours(origins=(APP,)),
@@ -170,8 +170,8 @@ CASES = [
     Case(
         id="vary-without-origin",
         part="Cors",
-        asks=f"`{APP}` is allowed; a request comes without Origin, and its answer is cached",
-        rule="`Vary: Origin`: the cache must not give it to a page, which needs the marks",
+        asks=f"`{APP}` is allowed; a request has no Origin, and its response is cached",
+        rule="`Vary: Origin`: a cache must not give this response to a page, which needs the CORS headers",
         source="Fetch, CORS protocol and HTTP caches",
         peers=[
             starlette(allow_origins=[APP], named=False),
@@ -186,7 +186,7 @@ CASES = [
         id="vary-of-the-public",
         part="Cors",
         asks="every origin is allowed, without credentials",
-        rule="`*` for everybody and no Vary: one answer serves all",
+        rule="`*` for all and no Vary: one response fits all",
         source="Fetch, CORS protocol and HTTP caches",
         peers=[starlette(allow_origins=["*"]), litestar(allow_origins=["*"], named=False)],
         ours=ours(origins=("*",)),
@@ -197,8 +197,8 @@ CASES = [
     Case(
         id="simple-answer",
         part="Cors",
-        asks=f"a page of `{APP}`, which is allowed, asks by GET",
-        rule="allowed methods and fields are the preflight's to say",
+        asks=f"a page of `{APP}`, which is allowed, sends a GET",
+        rule="only a preflight response names allowed methods and headers",
         source=FETCH,
         peers=[litestar(allow_origins=[APP]), starlette(allow_origins=[APP], named=False)],
         ours=ours(origins=(APP,)),
@@ -209,8 +209,8 @@ CASES = [
     Case(
         id="preflight-at-a-guard",
         part="Cors",
-        asks=f"a preflight of `{APP}` to a site that asks for a password; a browser sends none with it",
-        rule="it is answered before the guard, with a status of 200 to 299",
+        asks=f"a preflight of `{APP}` to a site with password protection; a browser sends no password with it",
+        rule="the response comes before the password check, with a status from 200 to 299",
         source="Fetch, CORS-preflight fetch",
         peers=[falcon()],
         ours=lambda: [Cors(origins=(APP,), methods=("PUT",)), _Guard()],
@@ -222,7 +222,7 @@ CASES = [
         id="websocket",
         part="Cors",
         asks=f"`{APP}` is allowed; a page of `{EVIL}` opens a WebSocket, with the user's cookies",
-        rule="403: a browser sends no preflight for a WebSocket, only the server can refuse",
+        rule="403: a browser sends no preflight for a WebSocket, so only the server can refuse",
         source="RFC 6455 sections 4.2.2, 10.2",
         peers=[starlette(allow_origins=[APP]), litestar(allow_origins=[APP], named=False)],
         ours=ours(origins=(APP,)),

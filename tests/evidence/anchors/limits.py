@@ -246,7 +246,7 @@ CASES: list[Case | Probe] = [
         id="key-of-the-client",
         part="RateLimit",
         asks=f"one request a minute for each address; a client sends another `{FORM}` each time",
-        rule="it is counted by its address: the second is 429",
+        rule="the client is counted by its address: the second request gets 429",
         source="RFC 6585 section 4; CWE-348",
         peers=[
             slowapi(
@@ -263,8 +263,8 @@ CASES: list[Case | Probe] = [
     Case(
         id="store-that-is-silent",
         part="RateLimit",
-        asks="the store accepts and does not answer; half a second is the limit",
-        rule="the loop goes on with other requests meanwhile",
+        asks="the store accepts the connection and does not answer; the timeout is half a second",
+        rule="the event loop serves other requests meanwhile",
         source="asyncio, developing: running blocking code",
         peers=[
             slowapi(
@@ -287,7 +287,7 @@ CASES: list[Case | Probe] = [
         id="negative-length",
         part="BodyLimit",
         asks="`Content-Length: -5`",
-        rule="400: a length is digits",
+        rule="400: a length has only digits",
         source="RFC 9110 section 8.6; RFC 9112 section 6.3",
         peers=[body_limit(10)],
         ours=lambda: [BodyLimit(max_bytes=10)],
@@ -298,7 +298,7 @@ CASES: list[Case | Probe] = [
     Case(
         id="before-the-application",
         part="BodyLimit",
-        asks="a declared length above the limit, to an application that acts before it reads",
+        asks="a declared length above the limit; the application acts before it reads",
         rule="413 before the application acts",
         source="RFC 9110 section 15.5.14",
         peers=[body_limit(10)],
@@ -326,7 +326,7 @@ CASES: list[Case | Probe] = [
         id="websocket-to-the-metrics",
         part="Metrics",
         asks="a WebSocket is opened at `/metrics`",
-        rule="no exception: it is refused, or passes to the application",
+        rule="no exception: the WebSocket is refused, or reaches the application",
         source="ASGI, websocket scope",
         peers=[prometheus(lambda: _asking(_THEIRS))],
         ours=lambda: [Metrics(registry=_asking(_OURS))],
@@ -339,7 +339,7 @@ CASES: list[Case | Probe] = [
         id="scrape-on-the-loop",
         part="Metrics",
         asks="a scrape of a large registry",
-        rule="the series are written off the event loop",
+        rule="the series are written in a thread, not on the event loop",
         source="asyncio, developing: running blocking code",
         peers=[prometheus(lambda: _asking(_THEIRS))],
         ours=lambda: [Metrics(registry=_asking(_OURS))],
@@ -350,8 +350,8 @@ CASES: list[Case | Probe] = [
     Probe(
         id="dead-workers",
         part="Metrics",
-        asks="two workers counted one request each and died, as its hook was told",
-        rule="the count stays, and the files do not grow with each worker",
+        asks="two workers counted one request each and died, and the hook was called",
+        rule="the total stays, and the number of files does not grow with each worker",
         source="prometheus_client, multiprocess mode",
         peers=[Peer("prometheus-client", "`mark_process_dead(pid)`", lambda app: app)],
         measure=dead_workers,
@@ -361,7 +361,7 @@ CASES: list[Case | Probe] = [
         id="segments",
         part="Mount",
         asks="an application at `/api`; `GET /apix`",
-        rule="a mount point is whole segments: it is not asked",
+        rule="a mount point consists of whole segments: the application is not called",
         source="RFC 3986 section 3.3; PEP 3333 `SCRIPT_NAME`",
         peers=dispatchers("hypercorn"),
         mounted=our_mount,

@@ -128,7 +128,7 @@ CASES = [
         id="id-of-the-application",
         part="RequestId",
         asks="the application sets `X-Request-ID` itself",
-        rule="the response has one id, as two lines are a list of none",
+        rule="the response has only one id, because the header is not a list",
         source="RFC 9110 section 5.3",
         peers=[correlation_id()],
         ours=lambda: [RequestId()],
@@ -139,9 +139,9 @@ CASES = [
     Case(
         id="id-of-a-stranger",
         part="RequestId",
-        asks="a client that is no proxy sends a well-formed id of its own",
-        rule="the id in our logs is ours: a new one is made",
-        source="CWE-345, data that nobody vouches for",
+        asks="a client that is not a proxy sends its own valid id",
+        rule="the id is not accepted: the middleware creates a new one",
+        source="CWE-345, insufficient verification of data authenticity",
         peers=[correlation_id()],
         ours=lambda: [ProxyHeaders(trust=("10.0.0.0/8",)), RequestId()],
         steps=(Call(headers=(("X-Request-ID", ID),), client=("203.0.113.7", 1)),),
@@ -152,8 +152,8 @@ CASES = [
         id="id-of-a-websocket",
         part="RequestId",
         asks="a WebSocket is opened",
-        rule="its handshake has an id too, which the client reads in the answer",
-        source="RFC 6455 section 4.1: the handshake is an HTTP request with an HTTP answer",
+        rule="the response to the handshake has an id too",
+        source="RFC 6455 section 4.1: the handshake is an HTTP request with an HTTP response",
         peers=[correlation_id()],
         ours=lambda: [RequestId()],
         handshake=True,
@@ -187,7 +187,7 @@ CASES = [
     Case(
         id="final-dot",
         part="TrustedHost",
-        asks="`Host: example.org.`, the fully qualified spelling",
+        asks="`Host: example.org.`, with the final dot of a fully qualified name",
         rule="it is the same host: 200",
         source="RFC 3986 section 3.2.2; RFC 1034 section 3.1",
         peers=[trusted_host("example.org"), django("security", hosts=["example.org"], named=False)],
@@ -199,8 +199,8 @@ CASES = [
     Case(
         id="www",
         part="TrustedHost",
-        asks="only `www.example.org` is allowed, `example.org` is asked for",
-        rule="a host that is not ours is refused, with 400 or 421, and gets no redirect unasked",
+        asks="only `www.example.org` is allowed; the request is for `example.org`",
+        rule="a host that is not allowed is refused with 400 or 421, and is not redirected",
         source="RFC 9110 section 15.5.20",
         peers=[trusted_host("www.example.org")],
         ours=ours_hosts("www.example.org"),
@@ -211,8 +211,8 @@ CASES = [
     Case(
         id="redirect-to-any-host",
         part="HttpsRedirect",
-        asks="`Host: evil.example` over http",
-        rule="never a redirect to a host that nobody checked",
+        asks="`Host: evil.example` over HTTP",
+        rule="no redirect to a host that was not checked",
         source="CWE-601, open redirect",
         peers=[https_redirect(), django("security", hosts=["example.org"], named=False, SECURE_SSL_REDIRECT=True)],
         ours=lambda: [HttpsRedirect()],
@@ -223,7 +223,7 @@ CASES = [
     Case(
         id="redirect-with-slashes",
         part="HttpsRedirect",
-        asks="`GET //evil.example/x` over http, host `example.org`",
+        asks="`GET //evil.example/x` over HTTP, host `example.org`",
         rule="the redirect stays on example.org",
         source="RFC 3986 section 4.2; CWE-601",
         peers=[
@@ -238,8 +238,8 @@ CASES = [
     Case(
         id="redirect-with-port",
         part="HttpsRedirect",
-        asks="`Host: example.org:8080` over http",
-        rule="the port of http is not that of https: `https://example.org/`",
+        asks="`Host: example.org:8080` over HTTP",
+        rule="HTTP and HTTPS have different ports: `https://example.org/`",
         source="RFC 9110 section 4.2.2",
         peers=[https_redirect(), django("security", hosts=["example.org"], named=False, SECURE_SSL_REDIRECT=True)],
         ours=redirecting(),
@@ -250,8 +250,8 @@ CASES = [
     Case(
         id="hsts",
         part="HttpsRedirect",
-        asks="a request over https",
-        rule="the answer carries Strict-Transport-Security, by option",
+        asks="a request over HTTPS",
+        rule="the response has Strict-Transport-Security, by option",
         source="RFC 6797 section 7.1",
         peers=[https_redirect(), django("security", hosts=["example.org"], named=False, SECURE_HSTS_SECONDS=3600)],
         ours=redirecting(hsts_seconds=3600),
@@ -262,8 +262,8 @@ CASES = [
     Case(
         id="redirect-exempt",
         part="HttpsRedirect",
-        asks="`GET /.well-known/acme-challenge/x` over http, where that path is to be exempt",
-        rule="by option it is answered: a certificate is proved over http",
+        asks="`GET /.well-known/acme-challenge/x` over HTTP; this path is exempt",
+        rule="no redirect: a certificate authority checks this path over HTTP",
         source="RFC 8555 section 8.3",
         peers=[
             https_redirect(),
@@ -297,7 +297,7 @@ CASES = [
         id="field-of-the-application",
         part="SecurityHeaders",
         asks="the application sets `Referrer-Policy: no-referrer` for this page",
-        rule="the application, which knows its page, wins: `no-referrer`, once",
+        rule="the application's value is kept: `no-referrer`, once",
         source="Referrer Policy section 4.1",
         peers=[secure(), django("security", hosts=["example.org"], named=False)],
         ours=lambda: [SecurityHeaders(preset="web")],
@@ -309,8 +309,8 @@ CASES = [
     Case(
         id="nonce",
         part="SecurityHeaders",
-        asks="two pages with an inline script, under a policy of nonces",
-        rule="each answer has a nonce of its own in its policy",
+        asks="two pages with an inline script, and a policy with nonces",
+        rule="each response has its own nonce in its policy",
         source="CSP level 3 section 7.1",
         peers=[secure()],
         ours=lambda: [SecurityHeaders(content_security_policy="script-src 'self' {nonce}")],
@@ -324,8 +324,9 @@ CASES = [
     Case(
         id="error-without-marks",
         part="Errors",
-        asks="a page of an allowed origin asks, and the application raises",
-        rule="the 500 has the CORS fields and the request id, so that the page and the operator can read it",
+        asks="a page of an allowed origin sends a request, and the application raises",
+        rule="the 500 has the CORS headers and the request id, so that the page can read it and the log can be "
+        "searched",
         source="Fetch, CORS check; it applies to every response",
         peers=[
             Peer(
@@ -347,8 +348,8 @@ CASES = [
     Case(
         id="traceback-for-strangers",
         part="Errors",
-        asks="the debugger is on, and a client from another machine meets an exception",
-        rule="source and message are shown on this machine only",
+        asks="the debugger is on, and a client on another machine gets an exception",
+        rule="source and message are shown only to clients on the same machine",
         source="CWE-209",
         peers=[debugger()],
         ours=lambda: [Errors(debug=True, log=False)],

@@ -147,7 +147,7 @@ def _versions(everything: Everything) -> Iterator[str]:
 def _part(part: str, everything: Everything) -> Iterator[str]:
     yield f"## {part}"
     yield ""
-    yield "| case | the rule | ours | others |"
+    yield "| case | rule | ours | others |"
     yield "|---|---|---|---|"
     configured: dict[str, list[str]] = {}
     for case in CASES:
@@ -192,9 +192,9 @@ def render(everything: Everything) -> str:
         *_versions(everything),
         "",
         *(line for part in PARTS for line in _part(part, everything)),
-        "## No longer wrong",
+        "## Fixed faults",
         "",
-        "Faults that a case was written for, of an earlier version or a report, and that this version does not have:",
+        "Some cases were written for an older or reported fault. These versions do not have it:",
         "",
         *(settled or ["None."]),
         "",

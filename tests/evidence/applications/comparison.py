@@ -28,7 +28,7 @@ LEFT_OUT = (
     LeftOut(frozenset({"date", "server"}), "each server writes its own"),
     LeftOut(
         frozenset({"connection", "keep-alive", "transfer-encoding"}),
-        "they belong to one connection (RFC 9110, 7.6.1): the server frames the body, not the application",
+        "they belong to one connection (RFC 9110, 7.6.1), so the server sets them and not the application",
     ),
 )
 _NOT_COMPARED = frozenset[str]().union(*(entry.names for entry in LEFT_OUT))

@@ -17,13 +17,13 @@ VOLATILE = (
         name="token",
         where="body",
         pattern='(?P<keep>name="csrfmiddlewaretoken" value=")[^"]+',
-        reason="Django masks its token against forged requests anew for each page.",
+        reason="Django masks its CSRF token differently for each page.",
     ),
     Volatile(
         name="cookie",
         where="set-cookie",
         pattern="^(?P<keep>(csrftoken|sessionid)=)[^;]+",
-        reason="Django draws session ids and tokens at random.",
+        reason="Django creates session ids and tokens at random.",
     ),
     Volatile(
         name="signature",
@@ -35,13 +35,13 @@ VOLATILE = (
         name="time",
         where="set-cookie",
         pattern="(?P<keep>expires=)[^;]+(?<!1970 00:00:00 GMT)",
-        reason="A cookie expires some time after the answer.",
+        reason="A cookie expires some time after the response.",
     ),
     Volatile(
         name="time",
         where="expires",
         pattern=".+",
-        reason="Pages that are not to be cached expire when they are made.",
+        reason="Pages that must not be cached expire at the time of the response.",
     ),
 )
 

@@ -76,32 +76,32 @@ EXPECTED = (
     Expected(
         name="header order",
         servers=("waitress",),
-        reason="Waitress sends header fields sorted by name, whatever the application's order.",
+        reason="Waitress sorts headers by name.",
         apply=_sorted,
     ),
     Expected(
         name="length of an empty body",
         servers=("granian-rsgi", "granian-asgi", "granian-wsgi"),
-        reason="Granian takes `Content-Length: 0` out and writes it again after the application's fields.",
+        reason="Granian removes `Content-Length: 0` and adds it again after the application's headers.",
         apply=_length_last,
     ),
     Expected(
         name="length of a whole body",
         servers=("granian-rsgi", "granian-asgi", "granian-wsgi", "waitress", "wsgiref"),
-        reason="A body without a length is sent with its length, not in chunks, when it reaches the server in one "
-        "piece: the adapter joins what is waiting.",
+        reason="If a body without a length reaches the server in one piece, it is sent with its length and not in "
+        "chunks, because the adapter joins waiting chunks.",
         apply=_length_added,
     ),
     Expected(
         name="length beside chunks",
         servers=("hypercorn-asyncio",),
         applications=("datasette",),
-        reason="Datasette sends `Content-Length` beside `Transfer-Encoding` with a database file, which RFC 9112, 6.2 "
-        "forbids; h11, in Hypercorn, takes the length out.",
+        reason="For a database file, Datasette sends both `Content-Length` and `Transfer-Encoding`, which RFC 9112, "
+        "6.2 forbids; h11, in Hypercorn, removes the length.",
         apply=_without_length,
     ),
     Expected(
-        name="page of an error",
+        name="error page",
         servers=(
             "waitress",
             "uvicorn",
@@ -112,16 +112,17 @@ EXPECTED = (
             "gunicorn-asgi",
         ),
         applications=("pyramid",),
-        steps=("a path that is no UTF-8",),
-        reason="Pyramid raises before its views for errors are asked; each server answers 500 with its own page.",
+        steps=("a path that is not UTF-8",),
+        reason="Pyramid raises before its error views run; each server sends 500 with its own page.",
         apply=_own_page,
     ),
     Expected(
-        name="path that is no UTF-8",
+        name="path that is not UTF-8",
         servers=("granian-rsgi",),
         applications=("pyramid",),
-        steps=("a path that is no UTF-8",),
-        reason="Granian puts U+FFFD for bytes that are no UTF-8: Pyramid has no error, and finds nothing.",
+        steps=("a path that is not UTF-8",),
+        reason="Granian replaces bytes that are not valid UTF-8 with U+FFFD, so Pyramid does not raise, and finds "
+        "no page.",
         apply=_not_found,
     ),
     Expected(

@@ -20,17 +20,18 @@ PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "real-applications.m
 _HEAD = """\
 # Real applications
 
-Applications as their users run them, each with its database, a user and files, asked the same requests natively and \
-across, on {date} with Python {python}.
-Each was served by servers of its own interface as it is, and by servers of the other interface behind \
-`Gateway(application)`, without a flag.
-The answers of the first native server are the reference: status, header fields (names without case, order, \
-duplicates, values) and body must be the same, byte for byte.
-One session plays all requests of an application: cookies are kept, forms send the token of the page before, \
-redirects are not followed, connections are kept where the server keeps them.
+This page tests applications as their users run them, each with its database, a user and files.
+Each application got the same requests natively and through an adapter, on {date} with Python {python}.
+Servers of the application's own interface served it directly; servers of the other interface served \
+`Gateway(application)`, without options.
+The responses of the first native server are the reference: status, headers (names without case, order, duplicates, \
+values) and body must be the same, byte for byte.
+One session sends all requests of an application: cookies are kept, forms send the token of the previous page, \
+redirects are not followed, and connections are kept if the server keeps them.
 
-`pip install -e '.[test,applications]'`, then `python -m tests.evidence.applications` runs it again and writes \
-this page; `python -m tests.evidence.applications NAME --servers SERVER` runs a part.
+To run it again and write this page, install `pip install -e '.[test,applications]'` and run \
+`python -m tests.evidence.applications`.
+`python -m tests.evidence.applications NAME --servers SERVER` runs a part.
 
 Servers: {servers}.
 """
@@ -45,14 +46,14 @@ def page(runs: Sequence[Run], date: datetime.date | None = None) -> str:
     parts += ["## Results\n", *_results(runs), "", "## Requests\n"]
     for run in runs:
         parts += _requests(run.application)
-    parts += ["## What servers do differently\n", *_expected(runs), ""]
-    parts += ["## What is not compared\n", *_not_compared(runs), ""]
+    parts += ["## Differences between servers\n", *_expected(runs), ""]
+    parts += ["## Values that are not compared\n", *_not_compared(runs), ""]
     return "\n".join(parts)
 
 
 def _results(runs: Sequence[Run]) -> list[str]:
     rows = [
-        "| application | versions | interface | requests | native | across | the adapter's differences |",
+        "| application | versions | interface | requests | native | adapter | differences of the adapter |",
         "|---|---|---|---|---|---|---|",
     ]
     for run in runs:
@@ -64,7 +65,7 @@ def _results(runs: Sequence[Run]) -> list[str]:
         rows.append(f"| {what} | {size} | {_named(native)} | {_named(crossed)} | {unexpected or 'none'} |")
     compared = sum(len(result.answers) for run in runs for result in run.results[1:])
     across = sum(len(result.answers) for run in runs for result in run.results if result.seat.way == "crossed")
-    return [*rows, "", f"{compared} answers were compared with the reference, {across} of them from across."]
+    return [*rows, "", f"{compared} responses were compared with the reference, {across} of them through an adapter."]
 
 
 def _named(results: Sequence[Result]) -> str:
@@ -89,9 +90,9 @@ def _request(step: Step) -> str:
 
 def _expected(runs: Sequence[Run]) -> list[str]:
     rows = [
-        "Each of these changes nothing that the application said: the server shows it natively, too, or frames the "
-        "body by its own rules. Beyond them, every byte was the same.\n",
-        "| difference | server | what it does | answers |",
+        "None of these differences changes the content of a response: the server also shows them natively, or decides "
+        "itself how the body is transferred. Apart from them, every byte was the same.\n",
+        "| difference | server | effect | responses |",
         "|---|---|---|---|",
     ]
     seen = counted(runs)
@@ -118,5 +119,6 @@ def _not_compared(runs: Sequence[Run]) -> list[str]:
     return [
         *rows,
         "",
-        "A value is replaced by its name, so that its place is compared, and one that is missing is seen.",
+        "Each of these values is replaced by its name, so that its position is still compared and a missing "
+        "value is noticed.",
     ]

@@ -28,16 +28,17 @@ PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "field-report.md"
 LIMIT = 300
 
 HEAD = """\
-# What the field breaks
+# Rules that other projects break
 
-Servers, adapters, frameworks and middleware that this project is tried with, held against the specifications, on
-{date} with Python {python}.
-A violation counts where the specification says so with a *must*, or states it as a fact; its words are quoted.
-First each violation with the program that shows it, which needs nothing of this project; then the conformance battery
-over all of them, with what every finding of it means; at the end what was seen or said, and is not counted.
+This page checks the servers, adapters, frameworks and middleware that this project is tested with against the
+specifications, on {date} with Python {python}.
+A violation counts only if the specification says *must* or states a fact; the sentence is quoted.
+The first part has each violation with a program that shows it and does not need this project.
+Then comes the conformance suite for all of them, with an explanation of every finding.
+The end lists observations that are not counted.
 
-`python -m tests.evidence.field` runs all of it and writes this page; what no longer shows itself is marked.
-The words that are left out of a quotation are marked by three dots.
+`python -m tests.evidence.field` runs all programs and writes this page; it marks violations that no longer occur.
+Three dots mark omitted words of a quotation.
 """
 
 
@@ -93,8 +94,8 @@ def _folded(found: str) -> str:
 
 
 def _survey(surveyed: list[tuple[Subject, Surveyed]]) -> Iterator[str]:
-    yield "## The battery over the field\n"
-    yield "`battery(...)` of `gateway.testing`, and for servers the probe of `gateway check`, too.\n"
+    yield "## Results of the conformance suite\n"
+    yield ("The tables show `battery(...)` of `gateway.testing`, and for servers also the checks of `gateway check`.\n")
     for kind, title in (
         ("server", "Servers"),
         ("framework", "Frameworks"),
@@ -125,7 +126,9 @@ def page(
             )
         parts.append(_section(case, verdicts))
     parts += _survey(surveyed)
-    parts.append("## Seen or said, and not counted\n\n" + "\n".join(f"- {sentence}" for sentence in NOT_COUNTED) + "\n")
+    parts.append(
+        "## Observations that are not counted\n\n" + "\n".join(f"- {sentence}" for sentence in NOT_COUNTED) + "\n"
+    )
     return "\n".join(parts)
 
 

@@ -87,7 +87,7 @@ run(look)
     Case(
         id="close-when-the-client-leaves",
         rule="V28",
-        claim="The client leaves in the middle of a response, `send` raises OSError and `receive` gives "
+        claim="The client disconnects in the middle of a response, `send` raises OSError and `receive` returns "
         "`http.disconnect`: `close()` of the iterable is not called.",
         source="PEP 3333, Specification Details",
         quote="the server or gateway **must** call that method upon completion of the current request, whether the "
@@ -125,8 +125,8 @@ run(look)
     Case(
         id="head-sent-at-once",
         rule="P42",
-        claim="`start_response` sends the head at once; what was meant to replace it, with `exc_info` and before any "
-        "body, is an error.",
+        claim="`start_response` sends the headers at once. A second call that should replace them, with `exc_info` "
+        "and before any body, is an error.",
         source="PEP 3333, The start_response() Callable",
         quote="the `start_response` callable **must not** actually transmit the response headers. Instead, it must "
         "store them for the server or gateway to transmit **only** after the first iteration of the application return "
@@ -154,8 +154,8 @@ run(look)
     Case(
         id="exc-info-after-the-head",
         rule="",
-        claim="`start_response` with `exc_info` returns as if nothing were, though the head and a block have been "
-        "sent; the error page goes into the middle of the body.",
+        claim="`start_response` with `exc_info` does not raise, although the headers and a block have been sent. "
+        "The error page goes into the middle of the body.",
         source="PEP 3333, The start_response() Callable",
         quote="if `exc_info` is provided, and the HTTP headers have already been sent, `start_response` **must** raise "
         "an error, and **should** re-raise using the `exc_info` tuple.",
@@ -186,7 +186,7 @@ run(look)
     Case(
         id="cookies-of-http-2",
         rule="",
-        claim="The Cookie fields of an HTTP/2 request are joined with a comma.",
+        claim="The Cookie headers of an HTTP/2 request are joined with a comma.",
         source="RFC 9113, 8.2.3",
         quote="If there are multiple Cookie header fields after decompression, these MUST be concatenated into a "
         'single octet string using the two-octet delimiter of 0x3b, 0x20 (the ASCII string "; ") before being passed '
@@ -210,7 +210,7 @@ run(look)
     Case(
         id="content-type-in-capitals",
         rule="V04",
-        claim="A field that is spelled `Content-Type`, as ASGI allows, is not CONTENT_TYPE.",
+        claim="A header with the spelling `Content-Type`, which ASGI allows, does not become CONTENT_TYPE.",
         source="PEP 3333, environ Variables; ASGI HTTP, HTTP Connection Scope",
         quote="The following variables **must** be present, unless their value would be an empty string ... "
         "Header names should be lowercased, but it is not required",
@@ -233,7 +233,7 @@ run(look)
     Case(
         id="latin-1-header",
         rule="",
-        claim="A response header with a character of Latin-1 beyond ASCII is a UnicodeEncodeError.",
+        claim="A response header with a non-ASCII character of Latin-1 raises UnicodeEncodeError.",
         source="PEP 3333, Unicode Issues",
         quote="strings passed to `start_response()` as a status or as response headers **must** follow RFC 2616 with "
         "respect to encoding. That is, they must either be ISO-8859-1 characters, or use RFC 2047 MIME encoding.",
@@ -254,7 +254,7 @@ run(look)
     Case(
         id="empty-response",
         rule="E06",
-        claim="A response without a body is an IndexError, or a body message before the start.",
+        claim="A response without a body raises IndexError, or sends a body message before the start.",
         source="PEP 3333, Specification Details; ASGI HTTP, Response Start",
         quote="the application object must always return an iterable yielding zero or more bytestrings.",
         breakers=("hypercorn",),
@@ -296,7 +296,7 @@ run(look)
     Case(
         id="readlines-of-nothing",
         rule="",
-        claim="`wsgi.input.readlines()` of a request without a body is an IndexError.",
+        claim="`wsgi.input.readlines()` of a request without a body raises IndexError.",
         source="PEP 3333, Input and Error Streams",
         quote="The semantics of each method are as documented in the Python Library Reference ... The methods listed "
         "in the table above **must** be supported by all servers conforming to this specification.",
@@ -322,8 +322,8 @@ run(look)
     Case(
         id="readline-with-a-size",
         rule="",
-        claim="`wsgi.input.readline(size)` gives b'' while the body is unread. A server may leave `size` out; b'' says "
-        "that the body has ended.",
+        claim="`wsgi.input.readline(size)` returns b'' although the body is unread. A server may ignore `size`, "
+        "but b'' means that the body has ended.",
         source="PEP 3333, Input and Error Streams",
         quote="The semantics of each method are as documented in the Python Library Reference ... Servers **should** "
         'support the optional "size" argument to `readline()`, but as in WSGI 1.0, they are allowed to omit support '
@@ -347,7 +347,7 @@ run(look)
     Case(
         id="start-without-headers",
         rule="",
-        claim="A start message without `headers` is a KeyError.",
+        claim="A start message without `headers` raises KeyError.",
         source="ASGI HTTP, Response Start",
         quote="Header names must be lowercased. Optional; if missing defaults to an empty list.",
         breakers=("a2wsgi",),
@@ -369,8 +369,8 @@ run(look)
     Case(
         id="disconnect-never-comes",
         rule="",
-        claim="The server closes the iterable, because the client has left; an application that waits in `receive` is "
-        "never told.",
+        claim="The server closes the iterable, because the client has disconnected; an application that waits in "
+        "`receive` never receives `http.disconnect`.",
         source="ASGI HTTP, Disconnect",
         quote="Sent to the application if receive is called after a response has been sent or after the HTTP "
         "connection has been closed.",

@@ -91,8 +91,9 @@ run({"Django": django, "falcon": falcon, "starlette": starlette})
     Case(
         id="debugged-application",
         rule="P01",
-        claim="`DebuggedApplication` calls `start_response` a second time, without `exc_info`, when the application "
-        "raises in the middle of its response; a server that does not raise sends the error page after the first part.",
+        claim="If the application raises in the middle of its response, `DebuggedApplication` calls "
+        "`start_response` a second time, without `exc_info`. A server that does not raise then sends the "
+        "error page after the first part.",
         source="PEP 3333, The start_response() Callable",
         quote="it is a fatal error to call `start_response` without the `exc_info` argument if `start_response` has "
         "already been called within the current invocation of the application.",
@@ -120,7 +121,7 @@ run({"Werkzeug": werkzeug})
     Case(
         id="profiler-joins-blocks",
         rule="P21",
-        claim="`ProfilerMiddleware` takes every block of the application before it gives one.",
+        claim="`ProfilerMiddleware` reads every block of the application before it yields one.",
         source="PEP 3333, Middleware Handling of Block Boundaries",
         quote="a middleware component **must yield at least one value** each time its underlying application yields a "
         "value.",
@@ -149,7 +150,7 @@ run({"Werkzeug": werkzeug})
     Case(
         id="lint-without-readlines",
         rule="V07",
-        claim="`wsgi.input` behind `LintMiddleware` has no `readlines`.",
+        claim="`wsgi.input` inside `LintMiddleware` has no `readlines`.",
         source="PEP 3333, Input and Error Streams",
         quote="The methods listed in the table above **must** be supported by all servers conforming to this "
         "specification.",
@@ -176,8 +177,8 @@ run({"Werkzeug": werkzeug})
     Case(
         id="close-before-the-first-block",
         rule="V28",
-        claim="`close()` of the application's iterable is not called where the server closes before it has asked for "
-        "the first block, because the client has left.",
+        claim="If the client disconnects and the server closes before it has read the first block, `close()` of "
+        "the application's iterable is not called.",
         source="PEP 3333, Specification Details",
         quote="If the iterable returned by the application has a `close()` method, the server or gateway **must** call "
         "that method upon completion of the current request, whether the request was completed normally, or terminated "
@@ -210,8 +211,9 @@ run({"opentelemetry-instrumentation-wsgi": opentelemetry})
     Case(
         id="state-is-copied-deeply",
         rule="H13",
-        claim="`ProxyFixMiddleware` copies the scope deeply, so that every request gets copies of what the lifespan "
-        "left in `state`; what cannot be copied, a lock or a pool with one, is a TypeError.",
+        claim="`ProxyFixMiddleware` makes a deep copy of the scope, so that every request gets copies of the "
+        "objects in the lifespan's `state`. An object that cannot be copied, such as a lock or a pool with a "
+        "lock, raises TypeError.",
         source="ASGI lifespan, Lifespan State",
         quote="The server will ensure that a *shallow copy* of the namespace is passed into each subsequent "
         "request/response call into the application.",

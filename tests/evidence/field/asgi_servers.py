@@ -61,7 +61,7 @@ run(ASGI, APP, look)
     Case(
         id="unix-socket",
         rule="H12",
-        claim="On a unix socket gunicorn takes the path apart, and `server` is its first two characters; granian gives "
+        claim="On a unix socket, gunicorn's `server` has only the first two characters of the path; granian's has "
         "a port, '0'.",
         source="ASGI HTTP, HTTP Connection Scope",
         quote="Either a two-item iterable of `[host, port]` ... or `[path, None]` where `path` is that of the unix "
@@ -110,8 +110,8 @@ for name in sys.argv[1:] or UNIX:
     Case(
         id="transfer-encoding-of-the-application",
         rule="E13",
-        claim="A Transfer-Encoding field of the application is sent beside or instead of the server's own, or together "
-        "with a Content-Length; or the response fails by it.",
+        claim="If the application sends Transfer-Encoding, the server sends it in addition to its own, instead of "
+        "its own, or together with Content-Length; or the response fails.",
         source="ASGI HTTP, Response Start",
         quote="You may send a `Transfer-Encoding` header in this message, but the server must ignore it.",
         breakers=("daphne", "granian", "gunicorn", "hypercorn", "uvicorn"),
@@ -143,7 +143,7 @@ run(ASGI, APP, look)
     Case(
         id="headers-from-a-generator",
         rule="E26",
-        claim="Response headers that the application gives as an iterable which can be read once are lost.",
+        claim="If the application gives its response headers as an iterable that can be read only once, they are lost.",
         source="ASGI HTTP, Response Start",
         quote="`headers` (*Iterable[[byte string, byte string]]*) -- An iterable of `[name, value]` two-item iterables",
         breakers=("daphne", "gunicorn"),
@@ -167,7 +167,7 @@ run(ASGI, APP, look)
     Case(
         id="start-without-headers",
         rule="",
-        claim="A start message without `headers` is answered with 500.",
+        claim="A start message without `headers` gives a 500.",
         source="ASGI HTTP, Response Start",
         quote="Header names must be lowercased. Optional; if missing defaults to an empty list.",
         breakers=("granian",),
@@ -190,8 +190,8 @@ run(ASGI, APP, look)
     Case(
         id="open-after-an-exception",
         rule="C09",
-        claim="The application raises after the first part of its response: the connection stays open, and the client "
-        "waits.",
+        claim="If the application raises after the first part of its response, the connection stays open, and the "
+        "client waits.",
         source="ASGI 3.0, Error Handling",
         quote="they must terminate the application instance and its associated connection if this happens.",
         breakers=("daphne",),
@@ -215,7 +215,7 @@ run(ASGI, APP, look)
     Case(
         id="receive-after-the-response",
         rule="",
-        claim="`receive` after a complete response does not return; `http.disconnect` never comes.",
+        claim="`receive` after a complete response does not return, because `http.disconnect` never comes.",
         source="ASGI HTTP, Disconnect",
         quote="Sent to the application if receive is called after a response has been sent or after the HTTP "
         "connection has been closed.",
@@ -280,8 +280,8 @@ run(SERVERS, APP, look)
     Case(
         id="early-hint-after-the-start",
         rule="X06",
-        claim="Over HTTP/2, where the extension is offered, an early hint after the start is an error in the "
-        "application; only one before the start is taken.",
+        claim="Over HTTP/2, if the extension is offered, an early hint after the start raises an error in the "
+        "application; only an early hint before the start is accepted.",
         source="ASGI extensions, Early Hints",
         quote="This message can be sent at any time (and multiple times) after the *Response Start* message but before "
         "the final *Response Body* message.",
@@ -312,7 +312,7 @@ run({"hypercorn": SERVERS["hypercorn"]}, APP, look)
     Case(
         id="authority-not-at-the-start",
         rule="H10",
-        claim="Over HTTP/2, the value of `:authority` stands as `host` at the end of the headers.",
+        claim="Over HTTP/2, the value of `:authority` is added as `host` at the end of the headers.",
         source="ASGI HTTP, HTTP Connection Scope",
         quote="if `:authority` is present its value must be added to the start of the iterable with `host` as the "
         "header name or replace any existing host header already present.",
@@ -337,8 +337,8 @@ run(SERVERS, APP, look)
     Case(
         id="websocket-close-code",
         rule="W14",
-        claim="The client closes a WebSocket with 3001; `code` of `websocket.disconnect` is 1006, which says that no "
-        "close frame came.",
+        claim="The client closes a WebSocket with 3001; `code` of `websocket.disconnect` is 1006, which means that "
+        "there was no close frame.",
         source="ASGI WebSocket, Disconnect",
         quote="`code` (*int*) -- The WebSocket close code, as per the WebSocket spec.",
         breakers=("hypercorn",),
@@ -373,7 +373,7 @@ run(ASGI, APP, look)
     Case(
         id="websocket-accept-headers",
         rule="",
-        claim="`headers` of `websocket.accept` are not sent, though the server tells `spec_version` 2.3.",
+        claim="`headers` of `websocket.accept` are not sent, although the scope has `spec_version` 2.3.",
         source="ASGI WebSocket, Accept; Spec Versions",
         quote="`2.1`: Added the `headers` key to the WebSocket Accept response ... Spec versions let you understand "
         "what the server you are using understands.",
@@ -405,8 +405,8 @@ run(ASGI, APP, look)
     Case(
         id="asgiref-keep-alive",
         rule="",
-        claim="asgiref's `WsgiToAsgi` under uvicorn answers 500 to some of the requests on a connection that is kept "
-        "alive, though the application answers 200 to each.",
+        claim="asgiref's `WsgiToAsgi` under uvicorn sends 500 for some of the requests on a connection that is "
+        "kept alive, although the application returns 200 for each.",
         source="ASGI HTTP, WSGI Compatibility",
         quote="The `status` argument becomes `status`, with the reason phrase dropped.",
         breakers=("asgiref",),

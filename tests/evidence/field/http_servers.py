@@ -27,7 +27,7 @@ CASES = (
     Case(
         id="host-missing-or-twice",
         rule="",
-        claim="An HTTP/1.1 request without Host, or with two, is answered with 200.",
+        claim="An HTTP/1.1 request without Host, or with two, gets 200.",
         source="RFC 9112, 3.2",
         quote="A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a "
         "Host header field and to any request message that contains more than one Host header field line or a Host "
@@ -51,7 +51,7 @@ run(HTTP_1_1, APP, look, ASGI_APP)
     Case(
         id="space-before-the-colon",
         rule="",
-        claim="A request with whitespace between a field name and its colon is answered with 200.",
+        claim="A request with whitespace between a header name and its colon gets 200.",
         source="RFC 9112, 5.1",
         quote="A server MUST reject, with a response status code of 400 (Bad Request), any received request message "
         "that contains whitespace between a header field name and colon.",
@@ -69,7 +69,7 @@ run(HTTP_1_1, APP, look, ASGI_APP)
     Case(
         id="two-lengths",
         rule="",
-        claim="A request with two Content-Length fields that differ is answered with 200.",
+        claim="A request with two different Content-Length headers gets 200.",
         source="RFC 9112, 6.3",
         quote="If a message is received without Transfer-Encoding and with an invalid Content-Length header field, "
         "then the message framing is invalid and the recipient MUST treat it as an unrecoverable error, unless the "
@@ -108,7 +108,7 @@ run(WSGI, APP, look, ASGI_APP)
     Case(
         id="content-for-head",
         rule="",
-        claim="What a WSGI application returns for HEAD is sent. Frameworks leave it to the server to drop it.",
+        claim="The body that a WSGI application returns for HEAD is sent. Frameworks expect the server to drop it.",
         source="RFC 9110, 9.3.2",
         quote="The HEAD method is identical to GET except that the server MUST NOT send content in the response.",
         breakers=("cheroot", "gevent", "pyuwsgi", "waitress", "werkzeug", "wsgiref"),
@@ -125,7 +125,7 @@ run(WSGI, APP, look, ASGI_APP)
     Case(
         id="length-of-204",
         rule="",
-        claim="A 204 response of an application that gave no header is sent with a Content-Length.",
+        claim="If an application returns 204 without headers, the response is sent with a Content-Length.",
         source="RFC 9110, 8.6",
         quote="A server MUST NOT send a Content-Length header field in any response with a status code of 1xx "
         "(Informational) or 204 (No Content).",

@@ -8,7 +8,7 @@ __all__ = ["ALONE", "ASGI_UNDER_WSGI", "SERVED", "WSGI_UNDER_ASGI"]
 
 WSGI_UNDER_ASGI = Preamble(
     "WSGI applications served as ASGI",
-    "Each adapter is called as an ASGI server calls an application; nothing of this project takes part.",
+    "Each adapter is called like an ASGI server calls an application, without code of this project.",
     '''\
 import asyncio, os, sys, warnings
 
@@ -64,7 +64,7 @@ def run(look):
 
 ASGI_UNDER_WSGI = Preamble(
     "ASGI applications served as WSGI",
-    "The adapter is called as a WSGI server calls an application.",
+    "The adapter is called like a WSGI server calls an application.",
     '''\
 import asyncio, io, os, sys, threading
 
@@ -91,7 +91,8 @@ def run(look):
 
 SERVED = Preamble(
     "Servers",
-    "Each server is started with its own command and its defaults; a client writes bytes to a socket and reads.",
+    "Each server is started with its own command and its defaults; a client writes bytes to a socket and "
+    "reads the response.",
     '''\
 import contextlib, json, os, socket, subprocess, sys, tempfile, time
 

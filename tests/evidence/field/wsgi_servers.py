@@ -11,8 +11,8 @@ CASES = (
     Case(
         id="status-of-a-generator",
         rule="",
-        claim="The status and the headers of an application that calls `start_response` in its first iteration are "
-        "lost: 201 becomes 200.",
+        claim="If the application calls `start_response` in its first iteration, its status and headers are lost: "
+        "201 becomes 200.",
         source="PEP 3333, Specification Details",
         quote="this invocation **may** be performed by the iterable's first iteration, so servers **must not** assume "
         "that `start_response()` has been called before they begin iterating over the iterable.",
@@ -87,8 +87,8 @@ run(WSGI, APP, look)
     Case(
         id="exc-info-after-the-head",
         rule="",
-        claim="`start_response` with `exc_info` returns as if nothing were, though the head and a block have been "
-        "sent; the error page goes into the middle of the body, and the response looks complete.",
+        claim="`start_response` with `exc_info` does not raise, although the headers and a block have been sent. "
+        "The error page goes into the middle of the body, and the response looks complete.",
         source="PEP 3333, The start_response() Callable",
         quote="if `exc_info` is provided, and the HTTP headers have already been sent, `start_response` **must** raise "
         "an error, and **should** re-raise using the `exc_info` tuple.",
@@ -118,8 +118,8 @@ run(WSGI, APP, look)
     Case(
         id="body-of-an-error-page",
         rule="",
-        claim="What the application returns after it called `start_response` with `exc_info` is not sent: the status "
-        "is the new one, the body is empty.",
+        claim="After `start_response` with `exc_info`, the body that the application returns is not sent: the "
+        "status is the new one, and the body is empty.",
         source="PEP 3333, Error Handling; Specification Details",
         quote="If no output has been written when an exception occurs, the call to `start_response` will return "
         "normally, and the application will return an error body to be sent to the browser. ... The server or gateway "
@@ -149,8 +149,8 @@ run(WSGI, APP, look)
     Case(
         id="readline",
         rule="",
-        claim="`wsgi.input.readline()` gives the line without its end, the next call b'', and iteration stops after "
-        "the first line of three.",
+        claim="`wsgi.input.readline()` returns the line without its end, the next call returns b'', and iteration "
+        "stops after the first of three lines.",
         source="PEP 3333, Input and Error Streams",
         quote="The semantics of each method are as documented in the Python Library Reference ... The methods listed "
         "in the table above **must** be supported by all servers conforming to this specification.",
@@ -203,7 +203,7 @@ run(WSGI, APP, look)
     Case(
         id="latin-1-header",
         rule="",
-        claim="A response header with a character of Latin-1 beyond ASCII is sent in UTF-8.",
+        claim="A response header with a non-ASCII character of Latin-1 is sent as UTF-8.",
         source="PEP 3333, Unicode Issues; A Note On String Types",
         quote="strings passed to `start_response()` as a status or as response headers **must** follow RFC 2616 with "
         "respect to encoding. That is, they must either be ISO-8859-1 characters, or use RFC 2047 MIME encoding. ... "
@@ -227,7 +227,7 @@ run(WSGI, APP, look)
     Case(
         id="repeated-header",
         rule="",
-        claim="Of a request header that comes twice only the last is given to the application.",
+        claim="If a request header comes twice, the application gets only the last one.",
         source="RFC 3875, 4.1.18, which PEP 3333 refers to for these variables",
         quote="If multiple header fields with the same field-name are received then the server MUST rewrite them as a "
         "single value having the same semantics.",
@@ -252,7 +252,7 @@ run(WSGI, APP, look)
     Case(
         id="cookies-of-http-2",
         rule="",
-        claim='The Cookie fields of an HTTP/2 request are joined with ";", without the space.',
+        claim='The Cookie headers of an HTTP/2 request are joined with ";", without the space.',
         source="RFC 9113, 8.2.3",
         quote="If there are multiple Cookie header fields after decompression, these MUST be concatenated into a "
         'single octet string using the two-octet delimiter of 0x3b, 0x20 (the ASCII string "; ") before being passed '

@@ -119,19 +119,19 @@ APPLICATION = Application(
             name="token",
             where="body",
             pattern=r"(?P<keep>(\"|&quot;)[\w-]*csrf[\w-]*(\"|&quot;): (\"|&quot;))\w{64}",
-            reason="Django masks its token against forged requests anew for each page.",
+            reason="Django masks its CSRF token differently for each page.",
         ),
         Volatile(
             name="time",
             where="body",
             pattern=r"(?P<keep>/filer/canonical/)\d+",
-            reason="django-filer's addresses hold the time of the upload.",
+            reason="django-filer's URLs contain the time of the upload.",
         ),
         Volatile(
             name="name",
             where="body",
             pattern=r"(?P<keep>/filer_public/)[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f-]{36}",
-            reason="django-filer draws the folders of its files at random.",
+            reason="django-filer chooses the folders of its files at random.",
         ),
     ),
     steps=(

@@ -41,7 +41,7 @@ APPLICATION = Application(
             name="boundary",
             where=where,
             pattern=pattern,
-            reason="Starlette draws the boundary between several ranges at random.",
+            reason="Starlette creates the boundary between several ranges at random.",
             steps=("several ranges",),
         )
         for where, pattern in (("content-type", "(?P<keep>boundary=).+"), ("body", "(?P<keep>--)[0-9a-f]{26}"))

@@ -110,25 +110,25 @@ APPLICATION = Application(
             name="token",
             where="body",
             pattern='(?P<keep>"CSRF_TOKEN": ")[^"]+',
-            reason="Django masks its token against forged requests anew for each page.",
+            reason="Django masks its CSRF token differently for each page.",
         ),
         Volatile(
             name="time",
             where="body",
             pattern=r"\w{3}\.? \d+, \d{4}, \d+(:\d+)? [ap]\.m\.",
-            reason="Wagtail shows when a page or a file was made.",
+            reason="Wagtail shows the time when a page or a file was created.",
         ),
         Volatile(
             name="time",
             where="body",
             pattern=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+",
-            reason="Wagtail shows when a page or a file was made.",
+            reason="Wagtail shows the time when a page or a file was created.",
         ),
         Volatile(
             name="age",
             where="body",
             pattern=r"Just now|\d+\xc2\xa0\w+ ago",
-            reason="Wagtail shows how long ago a page or a file was made.",
+            reason="Wagtail shows the age of a page or a file.",
         ),
         Volatile(
             name="time",
@@ -141,7 +141,7 @@ APPLICATION = Application(
             name="key",
             where="body",
             pattern="(?P<keep>&quot;key&quot;: &quot;)[a-z0-9]+",
-            reason="Draftail draws the keys of the blocks of a text at random.",
+            reason="Draftail creates the keys of text blocks at random.",
         ),
     ),
     steps=(
