@@ -33,12 +33,13 @@ FACTS = (
 
 #: Facts that the two interfaces cannot tell alike, and the reason. The page for users has the same table.
 EXCEPTIONS = {
-    "repeated headers": "An environ has one line for each name: a server joins the lines with a comma, those of "
+    "repeated headers": "An environ has one value for each name: a server joins repeated headers with a comma, and "
     "`Cookie` with a semicolon.",
-    "names with underscores": "`X-User` and `X_User` have one name in an environ, so the one with the underscore is "
-    "left out: a client could replace the header of a proxy.",
-    "`Proxy`": "In an environ it would be `HTTP_PROXY`, which HTTP clients obey (CVE-2016-5385), so it is left out.",
-    "empty content headers": "An empty `CONTENT_TYPE` or `CONTENT_LENGTH` means that there is none (PEP 3333).",
+    "names with underscores": "`X-User` and `X_User` have the same name in an environ, so the header with the "
+    "underscore is dropped. Otherwise a client could replace the header of a proxy.",
+    "`Proxy`": "In an environ it would be `HTTP_PROXY`, which HTTP clients use as a setting (CVE-2016-5385), so it is "
+    "dropped.",
+    "empty content headers": "An empty `CONTENT_TYPE` or `CONTENT_LENGTH` means that the header is missing (PEP 3333).",
 }
 
 
@@ -259,6 +260,6 @@ def test_an_exception_is_as_the_table_says(name: str) -> None:
 
 def test_the_page_has_the_same_exceptions() -> None:
     rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
-    begin = rows.index("| what differs | why |") + 1
+    begin = rows.index("| difference | reason |") + 1
     assert rows[begin : begin + len(EXCEPTIONS)] == [f"| {name} | {why} |" for name, why in EXCEPTIONS.items()]
     assert len(EXCEPTIONS) <= 4
