@@ -161,14 +161,14 @@ class AccessLog(Middleware):
 
     Args:
         format: ``"json"``, ``"combined"``, or a function of an :class:`Entry` that returns the line.
-        logger: Name of the logger. Lines have the level INFO, and are written unless it was given another, whatever the
-            root's is. Where nobody has given it or its parents a handler, they go to standard output as they are.
-            The entry is ``record.entry``, for a formatter of one's own.
+        logger: Name of the logger. Lines have the level INFO, and are written at any level of the root logger,
+            unless you set another level for this logger. If the logger and its parents have no handler, lines
+            go unchanged to standard output. For your own formatter, the entry is ``record.entry``.
         skip: Paths below the mount point that are not logged, compared exactly.
-        sample: Share of requests to log, 0 to 1; what failed or has a status from 500 on is always logged.
+        sample: Share of requests to log, from 0 to 1; failures and statuses of 500 and above are always logged.
         query: Log the query.
-        redact: Names of parameters whose values are hidden in every logged value: path, query, Host, Referer and
-            User-Agent. Percent-encoded names count too, and so do parameters of a URL inside of a value.
+        redact: Names of parameters whose values are hidden in every logged value: path, query, Host, Referer
+            and User-Agent. This includes percent-encoded names and parameters of a URL inside a value.
     """
 
     websocket: ClassVar[bool] = True

@@ -34,9 +34,9 @@ class BodyLimit(Middleware):
     A client that waits for ``100 Continue`` is refused before it sends its body, because nothing has read the body.
 
     Args:
-        max_bytes: The limit.
-        paths: Other limits below some paths of the mount point, whole segments; the longest counts:
-            ``{"/upload": 100 * 2**20}``.
+        max_bytes: Maximum size of a request body, in bytes.
+        paths: Other limits below some paths of the mount point, by whole segments; the longest matching path
+            counts: ``{"/upload": 100 * 2**20}``.
     """
 
     websocket: ClassVar[bool] = False

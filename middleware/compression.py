@@ -78,18 +78,20 @@ class Compression(Middleware):
     that could have been compressed has ``Vary: Accept-Encoding``.
 
     Args:
-        codings: What to offer, best first; None for all that are installed. The client's qualities decide, this order
-            among equals.
-        levels: Another level for a coding, on the library's scale. zstd keeps to a window of 8 MiB at every
-            level, because browsers refuse larger ones.
-        min_bytes: Content of a declared length below this is left alone.
+        codings: Codings to offer, best first; None for all that are installed. The client's qualities decide;
+            this order decides among equal qualities.
+        levels: Levels for codings, on the library's scale. zstd uses a window of at most 8 MiB at every level,
+            because browsers refuse larger windows.
+        min_bytes: Content with a declared length below this is not compressed.
         types: Media types to compress: exact, ``type/*``, ``*+suffix`` or ``*/*``, in any case.
         event_stream: Compress ``text/event-stream`` too.
-        etag: ``"weaken"`` a strong entity tag, as the coded bytes differ from the tagged ones; or give it a
-            ``"suffix"`` of the coding and take it off again in ``If-None-Match`` and ``If-Match``.
-        padding: Random bytes at most in a gzip header, so that a length tells an attacker less (BREACH). br and zstd
-            have no place for them: offer gzip alone where a page mixes secrets with what a stranger may choose.
-        skip_if: ``skip_if(request, response)`` says that this one is to be left alone.
+        etag: ``"weaken"`` makes a strong entity tag weak, because compression changes the bytes. ``"suffix"``
+            adds the coding to the tag, and removes it again in ``If-None-Match`` and ``If-Match``.
+        padding: Maximum number of random bytes in a gzip header, so that the length of a response reveals less
+            to an attacker (BREACH). br and zstd have no such padding: if a page contains both secrets and text
+            from other users, offer only gzip.
+        skip_if: Function ``skip_if(request, response)`` that returns true for a response that must not be
+            compressed.
     """
 
     body_cpu: ClassVar[bool] = True

@@ -52,10 +52,10 @@ class ConditionalGet(Middleware):
     methods pass unchanged, because the application has already acted when this middleware sees the response.
 
     Args:
-        auto_etag: Make an entity tag from the content of a GET response that declares a Content-Length of at most
-            ``max_bytes``, has no entity tag and is not ``no-store``; such a response is held until it is whole.
-            A response without a declared length streams, and is never held.
-        max_bytes: Size up to which ``auto_etag`` looks at content, in bytes.
+        auto_etag: Create an entity tag from the content of a GET response that declares a Content-Length of at
+            most ``max_bytes``, has no entity tag and is not ``no-store``. Such a response waits until it is
+            complete. A response without a declared length never waits.
+        max_bytes: Maximum size of content for ``auto_etag``, in bytes.
     """
 
     after: ClassVar[tuple[str, ...]] = ("Compression: entity tags are compared as the application sent them",)

@@ -41,16 +41,16 @@ class Cors(Middleware):
     page. If the application sets ``Access-Control-Allow-Origin`` itself, its response stays unchanged.
 
     Args:
-        origins: ``"https://app.example"``, each exactly as a browser sends it; ``"null"`` only if named; ``"*"``
-            alone for any, without credentials.
-        origin_regex: Regular expression that an allowed origin matches whole.
-        methods: Methods that a preflight allows beside the simple ones.
-        headers: Request fields that a preflight allows; ``"*"`` allows what is asked for.
-        credentials: Let pages send cookies and read the answer.
-        expose: Response fields that a page may read.
-        max_age: Seconds that a browser may keep a preflight's answer; Chrome keeps it 7200 at most.
-        private_network: Let pages of the public network reach us in a private one.
-        refuse: Answer 403 to a disallowed origin, instead of letting the browser judge.
+        origins: Allowed origins, each exactly as a browser sends it: ``"https://app.example"``. ``"null"`` is
+            allowed only if it is listed. ``"*"``, alone and without credentials, allows every origin.
+        origin_regex: Regular expression that must match a whole allowed origin.
+        methods: Methods that a preflight allows in addition to the simple methods.
+        headers: Request headers that a preflight allows; ``"*"`` allows every requested header.
+        credentials: Let pages send cookies and read the response.
+        expose: Response headers that a page may read.
+        max_age: Seconds that a browser may cache a preflight response; Chrome caches it for at most 7200.
+        private_network: Let pages of the public network send requests to this server in a private network.
+        refuse: Send 403 to a disallowed origin, instead of letting the browser decide.
     """
 
     websocket: ClassVar[bool] = True

@@ -76,9 +76,9 @@ class Errors(Middleware):
     gives 500 and is logged with its traceback. The client gets only the request id.
 
     Args:
-        answers: Own exceptions: a status, or a function of request and exception that returns the response. The nearest
-            class in the exception's ancestry counts.
-        debug: Show the traceback, and only to a client on this very machine.
+        answers: Responses for your own exceptions: a status, or a function of request and exception that
+            returns the response. The nearest class in the inheritance of the exception counts.
+        debug: Show the traceback, but only to a client on the same machine.
         log: Log unexpected exceptions to the logger ``gateway.middleware.errors``.
     """
 

@@ -54,22 +54,23 @@ class Health(Middleware):
     share connections with another loop.
 
     Args:
-        live_path: Path below the mount point, or with it, as for all probes. Answers 200 while the process answers at
-            all, draining too; None to have none.
-        ready_path: Answers 200 where requests are wanted, else 503; None to have none.
-        startup_path: Answers 200 from when every application further in has started and every check of ``startup`` has
-            passed; None to have none.
-        checks: What readiness needs, by name.
-        startup: What must pass once before the first readiness, and is not asked again: the startup gate.
+        live_path: Path below the mount point, or including it, like for all endpoints. Returns 200 as long as
+            the process responds, during draining too; None removes the endpoint.
+        ready_path: Returns 200 if the process is ready for requests, otherwise 503; None removes the endpoint.
+        startup_path: Returns 200 after every inner application has started and every check of ``startup`` has
+            passed; None removes the endpoint.
+        checks: Checks for readiness, by name.
+        startup: Checks that must pass once before the first readiness, and do not run again afterwards.
         timeout: Seconds for each check.
-        cache: Seconds that answers of the checks are kept; probes meanwhile start none.
-        detail: Answer in JSON, with each check by name. Exceptions are logged, never shown.
-        drain_file: While this file exists the process drains. If the system does not let the process look, the last
-            state that was seen holds, and one line of the log says why.
-        drain_signal: SIGUSR1 starts draining. Gunicorn's master sends it to its workers to reopen their logs.
-        drain_seconds: On SIGTERM drain for so long before the server's own handler gets it; None leaves SIGTERM alone.
-            The supervisor's and the platform's patience (``--graceful-timeout``,
-            ``terminationGracePeriodSeconds``) must be longer.
+        cache: Seconds that results of the checks are cached; probes within this time do not start checks.
+        detail: Send JSON with each check by name. Exceptions are logged, never shown.
+        drain_file: While this file exists, the process drains. If the process cannot check the file, it keeps
+            its last state, and the log gets one line with the reason.
+        drain_signal: Start draining at SIGUSR1. Gunicorn's master also sends this signal to its workers, so
+            that they reopen their logs.
+        drain_seconds: At SIGTERM, drain for this time before the server's own handler gets the signal; with
+            None, SIGTERM is not handled. The timeouts of the supervisor and the platform
+            (``--graceful-timeout``, ``terminationGracePeriodSeconds``) must be longer.
     """
 
     before: ClassVar[tuple[str, ...]] = (

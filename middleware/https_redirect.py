@@ -36,14 +36,16 @@ class HttpsRedirect(Middleware):
     A WebSocket handshake without TLS gets 403, because WebSocket clients do not follow redirects.
 
     Args:
-        host: The host to redirect to, perhaps with a port. None: the request's own, which ``TrustedHost`` must have let
-            through; without it such a request is refused with 400, as a redirect to any Host is an open one.
+        host: Host to redirect to, with or without a port. None: the request's own host, which ``TrustedHost``
+            must have allowed; otherwise the request is refused with 400, because a redirect to any host would
+            be an open redirect.
         status: 308 and 307 keep the method; 301 and 302 are for old clients.
         exempt: Regular expressions that match the whole path below the mount point: health checks,
             ``/\\.well-known/acme-challenge/.*``.
-        hsts_seconds: ``max-age`` of HSTS in seconds; 0 sends none. Begin small: browsers keep it.
-        hsts_include_subdomains: Also for every host below.
-        hsts_preload: Ask for the browsers' own list; needs a year and the subdomains.
+        hsts_seconds: ``max-age`` of HSTS in seconds; with 0, HSTS is not sent. Begin with a small value,
+            because browsers remember it.
+        hsts_include_subdomains: Apply HSTS to all subdomains too.
+        hsts_preload: Ask for the preload list of browsers; this needs a year and the subdomains.
     """
 
     websocket: ClassVar[bool] = True

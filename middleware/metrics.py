@@ -57,15 +57,17 @@ class Metrics(Middleware):
     ``build`` makes its folder, and raises :class:`~gateway.errors.ConfigurationError` if it cannot be written.
 
     Args:
-        path: Path below the mount point where scrapers ask; None to have no endpoint.
-        allow: Networks (CIDR) or addresses that may scrape, ``"unix:"`` for the peer of a unix socket, ``"*"`` for all.
-            Behind a proxy put ``ProxyHeaders`` outside: else every client has the proxy's private address.
-        prefix: What the names of the series begin with.
-        buckets: Upper bounds of the durations, seconds.
-        size_buckets: Upper bounds of the sizes, bytes.
+        path: Path of the endpoint for scrapers, below the mount point; None removes the endpoint.
+        allow: Networks (CIDR) or addresses that may scrape, ``"unix:"`` for the peer of a unix socket, ``"*"``
+            for all. Behind a proxy, list ``ProxyHeaders`` before ``Metrics``; otherwise every client has the
+            proxy's private address.
+        prefix: Prefix of the names of the series.
+        buckets: Upper bounds of the buckets for durations, in seconds.
+        size_buckets: Upper bounds of the buckets for sizes, in bytes.
         sizes: Measure sizes too.
-        max_routes: How many different routes are counted apart; further ones are ``other``.
-        registry: The library's registry; None is its default one, which holds the process's own series too.
+        max_routes: Maximum number of routes that are counted separately; others count as ``other``.
+        registry: Registry of the library; None is its default registry, which also has the series of the
+            process.
     """
 
     websocket: ClassVar[bool] = True

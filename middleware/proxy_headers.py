@@ -125,16 +125,15 @@ class ProxyHeaders(Middleware):
     Args:
         trust: Networks (CIDR) or addresses of the proxies, ``"unix:"`` for the peer of a unix socket, ``"*"`` for any
             peer, which needs ``hops``.
-        hops: Number of proxies that append to the list, 1 to 64, the peer included; None to walk from the right by
-            ``trust``. A list shorter than that gives its leftmost value.
-        mode: The family of fields to read: ``"x-forwarded"``, ``"forwarded"`` (RFC 7239), or ``"off"`` to believe
-            nothing.
-        host: Believe the host that the proxy names.
-        port: Believe ``X-Forwarded-Port``.
-        prefix: Believe ``X-Forwarded-Prefix``: the path that the proxy cut off, put before the mount point again. A
-            prefix that the server has as its root path already is not put there twice.
-        untrusted: What to do with all these fields where the peer is not trusted: ``"strip"`` them, so that no code
-            further in is fooled, or ``"keep"`` them.
+        hops: Number of proxies that append to the list, 1 to 64, including the peer; with None, the list is
+            read from the right, using ``trust``. If the list is shorter, its leftmost value is used.
+        mode: Headers to read: ``"x-forwarded"``, ``"forwarded"`` (RFC 7239), or ``"off"`` to trust none.
+        host: Use the host that the proxy sends.
+        port: Use ``X-Forwarded-Port``.
+        prefix: Use ``X-Forwarded-Prefix``: the path that the proxy removed is added to the mount point again.
+            If the server's root path already has this prefix, it is not added twice.
+        untrusted: Action for all these headers if the peer is not trusted: ``"strip"`` removes them, so that
+            inner code cannot use forged values; ``"keep"`` keeps them.
     """
 
     websocket: ClassVar[bool] = True

@@ -122,21 +122,23 @@ class RateLimit(Middleware):
     """Limit the rate of requests and WebSocket handshakes of each client.
 
     Args:
-        limits: ``"100/minute"``, several by ``";"``: ``"5/second;100/minute"``. All must hold.
+        limits: ``"100/minute"``, or several, separated by ``";"``: ``"5/second;100/minute"``. All of them
+            apply.
         key: Function that returns the key to count by. Requests for which it returns None are not limited. An exception
             from it is an error of the request.
-        cost: Number that a request counts, or a function of the request that returns it; 0 counts nothing.
-        store: Where it is counted: ``"memory://"``, for one process; ``"redis://host:6379/0"`` and the other addresses
-            of the ``limits`` library for all.
+        cost: Number that a request adds to the count, or a function of the request that returns it; 0 means
+            that the request is not counted.
+        store: Place of the counts: ``"memory://"`` for one process; ``"redis://host:6379/0"`` or another
+            address of the ``limits`` library for all processes.
         strategy: ``"fixed"`` window, ``"moving"`` window (exact, more memory), ``"sliding"`` window counter.
-        namespace: Separates these counts from others' in the same store.
-        on_store_error: ``"open"`` lets requests pass while the store fails, ``"closed"`` answers 503. An outage is
-            logged once. Meanwhile the store is not asked, but for one request from time to time: 0.1 seconds after the
-            first failure, then ever more rarely, every 30 seconds in the end.
+        namespace: Name that separates these counts from other counts in the same store.
+        on_store_error: ``"open"`` lets requests pass if the store fails, ``"closed"`` sends 503. An outage is
+            logged once. During it, only one request at a time tries the store: 0.1 seconds after the first
+            failure, then with growing pauses of up to 30 seconds.
         timeout: Seconds to wait for the store.
         exempt: Paths below the mount point that are not counted, compared exactly.
-        dialect: Fields of every response: ``"draft"`` for ``RateLimit`` and ``RateLimit-Policy``, ``"legacy"`` for
-            ``X-RateLimit-*``, ``"none"``.
+        dialect: Headers of every response: ``"draft"`` for ``RateLimit`` and ``RateLimit-Policy``, ``"legacy"``
+            for ``X-RateLimit-*``, or ``"none"``.
     """
 
     websocket: ClassVar[bool] = True

@@ -86,14 +86,15 @@ class RequestId(Middleware):
     removes a malformed ``traceparent``, and ``tracestate`` with it.
 
     Args:
-        header: The field that carries the id, in and out.
-        also: Further fields that may bring an id, asked in this order where ``header`` brings none that is taken.
-        accept: Whose id is taken: ``"trusted-peer"``, where ``ProxyHeaders`` found the peer to be a trusted proxy;
-            ``"valid"``, anybody's; ``"never"``.
-        valid: Regular expression that an accepted id matches whole.
-        generate: How an id is made: ``"uuid4"``, ``"uuid7"`` (sorts by time), ``"ulid"``, or a function.
-        keep: Request header under which the application finds the id that came in ``header`` and was not taken, and
-            ``request.state["client_request_id"]`` has it too, if it matches ``valid``. None drops such an id.
+        header: Header that carries the id, in requests and responses.
+        also: Further headers that may contain an id, in this order, if ``header`` has no accepted id.
+        accept: Clients whose id is accepted: ``"trusted-peer"``, if ``ProxyHeaders`` recognised the peer as a
+            trusted proxy; ``"valid"``, every client; ``"never"``.
+        valid: Regular expression that must match a whole accepted id.
+        generate: Way to create an id: ``"uuid4"``, ``"uuid7"`` (sorts by time), ``"ulid"``, or a function.
+        keep: Request header in which the application finds an id that came in ``header`` and was not accepted,
+            if it matches ``valid``; ``request.state["client_request_id"]`` has it too. With None, such an id is
+            dropped.
     """
 
     websocket: ClassVar[bool] = True

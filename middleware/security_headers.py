@@ -89,15 +89,15 @@ class SecurityHeaders(Middleware):
     """Add security headers to every response that does not set them itself, except to a 304.
 
     Args:
-        preset: ``"api"``, ``"web"`` or ``"strict"``: fields to begin with.
-        headers: Fields to add or replace; None leaves one of the preset out.
-        content_security_policy: The policy; ``{nonce}`` in it stands for the response's nonce source, and falls away
-            where the page did not read ``request.state["csp_nonce"]``.
+        preset: ``"api"``, ``"web"`` or ``"strict"``: the headers to begin with.
+        headers: Headers to add or replace; None removes a header of the preset.
+        content_security_policy: The policy; ``{nonce}`` in it stands for the nonce of the response, and is
+            removed if the application does not read ``request.state["csp_nonce"]``.
         report_only: A second policy that browsers report on and do not enforce.
-        paths: Changes below some paths of the mount point, whole segments; the longest counts:
+        paths: Changes below some paths of the mount point, by whole segments; the longest matching path counts:
             ``{"/embed": {"X-Frame-Options": None}}``.
-        override: Replace what the application set.
-        strip: Response fields to remove: they only help who looks for known holes.
+        override: Replace headers that the application set.
+        strip: Response headers to remove, because they help attackers to find known vulnerabilities.
     """
 
     preset: Literal["api", "web", "strict"] = "web"

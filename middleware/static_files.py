@@ -47,22 +47,25 @@ class StaticFiles(Middleware):
     that lead out of the folder, and names that Windows reads differently are never served.
 
     Args:
-        folders: Folder on disk by URL prefix: ``{"/static": "assets"}``. The longest prefix is asked first.
-        index_file: The file that stands for a folder, ``"index.html"``; a folder without the final "/" is redirected.
-        max_age: Seconds that a file may be cached without asking; with its validator it costs little to ask.
-        immutable: Files whose content never changes under their name; they are cached for a year. ``"hashed"``: names
-            with 8 to 64 hexadecimal digits before the ending, letters among them, as in ``app.3f2a90c1.js``. Or a
-            regular expression that is searched for in the path below the folder, or a function of this path. None:
-            no file.
-        charset: Of text files.
-        precompressed: Send ``file.zst``, ``file.br`` or ``file.gz`` beside the file to who accepts it.
-        dotfiles: Serve names that begin with a dot; ``.well-known`` is served either way.
-        autorefresh: Ask the disk at each request; for development. Without it files are found once, when built. A
-            larger file that is replaced or removed later is described or missed as it is then.
-        memory: Bytes at most of small files, each of up to 64 KiB, that are read into memory when built, the smallest
-            first, and sent as they were then; with ``autorefresh`` none are.
-        headers: Fields of every file; they replace those made here.
-        types: Media types by ending, where the built-in ones do not do: ``{".vtt": "text/vtt"}``.
+        folders: Folders on disk by URL prefix: ``{"/static": "assets"}``. The longest prefix is tried first.
+        index_file: File to send for a folder, such as ``"index.html"``; a folder without the final "/" is
+            redirected.
+        max_age: Seconds that a file may be cached without a request; with its validator, a later request costs
+            little.
+        immutable: Files whose content never changes under their name; they are cached for a year. ``"hashed"``:
+            names with 8 to 64 hexadecimal digits before the extension, at least one of them a letter, as in
+            ``app.3f2a90c1.js``. Or a regular expression that is searched for in the path below the folder, or a
+            function of this path. None: no file.
+        charset: Charset of text files.
+        precompressed: Send ``file.zst``, ``file.br`` or ``file.gz`` next to the file to clients that accept
+            this coding.
+        dotfiles: Serve names that begin with a dot; ``.well-known`` is always served.
+        autorefresh: Read the disk at each request, for development. Otherwise the list of files is read once,
+            when the chain is built. A larger file that is replaced or removed later is still handled correctly.
+        memory: Maximum number of bytes of small files, up to 64 KiB each, that are read into memory when the
+            chain is built, smallest first, and sent from there; with ``autorefresh``, none.
+        headers: Headers for every file; they replace the headers of this middleware.
+        types: Media types by extension, in addition to the built-in ones: ``{".vtt": "text/vtt"}``.
         accelerate: Let the web server send the file: ``("X-Accel-Redirect", "/internal")`` for NGINX, with the URL path
             below which it finds the same folders; ``("X-Sendfile", "")`` for Apache, with the path on disk.
     """

@@ -32,11 +32,12 @@ class TrustedHost(Middleware):
     and never redirected.
 
     Args:
-        allowed: ``"example.com"``, ``"*.example.com"`` (below it only), each perhaps with ``":port"``; ``"*"`` for any
-            well-formed host.
-        status: Of the refusal of another's host: 400, or 421 (Misdirected Request), which tells an HTTP/2 client to
-            open another connection.
-        exempt: Paths below the mount point that are not checked, compared exactly: a health check comes by address.
+        allowed: ``"example.com"``, ``"*.example.com"`` (subdomains only), each with or without ``":port"``;
+            ``"*"`` for any valid host.
+        status: Status for a host that is not allowed: 400, or 421 (Misdirected Request), which tells an HTTP/2
+            client to open another connection.
+        exempt: Paths below the mount point that are not checked, compared exactly, because health checks use
+            the server's address as host.
     """
 
     websocket: ClassVar[bool] = True

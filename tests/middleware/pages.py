@@ -78,7 +78,7 @@ def default(field: Field[object]) -> str:
 
 def options(kind: type) -> Iterator[str]:
     text = described(kind)
-    yield "| option | default | what it says |"
+    yield "| option | default | meaning |"
     yield "|---|---|---|"
     for field in fields(kind):  # type: ignore[arg-type]  # every middleware of ours is a dataclass
         meaning = markdown(text[field.name]).replace("|", "\\|")
@@ -91,10 +91,10 @@ def place(kind: type[Middleware]) -> Iterator[str]:
         name, _, reason = (part.strip() for part in rule.partition(":"))
         yield f"- {verb} `{name}`: {reason}."
     if not rules:
-        yield "Anywhere: it needs no neighbour."
+        yield "Any position: it does not depend on other middleware."
     if kind.websocket:
         yield ""
-        yield "It takes part in WebSocket handshakes."
+        yield "It runs for WebSocket handshakes too."
 
 
 def sources(kind: type) -> Iterator[str]:
