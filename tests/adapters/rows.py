@@ -228,8 +228,8 @@ ROWS = (
     Row("B34", "ASGI 2 applications are served.", "ASGI 2.0"),
     Row("B35", "Many requests leave no tasks, threads or objects behind."),
     Row("B36", "Adapters that are dropped leave no thread."),
-    Row("B37", "An unknown message raises where it is sent.", "ASGI, Extensions"),
-    Row("B38", "A body before its head raises where it is sent.", "ASGI HTTP, Response Body"),
+    Row("B37", "An unknown message raises in `send()`.", "ASGI, Extensions"),
+    Row("B38", "A body message before `http.response.start` raises in `send()`.", "ASGI HTTP, Response Body"),
     Row(
         "B39",
         "A body in one piece is a list with one item, so the server can set Content-Length.",
