@@ -186,7 +186,7 @@ def test_both_bodies_stream_at_once(client: Unix) -> None:
     response.close()
 
 
-def test_a_chunk_leaves_when_it_is_sent_and_the_end_when_it_is_known(client: Unix) -> None:
+def test_a_chunk_is_sent_before_the_response_ends(client: Unix) -> None:
     client.request("GET", "/stream")
     response = client.getresponse()
     assert response.read(6) == b"first "
@@ -235,7 +235,7 @@ def test_an_error_before_the_response_is_a_500(client: Unix, target: str) -> Non
     assert (response.status, response.read()) == (500, b"")
 
 
-def test_a_response_that_breaks_off_looks_incomplete_where_its_length_was_declared(client: Unix) -> None:
+def test_an_aborted_response_with_a_declared_length_looks_incomplete(client: Unix) -> None:
     client.request("GET", "/failing-later")
     response = client.getresponse()
     with pytest.raises(http.client.IncompleteRead):
@@ -317,7 +317,7 @@ def test_a_websocket_that_is_closed_before_it_was_accepted_is_refused_with_403(c
         pass
 
 
-def test_an_error_is_the_servers_to_log(tmp_path: Path) -> None:
+def test_the_server_logs_errors_of_the_application(tmp_path: Path) -> None:
     with start(get("granian-rsgi"), launch(tmp_path)) as running:
         client = Unix(str(tmp_path / "s"))
         for target in ("/failing", "/silent", "/half-silent"):
@@ -418,7 +418,7 @@ def test_a_loop_that_runs_already_starts_it_in_a_task() -> None:
     asyncio.run(main())
 
 
-def test_a_pickled_one_starts_anew() -> None:
+def test_a_pickled_copy_starts_again() -> None:
     app = AsgiToRsgi(counting)
     loop = asyncio.new_event_loop()
     app.__rsgi_init__(loop)

@@ -229,7 +229,7 @@ class FiveMethods(FourMethods):
 
 
 @pytest.mark.parametrize("validate", [True, False], ids=["validated", "bare"])
-def test_b09_read1_is_used_where_a_server_offers_it_and_done_without_where_not(mode: Any, validate: bool) -> None:
+def test_b09_read1_is_used_if_the_server_offers_it(mode: Any, validate: bool) -> None:
     data = bytes(range(256)) * 400
     app = Recorder(limit=1000)
     five = FiveMethods(data)
@@ -260,7 +260,7 @@ def test_b10_a_body_without_a_length_is_read_where_the_server_ends_it(mode: Any,
 
 
 @pytest.mark.parametrize("length", [None, "", "0"])
-def test_b10_an_input_that_nobody_ends_is_never_read(mode: Any, length: str | None) -> None:
+def test_b10_an_input_without_an_end_is_never_read(mode: Any, length: str | None) -> None:
     app = Recorder()
     stream = Pieces(AssertionError("this read would wait for ever"))
     with adapted(app, loop=mode) as wsgi:
@@ -312,7 +312,7 @@ def test_b12_an_error_of_the_input_is_http_disconnect(mode: Any, before: list[by
     assert [message["type"] for message in app.messages] == ["http.request"] * len(before) + ["http.disconnect"]
 
 
-def test_b12_what_the_input_raised_is_the_cause_of_what_the_application_raises(mode: Any) -> None:
+def test_b12_the_applications_exception_has_the_input_error_as_its_cause(mode: Any) -> None:
     @http_only
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if (await receive())["type"] == "http.disconnect":
@@ -352,7 +352,7 @@ def test_b13_receive_after_the_body_waits_for_the_end_of_the_response(mode: Any)
 
 
 @pytest.mark.parametrize("value", ["abc", "-1", "1.5", "٣"])
-def test_a_content_length_that_is_no_number_is_answered_400(mode: Any, value: str) -> None:
+def test_a_content_length_that_is_not_a_number_gets_400(mode: Any, value: str) -> None:
     with adapted(hello, loop=mode) as wsgi:
         answer = call(wsgi, make_environ(b"abc", CONTENT_LENGTH=value), validate=False)  # the server is wrong
     assert answer.status.startswith("400 ")
@@ -469,7 +469,7 @@ def test_b16_a_server_that_closes_early_is_an_oserror_in_send(mode: Any) -> None
     assert not service.tasks
 
 
-def test_b16_an_application_that_waits_for_its_slow_consumer_is_told_too(mode: Any) -> None:
+def test_b16_an_application_that_waits_for_a_slow_consumer_gets_an_oserror(mode: Any) -> None:
     ended = threading.Event()
 
     @http_only
@@ -489,7 +489,7 @@ def test_b16_an_application_that_waits_for_its_slow_consumer_is_told_too(mode: A
         assert ended.wait(SECONDS)
 
 
-def test_b16_a_response_that_the_server_forgot_is_let_go_by_the_garbage_collector(mode: Any) -> None:
+def test_b16_the_garbage_collector_frees_a_response_that_was_not_closed(mode: Any) -> None:
     ended = threading.Event()
 
     @http_only
@@ -530,7 +530,7 @@ def test_b16b_an_application_that_waits_in_receive_gets_http_disconnect(mode: An
     assert got == ["http.disconnect", "http.disconnect"]
 
 
-def test_a_part_that_the_server_took_is_not_told_to_be_refused() -> None:
+def test_a_chunk_that_the_server_accepted_is_not_reported_as_refused() -> None:
     """The loop hears of the part that was taken and of the closed response in one turn; the first of them counts."""
     sent: list[int] = []
     closed, ended = threading.Event(), threading.Event()
@@ -1126,7 +1126,7 @@ def test_b43_a_thread_whose_own_loop_runs_is_served(mode: Any) -> None:
             assert asyncio.run(again()) == b"Hello, world!"
 
 
-def test_a_call_on_the_loop_that_would_have_to_answer_it_is_refused(mode: Any) -> None:
+def test_a_call_on_the_applications_own_loop_is_refused(mode: Any) -> None:
     raised: list[BaseException] = []
     inner = AsgiToWsgi(hello, loop="shared")
 

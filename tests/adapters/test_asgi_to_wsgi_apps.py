@@ -298,7 +298,7 @@ def test_b49_a_loop_that_does_not_run_is_refused_and_not_waited_for() -> None:
     loop.close()
 
 
-def test_b52_a_websocket_handshake_reaches_the_application_as_the_http_request_that_it_is(mode: Any) -> None:
+def test_b52_without_the_option_a_handshake_is_an_http_request(mode: Any) -> None:
     seen: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -387,7 +387,7 @@ def test_any_chunking_of_both_bodies_and_any_place_of_failure(
 
 
 @pytest.mark.parametrize("close_after", range(4))
-def test_a_server_may_let_go_at_any_point_and_nothing_is_left(mode: Any, close_after: int) -> None:
+def test_a_server_may_close_the_response_at_any_point(mode: Any, close_after: int) -> None:
     ended = threading.Event()
 
     @http_only
@@ -411,7 +411,7 @@ def test_a_server_may_let_go_at_any_point_and_nothing_is_left(mode: Any, close_a
         assert call(wsgi).body == b"x" * 1_000_000
 
 
-def test_a_start_response_that_raises_lets_the_application_go(mode: Any) -> None:
+def test_a_start_response_that_raises_frees_the_application(mode: Any) -> None:
     told = threading.Event()
 
     @http_only

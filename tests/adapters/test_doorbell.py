@@ -52,7 +52,7 @@ def test_every_callback_of_many_threads_is_called(loop: asyncio.AbstractEventLoo
     assert sorted(called) == list(range(8 * 500))
 
 
-def test_a_callback_that_fails_is_reported_and_keeps_nothing_back(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_failing_callback_is_logged_and_the_others_still_run(loop: asyncio.AbstractEventLoop) -> None:
     reported: list[object] = []
     loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
     call_soon = soon_threadsafe(loop)
@@ -76,7 +76,7 @@ def test_a_closed_loop_refuses_as_call_soon_threadsafe_does() -> None:
         call_soon(lambda: None)
 
 
-def test_all_who_ask_for_a_loop_share_one_descriptor_that_goes_with_them() -> None:
+def test_users_of_one_loop_share_one_descriptor() -> None:
     gc.collect()
     before = eventfds()
     loop = asyncio.SelectorEventLoop()
@@ -91,7 +91,7 @@ def test_all_who_ask_for_a_loop_share_one_descriptor_that_goes_with_them() -> No
     assert eventfds() == before
 
 
-def test_a_loop_that_overrides_something_is_woken_its_own_way() -> None:
+def test_a_subclass_of_the_loop_is_woken_by_its_own_method() -> None:
     class Own(asyncio.SelectorEventLoop):
         pass
 

@@ -124,7 +124,7 @@ def test_a59_hop_by_hop_fields_of_the_application_are_dropped() -> None:
 
 
 @pytest.mark.parametrize(("status", "left"), [("204 No Content", []), ("200 OK", [(b"content-length", b"0")])])
-def test_a75_a_204_leaves_without_a_content_length(status: str, left: list[tuple[bytes, bytes]]) -> None:
+def test_a75_a_204_is_sent_without_a_content_length(status: str, left: list[tuple[bytes, bytes]]) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response(status, [("Content-Length", "0"), ("ETag", '"1"')])
         return []

@@ -67,7 +67,7 @@ def test_A70_announced_trailers_may_be_given_at_the_end_of_the_body(inline: bool
     assert server.sent[-1]["headers"] == SPELLED
 
 
-def test_A70_trailers_that_nothing_announced_are_dropped_after_the_head() -> None:
+def test_A70_unannounced_trailers_after_the_headers_are_dropped() -> None:
     # Inline, the head is sent before the body ends, and not at about the same time.
     app = WsgiToAsgi(application("generator", early=False, announced=False), inline=True)
     server = serve(app, extensions=OFFER)
@@ -89,7 +89,7 @@ def test_A70_a_response_without_content_has_no_trailers(method: str, status: str
     assert server.complete
 
 
-def test_A70_the_last_given_trailers_count_and_a_declared_length_does_no_harm() -> None:
+def test_A70_the_last_trailers_count_even_with_a_declared_length() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ[GIVE]([("X-Sum", "0")])
         environ[GIVE](iter(FIELDS))
@@ -101,7 +101,7 @@ def test_A70_the_last_given_trailers_count_and_a_declared_length_does_no_harm() 
     assert server.sent[-1]["headers"] == SPELLED
 
 
-def test_A70_they_are_offered_only_where_the_server_sends_them() -> None:
+def test_A70_trailers_are_offered_only_if_the_server_sends_them() -> None:
     offered: list[bool] = []
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

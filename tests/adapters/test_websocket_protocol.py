@@ -67,7 +67,7 @@ def heard(session: Session, client: WSConnection) -> list[events.Event]:
         ({"HTTP_CONNECTION": "close"}, False),
     ],
 )
-def test_a_handshake_is_told_from_other_requests(changes: dict[str, Any], expected: bool) -> None:
+def test_a_handshake_is_distinguished_from_other_requests(changes: dict[str, Any], expected: bool) -> None:
     assert is_handshake(environ(**changes)) is expected
 
 
@@ -90,7 +90,7 @@ def test_a_handshake_that_cannot_be_answered_says_why(changes: dict[str, Any], s
     assert dict(refused.value.headers).get("Sec-WebSocket-Version", "13") == "13"
 
 
-def test_the_answer_has_the_key_the_subprotocol_and_the_headers_of_the_application() -> None:
+def test_the_accept_response_has_key_subprotocol_and_headers() -> None:
     session = Session(environ(HTTP_SEC_WEBSOCKET_PROTOCOL="a, b,,c"), 1000)
     assert session.subprotocols == ["a", "b", "c"]
     session.accept({"subprotocol": "b", "headers": [(b"set-cookie", b"x=1"), (b"set-cookie", b"y=\xe4")]})
@@ -165,7 +165,7 @@ def test_a_send_without_one_content_is_the_applications_error(message: dict[str,
     assert not session.output
 
 
-def test_a_ping_is_answered_and_one_is_sent() -> None:
+def test_pings_are_answered_and_sent() -> None:
     session, client = opened()
     session.received(client.send(events.Ping(b"payload")))
     session.ping()
@@ -173,7 +173,7 @@ def test_a_ping_is_answered_and_one_is_sent() -> None:
     assert session.received(client.send(events.Pong(b""))) == []
 
 
-def test_a_message_beyond_the_limit_closes_with_1009_and_nothing_of_it_arrives() -> None:
+def test_a_message_beyond_the_limit_closes_with_1009_and_is_not_delivered() -> None:
     session, client = opened(max_size=10)
     assert session.received(client.send(events.TextMessage("x" * 10))) == [
         {"type": "websocket.receive", "text": "x" * 10}
@@ -209,7 +209,7 @@ def test_a_close_without_a_code_is_1005() -> None:
     assert session.closed.message() == {"type": "websocket.disconnect", "code": 1005, "reason": ""}
 
 
-def test_the_application_closes_first_and_wants_no_more() -> None:
+def test_an_application_that_closes_first_gets_no_more_messages() -> None:
     session, client = opened()
     session.close(4001, "done")
     session.close(1000)  # again: nothing
@@ -224,7 +224,7 @@ def test_the_application_closes_first_and_wants_no_more() -> None:
 
 
 @pytest.mark.parametrize("closing", [False, True])
-def test_the_end_without_a_close_is_1006_or_what_was_begun(closing: bool) -> None:
+def test_an_end_without_a_close_frame_is_1006_or_the_begun_close(closing: bool) -> None:
     session, _ = opened()
     if closing:
         session.close(4001)
@@ -233,7 +233,7 @@ def test_the_end_without_a_close_is_1006_or_what_was_begun(closing: bool) -> Non
 
 
 @pytest.mark.parametrize("code", [0, 999, 1005, 1006, 1015, 5000, 70000])
-def test_a_code_that_no_close_carries_is_the_applications_error(code: int) -> None:
+def test_a_close_code_that_must_not_be_sent_is_the_applications_error(code: int) -> None:
     session, _ = opened()
     with pytest.raises(ApplicationError, match=f"got {code}"):
         session.close(code)
@@ -251,7 +251,7 @@ def test_a_code_that_no_close_carries_is_the_applications_error(code: int) -> No
     ],
 )
 @pytest.mark.parametrize("closing", [False, True])
-def test_what_breaks_the_protocol_fails_the_connection(data: bytes, code: int, closing: bool) -> None:
+def test_a_protocol_error_fails_the_connection(data: bytes, code: int, closing: bool) -> None:
     session, client = opened()
     if closing:
         session.close(4001)

@@ -57,7 +57,7 @@ async def until_closed(scope: Scope, receive: Receive, send: Send) -> Any:
     return message
 
 
-def test_the_thread_leaves_when_the_connection_has_ended_and_the_application_runs_on(mode: Any) -> None:
+def test_the_thread_is_free_when_the_connection_ends_before_the_application(mode: Any) -> None:
     go, ended = asyncio.Event(), threading.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -81,7 +81,7 @@ def test_the_thread_leaves_when_the_connection_has_ended_and_the_application_run
         assert ended.wait(SECONDS)
 
 
-def test_the_servers_socket_is_its_own_again(mode: Any) -> None:
+def test_the_server_gets_its_socket_back(mode: Any) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
 
@@ -92,7 +92,7 @@ def test_the_servers_socket_is_its_own_again(mode: Any) -> None:
         assert peer.server.recv(1) == b""  # the connection was ended, not the descriptor
 
 
-def test_a_client_that_does_not_answer_our_close_is_given_up(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_ignores_our_close_is_disconnected(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_upgrade, "CLOSE_SECONDS", 0.05)
     codes: list[int] = []
 
@@ -109,7 +109,7 @@ def test_a_client_that_does_not_answer_our_close_is_given_up(mode: Any, monkeypa
     assert codes == [4000]
 
 
-def test_a_client_that_does_not_read_our_answer_to_its_close_is_given_up(
+def test_a_client_that_does_not_read_our_close_reply_is_disconnected(
     mode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_upgrade, "CLOSE_SECONDS", 0.05)
@@ -128,7 +128,7 @@ def test_a_client_that_does_not_read_our_answer_to_its_close_is_given_up(
     assert ended == [True]
 
 
-def test_a_silent_client_is_asked_and_then_given_up(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_client_gets_a_ping_and_is_then_disconnected(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_upgrade, "PING_SECONDS", 0.05)
     codes: list[int] = []
 
@@ -153,9 +153,7 @@ def test_a_client_that_answers_pings_stays(mode: Any, monkeypatch: pytest.Monkey
         peer.left()
 
 
-def test_who_stops_reading_because_the_application_is_busy_is_not_given_up(
-    mode: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_client_is_kept_while_a_busy_application_does_not_read(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_upgrade, "PING_SECONDS", 0.02)
     received: list[Any] = []
 
@@ -211,9 +209,7 @@ def test_an_application_that_fails_is_logged_and_closes_with_1011(mode: Any, cap
     assert "open WebSocket" in record.message
 
 
-def test_an_application_that_ends_because_its_client_is_gone_is_not_logged(
-    mode: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_application_that_stops_at_a_disconnect_is_not_logged(mode: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await until_closed(scope, receive, send)
         await send({"type": "websocket.send", "text": "too late"})
@@ -224,7 +220,7 @@ def test_an_application_that_ends_because_its_client_is_gone_is_not_logged(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_an_application_may_close_what_is_closed(mode: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_application_may_close_a_closed_websocket(mode: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await until_closed(scope, receive, send)
         await send({"type": "websocket.close"})  # the client was faster
@@ -235,7 +231,7 @@ def test_an_application_may_close_what_is_closed(mode: Any, caplog: pytest.LogCa
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_what_the_application_raises_before_it_answers_reaches_the_server(mode: Any) -> None:
+def test_an_exception_before_the_response_reaches_the_server(mode: Any) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("before the accept")
 
@@ -305,7 +301,7 @@ def test_a_wrong_order_after_the_accept_is_raised_in_the_application(mode: Any, 
     assert "after it had" in raised[0]
 
 
-def test_a_denial_is_a_response_of_the_servers_and_the_socket_is_not_touched(mode: Any) -> None:
+def test_a_denial_is_an_ordinary_response_without_using_the_socket(mode: Any) -> None:
     codes: list[int] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -329,7 +325,7 @@ def test_a_denial_without_a_response_is_403(mode: Any) -> None:
         assert peer.call.result(SECONDS)[:2] == (403, b"")
 
 
-def test_close_says_goodbye_and_waits_for_the_application(mode: Any) -> None:
+def test_close_sends_a_close_frame_and_waits_for_the_application(mode: Any) -> None:
     codes: list[int] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -348,7 +344,7 @@ def test_close_says_goodbye_and_waits_for_the_application(mode: Any) -> None:
     assert codes == [1001]
 
 
-def test_an_application_that_does_not_end_is_cancelled_and_its_client_told(mode: Any) -> None:
+def test_an_application_that_does_not_end_is_cancelled(mode: Any) -> None:
     cancelled: list[bool] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -370,7 +366,7 @@ def test_an_application_that_does_not_end_is_cancelled_and_its_client_told(mode:
     assert cancelled == [True]
 
 
-def test_a_server_that_is_asked_whether_it_stops_closes_the_sockets(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopping_server_closes_the_sockets(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_open, "_ASK_SECONDS", 0.01)
     answers = iter([False, True])
     monkeypatch.setattr(_open, "stopping", lambda: next(answers, True))
@@ -379,7 +375,7 @@ def test_a_server_that_is_asked_whether_it_stops_closes_the_sockets(mode: Any, m
         peer.left()
 
 
-def test_all_sockets_of_the_process_are_closed_at_a_word(mode: Any) -> None:
+def test_close_websockets_closes_every_socket_of_the_process(mode: Any) -> None:
     with open_to(until_closed, mode) as one, open_to(until_closed, mode) as other:
         one.accepted()
         other.accepted()
@@ -390,7 +386,7 @@ def test_all_sockets_of_the_process_are_closed_at_a_word(mode: Any) -> None:
         other.left()
 
 
-def test_a_thread_that_is_torn_from_its_wait_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_thread_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """As gevent does when it stops: the exception comes out of the wait, the application is told."""
     codes: list[int] = []
     told, accepted = threading.Event(), threading.Event()
@@ -444,14 +440,14 @@ def test_a_context_variable_of_the_caller_is_seen() -> None:
     "changes",
     [{"gunicorn.socket": None}, {"wsgi.multithread": False}],
 )
-def test_without_a_socket_the_answer_is_501_with_those_that_have_one(changes: dict[str, Any]) -> None:
+def test_without_a_socket_the_response_is_501_and_names_other_servers(changes: dict[str, Any]) -> None:
     with open_to(until_closed, "shared", **changes) as peer:
         status, body, _ = peer.call.result(SECONDS)
     assert status == 501
     assert b"gunicorn (gthread workers), Werkzeug" in body
 
 
-def test_where_descriptors_cannot_be_watched_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_that_cannot_watch_descriptors_takes_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {"gunicorn.socket": object(), "wsgi.multithread": True}
     assert _sockets.take(environ) is not None
     monkeypatch.setattr(sys, "platform", "win32")
@@ -465,7 +461,9 @@ def test_where_descriptors_cannot_be_watched_there_is_none(monkeypatch: pytest.M
         ({"werkzeug.socket": "s"}, ConnectionError),
     ],
 )
-def test_each_server_is_left_by_its_own_exception(environ: dict[str, Any], error: type[Exception]) -> None:
+def test_the_adapter_leaves_each_server_with_the_servers_own_exception(
+    environ: dict[str, Any], error: type[Exception]
+) -> None:
     taken = _sockets.take(environ)
     assert taken is not None
     assert taken.socket == "s"
@@ -495,7 +493,7 @@ def test_without_wsproto_the_error_names_the_extra(monkeypatch: pytest.MonkeyPat
     importlib.import_module("gateway.adapters.websocket._serve")
 
 
-def test_over_tls_the_socket_is_taken_as_well(tmp_path: Path) -> None:
+def test_a_tls_socket_is_taken_over_too(tmp_path: Path) -> None:
     certificate, key = _certificate(tmp_path)
     size = 3_000_000  # more than the buffers hold, so that both directions have to wait
 

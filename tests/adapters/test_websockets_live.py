@@ -90,7 +90,7 @@ def until(running: Running, holds: Callable[[dict[str, Any]], bool]) -> dict[str
     return found
 
 
-def test_the_descriptions_of_servers_say_which_socket_can_be_had() -> None:
+def test_server_descriptions_show_which_sockets_can_be_taken_over() -> None:
     known = [servers.get(name) for name in servers.names()]
     assert {server.name for server in known if server.capabilities.hands_over_socket} == set(WITH)
     assert {server.name for server in known if server.interface == "wsgi" and server.capabilities.serves_asgi} == {
@@ -134,7 +134,7 @@ def test_the_subprotocol_is_the_one_that_the_application_chose(opened: Any) -> N
         assert client.subprotocol is None
 
 
-def test_the_client_is_told_how_the_application_closed(running: Running, opened: Any) -> None:
+def test_the_client_gets_the_applications_close_code(running: Running, opened: Any) -> None:
     with opened("/echo") as client:
         client.send("close 4001 enough of it")
         with pytest.raises(ConnectionClosedError) as closed:
@@ -144,7 +144,7 @@ def test_the_client_is_told_how_the_application_closed(running: Running, opened:
     until(running, lambda log: [4001, "enough of it"] in log["ended"])
 
 
-def test_the_application_is_told_how_the_client_closed(running: Running, opened: Any) -> None:
+def test_the_application_gets_the_clients_close_code(running: Running, opened: Any) -> None:
     with opened("/echo") as client:
         client.close(4002, "good night")
     until(running, lambda log: [4002, "good night"] in log["ended"])
@@ -169,7 +169,7 @@ def test_a_client_that_is_lost_is_1006_and_the_server_stays_healthy(running: Run
     until(running, lambda log: log["ended"].count([1006, ""]) == before + 1)
 
 
-def test_who_sends_to_a_client_that_is_gone_is_told_by_an_oserror(running: Running, opened: Any) -> None:
+def test_send_to_a_disconnected_client_raises_oserror(running: Running, opened: Any) -> None:
     with opened("/late-send") as client:
         client.send("go")
         client.recv(SECONDS)
@@ -177,7 +177,7 @@ def test_who_sends_to_a_client_that_is_gone_is_told_by_an_oserror(running: Runni
     until(running, lambda log: ["SocketClosed", ""] in log["ended"])
 
 
-def test_a_message_of_a_megabyte_in_fragments_comes_as_one(opened: Any) -> None:
+def test_fragments_of_a_megabyte_arrive_as_one_message(opened: Any) -> None:
     with opened("/echo", max_size=None) as client:
         client.send(bytes([number]) * 4096 for number in range(256))
         assert client.recv(SECONDS) == b"".join(bytes([number]) * 4096 for number in range(256))
@@ -274,7 +274,7 @@ def test_an_application_that_fails_with_an_open_socket_closes_with_1011(running:
         (("Sec-WebSocket-Key", "short"), 400),
     ],
 )
-def test_a_handshake_that_is_none_is_refused(running: Running, change: tuple[str, str], status: int) -> None:
+def test_an_invalid_handshake_is_refused(running: Running, change: tuple[str, str], status: int) -> None:
     fields = [change if name == change[0] else (name, value) for name, value in UPGRADE]
     found, headers, _ = asked(running, "/echo", fields)
     assert found == status
@@ -313,7 +313,7 @@ def test_a_server_that_stops_closes_with_1001_and_ends_soon(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITHOUT)
-def test_a_server_without_a_socket_answers_501_and_names_those_that_have_one(name: str) -> None:
+def test_a_server_without_a_socket_sends_501_and_names_other_servers(name: str) -> None:
     with launched(name) as running:
         status, _, body = asked(running, "/echo", UPGRADE)
         assert status == 501

@@ -93,7 +93,7 @@ def test_every_form_of_an_asgi_application_is_served_as_wsgi(app: Any) -> None:
 
 
 @pytest.mark.parametrize("app", ASGI, ids=repr)
-def test_an_application_said_to_be_asgi_is_served_by_a_wsgi_server(app: Any) -> None:
+def test_an_application_declared_as_asgi_runs_under_a_wsgi_server(app: Any) -> None:
     interface = "asgi2" if app is Double else "asgi"
     with Client(Gateway(app, interface).wsgi) as client:
         assert client.get("/").text == "hello"
@@ -121,7 +121,7 @@ def test_every_form_of_a_wsgi_application_is_served_as_asgi(app: Any) -> None:
     ],
     ids=repr,
 )
-def test_what_an_adapter_cannot_call_is_refused_when_built(adapter: Callable[[Any], Any], app: Any, told: str) -> None:
+def test_an_application_of_the_wrong_interface_is_refused(adapter: Callable[[Any], Any], app: Any, told: str) -> None:
     name = adapter.__name__
     with pytest.raises(ConfigurationError, match=f"^{name} wraps an? .*{re.escape(repr(app))}.*{told}"):
         adapter(app)

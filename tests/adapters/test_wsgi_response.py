@@ -197,9 +197,7 @@ def test_b44_a_file_without_a_descriptor_is_refused_in_send(mode: Any) -> None:
 
 
 @pytest.mark.parametrize("read_first", [True, False])
-def test_b44_a_server_that_lets_go_of_a_file_frees_it_and_the_application(
-    mode: Any, path: Path, read_first: bool
-) -> None:
+def test_b44_a_server_that_closes_a_file_early_frees_the_application(mode: Any, path: Path, read_first: bool) -> None:
     ended = threading.Event()
 
     @http_only
@@ -330,7 +328,7 @@ def test_b51_early_hints_after_the_start_go_to_the_server_before_the_head(mode: 
     assert events == [[("Link", "</a.css>; rel=preload")], [("Link", "</b.js>; rel=preload")], "200 OK"]
 
 
-def test_b51_early_hints_within_the_body_say_nothing_any_more(mode: Any) -> None:
+def test_b51_early_hints_within_the_body_are_ignored(mode: Any) -> None:
     events: list[Any] = []
 
     @http_only
@@ -447,7 +445,7 @@ def test_without_coalesce_every_message_is_a_chunk(mode: Any, count: int, size: 
 
 
 @pytest.mark.parametrize(("count", "size"), [(2, 1), (64, 1024), (500, 1024), (7, 60_000), (3, 200_000)])
-def test_what_waits_together_is_joined_up_to_a_limit(mode: Any, count: int, size: int) -> None:
+def test_waiting_messages_are_joined_up_to_a_limit(mode: Any, count: int, size: int) -> None:
     with adapted(burst(count, size), loop=mode) as wsgi:
         answer = call(wsgi)
     assert answer.body == b"".join(bytes([number % 256]) * size for number in range(count))
@@ -516,7 +514,7 @@ def test_hand_offs_in_shared_mode_do_not_grow_with_the_messages(
 if "lend" in MODES:
 
     @pytest.mark.parametrize(("count", "size"), [(1, 13), (64, 1024)])
-    def test_an_application_that_never_suspends_takes_no_hand_off_in_lend_mode(
+    def test_in_lend_mode_an_application_that_never_suspends_needs_no_hand_off(
         counting: Callable[[Any], Counting], count: int, size: int
     ) -> None:
         with adapted(burst(count, size), loop="lend") as wsgi:

@@ -107,7 +107,7 @@ ENVIRON: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("scope", "expected"), [row[1:] for row in ENVIRON], ids=[row[0] for row in ENVIRON])
-def test_the_environ_says_what_the_scope_says(scope: dict[str, Any], expected: Environ) -> None:
+def test_environ_and_scope_have_the_same_facts(scope: dict[str, Any], expected: Environ) -> None:
     environ = environ_of(**scope)
     assert {key: environ.get(key) for key in expected} == expected
 
@@ -144,7 +144,7 @@ def test_A10b_a_scope_without_optional_keys_is_served() -> None:
     assert (seen[0]["SERVER_NAME"], seen[0]["SERVER_PORT"], seen[0]["REMOTE_ADDR"]) == ("localhost", "80", "")
 
 
-def test_contradicting_lengths_are_answered_400() -> None:
+def test_contradicting_lengths_get_400() -> None:
     server = serve(WsgiToAsgi(answering([b"never"])), headers=[(b"content-length", b"1"), (b"content-length", b"2")])
     assert server.status == 400
     assert server.complete
@@ -261,17 +261,17 @@ def test_A28_an_application_that_never_reads_completes(backend: str) -> None:
     assert server.complete
 
 
-def test_a_request_without_a_body_asks_the_server_for_nothing(backend: str) -> None:
+def test_a_request_without_a_body_does_not_read_from_the_server(backend: str) -> None:
     assert serve(WsgiToAsgi(answering([b"ok"])), backend=backend).received == 0
 
 
-def test_a_body_that_is_expected_is_not_asked_for_unless_it_is_read() -> None:
+def test_an_unread_body_with_expect_100_continue_is_not_received() -> None:
     headers = [(b"content-length", b"5"), (b"expect", b"100-continue")]
     assert serve(WsgiToAsgi(answering([b"no"], status="403 No")), headers=headers, method="PUT").received == 0
 
 
 @pytest.mark.parametrize("size", [b"10", b"1000000"], ids=["A29-small", "A29-long"])
-def test_a_client_that_leaves_within_its_body_is_no_short_body(size: bytes, backend: str) -> None:
+def test_a_disconnect_within_the_body_is_not_a_short_body(size: bytes, backend: str) -> None:
     read: list[bytes] = []
 
     def app(environ: Environ, start_response: Any) -> list[bytes]:
@@ -311,7 +311,7 @@ def test_A29_the_read_raises_an_oserror_that_the_application_may_handle() -> Non
 # ------------------------------------------------------------------------------------------- A30-A33: start_response
 
 
-def test_A30_what_is_written_goes_before_the_iterable(backend: str) -> None:
+def test_A30_data_of_write_is_sent_before_the_iterable(backend: str) -> None:
     def app(environ: Environ, start_response: Any) -> list[bytes]:
         write = start_response("200 OK", [("x", "y")])
         write(b"a")
@@ -467,7 +467,7 @@ def test_A40_an_error_after_the_first_chunk_never_looks_complete(backend: str) -
 
 
 @pytest.mark.parametrize("error", [GeneratorExit, StopIteration], ids=str)
-def test_what_a_coroutine_cannot_raise_is_raised_as_the_applications_error(error: type[BaseException]) -> None:
+def test_an_exception_that_a_coroutine_cannot_raise_is_an_application_error(error: type[BaseException]) -> None:
     def app(environ: Environ, start_response: Any) -> list[bytes]:
         raise error
 
@@ -537,7 +537,7 @@ def test_A47_context_variables_of_the_caller_are_seen_by_application_iterator_an
     assert seen == ["caller's", "caller's", "set inside"]
 
 
-def test_A49_the_lifespan_is_answered(backend: str) -> None:
+def test_A49_the_adapter_answers_the_lifespan(backend: str) -> None:
     sent: list[str] = []
     messages = iter(["lifespan.startup", "lifespan.shutdown"])
 
@@ -625,7 +625,7 @@ def test_a_body_of_the_declared_length_ends_with_its_last_chunk() -> None:
     assert body.closed == 1
 
 
-def test_A54b_empty_chunks_force_no_head_and_no_message() -> None:
+def test_A54b_empty_chunks_send_neither_headers_nor_messages() -> None:
     def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
         yield b""
         start_response("200 OK", [])
@@ -682,7 +682,7 @@ def test_a_chunk_that_is_not_bytes_is_an_error(chunk: Any, shape: Any) -> None:
     [("HEAD", "200 OK"), ("GET", "204 No Content"), ("GET", "304 Not Modified")],
     ids=["A68-HEAD", "A68-204", "A68-304"],
 )
-def test_a_response_without_content_has_none(method: str, status: str, body: Any) -> None:
+def test_a_response_without_content_sends_no_body(method: str, status: str, body: Any) -> None:
     held = Body(body)
     adapter = WsgiToAsgi(answering(held, [("content-length", "4")], status))
     server = serve(adapter, method=method, validate=False)  # the application is wrong
@@ -712,12 +712,12 @@ def test_a_wrong_option_is_refused_when_built(options: Any) -> None:
         WsgiToAsgi(answering([]), **options)
 
 
-def test_what_is_not_callable_is_refused_when_built() -> None:
+def test_an_application_that_is_not_callable_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="callable"):
         WsgiToAsgi("app")  # type: ignore[arg-type]
 
 
-def test_the_wrapped_application_can_be_had_and_is_named() -> None:
+def test_the_wrapped_application_is_available_and_named() -> None:
     app = answering([])
     assert WsgiToAsgi(app).app is app
     assert repr(WsgiToAsgi(app)) == f"WsgiToAsgi({app!r})"
@@ -737,7 +737,7 @@ def test_a_request_with_both_bodies_is_served_on_other_loops(name: str) -> None:
 
 
 @pytest.mark.parametrize("options", CONTEXT_MODES)
-def test_A48_what_the_application_sets_in_its_context_stays_there(options: dict[str, Any]) -> None:
+def test_A48_context_variables_of_the_application_stay_in_its_context(options: dict[str, Any]) -> None:
     """Informative in the table; a copy is what keeps one request's context out of another's."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("A48", default="unset")
 

@@ -71,7 +71,7 @@ class Gone(OSError):
 # ------------------------------------------------------------------------------------------------------------ clients
 
 
-def test_a_client_that_leaves_with_the_last_byte_leaves_a_whole_response(backend: str) -> None:
+def test_a_disconnect_with_the_last_byte_is_a_complete_response(backend: str) -> None:
     """The body is complete by its Content-Length, so its end is sent before the iterable's own: nothing is cut off."""
     watched, whole = threading.Event(), KB64 * 8
 
@@ -147,7 +147,7 @@ def test_A37_a_disconnect_stops_the_iteration_though_send_says_nothing(backend: 
     run_on(backend, main)
 
 
-def test_A37_a_worker_that_waits_for_room_is_told_of_the_disconnect(backend: str) -> None:
+def test_A37_a_worker_that_waits_for_room_learns_of_the_disconnect(backend: str) -> None:
     body = Body(itertools.repeat(KB64))
     adapter = WsgiToAsgi(answering(body))
 
@@ -304,7 +304,7 @@ def test_write_raises_an_oserror_once_the_client_has_gone(backend: str) -> None:
     assert len(raised) == 1
 
 
-def test_a_server_whose_receive_repeats_itself_is_not_asked_for_ever(backend: str) -> None:
+def test_a_receive_that_repeats_its_last_message_is_not_called_for_ever(backend: str) -> None:
     def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
         for _ in range(3):
@@ -552,7 +552,7 @@ def test_a_large_list_is_not_copied_into_one_message(backend: str) -> None:
     assert max(map(len, server.chunks)) <= len(KB64)
 
 
-def test_a_client_that_leaves_a_complete_response_does_not_disturb_who_wrote_it() -> None:
+def test_a_disconnect_after_a_complete_response_does_not_raise_in_write() -> None:
     """The server says http.disconnect when the response is over, which is no reason to fail in ``write()``."""
     watched, gone = threading.Event(), threading.Event()
     reached: list[str] = []

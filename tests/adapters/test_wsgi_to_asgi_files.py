@@ -87,7 +87,7 @@ RANGES = [
     ids=["A69-none", "A69-path", "A69-zerocopy", "A69-both"],
 )
 @pytest.mark.parametrize(("position", "length"), [case[1:] for case in RANGES], ids=[case[0] for case in RANGES])
-def test_the_part_of_a_file_that_is_meant_is_sent(
+def test_the_requested_part_of_a_file_is_sent(
     path: Path, position: int, length: int | None, extensions: dict[str, Any], backend: str
 ) -> None:
     events: list[str] = []
@@ -128,7 +128,7 @@ def test_the_part_of_a_file_that_is_meant_is_sent(
 
 @pytest.mark.parametrize("extensions", [PATHSEND, ZEROCOPY], ids=["path", "zerocopy"])
 @pytest.mark.parametrize("what", ["bytesio", "deleted", "replaced", "empty", "pipe", "head"])
-def test_what_cannot_be_handed_over_is_read(what: str, extensions: dict[str, Any], path: Path) -> None:
+def test_a_file_that_the_server_cannot_send_is_read(what: str, extensions: dict[str, Any], path: Path) -> None:
     def app(environ: Environ, start_response: Any) -> Any:
         if what == "bytesio":
             file: Any = io.BytesIO(CONTENT)
@@ -237,7 +237,7 @@ def test_early_hints_go_before_the_head(shape: Any, backend: str) -> None:
 
 
 @pytest.mark.parametrize("inline", [False, True], ids=["worker", "inline"])
-def test_early_hints_that_come_too_late_or_say_nothing_are_left_out(inline: bool) -> None:
+def test_late_or_empty_early_hints_are_dropped(inline: bool) -> None:
     def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
         environ["wsgi.early_hints"]([("X-Other", "no")])
         start_response("200 OK", [])

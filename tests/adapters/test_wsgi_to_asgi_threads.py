@@ -100,7 +100,7 @@ def test_no_more_than_threads_requests_run_at_once(backend: str) -> None:
     assert most == 2
 
 
-def test_past_the_queue_a_request_is_answered_503_with_retry_after(backend: str) -> None:
+def test_a_request_beyond_the_queue_gets_503_with_retry_after(backend: str) -> None:
     entered = threading.Event()
     go_on = threading.Event()
 
@@ -131,7 +131,7 @@ def test_past_the_queue_a_request_is_answered_503_with_retry_after(backend: str)
     assert [answer.content for answer in answers] == [b"hello", b"hello"]
 
 
-def test_nothing_is_started_when_built_and_little_when_used(backend: str) -> None:
+def test_creating_an_adapter_starts_no_thread_and_sequential_requests_one(backend: str) -> None:
     before = worker_threads()
     adapter = WsgiToAsgi(hello)
     assert worker_threads() == before
@@ -264,7 +264,7 @@ def test_A63_an_adapter_that_served_before_a_fork_serves_in_the_child() -> None:
     assert run_script(FORKED) == "both"
 
 
-def test_A72_a_worker_that_is_stuck_does_not_keep_the_process() -> None:
+def test_A72_a_stuck_worker_does_not_keep_the_process_alive() -> None:
     assert run_script(STUCK) == "stuck"
 
 
@@ -418,7 +418,7 @@ def test_thread_sensitive_under_trio_is_one_thread_of_ours() -> None:
     assert len(threads) == 1
 
 
-def test_where_asgiref_has_no_thread_the_request_fails_and_does_not_hang() -> None:
+def test_without_a_thread_of_asgiref_the_request_fails() -> None:
     adapter = WsgiToAsgi(hello, thread_sensitive=True)
 
     async def main() -> None:
@@ -538,7 +538,7 @@ def test_workers_run_every_job_that_was_submitted_before_they_are_closed() -> No
     assert sorted(done) == list(range(50))
 
 
-def test_what_a_worker_posts_to_a_closed_loop_is_dropped() -> None:
+def test_results_for_a_closed_loop_are_dropped() -> None:
     loop = asyncio.new_event_loop()
     port = AsyncioPort(loop, 1)
     loop.close()

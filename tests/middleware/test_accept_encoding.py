@@ -45,7 +45,7 @@ def test_the_coding_follows_the_clients_qualities(value: str | None, expected: s
 @given(st.text(max_size=60))
 @example("gzip;q=0." + "0" * 2000)
 @example("," * 5000)
-def test_any_value_is_read_and_never_chooses_what_was_refused(value: str) -> None:
+def test_no_accept_encoding_value_chooses_a_refused_coding(value: str) -> None:
     accepted = parse_accept_encoding(value)
     chosen = choose_coding(value, OFFERED)
     assert all(0 <= quality <= 1 for quality in accepted.values())

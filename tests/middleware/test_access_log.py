@@ -122,7 +122,7 @@ def test_an_exception_is_one_line_that_names_it(
     assert (entry.status, entry.outcome, entry.error, entry.bytes_sent) == (status, "failed", "RuntimeError", sent)
 
 
-def test_an_answered_exception_is_logged_as_what_was_answered(stack: MakeStack, log: Lines) -> None:
+def test_a_handled_exception_is_logged_with_its_response_status(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(), Errors(log=False), script=Script(raises=RuntimeError("x")))
     answer = chain.request()
     [entry] = log.entries(chain)
@@ -136,7 +136,7 @@ def test_a_head_sends_no_bytes(stack: MakeStack, log: Lines) -> None:
     assert (entry.status, entry.bytes_sent, entry.outcome) == (204, 0, "completed")
 
 
-def test_a_second_one_logs_nothing(stack: MakeStack, log: Lines) -> None:
+def test_a_second_access_log_in_a_chain_logs_nothing(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(), AccessLog())
     chain.request()
     assert len(log.entries(chain)) == 1
@@ -253,7 +253,7 @@ def test_the_query_can_be_left_out(stack: MakeStack, log: Lines) -> None:
     assert [entry.query for entry in log.entries(chain)] == [None]
 
 
-def test_lines_that_wait_for_a_log_that_stands_still_are_bounded_and_counted(
+def test_lines_that_wait_for_a_blocked_log_are_limited_and_counted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(_log_thread, "MOST", 3)
@@ -275,7 +275,7 @@ def test_lines_that_wait_for_a_log_that_stands_still_are_bounded_and_counted(
     assert [record.getMessage()[:26] for record in caplog.records] == ["5 log lines were dropped, "]
 
 
-def test_a_log_that_stands_still_does_not_keep_the_process_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blocked_log_does_not_keep_the_process_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_log_thread, "CLOSE_SECONDS", 0.05)
     stalled, written = threading.Event(), threading.Event()
 
@@ -301,7 +301,7 @@ def test_paths_can_be_skipped(stack: MakeStack, log: Lines) -> None:
     assert [entry.path for entry in log.entries(chain)] == ["/other"]
 
 
-def test_a_sample_of_nothing_still_logs_what_failed(stack: MakeStack, log: Lines) -> None:
+def test_a_sample_of_zero_still_logs_failures(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(sample=0), script=Script(act=lambda seen: Script(status=int(seen.path[1:]))))
     for status in (200, 404, 503):
         chain.request(f"/{status}")
@@ -320,7 +320,7 @@ def test_without_a_handler_lines_go_to_standard_output(stack: MakeStack, capsys:
     assert capsys.readouterr().out == "GET /x\n"
 
 
-def test_the_level_of_the_root_keeps_no_line_back(stack: MakeStack) -> None:
+def test_the_level_of_the_root_logger_does_not_suppress_lines(stack: MakeStack) -> None:
     root, kept = logging.getLogger(), logging.handlers.BufferingHandler(10)
     level = root.level
     root.addHandler(kept)
@@ -336,7 +336,7 @@ def test_the_level_of_the_root_keeps_no_line_back(stack: MakeStack) -> None:
 
 
 @pytest.mark.parametrize("name", ["gateway", "gateway.access"])
-def test_a_level_that_somebody_has_set_holds_without_a_handler_too(
+def test_a_configured_level_applies_without_a_handler(
     stack: MakeStack, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     logger = logging.getLogger("gateway.access")
@@ -352,9 +352,7 @@ def test_a_level_that_somebody_has_set_holds_without_a_handler_too(
     assert capsys.readouterr().out == ""
 
 
-def test_a_filter_of_the_logger_is_asked_before_standard_output(
-    stack: MakeStack, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_filters_of_the_logger_apply_to_standard_output(stack: MakeStack, capsys: pytest.CaptureFixture[str]) -> None:
     def only_a(record: logging.LogRecord) -> bool:
         return record.entry.path == "/a"  # type: ignore[attr-defined, no-any-return]
 
@@ -372,7 +370,7 @@ def test_a_filter_of_the_logger_is_asked_before_standard_output(
     assert capsys.readouterr().out == "/a\n"
 
 
-def test_a_record_is_what_the_library_would_have_made(stack: MakeStack, log: Lines) -> None:
+def test_a_log_record_equals_one_of_the_logging_module(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog())
     began = time.time()
     chain.request("/1")
@@ -420,7 +418,7 @@ texts = st.none() | st.text(max_size=20)
         close_code=st.none() | st.integers(1000, 4999),
     )
 )
-def test_a_json_line_says_what_the_library_s_would(entry: Entry) -> None:
+def test_a_json_line_equals_the_output_of_the_json_module(entry: Entry) -> None:
     whole, rest = divmod(int(entry.time * 1000), 1000)
     moment = datetime.fromtimestamp(whole, UTC) + timedelta(milliseconds=rest)
     members: dict[str, object] = {"time": moment.isoformat(timespec="milliseconds")}

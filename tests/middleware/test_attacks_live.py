@@ -93,7 +93,7 @@ def test_no_forged_address_is_the_client(site: Bind, fields: Fields, client: str
     assert (reply.status, reply.body.split(b" ")[0]) == (200, client.encode())
 
 
-def test_an_underscore_is_no_hyphen(site: Bind) -> None:
+def test_an_underscore_is_not_a_hyphen(site: Bind) -> None:
     reply = ask(site, "GET", "/client", (HOST, PROTO, (XFF, "203.0.113.9"), ("X_Forwarded_For", "6.6.6.6")))
     assert reply.status == 400 or reply.body.split(b" ")[0] == b"203.0.113.9"
 
@@ -125,7 +125,7 @@ def test_two_hosts_are_refused_in_either_order(site: Bind) -> None:
         assert ask(site, "GET", "/", (*(("Host", host) for host in hosts), PROTO)).status == 400
 
 
-def test_a_host_in_the_target_or_a_field_of_a_proxy_leads_nowhere(site: Bind) -> None:
+def test_a_host_in_the_target_or_a_proxy_header_is_not_used(site: Bind) -> None:
     for target, fields in (
         ("http://evil.example/", (HOST,)),
         ("//evil.example/", (HOST,)),
@@ -137,7 +137,7 @@ def test_a_host_in_the_target_or_a_field_of_a_proxy_leads_nowhere(site: Bind) ->
             assert not location.startswith("https://example.org//"), location
 
 
-def test_what_is_echoed_splits_no_response(site: Bind) -> None:
+def test_echoed_values_do_not_split_a_response(site: Bind) -> None:
     split = "abcdefgh%0d%0aSet-Cookie:%20a=1"
     for target, fields in (
         (f"/x{split}", (HOST,)),
@@ -260,7 +260,7 @@ def test_the_body_of_a_request_that_is_refused_is_not_the_next_request(site: Bin
     assert b"127.0.0.1 https" not in received, received
 
 
-def test_a_body_that_ends_too_soon_is_not_taken_for_whole(site: Bind) -> None:
+def test_a_truncated_body_is_not_treated_as_complete(site: Bind) -> None:
     for framing, body in ((("Content-Length", "100"), b"hello"), (("Transfer-Encoding", "chunked"), b"5\r\nhello\r\n")):
         with site.connect(30) as connection:
             connection.sendall(render("POST", "/upload", (HOST, PROTO, framing), body))
@@ -291,7 +291,7 @@ def test_the_length_of_a_compressed_page_is_not_constant(site: Bind) -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "+5", "5, 6", "0x10", "1e3", "5 5", "\u00b2", "9" * 400])
-def test_what_is_no_length_reaches_no_application(site: Bind, length: str) -> None:
+def test_an_invalid_length_never_reaches_the_application(site: Bind, length: str) -> None:
     received = exchange(site, render("POST", "/upload", (HOST, PROTO, ("Content-Length", length)), b"hello"))
     assert not received or parse(received).status in (400, 413, 431)
 
@@ -321,7 +321,7 @@ def test_chunks_over_the_limit_are_refused(site: Bind) -> None:
     assert parse(received).status == 413
 
 
-def test_who_expects_100_for_too_much_never_gets_it(site: Bind, server: str) -> None:
+def test_a_request_that_is_too_large_never_gets_100_continue(site: Bind, server: str) -> None:
     expects = (HOST, PROTO, ("Content-Length", str(LIMIT + 1)), ("Expect", "100-continue"))
     received = exchange(site, render("POST", "/upload", expects))
     if server in SAY_100_BY_THEMSELVES and received.startswith(b"HTTP/1.1 100 "):
@@ -330,7 +330,7 @@ def test_who_expects_100_for_too_much_never_gets_it(site: Bind, server: str) -> 
 
 
 @pytest.mark.parametrize("name", ["If-None-Match", "If-Match"])
-def test_a_list_of_entity_tags_full_of_blanks_holds_no_worker(site: Bind, name: str) -> None:
+def test_a_list_of_entity_tags_with_many_blanks_is_parsed_fast(site: Bind, name: str) -> None:
     # gunicorn takes 8,190 bytes a line, so these reach the parser on each server.
     fields = (HOST, PROTO, (name, '"a",' + " " * 8000 + "x"))
     status = {"If-None-Match": 200, "If-Match": 412}[name]
@@ -362,7 +362,7 @@ READ = [
 ]
 
 
-def test_no_header_as_long_as_the_server_takes_holds_a_worker(site: Bind) -> None:
+def test_the_longest_accepted_header_does_not_block_a_worker(site: Bind) -> None:
     for _ in range(3):
         began = time.monotonic()
         for name in READ:
@@ -411,7 +411,7 @@ def test_a_websocket_opens_for_an_allowed_origin_only(site: Bind, server: str) -
         pytest.param("granian-asgi", "probed_asgi", "http.response.pathsend", marks=pytest.mark.slow),
     ],
 )
-def test_a_file_is_handed_to_the_server_to_send(name: str, target: str, sent: str, tmp_path: Path) -> None:
+def test_the_server_sends_the_file_itself(name: str, target: str, sent: str, tmp_path: Path) -> None:
     if reason := servers.get(name).missing():
         pytest.skip(reason)
     content = bytes(range(256)) * 4096
@@ -440,7 +440,7 @@ app = Gateway(wsgi, middleware=[StaticFiles(folders={"/s": ROOT})])
 
 
 @pytest.mark.parametrize("name", ["gunicorn-sync", "gunicorn-gthread", "uvicorn", "granian-asgi", "waitress"])
-def test_a_file_that_is_replaced_under_a_server_comes_whole_and_with_its_own_tag(name: str, tmp_path: Path) -> None:
+def test_under_a_server_a_replaced_file_is_complete_and_has_its_own_tag(name: str, tmp_path: Path) -> None:
     server = servers.get(name)
     if reason := server.missing():
         pytest.skip(reason)

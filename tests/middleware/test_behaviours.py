@@ -45,7 +45,7 @@ def shown_by(behaviour: Behaviour) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     "behaviour", load(), ids=lambda behaviour: f"{behaviour.middleware}: {behaviour.sentence}"[:90]
 )
-def test_every_sentence_is_shown_in_every_way_or_says_why_not(behaviour: Behaviour) -> None:
+def test_every_behaviour_has_a_test_in_every_mode_or_a_reason(behaviour: Behaviour) -> None:
     shown = shown_by(behaviour)
     assert shown, "a sentence without a test"
     ways = EVERY_WAY_OF.get(behaviour.middleware, EVERY_WAY)

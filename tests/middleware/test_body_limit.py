@@ -40,7 +40,7 @@ def test_a_length_beside_chunks_does_not_lift_the_limit(stack: MakeStack) -> Non
     assert answer.status == 413 or [len(seen.body) for seen in answer.seen] == [5]
 
 
-def test_the_refusal_stands_also_if_the_application_swallows_it(stack: MakeStack) -> None:
+def test_the_refusal_is_sent_even_if_the_application_catches_it(stack: MakeStack) -> None:
     """Frameworks catch what their reads raise and answer something of their own."""
     swallowed: list[str] = []
 
@@ -69,7 +69,7 @@ def test_the_refusal_stands_also_if_the_application_swallows_it(stack: MakeStack
 
 
 @pytest.mark.parametrize("length", ["-5", "+5", "5, 6", "5,6", "0x5", "5.0", "\xb2"])
-def test_what_is_no_length_is_400(stack: MakeStack, length: str) -> None:
+def test_an_invalid_length_gets_400(stack: MakeStack, length: str) -> None:
     answer = stack(BodyLimit(max_bytes=100)).request(method="POST", headers=[("Content-Length", length)])
     assert (answer.status, answer.seen) == (400, [])
 
@@ -118,7 +118,7 @@ def test_a_body_that_ends_before_its_length_is_400(kind: str, swallows: bool) ->
     assert read == [b"x" * 100]
 
 
-def test_a_body_that_ends_before_its_length_is_not_answered_as_whole(stack: MakeStack) -> None:
+def test_a_body_that_ends_before_its_length_is_not_accepted(stack: MakeStack) -> None:
     chain = stack(BodyLimit(max_bytes=1000), script=READS)
     answer = chain.request(method="POST", headers=[("Content-Length", "100")], body=b"hello")
     # An adapter to WSGI tells the application that the client left; everywhere else it is refused here.

@@ -41,7 +41,7 @@ def test_every_request_asks_a_store_that_answers(breaker: Breaker) -> None:
     assert breaker.seconds_left == 0
 
 
-def test_nobody_asks_after_a_failure_until_the_pause_is_over(breaker: Breaker, clock: Clock) -> None:
+def test_after_a_failure_no_request_uses_the_store_until_the_pause_is_over(breaker: Breaker, clock: Clock) -> None:
     assert breaker.failed(enter(breaker)) is True
     assert breaker.enter() is None
     clock.now += FIRST_PAUSE - 0.01
@@ -59,7 +59,7 @@ def test_one_request_tries_again_and_the_others_wait_for_it(breaker: Breaker, cl
     assert [breaker.enter() is not None for _ in range(3)] == [True] * 3
 
 
-def test_a_try_that_is_never_over_holds_the_others_up_for_its_lease(breaker: Breaker, clock: Clock) -> None:
+def test_a_hanging_try_blocks_other_tries_only_for_its_lease(breaker: Breaker, clock: Clock) -> None:
     breaker.failed(enter(breaker))
     clock.now += FIRST_PAUSE
     enter(breaker)
@@ -88,13 +88,13 @@ def test_a_success_makes_the_next_pause_the_first_again(breaker: Breaker, clock:
     assert breaker.seconds_left == pytest.approx(FIRST_PAUSE)
 
 
-def test_failures_of_requests_that_asked_together_are_one(breaker: Breaker) -> None:
+def test_simultaneous_failures_count_as_one(breaker: Breaker) -> None:
     tickets = [enter(breaker) for _ in range(100)]
     assert [breaker.failed(ticket) for ticket in tickets] == [True] + [False] * 99
     assert breaker.seconds_left == pytest.approx(FIRST_PAUSE)
 
 
-def test_a_failure_from_before_a_recovery_begins_no_outage(breaker: Breaker, clock: Clock) -> None:
+def test_an_old_failure_after_a_recovery_does_not_begin_an_outage(breaker: Breaker, clock: Clock) -> None:
     old = enter(breaker)
     breaker.failed(enter(breaker))
     clock.now += FIRST_PAUSE
@@ -104,7 +104,7 @@ def test_a_failure_from_before_a_recovery_begins_no_outage(breaker: Breaker, clo
 
 
 @given(st.lists(st.sampled_from(["enter", "pass", "fail", "wait"]), max_size=60))
-def test_at_most_one_try_is_under_way_in_an_outage(steps: list[str]) -> None:
+def test_in_an_outage_at_most_one_request_tries_the_store(steps: list[str]) -> None:
     clock = Clock()
     breaker = Breaker(lease=0.5, clock=clock)
     under_way: list[int] = []

@@ -54,7 +54,7 @@ PARTIAL: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_a_flush_lets_out_all_that_was_pushed(coding: str) -> None:
+def test_flush_returns_all_pushed_data(coding: str) -> None:
     encoder = encoder_factory(coding)()
     sent = encoder.push(b"data: 1\n\n") + encoder.flush()
     assert PARTIAL[coding](sent) == b"data: 1\n\n"
@@ -114,7 +114,7 @@ def test_every_window_descriptor_is_read_as_the_library_reads_it() -> None:
     [b"", b"text", b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfd\xe0\x00", b"\x50\x2a\x4d\x18" + bytes(14)],
     ids=["empty", "text", "cut", "cut-in-the-size", "skippable-frame"],
 )
-def test_what_is_not_the_header_of_a_frame_has_no_window(start: bytes) -> None:
+def test_bytes_that_are_not_a_frame_header_have_no_window(start: bytes) -> None:
     assert zstd_window(start) is None
 
 

@@ -126,7 +126,7 @@ LEFT_ALONE = [
 
 
 @pytest.mark.parametrize("app", [case[1] for case in LEFT_ALONE], ids=[case[0] for case in LEFT_ALONE])
-def test_what_must_not_be_compressed_is_left_alone(stack: MakeStack, app: Script) -> None:
+def test_responses_that_must_not_be_compressed_stay_unchanged(stack: MakeStack, app: Script) -> None:
     answer = fetch(stack(Compression(), script=app))
     assert answer.status == app.status
     assert answer.get("content-encoding") == dict(app.headers).get("Content-Encoding")
@@ -134,7 +134,7 @@ def test_what_must_not_be_compressed_is_left_alone(stack: MakeStack, app: Script
     assert answer.get("vary") is None
 
 
-def test_content_shorter_than_the_minimum_is_left_alone_but_varies(stack: MakeStack) -> None:
+def test_content_below_the_minimum_is_not_compressed_but_has_vary(stack: MakeStack) -> None:
     app = Script(headers=(("Content-Type", "text/plain"), ("Content-Length", "499")), chunks=(b"x" * 499,))
     answer = fetch(stack(Compression(), script=app))
     assert (answer.get("content-encoding"), answer.get("vary")) == (None, "Accept-Encoding")
@@ -146,7 +146,7 @@ def test_types_match_without_case_by_suffix_and_by_top_level(stack: MakeStack, k
 
 
 @pytest.mark.parametrize("pattern", ["Application/X-Mine", "*/*", "APPLICATION/*", "application/x-mine"])
-def test_a_pattern_matches_without_case_and_may_be_all(stack: MakeStack, pattern: str) -> None:
+def test_media_type_patterns_ignore_case_and_may_match_all(stack: MakeStack, pattern: str) -> None:
     chain = stack(Compression(types=(pattern,)), script=script(kind="application/X-mine; v=1"))
     assert fetch(chain).get("content-encoding") == "gzip"
     other = fetch(stack(Compression(types=(pattern,)), script=script(kind="image/png")))

@@ -32,12 +32,12 @@ TAGGED = Script(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("value", ['"v1"', 'W/"v1"', '"v0", "v1"', "*"])
-def test_a_match_is_answered_without_content(stack: MakeStack, method: str, value: str) -> None:
+def test_a_matching_if_none_match_gives_304_without_content(stack: MakeStack, method: str, value: str) -> None:
     answer = stack(ConditionalGet(), script=TAGGED).request(method=method, headers=[("If-None-Match", value)])
     assert (answer.status, answer.body, answer.error) == (304, b"", None)
 
 
-def test_a_304_keeps_what_the_client_updates_and_drops_what_describes_the_content(stack: MakeStack) -> None:
+def test_a_304_keeps_updating_headers_and_drops_content_headers(stack: MakeStack) -> None:
     answer = stack(ConditionalGet(), script=TAGGED).request(headers=[("If-None-Match", '"v1"')])
     kept = {name.lower() for name, _ in answer.headers}
     assert {"cache-control", "content-location", "etag", "expires", "vary", "content-security-policy"} <= kept
@@ -99,7 +99,7 @@ def test_an_entity_tag_is_made_of_content_of_known_small_length(stack: MakeStack
         ((("Content-Length", "300000"),), "too large"),
     ],
 )
-def test_no_entity_tag_is_made_of_what_streams_or_is_not_to_be_stored(
+def test_streams_and_no_store_responses_get_no_entity_tag(
     stack: MakeStack, headers: tuple[tuple[str, str], ...], why: str
 ) -> None:
     chunks = (b"x" * 300_000,) if why == "too large" else (b"hello", b"world")
@@ -112,6 +112,6 @@ def test_the_applications_own_entity_tag_stays(stack: MakeStack) -> None:
     assert stack(ConditionalGet(auto_etag=True), script=TAGGED).request().get("etag") == '"v1"'
 
 
-def test_a_limit_that_can_hold_nothing_is_refused() -> None:
+def test_a_limit_of_zero_bytes_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="max_bytes"):
         ConditionalGet(max_bytes=0)

@@ -43,13 +43,13 @@ def test_a_preflight_is_answered_without_the_application(stack: MakeStack) -> No
     assert answer.get("vary") == "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
-def test_a_preflight_of_another_origin_gets_no_marks(stack: MakeStack) -> None:
+def test_a_preflight_of_a_disallowed_origin_gets_no_cors_headers(stack: MakeStack) -> None:
     answer = preflight(stack(OURS), EVIL)
     assert (answer.status, marks(answer), answer.seen) == (204, {}, [])
     assert "Origin" in (answer.get("vary") or "")
 
 
-def test_another_origin_can_be_refused(stack: MakeStack) -> None:
+def test_a_disallowed_origin_can_be_refused(stack: MakeStack) -> None:
     chain = stack(Cors(origins=(APP,), refuse=True))
     refused = preflight(chain, EVIL)
     assert (refused.status, marks(refused)) == (403, {})
@@ -63,7 +63,7 @@ def test_another_origin_can_be_refused(stack: MakeStack) -> None:
     [[("Origin", APP)], [("Access-Control-Request-Method", "GET")], []],
     ids=["no-method", "no-origin", "plain"],
 )
-def test_an_options_request_that_is_no_preflight_reaches_the_application(
+def test_an_options_request_without_preflight_headers_reaches_the_application(
     stack: MakeStack, fields: list[tuple[str, str]]
 ) -> None:
     assert len(stack(OURS).request(method="OPTIONS", headers=fields).seen) == 1
@@ -91,12 +91,12 @@ def test_an_allowed_origin_may_read_the_answer(stack: MakeStack) -> None:
         "x",
     ],
 )
-def test_another_origin_gets_the_answer_without_any_mark(stack: MakeStack, origin: str) -> None:
+def test_a_disallowed_origin_gets_a_response_without_cors_headers(stack: MakeStack, origin: str) -> None:
     answer = stack(OURS).request(headers=[("Origin", origin)])
     assert (answer.body, marks(answer), answer.get("vary")) == (b"hello", {}, "Origin")
 
 
-def test_the_answer_varies_also_where_no_origin_came(stack: MakeStack) -> None:
+def test_a_response_without_origin_has_vary_too(stack: MakeStack) -> None:
     answer = stack(OURS).request()
     assert (marks(answer), answer.get("vary")) == ({}, "Origin")
 
@@ -107,7 +107,7 @@ def test_vary_is_merged_and_never_doubled(stack: MakeStack, vary: str) -> None:
     assert answer.get("vary") == {"Cookie": "Cookie, Origin"}.get(vary, vary)
 
 
-def test_a_public_answer_has_a_star_and_does_not_vary(stack: MakeStack) -> None:
+def test_a_response_for_any_origin_has_a_star_and_no_vary(stack: MakeStack) -> None:
     public = Cors(origins=("*",), expose=("X-Total",))
     for fields in ([("Origin", EVIL)], []):
         answer = stack(public).request(headers=fields)
@@ -133,14 +133,14 @@ def test_a_regular_expression_matches_whole(stack: MakeStack, origin: str, allow
     assert bool(marks(chain.request(headers=[("Origin", origin)]))) is allowed
 
 
-def test_any_asked_field_is_allowed_by_a_star_and_never_echoed_unchecked(stack: MakeStack) -> None:
+def test_a_star_allows_any_valid_requested_header(stack: MakeStack) -> None:
     chain = stack(Cors(origins=(APP,), headers=("*",)))
     assert marks(preflight(chain, APP, headers="x-a,X-B"))["access-control-allow-headers"] == "x-a, X-B"
     assert "access-control-allow-headers" not in marks(preflight(chain, APP, headers="x-a, b ad"))
     assert "access-control-allow-headers" not in marks(preflight(chain, APP, headers=None))
 
 
-def test_a_public_preflight_allows_everybody_and_no_method_that_is_not_named(stack: MakeStack) -> None:
+def test_a_preflight_for_any_origin_allows_only_named_methods(stack: MakeStack) -> None:
     answer = preflight(stack(Cors(origins=("*",), methods=())), EVIL)
     assert (answer.status, marks(answer)) == (
         204,
@@ -180,11 +180,11 @@ def test_the_applications_own_marks_stay(stack: MakeStack) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_error_answers_are_marked_too(stack: MakeStack, status: int) -> None:
+def test_error_responses_get_cors_headers_too(stack: MakeStack, status: int) -> None:
     assert marks(stack(OURS, script=Script(status=status)).request(headers=[("Origin", APP)]))
 
 
-def test_a_refusal_from_further_in_is_marked_too(stack: MakeStack) -> None:
+def test_refusals_of_inner_middleware_get_cors_headers(stack: MakeStack) -> None:
     chain = stack(OURS, TrustedHost(allowed=("here.example",)))
     answer = chain.request(headers=[("Origin", APP), ("Host", "other.example")])
     assert (answer.status, marks(answer)["access-control-allow-origin"]) == (400, APP)

@@ -101,13 +101,13 @@ def test_a_frameworks_further_fields_are_kept(stack: MakeStack) -> None:
     assert stack(Errors(), script=failing(error)).request().get("retry-after") == "5"
 
 
-def test_own_exceptions_are_answered_by_the_nearest_class(stack: MakeStack) -> None:
+def test_the_nearest_class_decides_the_response_to_an_exception(stack: MakeStack) -> None:
     middleware = Errors(answers={Shortage: 503, Famine: lambda request, error: Response(200, body=f"ate {error}")})
     assert stack(middleware, script=failing(Shortage("x"))).request().status == 503
     assert stack(middleware, script=failing(Famine("all"))).request().body == b"ate all"
 
 
-def test_after_the_head_the_exception_goes_on_and_the_answer_is_cut(stack: MakeStack) -> None:
+def test_an_exception_after_the_headers_reaches_the_server_and_cuts_the_response(stack: MakeStack) -> None:
     answer = stack(Errors(), script=failing(RuntimeError("late"), after=1)).request()
     assert (answer.status, answer.body) == (200, b"one")
     assert isinstance(answer.error, RuntimeError)
@@ -173,7 +173,7 @@ def test_a_forged_loopback_address_shows_nothing(stack: MakeStack) -> None:
     assert b"secret" not in answer.body
 
 
-def test_an_answered_exception_still_gets_what_stands_outside(stack: MakeStack) -> None:
+def test_a_handled_exception_passes_the_outer_middleware(stack: MakeStack) -> None:
     chain = stack(RequestId(), Cors(origins=("https://app.example",)), Errors(), script=failing(RuntimeError("x")))
     answer = chain.request(headers=[("Origin", "https://app.example")])
     assert (answer.status, answer.get("access-control-allow-origin")) == (500, "https://app.example")
@@ -245,7 +245,7 @@ def test_every_refusal_of_the_other_middleware_is_rendered_the_same_way(
     assert str(status).encode() in answer.body
 
 
-def test_a_mount_answers_what_is_mounted_nowhere_with_404_in_the_same_form() -> None:
+def test_a_mount_sends_a_404_in_the_same_form_for_unmounted_paths() -> None:
     from gateway.mount import Mount
     from gateway.testing import Client
 
@@ -257,7 +257,7 @@ def test_a_mount_answers_what_is_mounted_nowhere_with_404_in_the_same_form() -> 
     assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
 
 
-def test_what_is_no_exception_is_not_answered() -> None:
+def test_only_exceptions_are_turned_into_responses() -> None:
     for kind in ("wsgi", "asgi"):
         chain = Stack(kind, [Errors()], failing(Stop()))
         with pytest.raises(Stop):

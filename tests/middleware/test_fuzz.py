@@ -175,7 +175,7 @@ def check(call: Call, answer: Answer) -> None:
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(call=calls())
-def test_whatever_is_written_into_the_fields_there_is_an_answer_within_the_rules(chain: Stack, call: Call) -> None:
+def test_any_header_values_get_a_response_within_the_rules(chain: Stack, call: Call) -> None:
     check(call, chain.request(call))
     ours = [each for each in chain.application.violations if each.side == "application"]
     chain.application.violations.clear()

@@ -70,7 +70,7 @@ def test_only_get_and_head_are_answered(stack: MakeStack, path: str) -> None:
         assert (answer.status, answer.get("allow"), answer.seen) == (405, "GET, HEAD", [])
 
 
-def test_a_probe_passes_hosts_limits_and_log_unseen(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
+def test_probes_skip_host_check_limits_and_log(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "gateway.access")
     inner = (AccessLog(), TrustedHost(allowed=("example.org",)), RateLimit(limits="1/hour"))
     chain = stack(Health(), *inner)
@@ -81,7 +81,7 @@ def test_a_probe_passes_hosts_limits_and_log_unseen(stack: MakeStack, caplog: py
     assert [record.entry.path for record in caplog.records if hasattr(record, "entry")] == ["/"]
 
 
-def test_a_chain_that_puts_a_guard_outside_warns() -> None:
+def test_a_chain_with_a_guard_outside_health_warns() -> None:
     from gateway.application import Gateway
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -152,7 +152,7 @@ def test_checks_run_side_by_side(stack: MakeStack) -> None:
     assert stack(Health(checks={"a": meet, "b": meet_async}, timeout=PATIENCE)).request("/readyz").status == 200
 
 
-def test_a_check_that_hangs_is_given_up_and_not_started_again(stack: MakeStack) -> None:
+def test_a_hanging_check_times_out_and_is_not_started_again(stack: MakeStack) -> None:
     released, calls, cancelled = threading.Event(), [], []
 
     def hangs() -> None:
@@ -179,7 +179,7 @@ def test_a_check_that_hangs_is_given_up_and_not_started_again(stack: MakeStack) 
         released.set()
 
 
-def test_answers_are_kept_for_a_while(stack: MakeStack) -> None:
+def test_results_of_checks_are_cached(stack: MakeStack) -> None:
     calls: list[int] = []
     chain = stack(Health(checks={"a": lambda: calls.append(1)}, cache=3600))
     assert [chain.request("/readyz").status for _ in range(3)] == [200, 200, 200]
@@ -287,7 +287,7 @@ def test_a_check_passes_on_trio_whatever_decorator_it_has(check: Any) -> None:
     assert found["a"].passed
 
 
-def test_a_check_that_exits_fails_and_ends_nobody(stack: MakeStack) -> None:
+def test_a_check_that_exits_fails_without_ending_the_process(stack: MakeStack) -> None:
     def check() -> None:
         raise SystemExit(3)
 
@@ -339,7 +339,7 @@ def test_a_file_drains_while_it_exists(stack: MakeStack, tmp_path: Path) -> None
     assert chain.request("/readyz").status == 200
 
 
-def test_a_drain_file_that_cannot_be_looked_up_does_not_drain(
+def test_a_drain_file_that_cannot_be_read_does_not_drain(
     stack: MakeStack, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     chain = stack(Health(drain_file=str(tmp_path / ("x" * 300))))
@@ -369,12 +369,12 @@ def test_a_drain_file_that_is_lost_keeps_its_last_state(
 
 
 @pytest.mark.parametrize("path", ["", "a\0b"])
-def test_a_drain_file_that_no_system_can_have_is_refused(path: str) -> None:
+def test_an_invalid_drain_file_path_is_refused(path: str) -> None:
     with pytest.raises(ConfigurationError, match=r"drain_file=\.\.\."):
         Health(drain_file=path)
 
 
-def test_draining_is_seen_also_when_it_begins_during_the_checks(stack: MakeStack) -> None:
+def test_draining_that_begins_during_the_checks_is_noticed(stack: MakeStack) -> None:
     chain = stack(Health(checks={"a": drain}, cache=0))
     answer = chain.request("/readyz")
     assert (answer.status, answer.body) == (503, b"draining\n")
@@ -424,7 +424,7 @@ def test_sigterm_is_held_back_and_then_given_to_the_servers_handler() -> None:
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_signal_that_a_loop_handles_is_held_back_too(loop: str) -> None:
+def test_a_signal_that_a_loop_handles_is_delayed_too(loop: str) -> None:
     factory = asyncio.new_event_loop if loop == "asyncio" else pytest.importorskip("uvloop").new_event_loop
 
     async def main() -> None:
@@ -464,7 +464,7 @@ def test_a_forked_child_does_not_drain() -> None:
 
 
 @pytest.mark.parametrize("stack", ["wsgi", "asgi"], indirect=True)  # elsewhere another thread starts the hooks
-def test_handlers_stand_from_the_start_of_the_process_to_its_end(stack: MakeStack) -> None:
+def test_signal_handlers_are_installed_for_the_life_of_the_process(stack: MakeStack) -> None:
     before = signal.getsignal(signal.SIGUSR1)
     chain = stack(Health(drain_signal=True))
     assert chain.request("/readyz").status == 200
@@ -483,7 +483,7 @@ def _hooks() -> list[object]:
 @pytest.mark.parametrize(
     ("file", "named"), [(None, "use Health\\(drain_file"), ("/run/drain", "use the drain file '/run/drain'")]
 )
-def test_where_no_handler_can_be_installed_a_warning_names_the_drain_file(file: str | None, named: str) -> None:
+def test_a_warning_names_the_drain_file_if_no_handler_can_be_installed(file: str | None, named: str) -> None:
     application = build_wsgi((Health(drain_signal=True, drain_file=file),), lambda environ, start_response: [])
     caught: list[Warning] = []
 
@@ -500,7 +500,7 @@ def test_where_no_handler_can_be_installed_a_warning_names_the_drain_file(file: 
     assert "gunicorn_hooks" in str(caught[0])
 
 
-def test_a_servers_hook_installs_the_signals_of_what_it_serves_and_no_others() -> None:
+def test_a_servers_hook_installs_signals_of_the_served_object_only() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
     before = signal.getsignal(signal.SIGUSR1)
@@ -628,7 +628,7 @@ def test_during_the_drain_a_server_refuses_probes_and_serves_clients(
         pytest.param("gunicorn-gthread", "from_wsgi", id="gunicorn-without-hooks", marks=pytest.mark.slow),
     ],
 )
-def test_where_signals_cannot_be_caught_a_server_says_so_and_the_file_drains(
+def test_without_signals_a_server_warns_and_the_file_drains(
     tmp_path: Path, name: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = get(name)
@@ -675,7 +675,7 @@ def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> Non
         Health(**options)  # type: ignore[arg-type]
 
 
-def test_a_system_without_the_signal_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_for_a_missing_signal_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(signal, "SIGUSR1")
     with pytest.raises(ConfigurationError, match="SIGUSR1"):
         Health(drain_signal=True)

@@ -50,7 +50,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("value", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_a_host_is_within_the_grammar_or_none(value: str, expected: Host | None) -> None:
+def test_a_host_follows_the_grammar_or_is_none(value: str, expected: Host | None) -> None:
     assert parse_host(value) == expected
 
 
@@ -78,7 +78,7 @@ def test_a_pattern_allows_whole_labels_only(pattern: str, host: str, expected: b
     assert parsed.matches(found) is expected
 
 
-def test_what_is_no_pattern_is_none() -> None:
+def test_an_invalid_pattern_gives_none() -> None:
     assert HostPattern.parse("*example.com") is None
     assert HostPattern.parse("a.*.com") is None
 

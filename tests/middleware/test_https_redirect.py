@@ -21,7 +21,7 @@ def test_http_is_redirected_by_308_with_path_and_query_byte_for_byte(stack: Make
     assert answer.get("location") == "https://example.com/a%2Fb/c%20d?x=%C3%A9&y=+"
 
 
-def test_what_a_header_must_not_hold_is_percent_encoded(stack: MakeStack) -> None:
+def test_characters_that_a_header_must_not_contain_are_percent_encoded(stack: MakeStack) -> None:
     answer = stack(HOST, HttpsRedirect()).request("/a\x01\tb \x7f\xe9%0a?c=\x0b\xe9%0d%\\", headers=FROM)
     assert (answer.status, answer.error) == (308, None)
     location = answer.get("location") or ""
@@ -45,7 +45,7 @@ def test_the_port_of_http_is_not_kept(stack: MakeStack) -> None:
     assert answer.get("location") == "https://example.com/"
 
 
-def test_a_fixed_host_is_used_whatever_the_request_says(stack: MakeStack) -> None:
+def test_a_fixed_host_replaces_the_host_of_the_request(stack: MakeStack) -> None:
     answer = stack(HttpsRedirect(host="www.example.com:8443")).request("/x", headers=[("Host", "evil.example")])
     assert answer.get("location") == "https://www.example.com:8443/x"
 
@@ -61,7 +61,7 @@ def test_leading_slashes_do_not_make_another_host(stack: MakeStack, target: str)
     assert location.startswith("https://example.com/evil.example")
 
 
-def test_the_scheme_is_the_one_that_the_proxy_said(stack: MakeStack) -> None:
+def test_the_scheme_comes_from_the_proxy(stack: MakeStack) -> None:
     chain = stack(ProxyHeaders(trust=("10.0.0.0/8",)), HOST, HttpsRedirect())
     secure = [*FROM, ("X-Forwarded-For", "198.51.100.9"), ("X-Forwarded-Proto", "https")]
     assert chain.request(headers=secure, client=("10.0.0.1", 1)).status == 200

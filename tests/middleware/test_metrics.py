@@ -142,7 +142,7 @@ def test_a_request_that_is_cancelled_before_the_head_is_499(
     assert count(registry, method="GET", route="unmatched", status="499") == 1
 
 
-def test_words_that_are_no_methods_are_one_label(stack: MakeStack, registry: CollectorRegistry) -> None:
+def test_unknown_methods_share_one_label(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry))
     for method in ("BREW", "x" * 200, "GETS", "WEBSOCKET"):
         chain.request(method=method)
@@ -168,7 +168,7 @@ def test_websockets_are_counted(socket_stack: MakeStack, registry: CollectorRegi
     assert count(registry, "requests_in_progress", method="WEBSOCKET") == 0
 
 
-def test_a_second_one_counts_nothing(stack: MakeStack, registry: CollectorRegistry) -> None:
+def test_a_second_metrics_in_a_chain_counts_nothing(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry), Metrics(registry=registry, path=None))
     chain.request()
     chain.close()  # across an adapter the end is counted after the answer has come
@@ -242,7 +242,7 @@ def test_only_the_networks_of_scrapers_may_read(
     assert (b"http_server" in answer.body) is (status == 200)
 
 
-def test_a_unix_sockets_peer_and_everyone_are_options(stack: MakeStack, registry: CollectorRegistry) -> None:
+def test_unix_peers_and_all_peers_can_be_allowed(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry, allow=("unix:",)))
     assert [chain.request("/metrics", client=client).status for client in (None, LOCAL)] == [200, 403]
     chain = stack(Metrics(registry=registry, allow=("*",)))
@@ -351,7 +351,7 @@ def test_other_buckets_in_the_same_registry_are_refused(stack: MakeStack, regist
             stack(other)
 
 
-def test_names_that_somebody_else_took_are_refused_and_nothing_stays(registry: CollectorRegistry) -> None:
+def test_series_names_in_use_are_refused_and_none_is_registered(registry: CollectorRegistry) -> None:
     from gateway.drivers import build_wsgi
 
     Counter("http_server_response_size_bytes", "Mine.", registry=registry)
@@ -565,7 +565,7 @@ def test_two_workers_are_one_total_that_outlives_a_killed_worker(
         assert others == []
 
 
-def test_workers_without_the_folder_of_their_metrics_answer_every_request(
+def test_workers_serve_every_request_without_their_metrics_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = get("gunicorn-gthread")
@@ -592,7 +592,7 @@ def test_a_root_master_leaves_the_folder_to_the_user_of_its_workers(
     assert given == {"metrics": (33, 34), ".gateway.lock": (33, 34)}
 
 
-def test_the_multiprocess_mode_counts_as_one_process_does(tmp_path: Path) -> None:
+def test_the_multiprocess_mode_counts_like_one_process(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         from gateway.middleware.metrics import Metrics
         from tests.middleware.stacks import Stack
@@ -615,7 +615,7 @@ def test_the_multiprocess_mode_counts_as_one_process_does(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("place", ["inc", "dec", "labels", "observe"])
-def test_an_exception_from_the_library_ends_no_request_and_is_logged_once(
+def test_a_library_exception_does_not_end_a_request_and_is_logged_once(
     stack: MakeStack,
     registry: CollectorRegistry,
     place: str,
@@ -742,7 +742,7 @@ def test_an_empty_name_of_the_folder_is_refused_when_the_chain_is_built(tmp_path
     assert "PROMETHEUS_MULTIPROC_DIR is set but empty" in ran.stdout, ran.stderr
 
 
-def test_a_folder_that_is_named_after_the_librarys_import_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_set_after_the_import_of_the_library_is_refused(tmp_path: Path) -> None:
     """The library chose to count in memory by then: every worker would count, and every scrape would be empty."""
     late = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     ran = in_process("import prometheus_client\n" + textwrap.dedent(BUILD.replace("LATE", repr(late))))

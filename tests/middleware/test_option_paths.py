@@ -181,7 +181,7 @@ def test_a_presets_probes_answer_below_the_mount_point(ask: Any, detail: bool) -
     ],
     ids=["AccessLog", "RateLimit", "TrustedHost", "BodyLimit", "SecurityHeaders", "Metrics", "Health", "path_in"],
 )
-def test_a_path_that_no_request_has_is_refused(make: Callable[[tuple[str, ...]], object]) -> None:
+def test_an_option_path_that_matches_no_request_is_refused(make: Callable[[tuple[str, ...]], object]) -> None:
     make(("/healthz",))
     with pytest.raises(ConfigurationError, match="'healthz'"):
         make(("healthz",))
@@ -215,7 +215,7 @@ def test_a_local_path_is_the_path_without_the_root_path(path: str, root_path: st
 
 @pytest.mark.parametrize("root_path", ["", "/api", "/api/", "api"])
 @pytest.mark.parametrize("older", [False, True])
-def test_a_mount_finds_its_place_below_every_spelling_of_a_root_path(root_path: str, older: bool) -> None:
+def test_a_mount_works_with_every_spelling_of_a_root_path(root_path: str, older: bool) -> None:
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -105,12 +105,12 @@ BAD: list[tuple[str, object]] = [
 
 
 @pytest.mark.parametrize(("option", "value"), GOOD)
-def test_what_the_annotation_says_is_taken(option: str, value: object) -> None:
+def test_values_of_the_annotated_type_are_accepted(option: str, value: object) -> None:
     assert getattr(Everything(**{option: value}), option) == value  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("option", "value"), BAD)
-def test_anything_else_is_refused_with_what_it_must_be(option: str, value: object) -> None:
+def test_a_value_of_the_wrong_type_is_refused_with_the_right_type(option: str, value: object) -> None:
     must = r"must be |takes a tuple of strings, even for one, got "
     with pytest.raises(ConfigurationError, match=rf"Everything\({option}=\.\.\.\) ({must})") as caught:
         Everything(**{option: value})  # type: ignore[arg-type]
@@ -126,7 +126,7 @@ OPTIONS = [(name, option.name) for name, make in MADE.items() for option in fiel
 
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS, ids=[".".join(each) for each in OPTIONS])
-def test_no_option_takes_just_anything(name: str, option: str) -> None:
+def test_every_option_checks_its_type(name: str, option: str) -> None:
     """Each of these fits no option of ours, and none may wait for the first request to say so."""
     for value in (object(), [object()], {"": object()}):
         with pytest.raises(ConfigurationError):
@@ -134,7 +134,7 @@ def test_no_option_takes_just_anything(name: str, option: str) -> None:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_a_middleware_is_frozen_keyword_only_and_equal_to_its_like(name: str) -> None:
+def test_a_middleware_is_frozen_keyword_only_and_comparable(name: str) -> None:
     one = MADE[name]()
     assert one == MADE[name]()
     assert repr(one).startswith(f"{name}(")

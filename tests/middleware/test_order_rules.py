@@ -86,6 +86,6 @@ def test_the_order_that_a_rule_asks_for_is_not_warned_of(rule: Rule) -> None:
     assert said(rule.outer, rule.inner) == []
 
 
-def test_rules_contradict_nobody() -> None:
+def test_order_rules_do_not_contradict_each_other() -> None:
     pairs = {(rule.outer, rule.inner) for rule in rules()}
     assert not {(inner, outer) for outer, inner in pairs} & pairs

@@ -108,18 +108,18 @@ def full(name: str, folder: Path) -> tuple[Middleware, ...]:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_part_stands_in_its_place(name: str, tmp_path: Path) -> None:
+def test_every_middleware_of_a_preset_is_in_its_position(name: str, tmp_path: Path) -> None:
     assert [type(part) for part in full(name, tmp_path)] == ORDER
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_no_order_rule_objects(name: str, tmp_path: Path) -> None:
+def test_the_chain_breaks_no_order_rule(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Gateway(app, middleware=full(name, tmp_path))
 
 
-def test_each_place_has_the_parts_that_nothing_in_front_of_it_does() -> None:
+def test_each_preset_does_the_work_that_no_proxy_in_front_does() -> None:
     optional = {Metrics, Cors, StaticFiles, RateLimit}
     for name, (preset, options) in PRESETS.items():
         missing = optional | (BY_NGINX if name == "behind_nginx" else {Unbuffered})
@@ -128,7 +128,7 @@ def test_each_place_has_the_parts_that_nothing_in_front_of_it_does() -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_part_is_left_out_by_none_and_replaced_by_an_instance(name: str, part: str) -> None:
+def test_none_omits_a_middleware_and_an_instance_replaces_it(name: str, part: str) -> None:
     preset, options = PRESETS[name]
     kind = ORDER[PARTS.index(part)]
     assert kind not in [type(each) for each in preset(**options, **{part: None})]
@@ -193,7 +193,7 @@ def test_a_wrong_order_warns_with_the_reason(chain: tuple[Middleware, ...], reas
     assert any(reason in str(each.message) for each in caught), [str(each.message) for each in caught]
 
 
-def test_behind_a_balancer_the_client_is_believed_from_it_alone(stack: MakeStack) -> None:
+def test_only_the_load_balancer_may_name_the_client(stack: MakeStack) -> None:
     chain = stack(*behind_load_balancer(hosts=HOSTS, platform="aws-alb"))
     fields = [("Host", "example.org"), ("X-Forwarded-For", "6.6.6.6, 203.0.113.9"), ("X-Forwarded-Proto", "https")]
     assert chain.request("/", headers=fields, client=("10.0.0.7", 1)).status == 200
@@ -201,7 +201,7 @@ def test_behind_a_balancer_the_client_is_believed_from_it_alone(stack: MakeStack
     assert chain.request("/", headers=fields, client=("203.0.113.1", 1)).status == 308
 
 
-def test_at_the_edge_nobody_is_believed(stack: MakeStack) -> None:
+def test_the_edge_preset_trusts_no_proxy(stack: MakeStack) -> None:
     chain = stack(*edge(hosts=HOSTS))
     fields = [("Host", "example.org"), ("X-Forwarded-Proto", "https"), ("X-Request-ID", "forged-12345")]
     answer = chain.request("/", headers=fields, client=("127.0.0.1", 1))
@@ -218,7 +218,7 @@ CHAINS = {
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_an_exchange_leaves_nothing_to_the_garbage_collector(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_request_leaves_no_reference_cycles(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What is in a cycle lives on until all of the process is searched for it."""
 
     async def hello(scope: Any, receive: Any, send: Any) -> None:

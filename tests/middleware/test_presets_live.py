@@ -66,14 +66,14 @@ def own(reply: Reply) -> list[tuple[str, str]]:
     return sorted((name, value) for name, value in reply.headers if name not in SERVERS_OWN)
 
 
-def test_hello_comes_with_the_fields_of_every_part(site: Bind) -> None:
+def test_a_response_has_the_headers_of_every_middleware(site: Bind) -> None:
     reply = ask(site, "GET", "/", HTTPS)
     assert (reply.status, reply.body) == (200, b"hello")
     assert own(reply) == HELLO
     assert len(reply.all("x-request-id")) == 1
 
 
-def test_the_client_is_who_the_balancer_saw(site: Bind) -> None:
+def test_the_client_is_the_address_that_the_load_balancer_saw(site: Bind) -> None:
     assert ask(site, "GET", "/client", HTTPS).body == b"203.0.113.9 https 6.6.6.6, 203.0.113.9"
 
 
@@ -83,7 +83,7 @@ def test_a_plain_request_is_redirected_and_a_probe_is_not(site: Bind) -> None:
     assert ask(site, "GET", "/readyz", (("Host", "10.0.0.1"),)).status == 200
 
 
-def test_another_host_is_refused(site: Bind) -> None:
+def test_a_host_that_is_not_allowed_is_refused(site: Bind) -> None:
     assert ask(site, "GET", "/", (("Host", "evil.example"), *HTTPS[1:])).status == 400
 
 

@@ -150,7 +150,7 @@ def test_an_exception_within_a_request_has_the_outcome_of_the_table(
 
 
 @pytest.mark.parametrize("row", [row for row in TABLE if row.status is None and not row.late], ids=lambda row: row.name)
-def test_errors_answers_an_exception_of_a_function_with_500(
+def test_errors_sends_500_for_an_exception_of_a_function(
     stack: MakeStack, row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     chain = stack(Errors(), row.make(monkeypatch, tmp_path), script=row.script)

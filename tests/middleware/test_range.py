@@ -38,17 +38,17 @@ CASES = [
 
 
 @pytest.mark.parametrize(("value", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_one_range_is_selected_and_the_rest_is_ignored(value: str | None, expected: object) -> None:
+def test_only_single_ranges_are_selected(value: str | None, expected: object) -> None:
     assert select_range(value, len(BODY)) == expected
 
 
-def test_nothing_of_an_empty_representation_can_be_selected() -> None:
+def test_no_range_of_an_empty_file_can_be_selected() -> None:
     assert select_range("bytes=0-", 0) == "unsatisfiable"
     assert select_range("bytes=-1", 0) == "unsatisfiable"
 
 
 @given(st.text(alphabet="bytes=0123456789-, \t", max_size=30), st.integers(0, 12))
-def test_what_is_selected_lies_inside(value: str, length: int) -> None:
+def test_a_selected_range_is_inside_the_file(value: str, length: int) -> None:
     selected = select_range(value, length)
     if isinstance(selected, tuple):
         start, stop = selected
@@ -71,7 +71,7 @@ RANGES = st.one_of(
 
 
 @given(RANGES, st.integers(0, 12))
-def test_nothing_outside_the_grammar_selects_and_what_is_inside_does(value: str, length: int) -> None:
+def test_only_ranges_within_the_grammar_select_bytes(value: str, length: int) -> None:
     match = ORACLE.fullmatch(value)
     selected = select_range(value, length)
     if match is None:

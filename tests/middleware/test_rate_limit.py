@@ -49,7 +49,7 @@ def limit(store: str = "memory://", limits: str = "2/minute", **more: object) ->
 
 
 @pytest.mark.parametrize("strategy", ["fixed", "moving", "sliding"])
-def test_who_asks_too_often_gets_429_with_retry_after(stack: MakeStack, store: str, strategy: str) -> None:
+def test_too_many_requests_get_429_with_retry_after(stack: MakeStack, store: str, strategy: str) -> None:
     chain = stack(limit(store, strategy=strategy))
     answers = [chain.request() for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
@@ -58,7 +58,7 @@ def test_who_asks_too_often_gets_429_with_retry_after(stack: MakeStack, store: s
     assert answers[2].get("content-type") == "application/problem+json"
 
 
-def test_each_client_is_counted_by_itself(stack: MakeStack, store: str) -> None:
+def test_each_client_is_counted_separately(stack: MakeStack, store: str) -> None:
     chain = stack(limit(store, "1/minute"))
     assert [chain.request(client=(host, 1)).status for host in ("192.0.2.1", "192.0.2.2", "192.0.2.1")] == [
         200,
@@ -76,7 +76,7 @@ def test_each_client_is_counted_by_itself(stack: MakeStack, store: str) -> None:
         ("192.0.2.1", "192.0.2.2", False),
     ],
 )
-def test_an_ipv6_client_is_its_64_and_a_mapped_one_is_ipv4(
+def test_ipv6_clients_are_counted_by_their_64_and_mapped_ones_as_ipv4(
     stack: MakeStack, first: str, second: str, same: bool
 ) -> None:
     chain = stack(limit(limits="1/minute"))
@@ -90,7 +90,7 @@ def test_every_limit_must_hold(stack: MakeStack, store: str) -> None:
     assert chain.request().get("ratelimit-policy") == '"2-per-60s";q=2;w=60, "3-per-3600s";q=3;w=3600'
 
 
-def test_the_draft_fields_tell_how_the_client_stands(stack: MakeStack, store: str) -> None:
+def test_the_draft_headers_show_the_clients_limit(stack: MakeStack, store: str) -> None:
     chain = stack(limit(store))
     first, _, refused = (chain.request() for _ in range(3))
     assert first.get("ratelimit-policy") == '"2-per-60s";q=2;w=60'
@@ -124,14 +124,14 @@ def test_cost_and_key_are_functions_of_the_request(stack: MakeStack) -> None:
     assert chain.request(method="POST", headers=[("X-Key", "b")]).status == 200
 
 
-def test_two_long_keys_with_the_same_beginning_are_two_clients(stack: MakeStack) -> None:
+def test_long_keys_with_the_same_beginning_are_different_clients(stack: MakeStack) -> None:
     chain = stack(limit(limits="1/minute", key=by_header("Authorization")))
     tokens = [f"Bearer {'x' * 300}{number}" for number in (1, 2, 1)]
     statuses = [chain.request(headers=[("Authorization", token)]).status for token in tokens]
     assert statuses == [200, 200, 429]
 
 
-def test_a_key_of_none_counts_nobody(stack: MakeStack) -> None:
+def test_requests_with_the_key_none_are_not_counted(stack: MakeStack) -> None:
     chain = stack(limit(limits="1/minute", key=lambda request: None))
     assert [chain.request().status for _ in range(3)] == [200, 200, 200]
     assert [stack(limit(limits="1/minute")).request(client=None).status for _ in range(2)] == [200, 200]
@@ -199,7 +199,7 @@ def test_a_store_that_hangs_costs_one_request_the_time_limit_and_not_each(
         assert {answer.get("retry-after") for answer in answers} == {"1"}
 
 
-def test_a_redis_that_is_stopped_and_goes_on_is_skipped_and_asked_again(
+def test_a_stopped_redis_is_skipped_and_used_again_when_it_continues(
     stack: MakeStack, caplog: pytest.LogCaptureFixture
 ) -> None:
     with running_redis() as address:
@@ -246,7 +246,7 @@ def test_a_redis_that_was_restarted_fails_no_request(stack: MakeStack, redis_add
 
 
 @pytest.mark.parametrize(("mode", "status"), [("open", 200), ("closed", 503)])
-def test_a_redis_that_refuses_the_password_is_an_outage_that_does_not_tell_it(
+def test_a_wrong_redis_password_is_an_outage_and_is_not_logged(
     stack: MakeStack, redis_address: str, mode: str, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = redis_address.replace("redis+unix://", "redis+unix://user:hunter2@")
@@ -280,7 +280,7 @@ def test_a_client_is_never_told_to_wait_longer_than_the_window(
         assert int(answer.get("x-ratelimit-reset") or 0) <= time.time() + 61
 
 
-def test_a_request_that_costs_more_than_is_left_is_told_when_to_come_back(stack: MakeStack) -> None:
+def test_a_request_that_costs_too_much_gets_a_true_retry_after(stack: MakeStack) -> None:
     chain = stack(limit(limits="3/minute", strategy="fixed", cost=lambda request: 3 if request.method == "POST" else 1))
     assert chain.request().status == 200
     answer = chain.request(method="POST")
@@ -288,7 +288,7 @@ def test_a_request_that_costs_more_than_is_left_is_told_when_to_come_back(stack:
     assert int(answer.get("retry-after") or 0) > 30
 
 
-def test_a_cost_of_nothing_counts_nothing(stack: MakeStack, store: str) -> None:
+def test_a_cost_of_zero_is_not_counted(stack: MakeStack, store: str) -> None:
     chain = stack(limit(store, "1/minute", cost=lambda request: -5 if request.method == "HEAD" else 1))
     assert [chain.request(method=method).status for method in ("HEAD", "GET", "HEAD", "GET")] == [200, 200, 200, 429]
 
@@ -303,7 +303,7 @@ def test_no_key_that_a_client_invents_makes_a_store_fail(
 
 
 @pytest.mark.parametrize("strategy", ["fixed", "moving", "sliding"])
-def test_a_store_in_memory_forgets_clients_that_come_no_more(
+def test_a_store_in_memory_forgets_inactive_clients(
     stack: MakeStack, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limit, "_MOST_CLIENTS", 20)
@@ -319,7 +319,7 @@ def test_a_store_in_memory_forgets_clients_that_come_no_more(
     assert len(storage.storage) + len(storage.events) <= 70
 
 
-def test_namespaces_count_apart(stack: MakeStack, redis_address: str) -> None:
+def test_namespaces_are_counted_separately(stack: MakeStack, redis_address: str) -> None:
     names = [uuid.uuid4().hex, uuid.uuid4().hex]
     chains = [stack(RateLimit(limits="1/minute", store=redis_address, namespace=name, timeout=5.0)) for name in names]
     assert [chain.request().status for chain in (*chains, *chains)] == [200, 200, 429, 429]
@@ -380,7 +380,7 @@ def test_a_websocket_handshake_counts(socket_stack: MakeStack) -> None:
     assert [chain.handshake().status for _ in range(2)] == [101, 429]
 
 
-def test_memory_under_several_workers_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_in_memory_with_several_workers_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
     with pytest.warns(UserWarning, match="4 times the limit"):
         RateLimit(limits="1/minute")
@@ -439,12 +439,12 @@ def test_a_store_whose_client_is_not_installed_is_refused_when_built(
         RateLimit(limits="1/minute", store=store)
 
 
-def test_a_password_in_an_address_that_cannot_be_read_is_not_shown() -> None:
+def test_the_error_for_an_invalid_address_hides_the_password() -> None:
     with pytest.raises(ConfigurationError, match="percent-encode the password") as raised:
         RateLimit(limits="1/minute", store="redis://user:hun/ter2@localhost:6379")
     assert "hun" not in "".join(traceback.format_exception(raised.value)).partition("RateLimit(store=...)")[2]
 
 
-def test_a_key_that_is_no_function_is_told_what_one_is() -> None:
+def test_the_error_for_a_key_that_is_not_a_function_shows_a_function() -> None:
     with pytest.raises(ConfigurationError, match=r"key=\.\.\.\) must be Callable\[\[Request\], str \| None\], got 'x'"):
         RateLimit(limits="1/minute", key="x")  # type: ignore[arg-type]  # wrong on purpose

@@ -58,7 +58,7 @@ def test_the_response_has_one_id_even_if_the_application_set_another(stack: Make
         ("trusted-peer", "abcd-1234", False),
     ],
 )
-def test_only_a_valid_id_of_who_may_give_one_is_taken(stack: MakeStack, accept: str, value: str, taken: bool) -> None:
+def test_only_a_valid_id_of_an_allowed_peer_is_accepted(stack: MakeStack, accept: str, value: str, taken: bool) -> None:
     middleware = RequestId(accept=accept)  # type: ignore[arg-type]
     answer = stack(middleware).request(headers=[("X-Request-ID", value)])
     assert (answer.get("x-request-id") == value) is taken
@@ -71,7 +71,7 @@ def test_a_trusted_proxy_may_give_the_id_and_another_peer_may_not(stack: MakeSta
     assert chain.request(headers=fields, client=("198.51.100.1", 1)).get("x-request-id") != "from-the-proxy"
 
 
-def test_an_id_that_is_not_taken_is_kept_under_another_name(stack: MakeStack) -> None:
+def test_an_id_that_is_not_accepted_is_kept_in_another_header(stack: MakeStack) -> None:
     chain = stack(RequestId(accept="never", keep="X-Client-Request-ID"))
     seen = chain.request(headers=[("X-Request-ID", "client-4711")]).seen[0]
     assert re.fullmatch("[0-9a-f]{32}", seen.headers["x-request-id"])
@@ -94,7 +94,7 @@ def test_only_a_valid_id_is_kept_and_a_client_cannot_set_the_other_header(
     assert "client_request_id" not in seen.state
 
 
-def test_an_id_that_is_taken_is_not_kept_twice(stack: MakeStack) -> None:
+def test_an_accepted_id_is_not_kept_twice(stack: MakeStack) -> None:
     chain = stack(ProxyHeaders(trust=("10.0.0.0/8",)), RequestId(keep="X-Client-Request-ID"))
     fields = [("X-Request-ID", "from-the-proxy")]
     seen = chain.request(headers=fields, client=("10.0.0.1", 1)).seen[0]
@@ -212,7 +212,7 @@ def test_outside_of_a_request_there_is_no_id(stack: MakeStack) -> None:
     assert (record.request_id, record.trace_id) == ("-", "-")  # type: ignore[attr-defined]
 
 
-def test_two_in_one_chain_agree(stack: MakeStack) -> None:
+def test_two_copies_in_one_chain_agree(stack: MakeStack) -> None:
     answer = stack(RequestId(), RequestId()).request()
     assert answer.all("x-request-id") == [answer.seen[0].state["request_id"]]
 

@@ -29,7 +29,7 @@ def test_the_page_shows_what_each_preset_sends() -> None:
     assert {name: {f: v for f, v in fields.items() if v != "–"} for name, fields in told.items()} == PRESETS
 
 
-def test_what_the_application_sets_wins(stack: MakeStack) -> None:
+def test_headers_of_the_application_are_kept(stack: MakeStack) -> None:
     app = Script(headers=(("Referrer-Policy", "origin"), ("x-frame-options", "DENY")))
     answer = stack(SecurityHeaders(), script=app).request()
     assert (answer.all("referrer-policy"), answer.all("x-frame-options")) == (["origin"], ["DENY"])
@@ -42,7 +42,7 @@ def test_override_replaces_what_the_application_sets(stack: MakeStack) -> None:
     assert answer.all("referrer-policy") == ["strict-origin-when-cross-origin"]
 
 
-def test_fields_can_be_added_replaced_and_left_out(stack: MakeStack) -> None:
+def test_headers_can_be_added_replaced_and_omitted(stack: MakeStack) -> None:
     options = {"X-Frame-Options": None, "referrer-policy": "same-origin", "X-Extra": "1"}
     answer = stack(SecurityHeaders(headers=options)).request()
     assert answer.get("x-frame-options") is None

@@ -81,14 +81,14 @@ def waitress(**settings: Any) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.7"])
-def test_a_setting_of_waitress_is_said_at_the_first_request(
+def test_a_wrong_setting_of_waitress_is_logged_at_the_first_request(
     caplog: pytest.LogCaptureFixture, settings: dict[str, Any], expected: str, address: str
 ) -> None:
     seen(TRUSTING, environ(**waitress(**settings), REMOTE_ADDR=address))
     assert (len(caplog.messages), expected in caplog.text) == (1 if expected else 0, True)
 
 
-def test_a_chain_that_believes_nobody_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_chain_that_trusts_no_proxy_logs_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     settings = waitress(trusted_proxy=None, clear_untrusted_proxy_headers=True)
     seen(ProxyHeaders(trust=(), mode="off"), environ(**settings))
     assert caplog.messages == []
@@ -116,7 +116,7 @@ def wsgi(environ: Any, start_response: Any) -> list[bytes]:
         (("127.0.0.1", 0), 0),
     ],
 )
-def test_a_replaced_peer_is_said_once(
+def test_a_replaced_peer_is_logged_once(
     caplog: pytest.LogCaptureFixture, app: Any, client: tuple[str, int], expected: int
 ) -> None:
     with Client(Gateway(app, middleware=[TRUSTING]), interface="asgi", client=client) as http:

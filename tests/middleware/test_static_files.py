@@ -80,7 +80,7 @@ def test_a_file_comes_with_type_length_validators_and_caching(stack: MakeStack, 
     assert (answer.get("etag") or "").startswith('"')
 
 
-def test_what_is_no_file_passes_to_the_application(stack: MakeStack, files: StaticFiles) -> None:
+def test_a_request_without_a_file_reaches_the_application(stack: MakeStack, files: StaticFiles) -> None:
     for target in ("/", "/static", "/static/none.css", "/staticx/site.css", "/static/"):
         assert stack(files).request(target).body == b"hello"
 
@@ -118,7 +118,7 @@ def test_a_head_has_the_fields_of_the_get(stack: MakeStack, files: StaticFiles) 
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-def test_another_method_on_a_file_is_405_with_allow(stack: MakeStack, files: StaticFiles, method: str) -> None:
+def test_other_methods_than_get_and_head_for_a_file_get_405(stack: MakeStack, files: StaticFiles, method: str) -> None:
     answer = stack(files).request("/static/site.css", method=method)
     assert (answer.status, answer.get("allow")) == (405, "GET, HEAD")
 
@@ -135,17 +135,17 @@ def test_one_range_is_206(stack: MakeStack, files: StaticFiles, value: str, star
 
 
 @pytest.mark.parametrize("value", ["bytes=0-1,4-5", "items=0-1", "bytes=5-4", "bytes=x"])
-def test_several_ranges_and_what_is_none_get_the_whole(stack: MakeStack, files: StaticFiles, value: str) -> None:
+def test_several_or_invalid_ranges_get_the_whole_file(stack: MakeStack, files: StaticFiles, value: str) -> None:
     answer = stack(files).request("/static/site.css", headers=[("Range", value)])
     assert (answer.status, answer.body) == (200, CSS)
 
 
-def test_a_range_behind_the_end_is_416_with_the_size(stack: MakeStack, files: StaticFiles) -> None:
+def test_a_range_beyond_the_end_gets_416_with_the_size(stack: MakeStack, files: StaticFiles) -> None:
     answer = stack(files).request("/static/site.css", headers=[("Range", "bytes=1000-")])
     assert (answer.status, answer.get("content-range")) == (416, "bytes */1000")
 
 
-def test_a_range_is_of_the_file_as_it_is_never_of_a_coded_one(stack: MakeStack, files: StaticFiles) -> None:
+def test_ranges_are_of_the_uncompressed_file(stack: MakeStack, files: StaticFiles) -> None:
     fields = [("Range", "bytes=0-3"), ("Accept-Encoding", "gzip")]
     answer = stack(files).request("/static/site.css", headers=fields)
     assert (answer.status, answer.body, answer.get("content-encoding")) == (206, CSS[:4], None)
@@ -237,7 +237,7 @@ def test_a_variant_older_than_its_file_is_not_served(stack: MakeStack, files: St
         ("app.3f2a90c.js", False),
     ],
 )
-def test_a_name_with_a_hash_is_cached_for_a_year_and_one_with_a_date_is_not(
+def test_names_with_a_hash_are_cached_for_a_year_and_dates_are_not(
     stack: MakeStack, tmp_path: Path, name: str, hashed: bool
 ) -> None:
     (tmp_path / name).write_bytes(b"content")
@@ -255,13 +255,13 @@ def test_a_name_with_a_hash_is_cached_for_a_year_and_one_with_a_date_is_not(
     ],
     ids=["function", "pattern", "hashed", "none"],
 )
-def test_immutable_files_are_told_by_an_option(stack: MakeStack, folder: Path, option: Any, names: set[str]) -> None:
+def test_an_option_selects_immutable_files(stack: MakeStack, folder: Path, option: Any, names: set[str]) -> None:
     chain = stack(StaticFiles(folders={"/s": folder}, immutable=option))
     asked = ("site.css", "app.0123456789ab.js", "app-deadbeefface.js", "docs/index.html")
     assert {name for name in asked if "immutable" in (chain.request(f"/s/{name}").get("cache-control") or "")} == names
 
 
-def test_a_folder_is_its_index_file_and_is_redirected_to_its_one_spelling(stack: MakeStack, files: StaticFiles) -> None:
+def test_a_folder_serves_its_index_file_and_redirects_without_the_slash(stack: MakeStack, files: StaticFiles) -> None:
     assert stack(files).request("/static/docs/").body == b"<h1>docs</h1>"
     answer = stack(files).request("/static/docs?a=b%20c")
     assert (answer.status, answer.get("location")) == (308, "/static/docs/?a=b%20c")
@@ -365,7 +365,7 @@ def test_the_web_server_in_front_can_be_told_to_send_the_file(stack: MakeStack, 
     assert apache.request("/s/site.css").get("x-sendfile") == str(folder / "site.css")
 
 
-def test_what_is_inside_sees_other_requests_only(stack: MakeStack, files: StaticFiles) -> None:
+def test_a_request_for_a_missing_file_reaches_the_application(stack: MakeStack, files: StaticFiles) -> None:
     chain = stack(files, script=Script(status=404))
     assert chain.request("/static/none").status == 404
     assert len(chain.seen) == 1
@@ -409,7 +409,7 @@ def ask(chain: Stack, name: str, **more: Any) -> tuple[int, bytes, str | None, s
     [b"2" * 70_000, b"2" * 200_000, b"2" * 100_000, b"2" * 10, b""],
     ids=["shorter", "longer", "same-size", "small", "empty"],
 )
-def test_a_file_that_is_replaced_is_described_as_it_is(
+def test_the_headers_describe_a_replaced_file_correctly(
     stack: MakeStack, tmp_path: Path, content: bytes, autorefresh: bool
 ) -> None:
     path = tmp_path / "app.js"
@@ -436,7 +436,7 @@ def test_a_file_that_is_replaced_is_described_as_it_is(
 
 @pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_file_that_is_removed_is_the_application_s_until_it_is_back(
+def test_a_request_for_a_removed_file_reaches_the_application(
     stack: MakeStack, tmp_path: Path, autorefresh: bool, method: str
 ) -> None:
     path = tmp_path / "app.js"
@@ -450,7 +450,7 @@ def test_a_file_that_is_removed_is_the_application_s_until_it_is_back(
     assert chain.request("/s/app.js").body == b"2" * 70_000
 
 
-def test_a_file_that_is_removed_is_looked_for_in_the_next_folder(stack: MakeStack, tmp_path: Path) -> None:
+def test_a_removed_file_is_searched_in_the_next_folder(stack: MakeStack, tmp_path: Path) -> None:
     for name in ("own", "shared/own"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "app.js").write_bytes(name.encode() + BIG)
@@ -482,7 +482,7 @@ def test_a_compressed_form_of_a_file_that_was_replaced_is_not_sent(stack: MakeSt
 
 
 @pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
-def test_what_takes_a_file_s_place_is_not_served_if_it_lies_outside_or_is_no_file(
+def test_a_replacement_that_is_not_a_file_of_the_folder_is_not_served(
     stack: MakeStack, tmp_path: Path, autorefresh: bool
 ) -> None:
     root = tmp_path / "root"
@@ -521,7 +521,7 @@ def test_a_file_that_grows_while_it_is_served_has_one_length(
         assert (status, str(len(body))) == (200, length)
 
 
-def test_a_file_that_cannot_be_read_is_the_application_s_and_is_logged_once(
+def test_a_request_for_an_unreadable_file_reaches_the_application(
     stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "app.js").write_bytes(BIG)
@@ -535,7 +535,7 @@ def test_a_file_that_cannot_be_read_is_the_application_s_and_is_logged_once(
     assert caplog.text.count("app.js is not served: [Errno 13] Permission denied") == 1
 
 
-def test_a_process_without_free_descriptors_does_not_take_a_file_for_missing(
+def test_without_free_descriptors_a_file_is_not_treated_as_missing(
     stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "app.js").write_bytes(BIG)
@@ -551,7 +551,7 @@ def test_a_process_without_free_descriptors_does_not_take_a_file_for_missing(
 # versions
 
 
-def test_a_new_version_of_equal_size_and_time_has_another_tag(stack: MakeStack, tmp_path: Path) -> None:
+def test_a_new_version_with_equal_size_and_time_has_a_different_tag(stack: MakeStack, tmp_path: Path) -> None:
     """Reproducible builds and images give all files the same time."""
     tags = {}
     for version in (b"1", b"2"):
@@ -715,7 +715,7 @@ def test_files_are_found_once_for_both_interfaces(folder: Path, monkeypatch: pyt
     assert len(scans) == 1
 
 
-def test_finding_a_file_takes_no_look_at_each_folder_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finding_a_file_does_not_check_each_parent_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = tmp_path / "a" / "b" / "c"
     deep.mkdir(parents=True)
     for number in range(50):

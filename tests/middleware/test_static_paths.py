@@ -82,7 +82,7 @@ def test_dotfiles_can_be_allowed_but_never_the_two_dots() -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("ab./\\:% \x00\n~;é"), max_size=24), st.booleans())
-def test_what_is_accepted_stays_inside_on_every_system(path: str, dotfiles: bool) -> None:
+def test_accepted_paths_stay_inside_the_folder_on_every_system(path: str, dotfiles: bool) -> None:
     segments = safe_segments(path, dotfiles=dotfiles)
     if segments is None:
         return

@@ -31,13 +31,13 @@ def test_a_response_of_no_declared_length_is_not_buffered(stack: MakeStack) -> N
     ],
     ids=["length", "own-value", "redirect", "204", "304", "head"],
 )
-def test_a_response_that_needs_the_buffer_is_left_alone(
+def test_responses_that_need_the_buffer_stay_unchanged(
     stack: MakeStack, script: Script, method: str, value: str | None
 ) -> None:
     assert stack(Unbuffered(), script=script).request(method=method).get("x-accel-buffering") == value
 
 
-def test_a_whole_response_that_is_compressed_stays_buffered(stack: MakeStack) -> None:
+def test_a_complete_compressed_response_stays_buffered(stack: MakeStack) -> None:
     whole = Script(headers=(("Content-Type", "text/plain"), ("Content-Length", str(len(TEXT)))), chunks=(TEXT,))
     answer = stack(Compression(), Unbuffered(), script=whole).request(headers=[("Accept-Encoding", "gzip")])
     assert answer.get("content-encoding") == "gzip"

@@ -86,7 +86,7 @@ def test_the_three_date_forms_are_read_and_nothing_else(value: str, expected: in
     assert parse_http_date(value) == expected
 
 
-def test_a_two_digit_year_far_ahead_is_a_past_one() -> None:
+def test_a_two_digit_year_far_in_the_future_is_in_the_past() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert parse_http_date("Sunday, 06-Nov-94 08:49:37 GMT", now) == WHEN
     assert (parse_http_date("Wednesday, 01-Jan-76 00:00:00 GMT", now) or 0) > now.timestamp()
@@ -101,7 +101,7 @@ def test_preconditions_are_decided_in_the_prescribed_order(
     assert evaluate(conditions, method=method, etag=STRONG, last_modified=WHEN) == expected
 
 
-def test_star_asks_whether_there_is_a_representation() -> None:
+def test_a_star_matches_any_representation() -> None:
     assert evaluate(Preconditions(if_match="*"), method="PUT", etag=None, last_modified=None, exists=False) == 412
     assert evaluate(Preconditions(if_none_match="*"), method="PUT", etag=None, last_modified=None, exists=False) == 200
 

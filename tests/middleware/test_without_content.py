@@ -63,7 +63,7 @@ def test_every_middleware_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("make", EVERY, ids=IDS)
-def test_a_304_gets_no_header_of_the_content(stack: MakeStack, make: Any) -> None:
+def test_a_304_gets_no_content_headers(stack: MakeStack, make: Any) -> None:
     app = Script(status=304, headers=(("ETag", '"v1"'), ("Cache-Control", "no-cache")), chunks=())
     answer = stack(make(), script=app).request(scheme="https", **REQUEST)
     assert answer.status == 304
@@ -72,7 +72,7 @@ def test_a_304_gets_no_header_of_the_content(stack: MakeStack, make: Any) -> Non
 
 
 @pytest.mark.parametrize("make", EVERY, ids=IDS)
-def test_a_204_gets_no_header_of_a_content(stack: MakeStack, make: Any) -> None:
+def test_a_204_gets_no_content_headers(stack: MakeStack, make: Any) -> None:
     answer = stack(make(), script=Script(status=204, headers=(), chunks=())).request(scheme="https", **REQUEST)
     assert answer.status == 204
     unwanted = ("content-length", "content-type", "content-encoding", "transfer-encoding", "etag", "accept-ranges")
