@@ -242,7 +242,7 @@ def _application(app: Application, interface: str | None, paths: Iterable[str], 
     if reached is not None:
         missed = [path for path in paths if unquote(path.partition("?")[0]) not in reached]
         found += [_unreached(path, host, scheme) for path in missed]
-    must = "An application answers, or says with a response what is wrong"
+    must = "An application sends a response to every request, for an error too"
     return found + [Finding("raised", "error", "application", must, text, "gateway check") for text in raised]
 
 
