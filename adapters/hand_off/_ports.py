@@ -1,13 +1,7 @@
 """Hand-offs between the worker threads and one event loop.
 
 A port belongs to one loop in one process. `submit` hands a job to a worker. A worker calls `post` to hand a callback to
-the loop. Callbacks wait in one outbox, and one wake-up of the loop runs them all. Waking a loop is a system call and
-the largest cost of a small request.
-
-No wake-up is lost, even without a lock. A poster appends to the outbox and then reads the flag. The loop clears
-the flag and then pops until the outbox is empty. The interpreter's lock orders append and pop (in a free-threaded
-build, the deque's own lock does). If the append comes before the loop's last pop, that pop finds the callback. If it
-comes after, the poster sees the cleared flag and wakes the loop. Keep the order of these lines.
+the loop, through the port's mailbox.
 """
 
 from __future__ import annotations
@@ -16,75 +10,29 @@ import asyncio
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeAlias
 
 from gateway.adapters.hand_off._doorbell import soon_threadsafe
+from gateway.adapters.hand_off._mailbox import Callback, Mailbox
 from gateway.adapters.hand_off._signals import AsyncioSignal, Signal
 from gateway.adapters.hand_off._workers import Workers
 
-Callback: TypeAlias = Callable[[], None]
 Background: TypeAlias = Callable[[], Coroutine[None, None, None]]
 #: Starts a background task and returns a function that cancels it.
 Spawn: TypeAlias = Callable[[Background], Callable[[], object]]
 
 
-class Outbox:
-    """Callbacks on their way to the loop; one wake-up runs all of them."""
-
-    __slots__ = ("_callbacks", "_signalled", "_wake")
-
-    def __init__(self, wake: Callable[[Callback], None]) -> None:
-        """Make an outbox.
-
-        Args:
-            wake: Has the loop call the given function. Called in any thread; does nothing once the loop has ended.
-        """
-        self._wake = wake
-        self._callbacks: deque[Callback] = deque()
-        self._signalled = False
-
-    def leave(self, callback: Callback) -> None:
-        """Add a callback without a wake-up. The caller must make sure that `flush` is called later. Any thread."""
-        self._callbacks.append(callback)
-
-    def post(self, callback: Callback) -> None:
-        """Add a callback and wake the loop. Any thread."""
-        # Append before the flag is read: a cleared flag then means that the loop's last pop may have missed it.
-        self._callbacks.append(callback)
-        if not self._signalled:
-            self._signalled = True
-            self._wake(self._drain)
-
-    def flush(self) -> None:
-        """Wake the loop if callbacks wait in the outbox. Any thread."""
-        if self._callbacks and not self._signalled:
-            self._signalled = True
-            self._wake(self._drain)
-
-    def _drain(self) -> None:
-        # Clear the flag before the pops: a poster that appends after the last pop must see it cleared.
-        self._signalled = False
-        pop = self._callbacks.popleft
-        while True:
-            try:
-                callback = pop()
-            except IndexError:
-                return
-            callback()
-
-
 class Port(ABC):
     """The two-way connection of one event loop with its workers."""
 
-    def __init__(self, outbox: Outbox, workers: Workers) -> None:
+    def __init__(self, mailbox: Mailbox, workers: Workers) -> None:
         self.workers = workers
         self.pid = os.getpid()
         #: Has the loop run a callback soon. Any thread.
-        self.post = outbox.post
+        self.post = mailbox.post
         #: Like `post`, for the end of a job: the worker wakes the loop once it has no other job.
-        self.leave = outbox.leave
+        self.leave = mailbox.leave
 
     def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:
         """Have a worker call ``job``; ``failed`` gets the error if no thread can run it. Loop thread only."""
@@ -126,8 +74,8 @@ class AsyncioPort(Port):
                 if not loop.is_closed():
                     raise
 
-        outbox = Outbox(wake)
-        super().__init__(outbox, Workers(threads, outbox.flush, prepare=_Adoption(loop)))
+        mailbox = Mailbox(wake)
+        super().__init__(mailbox, Workers(threads, mailbox.flush, prepare=_Adoption(loop)))
         self._loop = loop
 
     def serves(self, loop: object) -> bool:
@@ -153,7 +101,7 @@ class SensitivePort(AsyncioPort):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop, 1)
-        self.leave = self.post  # asgiref's thread does not flush the outbox
+        self.leave = self.post  # asgiref's thread does not flush the mailbox
         self._running: set[asyncio.Task[None]] = set()
 
     def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:

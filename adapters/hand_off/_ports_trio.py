@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from gateway.adapters.hand_off._ports import Background, Callback, Outbox, Port, Spawn
+from gateway.adapters.hand_off._mailbox import Callback, Mailbox
+from gateway.adapters.hand_off._ports import Background, Port, Spawn
 from gateway.adapters.hand_off._signals import Signal
 from gateway.adapters.hand_off._workers import Workers
 
@@ -39,8 +40,8 @@ class TrioPort(Port):
             with contextlib.suppress(trio.RunFinishedError):  # the run has ended, so no task waits for the result
                 token.run_sync_soon(callback)
 
-        outbox = Outbox(wake)
-        super().__init__(outbox, Workers(threads, outbox.flush))
+        mailbox = Mailbox(wake)
+        super().__init__(mailbox, Workers(threads, mailbox.flush))
         self._token = token
 
     def serves(self, loop: object) -> bool:

@@ -1,7 +1,7 @@
 """Threads that run a blocking application for one event loop, with as few wake-ups as possible.
 
 Not `concurrent.futures`: a job here needs no future, no work item and no semaphore. Its result goes back through the
-outbox together with the results of other jobs. The threads are daemons, so that a thread stuck in an application does
+mailbox together with the results of other jobs. The threads are daemons, so that a thread stuck in an application does
 not keep the process from ending. The standard executor joins its threads at exit.
 
 Theory of operation. Waking a thread costs more than a small request, and under the interpreter's lock a woken thread
@@ -12,12 +12,12 @@ its worker releases the interpreter's lock. The scout then runs, takes the next 
 blocking jobs get a thread each, at once, up to the limit. In a free-threaded build the scouts follow each other without
 waiting.
 
-The same holds for results. A worker *leaves* a result in the outbox, and wakes the loop when it finds no more jobs. If
+The same holds for results. A worker *leaves* a result in the mailbox, and wakes the loop when it finds no more jobs. If
 it takes another job, that job may block, so another worker must flush the result. The scout does it. Without a
 scout, the worker flushes before it runs the job. These rules keep this correct; the mutex orders their steps:
 
-- A worker that stops scouting clears `scouting` *before* it flushes the outbox.
-- A worker that takes another job checks for a scout *after* it has put its result into the outbox.
+- A worker that stops scouting clears `scouting` *before* it flushes the mailbox.
+- A worker that takes another job checks for a scout *after* it has put its result into the mailbox.
 - A worker that goes to sleep adds itself to `idle` *before* it flushes, so that the loop it wakes finds it there.
 """
 
@@ -47,7 +47,7 @@ class Workers:
 
         Args:
             threads: Maximum number of threads.
-            flush: Called by a worker; wakes the loop if the outbox holds results.
+            flush: Called by a worker; wakes the loop if the mailbox holds results.
             prepare: Called by a worker before each job; must be cheap.
         """
         self.threads = threads
@@ -121,7 +121,7 @@ class _Crew:
         gate = threading.Lock()
         gate.acquire()
         scout = True  # `_next_scout` made the new thread the scout
-        left = False  # True while this worker may have an unflushed result in the outbox
+        left = False  # True while this worker may have an unflushed result in the mailbox
         jobs, mutex, flush, prepare = self.jobs, self.mutex, self.flush, self.prepare
         while True:
             try:

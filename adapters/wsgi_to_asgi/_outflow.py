@@ -5,7 +5,7 @@ empty. Small chunks are frequent, so appending takes no lock:
 
 - Only the worker counts the produced bytes, only the loop the released bytes. Each reads the other count.
 - The worker appends, then reads ``_notified``. The loop clears ``_notified``, then looks once more. The deque orders
-  append and look (as in `hand_off._ports.Outbox`). So either the loop finds the chunk, or the worker sees the cleared
+  append and look (as in `hand_off._mailbox`). So either the loop finds the chunk, or the worker sees the cleared
   flag and wakes the loop.
 - The worker's sleep at a full buffer, and the wake-up from it, take the lock. They are rare, and must not be missed.
 

@@ -18,7 +18,8 @@ import anyio.to_thread
 import asgiref.sync
 import pytest
 
-from gateway.adapters.hand_off._ports import AsyncioPort, Outbox
+from gateway.adapters.hand_off._mailbox import Mailbox
+from gateway.adapters.hand_off._ports import AsyncioPort
 from gateway.adapters.hand_off._workers import Workers
 from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
 from gateway.adapters.wsgi_to_asgi._exchange import RequestCycle
@@ -559,9 +560,10 @@ def test_posts_of_many_threads_are_all_run_and_few_wake_the_loop() -> None:
             wakes += 1
             loop.call_soon_threadsafe(callback)
 
-        outbox = Outbox(wake)
+        mailbox = Mailbox(wake)
         threads = [
-            threading.Thread(target=lambda: [outbox.post(lambda: ran.append(1)) for _ in range(1000)]) for _ in range(4)
+            threading.Thread(target=lambda: [mailbox.post(lambda: ran.append(1)) for _ in range(1000)])
+            for _ in range(4)
         ]
         for thread in threads:
             thread.start()
