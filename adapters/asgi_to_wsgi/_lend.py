@@ -43,8 +43,9 @@ from contextvars import Context
 from typing import Any, TypeVarTuple
 
 from gateway.adapters.asgi_to_wsgi._gates import make_thread_gate
-from gateway.adapters.asgi_to_wsgi._loop import call_safely, wind_up
+from gateway.adapters.asgi_to_wsgi._loop import wind_up
 from gateway.adapters.asgi_to_wsgi._waiting import Conversation, Job
+from gateway.adapters.hand_off._mailbox import Callback, run_all
 
 _log = logging.getLogger("gateway.adapters")
 
@@ -97,7 +98,7 @@ class LentLoop:
                 f"asyncio's event loop has no {', '.join(missing) or 'selector that can be polled'} here"
             )
         self._lead = threading.Lock()
-        self._inbox: deque[Callable[[], object]] = deque()
+        self._inbox: deque[Callback] = deque()
         self._followers: deque[Conversation] = deque()
         self._heir: Conversation | None = None  # the follower that was named and does not lead yet
         self._sockets = self.loop._selector.get_map()  # a live view of the registered sockets
@@ -172,7 +173,7 @@ class LentLoop:
         self._inbox.append(callback)
         if asyncio._get_running_loop() is None and self._lead.acquire(False):
             self._enter()
-            self._drain()
+            run_all(self._inbox)
             self._leave()
             self._tend()
         else:
@@ -208,20 +209,15 @@ class LentLoop:
         sys.set_asyncgen_hooks(*self._hooks)
         self._lead.release()
 
-    def _drain(self) -> None:
-        inbox = self._inbox
-        while inbox:
-            call_safely(self.loop, inbox.popleft())
-
     def _run_for(self, conversation: Conversation) -> None:
         loop = self.loop
         self._enter()
         try:
-            self._drain()
+            run_all(self._inbox)
             while not conversation.signalled:
                 self._turn()
                 if self._inbox:
-                    self._drain()
+                    run_all(self._inbox)
             # Run the last callbacks of the request (of its task) here, so that no other thread is woken for them.
             for _ in range(_LAST_TURNS):
                 if not loop._ready:
@@ -320,11 +316,11 @@ class LentLoop:
                 self._lead.acquire()
                 self._enter()
                 try:
-                    self._drain()
+                    run_all(self._inbox)
                     loop.call_soon(_nothing)  # with a ready callback, the turn does not wait for IO
                     self._turn()
                     while loop._ready or self._inbox:
-                        self._drain()
+                        run_all(self._inbox)
                         loop.call_soon(_nothing)
                         self._turn()
                 finally:

@@ -4,8 +4,7 @@
 never the import. It belongs to the process that started it: after a fork, the child's first request starts another.
 `ForeignLoop` is a loop that runs elsewhere. It is used, but never started or stopped.
 
-A request costs at most one wake-up of the loop, and many requests that come at once share it. Callbacks go into a
-queue, and only a thread that finds the flag cleared wakes the loop.
+A request costs at most one wake-up of the loop, and many requests that come at once share it, through a `Mailbox`.
 
 Sources: asyncio ``call_soon_threadsafe``; CPython ``threading._register_atexit`` (runs where ``atexit`` does not).
 """
@@ -18,52 +17,15 @@ import contextlib
 import logging
 import os
 import sys
-from collections import deque
 from collections.abc import Callable
 
 from gateway.adapters.asgi_to_wsgi._gates import make_gate, make_thread_gate
 from gateway.adapters.asgi_to_wsgi._waiting import Conversation
 from gateway.adapters.hand_off._doorbell import soon_threadsafe
+from gateway.adapters.hand_off._mailbox import Mailbox
 from gateway.errors import ConfigurationError
 
 _log = logging.getLogger("gateway.adapters")
-
-
-class _Inbox:
-    """Callbacks on their way to a loop; one wake-up runs all of them."""
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, call_soon_threadsafe: Callable[[Callable[[], object]], object]
-    ) -> None:
-        self._loop = loop
-        self._call_soon = call_soon_threadsafe
-        self._callbacks: deque[Callable[[], object]] = deque()
-        self._signalled = False
-
-    def put(self, callback: Callable[[], object]) -> None:
-        # As in `_waiting`: append the callback first, then read the flag.
-        self._callbacks.append(callback)
-        if not self._signalled:
-            self._signalled = True
-            try:
-                self._call_soon(self._drain)
-            except RuntimeError:
-                self._signalled = False
-                raise
-
-    def _drain(self) -> None:
-        self._signalled = False
-        callbacks = self._callbacks
-        while callbacks:
-            call_safely(self._loop, callbacks.popleft())
-
-
-def call_safely(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    """Run a callback, and report its error to the loop, so that the callbacks after it still run."""
-    try:
-        callback()
-    except Exception as error:
-        loop.call_exception_handler({"message": "a callback of gateway.adapters failed", "exception": error})
 
 
 class LoopThread:
@@ -91,7 +53,7 @@ class LoopThread:
                 "be a deadlock; call it in a thread (asyncio.to_thread), or call the ASGI application itself"
             )
         conversation.prepare()
-        self._inbox.put(conversation.begin)
+        self._mailbox.post(conversation.begin)
 
     def wait(self, conversation: Conversation) -> None:
         """Block until the conversation has news."""
@@ -100,7 +62,7 @@ class LoopThread:
     def post(self, callback: Callable[[], object]) -> None:
         """Have a callback run soon. A stopped loop drops it."""
         with contextlib.suppress(RuntimeError):
-            self._inbox.put(callback)
+            self._mailbox.post(callback)
 
     def alive(self) -> bool:
         """Tell whether the thread runs the loop."""
@@ -122,7 +84,7 @@ class LoopThread:
         self._thread_id = _thread.get_ident()
         try:
             self.loop = asyncio.new_event_loop()
-            self._inbox = _Inbox(self.loop, soon_threadsafe(self.loop))
+            self._mailbox = Mailbox(soon_threadsafe(self.loop))
         except BaseException as error:
             self._failed = error
             self._started()
@@ -163,7 +125,7 @@ class ForeignLoop:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.pid = os.getpid()
         self.loop = loop
-        self._inbox = _Inbox(loop, loop.call_soon_threadsafe)
+        self._mailbox = Mailbox(loop.call_soon_threadsafe)
 
     def start(self, conversation: Conversation) -> None:
         """Have the loop begin the conversation."""
@@ -179,7 +141,7 @@ class ForeignLoop:
                 "thread (asyncio.to_thread), or call the ASGI application itself"
             )
         conversation.prepare()
-        self._inbox.put(conversation.begin)
+        self._mailbox.post(conversation.begin)
 
     def wait(self, conversation: Conversation) -> None:
         """Block until the conversation has news."""
@@ -188,7 +150,7 @@ class ForeignLoop:
     def post(self, callback: Callable[[], object]) -> None:
         """Have a callback run soon. A closed loop drops it."""
         with contextlib.suppress(RuntimeError):
-            self._inbox.put(callback)
+            self._mailbox.post(callback)
 
     def alive(self) -> bool:
         """Tell whether the loop runs."""

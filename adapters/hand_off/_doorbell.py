@@ -20,9 +20,9 @@ import selectors
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
-Callback: TypeAlias = Callable[[], object]
+from gateway.adapters.hand_off._mailbox import Callback, run_all
 
 _doorbells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Doorbell] = weakref.WeakKeyDictionary()
 
@@ -79,11 +79,4 @@ class _Doorbell:
 
     def _answer(self) -> None:
         # A callback appended after the last pop is not lost: its ring comes later, and so makes a new edge.
-        callbacks = self._callbacks
-        while callbacks:
-            try:
-                callbacks.popleft()()
-            except Exception as error:  # a callback that fails must not stop the others
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "a callback of gateway.adapters failed", "exception": error}
-                )
+        run_all(self._callbacks)

@@ -1,6 +1,7 @@
 """Callbacks on their way from any thread to one event loop; one wake-up of the loop runs all that wait.
 
-Waking a loop is a system call and the largest cost of a small request.
+Waking a loop is a system call and the largest cost of a small request. Both directions have a mailbox: a port for the
+results of its workers, a loop in another thread for the requests of WSGI threads.
 
 No wake-up is lost, even without a lock. A poster appends to the mailbox and then reads the flag. The loop clears
 the flag and then pops until the mailbox is empty. The interpreter's lock orders append and pop (in a free-threaded
@@ -10,11 +11,12 @@ comes after, the poster sees the cleared flag and wakes the loop. Keep the order
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
-Callback: TypeAlias = Callable[[], None]
+Callback: TypeAlias = Callable[[], object]
 
 
 class Mailbox:
@@ -22,11 +24,11 @@ class Mailbox:
 
     __slots__ = ("_callbacks", "_signalled", "_wake")
 
-    def __init__(self, wake: Callable[[Callback], None]) -> None:
+    def __init__(self, wake: Callable[[Callback], object]) -> None:
         """Make a mailbox.
 
         Args:
-            wake: Has the loop call the given function. Called in any thread; does nothing once the loop has ended.
+            wake: Has the loop call the given function. Called in any thread. `post` and `flush` raise its errors.
         """
         self._wake = wake
         self._callbacks: deque[Callback] = deque()
@@ -41,22 +43,39 @@ class Mailbox:
         # Append before the flag is read: a cleared flag then means that the loop's last pop may have missed it.
         self._callbacks.append(callback)
         if not self._signalled:
-            self._signalled = True
-            self._wake(self._drain)
+            self._wake_up()
 
     def flush(self) -> None:
         """Wake the loop if callbacks wait in the mailbox. Any thread."""
         if self._callbacks and not self._signalled:
-            self._signalled = True
+            self._wake_up()
+
+    def _wake_up(self) -> None:
+        self._signalled = True
+        try:
             self._wake(self._drain)
+        except RuntimeError:  # the loop is closed; the next post must raise too
+            self._signalled = False
+            raise
 
     def _drain(self) -> None:
         # Clear the flag before the pops: a poster that appends after the last pop must see it cleared.
         self._signalled = False
-        pop = self._callbacks.popleft
-        while True:
-            try:
-                callback = pop()
-            except IndexError:
-                return
+        run_all(self._callbacks)
+
+
+def run_all(callbacks: deque[Callback]) -> None:
+    """Remove and call callbacks until none is left, and report errors to the running loop. Loop thread only."""
+    pop = callbacks.popleft
+    while True:
+        try:
+            callback = pop()
+        except IndexError:
+            return
+        try:
             callback()
+        except Exception as error:  # a callback that fails must not stop the others
+            loop = asyncio._get_running_loop()
+            if loop is None:  # trio, whose run ends with the error
+                raise
+            loop.call_exception_handler({"message": "a callback of gateway.adapters failed", "exception": error})

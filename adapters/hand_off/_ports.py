@@ -16,7 +16,7 @@ from typing import TypeAlias
 from gateway.adapters.hand_off._doorbell import soon_threadsafe
 from gateway.adapters.hand_off._mailbox import Callback, Mailbox
 from gateway.adapters.hand_off._signals import AsyncioSignal, Signal
-from gateway.adapters.hand_off._workers import Workers
+from gateway.adapters.hand_off._workers import Job, Workers
 
 Background: TypeAlias = Callable[[], Coroutine[None, None, None]]
 #: Starts a background task and returns a function that cancels it.
@@ -34,7 +34,7 @@ class Port(ABC):
         #: Like `post`, for the end of a job: the worker wakes the loop once it has no other job.
         self.leave = mailbox.leave
 
-    def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:
+    def submit(self, job: Job, failed: Callable[[Exception], None]) -> None:
         """Have a worker call ``job``; ``failed`` gets the error if no thread can run it. Loop thread only."""
         self.workers.submit(job)
 
@@ -104,14 +104,14 @@ class SensitivePort(AsyncioPort):
         self.leave = self.post  # asgiref's thread does not flush the mailbox
         self._running: set[asyncio.Task[None]] = set()
 
-    def submit(self, job: Callback, failed: Callable[[Exception], None]) -> None:
+    def submit(self, job: Job, failed: Callable[[Exception], None]) -> None:
         self.workers.pending += 1
         task = self._loop.create_task(_run_sensitive(job, failed))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
 
-async def _run_sensitive(job: Callback, failed: Callable[[Exception], None]) -> None:
+async def _run_sensitive(job: Job, failed: Callable[[Exception], None]) -> None:
     from asgiref.sync import sync_to_async  # imported here because the import takes 15 ms
 
     try:

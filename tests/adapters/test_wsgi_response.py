@@ -464,7 +464,7 @@ class Counting:
         self.thread_wakes = 0
         # A loop of ours has a doorbell; one that is lent is woken its own way.
         waker, name = (
-            (runner._inbox, "_call_soon") if isinstance(runner, LoopThread) else (runner.loop, "call_soon_threadsafe")
+            (runner._mailbox, "_wake") if isinstance(runner, LoopThread) else (runner.loop, "call_soon_threadsafe")
         )
         inner = getattr(waker, name)
 

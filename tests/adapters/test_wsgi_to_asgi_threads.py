@@ -18,7 +18,6 @@ import anyio.to_thread
 import asgiref.sync
 import pytest
 
-from gateway.adapters.hand_off._mailbox import Mailbox
 from gateway.adapters.hand_off._ports import AsyncioPort
 from gateway.adapters.hand_off._workers import Workers
 from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
@@ -545,31 +544,3 @@ def test_results_for_a_closed_loop_are_dropped() -> None:
     loop.close()
     port.post(lambda: pytest.fail("a closed loop runs nothing"))
     assert port.gone
-
-
-def test_posts_of_many_threads_are_all_run_and_few_wake_the_loop() -> None:
-    wakes = 0
-    ran: list[int] = []
-
-    async def main() -> None:
-        nonlocal wakes
-        loop = asyncio.get_running_loop()
-
-        def wake(callback: Callable[[], None]) -> None:
-            nonlocal wakes
-            wakes += 1
-            loop.call_soon_threadsafe(callback)
-
-        mailbox = Mailbox(wake)
-        threads = [
-            threading.Thread(target=lambda: [mailbox.post(lambda: ran.append(1)) for _ in range(1000)])
-            for _ in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        await until(lambda: len(ran) == 4000)
-        for thread in threads:
-            thread.join()
-
-    run_on("asyncio", main)
-    assert wakes < 4000
