@@ -28,7 +28,32 @@ from gateway.errors import ConfigurationError
 _log = logging.getLogger("gateway.adapters")
 
 
-class LoopThread:
+class _LoopElsewhere:
+    """Base of a loop that another thread runs. Its mailbox takes the conversations and the callbacks."""
+
+    _mailbox: Mailbox
+
+    def _check_caller(self) -> None:
+        """Raise ConfigurationError if this thread would wait for ever."""
+        raise NotImplementedError
+
+    def start(self, conversation: Conversation) -> None:
+        """Have the loop begin the conversation."""
+        self._check_caller()
+        conversation.prepare()
+        self._mailbox.post(conversation.begin)
+
+    def wait(self, conversation: Conversation) -> None:
+        """Block until the conversation has news."""
+        conversation.block()
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """Have a callback run soon. A closed loop drops it."""
+        with contextlib.suppress(RuntimeError):
+            self._mailbox.post(callback)
+
+
+class LoopThread(_LoopElsewhere):
     """A loop in a thread of its own, for the process that created it (``pid``)."""
 
     def __init__(self) -> None:
@@ -45,24 +70,13 @@ class LoopThread:
         if self._failed is not None:
             raise self._failed
 
-    def start(self, conversation: Conversation) -> None:
-        """Have the loop's thread begin the conversation."""
+    def _check_caller(self) -> None:
+        """Refuse to wait in the loop's own thread."""
         if _thread.get_ident() == self._thread_id:
             raise ConfigurationError(
                 "an ASGI application wrapped for WSGI was called on the event loop that runs it, which would "
                 "be a deadlock; call it in a thread (asyncio.to_thread), or call the ASGI application itself"
             )
-        conversation.prepare()
-        self._mailbox.post(conversation.begin)
-
-    def wait(self, conversation: Conversation) -> None:
-        """Block until the conversation has news."""
-        conversation.block()
-
-    def post(self, callback: Callable[[], object]) -> None:
-        """Have a callback run soon. A stopped loop drops it."""
-        with contextlib.suppress(RuntimeError):
-            self._mailbox.post(callback)
 
     def alive(self) -> bool:
         """Tell whether the thread runs the loop."""
@@ -119,7 +133,7 @@ async def wind_up(seconds: float = 5.0) -> None:
         await loop.shutdown_default_executor()
 
 
-class ForeignLoop:
+class ForeignLoop(_LoopElsewhere):
     """A loop that the user runs in another thread; asyncio's, uvloop's or any other."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -127,8 +141,8 @@ class ForeignLoop:
         self.loop = loop
         self._mailbox = Mailbox(loop.call_soon_threadsafe)
 
-    def start(self, conversation: Conversation) -> None:
-        """Have the loop begin the conversation."""
+    def _check_caller(self) -> None:
+        """Refuse to wait for a loop that does not run, or that runs in this thread."""
         if not self.loop.is_running():
             raise ConfigurationError(
                 f"AsgiToWsgi(loop=...) needs an event loop that runs in another thread, and {self.loop!r} is "
@@ -140,17 +154,6 @@ class ForeignLoop:
                 "AsgiToWsgi(loop=...) was called on that same loop, which would be a deadlock; call it in a "
                 "thread (asyncio.to_thread), or call the ASGI application itself"
             )
-        conversation.prepare()
-        self._mailbox.post(conversation.begin)
-
-    def wait(self, conversation: Conversation) -> None:
-        """Block until the conversation has news."""
-        conversation.block()
-
-    def post(self, callback: Callable[[], object]) -> None:
-        """Have a callback run soon. A closed loop drops it."""
-        with contextlib.suppress(RuntimeError):
-            self._mailbox.post(callback)
 
     def alive(self) -> bool:
         """Tell whether the loop runs."""
