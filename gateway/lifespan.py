@@ -25,11 +25,11 @@ import asyncio
 import contextlib
 import enum
 import logging
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from gateway.errors import ApplicationError, ConfigurationError
+from gateway.loops import Event, in_trio, move_on_after, new_event
 from gateway.protocols import ASGIApplication, Message
 
 __all__ = ["Lifespan", "LifespanFailed", "LifespanMode"]
@@ -68,14 +68,6 @@ class _Phase(enum.Enum):
     FAILED = "failed"
     STOPPING = "stopping"
     STOPPED = "stopped"
-
-
-class _Event(Protocol):
-    """The common methods of ``asyncio.Event`` and ``trio.Event``."""
-
-    def set(self) -> object: ...
-    def is_set(self) -> bool: ...
-    def wait(self) -> Awaitable[object]: ...
 
 
 class Lifespan:
@@ -117,9 +109,9 @@ class Lifespan:
         self._error: BaseException | None = None
         self._refusal = ""
         self._task: asyncio.Task[None] | None = None
-        self._answered: _Event  # set when the startup has completed, failed or ended
-        self._stop: _Event
-        self._ended: _Event
+        self._answered: Event  # set when the startup has completed, failed or ended
+        self._stop: Event
+        self._ended: Event
 
     @property
     def supported(self) -> bool:
@@ -142,16 +134,15 @@ class Lifespan:
         if self.mode == "off":
             self._phase = _Phase.UNSUPPORTED
             return
-        self._begin(asyncio.Event)
+        self._begin()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="gateway-lifespan")
         try:
-            answered = await _wait_asyncio(self._answered, self.startup_timeout)
+            async with move_on_after(self.startup_timeout):
+                await self._answered.wait()
         except BaseException:  # cancelled: do not leave the application half started
             await self._cancel()
             raise
-        if not answered:
-            await self._cancel()
-        await self._check_started(answered, self._cancel)
+        await self._check_started(self._cancel)
 
     async def shutdown(self) -> None:
         """Stop the application; call it on the loop that started it. A second call does nothing.
@@ -161,7 +152,9 @@ class Lifespan:
         """
         if not self._ask_to_stop():
             return
-        if not await _wait_asyncio(self._ended, self.shutdown_timeout):
+        async with move_on_after(self.shutdown_timeout):
+            await self._ended.wait()
+        if not self._ended.is_set():
             await self._cancel()
             self._timed_out_at_shutdown()
         self._task = None
@@ -178,7 +171,7 @@ class Lifespan:
     async def __aenter__(self) -> dict[str, Any]:
         """Start, on asyncio or trio; the value is ``state``."""
         self._exits = contextlib.AsyncExitStack()
-        return await self._exits.enter_async_context(self._trio() if _in_trio() else self._asyncio())
+        return await self._exits.enter_async_context(self._trio() if in_trio() else self._asyncio())
 
     async def __aexit__(self, *exc_info: object) -> None:
         """Stop. A shutdown error is raised, unless the block itself raised: then it is logged."""
@@ -205,7 +198,7 @@ class Lifespan:
             self._phase = _Phase.UNSUPPORTED
             yield self.state
             return
-        self._begin(trio.Event)
+        self._begin()
         failure: LifespanFailed | None = None
         own = trio.CancelScope(shield=True)  # a cancelled caller must not cancel the application before its shutdown
 
@@ -219,14 +212,14 @@ class Lifespan:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
             try:
-                with trio.move_on_after(_trio_seconds(self.startup_timeout)):
+                async with move_on_after(self.startup_timeout):
                     await self._answered.wait()
-                await self._check_started(self._answered.is_set(), cancel)
+                await self._check_started(cancel)
                 yield self.state  # exceptions of the block are not raised here, see __aexit__
                 if self._ask_to_stop():
-                    with trio.move_on_after(_trio_seconds(self.shutdown_timeout)) as limit:
-                        limit.shield = True
-                        await self._ended.wait()
+                    with trio.CancelScope(shield=True):
+                        async with move_on_after(self.shutdown_timeout):
+                            await self._ended.wait()
                     if not self._ended.is_set():
                         self._timed_out_at_shutdown()
                     self._check_stopped()
@@ -239,16 +232,16 @@ class Lifespan:
 
     # the rules, without a loop
 
-    def _begin(self, event: Callable[[], _Event]) -> None:
+    def _begin(self) -> None:
         if self._phase is not _Phase.NEW:
             raise ConfigurationError(
                 f"a Lifespan can be started once only, and this one is {self._phase.value}; create a new Lifespan"
             )
-        self._answered, self._stop, self._ended = event(), event(), event()
+        self._answered, self._stop, self._ended = new_event(), new_event(), new_event()
         self._phase = _Phase.STARTING
 
-    async def _check_started(self, answered: bool, cancel: Callable[[], Awaitable[None]]) -> None:
-        if not answered:
+    async def _check_started(self, cancel: Callable[[], Awaitable[None]]) -> None:
+        if not self._answered.is_set():
             self._phase = _Phase.FAILED
             await cancel()
             raise LifespanFailed(
@@ -373,22 +366,3 @@ class Lifespan:
                     f".failed, and lifespan.shutdown likewise; it sent {kind!r} while {self._phase.value} "
                     f"({_SPEC})"
                 )
-
-
-async def _wait_asyncio(event: _Event, timeout: float | None) -> bool:
-    try:
-        async with asyncio.timeout(timeout):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-def _in_trio() -> bool:
-    """Return whether trio runs this code, without importing trio if the program does not use it."""
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_run())
-
-
-def _trio_seconds(timeout: float | None) -> float:
-    return float("inf") if timeout is None else timeout

@@ -9,7 +9,6 @@ One worker process has to serve the application: ``gateway.check.probe:asgi`` or
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
+from gateway.loops import move_on_after, sleep
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Message, Scope
 from gateway.rules.observer import ClientObserver
 from gateway.rules.validator import Validator
@@ -33,30 +33,11 @@ PAUSE = 0.5
 _HEADERS = [(b"content-type", b"text/plain"), (b"set-cookie", b"a=1"), (b"x-a", b"1"), (b"set-cookie", b"b=2; Path=/")]
 
 
-async def _pause(seconds: float) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        import trio
-
-        await trio.sleep(seconds)
-    else:
-        await asyncio.sleep(seconds)
-
-
 async def _next_event(receive: ASGIReceive, seconds: float) -> str:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        import trio
-
-        with trio.move_on_after(seconds):
-            return str((await receive())["type"])
-        return "none"
-    try:
-        return str((await asyncio.wait_for(receive(), seconds))["type"])
-    except TimeoutError:
-        return "none"
+    message: Message = {"type": "none"}
+    async with move_on_after(seconds):
+        message = await receive()
+    return str(message["type"])
 
 
 async def _text(send: ASGISend, text: str, **start: object) -> None:
@@ -95,7 +76,7 @@ async def _http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     if path == "flush":
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS[:1]})
         await send({"type": "http.response.body", "body": b"first", "more_body": True})
-        await _pause(PAUSE)
+        await sleep(PAUSE)
         await send({"type": "http.response.body", "body": b" %r" % time.monotonic()})
     elif path == "idle":
         await _text(send, await _next_event(receive, PAUSE))
