@@ -11,13 +11,13 @@ import asyncio
 import concurrent.futures
 import inspect
 import logging
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
+from gateway.loops import Event, in_thread, in_trio, move_on_after, new_event, running_loop
 from gateway.protocols import gives_coroutine
 
 __all__ = ["Check", "CheckResult", "Checks"]
@@ -26,13 +26,6 @@ _log = logging.getLogger("gateway.middleware.health")
 
 #: A check fails by raising or by returning False. Any other return value passes.
 Check = Callable[[], object]
-
-
-class _Event(Protocol):
-    """The common methods of ``asyncio.Event`` and ``trio.Event``."""
-
-    def set(self) -> object: ...
-    def wait(self) -> Awaitable[object]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +62,7 @@ class Checks:
         self._at = float("-inf")
         self._lock = threading.Lock()
         #: The current run of each loop, by the loop or the trio token, because an event belongs to one loop.
-        self._asking: dict[object, _Event] = {}
+        self._asking: dict[object, Event] = {}
         self._hanging: dict[str, concurrent.futures.Future[object]] = {}
 
     def fresh(self) -> dict[str, CheckResult] | None:
@@ -97,20 +90,17 @@ class Checks:
     async def run_async(self) -> dict[str, CheckResult]:
         """Run the checks on the running loop; other callers on this loop wait for the same run."""
         while (fresh := self.fresh()) is None:
-            trio = _running_trio()
-            here: object = sys.modules["trio"].lowlevel.current_trio_token() if trio else asyncio.get_running_loop()
+            here = running_loop()
             if here in self._asking:
                 await self._asking[here].wait()
                 continue
-            waiting = cast("_Event", sys.modules["trio"].Event()) if trio else asyncio.Event()
-            self._asking[here] = waiting
+            waiting = self._asking[here] = new_event()
             try:
                 started = time.monotonic()
-                if trio:
+                if in_trio():
                     await self._all_trio(started)
                 else:
-                    names = self._pending()
-                    await asyncio.gather(*(self._one_asyncio(name, started) for name in names))
+                    await asyncio.gather(*(self._one(name, started) for name in self._pending()))
                 return self._close()
             finally:
                 del self._asking[here]
@@ -122,41 +112,34 @@ class Checks:
             return list(self._checks)
         return [name for name in self._checks if name not in self._found or not self._found[name].passed]
 
-    async def _one_asyncio(self, name: str, started: float) -> None:
-        try:
-            async with asyncio.timeout(self._timeout):
-                if gives_coroutine(self._checks[name]):
-                    result: object = self._checks[name]()
-                else:
-                    # Shielded, because a thread cannot be cancelled and its future must not become cancelled either.
-                    result = await asyncio.shield(asyncio.wrap_future(self._in_thread(name, _called)))
-                if inspect.isawaitable(result):  # a plain function may wrap an `async def`
-                    result = await cast("Awaitable[object]", result)
-        except Exception as error:
-            result = error
-        self._note(name, started, result)
-
     async def _all_trio(self, started: float) -> None:
         import trio
 
-        async def one(name: str) -> None:
-            result: object = TimeoutError()
-            with trio.move_on_after(self._timeout):
-                try:
-                    if gives_coroutine(self._checks[name]):
-                        given: object = self._checks[name]()
-                    else:
-                        future = self._in_thread(name, _called)
-                        # In a tuple, because trio refuses a coroutine as the result of a thread.
-                        (given,) = await trio.to_thread.run_sync(lambda: (future.result(self._timeout),))
-                    result = await cast("Awaitable[object]", given) if inspect.isawaitable(given) else given
-                except Exception as error:
-                    result = error
-            self._note(name, started, result)
-
         async with trio.open_nursery() as nursery:
             for name in self._pending():
-                nursery.start_soon(one, name)
+                nursery.start_soon(self._one, name, started)
+
+    async def _one(self, name: str, started: float) -> None:
+        result: object = TimeoutError()
+        async with move_on_after(self._timeout):
+            try:
+                if gives_coroutine(self._checks[name]):
+                    given: object = self._checks[name]()
+                else:
+                    given = await self._from_thread(name)
+                # A plain function may wrap an `async def`.
+                result = await cast("Awaitable[object]", given) if inspect.isawaitable(given) else given
+            except Exception as error:
+                result = error
+        self._note(name, started, result)
+
+    async def _from_thread(self, name: str) -> object:
+        future = self._in_thread(name, _called)
+        if in_trio():
+            # In a tuple, because trio refuses a coroutine as the result of a thread.
+            return (await in_thread(lambda: (future.result(self._timeout),)))[0]
+        # Shielded, because a thread cannot be cancelled and its future must not become cancelled either.
+        return await asyncio.shield(asyncio.wrap_future(future))
 
     def _in_thread(self, name: str, run: Callable[[Check], object]) -> concurrent.futures.Future[object]:
         """Call a check in a thread of its own, or join the call that still hangs."""
@@ -209,8 +192,3 @@ class Checks:
 
 def _called(check: Check) -> object:
     return check()
-
-
-def _running_trio() -> bool:
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_run())

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, ClassVar
 from gateway.contract import BuildContext, Hooks, Middleware, Slot, Steps, io
 from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.exchange import Response
+from gateway.loops import in_thread
 from gateway.middleware import _multiprocess
 from gateway.middleware._forwarded import Trust
 from gateway.middleware._options import check_options
-from gateway.middleware._threads import threaded
 from gateway.problems import preferred_media_type, problem
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ class _Exposing(_Measuring):
         # In a thread, because reading the workers' files or writing thousands of lines would block an event loop.
         accept = request.headers.get("accept") or ""
         try:
-            content, media_type = yield from io(self._expose, threaded(self._expose), accept)
+            content, media_type = yield from io(self._expose, lambda accept: in_thread(self._expose, accept), accept)
         except Exception as error:
             self._series.failed(error)
             return problem(request, 500, "The metrics are not available now; see the server's log.")

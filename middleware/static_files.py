@@ -22,13 +22,13 @@ from gateway.contract import BuildContext, Hooks, Middleware, Steps, io
 from gateway.errors import ConfigurationError
 from gateway.exchange import FileBody, Request, Response
 from gateway.headers import AsgiHeaders, Header, HeaderNames, Headers
+from gateway.loops import in_thread
 from gateway.middleware._accept_encoding import choose_coding
 from gateway.middleware._location import location_part
 from gateway.middleware._options import check_options
 from gateway.middleware._range import content_range, select_range
 from gateway.middleware._static_index import Index, Opened, keep_small
 from gateway.middleware._static_variant import StaticEntry, StaticOptions, Variant, has_hash_in_name
-from gateway.middleware._threads import threaded
 from gateway.middleware._validators import Preconditions, evaluate, if_range_holds
 from gateway.problems import problem
 
@@ -216,7 +216,8 @@ class _Serving(Hooks):
         self, wanted: _Wanted, entry: StaticEntry | None, choose: Callable[[StaticEntry], str]
     ) -> Steps[Response | None]:
         look = wanted.folder.files.open
-        result = self._opened(wanted, (yield from io(look, threaded(look), wanted.relative, entry, choose)))
+        opened = yield from io(look, lambda *names: in_thread(look, *names), wanted.relative, entry, choose)
+        result = self._opened(wanted, opened)
         return (yield from result) if isinstance(result, Generator) else result
 
     def _opened(self, wanted: _Wanted, opened: Opened | StaticEntry | None) -> Response | Steps[Response | None] | None:
