@@ -86,10 +86,5 @@ class TrioPort(Port):
                 del error  # break the reference cycle: the traceback holds this frame
 
 
-def current() -> trio.lowlevel.TrioToken:
-    """Return the token of the trio run of this thread; RuntimeError if trio does not run here."""
-    return trio.lowlevel.current_trio_token()
-
-
 def _nothing() -> None:
     pass

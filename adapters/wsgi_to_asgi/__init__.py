@@ -32,6 +32,7 @@ from gateway.adapters.wsgi_to_asgi._input import WholeInput
 from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.adapters.wsgi_to_asgi._trailers import Trailers
 from gateway.errors import ServerError
+from gateway.loops import running_loop
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
 from gateway.translate.scope_environ import scope_to_environ
 
@@ -243,12 +244,7 @@ class WsgiToAsgi(Reaching):
 
     def _port(self) -> Port:
         """Return the port of the running loop in this process; make it at the first request."""
-        try:
-            loop: object = asyncio.get_running_loop()
-        except RuntimeError:
-            from gateway.adapters.hand_off import _ports_trio
-
-            loop = _ports_trio.current()
+        loop = running_loop()
         for port in self._ports:
             if port.serves(loop):
                 return port
