@@ -12,6 +12,11 @@ its worker releases the interpreter's lock. The scout then runs, takes the next 
 blocking jobs get a thread each, at once, up to the limit. In a free-threaded build the scouts follow each other without
 waiting.
 
+A loop that opens a lock keeps the interpreter's lock, so the woken worker sleeps a second time, for that. This is good
+if the rest of the loop's turn brings more jobs, because one worker then runs them all. It is a waste if requests come
+one at a time. So the first worker sleeps at an eventfd (on Linux), because a write to it releases the interpreter's
+lock. It is woken if jobs come one at a time, and the others if not. docs/explanation/hand-offs.md has measurements.
+
 The same holds for results. A worker *leaves* a result in the mailbox, and wakes the loop when it finds no more jobs. If
 it takes another job, that job may block, so another worker must flush the result. The scout does it. Without a
 scout, the worker flushes before it runs the job. These rules keep this correct; the mutex orders their steps:
@@ -23,14 +28,20 @@ scout, the worker flushes before it runs the job. These rules keep this correct;
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
+import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 Job: TypeAlias = Callable[[], None]
+#: Functions that make a worker sleep, and wake it.
+Gate: TypeAlias = tuple[Callable[[], object], Callable[[], object]]
 
 _numbers = itertools.count(1)
 
@@ -53,6 +64,7 @@ class Workers:
         self.threads = threads
         #: Number of jobs that were submitted and are not done yet, including the waiting ones.
         self.pending = 0
+        self._one_at_a_time = True  # since the pool was last idle
         # The threads refer to the crew only, so that dropping the pool ends them.
         self._crew = _Crew(threads, flush, prepare)
         self._end = weakref.finalize(self, self._crew.stop)
@@ -65,8 +77,11 @@ class Workers:
 
     def submit(self, job: Job) -> None:
         """Have a worker call ``job``, which must not raise. Call `done` when it has ended. Loop thread only."""
+        alone = not self.pending
+        # The rest of the loop's turn may bring more jobs. At the first one, the last time is the best guess.
+        self._crew.add(job, one_at_a_time=alone and self._one_at_a_time)
+        self._one_at_a_time = alone
         self.pending += 1
-        self._crew.add(job)
 
     def done(self) -> None:
         """Count a job as done. Loop thread only."""
@@ -80,7 +95,7 @@ class Workers:
 class _Crew:
     """State that the threads of one pool share."""
 
-    __slots__ = ("flush", "idle", "jobs", "mutex", "prepare", "scouting", "size", "stopped", "threads")
+    __slots__ = ("first", "flush", "idle", "jobs", "mutex", "prepare", "scouting", "size", "stopped", "threads")
 
     def __init__(self, threads: int, flush: Job, prepare: Job | None) -> None:
         self.threads = threads
@@ -89,37 +104,42 @@ class _Crew:
         self.size = 0
         self.jobs: deque[Job] = deque()
         self.mutex = threading.Lock()
-        #: Gates of the sleeping workers. The last to sleep is woken first, because its memory is still in the caches.
-        self.idle: list[threading.Lock] = []
+        #: Wake the sleeping workers. The last to sleep is woken first, because its memory is still in the caches.
+        self.idle: list[Callable[[], object]] = []
+        #: Wakes the first worker, which sleeps at an eventfd; None while it does not sleep.
+        self.first: Callable[[], object] | None = None
         self.scouting = False
         self.stopped = False
 
-    def add(self, job: Job) -> None:
+    def add(self, job: Job, *, one_at_a_time: bool) -> None:
         """Add a job, and wake or start a worker for it unless a scout is on its way."""
         self.jobs.append(job)
         with self.mutex:
-            wake = None if self.scouting else self._next_scout()
+            wake = None if self.scouting else self._next_scout(one_at_a_time)
         if wake is not None:
             wake()
 
-    def _next_scout(self) -> Job | None:
+    def _next_scout(self, one_at_a_time: bool = False) -> Callable[[], object] | None:
         """Make an idle or new worker the scout, and return the function that wakes it. Call it under the mutex."""
+        first = self.first
         self.scouting = True
-        if self.idle:
-            return self.idle.pop().release
-        if self.size < self.threads:
-            self.size += 1
-            return self._start
-        self.scouting = False
-        return None
+        if first is None or not one_at_a_time:
+            if self.idle:
+                return self.idle.pop()
+            if self.size < self.threads:
+                self.size += 1
+                return self._start
+        self.first = None
+        self.scouting = first is not None
+        return first
 
     def _start(self) -> None:
         name = f"gateway-wsgi-{next(_numbers)}"
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        threading.Thread(target=self._work, args=(self.size == 1,), name=name, daemon=True).start()
 
-    def _work(self) -> None:
-        gate = threading.Lock()
-        gate.acquire()
+    def _work(self, first: bool) -> None:
+        descriptor = _eventfd() if first and self.threads > 1 else None  # a single worker has jobs of both kinds
+        sleep, wake_up = _lock_gate() if descriptor is None else _eventfd_gate(descriptor)
         scout = True  # `_next_scout` made the new thread the scout
         left = False  # True while this worker may have an unflushed result in the mailbox
         jobs, mutex, flush, prepare = self.jobs, self.mutex, self.flush, self.prepare
@@ -136,10 +156,13 @@ class _Crew:
                     if self.stopped:
                         self.size -= 1
                         break
-                    self.idle.append(gate)
+                    if descriptor is None:
+                        self.idle.append(wake_up)
+                    else:
+                        self.first = wake_up
                 # After the append: the loop that this wakes may submit a job, and must find this worker idle.
                 flush()
-                gate.acquire()
+                sleep()
                 scout, left = True, False
                 continue
             if scout:
@@ -164,10 +187,33 @@ class _Crew:
             del job  # free the objects of this job before the next job comes
             left = True
         flush()
+        if descriptor is not None:
+            os.close(descriptor)
 
     def stop(self) -> None:
         with self.mutex:
             self.stopped = True
-            gates, self.idle = self.idle, []
-        for gate in gates:
-            gate.release()
+            idle, self.idle = self.idle, []
+            if self.first is not None:
+                idle.append(self.first)
+                self.first = None
+        for wake in idle:
+            wake()
+
+
+def _lock_gate() -> Gate:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock.acquire, lock.release
+
+
+def _eventfd_gate(descriptor: int) -> Gate:
+    return partial(os.eventfd_read, descriptor), partial(os.eventfd_write, descriptor, 1)
+
+
+def _eventfd() -> int | None:
+    """Return a new eventfd, or None if this system has none or no descriptor is left."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.eventfd(0)
+    return None

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -536,6 +537,78 @@ def test_workers_run_every_job_that_was_submitted_before_they_are_closed() -> No
     for thread in worker_threads() - before:
         thread.join(20)
     assert sorted(done) == list(range(50))
+
+
+class Pool:
+    """A pool and the threads that ran its jobs; the test is its loop."""
+
+    def __init__(self, threads: int) -> None:
+        self.workers = Workers(threads, lambda: None)
+
+    def run(self, at_once: int) -> set[int]:
+        """Run jobs that wait for each other, and return the ids of their threads once they sleep again."""
+        ran: set[int] = set()
+        together = threading.Barrier(at_once)
+
+        def job() -> None:
+            together.wait(20)
+            ran.add(threading.get_ident())
+
+        for _ in range(at_once):
+            self.workers.submit(job)
+        crew = self.workers._crew
+        wait_until(lambda: len(crew.idle) + (crew.first is not None) == crew.size and len(ran) == at_once)
+        for _ in range(at_once):
+            self.workers.done()
+        return ran
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the first worker sleeps at an eventfd on Linux only")
+def test_the_first_worker_has_the_jobs_that_come_one_at_a_time() -> None:
+    pool = Pool(3)
+    (first,) = pool.run(1)
+    assert pool.run(1) == {first}
+    assert pool.workers.size == 1
+    assert len(pool.run(3)) == 3  # every worker
+    assert first not in pool.run(1)  # several came the last time
+    assert pool.run(1) == {first}
+    pool.workers.close()
+
+
+def test_a_pool_without_an_eventfd_runs_every_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(initial: int) -> int:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(os, "eventfd", refuse, raising=False)
+    pool = Pool(2)
+    for at_once in (1, 1, 2, 1, 1):
+        assert len(pool.run(at_once)) == at_once
+    assert pool.workers._crew.first is None
+    pool.workers.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the first worker sleeps at an eventfd on Linux only")
+def test_a_closed_pool_ends_its_threads_and_closes_its_descriptor() -> None:
+    before = worker_threads()
+    pool = Pool(3)
+    pool.run(3)
+    started = worker_threads() - before
+    wake: Any = pool.workers._crew.first
+    (descriptor, _) = wake.args
+    os.fstat(descriptor)
+    pool.workers.close()
+    for thread in started:
+        thread.join(20)
+        assert not thread.is_alive()
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(descriptor)
 
 
 def test_results_for_a_closed_loop_are_dropped() -> None:
