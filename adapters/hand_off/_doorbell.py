@@ -78,5 +78,5 @@ class _Doorbell:
         os.eventfd_write(self._descriptor, 1)
 
     def _answer(self) -> None:
-        # A callback appended after the last pop is not lost: its ring comes later, and so makes a new edge.
+        # A callback appended after the last look is not lost: its ring comes later, and so makes a new edge.
         run_all(self._callbacks)

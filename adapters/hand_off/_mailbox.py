@@ -4,9 +4,9 @@ Waking a loop is a system call and the largest cost of a small request. Both dir
 results of its workers, a loop in another thread for the requests of WSGI threads.
 
 No wake-up is lost, even without a lock. A poster appends to the mailbox and then reads the flag. The loop clears
-the flag and then pops until the mailbox is empty. The interpreter's lock orders append and pop (in a free-threaded
-build, the deque's own lock does). If the append comes before the loop's last pop, that pop finds the callback. If it
-comes after, the poster sees the cleared flag and wakes the loop. Keep the order of these lines.
+the flag and then pops until it sees the mailbox empty. The interpreter's lock orders append and look (in a
+free-threaded build, the deque's own lock does). If the append comes before the loop's last look, the loop pops the
+callback. If it comes after, the poster sees the cleared flag and wakes the loop. Keep the order of these lines.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Mailbox:
 
     def post(self, callback: Callback) -> None:
         """Add a callback and wake the loop. Any thread."""
-        # Append before the flag is read: a cleared flag then means that the loop's last pop may have missed it.
+        # Append before the flag is read: a cleared flag then means that the loop's last look may have missed it.
         self._callbacks.append(callback)
         if not self._signalled:
             self._wake_up()
@@ -59,21 +59,16 @@ class Mailbox:
             raise
 
     def _drain(self) -> None:
-        # Clear the flag before the pops: a poster that appends after the last pop must see it cleared.
+        # Clear the flag before the look: a poster that appends after the last look must see it cleared.
         self._signalled = False
         run_all(self._callbacks)
 
 
 def run_all(callbacks: deque[Callback]) -> None:
     """Remove and call callbacks until none is left, and report errors to the running loop. Loop thread only."""
-    pop = callbacks.popleft
-    while True:
+    while callbacks:
         try:
-            callback = pop()
-        except IndexError:
-            return
-        try:
-            callback()
+            callbacks.popleft()()
         except Exception as error:  # a callback that fails must not stop the others
             loop = asyncio._get_running_loop()
             if loop is None:  # trio, whose run ends with the error
