@@ -67,6 +67,7 @@ __all__ = [
     "finished",
     "hook",
     "io",
+    "is_raised_on",
     "misuse",
     "peek",
     "reply",
@@ -458,24 +459,37 @@ class FlowRun:
         #: The exception last thrown into it. Raised again after ``finished()``, it does not count as a new error.
         self.thrown: BaseException | None = None
 
-    def advance(self, sent: object, error: BaseException | None = None) -> Steps[Response | None]:
-        """Send a value, or throw an error, and run until the generator waits; return its reply, if any."""
-        answer: Response | None = None
-        before, late = self.state == "request", self.state == "done"
-        outside, ends = sys.exception(), isinstance(error, GeneratorExit)
+    def resume(self, sent: object, error: BaseException | None = None) -> Steps[Response | None] | None:
+        """Send a value, or throw an error, and run until the generator waits.
+
+        Returns:
+            ``None`` if it waits at its bare ``yield`` or has ended; else steps, which lead to its reply, if any.
+        """
+        outside = sys.exception()  # before the generator runs: afterwards it may be another
         if error is not None:
             self.thrown = error
         flow = cast("Generator[object, object, None]", self.flow)  # the real types of yielded and sent values: see _ask
+        try:
+            effect = flow.send(sent) if error is None else flow.throw(error)
+        except StopIteration:
+            self.state = "done"
+            return None
+        except BaseException:
+            self.state = "done"
+            raise
+        if effect is None and self.state == "request":
+            self.state = "response"
+            return None
+        return self._advance(effect, outside, isinstance(error, GeneratorExit))
+
+    def _advance(self, effect: object, outside: BaseException | None, ends: bool) -> Steps[Response | None]:
+        """Act on what the generator has yielded, and go on until it waits; return its reply, if any."""
+        answer: Response | None = None
+        before, late = self.state == "request", self.state == "done"
+        flow = cast("Generator[object, object, None]", self.flow)
         while True:
-            try:
-                effect = flow.send(sent) if error is None else flow.throw(error)
-            except StopIteration:
-                self.state = "done"
-                return answer
-            except BaseException:
-                self.state = "done"
-                raise
-            sent = error = None
+            sent: object = None
+            error: BaseException | None = None
             if late and type(effect) is not Io:
                 error = _misuse("after finished() only io() is left; remove the other effect")
             elif effect is None:
@@ -509,6 +523,14 @@ class FlowRun:
                 error = _misuse("peek() looks at the response body: call it after the bare `yield`")
             else:
                 error = misuse(effect)
+            try:
+                effect = flow.send(sent) if error is None else flow.throw(error)
+            except StopIteration:
+                self.state = "done"
+                return answer
+            except BaseException:
+                self.state = "done"
+                raise
 
 
 def misuse(effect: object) -> ConfigurationError:
@@ -526,7 +548,7 @@ def _misuse(message: str) -> ConfigurationError:
 
 
 class FlowHooks(Hooks):
-    """Hooks that run one generator per request; a driver may run the generator directly instead."""
+    """Hooks that run one generator per request."""
 
     def __init__(self, function: Callable[..., Flow], options: dict[str, object], slot: Slot[FlowRun]) -> None:
         self.function = function
@@ -536,15 +558,13 @@ class FlowHooks(Hooks):
     def __repr__(self) -> str:
         return f"<hooks of {self.function.__name__}>"
 
-    def on_request(self, request: Request) -> Steps[Response | None]:
+    def on_request(self, request: Request) -> Steps[Response | None] | None:
         run = self.slot[request] = FlowRun(self.start(request))
-        return run.advance(None)
+        return run.resume(None)
 
     def on_response(self, request: Request, response: Response) -> Steps[Response | None] | None:
         run = self.slot[request]
-        if run.state != "response":
-            return None
-        return run.advance(response)
+        return run.resume(response) if run.state == "response" else None
 
     def on_body(self, request: Request, response: Response) -> Transform | None:
         return self.slot[request].change
@@ -553,13 +573,19 @@ class FlowHooks(Hooks):
         run = self.slot[request]
         if run.state != "response":
             return None
-        return self._fail(run, error)
-
-    def _fail(self, run: FlowRun, error: Exception) -> Steps[Response | None]:
         try:
-            return (yield from run.advance(None, error))
+            steps = run.resume(None, error)
         except Exception as raised:
-            if _is_raised_on(raised, error):
+            if is_raised_on(raised, error):
+                return None
+            raise
+        return None if steps is None else self._failing(steps, error)
+
+    def _failing(self, steps: Steps[Response | None], error: Exception) -> Steps[Response | None]:
+        try:
+            return (yield from steps)
+        except Exception as raised:
+            if is_raised_on(raised, error):
                 return None
             raise
 
@@ -571,16 +597,16 @@ class FlowHooks(Hooks):
         try:
             if run.state != "outcome":
                 # The response will not come: closing runs the `finally` blocks, which may wait for the outcome.
-                yield from run.advance(None, GeneratorExit())
+                yield from run.resume(None, GeneratorExit()) or ()
             if run.state == "outcome":
                 run.state = "done"
-                yield from run.advance(outcome)
+                yield from run.resume(outcome) or ()
         except BaseException as raised:
-            if not _is_raised_on(raised, run.thrown):
+            if not is_raised_on(raised, run.thrown):
                 raise
 
 
-def _is_raised_on(raised: BaseException, thrown: BaseException | None) -> bool:
+def is_raised_on(raised: BaseException, thrown: BaseException | None) -> bool:
     """Return whether a flow raised the exception that was thrown into it.
 
     A StopIteration comes back as the cause of a RuntimeError (PEP 479).

@@ -1,17 +1,15 @@
-"""Run one segment, consecutive middleware of ours, around an application, as one wrapper.
+"""Run a group of middleware around an application, as one wrapper.
 
-:func:`build_wsgi` and :func:`build_asgi` choose what runs when they are called, and nothing in a request. With
-``GATEWAY_REFERENCE=1`` in the environment they build the naive driver.
+:func:`build_wsgi` and :func:`build_asgi` choose what runs when they are called, and nothing in a request.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.drivers import asgi, wsgi
-from gateway.drivers._build import build_segment
+from gateway.drivers._segment import build_segment
 
 if TYPE_CHECKING:
     from gateway.contract import Middleware
@@ -24,7 +22,6 @@ def build_wsgi(
     middleware: Iterable[Middleware],
     app: WSGIApplication,
     *,
-    reference: bool | None = None,
     shared: Sequence[dict[str, object]] | None = None,
 ) -> WSGIApplication:
     """Return a WSGI application that runs the middleware, outermost first, around another.
@@ -32,21 +29,19 @@ def build_wsgi(
     Args:
         middleware: Outermost first; an empty chain returns ``app`` itself.
         app: A WSGI application.
-        reference: Whether to run the naive driver; ``None``: where ``GATEWAY_REFERENCE=1`` is set.
         shared: For each middleware, what its place shares with other builds of it; ``None``: nothing.
 
     Raises:
-        ConfigurationError: An item is no middleware of ours.
+        ConfigurationError: An item is not a WSGI+ASGI middleware.
     """
     segment = build_segment(middleware, "wsgi", shared, app)
-    return wsgi.build(segment, app, naive=_naive(reference)) if segment.http else app
+    return wsgi.build(segment, app) if segment.http else app
 
 
 def build_asgi(
     middleware: Iterable[Middleware],
     app: ASGIApplication,
     *,
-    reference: bool | None = None,
     shared: Sequence[dict[str, object]] | None = None,
 ) -> ASGIApplication:
     """Return an ASGI application that runs the middleware, outermost first, around another.
@@ -57,15 +52,10 @@ def build_asgi(
     Args:
         middleware: Outermost first; an empty chain returns ``app`` itself.
         app: An ASGI 3 application.
-        reference: Whether to run the naive driver; ``None``: where ``GATEWAY_REFERENCE=1`` is set.
         shared: For each middleware, what its place shares with other builds of it; ``None``: nothing.
 
     Raises:
-        ConfigurationError: An item is no middleware of ours.
+        ConfigurationError: An item is not a WSGI+ASGI middleware.
     """
     segment = build_segment(middleware, "asgi", shared, app)
-    return asgi.build(segment, app, naive=_naive(reference)) if segment.http else app
-
-
-def _naive(reference: bool | None) -> bool:
-    return os.environ.get("GATEWAY_REFERENCE") == "1" if reference is None else reference
+    return asgi.build(segment, app) if segment.http else app

@@ -1,24 +1,20 @@
-"""Objects of the short ways, made bare and filled where they are made.
+"""Classes for the regular way, made bare and filled where they are made.
 
 Calling a class that has slots *and* an ``__init__`` costs as much as a hook.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gateway._requests import AsgiRequest, WsgiRequest
-from gateway.exchange import Outcome, Response
+from gateway.exchange import Response
 from gateway.headers import AsgiHeaders, Headers
 
-__all__ = ["BareAsgiRequest", "BareHead", "BarePairs", "BareRawHeaders", "BareWsgiRequest", "bare_outcome"]
-
-bare_outcome: Callable[[type[Outcome]], Outcome] = Outcome.__new__
+__all__ = ["BareHead", "BarePairs", "BareRawHeaders"]
 
 
 class BareHead(Response):
-    """The head of an application."""
+    """The status and headers of an application."""
 
     __slots__ = ()
 
@@ -45,32 +41,6 @@ class BareRawHeaders(AsgiHeaders):
 
 class BarePairs(Headers):
     """Headers over a list, in WSGI's spelling."""
-
-    __slots__ = ()
-
-    if TYPE_CHECKING:
-
-        def __init__(self) -> None: ...
-
-    else:
-        __init__ = object.__init__
-
-
-class BareAsgiRequest(AsgiRequest):
-    """A request over a scope."""
-
-    __slots__ = ()
-
-    if TYPE_CHECKING:
-
-        def __init__(self) -> None: ...
-
-    else:
-        __init__ = object.__init__
-
-
-class BareWsgiRequest(WsgiRequest):
-    """A request over an environ."""
 
     __slots__ = ()
 

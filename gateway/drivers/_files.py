@@ -1,4 +1,4 @@
-"""How a file that a middleware answers with leaves: whole by the server where it can, in blocks where it cannot.
+"""Send a file that a middleware responds with: the server sends it if it can, otherwise it goes in blocks.
 
 Sources: PEP 3333 "Optional Platform-Specific File Handling"; ASGI extensions "Path Send", "Zero Copy Send".
 """
@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from gateway.drivers._colour import in_thread
+from gateway.drivers._effects import in_thread
 
 if TYPE_CHECKING:
     from gateway.exchange import FileBody
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK", "blocks", "blocks_async", "open_at", "open_whole", "whole", "whole_at_path"]
 
 BLOCK = 128 * 1024
-#: On ASGI each block is a hand-over to a thread and back, which costs as much as to read 256 KiB.
+#: On ASGI each block is read in a thread, and the way there and back costs as much as reading 256 KiB.
 BLOCK_ASYNC = 256 * 1024
 
 
 def open_at(body: FileBody) -> BinaryIO:
-    """Return the file at its first byte to send, opened here if it is not yet; the caller closes it."""
-    # Without a buffer, as blocks are large. Handed out, and by its name: a Path costs as much as to open the file.
+    """Return the file at its first byte to send; open it if the middleware has not. The caller closes it."""
+    # Unbuffered, because blocks are large; by name, because a Path costs as much as opening the file.
     opened = body.file if body.file is not None else open(body.path, "rb", buffering=0)  # noqa: SIM115, PTH123
     file = cast("BinaryIO", opened)  # FileIO has all of its methods
     if body.offset:
@@ -32,9 +32,9 @@ def open_at(body: FileBody) -> BinaryIO:
 
 
 def whole(body: FileBody) -> int | None:
-    """Return how many bytes follow the offset if all of them are to be sent, ``None`` if only some are.
+    """Return the number of bytes after the offset if all of them are to be sent, ``None`` if only some are.
 
-    A file wrapper sends to the end of the file; what ends before is sent in blocks.
+    ``wsgi.file_wrapper`` always sends to the end of the file, so a shorter range is sent in blocks instead.
     """
     if body.file is not None:
         return _whole(body, os.fstat(body.file.fileno()).st_size)
@@ -42,9 +42,9 @@ def whole(body: FileBody) -> int | None:
 
 
 def whole_at_path(body: FileBody) -> int | None:
-    """Return the same, and ``None`` too if the path no longer names the file that the middleware has opened.
+    """Return the same, but ``None`` also if the path no longer names the file that the middleware has opened.
 
-    A server that is given the path opens it by itself.
+    A server that gets the path opens it itself.
     """
     if body.offset:
         return None
@@ -59,17 +59,17 @@ def whole_at_path(body: FileBody) -> int | None:
 
 
 def open_whole(body: FileBody) -> tuple[BinaryIO, int] | None:
-    """Open the file where all that follows the offset is to be sent, else ``None``; the caller closes it.
+    """Open the file if all bytes after the offset are to be sent; the caller closes it.
 
-    A file that came with the body stays open where this returns ``None``.
+    A file that came with the body stays open if this returns ``None``.
 
     Returns:
-        The file, and by how many bytes to read it: a block for a large one makes room that a small one does not need.
+        The file and the number of bytes after the offset, or ``None``.
     """
     file = open_at(body)
     left = _whole(body, os.fstat(file.fileno()).st_size)
     if left is not None:
-        return file, min(BLOCK, left + 1)
+        return file, left
     if body.file is None:
         file.close()
     return None
@@ -98,7 +98,7 @@ async def blocks_async(body: FileBody) -> AsyncGenerator[bytes, None]:
     parts = blocks(body, BLOCK_ASYNC)
     left = body.count
     try:
-        # A thread is not asked for the end of a part whose size is known.
+        # If the size is known, no thread is asked for the end.
         while left != 0 and (block := await in_thread(next, parts, None)) is not None:
             if left is not None:
                 left -= len(block)

@@ -1,36 +1,32 @@
-"""Drive simple generators without an exception a request.
+"""Run simple generators without an exception per request.
 
-A generator that returns raises ``StopIteration``, which costs as much as the rest of a middleware. Delegation does
-not: where one generator runs another by ``yield from``, the return of the inner one is a jump. So each flow of a
-segment runs inside a *runner*, which yields :data:`ENDED` where the flow has returned and then takes the next flow,
-of another request. The runners of a segment are lent to one request at a time, and come back when all of them
-have ended; what does not end regularly keeps its runners, and others are made.
+A generator that returns raises ``StopIteration``, which costs as much as the rest of a middleware. Delegation does not:
+if one generator runs another by ``yield from``, the return of the inner one is a jump. So each flow runs inside a
+*runner*, which yields :data:`ENDED` when the flow has returned, and then takes the flow of another request.
 
-Only for flows that ask for nothing (:func:`~gateway.drivers._build.is_simple_flow`).
+Only for flows that ask for nothing (:func:`is_simple_flow`): no IO, no peek, no reply, no outcome.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Generator, Mapping
-from types import GeneratorType
+import dis
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from gateway.contract import FlowRun, misuse
+from gateway.contract import FlowHooks, Hooks, is_raised_on, misuse
 
 if TYPE_CHECKING:
-    from gateway.contract import Flow, FlowHooks
-    from gateway.exchange import Request
+    from gateway.exchange import Outcome, Request, Response
 
-__all__ = ["ENDED", "Runner", "Runners", "begun", "ended"]
+__all__ = ["SimpleFlowHooks", "is_simple_flow", "simplified"]
 
 
 class _Ended:
-    """What a runner yields when its flow has returned."""
+    """The type of :data:`ENDED`."""
 
 
 ENDED: Final = _Ended()
-#: It is sent a flow, and gives what the flow yields; then what the flow is sent; then a flow again.
+#: Send it a flow, and it yields the flow's effect; then the response; then, after ENDED, the next flow.
 Runner: TypeAlias = Generator[object, object, None]
 
 
@@ -40,57 +36,75 @@ def _runner() -> Runner:
         yield from cast("Runner", flow)  # a flow, which is sent a response
 
 
-def _nothing() -> Flow:
-    yield
+def is_simple_flow(hooks: Hooks) -> bool:
+    """Return whether hooks are a generator whose only effects are bare yields: it does no IO, no peek, no reply.
+
+    ``yield from`` is the only way to ask for anything else, so a function without it needs nothing more.
+    """
+    if type(hooks) is not FlowHooks:
+        return False
+    code = getattr(hooks.function, "__code__", None)
+    return code is not None and all(step.opname != "GET_YIELD_FROM_ITER" for step in dis.get_instructions(code))
 
 
-def begun(runner: Runner, effect: object) -> None:
-    """Look at what a flow yielded first, where it was not the bare ``yield``: nothing may be, all else is misuse."""
-    while effect is not None and effect is not ENDED:
-        effect = runner.throw(misuse(effect))
-    if effect is ENDED:  # it does not wait for the response; what does nothing waits instead
-        runner.send(_nothing())
+def simplified(hooks: Hooks) -> Hooks:
+    """Return the hooks, in the cheaper form if there is one."""
+    return SimpleFlowHooks(hooks) if isinstance(hooks, FlowHooks) and is_simple_flow(hooks) else hooks
 
 
-def ended(runner: Runner, effect: object) -> None:
-    """Look at what a flow yielded after the response, where it did not end: it is misuse."""
-    while effect is not ENDED:
-        effect = runner.throw(misuse(effect))
+class SimpleFlowHooks(Hooks):
+    """Hooks that run a simple generator in a runner. The runner of a request is in its slots while the flow waits."""
 
+    def __init__(self, hooks: FlowHooks) -> None:
+        self._hooks = hooks
+        self._start = hooks.start
+        #: Runners without a flow. Threads take and give back by one call each, so they need no lock.
+        self._free: list[Runner] = []
 
-class Runners:
-    """The runners of a segment, one for each place in the chain."""
+    def __repr__(self) -> str:
+        return repr(self._hooks)
 
-    def __init__(self, flows: Mapping[int, FlowHooks], size: int) -> None:
-        self._flows = flows
-        self._size = size
-        self._free: list[list[Runner]] = []
-        #: Give the runners back, after each of them has ended.
-        self.put = self._free.append
-
-    def take(self) -> list[Runner]:
-        """Return runners for one request; what takes them from the list is atomic, so threads need no lock."""
+    def on_request(self, request: Request) -> None:
         try:
-            return self._free.pop()
+            runner = self._free.pop()
         except IndexError:
-            made = [_runner() for _ in range(self._size)]
-            for runner in made:
-                next(runner)
-            return made
+            runner = _runner()
+            next(runner)
+        effect = runner.send(self._start(request))
+        while effect is not None:
+            if effect is ENDED:  # it does not wait for the response
+                self._free.append(runner)
+                return
+            effect = runner.throw(misuse(effect))
+        if request._slots is None:
+            request._slots = {}
+        request._slots[self] = runner
 
-    def hand_over(self, request: Request, running: list[Runner], entered: int) -> None:
-        """Tell the long way where the flows stand that the short way has begun.
+    def on_response(self, request: Request, response: Response) -> None:
+        runner = self._waiting(request)
+        if runner is not None:
+            self._end(runner, runner.send(response))
 
-        It drives them itself; the request keeps the runners, whose end would be theirs.
-        """
-        for index, hooks in self._flows.items():
-            if index < entered:
-                # A runner is a generator object, and delegates to flows alone.
-                flow = (
-                    cast("Flow | None", cast("GeneratorType[object, object, None]", running[index]).gi_yieldfrom)
-                    if running
-                    else None
-                )
-                run = hooks.slot[request] = FlowRun(_nothing() if flow is None else flow)
-                closed = flow is None or inspect.getgeneratorstate(flow) == inspect.GEN_CLOSED
-                run.state = "done" if closed else "response"
+    def on_error(self, request: Request, error: Exception) -> None:
+        runner = self._waiting(request)
+        if runner is None:
+            return
+        try:
+            self._end(runner, runner.throw(error))
+        except Exception as raised:
+            if not is_raised_on(raised, error):
+                raise
+
+    def on_finish(self, request: Request, outcome: Outcome) -> None:
+        runner = self._waiting(request)
+        if runner is not None:  # the response will not come: this runs the `finally` blocks of the flow
+            runner.close()
+
+    def _waiting(self, request: Request) -> Runner | None:
+        slots = request._slots
+        return None if slots is None else cast("Runner | None", slots.pop(self, None))
+
+    def _end(self, runner: Runner, effect: object) -> None:
+        while effect is not ENDED:  # a flow that yields again
+            effect = runner.throw(misuse(effect))
+        self._free.append(runner)

@@ -1,134 +1,106 @@
-"""What the specialised drivers know of a segment before the first request.
+"""The tables of a group of middleware: which hooks to call, in which order. Made once, before the first request.
 
-Only hooks that a class defines stand in its tables, with their place in the chain; a driver that finds something
-irregular leaves for the long way with that place.
+Only hooks that a class defines are in them, each with the index of its middleware; 0 is the outermost.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from gateway.contract import HOOKS, FlowHooks, Hooks, hook
-from gateway.drivers._build import is_simple_flow
-from gateway.drivers._flows import Runners
+from gateway.contract import Hooks, hook
+from gateway.drivers._flows import SimpleFlowHooks, simplified
 from gateway.exchange import Outcome, Request, Response
 
 if TYPE_CHECKING:
-    from gateway.contract import Transform
-    from gateway.drivers._build import Segment
     from gateway.headers import Header
 
-__all__ = ["Plan"]
+__all__ = ["OnError", "OnFinish", "OnRequest", "OnResponse", "Plan"]
 
-A = TypeVar("A")
-OnRequest = Callable[[Request], object]
-OnResponse = Callable[[Request, Response], object]
-OnBody = Callable[[Request, Response], "Transform | None"]
-OnFinish = Callable[[Request, Outcome], object]
-
-
-def _on_response(hooks: Hooks) -> OnResponse | None:
-    """Return what to call for a head: the constants of a middleware, then its hook."""
-    found = cast("OnResponse | None", hook(hooks, "on_response"))
-    constants = tuple(hooks.constant_headers)
-    if not constants:
-        return found
-
-    def add(request: Request, response: Response) -> object:
-        response.headers.append_constants(constants)
-        return None if found is None else found(request, response)
-
-    return add
+OnRequest: TypeAlias = Callable[[Request], object]
+#: on_response or on_body.
+OnResponse: TypeAlias = Callable[[Request, Response], object]
+OnError: TypeAlias = Callable[[Request, Exception], object]
+OnFinish: TypeAlias = Callable[[Request, Outcome], object]
 
 
-def _once(call: OnResponse) -> OnResponse:
-    """Return a callable that stands in no other place: a bound method is an object of its own, a function is not."""
-    return call if inspect.ismethod(call) else functools.partial(call)
+class Plan:
+    """The hooks of a group as tables.
+
+    Attributes:
+        chain: The hooks of each middleware, outermost first.
+        inward: The ``on_request`` hooks, outermost first.
+        outside: For each index k, the hooks of a response outside k, innermost first. Each entry is the index, whether
+            the hook is ``on_body``, and the hook. Constant headers of neighbours are one call.
+        outward: All of them: the hooks for a response of the application.
+        failing: For each index k, the ``on_error`` hooks outside k, innermost first.
+        finishing: For each number of entered middleware, their ``on_finish`` hooks, innermost first.
+        watches: Whether a hook waits for the end of the exchange.
+        refuses: Whether a hook may transform, and so refuse, the request body.
+        keeps_length: Whether no transform changes the length of the request body.
+        touches_bodies: Whether a hook may transform the response body.
+        defers: Whether a WSGI head waits for the first chunk, because a hook may look at the body or replace it.
+    """
+
+    def __init__(self, chain: tuple[Hooks, ...]) -> None:
+        self.chain = chain = tuple(simplified(hooks) for hooks in chain)
+        self.size: int = len(chain)
+        self.inward = tuple((index, cast("OnRequest", call)) for index, call in _defined(chain, "on_request"))
+        self.outside = tuple(_outside(chain[:level]) for level in range(self.size + 1))
+        self.outward = self.outside[self.size]
+        self.failing = tuple(
+            tuple((index, cast("OnError", call)) for index, call in reversed(_defined(chain[:level], "on_error")))
+            for level in range(self.size + 1)
+        )
+        self.finishing = tuple(
+            tuple(cast("OnFinish", call) for _, call in reversed(_defined(chain[:entered], "on_finish")))
+            for entered in range(self.size + 1)
+        )
+        self.watches = any(
+            hook(hooks, "on_finish") is not None and not isinstance(hooks, SimpleFlowHooks) for hooks in chain
+        )
+        changes = [hooks for hooks in chain if hook(hooks, "on_request_body") is not None]
+        self.refuses = bool(changes)
+        self.keeps_length = all(hooks.keeps_request_length for hooks in changes)
+        self.touches_bodies = any(is_body for _, is_body, _ in self.outward)
+        self.defers = any(_defers(hooks) for hooks in chain)
+        #: Whether the request body must be read through the exchange.
+        self.reads = self.watches or self.refuses
+        #: Whether the application is told something else than the server said.
+        self.prepares = self.touches_bodies or not self.keeps_length
+        self.is_empty = not (self.inward or self.outward or self.reads or any(self.failing))
 
 
-def _hooked(chain: tuple[Hooks, ...]) -> bool:
-    """Return whether a chain defines any hook of a request."""
-    return any(
-        hook(hooks, name) is not None for hooks in chain for name in HOOKS if name not in ("on_start", "on_stop")
-    )
+def _defined(chain: tuple[Hooks, ...], name: str) -> list[tuple[int, Callable[..., object]]]:
+    found = ((index, hook(hooks, name)) for index, hooks in enumerate(chain))
+    return [(index, call) for index, call in found if call is not None]
 
 
-def _heads(chain: tuple[Hooks, ...]) -> tuple[tuple[int, OnResponse], ...]:
-    """Return what to call for a head, from the innermost; neighbours that have constants only are one call."""
-    calls: list[tuple[int, OnResponse]] = []
+def _outside(chain: tuple[Hooks, ...]) -> tuple[tuple[int, bool, OnResponse], ...]:
+    calls: list[tuple[int, bool, OnResponse]] = []
     constants: list[Header] = []
     for index in reversed(range(len(chain))):
-        if hook(chain[index], "on_response") is None:
-            constants.extend(chain[index].constant_headers)
-            continue
-        _flush(calls, constants, index + 1)
-        calls.append((index, _once(cast("OnResponse", _on_response(chain[index])))))
-    _flush(calls, constants, 0)
+        hooks = chain[index]
+        constants.extend(hooks.constant_headers)
+        on_response = hook(hooks, "on_response")
+        on_body = hook(hooks, "on_body")
+        if constants and (on_response is not None or on_body is not None or index == 0):
+            calls.append((index, False, _append(tuple(constants))))
+            constants.clear()
+        if on_response is not None:
+            calls.append((index, False, on_response))
+        if on_body is not None:
+            calls.append((index, True, on_body))
     return tuple(calls)
 
 
-def _flush(calls: list[tuple[int, OnResponse]], constants: list[Header], index: int) -> None:
-    if constants:
-        together = tuple(constants)
-        constants.clear()
-        calls.append((index, lambda request, response: response.headers.append_constants(together)))
+def _append(constants: tuple[Header, ...]) -> OnResponse:
+    return lambda request, response: response.headers.append_constants(constants)
 
 
-class Plan(Generic[A]):
-    """What is known of a segment, around an application, before the first request."""
-
-    def __init__(self, segment: Segment, app: A) -> None:
-        self.app = app
-        chain = segment.http
-        self.segment = segment
-        self.chain = chain
-        self.size = len(chain)
-        #: Generators that only yield bare, driven here; their place in the chain.
-        self.easy = {
-            index: hooks for index, hooks in enumerate(chain) if isinstance(hooks, FlowHooks) and is_simple_flow(hooks)
-        }
-        self.runners = Runners(self.easy, self.size)
-        self.inward: tuple[tuple[int, bool, Callable[[Request], object]], ...] = tuple(
-            (index, True, self.easy[index].start) if index in self.easy else (index, False, cast("OnRequest", found))
-            for index in range(self.size)
-            if (found := hook(chain[index], "on_request")) is not None
-        )
-        heads = _heads(chain)
-        #: What to call for a head; a loop over them counts nothing, :meth:`place` finds where it stopped.
-        self.heads = tuple(call for _, call in heads)
-        self._places = {id(call): index for index, call in heads}
-        self.outward: tuple[tuple[int, bool, OnResponse | None, OnBody | None], ...] = tuple(
-            (index, True, None, None)
-            if index in self.easy
-            else (
-                index,
-                False,
-                _on_response(chain[index]),
-                cast("OnBody | None", hook(chain[index], "on_body")),
-            )
-            for index in reversed(range(self.size))
-        )
-        #: The constants of a chain that has nothing else, outwards.
-        self.constants = tuple(
-            constant for hooks in reversed(chain) for constant in hooks.constant_headers if not _hooked(chain)
-        )
-        self.finishing = tuple(
-            cast("OnFinish", found)  # the hook of that name
-            for index in reversed(range(self.size))
-            if index not in self.easy and (found := hook(chain[index], "on_finish")) is not None
-        )
-        self.bodies = any(change is not None for _, _, _, change in self.outward)
-        self.mixed = self.bodies or bool(self.easy)
-        self.watches = bool(self.finishing)
-        self.defers = segment.defers
-        self.refuses = segment.defines("on_request_body")
-        self.keeps_length = segment.keeps_length
-        self.reads = self.watches or self.refuses
-        self.prepares = segment.touches_bodies or not segment.keeps_length
-
-    def place(self, call: OnResponse) -> int:
-        """Return where in the chain one of :attr:`heads` stands."""
-        return self._places[id(call)]
+def _defers(hooks: Hooks) -> bool:
+    if any(hook(hooks, name) is not None for name in ("on_body", "on_error", "on_request_body")):
+        return True
+    response = hook(hooks, "on_response")
+    return response is not None and inspect.isgeneratorfunction(response)

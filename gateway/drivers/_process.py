@@ -1,8 +1,8 @@
 """``on_start`` and ``on_stop``: once per process, before the first request and at its end.
 
 A server that runs a lifespan starts and stops the hooks with it. Without one they start with the first request and
-stop when the interpreter exits, in the plain colour, because no loop runs then. A forked child starts anew. What was
-started before a failure is stopped again. A start whose loop was closed under it is lost, and the next request starts.
+stop when the interpreter exits, by plain calls, because no loop runs then. A forked child starts its own. If one start
+fails, the hooks that were started before it are stopped. If the loop of a start is closed, the next request starts.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from gateway._starting import LazyPart
 from gateway.contract import Hooks, Process, Steps, hook
-from gateway.drivers._colour import in_trio, run_async, run_plain
-from gateway.drivers._course import settle
+from gateway.drivers._effects import in_trio, run_async, run_plain
+from gateway.drivers._order import drive
 
 if TYPE_CHECKING:
     from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
@@ -30,7 +30,7 @@ __all__ = ["ProcessHooks"]
 
 logger = logging.getLogger("gateway.drivers")
 
-#: How long who waits for a start waits before it looks whether anybody can still end it.
+#: Seconds after which a waiting request looks whether the start that it waits for can still end.
 _LOOK_SECONDS: Final = 1.0
 
 
@@ -40,7 +40,7 @@ class _Event(Protocol):
 
 
 class _Starting:
-    """A start that is under way on one loop, and who waits for its end, on this loop or on another."""
+    """A start that is under way on one loop, and the requests that wait for it, on this loop or another."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -49,18 +49,18 @@ class _Starting:
         self._over = False
 
     def is_lost(self) -> bool:
-        """Return whether nobody can end it: its loop was closed, or its process is another."""
+        """Return whether it can no longer end: its loop was closed, or it belongs to the parent process."""
         return self._pid != os.getpid() or (self._loop is not None and self._loop.is_closed())
 
     def over(self) -> None:
-        """Wake who waits; a loop that was closed has nobody who does."""
+        """Wake the requests that wait, except on loops that are closed."""
         self._over = True
         for wake in self._wake:
             with contextlib.suppress(RuntimeError):
                 wake()
 
     async def wait(self) -> None:
-        """Wait for the end, and not for ever: what is lost does not say so."""
+        """Wait for the end, or a second: a start that is lost does not say so."""
         event: _Event
         if in_trio():
             trio = sys.modules["trio"]
@@ -78,7 +78,7 @@ class _Starting:
 
 
 class ProcessHooks(LazyPart):
-    """Start and stop the hooks of a segment."""
+    """Start and stop the hooks of a group."""
 
     def __init__(self, chain: Sequence[Hooks], interface: Literal["wsgi", "asgi"]) -> None:
         self._chain = chain
@@ -89,7 +89,7 @@ class ProcessHooks(LazyPart):
 
     @staticmethod
     def needed(chain: Sequence[Hooks]) -> bool:
-        """Return whether there is anything to start or to stop."""
+        """Return whether a hook wants to start or stop."""
         return any(hook(hooks, name) is not None for hooks in chain for name in ("on_start", "on_stop"))
 
     @property
@@ -102,10 +102,10 @@ class ProcessHooks(LazyPart):
         begun = 0
         try:
             for index, hooks in enumerate(self._chain):
-                yield from settle(hooks.on_start(process))
+                yield from drive(hooks.on_start(process))
                 begun = index + 1
         except GeneratorExit:
-            # Its loop was closed under it. As at the interpreter's exit, only the plain colour is left.
+            # The loop was closed. As at the interpreter's exit, only plain calls are left.
             run_plain(self._stop(begun))
             raise
         except BaseException:
@@ -118,7 +118,7 @@ class ProcessHooks(LazyPart):
         process = Process(self._interface, os.getpid())
         for hooks in reversed(self._chain[:begun]):
             try:
-                yield from settle(hooks.on_stop(process))
+                yield from drive(hooks.on_stop(process))
             except Exception:
                 logger.exception("on_stop of %r failed; the others are stopped all the same", hooks)
 
@@ -136,7 +136,7 @@ class ProcessHooks(LazyPart):
             self.start_plain()
 
     def start_plain(self) -> None:
-        """Start from a WSGI thread, if nobody did; others wait."""
+        """Start from a WSGI thread, once; other threads wait."""
         if self.started:
             return
         with self._lock:
@@ -144,7 +144,7 @@ class ProcessHooks(LazyPart):
                 run_plain(self._start())
 
     async def start_async(self) -> None:
-        """Start on the running loop, if nobody did; others wait."""
+        """Start on the running loop, once; other requests wait."""
         while not self.started:
             starting = self._starting
             if starting is None or starting.is_lost():
@@ -170,7 +170,7 @@ class ProcessHooks(LazyPart):
             await run_async(self._end())
 
     async def lifespan(self, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        """Run an application's lifespan with the hooks around it; alone where it has none."""
+        """Run the application's lifespan with the hooks around it, or the hooks alone if it has none."""
         await _Lifespan(self.start_async, self.stop_async, receive, send).run(app, scope)
 
 
@@ -226,13 +226,13 @@ class _Lifespan:
             raise
 
     async def _alone(self) -> None:
-        """Answer the server for an application that knows no lifespan."""
+        """Answer the server for an application without a lifespan."""
         if not self._asked:
             await self._receive()
             try:
                 await self._started()
             except Exception:
-                # The server was told; it reports.
+                # The server has the message and reports it.
                 return
         await self._send({"type": "lifespan.startup.complete"})
         await self._receive()

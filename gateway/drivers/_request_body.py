@@ -1,11 +1,11 @@
-"""The request body on its way to the application: transforms, remembered refusals, bytes counted.
+"""The request body on its way to the application: transforms, refusals, bytes counted.
 
-Transforms are asked for when the application first reads some of a body; nothing is read before. What comes in passes
-the outermost one first. A transform that refuses is remembered with its place, because frameworks swallow exceptions
-from reads: the driver asks :attr:`RequestBody.refused` before it lets the application's answer pass.
+The hooks are asked for transforms when the application first reads some of a body; nothing is read before. Bytes pass
+the outermost transform first. A transform that refuses tells the exchange, because frameworks swallow exceptions from
+reads: the refusal is then sent in the place of the application's response.
 
-Where a transform may change the length, ``CONTENT_LENGTH`` goes and ``wsgi.input_terminated`` says that the stream
-ends by itself; the declared length is kept here as the bound of what may be read from the server.
+If a transform may change the length, ``CONTENT_LENGTH`` is removed and ``wsgi.input_terminated`` says that the stream
+ends by itself. The declared length is kept here: no more than that may be read from the server.
 
 Sources: PEP 3333 "Input and Error Streams"; the ``wsgi.input_terminated`` extension; ASGI HTTP "Request".
 """
@@ -28,17 +28,15 @@ __all__ = [
     "RequestBody",
     "ServerInput",
     "declared_length",
-    "hand_in",
     "has_input",
     "require_transform",
-    "wrap_input",
 ]
 
 BLOCK = 64 * 1024
 
 
 def require_transform(name: str, change: object) -> Transform:
-    """Return what a hook gave, if it is a transform.
+    """Return the result of a hook, checked to be a transform.
 
     Raises:
         ConfigurationError: It lacks ``push`` or ``finish``.
@@ -48,27 +46,34 @@ def require_transform(name: str, change: object) -> Transform:
     return cast("Transform", change)  # it has both methods
 
 
+class Receives(Protocol):
+    """The part of an exchange that its request body knows."""
+
+    def request_body(self) -> RequestBody: ...
+    def body_refused(self, refuse: Refuse, /) -> None: ...
+
+
 class RequestBody:
     """The transforms of one request's body.
 
     Attributes:
         received: Bytes that came from the server.
-        source: The server's stream on WSGI, once some of it was read.
         refused: The refusal of a transform and its place in the chain, once there was one.
         gone: Whether a WSGI server's input said that the client went away: it raised, or ended too early.
     """
 
-    def __init__(self, chain: Sequence[Hooks], request: Request) -> None:
+    __slots__ = ("_chain", "_exchange", "_transforms", "gone", "received", "refused")
+
+    def __init__(self, chain: Sequence[Hooks], exchange: Receives) -> None:
         self._chain = chain
-        self._request = request
+        self._exchange = exchange
         self._transforms: list[tuple[int, Transform]] | None = None
         self.received: int = 0
-        self.source: ServerInput | None = None
         self.refused: tuple[Refuse, int] | None = None
         self.gone: bool = False
 
     def push(self, chunk: bytes, last: bool) -> bytes:
-        """Take bytes from the server; return what the application reads.
+        """Take bytes from the server; return the bytes for the application.
 
         Raises:
             Refuse: A transform refuses, or has refused before.
@@ -82,7 +87,7 @@ class RequestBody:
                 (index, require_transform("on_request_body", change))
                 for index, hooks in enumerate(self._chain)
                 if hook(hooks, "on_request_body") is not None
-                and (change := hooks.on_request_body(self._request)) is not None
+                and (change := hooks.on_request_body(cast("Request", self._exchange))) is not None
             ]
         self.received += len(chunk)
         for index, change in self._transforms:
@@ -93,6 +98,7 @@ class RequestBody:
                     chunk += change.finish()
             except Refuse as refuse:
                 self.refused = (refuse, index)
+                self._exchange.body_refused(refuse)
                 raise
         return chunk
 
@@ -136,27 +142,20 @@ def has_input(environ: Environ) -> bool:
     return length != 0 and (length is not None or bool(environ.get("wsgi.input_terminated")))
 
 
-def hand_in(environ: Environ, stream: object, *, keeps_length: bool) -> None:
-    """Put a stream of ours before the application."""
-    environ["wsgi.input"] = stream
-    if not keeps_length:
-        environ.pop("CONTENT_LENGTH", None)
-        environ["wsgi.input_terminated"] = True
-
-
-def wrap_input(environ: Environ, body: RequestBody, *, keeps_length: bool) -> None:
-    """Put the transforms between the application and ``wsgi.input``; one that cannot be there stays as it is."""
-    if has_input(environ):
-        stream = InputStream(environ["wsgi.input"], body, declared_length(environ))
-        hand_in(environ, stream, keeps_length=keeps_length)
-
-
 class InputStream:
-    """A ``wsgi.input`` over another: counted, transformed, never read beyond its end."""
+    """A ``wsgi.input`` over another: counted, transformed, never read beyond its end.
 
-    def __init__(self, source: ServerInput, body: RequestBody, length: int | None) -> None:
-        self._source = body.source = source
-        self._body = body
+    Args:
+        source: The server's own stream.
+        exchange: The exchange, which has the transforms.
+        length: The declared length; ``None`` if the stream ends by itself.
+    """
+
+    __slots__ = ("_buffer", "_ended", "_exchange", "_left", "_source")
+
+    def __init__(self, source: ServerInput, exchange: Receives, length: int | None) -> None:
+        self._source = source
+        self._exchange = exchange
         self._left = length
         self._buffer = bytearray()
         self._ended = False
@@ -166,17 +165,18 @@ class InputStream:
         if self._left is not None:
             size = min(size, self._left)
         read = self._source.readline if line else self._source.read
+        body = self._exchange.request_body()
         try:
             chunk = read(size) if size else b""
         except OSError:
-            self._body.gone = True
+            body.gone = True
             raise
         if self._left is not None:
             self._left -= len(chunk)
             if not chunk and self._left:
-                self._body.gone = True
+                body.gone = True
         last = not chunk or self._left == 0
-        self._buffer += self._body.push(chunk, last)
+        self._buffer += body.push(chunk, last)
         self._ended = last
 
     def _take(self, size: int) -> bytes:

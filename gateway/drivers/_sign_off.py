@@ -1,11 +1,11 @@
 """An application that took the connection from its WSGI server says that no response follows.
 
-PEP 3333 has no word for it. A WebSocket library writes its handshake to the server's socket, and later leaves the
-server by a signal that this server knows. The signal is not a failure: a response after it would be written into the
-open WebSocket. So the drivers hand it to the server unchanged, and no ``on_error`` sees it.
+PEP 3333 does not provide for this. A WebSocket library writes its handshake to the server's socket, and later leaves
+the server by a signal that this server knows. The signal is not a failure: a response after it would be written into
+the open WebSocket. So the drivers pass it to the server unchanged, and no ``on_error`` sees it.
 
-Only a request with an ``Upgrade`` header can end so. Elsewhere ``StopIteration`` is a bug of the application, often a
-``next()`` that found nothing, and is answered like every other exception.
+Only a request with an ``Upgrade`` header can end in this way. Otherwise ``StopIteration`` is a bug of the application,
+often a ``next()`` that found nothing, and is handled like every other exception.
 
 Sources: Gunicorn ``workers/gthread.py`` and ``base_async.py``; Werkzeug ``serving.py``; gevent ``pywsgi.py``;
 flask-sock and simple-websocket, which return an empty body under every other server.
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["may_sign_off", "signs_off"]
 
-#: The key by which a server hands its socket over, and the exceptions after which it writes nothing.
+#: The environ key of a server's socket, and the exceptions after which this server writes nothing.
 _SIGNALS: tuple[tuple[str, tuple[type[Exception], ...]], ...] = (
     ("gunicorn.socket", (StopIteration,)),
-    # Exactly these: a refused or reset connection is one of the application's own, to a database.
+    # Exactly these classes: a refused or reset connection may be the application's own, to a database.
     ("werkzeug.socket", (ConnectionError, ConnectionAbortedError)),
 )
 

@@ -1,16 +1,16 @@
-"""Read and drop what a client still sends, after a middleware has answered without the body.
+"""Read and drop the rest of a request body after a middleware has responded without reading it.
 
-A server that closes a connection with unread bytes in it sends a TCP reset, and a reset makes the client, or a proxy
-between, throw away a response that it has not read yet: it sees a cut connection and never the 413. So the response
-goes out first, with all of its content; then the driver reads on and drops what comes, and only then the exchange ends.
+A server that closes a connection with unread bytes in it sends a TCP reset. A reset makes the client, or a proxy in
+front, throw away a response that it has not read yet: it sees a cut connection instead of the 413. So the driver sends
+the whole response, then reads and drops the rest of the request, and only then ends the exchange.
 
 Bounds: :data:`MOST_BYTES`, and :data:`MOST_SECONDS` in all, so that a client cannot hold a worker by sending slowly or
 not at all. ``receive()`` can be given up at any time. A read of ``wsgi.input`` cannot, so it takes a server that hands
 out its socket, whose timeout bounds the read: Gunicorn. With another WSGI server nothing is read here.
 
-A WSGI stream that failed in the middle of a read, because the client is gone or too slow, does not know where the next
-request begins. The bytes that follow must not be taken for one, so the connection is shut down before it goes back to
-the server. Above the bounds the stream is sound, and the server treats the rest as any body that nobody read.
+If a read of a WSGI stream fails, because the client is gone or too slow, the stream does not know where the next
+request begins. The bytes that follow must not be taken for a request, so the connection is shut down before it goes
+back to the server. At the bounds the stream is sound, and the server treats the rest as it treats any unread body.
 
 Sources: RFC 9112 section 9.6 (the reset problem); RFC 9110 section 15.5.14.
 """
@@ -22,17 +22,16 @@ import contextlib
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from gateway.drivers._colour import in_thread, in_trio
+from gateway.drivers._effects import in_thread, in_trio
 
 if TYPE_CHECKING:
     from gateway.drivers._request_body import ServerInput
     from gateway.protocols import ASGIReceive, Environ, Scope
 
-__all__ = ["MOST_BYTES", "MOST_SECONDS", "Dropping", "can_drop", "drop", "drop_async"]
+__all__ = ["MOST_BYTES", "MOST_SECONDS", "can_drop", "drop", "drop_async"]
 
 MOST_BYTES: Final = 16 * 2**20
 MOST_SECONDS: Final = 1.0
@@ -44,7 +43,7 @@ def can_drop(environ: Environ, *, began: bool = False) -> bool:
 
     Args:
         environ: The server's.
-        began: Whether some of the body was read. Then a transform may have taken the length out of the environ.
+        began: Whether some of the body was read; a transform may have removed the length from the environ.
     """
     return (
         "gunicorn.socket" in environ
@@ -56,17 +55,17 @@ def can_drop(environ: Environ, *, began: bool = False) -> bool:
 
 
 def drop(environ: Environ, source: ServerInput | None = None) -> None:
-    """Read and drop what is left of a body for which :func:`can_drop` holds; never raises.
+    """Read and drop the rest of a body for which :func:`can_drop` is true; never raises.
 
     Args:
         environ: The server's.
-        source: The server's own stream, where another stands before it in the environ.
+        source: The server's own stream, if the environ has another one around it.
     """
     client = cast("socket.socket", environ["gunicorn.socket"])
     read = (source or cast("ServerInput", environ["wsgi.input"])).read
-    # One read makes as many recv() as it takes, and each may last as long as the timeout: a client that sends byte by
-    # byte would hold the worker for minutes. So the timer takes the timeout away after half of the time, and what
-    # recv() is under way then has the other half.
+    # One read calls recv() until it has enough, and each call may last as long as the timeout: a client that sends byte
+    # by byte would hold the worker for minutes. So a timer sets the timeout to 0 after half of the time, and the recv()
+    # that is under way then has the other half.
     half = MOST_SECONDS / 2
     until = monotonic() + MOST_SECONDS
     try:
@@ -84,7 +83,7 @@ def drop(environ: Environ, source: ServerInput | None = None) -> None:
             if not chunk:
                 return
             dropped += len(chunk)
-    except Exception:  # the client is gone or slow, or what it sends is not a body
+    except Exception:  # the client is gone or slow, or does not send a valid body
         _shut(client)
     finally:
         timer.cancel()
@@ -99,7 +98,7 @@ def _hurry(client: socket.socket) -> None:
 
 
 def _shut(client: socket.socket) -> None:
-    """End a connection both ways, and drop what has arrived on it; what was sent is still delivered."""
+    """Shut a connection down both ways and drop the bytes that have arrived; sent bytes are still delivered."""
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_RDWR)
         client.settimeout(0)
@@ -107,22 +106,8 @@ def _shut(client: socket.socket) -> None:
             pass
 
 
-class Dropping:
-    """A WSGI body whose ``close()`` drops what the client still sends: the response is out by then."""
-
-    def __init__(self, body: Iterable[bytes], environ: Environ) -> None:
-        self._body = body
-        self._environ = environ
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
-
-    def close(self) -> None:
-        drop(self._environ)
-
-
 async def drop_async(scope: Scope, receive: ASGIReceive) -> None:
-    """Read and drop what is left of the body of an ASGI request that has one; never raises but a cancellation.
+    """Read and drop the rest of the body of an ASGI request; raises nothing except a cancellation.
 
     To be called after the content of the response, and before the message that completes it: afterwards a server gives
     ``http.disconnect`` at once.

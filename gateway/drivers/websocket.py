@@ -1,11 +1,11 @@
-"""A WebSocket handshake through a segment: the head is the accept, or what denies it.
+"""A WebSocket handshake through a group of middleware: accept it, or deny it.
 
-A handshake is a request like another, so guards take part in it. What differs is the answer: ``websocket.accept`` is
-a head of status 101; a denial is an HTTP response where the server offers ``websocket.http.response`` and a
-``websocket.close`` before the accept, which the server turns into 403, where it does not. Bodies are messages of the
-application's own protocol: nothing transforms them and nothing is peeked at.
+A handshake is a request, so guards take part in it. Only the response differs. ``websocket.accept`` is a response of
+status 101. A denial is an HTTP response if the server offers ``websocket.http.response``. Otherwise it is a
+``websocket.close`` before the accept, which the server turns into 403. The messages of an open WebSocket pass as they
+are: no hook transforms them or peeks at them.
 
-States: ``idle``, ``committed`` (accepted, or denied by a response under way), ``done``, ``aborted``.
+States: ``IDLE``, ``COMMITTED`` (accepted, or denied by a response under way), ``DONE``, ``ABORTED``.
 
 Sources: ASGI WebSocket 2.5; its extension "WebSocket Denial Response"; RFC 6455 sections 4.2.2 and 7.4.
 """
@@ -13,59 +13,60 @@ Sources: ASGI WebSocket 2.5; its extension "WebSocket Denial Response"; RFC 6455
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from gateway._requests import AsgiRequest
-from gateway.drivers._colour import run_async, run_last
-from gateway.drivers._course import Course, has_body
+from gateway.drivers._effects import run_async, run_last
+from gateway.drivers._order import ABORTED, COMMITTED, DONE, IDLE, Exchange
 from gateway.drivers._outcome import judge
+from gateway.drivers._response_body import ResponseBody, has_body
 from gateway.exchange import Response
 from gateway.headers import AsgiHeaders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gateway.contract import Hooks, Steps
+    from gateway.contract import Steps
+    from gateway.drivers._plan import Plan
     from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
 
 __all__ = ["WebsocketExchange"]
 
 #: RFC 6455 section 7.4.1: normal closure, going away, no status received.
 _REGULAR = (1000, 1001, 1005)
-#: RFC 6455 section 7.4.2: of frameworks and applications, said in a close frame, so the socket did not break.
+#: RFC 6455 section 7.4.2: codes of frameworks and applications. They come in a close frame, so nothing broke.
 _OWN = range(3000, 5000)
 
 
-class WebsocketExchange:
-    """One WebSocket through a segment."""
+class WebsocketExchange(Exchange, AsgiRequest):
+    """One WebSocket through a group."""
 
-    def __init__(
-        self, chain: Sequence[Hooks], app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend
-    ) -> None:
-        self.state: Literal["idle", "committed", "done", "aborted"] = "idle"
-        self.chain = chain
-        self.app = app
-        self.server_receive = receive
-        self.server_send = send
-        self.request: AsgiRequest = AsgiRequest(scope)
-        self.course: Course = Course(chain, self.request)
-        self.connected: bool = False
-        self.accepted: bool = False
-        #: Whether a middleware's response denies, and the application's messages go nowhere.
-        self.replaced: bool = False
-        self.failed: BaseException | None = None
-        self.disconnected: bool = False
-        self.close_code: int | None = None
-        self.began: float = perf_counter()
-        self.first_byte_at: float | None = None
-        self.status: int | None = None
-        self.sent: int = 0
-        self.received: int = 0
+    _websocket = True
+
+    def __init__(self, plan: Plan, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        AsgiRequest.__init__(self, scope)
+        self._plan = plan
+        self._method = "GET"
+        self._state = IDLE
+        self._body = None
+        self._app = app
+        self._receive = receive
+        self._send = send
+        self._connected: bool = False
+        self._accepted: bool = False
+        #: Whether a middleware's response denies, so that the application's messages go nowhere.
+        self._replaced: bool = False
+        self._disconnected: bool = False
+        self._close_code: int | None = None
+        self._began: float = perf_counter()
+        self._first: float | None = None
+        self._status: int | None = None
+        self._sent: int = 0
+        self._received: int = 0
 
     async def run(self) -> None:
         """Run the exchange to its end."""
         try:
-            answer = await run_async(self.course.enter())
+            steps = self.enter(iter(self._plan.inward))
+            answer = None if steps is None else await run_async(steps)
             if answer is not None:
                 await self.deny(answer)
             else:
@@ -73,56 +74,56 @@ class WebsocketExchange:
         except BaseException as error:
             await self.end(error)
             raise
-        # An application that returns leaves the closing of an accepted socket to the server.
-        await self.end(None, completed=self.accepted)
+        # If the application returns, the server closes an accepted socket.
+        await self.end(None, completed=self._accepted)
 
     async def call(self) -> None:
-        """Call the application; an exception of its own may be answered."""
+        """Call the application; ``on_error`` may respond to its exception."""
         try:
-            await self.app(self.request.scope, self.receive, self.send)
+            await self._app(self.scope, self.receive, self.send)
         except Exception as error:
-            if self.failed is not None or self.replaced or self.state != "idle":
+            if self._failed is not None or self._replaced or self._state != IDLE:
                 raise
-            await self.settle(self.course.fail(error, len(self.chain)))
+            await self.settle(self.fail(error, self._plan.size))
             return
-        if self.failed is not None:
-            raise self.failed
+        if self._failed is not None:
+            raise self._failed
 
     async def receive(self) -> Message:
         """Pass a message on; the end of the socket ends the exchange."""
-        message = await self.server_receive()
+        message = await self._receive()
         kind: str = message["type"]
         if kind == "websocket.connect":
-            self.connected = True
+            self._connected = True
         elif kind == "websocket.receive":
-            self.received += _size(message)
-        elif kind == "websocket.disconnect" and self.state not in ("done", "aborted"):
+            self._received += _size(message)
+        elif kind == "websocket.disconnect" and self._state < DONE:
             code: int = message.get("code", 1005)
-            self.close_code = code
-            self.disconnected = not self.accepted or not (code in _REGULAR or code in _OWN)
-            await self.end(None, completed=not self.disconnected)
+            self._close_code = code
+            self._disconnected = not self._accepted or not (code in _REGULAR or code in _OWN)
+            await self.end(None, completed=not self._disconnected)
         return message
 
     async def send(self, message: Message) -> None:
         """Take a message of the application."""
-        if self.failed is not None:
-            raise self.failed
-        if self.replaced:
+        if self._failed is not None:
+            raise self._failed
+        if self._replaced:
             return
         kind: str = message["type"]
-        if self.state == "idle" and kind in ("websocket.accept", "websocket.http.response.start", "websocket.close"):
+        if self._state == IDLE and kind in ("websocket.accept", "websocket.http.response.start", "websocket.close"):
             await self.head(message)
         elif kind == "websocket.send":
             await self.pass_on(message)
-            self.sent += _size(message)
+            self._sent += _size(message)
         elif kind == "websocket.close":
-            self.close_code = message.get("code", 1000)
+            self._close_code = message.get("code", 1000)
             await self.pass_on(message)
             await self.end(None, completed=True)
         elif kind == "websocket.http.response.body":
             await self.pass_on(message)
-            self.sent += len(message.get("body", b""))
-            if not message.get("more_body", False) and self.state == "committed" and not self.accepted:
+            self._sent += len(message.get("body", b""))
+            if not message.get("more_body", False) and self._state == COMMITTED and not self._accepted:
                 await self.end(None, completed=True)
         else:
             await self.pass_on(message)
@@ -132,45 +133,45 @@ class WebsocketExchange:
         kind: str = message["type"]
         status = {"websocket.accept": 101, "websocket.close": 403}.get(kind) or message["status"]
         response = Response.head(status, AsgiHeaders.over_raw(list(message.get("headers") or ())))
-        settled = await self.settle(self.course.respond(response, len(self.chain)))
-        if self.replaced:
+        settled = await self.settle(self.respond(response, self._plan.size))
+        if self._replaced:
             return
-        # An accept is 101 and a close 403 whatever a middleware says: their messages carry no status.
+        # The messages for accept and close carry no status, so a middleware cannot change 101 and 403.
         self.commit(settled.status if kind == "websocket.http.response.start" else status)
         if kind == "websocket.close":
-            self.close_code = message.get("code", 1000)
+            self._close_code = message.get("code", 1000)
             await self.pass_on(message)
             await self.end(None, completed=True)
             return
         changed = {**message, "headers": settled.headers.asgi()}
         if kind == "websocket.accept":
-            self.accepted = True
+            self._accepted = True
         else:
             changed["status"] = settled.status
         await self.pass_on(changed)
 
     async def settle(self, steps: Steps[Response]) -> Response:
-        """Run the response phase; what a middleware answers is sent here."""
+        """Run the response phase; send the response if a middleware made it."""
         try:
             response = await run_async(steps)
-            if self.course.own is not None:
+            if self._made is not None:
                 await self.deny(response)
         except BaseException as error:
-            self.failed = error
+            self._failed = error
             raise
         return response
 
     async def deny(self, response: Response) -> None:
         """Refuse the handshake with a middleware's response."""
-        self.replaced = True
-        if not self.connected:
+        self._replaced = True
+        if not self._connected:
             # The specification lets nothing be sent before the connect was received.
-            message = await self.server_receive()
+            message = await self._receive()
             if message["type"] == "websocket.disconnect":
-                self.disconnected = True
+                self._disconnected = True
                 await self.end(None)
                 return
-        if "websocket.http.response" not in self.request.extensions:
+        if "websocket.http.response" not in self.extensions:
             self.commit(403)
             await self.pass_on({"type": "websocket.close", "code": 1000, "reason": ""})
             await self.end(None, completed=True)
@@ -183,46 +184,48 @@ class WebsocketExchange:
                 "headers": response.headers.asgi(),
             }
         )
-        while has_body("GET", response.status) and not self.course.ended:
-            await run_async(self.course.pull())
-        last = b"".join(self.course.held)
+        out = ResponseBody(response.body)
+        while has_body("GET", response.status) and not out.ended:
+            await run_async(out.pull())
+        last = out.release()
         await self.pass_on({"type": "websocket.http.response.body", "body": last, "more_body": False})
-        self.sent += len(last)
+        self._sent += len(last)
         await self.end(None, completed=True)
 
     def commit(self, status: int) -> None:
-        """Note that the head is on its way."""
-        self.state = "committed"
-        self.status = status
-        self.first_byte_at = perf_counter() - self.began
+        """Note that the response is on its way."""
+        self._state = COMMITTED
+        self._status = status
+        self._first = perf_counter() - self._began
 
     async def pass_on(self, message: Message) -> None:
         """Hand a message to the server; an ``OSError`` of it is a client that went away."""
         try:
-            await self.server_send(message)
+            await self._send(message)
         except OSError:
-            self.disconnected = True
+            self._disconnected = True
             raise
 
     async def end(self, error: BaseException | None, *, completed: bool = False) -> None:
         """Run ``on_finish``, once."""
-        if self.state in ("done", "aborted"):
+        if self._state >= DONE:
             return
-        self.state = "done" if completed else "aborted"
-        self.course.close()
+        self._state = DONE if completed else ABORTED
+        self.close_made()
         outcome = judge(
-            completed=completed,
-            error=error,
-            disconnected=self.disconnected,
-            status=self.status,
-            bytes_sent=self.sent,
-            bytes_received=self.received,
-            first_byte_at=self.first_byte_at,
-            duration=perf_counter() - self.began,
+            completed,
+            error,
+            self._disconnected,
+            self._status,
+            self._sent,
+            self._received,
+            self._first,
+            perf_counter() - self._began,
         )
-        outcome.websocket_close_code = self.close_code
-        steps = self.course.finish(outcome)
-        await run_last(steps, error)
+        outcome.websocket_close_code = self._close_code
+        steps = self.finish(outcome, iter(self._plan.finishing[self._entered]))
+        if steps is not None:
+            await run_last(steps, error)
 
 
 def _size(message: Message) -> int:

@@ -25,13 +25,21 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 ROOT = Path(__file__).parents[2]
-#: The specialised drivers, the long way, which the naive ones take, and what they share.
-SPECIAL = tuple(f"gateway.drivers.{name}" for name in ("_asgi_full", "_asgi_heads", "_wsgi_full", "_wsgi_heads"))
-LONG_WAY = tuple(f"gateway.drivers.{name}" for name in ("_course", "_asgi_exchange", "_wsgi_exchange"))
-SHARED = tuple(
-    f"gateway.drivers.{name}" for name in ("asgi", "wsgi", "websocket", "_flows", "_plan", "_process", "_request_body")
+MODULES = tuple(
+    f"gateway.drivers.{name}"
+    for name in (
+        "asgi",
+        "wsgi",
+        "websocket",
+        "_order",
+        "_flows",
+        "_outcome",
+        "_plan",
+        "_process",
+        "_request_body",
+        "_response_body",
+    )
 )
-MODULES = (*SPECIAL, *LONG_WAY, *SHARED)
 #: The suite, what is quick and names a place first.
 DRIVERS = (
     "states",
@@ -54,22 +62,20 @@ DRIVERS = (
     "websocket_model",
     "process",
     "concurrency",
-    "parity",
+    "signals",
+    "unread",
+    "watch",
 )
 TESTS = (*(f"gateway/drivers/test_{name}.py" for name in DRIVERS), "parity")
-#: What the drivers call a hook, a flow, or a phase of a course by.
+#: What the drivers call a hook, a flow, or a phase of an exchange by.
 HOOK_CALLS = {
-    "answer_asgi", "append_constants", "begun", "constant_headers", "ended", "enter", "entry_failed", "fail", "finish",
-    "hand_over", "on_body", "on_error", "on_finish", "on_request", "on_request_body", "on_response", "on_start",
-    "on_stop", "prepare", "refuse", "respond", "resume", "resume_body", "start_async", "start_plain", "stop_async",
+    "advance", "append_constants", "body_refused", "call", "close_made", "commit", "constant_headers", "drive", "ended",
+    "enter", "fail", "finish", "head", "install", "measure", "on_body", "on_error", "on_finish", "on_request",
+    "on_request_body", "on_response", "on_start", "on_stop", "outwards", "refuse", "respond", "start", "start_async",
+    "start_plain", "stop_async",
 }  # fmt: skip
 #: What no test can miss and stays all the same, by module and statement, with the reason.
-EQUIVALENT: dict[tuple[str, str], str] = {
-    (
-        "_asgi_exchange",
-        "self.course.held of ready, self.course.held = (await self.release(b''.join(self.course.held)), [])",
-    ): "it lets go of memory: nobody reads what was held again",
-}
+EQUIVALENT: dict[tuple[str, str], str] = {}
 SECONDS = 300
 #: What a mutant may take: a loop that lost its end would take all there is.
 MOST_BYTES = 4 * 1024**3

@@ -233,7 +233,9 @@ class Change:
 
 def run(flow: Any) -> tuple[FlowRun, Any]:
     made = FlowRun(flow)
-    steps = made.advance(None)
+    steps = made.resume(None)
+    if steps is None:
+        return made, None
     try:
         effect = next(steps)
     except StopIteration as stop:

@@ -63,7 +63,6 @@ def life(way: Way, make: list[Callable[[], Middleware]], monkeypatch: pytest.Mon
     """Run two requests and the end of the process; return every hook call."""
     exits = Exits()
     monkeypatch.setattr("gateway.drivers._process.atexit", exits)
-    monkeypatch.setenv("GATEWAY_REFERENCE", "1" if way.naive else "0")
     log: list[Any] = []
     recording = [Recording(each(), log) for each in make]
     teller = Teller(ENDING["one-chunk"], "eager" if way.driver == "wsgi" else "one-shot")

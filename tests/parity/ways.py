@@ -1,6 +1,6 @@
 """The ways in which a chain can stand between a server and an application, and what is seen of one exchange in each.
 
-Each driver alone, in its specialised and in its naive form, and each inside the adapter to the other interface. The
+Each driver alone, and each inside the adapter to the other interface. The
 servers are those of ``tests.middleware.stacks``; when a first byte comes is noted by a thin layer.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
-from unittest import mock
 
 from gateway.contract import Middleware
 from tests.middleware.stacks import Answer, Call, Stack
@@ -31,13 +30,11 @@ class Way:
     Attributes:
         driver: Which driver runs the hooks; it is also the application's interface.
         stack: The kind of `tests.middleware.stacks.Stack`.
-        naive: Whether it is the naive driver.
     """
 
     id: str
     driver: str
     stack: str
-    naive: bool = False
 
     @property
     def server(self) -> str:
@@ -52,10 +49,8 @@ class Way:
 
 WAYS = (
     Way("wsgi", "wsgi", "wsgi"),
-    Way("wsgi-naive", "wsgi", "wsgi", naive=True),
     Way("wsgi-adapted", "wsgi", "wsgi-under-asgi"),
     Way("asgi", "asgi", "asgi"),
-    Way("asgi-naive", "asgi", "asgi", naive=True),
     Way("asgi-adapted", "asgi", "asgi-under-wsgi"),
 )
 
@@ -128,8 +123,7 @@ def exchange(
     log: list[Any] = []
     recording = [Recording(each(), log) for each in make]
     teller = Teller(story, shape)
-    with mock.patch.dict("os.environ", {"GATEWAY_REFERENCE": "1" if way.naive else "0"}):
-        stack = Stack(way.stack, recording, applications=(teller.wsgi, teller.asgi))
+    stack = Stack(way.stack, recording, applications=(teller.wsgi, teller.asgi))
     inner = stack.application
     seen: list[Seen] = []
     try:

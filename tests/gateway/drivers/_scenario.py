@@ -1,7 +1,7 @@
 """One exchange described by data, run by a driver, with everything that can be seen of it recorded.
 
-A scenario has a chain, an application and a fault. Running it twice, by the naive driver and by the specialised one,
-must give the same record: what the server got, what was raised, and every hook call in order with its arguments.
+A scenario has a chain, an application and a fault. Its record has what the server got, what was raised, and every
+hook call in order with its arguments.
 """
 
 from __future__ import annotations
@@ -343,13 +343,11 @@ def wsgi_app(record: Record, app: App) -> Any:
     return serve
 
 
-def run_wsgi(
-    chain: list[dict[str, str]], app: App, fault: Fault, *, reference: bool, request: dict[str, Any]
-) -> Record:
+def run_wsgi(chain: list[dict[str, str]], app: App, fault: Fault, *, request: dict[str, Any]) -> Record:
     import io as streams
 
     record = Record()
-    serve = drivers.build_wsgi(build_chain(record, chain), wsgi_app(record, app), reference=reference)
+    serve = drivers.build_wsgi(build_chain(record, chain), wsgi_app(record, app))
     payload = request.get("body", b"")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.get("method", "GET"),
@@ -463,11 +461,9 @@ def asgi_app(record: Record, app: App) -> Any:
     return serve
 
 
-def run_asgi(
-    chain: list[dict[str, str]], app: App, fault: Fault, *, reference: bool, request: dict[str, Any]
-) -> Record:
+def run_asgi(chain: list[dict[str, str]], app: App, fault: Fault, *, request: dict[str, Any]) -> Record:
     record = Record()
-    serve = drivers.build_asgi(build_chain(record, chain), asgi_app(record, app), reference=reference)
+    serve = drivers.build_asgi(build_chain(record, chain), asgi_app(record, app))
     payload = request.get("body", b"")
     headers = [(b"host", b"h")]
     if payload:

@@ -1,4 +1,4 @@
-"""A chain on either side, in either driver, and an application to put it around."""
+"""A chain in either interface, and an application to put it around."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from tests.gateway.drivers._scenario import App, Boom, Fault, Record, run_asgi, 
 
 
 class Side:
-    """One interface and one driver."""
+    """One interface."""
 
-    def __init__(self, interface: str, reference: bool) -> None:
+    def __init__(self, interface: str) -> None:
         self.interface = interface
-        self.reference = reference
 
     def __str__(self) -> str:
-        return f"{self.interface}-{'naive' if self.reference else 'special'}"
+        return self.interface
 
     def run(self, middleware: list[Middleware], app: App | None = None, method: str = "GET", body: bytes = b"") -> Any:
         """Run one request; return the record."""
@@ -36,12 +35,12 @@ class Side:
         original = _scenario.build_chain
         _scenario.build_chain = lambda record, chain: middleware
         try:
-            return run([], app, Fault(), reference=self.reference, request={"method": method, "body": body})
+            return run([], app, Fault(), request={"method": method, "body": body})
         finally:
             _scenario.build_chain = original
 
 
-SIDES = [Side(interface, reference) for interface in ("wsgi", "asgi") for reference in (True, False)]
+SIDES = [Side("wsgi"), Side("asgi")]
 
 
 def logged(name: str, log: list[Any], **hooks: Any) -> Middleware:
@@ -70,9 +69,7 @@ START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers"
 BODY: dict[str, Any] = {"type": "http.response.body", "body": b"hello"}
 
 
-def converse(
-    chain: list[Middleware], messages: list[dict[str, Any]], *, reference: bool, **more: Any
-) -> list[dict[str, Any]]:
+def converse(chain: list[Middleware], messages: list[dict[str, Any]], **more: Any) -> list[dict[str, Any]]:
     """Let an application send the messages; return what the server gets."""
     got: list[dict[str, Any]] = []
 
@@ -88,7 +85,7 @@ def converse(
 
     async def main() -> None:
         async with asyncio.timeout(20):
-            await drivers.build_asgi(chain, app, reference=reference)(scope(**more), receive, send)
+            await drivers.build_asgi(chain, app)(scope(**more), receive, send)
 
     asyncio.run(main())
     return got
@@ -136,8 +133,8 @@ class Shout(Middleware):
         return Upper()
 
 
-def run_side(interface: str, reference: bool, chain: list[Middleware], app: App) -> Record:
-    return Side(interface, reference).serve(chain, app, "GET", b"")
+def run_side(interface: str, chain: list[Middleware], app: App) -> Record:
+    return Side(interface).serve(chain, app, "GET", b"")
 
 
 async def fail_in_io_async() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.drivers import _watch
+from gateway.drivers import _client as _watch
 from tests.gateway.drivers._side import SIDES, Side
 
 
@@ -19,7 +19,7 @@ def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=SIDES, ids=str)
 def side(request: pytest.FixtureRequest) -> Side:
-    """Each of the four: WSGI and ASGI, the naive driver and the specialised ones."""
+    """WSGI, then ASGI."""
     side: Side = request.param
     return side
 

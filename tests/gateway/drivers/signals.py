@@ -156,7 +156,7 @@ CHAINS: Final[dict[str, Callable[[Kept], list[Middleware]]]] = {
 }
 
 
-def play(signal: str, path: str, chain: str, *, reference: bool = False) -> Came:
+def play(signal: str, path: str, chain: str) -> Came:
     """Serve one request whose application ends by a signal."""
     came, kept = Came(), Kept()
     middleware = CHAINS[chain](kept)
@@ -167,7 +167,7 @@ def play(signal: str, path: str, chain: str, *, reference: bool = False) -> Came
     handler.emit = records.append  # type: ignore[method-assign]  # all that it is for
     logging.getLogger().addHandler(handler)
     try:
-        (_wsgi if path in ("wsgi", "asgi in AsgiToWsgi") else _asgi)(came, signal, path, middleware, reference)
+        (_wsgi if path in ("wsgi", "asgi in AsgiToWsgi") else _asgi)(came, signal, path, middleware)
     finally:
         logging.getLogger().removeHandler(handler)
     if kept.outcomes:
@@ -202,7 +202,7 @@ def _asgi_app(signal: str) -> Any:
     return app
 
 
-def _wsgi(came: Came, signal: str, path: str, middleware: list[Middleware], reference: bool) -> None:
+def _wsgi(came: Came, signal: str, path: str, middleware: list[Middleware]) -> None:
     app = _wsgi_app(signal) if path == "wsgi" else AsgiToWsgi(_asgi_app(signal), lifespan="off")
     environ = {
         "REQUEST_METHOD": "POST" if signal == "refused body" else "GET",
@@ -226,16 +226,18 @@ def _wsgi(came: Came, signal: str, path: str, middleware: list[Middleware], refe
 
     body: Any = None
     try:
-        body = drivers.build_wsgi(middleware, app, reference=reference)(environ, start_response)
+        body = drivers.build_wsgi(middleware, app)(environ, start_response)
         b"".join(body)
     except BaseException as error:
         came.server = type(error).__name__
     finally:
         if hasattr(body, "close"):
             body.close()
+        if isinstance(app, AsgiToWsgi):
+            app.close()
 
 
-def _asgi(came: Came, signal: str, path: str, middleware: list[Middleware], reference: bool) -> None:
+def _asgi(came: Came, signal: str, path: str, middleware: list[Middleware]) -> None:
     app: Any = _asgi_app(signal) if path == "asgi" else WsgiToAsgi(_wsgi_app(signal))
     refused = signal == "refused body"
     headers = [(b"content-length", b"7")] if refused else []
@@ -267,7 +269,7 @@ def _asgi(came: Came, signal: str, path: str, middleware: list[Middleware], refe
     async def main() -> None:
         try:
             async with asyncio.timeout(20):
-                await drivers.build_asgi(middleware, app, reference=reference)(scope, receive, send)
+                await drivers.build_asgi(middleware, app)(scope, receive, send)
         except BaseException as error:
             came.server = type(error).__name__
 

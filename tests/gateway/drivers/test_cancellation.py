@@ -20,8 +20,7 @@ from tests.gateway.drivers._side import BODY, START, logged, scope
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
-@pytest.mark.parametrize("reference", [True, False])
-def test_what_is_no_exception_reaches_on_finish_as_aborted_and_goes_on(error: BaseException, reference: bool) -> None:
+def test_what_is_no_exception_reaches_on_finish_as_aborted_and_goes_on(error: BaseException) -> None:
     log: list[Any] = []
 
     async def write() -> None:
@@ -42,16 +41,13 @@ def test_what_is_no_exception_reaches_on_finish_as_aborted_and_goes_on(error: Ba
     async def main() -> None:
         # Such an error would end the loop from a task.
         with pytest.raises(type(error)):
-            await drivers.build_asgi([Writes()], app, reference=reference)(scope(), app, app)
+            await drivers.build_asgi([Writes()], app)(scope(), app, app)
 
     asyncio.run(main())
     assert log == [("aborted", error), "written"]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_coroutine_that_is_closed_runs_on_finish_and_awaits_nothing(
-    reference: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_coroutine_that_is_closed_runs_on_finish_and_awaits_nothing(caplog: pytest.LogCaptureFixture) -> None:
     log: list[Any] = []
 
     class Pause:
@@ -77,7 +73,7 @@ def test_a_coroutine_that_is_closed_runs_on_finish_and_awaits_nothing(
 
     async def main() -> Any:
         chain = [logged("a", [], on_finish=note), Asks(), logged("z", [], on_finish=note)]
-        running: Any = drivers.build_asgi(chain, app, reference=reference)(scope(), channel, channel)
+        running: Any = drivers.build_asgi(chain, app)(scope(), channel, channel)
         running.send(None)
         await asyncio.sleep(0)  # a watch begins
         return running
@@ -90,9 +86,8 @@ def test_a_coroutine_that_is_closed_runs_on_finish_and_awaits_nothing(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("form", ["hooks", "generator"])
-def test_a_cancellation_while_a_hook_does_io_is_an_abort(backend: str, reference: bool, form: str) -> None:
+def test_a_cancellation_while_a_hook_does_io_is_an_abort(backend: str, form: str) -> None:
     anyio = pytest.importorskip("anyio")
     log: list[Any] = []
 
@@ -139,15 +134,14 @@ def test_a_cancellation_while_a_hook_does_io_is_an_abort(backend: str, reference
         chain = [logged("a", log, on_finish=None), middle, logged("z", log, on_request=None, on_finish=None)]
         with anyio.CancelScope() as cancelled:
             scopes.append(cancelled)
-            await drivers.build_asgi(chain, app, reference=reference)(scope(), app, app)
+            await drivers.build_asgi(chain, app)(scope(), app, app)
         assert cancelled.cancelled_caught
 
     anyio.run(main, backend=backend)
     assert log == ["cleaned", "aborted", "written", ("a", "on_finish")]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_cancellation_reaches_on_finish_as_aborted_and_its_io_runs(reference: bool) -> None:
+def test_a_cancellation_reaches_on_finish_as_aborted_and_its_io_runs() -> None:
     log: list[Any] = []
 
     async def write() -> None:
@@ -172,7 +166,7 @@ def test_a_cancellation_reaches_on_finish_as_aborted_and_its_io_runs(reference: 
 
         async def nothing(*args: Any) -> Any: ...
 
-        serve = drivers.build_asgi([Writes()], app, reference=reference)
+        serve = drivers.build_asgi([Writes()], app)
         task = asyncio.ensure_future(serve(scope(), nothing, nothing))
         await entered.wait()
         task.cancel()
@@ -183,8 +177,7 @@ def test_a_cancellation_reaches_on_finish_as_aborted_and_its_io_runs(reference: 
     assert log == [("aborted", "CancelledError"), "written"]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_trio_runs_io_and_its_cancellation_is_an_abort(reference: bool) -> None:
+def test_trio_runs_io_and_its_cancellation_is_an_abort() -> None:
     trio = pytest.importorskip("trio")
     log: list[Any] = []
 
@@ -209,15 +202,14 @@ def test_trio_runs_io_and_its_cancellation_is_an_abort(reference: bool) -> None:
         async def nothing(*args: Any) -> Any: ...
 
         async with trio.open_nursery() as nursery:
-            await drivers.build_asgi([Writes()], app, reference=reference)(scope(), nothing, nothing)
+            await drivers.build_asgi([Writes()], app)(scope(), nothing, nothing)
 
     trio.run(main)
     assert log == ["in", ("aborted", "Cancelled"), "out"]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_client_that_goes_away_during_a_stream_is_seen_by_a_pending_receive(backend: str, reference: bool) -> None:
+def test_a_client_that_goes_away_during_a_stream_is_seen_by_a_pending_receive(backend: str) -> None:
     anyio = pytest.importorskip("anyio")
     outcomes: list[Outcome] = []
 
@@ -248,18 +240,17 @@ def test_a_client_that_goes_away_during_a_stream_is_seen_by_a_pending_receive(ba
         async def send(message: Any) -> None: ...
 
         chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))]
-        await drivers.build_asgi(chain, app, reference=reference)(scope(), receive, send)
+        await drivers.build_asgi(chain, app)(scope(), receive, send)
 
     anyio.run(main, backend=backend)
     assert [(outcome.kind, outcome.disconnected, outcome.bytes_sent) for outcome in outcomes] == [("aborted", True, 2)]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("kind", ["iterable", "file", "file-on-disk"])
 @pytest.mark.parametrize("place", ["on_request", "on_response"])
 def test_a_middleware_s_stream_stops_when_the_client_goes_away(
-    place: str, kind: str, reference: bool, backend: str, tmp_path: Path
+    place: str, kind: str, backend: str, tmp_path: Path
 ) -> None:
     import io as streams
 
@@ -305,7 +296,7 @@ def test_a_middleware_s_stream_stops_when_the_client_goes_away(
 
         chain = [logged("a", [], on_finish=lambda request, outcome: ends.append(outcome)), made]
         with anyio.fail_after(20):
-            await drivers.build_asgi(chain, app, reference=reference)(scope(), receive, send)
+            await drivers.build_asgi(chain, app)(scope(), receive, send)
 
     anyio.run(main, backend=backend)
     assert sent < whole / 2
@@ -314,7 +305,7 @@ def test_a_middleware_s_stream_stops_when_the_client_goes_away(
 
 
 def test_io_after_a_cancellation_is_limited_in_time(caplog: pytest.LogCaptureFixture) -> None:
-    from gateway.drivers._colour import run_shielded
+    from gateway.drivers._effects import run_shielded
 
     async def hang() -> None:
         await asyncio.Event().wait()
@@ -328,7 +319,7 @@ def test_io_after_a_cancellation_is_limited_in_time(caplog: pytest.LogCaptureFix
 
 def test_io_after_a_cancellation_is_limited_in_time_under_trio(caplog: pytest.LogCaptureFixture) -> None:
     trio = pytest.importorskip("trio")
-    from gateway.drivers._colour import run_shielded
+    from gateway.drivers._effects import run_shielded
 
     async def main() -> None:
         with trio.CancelScope() as cancelled:
@@ -342,7 +333,7 @@ def test_io_after_a_cancellation_is_limited_in_time_under_trio(caplog: pytest.Lo
 
 
 def test_io_after_a_cancellation_outlives_a_second_one() -> None:
-    from gateway.drivers._colour import run_shielded
+    from gateway.drivers._effects import run_shielded
 
     done: list[bool] = []
 

@@ -21,8 +21,7 @@ from tests.gateway.drivers._scenario import App, Record, asgi_app, wsgi_app
 from tests.gateway.drivers._side import BODY, START, Side, Upper, converse, logged, run_side, scope
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(reference: bool, tmp_path: Path) -> None:
+def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
     outcomes: list[Outcome] = []
@@ -38,7 +37,7 @@ def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(reference: bool,
 
     for extra in ({}, {"on_response": check}, {"on_body": lambda request, response: pytest.fail("asked for a file")}):
         chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome), **extra)]
-        body = drivers.build_wsgi(chain, app, reference=reference)(
+        body = drivers.build_wsgi(chain, app)(
             {"wsgi.file_wrapper": FileWrapper, "REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
         )
         assert type(body) is FileWrapper
@@ -51,8 +50,7 @@ def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(reference: bool,
     assert peeked == [None]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_pathsend_passes_chains_that_touch_heads_and_is_hidden_from_those_that_transform(reference: bool) -> None:
+def test_pathsend_passes_chains_that_touch_heads_and_is_hidden_from_those_that_transform() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         offered.append("http.response.pathsend" in scope["extensions"])
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"7")]})
@@ -72,30 +70,28 @@ def test_pathsend_passes_chains_that_touch_heads_and_is_hidden_from_those_that_t
 
     for extra in ({"on_response": None}, {"on_body": None}):
         own = {"http.response.pathsend": {}}
-        serve = drivers.build_asgi([logged("a", [], on_finish=finish, **extra)], app, reference=reference)
+        serve = drivers.build_asgi([logged("a", [], on_finish=finish, **extra)], app)
         asyncio.run(serve(scope(extensions=own), nothing, send))
         assert own == {"http.response.pathsend": {}}
     assert offered == [True, False]
     assert outcomes == [("completed", 7)] * 2
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("kind", ["pathsend", "zerocopysend"])
-def test_a_peek_at_a_file_that_an_asgi_server_sends_is_none(kind: str, reference: bool) -> None:
+def test_a_peek_at_a_file_that_an_asgi_server_sends_is_none(kind: str) -> None:
     seen: list[Any] = []
 
     def look(request: Request, response: Response) -> Any:
         seen.append((yield from peek(1)))
 
     messages = [START, {"type": f"http.response.{kind}", "path": "/f"}]
-    got = converse([logged("a", [], on_response=look)], messages, reference=reference)
+    got = converse([logged("a", [], on_response=look)], messages)
     assert got == messages
     assert seen == [None]
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("transforms", [True, False])
-def test_no_file_extension_is_offered_to_who_stands_inside_a_transform(reference: bool, transforms: bool) -> None:
+def test_no_file_extension_is_offered_to_who_stands_inside_a_transform(transforms: bool) -> None:
     names = ("http.response.pathsend", "http.response.zerocopysend", "http.response.trailers")
     offered: list[Any] = []
 
@@ -107,7 +103,7 @@ def test_no_file_extension_is_offered_to_who_stands_inside_a_transform(reference
     async def channel(message: Any = None) -> Any: ...
 
     chain = [logged("a", [], **({"on_body": None} if transforms else {"on_response": None}))]
-    serve = drivers.build_asgi(chain, app, reference=reference)
+    serve = drivers.build_asgi(chain, app)
     asyncio.run(serve(scope(extensions=dict.fromkeys(names)), channel, channel))
     assert offered == [names[2:] if transforms else names]
 
@@ -120,17 +116,14 @@ def test_a_middleware_s_file_is_sent_as_the_server_can(tmp_path: Path) -> None:
         return [logged("a", [], on_request=lambda request: Response(200, body=body))]
 
     whole, part = FileBody(str(path)), FileBody(str(path), 2, 3)
-    for reference in (True, False):
-        environ = {"wsgi.file_wrapper": FileWrapper, "REQUEST_METHOD": "GET"}
-        sent = drivers.build_wsgi(answer(whole), wsgi_app(Record(), App()), reference=reference)(
-            dict(environ), lambda *args: lambda data: None
-        )
-        assert isinstance(sent, FileWrapper)
-        assert b"".join(sent) == b"0123456789"
-        sent.close()
-        assert run_side("wsgi", reference, answer(part), App()).body == b"234"
-        assert run_side("asgi", reference, answer(whole), App()).body == b"0123456789"
-        assert run_side("asgi", reference, answer(part), App()).body == b"234"
+    environ = {"wsgi.file_wrapper": FileWrapper, "REQUEST_METHOD": "GET"}
+    sent = drivers.build_wsgi(answer(whole), wsgi_app(Record(), App()))(dict(environ), lambda *args: lambda data: None)
+    assert isinstance(sent, FileWrapper)
+    assert b"".join(sent) == b"0123456789"
+    sent.close()
+    assert run_side("wsgi", answer(part), App()).body == b"234"
+    assert run_side("asgi", answer(whole), App()).body == b"0123456789"
+    assert run_side("asgi", answer(part), App()).body == b"234"
 
     messages: list[Any] = []
 
@@ -160,21 +153,20 @@ def test_a_middleware_s_file_is_counted_where_the_server_sends_it(side: Side, tm
 
     chain = [logged("a", [], on_request=lambda request: Response(200, body=FileBody(str(path))), on_finish=end)]
     if side.interface == "wsgi":
-        serve = drivers.build_wsgi(chain, wsgi_app(Record(), App()), reference=side.reference)
+        serve = drivers.build_wsgi(chain, wsgi_app(Record(), App()))
         environ = {"wsgi.file_wrapper": FileWrapper, "REQUEST_METHOD": "GET"}
         body: Any = serve(environ, lambda *args: lambda data: None)
         assert type(body) is FileWrapper
         body.close()
     else:
         pathsend = scope(extensions={"http.response.pathsend": {}})
-        serving = drivers.build_asgi(chain, asgi_app(Record(), App()), reference=side.reference)
+        serving = drivers.build_asgi(chain, asgi_app(Record(), App()))
         asyncio.run(serving(pathsend, nothing, send))
         assert sent == ["http.response.start", "http.response.pathsend"]
     assert outcomes == [("completed", 200, 10)]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_middleware_s_file_is_the_server_s_to_send_though_others_transform(reference: bool, tmp_path: Path) -> None:
+def test_a_middleware_s_file_is_the_server_s_to_send_though_others_transform(tmp_path: Path) -> None:
     """The extension is hidden from the application alone."""
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
@@ -189,17 +181,16 @@ def test_a_middleware_s_file_is_the_server_s_to_send_though_others_transform(ref
         got.append(message["type"].rpartition(".")[2])
 
     replaces = logged("a", [], on_response=lambda request, response: Response(200, body=FileBody(str(path))))
-    serve = drivers.build_asgi([replaces, logged("z", [], on_body=None)], app, reference=reference)
+    serve = drivers.build_asgi([replaces, logged("z", [], on_body=None)], app)
     asyncio.run(serve(scope(extensions={"http.response.pathsend": {}}), channel, channel))
     assert got == ["start", "pathsend"]
 
 
-@pytest.mark.parametrize("reference", [True, False], ids=["reference", "specialised"])
 @pytest.mark.parametrize(
     ("body", "offset", "count"), [((0, None), 0, 10), ((2, 3), 2, 3), ((7, None), 7, 3), ((7, 9), 7, 3)]
 )
 def test_a_part_of_a_file_is_sent_from_its_descriptor_where_the_server_can(
-    reference: bool, body: tuple[int, int | None], offset: int, count: int, tmp_path: Path
+    body: tuple[int, int | None], offset: int, count: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
@@ -224,7 +215,7 @@ def test_a_part_of_a_file_is_sent_from_its_descriptor_where_the_server_can(
             on_finish=lambda request, outcome: outcomes.append((outcome.kind, outcome.bytes_sent)),
         )
     ]
-    serve = drivers.build_asgi(chain, asgi_app(Record(), App()), reference=reference)
+    serve = drivers.build_asgi(chain, asgi_app(Record(), App()))
     asyncio.run(serve(scope(extensions={"http.response.zerocopysend": {}}), nothing, send))
     assert sent == [("http.response.zerocopysend", offset, count, b"0123456789"[offset : offset + count])]
     assert files[0].closed
@@ -262,15 +253,12 @@ def test_a_file_that_came_open_is_sent_and_closed_whatever_its_path_names(
     assert body.file.closed
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize(("part", "wrapped"), [((), True), ((2, 3), False)])
-def test_an_open_file_goes_to_the_server_s_file_wrapper(
-    reference: bool, tmp_path: Path, part: tuple[int, ...], wrapped: bool
-) -> None:
+def test_an_open_file_goes_to_the_server_s_file_wrapper(tmp_path: Path, part: tuple[int, ...], wrapped: bool) -> None:
     body = opened(tmp_path / "file", *part)
     chain = [logged("f", [], on_request=lambda request: Response(200, body=body))]
     environ = {"wsgi.file_wrapper": FileWrapper, "REQUEST_METHOD": "GET"}
-    serve = drivers.build_wsgi(chain, wsgi_app(Record(), App()), reference=reference)
+    serve = drivers.build_wsgi(chain, wsgi_app(Record(), App()))
     sent: Any = serve(environ, lambda *args: lambda data: None)
     assert isinstance(sent, FileWrapper) is wrapped
     assert b"".join(sent) == (b"0123456789" if wrapped else b"234")
@@ -279,7 +267,6 @@ def test_an_open_file_goes_to_the_server_s_file_wrapper(
     assert body.file.closed
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize(
     ("offered", "replaced", "kind"),
     [
@@ -290,7 +277,7 @@ def test_an_open_file_goes_to_the_server_s_file_wrapper(
     ],
 )
 def test_a_path_is_sent_only_if_it_names_the_file_that_came_open(
-    reference: bool, tmp_path: Path, offered: str, replaced: bool | None, kind: str
+    tmp_path: Path, offered: str, replaced: bool | None, kind: str
 ) -> None:
     path = tmp_path / "file"
     body = opened(path)
@@ -309,7 +296,7 @@ def test_a_path_is_sent_only_if_it_names_the_file_that_came_open(
     async def nothing() -> Any: ...
 
     chain = [logged("f", [], on_request=lambda request: Response(200, body=body))]
-    serve = drivers.build_asgi(chain, asgi_app(Record(), App()), reference=reference)
+    serve = drivers.build_asgi(chain, asgi_app(Record(), App()))
     asyncio.run(serve(scope(extensions={offered: {}}), nothing, send))
     assert sent[1]["type"] == kind
     if kind != "http.response.pathsend":

@@ -259,11 +259,8 @@ def test_a_generator_in_a_peek_that_waits_in_finally_hides_no_error(
     assert not caplog.records
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("form", ["waits", "io"])
-def test_a_generator_that_is_cancelled_runs_its_finally_to_the_end(
-    reference: bool, form: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_generator_that_is_cancelled_runs_its_finally_to_the_end(form: str, caplog: pytest.LogCaptureFixture) -> None:
     log: list[Any] = []
 
     async def write() -> None:
@@ -287,9 +284,7 @@ def test_a_generator_that_is_cancelled_runs_its_finally_to_the_end(
         async def nothing(*args: Any) -> Any: ...
 
         middleware = waits_in_finally(log) if form == "waits" else writes()
-        task = asyncio.ensure_future(
-            drivers.build_asgi([middleware], app, reference=reference)(scope(), nothing, nothing)
-        )
+        task = asyncio.ensure_future(drivers.build_asgi([middleware], app)(scope(), nothing, nothing))
         await entered.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -321,8 +316,7 @@ def as_ada(request: Request) -> Any:
         yield from finished()
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_context_variable_lasts_until_the_end_of_a_wsgi_response(reference: bool) -> None:
+def test_a_context_variable_lasts_until_the_end_of_a_wsgi_response() -> None:
     seen: list[str] = []
 
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
@@ -334,7 +328,7 @@ def test_a_context_variable_lasts_until_the_end_of_a_wsgi_response(reference: bo
         seen.append(USER.get())
 
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": "", "wsgi.url_scheme": "http"}
-    serve = drivers.build_wsgi([as_ada()], app, reference=reference)
+    serve = drivers.build_wsgi([as_ada()], app)
     body: Any = serve(environ, lambda *args: lambda data: None)
     assert list(body) == [b"one", b"two"]
     body.close()
@@ -342,9 +336,8 @@ def test_a_context_variable_lasts_until_the_end_of_a_wsgi_response(reference: bo
     assert USER.get() == "nobody"
 
 
-@pytest.mark.parametrize("reference", [True, False])
 def test_a_context_variable_lasts_into_the_background_tasks_of_an_asgi_application(
-    reference: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     seen: list[str] = []
 
@@ -359,7 +352,7 @@ def test_a_context_variable_lasts_into_the_background_tasks_of_an_asgi_applicati
     async def nothing(*args: Any) -> Any:
         await asyncio.sleep(0)
 
-    serve = drivers.build_asgi([as_ada()], app, reference=reference)
+    serve = drivers.build_asgi([as_ada()], app)
     asyncio.run(serve(scope(), nothing, nothing))
     assert seen == ["ada"] * 3
     assert caplog.records == []

@@ -19,18 +19,16 @@ from tests.gateway.drivers._scenario import App, Record, asgi_app
 from tests.gateway.drivers._side import ALL, BODY, START, Shout, Upper, _flow, converse, logged, run_side, scope
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_messages_that_are_not_known_pass_in_order(reference: bool) -> None:
+def test_messages_that_are_not_known_pass_in_order() -> None:
     log: list[Any] = []
-    record = run_side("asgi", reference, [logged("a", log, **ALL)], App(shape="debug"))
+    record = run_side("asgi", [logged("a", log, **ALL)], App(shape="debug"))
     assert "http.response.debug" in record.extra
-    record = run_side("asgi", reference, [logged("a", log, **ALL)], App(shape="hints"))
+    record = run_side("asgi", [logged("a", log, **ALL)], App(shape="hints"))
     assert record.extra[0] == "http.response.early_hint"
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("waits", [True, False])
-def test_a_second_head_goes_to_the_server_as_it_came_and_no_hook_is_asked_again(waits: bool, reference: bool) -> None:
+def test_a_second_head_goes_to_the_server_as_it_came_and_no_hook_is_asked_again(waits: bool) -> None:
     """What to do with it is the server's business; without a chain it gets it too."""
     log: list[Any] = []
 
@@ -39,7 +37,7 @@ def test_a_second_head_goes_to_the_server_as_it_came_and_no_hook_is_asked_again(
 
     hooks = {"on_response": mark, **({"on_finish": None} if waits else {})}
     second = {**START, "status": 500}
-    got = converse([logged("m", log, **hooks)], [START, second, BODY], reference=reference)
+    got = converse([logged("m", log, **hooks)], [START, second, BODY])
     assert [message.get("status") for message in got] == [200, 500, None]
     assert got[0]["headers"] == [(b"x-mark", b"1")]
     assert got[1] == second
@@ -87,9 +85,8 @@ WAITING = {
 }
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("kind", WAITING)
-def test_a_head_waits_for_what_was_asked_for_and_no_chunk_longer(kind: str, reference: bool) -> None:
+def test_a_head_waits_for_what_was_asked_for_and_no_chunk_longer(kind: str) -> None:
     make, chunks = WAITING[kind]
     out = 0
 
@@ -107,12 +104,11 @@ def test_a_head_waits_for_what_was_asked_for_and_no_chunk_longer(kind: str, refe
     async def receive() -> Any:
         return await asyncio.Event().wait()
 
-    asyncio.run(drivers.build_asgi(make(), app, reference=reference)(scope(), receive, send))
+    asyncio.run(drivers.build_asgi(make(), app)(scope(), receive, send))
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("kind", ORDERLY)
-def test_other_messages_keep_their_place_among_head_body_and_trailers(kind: str, reference: bool) -> None:
+def test_other_messages_keep_their_place_among_head_body_and_trailers(kind: str) -> None:
     def other(name: str) -> dict[str, Any]:
         return {"type": name}
 
@@ -130,7 +126,7 @@ def test_other_messages_keep_their_place_among_head_body_and_trailers(kind: str,
         {"type": "http.response.trailers", "headers": []},
     ]
     got: list[Any] = []
-    for message in converse(ORDERLY[kind](), messages, reference=reference):
+    for message in converse(ORDERLY[kind](), messages):
         name = message["type"].removeprefix("http.response.")
         if name != "body":
             got.append(name)
@@ -145,8 +141,7 @@ def test_other_messages_keep_their_place_among_head_body_and_trailers(kind: str,
     assert got == expected
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_trailers_pass_and_the_end_waits_for_them(reference: bool) -> None:
+def test_trailers_pass_and_the_end_waits_for_them() -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -155,23 +150,21 @@ def test_trailers_pass_and_the_end_waits_for_them(reference: bool) -> None:
     async def nothing() -> Any: ...
 
     chain = [logged("a", [], on_finish=lambda request, outcome: sent.append(outcome.kind))]
-    serve = drivers.build_asgi(chain, asgi_app(Record(), App(shape="trailers")), reference=reference)
+    serve = drivers.build_asgi(chain, asgi_app(Record(), App(shape="trailers")))
     asyncio.run(serve(scope(), nothing, send))
     assert sent == ["start", "body", "body", "trailers", "completed"]
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("end", [{}, {"on_finish": lambda request, outcome: None}], ids=["heads", "end"])
-def test_a_head_without_fields_still_announces_its_trailers(end: dict[str, Any], reference: bool) -> None:
+def test_a_head_without_fields_still_announces_its_trailers(end: dict[str, Any]) -> None:
     bare = {"type": "http.response.start", "status": 200, "trailers": True}
     messages = [bare, BODY, {"type": "http.response.trailers", "headers": []}]
     named = logged("a", [], on_response=lambda request, response: response.headers.append("x-a", "1"), **end)
-    assert converse([named], messages, reference=reference)[0] == {**bare, "headers": [(b"x-a", b"1")]}
+    assert converse([named], messages)[0] == {**bare, "headers": [(b"x-a", b"1")]}
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("hook", ["on_body", "on_response", "on_finish"])
-def test_trailers_are_announced_to_the_server_and_pass_a_chain(hook: str, reference: bool) -> None:
+def test_trailers_are_announced_to_the_server_and_pass_a_chain(hook: str) -> None:
     def shout(*args: Any) -> Upper:
         return Upper()
 
@@ -181,7 +174,7 @@ def test_trailers_are_announced_to_the_server_and_pass_a_chain(hook: str, refere
     hooks = {"on_body": shout, "on_response": look, "on_finish": None}
     start = {**START, "trailers": True}
     trailers = {"type": "http.response.trailers", "headers": [(b"x-t", b"1")]}
-    got = converse([logged("a", [], **{hook: hooks[hook]})], [start, BODY, trailers], reference=reference)
+    got = converse([logged("a", [], **{hook: hooks[hook]})], [start, BODY, trailers])
     assert [message["type"] for message in got] == [message["type"] for message in (start, BODY, trailers)]
     assert got[0]["trailers"] is True
     assert got[2] == trailers

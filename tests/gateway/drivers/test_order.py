@@ -1,4 +1,4 @@
-"""Who is asked, in which order, and what each is given: in the naive and in the specialised drivers, on both sides."""
+"""Which hook is called, in which order, and what each is given, in both interfaces."""
 
 from __future__ import annotations
 
@@ -126,11 +126,10 @@ def test_on_error_sees_exceptions_only() -> None:
 
     outcomes: list[Outcome] = []
     chain = [logged("a", log, on_error=Response(500), on_finish=lambda request, outcome: outcomes.append(outcome))]
-    for reference in (True, False):
-        with pytest.raises(SystemExit):
-            drivers.build_wsgi(chain, exits, reference=reference)({}, lambda *args: lambda data: None)
-    assert log == [("a", "on_finish")] * 2
-    assert [outcome.kind for outcome in outcomes] == ["aborted"] * 2
+    with pytest.raises(SystemExit):
+        drivers.build_wsgi(chain, exits)({}, lambda *args: lambda data: None)
+    assert log == [("a", "on_finish")]
+    assert [outcome.kind for outcome in outcomes] == ["aborted"]
 
 
 def test_an_error_in_on_finish_is_logged_and_stops_no_other(side: Side, caplog: pytest.LogCaptureFixture) -> None:
@@ -227,10 +226,10 @@ def test_state_is_carried_by_the_scope_and_the_environ(side: Side) -> None:
     async def nothing(*args: Any) -> Any: ...
 
     if side.interface == "asgi":
-        serve = drivers.build_asgi(chain, asgi_app(Record(), App()), reference=side.reference)
+        serve = drivers.build_asgi(chain, asgi_app(Record(), App()))
         asyncio.run(serve(scope(**{"gateway.state": given}), nothing, nothing))
     else:
-        wrapped = drivers.build_wsgi(chain, wsgi_app(Record(), App()), reference=side.reference)
+        wrapped = drivers.build_wsgi(chain, wsgi_app(Record(), App()))
         wrapped({"gateway.state": given}, lambda *args: lambda data: None)
     assert seen[0] is given
 
@@ -269,9 +268,8 @@ def test_build_must_return_hooks() -> None:
 def test_an_application_that_ends_early_has_failed() -> None:
     outcomes: list[Outcome] = []
     chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))]
-    for reference in (True, False):
-        run_side("asgi", reference, chain, App(shape="chunks", fails="unfinished"))
-    assert [outcome.kind for outcome in outcomes] == ["failed"] * 2
+    run_side("asgi", chain, App(shape="chunks", fails="unfinished"))
+    assert [outcome.kind for outcome in outcomes] == ["failed"]
     assert all(isinstance(outcome.error, ApplicationError) for outcome in outcomes)
 
 

@@ -25,12 +25,11 @@ def test_the_outcome_tells_what_was_sent_and_received(side: Side) -> None:
     assert not outcome.disconnected
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_background_work_does_not_alter_the_outcome(reference: bool) -> None:
+def test_background_work_does_not_alter_the_outcome() -> None:
     for fails in ("", "background"):
         record = Record()
         chain = [logged("a", [], on_finish=lambda request, outcome, record=record: record.note(outcome.kind))]
-        serve = drivers.build_asgi(chain, asgi_app(record, App(fails=fails)), reference=reference)
+        serve = drivers.build_asgi(chain, asgi_app(record, App(fails=fails)))
 
         async def nothing(*args: Any) -> Any: ...
 
@@ -42,8 +41,7 @@ def test_background_work_does_not_alter_the_outcome(reference: bool) -> None:
         assert record.events == [*expected, *([("Boom('background')",)] if fails else [])]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_an_asgi_exchange_completes_when_the_last_send_returned(reference: bool) -> None:
+def test_an_asgi_exchange_completes_when_the_last_send_returned() -> None:
     log: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -61,20 +59,17 @@ def test_an_asgi_exchange_completes_when_the_last_send_returned(reference: bool)
         return await asyncio.Event().wait()
 
     chain = [logged("a", [], on_finish=lambda request, outcome: log.append(outcome.kind))]
-    asyncio.run(drivers.build_asgi(chain, app, reference=reference)(scope(), receive, send))
+    asyncio.run(drivers.build_asgi(chain, app)(scope(), receive, send))
     assert log == ["start", "body", "last follows", "body", "completed", "background"]
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("shape", ["list", "chunks", "lazy"])
-def test_a_wsgi_exchange_completes_at_close_after_exhaustion(reference: bool, shape: str) -> None:
+def test_a_wsgi_exchange_completes_at_close_after_exhaustion(shape: str) -> None:
     for taken, kind in ((3, "completed"), (1, "aborted")):
         ends: list[Any] = []
         chain = [logged("a", [], on_finish=lambda request, outcome, ends=ends: ends.append(outcome))]
         app = wsgi_app(Record(), App(shape=shape, chunks=(b"one", b"two")))
-        body: Any = drivers.build_wsgi(chain, app, reference=reference)(
-            {"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
-        )
+        body: Any = drivers.build_wsgi(chain, app)({"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None)
         for _, _chunk in zip(range(taken), body, strict=False):
             assert ends == []
         assert ends == []

@@ -31,8 +31,7 @@ def test_a_refusal_in_a_request_body_replaces_the_answer(side: Side, swallows: b
     assert log == [("a", "on_response"), ("z", "on_finish")]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_refusal_after_the_head_cuts_the_connection(reference: bool) -> None:
+def test_a_refusal_after_the_head_cuts_the_connection() -> None:
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -49,7 +48,7 @@ def test_a_refusal_after_the_head_cuts_the_connection(reference: bool) -> None:
         sent.append(message["type"])
 
     with pytest.raises(Refuse):
-        asyncio.run(drivers.build_asgi([BodyLimit()], app, reference=reference)(scope(), receive, send))
+        asyncio.run(drivers.build_asgi([BodyLimit()], app)(scope(), receive, send))
     assert sent == ["http.response.start"]
 
 
@@ -78,15 +77,14 @@ def test_a_refusal_is_the_answer_of_an_application_that_swallows_it_and_says_no_
     chain = [logged("a", [], **answer), BodyLimit()]
     if side.interface == "wsgi":
         environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
-        serve = drivers.build_wsgi(chain, wsgi, reference=side.reference)
+        serve = drivers.build_wsgi(chain, wsgi)
         list(serve(environ, lambda line, *args: got.append(int(line[:3])) or (lambda data: None)))
     else:
-        asyncio.run(drivers.build_asgi(chain, asgi, reference=side.reference)(scope(method="POST"), receive, send))
+        asyncio.run(drivers.build_asgi(chain, asgi)(scope(method="POST"), receive, send))
     assert got[0] == (499 if answers else 413)
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_what_is_sent_after_a_refusal_has_cut_the_connection_goes_nowhere(reference: bool) -> None:
+def test_what_is_sent_after_a_refusal_has_cut_the_connection_goes_nowhere() -> None:
     got: list[Any] = []
     late: list[Any] = []
 
@@ -105,7 +103,7 @@ def test_what_is_sent_after_a_refusal_has_cut_the_connection_goes_nowhere(refere
 
     async def main() -> None:
         with pytest.raises(Refuse):
-            await drivers.build_asgi([BodyLimit()], app, reference=reference)(scope(method="POST"), receive, send)
+            await drivers.build_asgi([BodyLimit()], app)(scope(method="POST"), receive, send)
         with pytest.raises(Refuse):
             await late[0]({**BODY})
 
@@ -113,9 +111,8 @@ def test_what_is_sent_after_a_refusal_has_cut_the_connection_goes_nowhere(refere
     assert got == ["http.response.start", "http.response.body"]
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("waits", [True, False])
-def test_what_is_written_after_a_refusal_has_cut_the_connection_goes_nowhere(reference: bool, waits: bool) -> None:
+def test_what_is_written_after_a_refusal_has_cut_the_connection_goes_nowhere(waits: bool) -> None:
     import io as streams
 
     got: list[Any] = []
@@ -144,7 +141,7 @@ def test_what_is_written_after_a_refusal_has_cut_the_connection_goes_nowhere(ref
 
     environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
     chain = [logged("a", log, on_response=None, **({"on_finish": None} if waits else {})), BodyLimit()]
-    body: Any = drivers.build_wsgi(chain, app, reference=reference)(environ, start_response)
+    body: Any = drivers.build_wsgi(chain, app)(environ, start_response)
     with pytest.raises(Refuse):
         got.extend(body)
     body.close()
@@ -152,8 +149,7 @@ def test_what_is_written_after_a_refusal_has_cut_the_connection_goes_nowhere(ref
     assert log == [("a", "on_response"), ("a", "on_finish")][: 1 + waits]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_refusal_in_the_middle_of_a_stream_cuts_the_connection(reference: bool) -> None:
+def test_a_refusal_in_the_middle_of_a_stream_cuts_the_connection() -> None:
     sent: list[Any] = []
     log: list[Any] = []
 
@@ -174,13 +170,12 @@ def test_a_refusal_in_the_middle_of_a_stream_cuts_the_connection(reference: bool
     chain = [logged("a", log, on_finish=lambda request, outcome: log.append(outcome.bytes_sent)), BodyLimit()]
     post = {**scope(), "method": "POST", "headers": [(b"content-length", b"7")]}
     with pytest.raises(Refuse):
-        asyncio.run(drivers.build_asgi(chain, app, reference=reference)(post, receive, send))
+        asyncio.run(drivers.build_asgi(chain, app)(post, receive, send))
     assert sent == [None, b"early"]
     assert log == [("a", "on_finish"), 5]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_refusal_while_a_head_is_held_passes_those_outside_of_who_holds_it(reference: bool) -> None:
+def test_a_refusal_while_a_head_is_held_passes_those_outside_of_who_holds_it() -> None:
     log: list[Any] = []
     sent: list[Any] = []
 
@@ -205,13 +200,12 @@ def test_a_refusal_while_a_head_is_held_passes_those_outside_of_who_holds_it(ref
 
     chain = [logged("a", log, on_response=None), Holds(), logged("z", log, on_response=None), BodyLimit()]
     post = {**scope(), "method": "POST", "headers": [(b"content-length", b"7")]}
-    asyncio.run(drivers.build_asgi(chain, app, reference=reference)(post, receive, send))
+    asyncio.run(drivers.build_asgi(chain, app)(post, receive, send))
     assert sent[0] == 413
     assert log == [("z", "on_response"), ("holds", "on_response"), ("a", "on_response")]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_refusal_after_the_head_cuts_the_connection_on_wsgi(reference: bool) -> None:
+def test_a_refusal_after_the_head_cuts_the_connection_on_wsgi() -> None:
     import io as streams
 
     got: list[Any] = []
@@ -224,7 +218,7 @@ def test_a_refusal_after_the_head_cuts_the_connection_on_wsgi(reference: bool) -
         yield b"all is well"
 
     environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
-    body: Any = drivers.build_wsgi([BodyLimit()], app, reference=reference)(
+    body: Any = drivers.build_wsgi([BodyLimit()], app)(
         environ, lambda *args: got.append(args[0]) or (lambda data: None)
     )
     with pytest.raises(Refuse):
@@ -249,8 +243,7 @@ def _grouped(refuse: Refuse) -> Exception:
 
 @pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.parametrize("form", [_itself, _caused, _grouped])
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_refusal_that_was_answered_does_not_reach_the_server(reference: bool, form: Any, waits: bool) -> None:
+def test_a_refusal_that_was_answered_does_not_reach_the_server(form: Any, waits: bool) -> None:
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -269,12 +262,11 @@ def test_a_refusal_that_was_answered_does_not_reach_the_server(reference: bool, 
         sent.append(message.get("status"))
 
     chain = [*([logged("a", [], on_finish=None)] if waits else []), BodyLimit()]
-    asyncio.run(drivers.build_asgi(chain, app, reference=reference)(scope(method="POST"), receive, send))
+    asyncio.run(drivers.build_asgi(chain, app)(scope(method="POST"), receive, send))
     assert sent == [413, None]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_refusal_after_a_complete_response_does_not_reach_the_server(reference: bool) -> None:
+def test_a_refusal_after_a_complete_response_does_not_reach_the_server() -> None:
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -289,12 +281,11 @@ def test_a_refusal_after_a_complete_response_does_not_reach_the_server(reference
         sent.append(message.get("status"))
 
     chain = [logged("a", [], on_finish=None), BodyLimit()]
-    asyncio.run(drivers.build_asgi(chain, app, reference=reference)(scope(method="POST"), receive, send))
+    asyncio.run(drivers.build_asgi(chain, app)(scope(method="POST"), receive, send))
     assert sent == [200, None]
 
 
-@pytest.mark.parametrize("reference", [True, False])
-def test_another_error_after_a_refusal_was_answered_reaches_the_server(reference: bool) -> None:
+def test_another_error_after_a_refusal_was_answered_reaches_the_server() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         with contextlib.suppress(Refuse):
             await receive()
@@ -307,12 +298,11 @@ def test_another_error_after_a_refusal_was_answered_reaches_the_server(reference
     async def send(message: Any) -> None: ...
 
     with pytest.raises(ExceptionGroup):
-        asyncio.run(drivers.build_asgi([BodyLimit()], app, reference=reference)(scope(method="POST"), receive, send))
+        asyncio.run(drivers.build_asgi([BodyLimit()], app)(scope(method="POST"), receive, send))
 
 
 @pytest.mark.parametrize("form", [_itself, _caused, _grouped])
-@pytest.mark.parametrize("reference", [True, False])
-def test_a_refusal_that_was_answered_does_not_reach_a_wsgi_server(reference: bool, form: Any) -> None:
+def test_a_refusal_that_was_answered_does_not_reach_a_wsgi_server(form: Any) -> None:
     import io as streams
 
     got: list[Any] = []
@@ -330,16 +320,15 @@ def test_a_refusal_that_was_answered_does_not_reach_a_wsgi_server(reference: boo
         return got.append
 
     environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
-    body: Any = drivers.build_wsgi([BodyLimit()], app, reference=reference)(environ, start_response)
+    body: Any = drivers.build_wsgi([BodyLimit()], app)(environ, start_response)
     got.extend(body)
     body.close()
     assert got[0].startswith("413 ")
     assert b"too large" in got[1]
 
 
-@pytest.mark.parametrize("reference", [True, False])
 @pytest.mark.parametrize("waits", [True, False])
-def test_a_body_that_is_refused_after_a_write_cuts_the_response(reference: bool, waits: bool) -> None:
+def test_a_body_that_is_refused_after_a_write_cuts_the_response(waits: bool) -> None:
     """The head is out by ``write()``; the application swallows the refusal and yields."""
     import io as streams
 
@@ -368,7 +357,7 @@ def test_a_body_that_is_refused_after_a_write_cuts_the_response(reference: bool,
 
     environ = {"CONTENT_LENGTH": "7", "wsgi.input": streams.BytesIO(b"payload"), "REQUEST_METHOD": "POST"}
     chain = [*([logged("a", [], on_finish=None)] if waits else []), BodyLimit()]
-    body: Any = drivers.build_wsgi(chain, app, reference=reference)(environ, start_response)
+    body: Any = drivers.build_wsgi(chain, app)(environ, start_response)
     with pytest.raises(Refuse):
         got.extend(body)
     body.close()

@@ -85,7 +85,7 @@ def environ(**more: Any) -> dict[str, Any]:
     }
 
 
-def served(chain: list[Middleware], app: Any, environ: dict[str, Any], *, reference: bool) -> tuple[Any, list[str]]:
+def served(chain: list[Middleware], app: Any, environ: dict[str, Any]) -> tuple[Any, list[str]]:
     """Call the chain as a server does; return the body, and the status lines that came."""
     lines: list[str] = []
 
@@ -93,14 +93,13 @@ def served(chain: list[Middleware], app: Any, environ: dict[str, Any], *, refere
         lines.append(line)
         return lambda data: None
 
-    return drivers.build_wsgi(chain, app, reference=reference)(environ, start_response), lines
+    return drivers.build_wsgi(chain, app)(environ, start_response), lines
 
 
-@pytest.mark.parametrize("reference", [True, False], ids=["naive", "special"])
 @pytest.mark.parametrize("chain", CHAINS)
 @pytest.mark.parametrize("server", SIGNALS)
 def test_the_exception_that_leaves_the_server_passes_every_chain_unchanged(
-    server: str, chain: str, reference: bool, caplog: pytest.LogCaptureFixture
+    server: str, chain: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     handed_over, signal = SIGNALS[server]
     lines: list[str] = []
@@ -108,7 +107,7 @@ def test_the_exception_that_leaves_the_server_passes_every_chain_unchanged(
     def app(environ: Any, start_response: Any) -> Any:
         raise signal
 
-    serve = drivers.build_wsgi(CHAINS[chain](), app, reference=reference)
+    serve = drivers.build_wsgi(CHAINS[chain](), app)
     with caplog.at_level(logging.WARNING), pytest.raises(type(signal)) as raised:
         serve(environ(**HANDSHAKE, **handed_over), lambda line, *args: lines.append(line) or (lambda data: None))
     assert raised.value is signal
@@ -116,10 +115,9 @@ def test_the_exception_that_leaves_the_server_passes_every_chain_unchanged(
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("reference", [True, False], ids=["naive", "special"])
 @pytest.mark.parametrize("chain", CHAINS)
 @pytest.mark.parametrize("shape", ["list", "generator"])
-def test_an_empty_body_without_a_status_passes_every_chain(shape: str, chain: str, reference: bool) -> None:
+def test_an_empty_body_without_a_status_passes_every_chain(shape: str, chain: str) -> None:
     closed: list[bool] = []
 
     class Empty:
@@ -132,7 +130,7 @@ def test_an_empty_body_without_a_status_passes_every_chain(shape: str, chain: st
     def app(environ: Any, start_response: Any) -> Any:
         return [] if shape == "list" else Empty()
 
-    body, lines = served(CHAINS[chain](), app, environ(**HANDSHAKE), reference=reference)
+    body, lines = served(CHAINS[chain](), app, environ(**HANDSHAKE))
     assert list(body) == []
     if hasattr(body, "close"):
         body.close()
@@ -140,9 +138,8 @@ def test_an_empty_body_without_a_status_passes_every_chain(shape: str, chain: st
     assert closed == [True] * (shape == "generator")
 
 
-@pytest.mark.parametrize("reference", [True, False], ids=["naive", "special"])
 @pytest.mark.parametrize("by", ["exception", "empty body"])
-def test_who_waits_for_the_end_sees_an_upgraded_connection(by: str, reference: bool) -> None:
+def test_who_waits_for_the_end_sees_an_upgraded_connection(by: str) -> None:
     outcomes: list[Outcome] = []
 
     class Keeps(Middleware):
@@ -162,7 +159,7 @@ def test_who_waits_for_the_end_sees_an_upgraded_connection(by: str, reference: b
         return []
 
     try:
-        served([Keeps(), keeps()], app, environ(**HANDSHAKE, **{"gunicorn.socket": 1}), reference=reference)
+        served([Keeps(), keeps()], app, environ(**HANDSHAKE, **{"gunicorn.socket": 1}))
     except StopIteration:
         assert by == "exception"
     assert [(outcome.kind, outcome.status, outcome.error) for outcome in outcomes] == [("upgraded", 101, None)] * 2
@@ -173,11 +170,10 @@ def test_the_access_log_calls_it_upgraded(caplog: pytest.LogCaptureFixture) -> N
         raise StopIteration
 
     with caplog.at_level(logging.INFO, "gateway.access"), pytest.raises(StopIteration):
-        served([AccessLog()], app, environ(**HANDSHAKE, **{"gunicorn.socket": 1}), reference=False)
+        served([AccessLog()], app, environ(**HANDSHAKE, **{"gunicorn.socket": 1}))
     assert [(record.entry.status, record.entry.outcome) for record in caplog.records] == [(101, "upgraded")]  # type: ignore[attr-defined]  # AccessLog's
 
 
-@pytest.mark.parametrize("reference", [True, False], ids=["naive", "special"])
 @pytest.mark.parametrize("chain", CHAINS)
 @pytest.mark.parametrize(
     ("keys", "error"),
@@ -189,7 +185,7 @@ def test_the_access_log_calls_it_upgraded(caplog: pytest.LogCaptureFixture) -> N
     ids=["StopIteration without Upgrade", "a database that refuses", "a bug"],
 )
 def test_another_exception_is_answered_or_reaches_the_server_as_it_was(
-    keys: dict[str, Any], error: Exception, chain: str, reference: bool
+    keys: dict[str, Any], error: Exception, chain: str
 ) -> None:
     def app(environ: Any, start_response: Any) -> Any:
         raise error
@@ -199,17 +195,16 @@ def test_another_exception_is_answered_or_reaches_the_server_as_it_was(
     came: list[Exception] = []
     lines: list[str] = []
     try:
-        body, lines = served(CHAINS[chain](), app, environ(**keys), reference=reference)
+        body, lines = served(CHAINS[chain](), app, environ(**keys))
         b"".join(body)
     except Exception as raised:
         came.append(raised)
     assert came == [error] or lines[0].startswith("500 ")
 
 
-@pytest.mark.parametrize("reference", [True, False], ids=["naive", "special"])
-def test_an_application_that_forgets_its_status_is_an_error_without_an_upgrade(reference: bool) -> None:
+def test_an_application_that_forgets_its_status_is_an_error_without_an_upgrade() -> None:
     def app(environ: Any, start_response: Any) -> Iterable[bytes]:
         return []
 
     with pytest.raises(ApplicationError, match="start_response must be called"):
-        served([Errors()], app, environ(), reference=reference)
+        served([Errors()], app, environ())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway import drivers
-from tests.gateway.drivers._side import ALL, BODY, START, logged, scope
+from tests.gateway.drivers._side import BODY, START, logged, scope
 
 
 def test_nothing_defined_is_the_application_itself() -> None:
@@ -17,9 +17,9 @@ def test_nothing_defined_is_the_application_itself() -> None:
     def wsgi(environ: Any, start_response: Any) -> Any: ...
 
     assert drivers.build_asgi([], app) is app
-    assert drivers.build_asgi([logged("a", [])], app, reference=False) is app
+    assert drivers.build_asgi([logged("a", [])], app) is app
     assert drivers.build_wsgi([], wsgi) is wsgi
-    assert drivers.build_wsgi([logged("a", [])], wsgi, reference=False) is wsgi
+    assert drivers.build_wsgi([logged("a", [])], wsgi) is wsgi
 
 
 TIERS = {
@@ -47,25 +47,8 @@ def test_what_a_chain_does_not_ask_for_stands_not_in_the_way(tier: str) -> None:
 
     async def channel(message: Any = None) -> Any: ...
 
-    body: Any = drivers.build_wsgi(chain, wsgi, reference=False)(
-        {"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
-    )
+    body: Any = drivers.build_wsgi(chain, wsgi)({"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None)
     assert (body is given) is (tier != "finish"), "only who waits for the end wraps a body that nobody transforms"
     own = scope()
-    asyncio.run(drivers.build_asgi(chain, asgi, reference=False)(own, channel, channel))
+    asyncio.run(drivers.build_asgi(chain, asgi)(own, channel, channel))
     assert seen == [(True, tier != "finish")]
-
-
-def test_the_naive_driver_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway.drivers.reference import ReferenceAsgi, ReferenceWsgi
-
-    def wsgi(environ: Any, start_response: Any) -> Any: ...
-
-    async def asgi(scope: Any, receive: Any, send: Any) -> None: ...
-
-    monkeypatch.setenv("GATEWAY_REFERENCE", "1")
-    assert isinstance(drivers.build_wsgi([logged("a", [], **ALL)], wsgi), ReferenceWsgi)
-    assert isinstance(drivers.build_asgi([logged("a", [], **ALL)], asgi), ReferenceAsgi)
-    monkeypatch.setenv("GATEWAY_REFERENCE", "0")
-    assert not isinstance(drivers.build_asgi([logged("a", [], **ALL)], asgi), ReferenceAsgi)
-    assert not isinstance(drivers.build_wsgi([logged("a", [], **ALL)], wsgi), ReferenceWsgi)

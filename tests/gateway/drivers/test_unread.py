@@ -20,7 +20,6 @@ from tests.gateway.drivers._side import scope
 
 PLAIN = {"content-length": "2"}
 CASES = ["answers", "answers-and-waits", "refuses", "refuses-while-read", "fails-and-is-answered"]
-WAYS = pytest.mark.parametrize("reference", [False, True], ids=["specialised", "reference"])
 
 
 class Transform:
@@ -67,7 +66,6 @@ def serve_asgi(
     log: list[Any],
     ends: list[Outcome],
     *,
-    reference: bool = False,
     headers: Any = ((b"content-length", b"9"),),
     app: Any = reads_one,
     middleware: list[Middleware] | None = None,
@@ -82,7 +80,7 @@ def serve_asgi(
     async def send(message: Any) -> None:
         log.append(message.get("status") or (message["body"], message["more_body"]))
 
-    served = drivers.build_asgi(middleware or chain(case, ends), app, reference=reference)
+    served = drivers.build_asgi(middleware or chain(case, ends), app)
 
     async def main() -> None:
         await served(scope(method="POST", headers=list(headers), **more), received, send)
@@ -101,28 +99,25 @@ def parts(*bodies: bytes) -> Callable[[], Any]:
     return receive
 
 
-@WAYS
 @pytest.mark.parametrize("case", CASES)
-def test_asgi_the_response_goes_out_before_the_rest_of_the_body_is_dropped(case: str, reference: bool) -> None:
+def test_asgi_the_response_goes_out_before_the_rest_of_the_body_is_dropped(case: str) -> None:
     log: list[Any] = []
     ends: list[Outcome] = []
-    serve_asgi(case, parts(b"one", b"two", b"six"), log, ends, reference=reference)
+    serve_asgi(case, parts(b"one", b"two", b"six"), log, ends)
     before = ["read"] if case == "refuses-while-read" else []
     assert log == [*before, 413, (b"no", True), *(["read"] * (3 - len(before))), (b"", False)]
     assert [(end.kind, end.status, end.bytes_sent) for end in ends] == [("completed", 413, 2)] * bool(ends)
     assert bool(ends) is (case != "answers")
 
 
-@WAYS
 @pytest.mark.parametrize("case", ["answers", "answers-and-waits"])
-def test_asgi_nothing_is_read_of_a_request_without_a_body(case: str, reference: bool) -> None:
+def test_asgi_nothing_is_read_of_a_request_without_a_body(case: str) -> None:
     log: list[Any] = []
-    serve_asgi(case, parts(b""), log, [], reference=reference, headers=())
+    serve_asgi(case, parts(b""), log, [], headers=())
     assert log == [413, (b"no", False)]
 
 
-@WAYS
-def test_asgi_nothing_is_read_after_the_application_has_answered(reference: bool) -> None:
+def test_asgi_nothing_is_read_after_the_application_has_answered() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"yes", "more_body": False})
@@ -132,14 +127,13 @@ def test_asgi_nothing_is_read_after_the_application_has_answered(reference: bool
             return Response(500, PLAIN, b"no")
 
     log: list[Any] = []
-    serve_asgi("", parts(b"one", b"two"), log, [], reference=reference, app=app, middleware=[Replaces()])
+    serve_asgi("", parts(b"one", b"two"), log, [], app=app, middleware=[Replaces()])
     assert log == [500, (b"no", False)]
 
 
-@WAYS
 @pytest.mark.parametrize("case", CASES)
 def test_asgi_a_client_that_sends_without_end_is_dropped_no_longer_than_the_bound(
-    case: str, reference: bool, monkeypatch: pytest.MonkeyPatch
+    case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_unread, "MOST_BYTES", 1000)
     log: list[Any] = []
@@ -147,7 +141,7 @@ def test_asgi_a_client_that_sends_without_end_is_dropped_no_longer_than_the_boun
     async def receive() -> Any:
         return {"type": "http.request", "body": b"x" * 100, "more_body": True}
 
-    serve_asgi(case, receive, log, [], reference=reference)
+    serve_asgi(case, receive, log, [])
     assert log.count("read") == 10 + (case == "refuses-while-read")
     assert log[-1] == (b"", False)
 
@@ -191,9 +185,7 @@ def test_asgi_a_client_that_leaves_with_its_response_has_completed(case: str) ->
     assert all(end.kind == "completed" and not end.disconnected for end in ends)
 
 
-def serve_wsgi(
-    case: str, client: socket.socket | None, stream: Any, ends: list[Outcome], *, reference: bool = False, **more: Any
-) -> list[bytes]:
+def serve_wsgi(case: str, client: socket.socket | None, stream: Any, ends: list[Outcome], **more: Any) -> list[bytes]:
     """Serve a request as Gunicorn does; return the chunks."""
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -215,7 +207,7 @@ def serve_wsgi(
         **({} if client is None else {"gunicorn.socket": client}),
         **more,
     }
-    body = drivers.build_wsgi(chain(case, ends), app, reference=reference)(environ, lambda *head: lambda data: None)
+    body = drivers.build_wsgi(chain(case, ends), app)(environ, lambda *head: lambda data: None)
     chunks = list(body)
     if hasattr(body, "close"):
         body.close()
@@ -243,30 +235,28 @@ class Input:
         return data
 
 
-@WAYS
 @pytest.mark.parametrize("case", CASES)
-def test_wsgi_the_rest_of_the_body_is_dropped_and_the_next_request_is_left(case: str, reference: bool) -> None:
+def test_wsgi_the_rest_of_the_body_is_dropped_and_the_next_request_is_left(case: str) -> None:
     client, server = socket.socketpair()
     with client, server:
         server.settimeout(7)
         client.sendall(b"one" * 3 + b"GET / HTTP/1.1\r\n\r\n")
         stream = Input(server, 9)
         ends: list[Outcome] = []
-        assert serve_wsgi(case, server, stream, ends, reference=reference) == [b"no"]
+        assert serve_wsgi(case, server, stream, ends) == [b"no"]
         assert stream.left == 0
         assert server.gettimeout() == 7
         assert server.recv(100) == b"GET / HTTP/1.1\r\n\r\n"
         assert [(end.kind, end.status) for end in ends] == [("completed", 413)] * bool(ends)
 
 
-@WAYS
 @pytest.mark.parametrize("case", ["answers", "answers-and-waits", "refuses"])
-def test_wsgi_nothing_is_read_where_no_timeout_can_be_set(case: str, reference: bool) -> None:
+def test_wsgi_nothing_is_read_where_no_timeout_can_be_set(case: str) -> None:
     class Blocks:
         def read(self, size: int = -1) -> bytes:
             raise AssertionError("this read would wait for ever")
 
-    assert serve_wsgi(case, None, Blocks(), [], reference=reference) == [b"no"]
+    assert serve_wsgi(case, None, Blocks(), []) == [b"no"]
     client, server = socket.socketpair()
     with client, server:
         for more in (
@@ -275,14 +265,13 @@ def test_wsgi_nothing_is_read_where_no_timeout_can_be_set(case: str, reference: 
             {"CONTENT_LENGTH": "0"},
             {"CONTENT_LENGTH": ""},  # what every request without a body is: nothing is started for it
         ):
-            assert serve_wsgi(case, server, Blocks(), [], reference=reference, **more) == [b"no"]
+            assert serve_wsgi(case, server, Blocks(), [], **more) == [b"no"]
 
 
-@WAYS
 @pytest.mark.parametrize("sends", ["nothing", "byte-by-byte"])
 @pytest.mark.parametrize("case", ["answers", "refuses-while-read"])
 def test_wsgi_a_slow_client_holds_no_worker_and_its_connection_is_shut(
-    case: str, sends: str, reference: bool, monkeypatch: pytest.MonkeyPatch
+    case: str, sends: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_unread, "MOST_SECONDS", 0.4)
     client, server = socket.socketpair()
@@ -306,9 +295,8 @@ def test_wsgi_a_slow_client_holds_no_worker_and_its_connection_is_shut(
         began = time.monotonic()
         try:
             if case == "refuses-while-read":
-                monkeypatch.setattr(_unread, "drop", _widened(stream))
-                monkeypatch.setattr("gateway.drivers._wsgi_exchange.drop", _widened(stream))
-            assert serve_wsgi(case, server, stream, [], reference=reference, CONTENT_LENGTH="1000000") == [b"no"]
+                monkeypatch.setattr("gateway.drivers.wsgi.drop", _widened(stream))
+            assert serve_wsgi(case, server, stream, [], CONTENT_LENGTH="1000000") == [b"no"]
             assert time.monotonic() - began < 5, "a hundred times what it should take"
             client.settimeout(5)
             assert client.recv(10) == b"", "what follows must not be taken for a request"

@@ -10,7 +10,7 @@ import pytest
 
 from gateway import drivers
 from gateway.contract import Middleware, io
-from gateway.drivers import _watch
+from gateway.drivers import _client as _watch
 from gateway.exchange import Outcome, Request, Response
 from gateway.middleware import AccessLog
 from tests.gateway.drivers._side import BODY, START, logged, scope
@@ -47,7 +47,7 @@ class Server:
 
 
 def exchange(
-    app: Any, *, backend: str, reference: bool, chain: list[Middleware] | None = None, **more: Any
+    app: Any, *, backend: str, chain: list[Middleware] | None = None, **more: Any
 ) -> tuple[list[Outcome], Server]:
     """Serve one request; return what was told at its end, and the server."""
     outcomes: list[Outcome] = []
@@ -62,7 +62,7 @@ def exchange(
 
         kept = logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))
         with anyio.fail_after(20):
-            serve = drivers.build_asgi([kept, *(chain or [])], called, reference=reference)
+            serve = drivers.build_asgi([kept, *(chain or [])], called)
             await serve(scope(**more), server.receive, server.send)
             await anyio.wait_all_tasks_blocked()
 
@@ -70,10 +70,7 @@ def exchange(
     return outcomes, servers[0]
 
 
-pytestmark = [
-    pytest.mark.parametrize("backend", ["asyncio", "trio"]),
-    pytest.mark.parametrize("reference", [True, False], ids=["naive", "special"]),
-]
+pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 
 @pytest.fixture
@@ -87,13 +84,13 @@ def _never(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_always")
-def test_a_client_that_leaves_before_the_headers_is_an_abort_without_a_status(backend: str, reference: bool) -> None:
+def test_a_client_that_leaves_before_the_headers_is_an_abort_without_a_status(backend: str) -> None:
     async def app(server: Server, receive: Any, send: Any) -> None:
         server.gone.set()
         await send({**START})
         await send({**BODY})
 
-    outcomes, server = exchange(app, backend=backend, reference=reference)
+    outcomes, server = exchange(app, backend=backend)
     assert [(o.kind, o.status, o.bytes_sent, o.first_byte_at, o.disconnected) for o in outcomes] == [
         ("aborted", None, 0, None, True)
     ]
@@ -101,18 +98,18 @@ def test_a_client_that_leaves_before_the_headers_is_an_abort_without_a_status(ba
 
 
 @pytest.mark.usefixtures("_always")
-def test_a_client_that_stays_is_a_completion_and_no_receive_is_left(backend: str, reference: bool) -> None:
+def test_a_client_that_stays_is_a_completion_and_no_receive_is_left(backend: str) -> None:
     async def app(server: Server, receive: Any, send: Any) -> None:
         await send({**START})
         await send({**BODY})
 
-    outcomes, server = exchange(app, backend=backend, reference=reference)
+    outcomes, server = exchange(app, backend=backend)
     assert [(o.kind, o.status, o.bytes_sent, o.disconnected) for o in outcomes] == [("completed", 200, 5, False)]
     assert server.waiting == 0
 
 
 @pytest.mark.usefixtures("_always")
-def test_what_was_received_before_the_headers_is_the_application_s(backend: str, reference: bool) -> None:
+def test_what_was_received_before_the_headers_is_the_application_s(backend: str) -> None:
     got: list[str] = []
 
     async def app(server: Server, receive: Any, send: Any) -> None:
@@ -122,14 +119,14 @@ def test_what_was_received_before_the_headers_is_the_application_s(backend: str,
         got.append((await receive())["type"])
         await send({**BODY})
 
-    outcomes, _ = exchange(app, backend=backend, reference=reference)
+    outcomes, _ = exchange(app, backend=backend)
     assert got == ["http.request", "http.disconnect"]
     # It left after the headers.
     assert [(o.kind, o.status) for o in outcomes] == [("aborted", 200)]
 
 
 @pytest.mark.usefixtures("_always")
-def test_a_body_that_was_not_read_is_left_to_the_application(backend: str, reference: bool) -> None:
+def test_a_body_that_was_not_read_is_left_to_the_application(backend: str) -> None:
     async def app(server: Server, receive: Any, send: Any) -> None:
         await send({**START})
         assert server.asked == 0
@@ -137,36 +134,36 @@ def test_a_body_that_was_not_read_is_left_to_the_application(backend: str, refer
         await send({**BODY})
 
     length = [(b"content-length", b"7")]
-    outcomes, server = exchange(app, backend=backend, reference=reference, method="POST", headers=length)
+    outcomes, server = exchange(app, backend=backend, method="POST", headers=length)
     assert [o.kind for o in outcomes] == ["completed"]
     assert server.asked == 1
 
 
 @pytest.mark.usefixtures("_never")
-def test_a_quick_response_asks_the_server_for_nothing(backend: str, reference: bool) -> None:
+def test_a_quick_response_asks_the_server_for_nothing(backend: str) -> None:
     async def app(server: Server, receive: Any, send: Any) -> None:
         await send({**START})
         await send({**BODY})
 
-    outcomes, server = exchange(app, backend=backend, reference=reference)
+    outcomes, server = exchange(app, backend=backend)
     assert [o.kind for o in outcomes] == ["completed"]
     assert server.asked == 0
 
 
 @pytest.mark.usefixtures("_never")
-def test_a_disconnect_that_the_application_received_is_before_its_headers(backend: str, reference: bool) -> None:
+def test_a_disconnect_that_the_application_received_is_before_its_headers(backend: str) -> None:
     async def app(server: Server, receive: Any, send: Any) -> None:
         server.gone.set()
         assert (await receive())["type"] == "http.disconnect"
         await send({**START, "status": 500})  # an error page, as Starlette's
         await send({**BODY})
 
-    outcomes, _ = exchange(app, backend=backend, reference=reference)
+    outcomes, _ = exchange(app, backend=backend)
     assert [(o.kind, o.status, o.bytes_sent) for o in outcomes] == [("aborted", None, 0)]
 
 
 @pytest.mark.usefixtures("_always")
-def test_a_client_that_leaves_while_a_middleware_looks_something_up_is_seen(backend: str, reference: bool) -> None:
+def test_a_client_that_leaves_while_a_middleware_looks_something_up_is_seen(backend: str) -> None:
     servers: list[Server] = []
 
     class Slow(Middleware):
@@ -188,14 +185,14 @@ def test_a_client_that_leaves_while_a_middleware_looks_something_up_is_seen(back
 
         kept = logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))
         with anyio.fail_after(20):
-            await drivers.build_asgi([kept, Slow()], app, reference=reference)(scope(), server.receive, server.send)
+            await drivers.build_asgi([kept, Slow()], app)(scope(), server.receive, server.send)
 
     anyio.run(main, backend=backend)
     assert [(o.kind, o.status) for o in outcomes] == [("aborted", None)]
 
 
 @pytest.mark.usefixtures("_always")
-def test_the_access_log_says_499(backend: str, reference: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_access_log_says_499(backend: str, caplog: pytest.LogCaptureFixture) -> None:
     async def app(server: Server, receive: Any, send: Any) -> None:
         server.gone.set()
         await send({**START})
@@ -203,7 +200,7 @@ def test_the_access_log_says_499(backend: str, reference: bool, caplog: pytest.L
 
     with caplog.at_level("INFO", "gateway.access"):
         entries: list[Any] = []
-        exchange(app, backend=backend, reference=reference, chain=[AccessLog(format=lambda e: entries.append(e) or "")])
+        exchange(app, backend=backend, chain=[AccessLog(format=lambda e: entries.append(e) or "")])
         deadline = time.monotonic() + 20
         while not entries and time.monotonic() < deadline:  # a thread of its own makes the line
             time.sleep(0.001)

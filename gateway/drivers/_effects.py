@@ -1,13 +1,12 @@
-"""Run a generator's IO in one colour: plain calls, or awaits under asyncio or trio.
+"""Run the IO that a generator asks for: by plain calls, or by awaits under asyncio or trio.
 
-The effects are :class:`~gateway.contract.Io` only; what else a course asks for belongs to the driver. After a
-cancellation IO runs shielded from it and limited in time, so that a hook can write its record and nothing hangs.
+The only effect here is :class:`~gateway.contract.Io`. After a cancellation IO runs shielded from it and limited in
+time, so that a hook can write its record and nothing hangs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import functools
 import logging
@@ -15,20 +14,20 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from types import CoroutineType
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
+from typing import Final, ParamSpec, Protocol, TypeVar, cast
 
 from gateway.contract import Io, Steps
 from gateway.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from gateway.protocols import ASGIReceive
-
 __all__ = [
     "FINISH_SECONDS",
+    "Event",
     "in_thread",
     "in_trio",
-    "is_gone",
     "let_others_run",
+    "new_event",
+    "perform_async",
+    "perform_plain",
     "run_async",
     "run_last",
     "run_plain",
@@ -62,7 +61,7 @@ def run_plain(steps: Steps[T]) -> T:
             return cast("T", stop.value)
         sent = error = None
         try:
-            sent = _called(_known(effect))
+            sent = perform_plain(effect)
         except BaseException as raised:
             error = raised
 
@@ -78,13 +77,14 @@ async def run_async(steps: Steps[T]) -> T:
             return cast("T", stop.value)
         sent = error = None
         try:
-            sent = await _begun(_known(effect))
+            sent = await perform_async(effect)
         except BaseException as raised:
             error = raised
 
 
-def _called(effect: Io) -> object:
-    result = effect.plain()
+def perform_plain(effect: object) -> object:
+    """Do the IO of one effect by a plain call."""
+    result = _known(effect).plain()
     if type(result) is CoroutineType:
         result.close()
         raise ConfigurationError(
@@ -93,8 +93,9 @@ def _called(effect: Io) -> object:
     return result
 
 
-def _begun(effect: Io) -> Awaitable[object]:
-    result = effect.coroutine()
+def perform_async(effect: object) -> Awaitable[object]:
+    """Begin the IO of one effect; the caller awaits it."""
+    result = _known(effect).coroutine()
     if not hasattr(result, "__await__"):
         raise ConfigurationError(
             f"io(sync, coroutine, ...) takes a coroutine function second, which ASGI awaits, got one that returned "
@@ -112,7 +113,7 @@ def _known(effect: object) -> Io:
 async def run_shielded(steps: Steps[None], seconds: float = FINISH_SECONDS) -> None:
     """Run to the end although the caller was cancelled, for at most so many seconds.
 
-    What is unfinished then is cut by a cancellation of its own. A further cancellation of the caller waits as long.
+    After that the IO is cancelled. A further cancellation of the caller waits as long.
     """
     if in_trio():
         trio = sys.modules["trio"]
@@ -160,32 +161,17 @@ def _run_closing(steps: Steps[None], error: BaseException) -> None:
         return
 
 
-async def is_gone(receive: ASGIReceive, seconds: float = 0.05) -> bool:
-    """Return whether the server says that the client went away.
+class Event(Protocol):
+    """An event of asyncio or trio."""
 
-    Only for an exchange whose application has ended early: a ``receive()`` that is abandoned may lose a message.
-    """
-    gone = False
+    def set(self) -> object: ...
+    def wait(self) -> Awaitable[object]: ...
 
-    async def wait() -> None:
-        nonlocal gone
-        ended = False
-        while not gone:
-            message = await receive()
-            gone = message["type"] == "http.disconnect"
-            if not message.get("more_body", False):
-                if ended:
-                    # A server that tells the end of the request again and again has no disconnect to tell.
-                    return
-                ended = True
 
-    if in_trio():
-        with sys.modules["trio"].move_on_after(seconds):
-            await wait()
-    else:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wait(), seconds)
-    return gone
+def new_event() -> Event:
+    """Return an event of the library that runs this thread's loop."""
+    made: Event = sys.modules["trio"].Event() if in_trio() else asyncio.Event()
+    return made
 
 
 async def let_others_run() -> None:
