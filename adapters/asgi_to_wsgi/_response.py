@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
+from gateway._sign_off import SignedOff
 from gateway.adapters.asgi_to_wsgi._call import AsgiCall
 from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FilePart
 from gateway.protocols import Environ
@@ -75,6 +76,8 @@ def _raisable(call: AsgiCall) -> BaseException:
     error = call.error
     assert error is not None
     call.error = None  # break the reference cycle: its traceback refers to the call
+    if isinstance(error, SignedOff):
+        return error.signal
     if error.__cause__ is None and call.read_error is not None:
         error.__cause__ = call.read_error
     return error

@@ -27,6 +27,7 @@ from types import GeneratorType, TracebackType
 from typing import Any, NoReturn, TypeAlias
 from wsgiref.types import WSGIApplication
 
+from gateway._sign_off import SignedOff, signs_off
 from gateway.adapters.hand_off._ports import Port
 from gateway.adapters.wsgi_to_asgi._files import FileWrapper, file_message
 from gateway.adapters.wsgi_to_asgi._input import ClientDisconnected
@@ -184,8 +185,9 @@ class Run(Outflow[Entry]):
         self._port.leave(self._done)
 
     def _run(self) -> None:
+        environ = self._take_environ()
         try:
-            result = self._application(self._take_environ(), self.start_response)
+            result = self._application(environ, self.start_response)
             kind: type = type(result)
             if (kind is list or kind is tuple) and not self.committed:
                 self._take_whole(result)  # type: ignore[arg-type]  # the type was just compared; neither has close()
@@ -194,7 +196,10 @@ class Run(Outflow[Entry]):
             else:
                 self._iterate(result)
         except BaseException as error:  # raised again by the loop's side
-            self.error = error
+            taken_over = self._head is None and signs_off(environ, error)
+            self.error = SignedOff(error) if taken_over else error
+        finally:
+            del environ  # break the reference cycle: the traceback of the error holds this frame
 
     def _take_environ(self) -> Environ:
         environ = self._environ

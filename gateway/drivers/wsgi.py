@@ -21,6 +21,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from gateway._requests import WsgiRequest
+from gateway._sign_off import may_sign_off, signs_off
 from gateway.drivers._bare import BareHead, BarePairs
 from gateway.drivers._effects import perform_plain, run_plain
 from gateway.drivers._files import BLOCK, blocks, open_whole
@@ -44,7 +45,6 @@ from gateway.drivers._plan import Plan
 from gateway.drivers._process import ProcessHooks
 from gateway.drivers._request_body import InputStream, declared_length, has_input
 from gateway.drivers._response_body import PULL, ResponseBody, has_body
-from gateway.drivers._sign_off import may_sign_off, signs_off
 from gateway.drivers._unread import can_drop, drop
 from gateway.errors import ApplicationError
 from gateway.exchange import FileBody, Response

@@ -37,11 +37,6 @@ def test_a_signal_comes_to_what_the_table_says(row: Row, chain: str) -> None:
     assert bool(came.outcome) == (chain in ("hooks", "generator", "AccessLog, Errors"))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a WSGI application inside two adapters that takes the socket over is taken for one that failed, "
-    "and a 500 is written into the open WebSocket",
-)
 def test_a_sign_off_passes_two_adapters() -> None:
     target = "tests.gateway.drivers.sign_off_site:twice"
     launch = Launch(target=target, bind=Bind(port=0), app_dir=ROOT, hooks=True)
