@@ -44,6 +44,7 @@ __all__ = [
     "SETTLING",
     "Exchange",
     "drive",
+    "settled",
 ]
 
 # The states of an exchange, in an order that makes the questions comparisons: COMMITTED <= state <= CHANGED says that
@@ -121,12 +122,15 @@ class Exchange(Request):
 
     # -- the request
 
-    def enter(self, rest: Iterator[tuple[int, OnRequest]]) -> Steps[Response | None] | None:
-        """Run ``on_request``; return steps to a response, or to ``None``, if a hook returned something or failed."""
+    def enter(self, rest: Iterator[tuple[int, OnRequest]]) -> Response | Steps[Response | None] | None:
+        """Run ``on_request``; return a response to send, or steps to one if there are steps, or ``None``."""
         index = 0
         try:
             for index, on_request in rest:
                 returned = on_request(self)
+                if isinstance(returned, Response):
+                    self._entered = index + 1
+                    return self.respond(returned, index)
                 if returned is not None:
                     return self._entering(returned, index, rest)
         except Exception as error:
@@ -142,14 +146,14 @@ class Exchange(Request):
         try:
             response = response_or_none("on_request", (yield from drive(returned)))
         except Exception as error:
-            return (yield from self._entry_failed(error, index))
+            return (yield from settled(self._entry_failed(error, index)))
         if response is not None:
-            return (yield from self.respond(response, index))
+            return (yield from settled(self.respond(response, index)))
         self._entered = -1
-        steps = self.enter(rest)
-        return None if steps is None else (yield from steps)
+        entered = self.enter(rest)
+        return (yield from entered) if isinstance(entered, Generator) else entered
 
-    def _entry_failed(self, error: Exception, index: int) -> Steps[Response]:
+    def _entry_failed(self, error: Exception, index: int) -> Response | Steps[Response]:
         if isinstance(error, Refuse):
             return self.respond(refusal(self, error), index)
         return self.fail(error, index)
@@ -168,10 +172,11 @@ class Exchange(Request):
             self._state = FAILED
             self._failed = refuse
 
-    def refuse(self) -> Steps[Response]:
+    def refuse(self) -> Response | Steps[Response]:
         """Respond with the refusal of the request body, in the place of the application's response."""
         if self._steps is not None:
             self._steps.close()
+            self._steps = None
         refused = self.request_body().refused
         assert refused is not None, "the state says so"
         refuse, index = refused
@@ -223,25 +228,27 @@ class Exchange(Request):
         except Exception as error:
             return (yield from self.fail(error, index))
         steps = self.outwards(response, rest)
-        return (yield from self._measured(response) if steps is None else steps)
+        return (yield from settled(self._measured(response) if steps is None else steps))
 
-    def _measured(self, response: Response) -> Steps[Response]:
+    def _measured(self, response: Response) -> Response | Steps[Response]:
         """Set the length of the body, if it is known; this ends the response phase."""
-        out = self._out
+        if self._out is not None and self._out.transforms:
+            return self._measuring(response, self._out)
+        set_length(self._method, response)
+        return response
+
+    def _measuring(self, response: Response, out: ResponseBody) -> Steps[Response]:
         try:
-            if out is not None and out.transforms:
-                yield from out.measure(response, self._fields)
-            else:
-                set_length(self._method, response)
+            yield from out.measure(response, self._fields)
         except Exception as error:
             return (yield from self.fail(error, 0))
         return response
 
-    def respond(self, response: Response, level: int) -> Steps[Response]:
-        """Let a response that was made at ``level`` pass those outside; return the one that is sent."""
+    def respond(self, response: Response, level: int) -> Response | Steps[Response]:
+        """Let a response that was made at ``level`` pass those outside; return the one to send, or steps to it."""
         self._take(response)
         steps = self.outwards(response, iter(self._plan.outside[level]))
-        return (yield from self._measured(response) if steps is None else steps)
+        return self._measured(response) if steps is None else steps
 
     def fail(self, error: Exception, level: int) -> Steps[Response]:
         """Offer an error to those outside ``level``; return the response that is sent, or raise."""
@@ -252,7 +259,7 @@ class Exchange(Request):
                 error = other
                 continue
             if response is not None:
-                return (yield from self.respond(response, index))
+                return (yield from settled(self.respond(response, index)))
         self._unanswered = error
         raise error
 
@@ -329,6 +336,11 @@ class Exchange(Request):
 def _log(on_finish: OnFinish) -> None:
     hooks = getattr(on_finish, "__self__", on_finish)
     logger.exception("on_finish of %r failed; the response is not altered", hooks)
+
+
+def settled(result: Response | Steps[Response]) -> Steps[Response]:
+    """Run steps to their response, if they are steps."""
+    return result if isinstance(result, Response) else (yield from result)
 
 
 def drive(result: object, exchange: Exchange | None = None, response: Response | None = None) -> Steps[object]:

@@ -39,6 +39,7 @@ from gateway.drivers._order import (
     REPLACED,
     SETTLING,
     Exchange,
+    settled,
 )
 from gateway.drivers._outcome import judge
 from gateway.drivers._plan import Plan
@@ -348,7 +349,11 @@ class AsgiExchange(Exchange, AsgiRequest):
             self._state = REPLACED
             self.wake()
             await self.pass_on(message)
-            await self.send_made(response)
+            content = response.body if has_body(self._method, response.status) else b""
+            if self._out is None and isinstance(content, bytes):
+                await self.send_body(content, last=True)
+            else:
+                await self.send_made(response)
             return
         if self._trailers:
             message["trailers"] = True
@@ -380,7 +385,7 @@ class AsgiExchange(Exchange, AsgiRequest):
     async def send_refusal(self) -> None:
         """Send the refusal of the request body in the place of the application's response."""
         self._early = True
-        self._steps = self.refuse()
+        self._steps = settled(self.refuse())
         await self.advance()
 
     # -- bodies
@@ -430,8 +435,6 @@ class AsgiExchange(Exchange, AsgiRequest):
         body = response.body
         if not has_body(self._method, response.status):
             await self.send_body(b"", last=True)
-        elif self._out is None and isinstance(body, bytes):
-            await self.send_body(body, last=True)
         elif isinstance(body, FileBody):
             await self.send_made_file(body)
         else:
@@ -516,9 +519,9 @@ class AsgiExchange(Exchange, AsgiRequest):
 
     # -- the end
 
-    async def respond_early(self, steps: Steps[Response | None]) -> bool:
+    async def respond_early(self, entered: Response | Steps[Response | None]) -> bool:
         """Run the rest of the request phase; send the response if it comes to one."""
-        response = await run_async(steps)
+        response = entered if isinstance(entered, Response) else await run_async(entered)
         if response is None:
             return False
         self._early = True
@@ -656,8 +659,8 @@ def _http(plan: Plan, app: ASGIApplication, other: ASGIApplication) -> ASGIAppli
         exchange._sent = exchange._last = 0
         exchange._began = perf_counter() if watches else 0.0
         try:
-            steps = exchange.enter(iter(inward)) if inward else None
-            if steps is not None and await exchange.respond_early(steps):
+            entered = exchange.enter(iter(inward)) if inward else None
+            if entered is not None and await exchange.respond_early(entered):
                 return
             if prepares:
                 _prepare(plan, exchange)

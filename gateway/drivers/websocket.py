@@ -12,12 +12,13 @@ Sources: ASGI WebSocket 2.5; its extension "WebSocket Denial Response"; RFC 6455
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from gateway._requests import AsgiRequest
 from gateway.drivers._effects import run_async, run_last
-from gateway.drivers._order import ABORTED, COMMITTED, DONE, IDLE, Exchange
+from gateway.drivers._order import ABORTED, COMMITTED, DONE, IDLE, Exchange, settled
 from gateway.drivers._outcome import judge
 from gateway.drivers._response_body import ResponseBody, has_body
 from gateway.exchange import Response
@@ -65,8 +66,8 @@ class WebsocketExchange(Exchange, AsgiRequest):
     async def run(self) -> None:
         """Run the exchange to its end."""
         try:
-            steps = self.enter(iter(self._plan.inward))
-            answer = None if steps is None else await run_async(steps)
+            entered = self.enter(iter(self._plan.inward))
+            answer = await run_async(entered) if isinstance(entered, Generator) else entered
             if answer is not None:
                 await self.deny(answer)
             else:
@@ -133,21 +134,21 @@ class WebsocketExchange(Exchange, AsgiRequest):
         kind: str = message["type"]
         status = {"websocket.accept": 101, "websocket.close": 403}.get(kind) or message["status"]
         response = Response.head(status, AsgiHeaders.over_raw(list(message.get("headers") or ())))
-        settled = await self.settle(self.respond(response, self._plan.size))
+        response = await self.settle(settled(self.respond(response, self._plan.size)))
         if self._replaced:
             return
         # The messages for accept and close carry no status, so a middleware cannot change 101 and 403.
-        self.commit(settled.status if kind == "websocket.http.response.start" else status)
+        self.commit(response.status if kind == "websocket.http.response.start" else status)
         if kind == "websocket.close":
             self._close_code = message.get("code", 1000)
             await self.pass_on(message)
             await self.end(None, completed=True)
             return
-        changed = {**message, "headers": settled.headers.asgi()}
+        changed = {**message, "headers": response.headers.asgi()}
         if kind == "websocket.accept":
             self._accepted = True
         else:
-            changed["status"] = settled.status
+            changed["status"] = response.status
         await self.pass_on(changed)
 
     async def settle(self, steps: Steps[Response]) -> Response:

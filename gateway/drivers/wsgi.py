@@ -39,6 +39,7 @@ from gateway.drivers._order import (
     REPLACED,
     SETTLING,
     Exchange,
+    settled,
 )
 from gateway.drivers._outcome import judge
 from gateway.drivers._plan import Plan
@@ -303,7 +304,7 @@ class WsgiExchange(Exchange, WsgiRequest):
     def send_refusal(self) -> None:
         """Send the refusal of the request body in the place of the application's response."""
         self._early = True
-        self._steps = self.refuse()
+        self._steps = settled(self.refuse())
         self.advance()
 
     # -- the body
@@ -487,13 +488,18 @@ class WsgiExchange(Exchange, WsgiRequest):
 
     # -- the end
 
-    def respond_early(self, steps: Steps[Response | None]) -> Iterable[bytes] | None:
+    def respond_early(self, entered: Response | Steps[Response | None]) -> Iterable[bytes] | None:
         """Run the rest of the request phase; return the body if it comes to a response."""
-        response = run_plain(steps)
+        response = entered if isinstance(entered, Response) else run_plain(entered)
         if response is None:
             return None
         self._early = True
         self.commit(response)
+        content = response.body
+        waits = self._out is not None or self._plan.finishing[self._entered] or can_drop(self.environ)
+        if isinstance(content, bytes) and not waits:  # then nothing is left to do after the body
+            self._state = CLOSED
+            return [content] if content and has_body(self._method, response.status) else []
         return self.made(response)
 
     def raised(self, error: BaseException) -> Iterable[bytes]:
@@ -622,9 +628,9 @@ def _serve(plan: Plan, app: WSGIApplication) -> WSGIApplication:
         exchange._sent = 0
         exchange._began = perf_counter() if watches else 0.0
         try:
-            steps = exchange.enter(iter(inward)) if inward else None
-            if steps is not None:
-                body = exchange.respond_early(steps)
+            entered = exchange.enter(iter(inward)) if inward else None
+            if entered is not None:
+                body = exchange.respond_early(entered)
                 if body is not None:
                     return body
             if reads and (environ.get("wsgi.input_terminated") or environ.get("CONTENT_LENGTH")):

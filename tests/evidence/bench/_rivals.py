@@ -9,9 +9,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ORIGIN", "asgi_rival", "named", "quiet_logger", "slow_api_application", "static_rival", "wsgi_rival"]
+from tests.evidence.bench._rounds import ORIGIN
 
-ORIGIN = "https://app.example"
+__all__ = ["asgi_rival", "named", "quiet_logger", "slow_api_application", "static_rival", "wsgi_rival"]
+
 _FILE = Path(__file__).with_name("rivals.toml")
 
 

@@ -151,7 +151,8 @@ def ask_wsgi(chain: list[Middleware], method: str, *, wraps: bool) -> tuple[tupl
 
     source: Any = build_wsgi(chain, unused_wsgi)(environ, start_response)
     body = b"".join(source)
-    source.close()
+    if not isinstance(source, list):  # nothing is left to do after bytes for which nobody waits
+        source.close()
     ((status, headers),) = seen
     return (status, headers, body), (environ.get("gateway.state"), isinstance(source, FileWrapper))
 
