@@ -19,6 +19,7 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from gateway.contract import Io, Peek, Refuse, Steps
+from gateway.drivers._effects import new_event
 from gateway.drivers._request_body import RequestBody
 from gateway.drivers._response_body import ResponseBody, has_body, set_length
 from gateway.errors import ConfigurationError
@@ -26,6 +27,7 @@ from gateway.exchange import FileBody, Outcome, Request, Response
 from gateway.problems import refusal
 
 if TYPE_CHECKING:
+    from gateway.drivers._effects import Event
     from gateway.drivers._plan import OnFinish, OnRequest, OnResponse, Plan
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "REFUSED",
     "REPLACED",
     "SETTLING",
+    "AsyncExchange",
     "Exchange",
     "drive",
     "settled",
@@ -331,6 +334,28 @@ class Exchange(Request):
         steps = self.finish(outcome, rest, cut)
         if steps is not None:
             yield from steps
+
+
+class AsyncExchange(Exchange):
+    """An exchange whose application may send from several tasks at once."""
+
+    __slots__ = ()
+
+    #: Set when the response phase no longer waits for IO.
+    _settled: Event | None = None
+
+    async def until_settled(self) -> None:
+        """Wait while a hook of the response phase waits for its IO: nothing may overtake the headers."""
+        while self._state == SETTLING:
+            if self._settled is None:
+                self._settled = new_event()
+            await self._settled.wait()
+
+    def wake(self) -> None:
+        """Let the messages go on that waited."""
+        settled, self._settled = self._settled, None
+        if settled is not None:
+            settled.set()
 
 
 def _log(on_finish: OnFinish) -> None:

@@ -22,7 +22,7 @@ from gateway._requests import AsgiRequest
 from gateway.drivers import _client
 from gateway.drivers._bare import BareHead, BareRawHeaders
 from gateway.drivers._client import Watcher, has_request_body, is_gone, refused_by, watch, watch_early
-from gateway.drivers._effects import in_thread, let_others_run, new_event, perform_async, run_async, run_last
+from gateway.drivers._effects import in_thread, let_others_run, perform_async, run_async, run_last
 from gateway.drivers._files import blocks_async, open_at, whole_at_path
 from gateway.drivers._order import (
     ABORTED,
@@ -38,7 +38,7 @@ from gateway.drivers._order import (
     REFUSED,
     REPLACED,
     SETTLING,
-    Exchange,
+    AsyncExchange,
     settled,
 )
 from gateway.drivers._outcome import judge
@@ -51,7 +51,6 @@ from gateway.exchange import FileBody, Response
 
 if TYPE_CHECKING:
     from gateway.contract import Steps
-    from gateway.drivers._effects import Event
     from gateway.drivers._request_body import RequestBody
     from gateway.drivers._segment import Segment
     from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
@@ -65,7 +64,7 @@ TRAILERS = "http.response.trailers"
 FILES = ("http.response.pathsend", "http.response.zerocopysend")
 
 
-class AsgiExchange(Exchange, AsgiRequest):
+class AsgiExchange(AsyncExchange, AsgiRequest):
     """One HTTP request through a group on ASGI; made bare, and filled by :func:`build`."""
 
     __slots__ = (
@@ -127,8 +126,6 @@ class AsgiExchange(Exchange, AsgiRequest):
     #: Messages that wait for the headers: how much of the body is held before each, how many transforms that has
     #: passed, and the message.
     _waiting: list[tuple[int, int, Message]] | None = None
-    #: Set when the response phase no longer waits for IO.
-    _settled: Event | None = None
 
     # -- called by the application: the regular way
 
@@ -243,10 +240,7 @@ class AsgiExchange(Exchange, AsgiRequest):
 
     async def irregular(self, message: Message) -> None:
         """Take a message that is not simply passed on."""
-        while self._state == SETTLING:
-            if self._settled is None:
-                self._settled = new_event()
-            await self._settled.wait()
+        await self.until_settled()
         state, kind = self._state, message["type"]
         if state in (FAILED, BROKEN):
             raise cast("BaseException", self._failed)
@@ -326,12 +320,6 @@ class AsgiExchange(Exchange, AsgiRequest):
             raise
         finally:
             self.wake()
-
-    def wake(self) -> None:
-        """Let messages go on that waited while the response phase did."""
-        settled, self._settled = self._settled, None
-        if settled is not None:
-            settled.set()
 
     async def commit(self, response: Response) -> None:
         """Send the headers, then what of the body is there: all of it if a middleware made it."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from gateway._requests import AsgiRequest
 from gateway.drivers._effects import run_async, run_last
-from gateway.drivers._order import ABORTED, COMMITTED, DONE, IDLE, Exchange, settled
+from gateway.drivers._order import ABORTED, COMMITTED, DONE, IDLE, SETTLING, AsyncExchange, settled
 from gateway.drivers._outcome import judge
 from gateway.drivers._response_body import ResponseBody, has_body
 from gateway.exchange import Response
@@ -37,7 +37,7 @@ _REGULAR = (1000, 1001, 1005)
 _OWN = range(3000, 5000)
 
 
-class WebsocketExchange(Exchange, AsgiRequest):
+class WebsocketExchange(AsyncExchange, AsgiRequest):
     """One WebSocket through a group."""
 
     _websocket = True
@@ -107,6 +107,7 @@ class WebsocketExchange(Exchange, AsgiRequest):
 
     async def send(self, message: Message) -> None:
         """Take a message of the application."""
+        await self.until_settled()
         if self._failed is not None:
             raise self._failed
         if self._replaced:
@@ -153,13 +154,20 @@ class WebsocketExchange(Exchange, AsgiRequest):
 
     async def settle(self, steps: Steps[Response]) -> Response:
         """Run the response phase; send the response if a middleware made it."""
+        self._state = SETTLING
         try:
-            response = await run_async(steps)
+            try:
+                response = await run_async(steps)
+            finally:
+                if self._state == SETTLING:  # else the client left meanwhile
+                    self._state = IDLE
             if self._made is not None:
                 await self.deny(response)
         except BaseException as error:
             self._failed = error
             raise
+        finally:
+            self.wake()
         return response
 
     async def deny(self, response: Response) -> None:
@@ -195,7 +203,8 @@ class WebsocketExchange(Exchange, AsgiRequest):
 
     def commit(self, status: int) -> None:
         """Note that the response is on its way."""
-        self._state = COMMITTED
+        if self._state < DONE:
+            self._state = COMMITTED
         self._status = status
         self._first = perf_counter() - self._began
 

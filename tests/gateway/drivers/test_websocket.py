@@ -339,3 +339,79 @@ def test_the_generator_form_takes_part_and_does_io() -> None:
 
     assert run([flow()])[0]["type"] == "websocket.accept"
     assert log == [101, 1000]
+
+
+def _looks_up(asked: asyncio.Event, goes_on: asyncio.Event, ends: list[str]) -> Middleware:
+    """Build a guard whose response hook waits for IO."""
+
+    async def look_up() -> None:
+        asked.set()
+        await goes_on.wait()
+
+    class LooksUp(Middleware):
+        websocket = True
+
+        def on_response(self, request: Request, response: Response) -> Any:
+            yield from io(lambda: None, look_up)
+
+        def on_finish(self, request: Request, outcome: Outcome) -> None:
+            ends.append(outcome.kind)
+
+    return LooksUp()
+
+
+def test_no_message_overtakes_an_accept_whose_hook_waits_for_its_io() -> None:
+    sent: list[str] = []
+
+    async def main() -> None:
+        asked, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            first = asyncio.create_task(send({"type": "websocket.accept"}))
+            await asked.wait()
+            second = asyncio.create_task(send({"type": "websocket.send", "text": "hello"}))
+            await asyncio.sleep(0)
+            goes_on.set()
+            await asyncio.gather(first, second)
+
+        async def receive() -> Any:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        scope = {"type": "websocket", "path": "/", "headers": []}
+        async with asyncio.timeout(20):
+            await drivers.build_asgi([_looks_up(asked, goes_on, [])], app)(scope, receive, send)
+
+    asyncio.run(main())
+    assert sent == ["websocket.accept", "websocket.send"]
+
+
+def test_a_client_that_leaves_while_a_hook_of_the_accept_waits_ends_the_exchange_once() -> None:
+    ends: list[str] = []
+
+    async def main() -> None:
+        asked, goes_on = asyncio.Event(), asyncio.Event()
+        messages = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1006}]
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            accept = asyncio.create_task(send({"type": "websocket.accept"}))
+            await asked.wait()
+            assert (await receive())["type"] == "websocket.disconnect"
+            goes_on.set()
+            await accept
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        async def send(message: Any) -> None: ...
+
+        scope = {"type": "websocket", "path": "/", "headers": []}
+        async with asyncio.timeout(20):
+            await drivers.build_asgi([_looks_up(asked, goes_on, ends)], app)(scope, receive, send)
+
+    asyncio.run(main())
+    assert ends == ["aborted"]
