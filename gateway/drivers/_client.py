@@ -15,16 +15,15 @@ Source: ASGI HTTP "Disconnect - receive event".
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gateway.drivers._effects import in_trio, let_others_run, new_event
+from gateway.loops import in_trio, move_on_after, new_event, sleep
 
 if TYPE_CHECKING:
-    from gateway.drivers._effects import Event
+    from gateway.loops import Event
     from gateway.protocols import ASGIReceive, Message, Scope
 
 __all__ = ["LOOK_AFTER", "Watcher", "has_request_body", "is_gone", "refused_by", "watch", "watch_early"]
@@ -156,7 +155,7 @@ async def watch_early(receive: ASGIReceive) -> Watcher:
     """Begin a watch before the headers are sent; return when the server has had time to say that the client is gone."""
     watcher = watch(receive)
     for _ in range(_TURNS_OF_TRIO if in_trio() else _TURNS):
-        await let_others_run()
+        await sleep(0)
         if watcher.gone:
             break
     return watcher
@@ -181,12 +180,8 @@ async def is_gone(receive: ASGIReceive, seconds: float = 0.05) -> bool:
                     return
                 ended = True
 
-    if in_trio():
-        with sys.modules["trio"].move_on_after(seconds):
-            await wait()
-    else:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wait(), seconds)
+    async with move_on_after(seconds):
+        await wait()
     return gone
 
 

@@ -7,25 +7,19 @@ time, so that a hook can write its record and nothing hangs.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import functools
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from types import CoroutineType
-from typing import Final, ParamSpec, Protocol, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from gateway.contract import Io, Steps
 from gateway.errors import ConfigurationError
+from gateway.loops import in_trio
 
 __all__ = [
     "FINISH_SECONDS",
-    "Event",
-    "in_thread",
-    "in_trio",
-    "let_others_run",
-    "new_event",
     "perform_async",
     "perform_plain",
     "run_async",
@@ -35,19 +29,12 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 #: How long IO may take in ``on_finish`` of a cancelled exchange.
 FINISH_SECONDS: Final = 5.0
 _CUT: Final = "IO after a cancelled exchange took more than %s seconds and was cut"
 
 logger = logging.getLogger("gateway.drivers")
-
-
-def in_trio() -> bool:
-    """Return whether trio runs this thread's loop."""
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_run())
 
 
 def run_plain(steps: Steps[T]) -> T:
@@ -159,33 +146,3 @@ def _run_closing(steps: Steps[None], error: BaseException) -> None:
             steps.throw(error)
     except (StopIteration, GeneratorExit):
         return
-
-
-class Event(Protocol):
-    """An event of asyncio or trio."""
-
-    def set(self) -> object: ...
-    def wait(self) -> Awaitable[object]: ...
-
-
-def new_event() -> Event:
-    """Return an event of the library that runs this thread's loop."""
-    made: Event = sys.modules["trio"].Event() if in_trio() else asyncio.Event()
-    return made
-
-
-async def let_others_run() -> None:
-    """Give the loop one turn."""
-    if in_trio():
-        await sys.modules["trio"].lowlevel.checkpoint()
-    else:
-        await asyncio.sleep(0)
-
-
-async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a blocking function in a worker thread, with this context's variables."""
-    call = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
-    if in_trio():
-        answer: T = await sys.modules["trio"].to_thread.run_sync(call)
-        return answer
-    return await asyncio.get_running_loop().run_in_executor(None, call)

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from gateway.drivers._effects import in_thread
+from gateway.loops import in_thread
 
 if TYPE_CHECKING:
     from gateway.exchange import FileBody

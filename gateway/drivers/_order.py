@@ -19,16 +19,16 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from gateway.contract import Io, Peek, Refuse, Steps
-from gateway.drivers._effects import new_event
 from gateway.drivers._request_body import RequestBody
 from gateway.drivers._response_body import ResponseBody, has_body, set_length
 from gateway.errors import ConfigurationError
 from gateway.exchange import FileBody, Outcome, Request, Response
+from gateway.loops import new_event
 from gateway.problems import refusal
 
 if TYPE_CHECKING:
-    from gateway.drivers._effects import Event
     from gateway.drivers._plan import OnFinish, OnRequest, OnResponse, Plan
+    from gateway.loops import Event
 
 __all__ = [
     "ABORTED",

@@ -16,12 +16,13 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal
 
 from gateway._starting import LazyPart
 from gateway.contract import Hooks, Process, Steps, hook
-from gateway.drivers._effects import in_trio, run_async, run_plain
+from gateway.drivers._effects import run_async, run_plain
 from gateway.drivers._order import drive
+from gateway.loops import in_trio, move_on_after, new_event
 
 if TYPE_CHECKING:
     from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
@@ -32,11 +33,6 @@ logger = logging.getLogger("gateway.drivers")
 
 #: Seconds after which a waiting request looks whether the start that it waits for can still end.
 _LOOK_SECONDS: Final = 1.0
-
-
-class _Event(Protocol):
-    def set(self) -> object: ...
-    def wait(self) -> Awaitable[object]: ...
 
 
 class _Starting:
@@ -61,20 +57,15 @@ class _Starting:
 
     async def wait(self) -> None:
         """Wait for the end, or a second: a start that is lost does not say so."""
-        event: _Event
+        event = new_event()
         if in_trio():
-            trio = sys.modules["trio"]
-            event = trio.Event()
-            self._wake.append(partial(trio.lowlevel.current_trio_token().run_sync_soon, event.set))
-            if not self._over:
-                with trio.move_on_after(_LOOK_SECONDS):
-                    await event.wait()
-            return
-        event = asyncio.Event()
-        self._wake.append(partial(asyncio.get_running_loop().call_soon_threadsafe, event.set))
+            call = sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon
+        else:
+            call = asyncio.get_running_loop().call_soon_threadsafe
+        self._wake.append(partial(call, event.set))
         if not self._over:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), _LOOK_SECONDS)
+            async with move_on_after(_LOOK_SECONDS):
+                await event.wait()
 
 
 class ProcessHooks(LazyPart):

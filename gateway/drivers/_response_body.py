@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from gateway.contract import Io, Steps, Transform
-from gateway.drivers._effects import in_thread
 from gateway.drivers._request_body import require_transform
 from gateway.errors import ApplicationError
 from gateway.exchange import FileBody, ReadableBody
+from gateway.loops import in_thread
 from gateway.translate.status import has_content
 
 if TYPE_CHECKING:

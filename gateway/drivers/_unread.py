@@ -17,15 +17,13 @@ Sources: RFC 9112 section 9.6 (the reset problem); RFC 9110 section 15.5.14.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
-import sys
 import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from gateway.drivers._effects import in_thread, in_trio
+from gateway.loops import in_thread, move_on_after
 
 if TYPE_CHECKING:
     from gateway.drivers._request_body import ServerInput
@@ -118,11 +116,8 @@ async def drop_async(scope: Scope, receive: ASGIReceive) -> None:
             await in_thread(drop, environ)
         return
     with contextlib.suppress(Exception):
-        if in_trio():
-            with sys.modules["trio"].move_on_after(MOST_SECONDS):
-                await _drop(receive)
-        else:
-            await asyncio.wait_for(_drop(receive), MOST_SECONDS)
+        async with move_on_after(MOST_SECONDS):
+            await _drop(receive)
 
 
 async def _drop(receive: ASGIReceive) -> None:

@@ -22,7 +22,7 @@ from gateway._requests import AsgiRequest
 from gateway.drivers import _client
 from gateway.drivers._bare import BareHead, BareRawHeaders
 from gateway.drivers._client import Watcher, has_request_body, is_gone, refused_by, watch, watch_early
-from gateway.drivers._effects import in_thread, let_others_run, perform_async, run_async, run_last
+from gateway.drivers._effects import perform_async, run_async, run_last
 from gateway.drivers._files import blocks_async, open_at, whole_at_path
 from gateway.drivers._order import (
     ABORTED,
@@ -48,6 +48,7 @@ from gateway.drivers._response_body import PULL, ResponseBody, has_body
 from gateway.drivers._unread import drop_async
 from gateway.drivers.websocket import WebsocketExchange
 from gateway.exchange import FileBody, Response
+from gateway.loops import in_thread, sleep
 
 if TYPE_CHECKING:
     from gateway.contract import Steps
@@ -439,7 +440,7 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
             if last:
                 return
             # Neither the server nor the iterable may have let others run, the watch among them.
-            await let_others_run()
+            await sleep(0)
             if self.look():
                 return
             await run_async(out.pull())
