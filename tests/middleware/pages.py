@@ -18,7 +18,7 @@ from gateway.contract import Middleware
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "docs" / "middleware"
-MARK = "% What follows is generated: python -m tests.middleware.pages"
+MARK = "% Everything below is generated: python -m tests.middleware.pages"
 #: Pages of no single middleware.
 OTHERS = {"presets"}
 
