@@ -316,7 +316,7 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         except BaseException as raised:
             self._steps = None
             self._failed = raised
-            self._state = FAILED
+            self._state = FAILED if self._state < DONE else BROKEN
             self.close_made()
             raise
         finally:

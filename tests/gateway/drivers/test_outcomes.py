@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway import drivers
-from gateway.exchange import Outcome
+from gateway.exchange import Outcome, Request, Response
 from tests.gateway.drivers._scenario import App, Record, asgi_app, wsgi_app
 from tests.gateway.drivers._side import BODY, START, Side, logged, scope
 
@@ -76,3 +76,30 @@ def test_a_wsgi_exchange_completes_at_close_after_exhaustion(shape: str) -> None
         body.close()
         body.close()
         assert [(end.kind, end.disconnected) for end in ends] == [(kind, kind == "aborted")]
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+def test_an_exchange_ends_once_though_its_end_was_cut(replaces: bool) -> None:
+    ends: list[str] = []
+
+    def cut(request: Request, outcome: Outcome) -> None:
+        ends.append(outcome.kind)
+        raise SystemExit(3)
+
+    def other(request: Request, response: Response) -> Response | None:
+        return Response(503, body="instead") if replaces else None
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+        await send({**BODY})
+
+    async def channel(message: Any = None) -> Any: ...
+
+    serve = drivers.build_asgi([logged("a", [], on_finish=cut), logged("b", [], on_response=other)], app)
+
+    async def main() -> None:
+        with pytest.raises(SystemExit):
+            await serve(scope(), channel, channel)
+
+    asyncio.run(main())
+    assert ends == ["completed"]
