@@ -265,8 +265,9 @@ class WsgiExchange(Exchange, WsgiRequest):
             self.note(response)
         line = status_line(response.status, response.reason)
         headers = response.headers.wsgi()
-        if self._exc_info is not None:
-            self._write = self._server_start(line, headers, self._exc_info)
+        exc_info, self._exc_info = self._exc_info, None  # its traceback holds frames that hold this object
+        if exc_info is not None:
+            self._write = self._server_start(line, headers, exc_info)
         else:
             self._write = self._server_start(line, headers)
 
