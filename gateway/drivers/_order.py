@@ -299,6 +299,19 @@ class Exchange(Request):
 
     # -- the end
 
+    def over(self, *, completed: bool) -> tuple[OnFinish, ...]:
+        """Enter the end state and let go of everything; return the ``on_finish`` hooks of the entered middleware."""
+        state = self._state
+        self._state = CLOSED if state == REPLACED else BROKEN if state == FAILED else DONE if completed else ABORTED
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
+        if self._made is not None:
+            self.close_made()
+        if self._out is not None:
+            self._out = None  # transforms may be large, and wait for no garbage collector
+        return self._plan.finishing[self._entered]
+
     def finish(
         self, outcome: Outcome, rest: Iterator[OnFinish], cut: BaseException | None = None
     ) -> Steps[None] | None:

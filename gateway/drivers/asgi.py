@@ -25,7 +25,6 @@ from gateway.drivers._client import Watcher, has_request_body, is_gone, refused_
 from gateway.drivers._effects import perform_async, run_async, run_last
 from gateway.drivers._files import blocks_async, open_at, whole_at_path
 from gateway.drivers._order import (
-    ABORTED,
     BROKEN,
     CHANGED,
     CLOSED,
@@ -573,23 +572,14 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
 
     def ended(self, error: BaseException | None, *, completed: bool) -> Steps[None] | None:
         """Run ``on_finish``, once; return steps if a hook does IO."""
-        state = self._state
-        if state >= DONE:
+        if self._state >= DONE:
             return None
-        self._state = CLOSED if state == REPLACED else BROKEN if state == FAILED else DONE if completed else ABORTED
-        if self._steps is not None:
-            self._steps.close()
-            self._steps = None
         watcher = self._watcher
         if watcher is not None:
             if not completed:
                 self.look()
             watcher.stop()
-        if self._made is not None:
-            self.close_made()
-        if self._out is not None:
-            self._out = None  # transforms may be large, and wait for no garbage collector
-        finishing = self._plan.finishing[self._entered]
+        finishing = self.over(completed=completed)
         if not finishing:
             return None
         outcome = judge(

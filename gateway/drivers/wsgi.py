@@ -26,7 +26,6 @@ from gateway.drivers._bare import BareHead, BarePairs
 from gateway.drivers._effects import perform_plain, run_plain
 from gateway.drivers._files import BLOCK, blocks, open_whole
 from gateway.drivers._order import (
-    ABORTED,
     BROKEN,
     CHANGED,
     CLOSED,
@@ -545,16 +544,10 @@ class WsgiExchange(Exchange, WsgiRequest):
 
     def end(self, error: BaseException | None) -> None:
         """Run ``on_finish``, once."""
-        state, exhausted = self._state, self._exhausted
-        if state >= DONE:
+        if self._state >= DONE:
             return
-        completed = exhausted and error is None
-        self._state = CLOSED if state == REPLACED else BROKEN if state == FAILED else DONE if completed else ABORTED
-        if self._made is not None:
-            self.close_made()
-        if self._out is not None:
-            self._out = None  # transforms may be large, and wait for no garbage collector
-        finishing = self._plan.finishing[self._entered]
+        exhausted = self._exhausted
+        finishing = self.over(completed=exhausted and error is None)
         if not finishing:
             return
         body = self._body
