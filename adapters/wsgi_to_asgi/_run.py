@@ -13,6 +13,8 @@ States, in this order:
 
 The loop may call `abort` at any time: the worker stops at the next chunk, and still calls ``close()``.
 
+(Above 400 lines: one state machine, which is read best on one page.)
+
 Sources: PEP 3333 "The start_response() Callable", "Handling the Content-Length Header", "Buffering and Streaming",
 "Error Handling"; RFC 9110 sections 6.4.1, 8.6.
 """

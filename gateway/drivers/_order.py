@@ -9,6 +9,8 @@ is all. When one returns something, or fails, the loop returns *steps*: a genera
 goes on with the same iterator over the table. The driver of an interface runs the steps. They yield
 :class:`~gateway.contract.Io`, which it calls (WSGI) or awaits (ASGI), and
 :data:`~gateway.drivers._response_body.PULL`, to which it sends the next part of the application's body.
+
+(Above 400 lines: the order of the hooks is one rule, and wrong if one phase changes without the others.)
 """
 
 from __future__ import annotations
