@@ -37,6 +37,7 @@ from gateway.contract import (
 from gateway.errors import ConfigurationError
 from gateway.exchange import Outcome, Request, Response
 from gateway.headers import Header
+from tests.shows import shows
 
 
 def request() -> AsgiRequest:
@@ -56,6 +57,7 @@ def tag(request: Any, *, name: str = "x", count: int = 1) -> Any:
     yield
 
 
+@shows("What is not defined costs nothing")
 def test_a_hook_that_is_not_defined_is_none() -> None:
     assert [name for name in HOOKS if hook(Plain(), name) is not None] == ["on_request"]
     assert [name for name in HOOKS if hook(Hooks(), name) is not None] == []
@@ -82,6 +84,7 @@ def test_the_default_hooks_do_nothing() -> None:
     assert list(hooks.constant_headers) == []
 
 
+@shows("build() runs once per place in a chain, and what it returns is what runs")
 def test_a_middleware_builds_itself_by_default() -> None:
     middleware = Plain(limit=2)
     assert middleware.build(BuildContext()) is middleware
@@ -89,6 +92,7 @@ def test_a_middleware_builds_itself_by_default() -> None:
     assert middleware == Plain(limit=2)
 
 
+@shows("A slot is per request, typed, and unseen by the application")
 def test_slots_are_apart_and_live_in_the_request() -> None:
     context = BuildContext()
     first, second = context.slot(int), context.slot(int)
@@ -105,6 +109,7 @@ def test_slots_are_apart_and_live_in_the_request() -> None:
     assert "1" not in repr(one.scope)
 
 
+@shows("Keyword-only parameters are its options, checked when it is called")
 def test_a_generator_form_has_its_function_s_name_and_options() -> None:
     assert isinstance(tag, FlowFactory)
     assert tag.__name__ == "tag"
@@ -139,12 +144,14 @@ def test_a_generator_form_tells_the_plan_what_it_does() -> None:
     assert (tag().short_circuits, tag().body_cpu) == (None, False)
 
 
+@shows("Keyword-only parameters are its options, checked when it is called")
 @pytest.mark.parametrize("options", [{"nome": "x"}, {"name": "x", "other": 1}])
 def test_a_wrong_option_is_named(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=r"tag.*wrong options"):
         tag(**options)
 
 
+@shows("Keyword-only parameters are its options, checked when it is called")
 def test_a_missing_option_is_named() -> None:
     @as_middleware
     def needs(request: Any, *, key: str) -> Any:
@@ -154,6 +161,7 @@ def test_a_missing_option_is_named() -> None:
         needs()  # type: ignore[call-arg]  # the mistake
 
 
+@shows("Keyword-only parameters are its options, checked when it is called")
 def test_a_function_that_cannot_be_a_flow_is_refused() -> None:
     def plain(request: Any) -> None: ...
 
@@ -171,6 +179,7 @@ def test_a_function_that_cannot_be_a_flow_is_refused() -> None:
         as_middleware(nothing)  # type: ignore[arg-type]  # the mistake
 
 
+@shows("A factory that was not called is a ConfigurationError that says so")
 def test_what_is_no_middleware_is_refused_with_what_was_meant() -> None:
     assert require_middleware(tag()).build(BuildContext())
     with pytest.raises(ConfigurationError, match=r"middleware=\[tag\(\)\]"):
@@ -181,6 +190,7 @@ def test_what_is_no_middleware_is_refused_with_what_was_meant() -> None:
         require_middleware(lambda app: app)
 
 
+@shows("contract = 1 on the class; a newer one is refused")
 def test_a_newer_contract_is_refused() -> None:
     class Future(Middleware):
         contract = CONTRACT + 1
@@ -243,6 +253,7 @@ def run(flow: Any) -> tuple[FlowRun, Any]:
     return made, effect
 
 
+@shows("reply() before the yield short-circuits, after it replaces; transform() and finished()")
 def test_a_flow_waits_for_its_response_or_for_the_end() -> None:
     def waits() -> Any:
         yield
@@ -261,6 +272,7 @@ def test_a_flow_waits_for_its_response_or_for_the_end() -> None:
     assert run(ends())[0].state == "done"
 
 
+@shows("reply() before the yield short-circuits, after it replaces; transform() and finished()")
 @pytest.mark.parametrize(
     ("misused", "says"),
     [
@@ -277,6 +289,7 @@ def test_what_belongs_after_the_yield_is_refused_before_it(misused: Any, says: s
         run(flow())
 
 
+@shows("A bare yield runs the rest of the chain; its exceptions are raised there")
 def test_a_flow_yields_bare_once() -> None:
     def value() -> Any:
         yield 3
@@ -325,6 +338,7 @@ def _generator(self: object, *arguments: object) -> Any:
     yield
 
 
+@shows("An override is a plain def, or a generator that does IO; which one is decided when the chain is built")
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -365,6 +379,7 @@ def test_a_hook_that_could_not_be_called_is_refused_when_built(
         Gateway(_application, middleware=[when(path_in("/x"), item) if nested else item])
 
 
+@shows("An override is a plain def, or a generator that does IO; which one is decided when the chain is built")
 def test_what_an_author_may_write_is_built() -> None:
     def on_event(self: object) -> None: ...
 

@@ -13,6 +13,7 @@ import pytest
 from gateway._requests import AsgiRequest, WsgiRequest
 from gateway.exchange import FileBody, Outcome, ReadableBody, Request, Response
 from gateway.headers import Header, Headers
+from tests.shows import shows
 
 
 def asgi(**more: Any) -> AsgiRequest:
@@ -80,6 +81,7 @@ def test_both_interfaces_read_alike(request_: Request) -> None:
     assert request_.native
 
 
+@shows("An environ is edited in place, and what stands further in sees a write")
 def test_both_interfaces_write_alike(request_: Request) -> None:
     request_.method = "PUT"
     request_.path = "/app/ü b"
@@ -152,6 +154,7 @@ def test_a_mount_point_ends_at_a_whole_segment() -> None:
     assert request.environ["PATH_INFO"] == "/apple"
 
 
+@shows("The first write makes one shallow copy of the scope, never the server's own")
 def test_the_first_write_copies_the_scope_once() -> None:
     request = asgi()
     server = request.scope

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway._requests import AsgiRequest
 from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderBlock, HeaderError, HeaderNames, Headers
+from tests.shows import shows
 
 Make = Callable[[list[tuple[str, str]]], Headers]
 
@@ -410,6 +411,7 @@ def test_environ_headers_write_into_the_environ() -> None:
     assert not headers.has_any(HeaderNames("content-length"))
 
 
+@shows("The first write makes one shallow copy of the scope, never the server's own")
 def test_a_scope_s_own_list_is_never_written() -> None:
     raw = [(b"a", b"1")]
     scope = {"type": "http", "headers": raw}

@@ -27,6 +27,7 @@ from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, StartRespon
 from gateway.testing.clients import Client
 from gateway.testing.websocket import WebSocketDenied
 from tests.gateway.chain_parts import Guard, Mark, asgi_app, wsgi_app, wsgi_mark
+from tests.shows import shows
 
 Server = Literal["wsgi", "asgi"]
 SERVERS: tuple[Server, Server] = ("wsgi", "asgi")
@@ -141,6 +142,10 @@ CASES = [
 ]
 
 
+@shows(
+    "Mounted by the longest prefix of whole path segments, by host, by both; an exact host before a pattern before none"
+)
+@shows("SCRIPT_NAME and PATH_INFO move; root_path grows and path stays whole; what stands outside keeps its own")
 @pytest.mark.parametrize("root_path", ["", "/outer"])
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
@@ -151,6 +156,7 @@ def test_the_most_particular_place_gets_the_request(case: Case, server: Server, 
     assert response.json() == [name, root_path + root, path]
 
 
+@shows("SCRIPT_NAME and PATH_INFO move; root_path grows and path stays whole; what stands outside keeps its own")
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/users", "/apix"])
 def test_an_application_sees_what_the_frameworks_own_mounts_show_it(path: str) -> None:
     async def told(request: StarletteRequest) -> JSONResponse:
@@ -172,6 +178,7 @@ def test_an_application_sees_what_the_frameworks_own_mounts_show_it(path: str) -
             assert ours.get(path).json() == reference.get(path).json()
 
 
+@shows("404 where nothing is mounted, or a default")
 @pytest.mark.parametrize("server", SERVERS)
 def test_where_nothing_is_mounted_the_answer_is_404_as_problem_details(server: Server) -> None:
     with Client(Mount({"/api": Asgi("api")}), interface=server) as client:
@@ -182,12 +189,14 @@ def test_where_nothing_is_mounted_the_answer_is_404_as_problem_details(server: S
         assert client.head("/other").text == ""
 
 
+@shows("404 where nothing is mounted, or a default")
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_default_takes_what_is_left_at_its_own_address(server: Server) -> None:
     with Client(Mount({"/api": Asgi("api")}, default=Wsgi("rest")), interface=server) as client:
         assert client.get("/apix").json() == ["rest", "", "/apix"]
 
 
+@shows("Each mounted application has its own interface, chain and adapter")
 @pytest.mark.parametrize("server", SERVERS)
 def test_each_mounted_application_has_a_chain_and_an_adapter_of_its_own(server: Server) -> None:
     other: Server = "asgi" if server == "wsgi" else "wsgi"
@@ -200,6 +209,7 @@ def test_each_mounted_application_has_a_chain_and_an_adapter_of_its_own(server: 
         assert client.get("/crossed").headers["x-mark"] == f"crossed:{server}"
 
 
+@shows("Each mounted application has its own interface, chain and adapter")
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_gateway_around_a_mount_adds_no_adapter(server: Server) -> None:
     gateway = Gateway(Mount({"/w": Wsgi("w"), "/a": Asgi("a")}), middleware=[Mark()])
@@ -211,6 +221,7 @@ def test_a_gateway_around_a_mount_adds_no_adapter(server: Server) -> None:
             assert response.headers["x-mark"] == f"mark:{server}"
 
 
+@shows("Mounts nest")
 @pytest.mark.parametrize("server", SERVERS)
 def test_mounts_nest(server: Server) -> None:
     inner = Mount({"/b": Asgi("b"), "/": Wsgi("inner")})
@@ -220,12 +231,14 @@ def test_mounts_nest(server: Server) -> None:
         assert client.get("/c").status_code == 404
 
 
+@shows("SCRIPT_NAME and PATH_INFO move; root_path grows and path stays whole; what stands outside keeps its own")
 def test_what_stands_outside_keeps_its_own_paths() -> None:
     environ: Environ = {"PATH_INFO": "/api/x", "SCRIPT_NAME": "", "HTTP_HOST": "x", "REQUEST_METHOD": "GET"}
     list(Mount({"/api": Wsgi("api")}).wsgi(environ, lambda *args: print))  # type: ignore[arg-type]  # answers nobody
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("", "/api/x")
 
 
+@shows("SCRIPT_NAME and PATH_INFO move; root_path grows and path stays whole; what stands outside keeps its own")
 def test_a_server_whose_path_lacks_the_root_path_is_understood() -> None:
     seen: list[Scope] = []
 
@@ -261,6 +274,7 @@ def test_without_a_host_field_the_servers_name_counts() -> None:
 # --- websockets
 
 
+@shows("WebSockets are dispatched too", once="WebSockets are ASGI's")
 def test_websockets_are_dispatched_too() -> None:
     with Client(MOUNT, interface="asgi") as client:
         with client.websocket("/api/chat") as socket:
@@ -270,6 +284,7 @@ def test_websockets_are_dispatched_too() -> None:
                 pass
 
 
+@shows("WebSockets are dispatched too")
 def test_a_websocket_to_nowhere_is_refused() -> None:
     with Client(Mount({"/api": Asgi("api")}), interface="asgi") as client:
         with pytest.raises(WebSocketDenied) as caught:
@@ -281,6 +296,10 @@ def test_a_websocket_to_nowhere_is_refused() -> None:
 # --- lifespan
 
 
+@shows(
+    "Lifespan reaches each application, in order and back, and a failure is told",
+    once="WSGI has no lifespan: there the adapter of each application drives it, which is one of these",
+)
 def test_lifespan_reaches_each_application_in_order_and_back() -> None:
     events: list[str] = []
     twice = Asgi("one", events)
@@ -323,6 +342,7 @@ def test_lifespan_reaches_the_default_last() -> None:
     assert Mount({"/w": Wsgi("w")}, default=Asgi("rest")).interface == "asgi"
 
 
+@shows("Lifespan reaches each application, in order and back, and a failure is told")
 def test_lifespan_reaches_applications_of_mounts_inside() -> None:
     events: list[str] = []
     with Client(Mount({"/a": Mount({"/b": Asgi("b", events)}), "/c": Asgi("c", events)}), interface="asgi") as client:
@@ -331,6 +351,7 @@ def test_lifespan_reaches_applications_of_mounts_inside() -> None:
     assert events == ["start b", "start c", "stop c", "stop b"]
 
 
+@shows("Lifespan reaches each application, in order and back, and a failure is told")
 def test_under_a_wsgi_server_each_application_is_started_by_its_adapter() -> None:
     events: list[str] = []
     mount = Mount({"/one": Asgi("one", events), "/two": Asgi("two", events)})
@@ -355,6 +376,7 @@ async def drive_lifespan(mount: Mount, scope: Scope) -> list[dict[str, Any]]:
     return sent
 
 
+@shows("Lifespan reaches each application, in order and back, and a failure is told")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_failed_startup_stops_what_was_started_and_is_told(backend: str) -> None:
     import anyio
@@ -367,6 +389,7 @@ def test_a_failed_startup_stops_what_was_started_and_is_told(backend: str) -> No
     assert events == ["start one", "stop one"]
 
 
+@shows("Lifespan reaches each application, in order and back, and a failure is told")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_failed_shutdown_is_told_and_stops_no_other(backend: str) -> None:
     import anyio
@@ -379,6 +402,7 @@ def test_a_failed_shutdown_is_told_and_stops_no_other(backend: str) -> None:
     assert events == ["start one", "start two", "stop two", "stop one"]
 
 
+@shows("Lifespan reaches each application, in order and back, and a failure is told")
 def test_a_server_without_state_is_served_with_the_applications_own() -> None:
     import anyio
 
@@ -426,12 +450,14 @@ PLACES = [
 ]
 
 
+@shows("What is no place, or is named twice, is an error when built", once="it never gets as far as a driver")
 @pytest.mark.parametrize("key", [case[1] for case in PLACES], ids=[case[0] for case in PLACES])
 def test_what_is_no_place_is_refused(key: str) -> None:
     with pytest.raises(ConfigurationError, match=r"Mount\(\{\.\.\.\}\) takes the keys '/prefix'"):
         Mount({key: wsgi_app})
 
 
+@shows("What is no place, or is named twice, is an error when built")
 def test_a_place_is_named_once() -> None:
     with pytest.raises(ConfigurationError, match="has two keys for the same address, the second is '/api/'"):
         Mount({"/api": wsgi_app, "/api/": asgi_app})
@@ -442,6 +468,7 @@ def test_what_is_no_application_is_refused_with_its_place() -> None:
         Mount({"/api": 5})  # type: ignore[dict-item]  # wrong on purpose
 
 
+@shows("Each mounted application has its own interface, chain and adapter")
 def test_a_mount_explains_the_chain_of_each_place() -> None:
     mount = Mount({"/": wsgi_app, "/a": Gateway(asgi_app, middleware=[Guard()])})
     explained = {place: explanation.as_dict() for place, explanation in mount.explain().items()}

@@ -26,6 +26,7 @@ from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.middleware.request_id import RequestId
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Script, Seen, Stack
+from tests.shows import shows
 
 
 class Lines(logging.Handler):
@@ -63,6 +64,8 @@ def log() -> Iterator[Lines]:
     logger.propagate = True
 
 
+@shows("Exactly one line, on completion, abort or exception")
+@shows("Method, path, query, status, bytes both ways, times, client, scheme, version, agent, referer, ids, route")
 def test_a_request_is_one_line_with_true_counts(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(), script=Script(status=201, chunks=(b"hello", b"world"), reads=True))
     chain.request(
@@ -78,6 +81,7 @@ def test_a_request_is_one_line_with_true_counts(stack: MakeStack, log: Lines) ->
     assert entry.time > 1_700_000_000
 
 
+@shows("Exactly one line, on completion, abort or exception")
 def test_a_client_that_leaves_is_aborted_with_the_bytes_that_it_got(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(), script=Script(chunks=[b"x" * 100_000] * 50))
     answer = chain.request(leave_after=3)
@@ -86,6 +90,7 @@ def test_a_client_that_leaves_is_aborted_with_the_bytes_that_it_got(stack: MakeS
     assert len(answer.body) <= entry.bytes_sent < 5_000_000
 
 
+@shows("A client that left before the head is 499", once="a WSGI server finds out when it writes the head")
 def test_a_client_that_leaves_before_the_head_is_499(
     socket_stack: MakeStack, log: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +115,7 @@ def test_a_request_that_is_cancelled_before_the_head_is_499(socket_stack: MakeSt
     assert (entry.status, entry.outcome) == (499, "aborted")
 
 
+@shows("Exactly one line, on completion, abort or exception")
 @pytest.mark.parametrize(
     ("after", "status", "sent"), [(None, 500, 0), (1, 200, 5)], ids=["before-the-head", "in-the-body"]
 )
@@ -122,6 +128,7 @@ def test_an_exception_is_one_line_that_names_it(
     assert (entry.status, entry.outcome, entry.error, entry.bytes_sent) == (status, "failed", "RuntimeError", sent)
 
 
+@shows("Exactly one line, on completion, abort or exception")
 def test_a_handled_exception_is_logged_with_its_response_status(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(), Errors(log=False), script=Script(raises=RuntimeError("x")))
     answer = chain.request()
@@ -129,6 +136,7 @@ def test_a_handled_exception_is_logged_with_its_response_status(stack: MakeStack
     assert (entry.status, entry.outcome, entry.bytes_sent) == (500, "completed", len(answer.body))
 
 
+@shows("Exactly one line, on completion, abort or exception")
 def test_a_head_sends_no_bytes(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(), script=Script(status=204, chunks=()))
     chain.request(method="HEAD")
@@ -136,12 +144,15 @@ def test_a_head_sends_no_bytes(stack: MakeStack, log: Lines) -> None:
     assert (entry.status, entry.bytes_sent, entry.outcome) == (204, 0, "completed")
 
 
+@shows("Exactly one line, on completion, abort or exception")
+@shows("A middleware that must not act twice marks the state; the second is a no-op")
 def test_a_second_access_log_in_a_chain_logs_nothing(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(), AccessLog())
     chain.request()
     assert len(log.entries(chain)) == 1
 
 
+@shows("Method, path, query, status, bytes both ways, times, client, scheme, version, agent, referer, ids, route")
 def test_client_request_id_trace_and_route_are_those_of_the_request(stack: MakeStack, log: Lines) -> None:
     def act(seen: Seen) -> None:
         seen.state["route"] = "/items/{id}"
@@ -158,6 +169,8 @@ def test_client_request_id_trace_and_route_are_those_of_the_request(stack: MakeS
 ATTACK = 'x" 200 5\r\n203.0.113.9 - - "GET /forged\x1b[31m \\ é'
 
 
+@shows("JSON, combined, or a function")
+@shows("Injection-safe: CR, LF, quotes and escapes are written as \\xNN")
 def test_a_json_line_cannot_be_broken(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog())
     chain.request("/a%0d%0ab", headers=[("User-Agent", ATTACK)])
@@ -167,6 +180,8 @@ def test_a_json_line_cannot_be_broken(stack: MakeStack, log: Lines) -> None:
     assert json.loads(line)["user_agent"] == ATTACK
 
 
+@shows("JSON, combined, or a function")
+@shows("Injection-safe: CR, LF, quotes and escapes are written as \\xNN")
 def test_a_combined_line_cannot_be_forged(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(format="combined"))
     chain.request("/a%0d%0ab", headers=[("User-Agent", ATTACK), ("Referer", "\x00")])
@@ -178,12 +193,14 @@ def test_a_combined_line_cannot_be_forged(stack: MakeStack, log: Lines) -> None:
     )
 
 
+@shows("JSON, combined, or a function")
 def test_the_format_can_be_a_function(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(format=lambda entry: f"{entry.method} {entry.status}"))
     chain.request()
     assert log.lines(chain) == ["GET 200"]
 
 
+@shows("Redacted queries, skipped paths, sampling that keeps failures")
 def test_secrets_in_the_query_are_hidden(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(redact=("token", "pass")))
     chain.request("/?a=1&token=secret&TOKEN=secret&xtoken=shown&pass=")
@@ -209,6 +226,7 @@ HIDDEN = [
 REDACT = AccessLog(redact=("token", "my name", "caf\xe9"))
 
 
+@shows("A secret is hidden in every logged value, percent-encoded or not")
 @pytest.mark.parametrize("written", HIDDEN)
 def test_a_secret_is_hidden_in_every_logged_value(stack: MakeStack, log: Lines, written: str) -> None:
     chain = stack(REDACT)
@@ -233,6 +251,7 @@ def test_a_value_that_is_not_a_secret_is_shown(stack: MakeStack, log: Lines, wri
     assert (entry.query, entry.referer, entry.user_agent) == (written, f"https://example.org/?{written}", "a=b")
 
 
+@shows("A secret is hidden in every logged value, percent-encoded or not")
 def test_the_user_information_of_a_referer_is_hidden(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(redact=()))
     chain.request("/", headers=[("Referer", "https://user:p@ss@example.org/a?b=c@d")])
@@ -247,12 +266,14 @@ def test_nothing_is_hidden_without_names(stack: MakeStack, log: Lines) -> None:
     assert (entry.query, entry.referer) == ("token=shown", "https://example.org/?token=shown")
 
 
+@shows("Redacted queries, skipped paths, sampling that keeps failures")
 def test_the_query_can_be_left_out(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(query=False))
     chain.request("/?a=1")
     assert [entry.query for entry in log.entries(chain)] == [None]
 
 
+@shows("Lines that wait for a log that stands still are bounded", once="the thread is that of the event loop's side")
 def test_lines_that_wait_for_a_blocked_log_are_limited_and_counted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -294,6 +315,7 @@ def test_a_blocked_log_does_not_keep_the_process_from_ending(monkeypatch: pytest
     assert written.wait(30)
 
 
+@shows("Redacted queries, skipped paths, sampling that keeps failures")
 def test_paths_can_be_skipped(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(skip=("/livez",)))
     chain.request("/livez")
@@ -301,6 +323,7 @@ def test_paths_can_be_skipped(stack: MakeStack, log: Lines) -> None:
     assert [entry.path for entry in log.entries(chain)] == ["/other"]
 
 
+@shows("Redacted queries, skipped paths, sampling that keeps failures")
 def test_a_sample_of_zero_still_logs_failures(stack: MakeStack, log: Lines) -> None:
     chain = stack(AccessLog(sample=0), script=Script(act=lambda seen: Script(status=int(seen.path[1:]))))
     for status in (200, 404, 503):
@@ -308,6 +331,7 @@ def test_a_sample_of_zero_still_logs_failures(stack: MakeStack, log: Lines) -> N
     assert [entry.status for entry in log.entries(chain)] == [503]
 
 
+@shows("Written off the event loop, to the logger's handlers or to standard output")
 def test_without_a_handler_lines_go_to_standard_output(stack: MakeStack, capsys: pytest.CaptureFixture[str]) -> None:
     logger = logging.getLogger("gateway.access")
     logger.propagate = False  # the suite's own handlers are the root's
@@ -320,6 +344,7 @@ def test_without_a_handler_lines_go_to_standard_output(stack: MakeStack, capsys:
     assert capsys.readouterr().out == "GET /x\n"
 
 
+@shows("Written off the event loop, to the logger's handlers or to standard output")
 def test_the_level_of_the_root_logger_does_not_suppress_lines(stack: MakeStack) -> None:
     root, kept = logging.getLogger(), logging.handlers.BufferingHandler(10)
     level = root.level
@@ -335,6 +360,7 @@ def test_the_level_of_the_root_logger_does_not_suppress_lines(stack: MakeStack) 
     assert [record.getMessage() for record in kept.buffer if record.name == "gateway.access"] == ["GET /x"]
 
 
+@shows("Written off the event loop, to the logger's handlers or to standard output")
 @pytest.mark.parametrize("name", ["gateway", "gateway.access"])
 def test_a_configured_level_applies_without_a_handler(
     stack: MakeStack, capsys: pytest.CaptureFixture[str], name: str
@@ -433,6 +459,7 @@ def test_a_json_line_equals_the_output_of_the_json_module(entry: Entry) -> None:
     assert line.isprintable()
 
 
+@shows("Written off the event loop, to the logger's handlers or to standard output")
 def test_a_line_is_written_off_the_event_loop(socket_stack: MakeStack, log: Lines) -> None:
     chain = socket_stack(AccessLog())
     chain.request()
@@ -440,6 +467,7 @@ def test_a_line_is_written_off_the_event_loop(socket_stack: MakeStack, log: Line
     assert log.threads == ["gateway-log"]
 
 
+@shows("Written off the event loop, to the logger's handlers or to standard output")
 def test_a_handler_that_raises_does_not_end_the_log(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -459,6 +487,7 @@ def test_a_handler_that_raises_does_not_end_the_log(stack: MakeStack, caplog: py
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 2
 
 
+@shows("A WebSocket is one line when it ends", once="WebSockets are ASGI's")
 def test_a_websocket_is_one_line_with_its_close_code(socket_stack: MakeStack, log: Lines) -> None:
     chain = socket_stack(AccessLog())
     chain.handshake("/ws")

@@ -20,6 +20,7 @@ from gateway.servers import Bind, Launch, Running, start
 from tests.middleware.live import Fields, Reply, ask, exchange, first_bytes, parse, render
 from tests.middleware.preset_sites import LIMIT, ORIGIN
 from tests.middleware.test_static_paths import TRAVERSALS
+from tests.shows import shows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SITES = {
@@ -260,6 +261,7 @@ def test_the_body_of_a_request_that_is_refused_is_not_the_next_request(site: Bin
     assert b"127.0.0.1 https" not in received, received
 
 
+@shows("A body that ends before its declared length is 400, not a shorter body")
 def test_a_truncated_body_is_not_treated_as_complete(site: Bind) -> None:
     for framing, body in ((("Content-Length", "100"), b"hello"), (("Transfer-Encoding", "chunked"), b"5\r\nhello\r\n")):
         with site.connect(30) as connection:
@@ -321,6 +323,7 @@ def test_chunks_over_the_limit_are_refused(site: Bind) -> None:
     assert parse(received).status == 413
 
 
+@shows("Who expects 100 Continue for too much is refused before its body", once="a server's matter: seen on real ones")
 def test_a_request_that_is_too_large_never_gets_100_continue(site: Bind, server: str) -> None:
     expects = (HOST, PROTO, ("Content-Length", str(LIMIT + 1)), ("Expect", "100-continue"))
     received = exchange(site, render("POST", "/upload", expects))
@@ -439,6 +442,7 @@ app = Gateway(wsgi, middleware=[StaticFiles(folders={"/s": ROOT})])
 """
 
 
+@shows("The file that is sent is the one that is described, also if it was replaced; a removed one is not there")
 @pytest.mark.parametrize("name", ["gunicorn-sync", "gunicorn-gthread", "uvicorn", "granian-asgi", "waitress"])
 def test_under_a_server_a_replaced_file_is_complete_and_has_its_own_tag(name: str, tmp_path: Path) -> None:
     server = servers.get(name)

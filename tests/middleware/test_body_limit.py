@@ -10,10 +10,12 @@ from gateway.errors import ConfigurationError
 from gateway.middleware.body_limit import BodyLimit
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Script, Stack
+from tests.shows import shows
 
 READS = Script(reads=True)
 
 
+@shows("A body within the limit, and an application that does not read, are not disturbed")
 @pytest.mark.parametrize("size", [0, 1, 99, 100])
 @pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
 def test_a_body_within_the_limit_arrives_whole(stack: MakeStack, size: int, chunked: bool) -> None:
@@ -22,12 +24,14 @@ def test_a_body_within_the_limit_arrives_whole(stack: MakeStack, size: int, chun
     assert (answer.status, answer.seen[0].body) == (200, body)
 
 
+@shows("A declared length above the limit is 413 before reading and before the application")
 def test_a_declared_length_above_the_limit_is_refused_before_the_application_runs(stack: MakeStack) -> None:
     answer = stack(BodyLimit(max_bytes=100), script=READS).request(method="POST", body=b"x" * 101)
     assert (answer.status, answer.seen) == (413, [])
     assert b"100" in answer.body
 
 
+@shows("A body without a length is counted: 413 while the head is not sent, also if the application swallows the error")
 def test_a_chunked_body_is_refused_where_it_passes_the_limit(stack: MakeStack) -> None:
     answer = stack(BodyLimit(max_bytes=100), script=READS).request(method="POST", body=b"x" * 101, chunked=True)
     assert answer.status == 413
@@ -40,6 +44,7 @@ def test_a_length_beside_chunks_does_not_lift_the_limit(stack: MakeStack) -> Non
     assert answer.status == 413 or [len(seen.body) for seen in answer.seen] == [5]
 
 
+@shows("A body without a length is counted: 413 while the head is not sent, also if the application swallows the error")
 def test_the_refusal_is_sent_even_if_the_application_catches_it(stack: MakeStack) -> None:
     """Frameworks catch what their reads raise and answer something of their own."""
     swallowed: list[str] = []
@@ -68,18 +73,21 @@ def test_the_refusal_is_sent_even_if_the_application_catches_it(stack: MakeStack
     assert b"fine" not in answer.body
 
 
+@shows("A negative, signed or listed Content-Length is 400")
 @pytest.mark.parametrize("length", ["-5", "+5", "5, 6", "5,6", "0x5", "5.0", "\xb2"])
 def test_an_invalid_length_gets_400(stack: MakeStack, length: str) -> None:
     answer = stack(BodyLimit(max_bytes=100)).request(method="POST", headers=[("Content-Length", length)])
     assert (answer.status, answer.seen) == (400, [])
 
 
+@shows("A negative, signed or listed Content-Length is 400")
 @pytest.mark.parametrize("length", ["9" * 5000, "0" * 5000 + "5"], ids=["nines", "zeros"])
 def test_a_length_of_many_digits_is_refused_without_counting_them(stack: MakeStack, length: str) -> None:
     answer = stack(BodyLimit(max_bytes=100)).request(method="POST", headers=[("Content-Length", length)])
     assert (answer.status, answer.error) == (413, None)
 
 
+@shows("Limits by path")
 def test_paths_have_limits_of_their_own_by_whole_segments(stack: MakeStack) -> None:
     limit = BodyLimit(max_bytes=10, paths={"/upload": 100, "/upload/tiny": 1})
     for target, size, status in (
@@ -95,6 +103,7 @@ def test_paths_have_limits_of_their_own_by_whole_segments(stack: MakeStack) -> N
         assert answer.status == status, target
 
 
+@shows("A body that ends before its declared length is 400, not a shorter body")
 @pytest.mark.parametrize("swallows", [False, True])
 @pytest.mark.parametrize("kind", ["wsgi", "wsgi-under-asgi"])
 def test_a_body_that_ends_before_its_length_is_400(kind: str, swallows: bool) -> None:
@@ -118,6 +127,7 @@ def test_a_body_that_ends_before_its_length_is_400(kind: str, swallows: bool) ->
     assert read == [b"x" * 100]
 
 
+@shows("A body that ends before its declared length is 400, not a shorter body")
 def test_a_body_that_ends_before_its_length_is_not_accepted(stack: MakeStack) -> None:
     chain = stack(BodyLimit(max_bytes=1000), script=READS)
     answer = chain.request(method="POST", headers=[("Content-Length", "100")], body=b"hello")
@@ -126,11 +136,13 @@ def test_a_body_that_ends_before_its_length_is_not_accepted(stack: MakeStack) ->
     assert answer.seen == []
 
 
+@shows("A body within the limit, and an application that does not read, are not disturbed")
 def test_an_application_that_does_not_read_is_not_disturbed(stack: MakeStack) -> None:
     answer = stack(BodyLimit(max_bytes=10)).request(method="POST", body=b"x" * 50, chunked=True)
     assert (answer.status, answer.body) == (200, b"hello")
 
 
+@shows("A body within the limit, and an application that does not read, are not disturbed")
 def test_a_request_without_a_body_passes(stack: MakeStack) -> None:
     assert stack(BodyLimit(max_bytes=1)).request().body == b"hello"
 

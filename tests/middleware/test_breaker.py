@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.middleware._breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from tests.shows import shows
 
 
 class Clock:
@@ -50,6 +51,7 @@ def test_after_a_failure_no_request_uses_the_store_until_the_pause_is_over(break
     assert breaker.enter() is not None
 
 
+@shows("A store that failed is skipped; one request tries it again, ever more rarely")
 def test_one_request_tries_again_and_the_others_wait_for_it(breaker: Breaker, clock: Clock) -> None:
     breaker.failed(enter(breaker))
     clock.now += FIRST_PAUSE
@@ -68,6 +70,7 @@ def test_a_hanging_try_blocks_other_tries_only_for_its_lease(breaker: Breaker, c
     assert breaker.enter() is not None
 
 
+@shows("A store that failed is skipped; one request tries it again, ever more rarely")
 def test_the_pauses_double_up_to_the_longest(breaker: Breaker, clock: Clock) -> None:
     pauses = []
     for _ in range(14):

@@ -23,6 +23,7 @@ from gateway.middleware.conditional_get import ConditionalGet
 from gateway.middleware.static_files import StaticFiles
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Answer, Pairs, Script, Stack
+from tests.shows import shows
 
 TEXT = b"a word and a word and another word, " * 60
 DECODE: dict[str, Callable[[bytes], bytes]] = {
@@ -49,6 +50,7 @@ def decoded(answer: Answer) -> bytes:
     return DECODE[coding](answer.body) if coding else answer.body
 
 
+@shows("gzip, br and zstd decode to what the application sent, whole and streamed")
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
 @pytest.mark.parametrize("length", [True, False], ids=["whole", "stream"])
 def test_the_body_decodes_to_what_the_application_sent(stack: MakeStack, coding: str, length: bool) -> None:
@@ -58,11 +60,13 @@ def test_the_body_decodes_to_what_the_application_sent(stack: MakeStack, coding:
     assert len(answer.body) < len(TEXT)
 
 
+@shows("A one-shot body has a correct Content-Length; a stream has none")
 def test_a_whole_body_keeps_a_true_content_length(stack: MakeStack) -> None:
     answer = fetch(stack(Compression(), script=script()))
     assert answer.get("content-length") == str(len(answer.body))
 
 
+@shows("A one-shot body has a correct Content-Length; a stream has none")
 def test_a_stream_loses_its_content_length(stack: MakeStack) -> None:
     large = TEXT * 100
     app = Script(
@@ -73,6 +77,7 @@ def test_a_stream_loses_its_content_length(stack: MakeStack) -> None:
     assert decoded(answer) == large
 
 
+@shows("Qualities are parsed, tokens match whole, * and x-gzip count, q=0 refuses, identity is the fallback, never 406")
 @pytest.mark.parametrize(
     ("accept", "coding"),
     [
@@ -94,11 +99,13 @@ def test_qualities_are_parsed_and_tokens_compared_whole(stack: MakeStack, accept
     assert decoded(answer) == TEXT
 
 
+@shows("The server's preference decides among the highest quality")
 def test_the_servers_preference_decides_among_equals(stack: MakeStack) -> None:
     answer = fetch(stack(Compression(codings=("br", "gzip")), script=script()), "gzip, br, zstd")
     assert answer.get("content-encoding") == "br"
 
 
+@shows("Vary: Accept-Encoding is on every response that could have been compressed, merged, not overwritten")
 @pytest.mark.parametrize("accept", ["gzip", "identity", None])
 def test_vary_is_on_every_response_that_could_have_been_compressed(stack: MakeStack, accept: str | None) -> None:
     fields = [("Accept-Encoding", accept)] if accept else []
@@ -106,6 +113,7 @@ def test_vary_is_on_every_response_that_could_have_been_compressed(stack: MakeSt
     assert answer.get("vary") == "Accept-Encoding"
 
 
+@shows("Vary: Accept-Encoding is on every response that could have been compressed, merged, not overwritten")
 def test_vary_is_merged_not_overwritten_or_doubled(stack: MakeStack) -> None:
     assert fetch(stack(Compression(), script=script(("Vary", "Cookie")))).get("vary") == "Cookie, Accept-Encoding"
     assert fetch(stack(Compression(), script=script(("Vary", "accept-encoding")))).get("vary") == "accept-encoding"
@@ -125,6 +133,10 @@ LEFT_ALONE = [
 ]
 
 
+@shows(
+    "Left alone: 1xx, 204, 205, 206, 304, HEAD's body, Content-Encoding, Content-Range, no-transform, types not listed"
+)
+@shows("An event stream is compressed only if opted in")
 @pytest.mark.parametrize("app", [case[1] for case in LEFT_ALONE], ids=[case[0] for case in LEFT_ALONE])
 def test_responses_that_must_not_be_compressed_stay_unchanged(stack: MakeStack, app: Script) -> None:
     answer = fetch(stack(Compression(), script=app))
@@ -134,17 +146,21 @@ def test_responses_that_must_not_be_compressed_stay_unchanged(stack: MakeStack, 
     assert answer.get("vary") is None
 
 
+@shows("Left alone: content of a declared length below the minimum")
 def test_content_below_the_minimum_is_not_compressed_but_has_vary(stack: MakeStack) -> None:
     app = Script(headers=(("Content-Type", "text/plain"), ("Content-Length", "499")), chunks=(b"x" * 499,))
     answer = fetch(stack(Compression(), script=app))
     assert (answer.get("content-encoding"), answer.get("vary")) == (None, "Accept-Encoding")
 
 
+@shows("A pattern of media types matches without case, and *+json, text/* and */* are patterns")
+@shows("Types match exactly, by type/*, by suffix, without case")
 @pytest.mark.parametrize("kind", ["application/vnd.api+json", "image/svg+xml", "TEXT/HTML; charset=utf-8", "text/css"])
 def test_types_match_without_case_by_suffix_and_by_top_level(stack: MakeStack, kind: str) -> None:
     assert fetch(stack(Compression(), script=script(kind=kind))).get("content-encoding") == "gzip"
 
 
+@shows("A pattern of media types matches without case, and *+json, text/* and */* are patterns")
 @pytest.mark.parametrize("pattern", ["Application/X-Mine", "*/*", "APPLICATION/*", "application/x-mine"])
 def test_media_type_patterns_ignore_case_and_may_match_all(stack: MakeStack, pattern: str) -> None:
     chain = stack(Compression(types=(pattern,)), script=script(kind="application/X-mine; v=1"))
@@ -159,6 +175,9 @@ def test_an_invalid_entity_tag_is_left_as_it_is(stack: MakeStack, etag: str) -> 
     assert (answer.get("content-encoding"), answer.get("etag")) == ("gzip", "unquoted")
 
 
+@shows(
+    "Left alone: 1xx, 204, 205, 206, 304, HEAD's body, Content-Encoding, Content-Range, no-transform, types not listed"
+)
 def test_a_head_has_the_fields_of_the_get(stack: MakeStack) -> None:
     chain = stack(Compression(), script=script(("ETag", '"v1"')))
     head, get = fetch(chain, method="HEAD"), fetch(chain)
@@ -167,6 +186,7 @@ def test_a_head_has_the_fields_of_the_get(stack: MakeStack) -> None:
         assert head.get(name) == get.get(name)
 
 
+@shows("HEAD of a file has the headers of GET, and a length only if it is that of GET")
 @pytest.mark.parametrize("size", [2000, 2_000_000], ids=["in-memory", "sent-by-the-server"])
 def test_a_head_of_a_file_has_the_fields_of_the_get(stack: MakeStack, size: int, tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_bytes((b"some words " * size)[:size])
@@ -181,6 +201,10 @@ def test_a_head_of_a_file_has_the_fields_of_the_get(stack: MakeStack, size: int,
     assert asked.get("content-length") == (None if coded else got.get("content-length"))
 
 
+@shows(
+    "A strong entity tag is weakened, or suffixed by option; Content-Length, Accept-Ranges and digests of the "
+    "plain bytes go"
+)
 def test_a_strong_entity_tag_is_weakened_and_stale_fields_go(stack: MakeStack) -> None:
     app = script(
         ("ETag", '"v1"'), ("Accept-Ranges", "bytes"), ("Content-MD5", "x"), ("Content-Digest", "x"), ("Digest", "x")
@@ -190,14 +214,26 @@ def test_a_strong_entity_tag_is_weakened_and_stale_fields_go(stack: MakeStack) -
     assert not {"accept-ranges", "content-md5", "content-digest", "digest"} & {n.lower() for n, _ in answer.headers}
 
 
+@shows(
+    "A strong entity tag is weakened, or suffixed by option; Content-Length, Accept-Ranges and digests of the "
+    "plain bytes go"
+)
 def test_a_weak_entity_tag_stays(stack: MakeStack) -> None:
     assert fetch(stack(Compression(), script=script(("ETag", 'W/"v1"')))).get("etag") == 'W/"v1"'
 
 
+@shows(
+    "A strong entity tag is weakened, or suffixed by option; Content-Length, Accept-Ranges and digests of the "
+    "plain bytes go"
+)
 def test_uncompressed_answers_keep_their_entity_tag(stack: MakeStack) -> None:
     assert fetch(stack(Compression(), script=script(("ETag", '"v1"'))), "identity").get("etag") == '"v1"'
 
 
+@shows(
+    "A strong entity tag is weakened, or suffixed by option; Content-Length, Accept-Ranges and digests of the "
+    "plain bytes go"
+)
 def test_a_suffixed_entity_tag_comes_back_to_the_application_without_it(stack: MakeStack) -> None:
     chain = stack(Compression(etag="suffix"), ConditionalGet(), script=script(("ETag", '"v1"')))
     tag = fetch(chain).get("etag")
@@ -208,6 +244,7 @@ def test_a_suffixed_entity_tag_comes_back_to_the_application_without_it(stack: M
     assert (plain.status, plain.get("etag")) == (304, '"v1"')
 
 
+@shows("A 304 has the weak entity tag that its compressed 200 had")
 @pytest.mark.parametrize(
     ("asked", "given"),
     [('W/"v1"', 'W/"v1"'), ('"v0", W/"v1"', 'W/"v1"'), ('"v1"', '"v1"'), ("*", '"v1"')],
@@ -219,12 +256,14 @@ def test_a_304_has_the_tag_that_the_client_holds(stack: MakeStack, asked: str, g
     assert (answer.status, answer.get("etag")) == (304, given)
 
 
+@shows("Vary: Accept-Encoding is on every response that could have been compressed, merged, not overwritten")
 def test_a_304_varies_as_the_200_does(stack: MakeStack) -> None:
     chain = stack(Compression(), ConditionalGet(), script=script(("ETag", '"v1"')))
     answer = chain.request(headers=[("Accept-Encoding", "gzip"), ("If-None-Match", 'W/"v1"')])
     assert (answer.status, answer.get("vary"), answer.get("content-encoding")) == (304, "Accept-Encoding", None)
 
 
+@shows("An event stream is compressed only if opted in")
 def test_an_event_stream_is_compressed_only_if_opted_in(stack: MakeStack) -> None:
     events = Script(headers=(("Content-Type", "text/event-stream"),), chunks=[b"data: 1\n\n", b"data: 2\n\n"])
     assert fetch(stack(Compression(), script=events)).get("content-encoding") is None
@@ -316,6 +355,10 @@ def live(
     return text, read
 
 
+@shows(
+    "A stream of any media type is let out chunk by chunk, unless the application declares its length",
+    once="both drivers; an adapter may join chunks, and the tests of whole deployments look at those",
+)
 @pytest.mark.parametrize("kind", MEDIA_TYPES)
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "identity"])
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
@@ -328,6 +371,7 @@ def test_each_line_of_a_stream_can_be_read_before_the_next_is_made(interface: st
         assert next(made for size, made in read if size >= length) == number, f"line {number} is held back"
 
 
+@shows("A stream of any media type is let out chunk by chunk, unless the application declares its length")
 def test_a_stream_of_declared_length_may_be_held_together() -> None:
     whole = b"".join(LINES)
     fields = [("Content-Type", "text/plain"), ("Content-Length", str(len(whole)))]
@@ -338,6 +382,7 @@ def test_a_stream_of_declared_length_may_be_held_together() -> None:
         assert next(made for size, made in read if size) == len(LINES), "a download compresses best unflushed"
 
 
+@shows("Levels are options")
 def test_levels_are_options(stack: MakeStack) -> None:
     text = b"".join(b"%d squared is %d; " % (number, number * number) for number in range(3000))
     sizes = []
@@ -349,6 +394,10 @@ def test_levels_are_options(stack: MakeStack) -> None:
     assert sizes[1] < sizes[0]
 
 
+@shows(
+    "Chunks from 128 KiB on are compressed off the event loop, in order",
+    once="only an event loop has something to be kept off",
+)
 def test_large_chunks_are_compressed_off_the_loop_and_in_order(
     socket_stack: MakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +427,7 @@ def test_large_chunks_are_compressed_off_the_loop_and_in_order(
     assert threads == [(10, True), (128 * 1024, False), (20, True), (256 * 1024, False)]
 
 
+@shows("BREACH: a gzip header carries random padding; skip_if leaves a response alone")
 def test_padding_makes_the_length_of_equal_answers_differ(stack: MakeStack) -> None:
     chain = stack(Compression(), script=script())
     answers = [fetch(chain) for _ in range(12)]
@@ -385,6 +435,7 @@ def test_padding_makes_the_length_of_equal_answers_differ(stack: MakeStack) -> N
     assert {decoded(answer) for answer in answers} == {TEXT}
 
 
+@shows("BREACH: a gzip header carries random padding; skip_if leaves a response alone")
 def test_skip_if_leaves_a_response_alone(stack: MakeStack) -> None:
     chain = stack(Compression(skip_if=lambda request, response: "set-cookie" in response.headers), script=script())
     assert fetch(chain).get("content-encoding") == "gzip"
@@ -395,6 +446,7 @@ def test_skip_if_leaves_a_response_alone(stack: MakeStack) -> None:
     assert fetch(secret).get("content-encoding") is None
 
 
+@shows("A body that fails is cut; a client that leaves ends the stream")
 def test_an_application_that_fails_in_its_body_is_cut_not_completed(stack: MakeStack) -> None:
     app = Script(
         headers=(("Content-Type", "text/plain"),), chunks=(TEXT, TEXT), raises=RuntimeError("late"), raises_after=1
@@ -403,6 +455,7 @@ def test_an_application_that_fails_in_its_body_is_cut_not_completed(stack: MakeS
     assert isinstance(answer.error, RuntimeError | OSError)
 
 
+@shows("A body that fails is cut; a client that leaves ends the stream")
 def test_a_client_that_leaves_ends_the_stream(stack: MakeStack) -> None:
     app = Script(headers=(("Content-Type", "text/event-stream"),), chunks=[b"data: x\n\n"] * 50)
     answer = fetch(stack(Compression(event_stream=True), script=app), leave_after=2)

@@ -8,6 +8,7 @@ from gateway.errors import ConfigurationError
 from gateway.middleware.conditional_get import ConditionalGet
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Script
+from tests.shows import shows
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 LATER = "Mon, 07 Nov 1994 08:49:37 GMT"
@@ -30,6 +31,7 @@ TAGGED = Script(
 )
 
 
+@shows("304 for GET and HEAD on 200, compared weakly, lists and * included")
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("value", ['"v1"', 'W/"v1"', '"v0", "v1"', "*"])
 def test_a_matching_if_none_match_gives_304_without_content(stack: MakeStack, method: str, value: str) -> None:
@@ -37,6 +39,7 @@ def test_a_matching_if_none_match_gives_304_without_content(stack: MakeStack, me
     assert (answer.status, answer.body, answer.error) == (304, b"", None)
 
 
+@shows("A 304 keeps Cache-Control, Content-Location, Date, ETag, Expires, Vary and drops the content's fields and body")
 def test_a_304_keeps_updating_headers_and_drops_content_headers(stack: MakeStack) -> None:
     answer = stack(ConditionalGet(), script=TAGGED).request(headers=[("If-None-Match", '"v1"')])
     kept = {name.lower() for name, _ in answer.headers}
@@ -45,6 +48,8 @@ def test_a_304_keeps_updating_headers_and_drops_content_headers(stack: MakeStack
     assert not {"content-type", "content-length", "content-language", "last-modified"} & kept
 
 
+@shows("If-None-Match goes before If-Modified-Since; If-Match before If-Unmodified-Since")
+@shows("If-Match and If-Unmodified-Since lead to 412 for methods that read only")
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
@@ -68,18 +73,21 @@ def test_conditions_are_evaluated_in_the_prescribed_order(
     assert answer.body == {200: b"hello", 304: b""}.get(status, answer.body)
 
 
+@shows("If-Match and If-Unmodified-Since lead to 412 for methods that read only")
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_other_methods_pass_because_the_application_has_acted(stack: MakeStack, method: str) -> None:
     fields = [("If-None-Match", '"v1"'), ("If-Match", '"v0"')]
     assert stack(ConditionalGet(), script=TAGGED).request(method=method, headers=fields).status == 200
 
 
+@shows("304 for GET and HEAD on 200, compared weakly, lists and * included")
 @pytest.mark.parametrize("status", [201, 206, 301, 404, 500])
 def test_only_a_200_is_evaluated(stack: MakeStack, status: int) -> None:
     script = Script(status=status, headers=(("ETag", '"v1"'), ("Content-Length", "5")))
     assert stack(ConditionalGet(), script=script).request(headers=[("If-None-Match", '"v1"')]).status == status
 
 
+@shows("An entity tag can be made of content of at most 256 KiB, unless no-store or streaming")
 def test_an_entity_tag_is_made_of_content_of_known_small_length(stack: MakeStack) -> None:
     script = Script(headers=(("Content-Length", "10"),), chunks=(b"hello", b"world"))
     chain = stack(ConditionalGet(auto_etag=True), script=script)
@@ -91,6 +99,7 @@ def test_an_entity_tag_is_made_of_content_of_known_small_length(stack: MakeStack
     assert chain.request(headers=[("If-None-Match", '"other"')]).body == b"helloworld"
 
 
+@shows("An entity tag can be made of content of at most 256 KiB, unless no-store or streaming")
 @pytest.mark.parametrize(
     ("headers", "why"),
     [
@@ -108,6 +117,7 @@ def test_streams_and_no_store_responses_get_no_entity_tag(
     assert answer.body == b"".join(chunks)
 
 
+@shows("An entity tag can be made of content of at most 256 KiB, unless no-store or streaming")
 def test_the_applications_own_entity_tag_stays(stack: MakeStack) -> None:
     assert stack(ConditionalGet(auto_etag=True), script=TAGGED).request().get("etag") == '"v1"'
 

@@ -12,6 +12,7 @@ from gateway.middleware.rate_limit import RateLimit
 from gateway.middleware.trusted_host import TrustedHost
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Answer, Script, Stack
+from tests.shows import shows
 
 APP = "https://app.example"
 EVIL = "https://evil.example"
@@ -30,6 +31,7 @@ def preflight(chain: Stack, origin: str, method: str = "PUT", headers: str | Non
     return chain.request("/", method="OPTIONS", headers=fields)
 
 
+@shows("A preflight is OPTIONS with Origin and Access-Control-Request-Method, answered 204 without the application")
 def test_a_preflight_is_answered_without_the_application(stack: MakeStack) -> None:
     answer = preflight(stack(OURS), APP)
     assert (answer.status, answer.body, answer.seen) == (204, b"", [])
@@ -43,12 +45,14 @@ def test_a_preflight_is_answered_without_the_application(stack: MakeStack) -> No
     assert answer.get("vary") == "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
+@shows("A disallowed origin gets no Access-Control field at all; 403 by option")
 def test_a_preflight_of_a_disallowed_origin_gets_no_cors_headers(stack: MakeStack) -> None:
     answer = preflight(stack(OURS), EVIL)
     assert (answer.status, marks(answer), answer.seen) == (204, {}, [])
     assert "Origin" in (answer.get("vary") or "")
 
 
+@shows("A disallowed origin gets no Access-Control field at all; 403 by option")
 def test_a_disallowed_origin_can_be_refused(stack: MakeStack) -> None:
     chain = stack(Cors(origins=(APP,), refuse=True))
     refused = preflight(chain, EVIL)
@@ -58,6 +62,7 @@ def test_a_disallowed_origin_can_be_refused(stack: MakeStack) -> None:
     assert chain.request(headers=[("Origin", "http://here.example"), ("Host", "here.example")]).status == 200
 
 
+@shows("A preflight is OPTIONS with Origin and Access-Control-Request-Method, answered 204 without the application")
 @pytest.mark.parametrize(
     "fields",
     [[("Origin", APP)], [("Access-Control-Request-Method", "GET")], []],
@@ -69,6 +74,7 @@ def test_an_options_request_without_preflight_headers_reaches_the_application(
     assert len(stack(OURS).request(method="OPTIONS", headers=fields).seen) == 1
 
 
+@shows("Exposed fields, max age, private network")
 def test_an_allowed_origin_may_read_the_answer(stack: MakeStack) -> None:
     answer = stack(OURS).request(headers=[("Origin", APP)])
     assert marks(answer) == {
@@ -79,6 +85,7 @@ def test_an_allowed_origin_may_read_the_answer(stack: MakeStack) -> None:
     assert (answer.body, answer.get("vary")) == (b"hello", "Origin")
 
 
+@shows("A disallowed origin gets no Access-Control field at all; 403 by option")
 @pytest.mark.parametrize(
     "origin",
     [
@@ -96,17 +103,24 @@ def test_a_disallowed_origin_gets_a_response_without_cors_headers(stack: MakeSta
     assert (answer.body, marks(answer), answer.get("vary")) == (b"hello", {}, "Origin")
 
 
+@shows(
+    "Vary names Origin and the request fields whenever the answer depends on them, also without Origin, never doubled"
+)
 def test_a_response_without_origin_has_vary_too(stack: MakeStack) -> None:
     answer = stack(OURS).request()
     assert (marks(answer), answer.get("vary")) == ({}, "Origin")
 
 
+@shows(
+    "Vary names Origin and the request fields whenever the answer depends on them, also without Origin, never doubled"
+)
 @pytest.mark.parametrize("vary", ["Cookie", "origin", "Origin, Cookie", "*"])
 def test_vary_is_merged_and_never_doubled(stack: MakeStack, vary: str) -> None:
     answer = stack(OURS, script=Script(headers=(("Vary", vary),))).request(headers=[("Origin", APP)])
     assert answer.get("vary") == {"Cookie": "Cookie, Origin"}.get(vary, vary)
 
 
+@shows("A fully public answer has * and no Vary")
 def test_a_response_for_any_origin_has_a_star_and_no_vary(stack: MakeStack) -> None:
     public = Cors(origins=("*",), expose=("X-Total",))
     for fields in ([("Origin", EVIL)], []):
@@ -115,11 +129,13 @@ def test_a_response_for_any_origin_has_a_star_and_no_vary(stack: MakeStack) -> N
         assert answer.get("vary") is None
 
 
+@shows("null only if named; a regular expression matches whole")
 def test_null_is_allowed_only_by_name(stack: MakeStack) -> None:
     chain = stack(Cors(origins=("null",)))
     assert marks(chain.request(headers=[("Origin", "null")])) == {"access-control-allow-origin": "null"}
 
 
+@shows("null only if named; a regular expression matches whole")
 @pytest.mark.parametrize(
     ("origin", "allowed"),
     [
@@ -133,6 +149,7 @@ def test_a_regular_expression_matches_whole(stack: MakeStack, origin: str, allow
     assert bool(marks(chain.request(headers=[("Origin", origin)]))) is allowed
 
 
+@shows("Requested field names are allowed by list or by *, and checked before they are echoed")
 def test_a_star_allows_any_valid_requested_header(stack: MakeStack) -> None:
     chain = stack(Cors(origins=(APP,), headers=("*",)))
     assert marks(preflight(chain, APP, headers="x-a,X-B"))["access-control-allow-headers"] == "x-a, X-B"
@@ -148,12 +165,14 @@ def test_a_preflight_for_any_origin_allows_only_named_methods(stack: MakeStack) 
     )
 
 
+@shows("A preflight is never counted or authenticated by what stands inside, and its names are compared without case")
 def test_a_preflight_is_not_counted_by_a_limit_inside(stack: MakeStack) -> None:
     chain = stack(OURS, RateLimit(limits="1/hour", namespace="preflights"))
     assert [preflight(chain, APP).status for _ in range(3)] == [204, 204, 204]
     assert [chain.request(headers=[("Origin", APP)]).status for _ in range(2)] == [200, 429]
 
 
+@shows("A preflight is never counted or authenticated by what stands inside, and its names are compared without case")
 def test_names_of_fields_are_compared_without_case(stack: MakeStack) -> None:
     chain = stack(OURS)
     for spell in (str.lower, str.upper, str.title):
@@ -165,6 +184,7 @@ def test_names_of_fields_are_compared_without_case(stack: MakeStack) -> None:
     assert marks(answer) == {"access-control-allow-origin": "https://own.example"}
 
 
+@shows("Exposed fields, max age, private network")
 def test_a_private_network_is_opened_only_by_option(stack: MakeStack) -> None:
     asked = {"Access_Control_Request_Private_Network": "true"}
     name = "access-control-allow-private-network"
@@ -173,23 +193,27 @@ def test_a_private_network_is_opened_only_by_option(stack: MakeStack) -> None:
     assert name not in marks(preflight(stack(Cors(origins=(APP,))), APP, **asked))
 
 
+@shows("The application's own Access-Control-Allow-Origin is respected")
 def test_the_applications_own_marks_stay(stack: MakeStack) -> None:
     own = Script(headers=(("Access-Control-Allow-Origin", "https://own.example"),))
     answer = stack(OURS, script=own).request(headers=[("Origin", APP)])
     assert marks(answer) == {"access-control-allow-origin": "https://own.example"}
 
 
+@shows("Error answers are marked too")
 @pytest.mark.parametrize("status", [404, 500])
 def test_error_responses_get_cors_headers_too(stack: MakeStack, status: int) -> None:
     assert marks(stack(OURS, script=Script(status=status)).request(headers=[("Origin", APP)]))
 
 
+@shows("Error answers are marked too")
 def test_refusals_of_inner_middleware_get_cors_headers(stack: MakeStack) -> None:
     chain = stack(OURS, TrustedHost(allowed=("here.example",)))
     answer = chain.request(headers=[("Origin", APP), ("Host", "other.example")])
     assert (answer.status, marks(answer)["access-control-allow-origin"]) == (400, APP)
 
 
+@shows("A WebSocket from a disallowed origin is refused", once="WebSockets are ASGI's")
 @pytest.mark.parametrize(
     ("origin", "status"),
     [
@@ -224,6 +248,7 @@ def test_a_star_with_credentials_is_refused_for_its_own_reason(option: dict[str,
         Cors(**{"origins": (APP,), "credentials": True, **option})
 
 
+@shows("Credentials never go with a wildcard: an error when built", once="it never gets as far as a driver")
 @pytest.mark.parametrize(
     "options",
     [

@@ -35,6 +35,7 @@ from gateway.middleware.static_files import StaticFiles
 from gateway.middleware.trusted_host import TrustedHost
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Call, Script, Stack
+from tests.shows import shows
 
 
 class Shortage(Exception):
@@ -49,6 +50,7 @@ def failing(error: BaseException, after: int | None = None) -> Script:
     return Script(raises=error, raises_after=after, chunks=(b"one", b"two"))
 
 
+@shows("Exceptions are problem details, text or HTML by Accept with its qualities")
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
@@ -84,6 +86,7 @@ EXPECTED = [
 ]
 
 
+@shows("A table of frameworks' exceptions, and of one's own by the nearest class")
 @pytest.mark.parametrize(
     ("error", "status", "detail"), [case[1:] for case in EXPECTED], ids=[case[0] for case in EXPECTED]
 )
@@ -96,23 +99,27 @@ def test_exceptions_that_frameworks_make_for_clients_keep_status_and_sentence(
     assert not caplog.records
 
 
+@shows("A table of frameworks' exceptions, and of one's own by the nearest class")
 def test_a_frameworks_further_fields_are_kept(stack: MakeStack) -> None:
     error = starlette.exceptions.HTTPException(503, headers={"Retry-After": "5"})
     assert stack(Errors(), script=failing(error)).request().get("retry-after") == "5"
 
 
+@shows("A table of frameworks' exceptions, and of one's own by the nearest class")
 def test_the_nearest_class_decides_the_response_to_an_exception(stack: MakeStack) -> None:
     middleware = Errors(answers={Shortage: 503, Famine: lambda request, error: Response(200, body=f"ate {error}")})
     assert stack(middleware, script=failing(Shortage("x"))).request().status == 503
     assert stack(middleware, script=failing(Famine("all"))).request().body == b"ate all"
 
 
+@shows("Never after the head is committed: then the exception goes on and the answer is cut")
 def test_an_exception_after_the_headers_reaches_the_server_and_cuts_the_response(stack: MakeStack) -> None:
     answer = stack(Errors(), script=failing(RuntimeError("late"), after=1)).request()
     assert (answer.status, answer.body) == (200, b"one")
     assert isinstance(answer.error, RuntimeError)
 
 
+@shows("Unexpected exceptions are logged with traceback and request id")
 def test_an_unexpected_exception_is_logged_with_its_traceback(
     stack: MakeStack, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -125,11 +132,13 @@ def test_an_unexpected_exception_is_logged_with_its_traceback(
     assert json.loads(answer.body)["request_id"] == answer.get("x-request-id")
 
 
+@shows("Unexpected exceptions are logged with traceback and request id")
 def test_logging_can_be_turned_off(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
     stack(Errors(log=False), script=failing(RuntimeError("x"))).request()
     assert not caplog.records
 
 
+@shows("The debug page only with debug=True and a loopback peer")
 @pytest.mark.parametrize(
     ("client", "shown"), [(("127.0.0.1", 1), True), (("::1", 1), True), (("203.0.113.1", 1), False), (None, False)]
 )
@@ -143,12 +152,14 @@ def test_a_traceback_is_shown_only_with_debug_and_on_this_machine(
     assert b"secret" not in stack(Errors(), script=script).request(client=("127.0.0.1", 1)).body
 
 
+@shows("The debug page only with debug=True and a loopback peer")
 def test_a_client_behind_a_local_proxy_is_not_on_this_machine(stack: MakeStack) -> None:
     chain = stack(ProxyHeaders(trust=("127.0.0.1",)), Errors(debug=True), script=failing(RuntimeError("secret")))
     answer = chain.request(client=("127.0.0.1", 1), headers=[("X-Forwarded-For", "203.0.113.1")])
     assert b"secret" not in answer.body
 
 
+@shows("A line of the log cannot be forged, and a client of a local proxy sees no traceback")
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Proto", "CF-Connecting-IP"])
 def test_a_local_proxy_without_proxy_headers_in_the_chain_shows_nothing(stack: MakeStack, name: str) -> None:
     chain = stack(Errors(debug=True), script=failing(RuntimeError("secret")))
@@ -156,6 +167,7 @@ def test_a_local_proxy_without_proxy_headers_in_the_chain_shows_nothing(stack: M
     assert b"secret" not in answer.body
 
 
+@shows("A line of the log cannot be forged, and a client of a local proxy sees no traceback")
 def test_a_client_cannot_forge_or_break_a_line_of_the_log(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
     stack(Errors(), script=failing(RuntimeError("x"))).request("/a\n\x1b[31m\x85ERROR\xe9")
     [record] = [record for record in caplog.records if record.name == "gateway.middleware.errors"]
@@ -167,12 +179,14 @@ def test_a_client_cannot_forge_or_break_a_line_of_the_log(stack: MakeStack, capl
     assert len(record.getMessage()) < 3000
 
 
+@shows("The debug page only with debug=True and a loopback peer")
 def test_a_forged_loopback_address_shows_nothing(stack: MakeStack) -> None:
     chain = stack(ProxyHeaders(trust=("10.0.0.1",)), Errors(debug=True), script=failing(RuntimeError("secret")))
     answer = chain.request(client=("10.0.0.1", 1), headers=[("X-Forwarded-For", "127.0.0.1")])
     assert b"secret" not in answer.body
 
 
+@shows("It stands inside Cors, RequestId and AccessLog, whose fields an answered exception still gets")
 def test_a_handled_exception_passes_the_outer_middleware(stack: MakeStack) -> None:
     chain = stack(RequestId(), Cors(origins=("https://app.example",)), Errors(), script=failing(RuntimeError("x")))
     answer = chain.request(headers=[("Origin", "https://app.example")])
@@ -225,6 +239,7 @@ REFUSALS = {
 }
 
 
+@shows("Every refusal of the other middleware, 400 to 503, is rendered the same way, and a mount's 404 too")
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize(
     ("accept", "kind"),
@@ -245,6 +260,7 @@ def test_every_refusal_of_the_other_middleware_is_rendered_the_same_way(
     assert str(status).encode() in answer.body
 
 
+@shows("Every refusal of the other middleware, 400 to 503, is rendered the same way, and a mount's 404 too")
 def test_a_mount_sends_a_404_in_the_same_form_for_unmounted_paths() -> None:
     from gateway.mount import Mount
     from gateway.testing import Client

@@ -26,6 +26,7 @@ from gateway.middleware.rate_limit import RateLimit
 from gateway.middleware.trusted_host import TrustedHost
 from gateway.servers import Bind, Launch, Running, get, start
 from tests.middleware.conftest import MakeStack
+from tests.shows import shows
 
 PATIENCE = 20.0
 
@@ -42,6 +43,7 @@ def own_process() -> Iterator[None]:
 # probes
 
 
+@shows("/livez says that the process answers, /readyz that requests are wanted; the paths are options")
 def test_live_and_ready_answer_without_the_application(stack: MakeStack) -> None:
     chain = stack(Health())
     for path in ("/livez", "/readyz", "/startupz"):
@@ -53,6 +55,7 @@ def test_live_and_ready_answer_without_the_application(stack: MakeStack) -> None
     assert [seen.path for seen in chain.request("/livez/x").seen] == ["/livez/x"]
 
 
+@shows("/livez says that the process answers, /readyz that requests are wanted; the paths are options")
 def test_paths_are_options(stack: MakeStack) -> None:
     chain = stack(Health(live_path=None, ready_path="/up", startup_path=None))
     assert chain.request("/up").seen == []
@@ -60,6 +63,7 @@ def test_paths_are_options(stack: MakeStack) -> None:
         assert len(chain.request(path).seen) == 1
 
 
+@shows("GET and HEAD only, never a redirect")
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz"])
 def test_only_get_and_head_are_answered(stack: MakeStack, path: str) -> None:
     chain = stack(Health())
@@ -70,6 +74,7 @@ def test_only_get_and_head_are_answered(stack: MakeStack, path: str) -> None:
         assert (answer.status, answer.get("allow"), answer.seen) == (405, "GET, HEAD", [])
 
 
+@shows("Bypasses host check, authentication, limits and access log, outside of which it stands")
 def test_probes_skip_host_check_limits_and_log(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "gateway.access")
     inner = (AccessLog(), TrustedHost(allowed=("example.org",)), RateLimit(limits="1/hour"))
@@ -81,6 +86,7 @@ def test_probes_skip_host_check_limits_and_log(stack: MakeStack, caplog: pytest.
     assert [record.entry.path for record in caplog.records if hasattr(record, "entry")] == ["/"]
 
 
+@shows("Bypasses host check, authentication, limits and access log, outside of which it stands")
 def test_a_chain_with_a_guard_outside_health_warns() -> None:
     from gateway.application import Gateway
 
@@ -92,6 +98,7 @@ def test_a_chain_with_a_guard_outside_health_warns() -> None:
             Gateway(app, middleware=[guard, Health()])
 
 
+@shows("GET and HEAD only, never a redirect")
 def test_a_probe_is_never_redirected(stack: MakeStack) -> None:
     from gateway.middleware.https_redirect import HttpsRedirect
 
@@ -114,6 +121,8 @@ async def fails_async() -> bool:
     return False
 
 
+@shows("/livez says that the process answers, /readyz that requests are wanted; the paths are options")
+@shows("Checks in both colours, side by side, each with a timeout")
 def test_readiness_needs_every_check_in_either_colour(stack: MakeStack) -> None:
     passing = {"plain": lambda: None, "async": passes_async, "true": lambda: True}
     assert stack(Health(checks=passing)).request("/readyz").status == 200
@@ -124,6 +133,7 @@ def test_readiness_needs_every_check_in_either_colour(stack: MakeStack) -> None:
         assert chain.request("/startupz").status == 200
 
 
+@shows("JSON detail by option; an exception's text is logged and never shown")
 def test_detail_names_each_check_and_never_an_exceptions_text(
     stack: MakeStack, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -138,6 +148,7 @@ def test_detail_names_each_check_and_never_an_exceptions_text(
     assert json.loads(chain.request("/livez").body) == {"status": "ok", "checks": {}}
 
 
+@shows("Checks in both colours, side by side, each with a timeout")
 def test_checks_run_side_by_side(stack: MakeStack) -> None:
     """Each waits for the other: one after the other, neither would pass."""
     both = threading.Barrier(2)
@@ -152,6 +163,7 @@ def test_checks_run_side_by_side(stack: MakeStack) -> None:
     assert stack(Health(checks={"a": meet, "b": meet_async}, timeout=PATIENCE)).request("/readyz").status == 200
 
 
+@shows("Checks in both colours, side by side, each with a timeout")
 def test_a_hanging_check_times_out_and_is_not_started_again(stack: MakeStack) -> None:
     released, calls, cancelled = threading.Event(), [], []
 
@@ -179,6 +191,7 @@ def test_a_hanging_check_times_out_and_is_not_started_again(stack: MakeStack) ->
         released.set()
 
 
+@shows("Answers of checks are kept for a while, and probes that come together share one run")
 def test_results_of_checks_are_cached(stack: MakeStack) -> None:
     calls: list[int] = []
     chain = stack(Health(checks={"a": lambda: calls.append(1)}, cache=3600))
@@ -189,6 +202,7 @@ def test_results_of_checks_are_cached(stack: MakeStack) -> None:
     assert len(calls) == 4
 
 
+@shows("Answers of checks are kept for a while, and probes that come together share one run")
 def test_probes_that_come_together_share_one_run_in_threads() -> None:
     calls, entered, released = [], threading.Event(), threading.Event()
 
@@ -209,6 +223,7 @@ def test_probes_that_come_together_share_one_run_in_threads() -> None:
     assert (calls, answers) == ([1], [True, True, True])
 
 
+@shows("Answers of checks are kept for a while, and probes that come together share one run")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_probes_that_come_together_share_one_run_on_a_loop(backend: str) -> None:
     import anyio
@@ -236,6 +251,7 @@ def test_probes_that_come_together_share_one_run_on_a_loop(backend: str) -> None
     assert calls == [1]
 
 
+@shows("Checks in both colours, side by side, each with a timeout")
 def test_on_trio_a_check_fails_or_times_out_as_elsewhere() -> None:
     import trio
 
@@ -287,6 +303,7 @@ def test_a_check_passes_on_trio_whatever_decorator_it_has(check: Any) -> None:
     assert found["a"].passed
 
 
+@shows("Checks in both colours, side by side, each with a timeout")
 def test_a_check_that_exits_fails_without_ending_the_process(stack: MakeStack) -> None:
     def check() -> None:
         raise SystemExit(3)
@@ -294,6 +311,7 @@ def test_a_check_that_exits_fails_without_ending_the_process(stack: MakeStack) -
     assert stack(Health(checks={"a": check})).request("/readyz").status == 503
 
 
+@shows("JSON detail by option; an exception's text is logged and never shown")
 def test_a_check_is_logged_when_it_changes_only(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
     passing = [True, False, False, True, True]
     chain = stack(Health(checks={"db": lambda: passing.pop(0)}, cache=0))
@@ -302,6 +320,7 @@ def test_a_check_is_logged_when_it_changes_only(stack: MakeStack, caplog: pytest
     assert said == ["health check 'db' fails: it returned False", "health check 'db' passes again"]
 
 
+@shows("The startup gate: nothing is ready before the startup has passed once")
 def test_nothing_is_ready_before_the_startup_has_passed_once(stack: MakeStack) -> None:
     warm, calls = [False], []
 
@@ -326,6 +345,7 @@ def test_nothing_is_ready_before_the_startup_has_passed_once(stack: MakeStack) -
 # draining
 
 
+@shows("Draining by a file, by SIGUSR1, or by a SIGTERM that is held back and then given to the server's own handler")
 def test_a_file_drains_while_it_exists(stack: MakeStack, tmp_path: Path) -> None:
     file = tmp_path / "drain"
     chain = stack(Health(drain_file=str(file)))
@@ -339,6 +359,7 @@ def test_a_file_drains_while_it_exists(stack: MakeStack, tmp_path: Path) -> None
     assert chain.request("/readyz").status == 200
 
 
+@shows("Draining by a file, by SIGUSR1, or by a SIGTERM that is held back and then given to the server's own handler")
 def test_a_drain_file_that_cannot_be_read_does_not_drain(
     stack: MakeStack, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -348,6 +369,7 @@ def test_a_drain_file_that_cannot_be_read_does_not_drain(
     assert "cannot be read, so this process keeps serving" in caplog.text
 
 
+@shows("Draining by a file, by SIGUSR1, or by a SIGTERM that is held back and then given to the server's own handler")
 def test_a_drain_file_that_is_lost_keeps_its_last_state(
     stack: MakeStack, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -374,6 +396,7 @@ def test_an_invalid_drain_file_path_is_refused(path: str) -> None:
         Health(drain_file=path)
 
 
+@shows("Draining by a file, by SIGUSR1, or by a SIGTERM that is held back and then given to the server's own handler")
 def test_draining_that_begins_during_the_checks_is_noticed(stack: MakeStack) -> None:
     chain = stack(Health(checks={"a": drain}, cache=0))
     answer = chain.request("/readyz")
@@ -387,6 +410,7 @@ def _wait(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@shows("Draining by a file, by SIGUSR1, or by a SIGTERM that is held back and then given to the server's own handler")
 def test_sigusr1_drains_and_reaches_the_servers_handler_too() -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda signum, frame: seen.append(signum))
@@ -406,6 +430,7 @@ def test_sigusr1_drains_and_reaches_the_servers_handler_too() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
+@shows("Draining by a file, by SIGUSR1, or by a SIGTERM that is held back and then given to the server's own handler")
 def test_sigterm_is_held_back_and_then_given_to_the_servers_handler() -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda signum, frame: seen.append(signum))
@@ -423,6 +448,7 @@ def test_sigterm_is_held_back_and_then_given_to_the_servers_handler() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
+@shows("Draining by a file, by SIGUSR1, or by a SIGTERM that is held back and then given to the server's own handler")
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_a_signal_that_a_loop_handles_is_delayed_too(loop: str) -> None:
     factory = asyncio.new_event_loop if loop == "asyncio" else pytest.importorskip("uvloop").new_event_loop
@@ -449,6 +475,7 @@ def test_a_signal_that_a_loop_handles_is_delayed_too(loop: str) -> None:
         runner.run(main())
 
 
+@shows("Draining by a file, by SIGUSR1, or by a SIGTERM that is held back and then given to the server's own handler")
 def test_a_forked_child_does_not_drain() -> None:
     drain()
     read, write = os.pipe()
@@ -463,6 +490,7 @@ def test_a_forked_child_does_not_drain() -> None:
     assert DRAINING
 
 
+@shows("Draining by a file, by SIGUSR1, or by a SIGTERM that is held back and then given to the server's own handler")
 @pytest.mark.parametrize("stack", ["wsgi", "asgi"], indirect=True)  # elsewhere another thread starts the hooks
 def test_signal_handlers_are_installed_for_the_life_of_the_process(stack: MakeStack) -> None:
     before = signal.getsignal(signal.SIGUSR1)
@@ -480,6 +508,7 @@ def _hooks() -> list[object]:
     return list(DRAINING._users)
 
 
+@shows("Where signals cannot be caught a warning names the drain file", once="seen on real servers of both interfaces")
 @pytest.mark.parametrize(
     ("file", "named"), [(None, "use Health\\(drain_file"), ("/run/drain", "use the drain file '/run/drain'")]
 )
@@ -500,6 +529,7 @@ def test_a_warning_names_the_drain_file_if_no_handler_can_be_installed(file: str
     assert "gunicorn_hooks" in str(caught[0])
 
 
+@shows("Draining by a file, by SIGUSR1, or by a SIGTERM that is held back and then given to the server's own handler")
 def test_a_servers_hook_installs_signals_of_the_served_object_only() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
@@ -590,6 +620,11 @@ SERVERS = [
 ]
 
 
+@shows(
+    "During the drain of a real server a new connection gets 503 on /readyz and 200 from the application, and "
+    "nothing in flight is lost",
+    once="seen on real servers of both interfaces",
+)
 @pytest.mark.parametrize(("name", "target", "arguments"), SERVERS)
 def test_during_the_drain_a_server_refuses_probes_and_serves_clients(
     tmp_path: Path, name: str, target: str, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
@@ -619,6 +654,7 @@ def test_during_the_drain_a_server_refuses_probes_and_serves_clients(
         assert running.process.returncode in (0, -signal.SIGTERM), running.output()
 
 
+@shows("Where signals cannot be caught a warning names the drain file")
 @pytest.mark.parametrize(
     ("name", "target"),
     [
@@ -645,6 +681,10 @@ def test_without_signals_a_server_warns_and_the_file_drains(
         assert "drain_file" in running.output() or str(tmp_path / "drain") in running.output()
 
 
+@shows(
+    "During the drain of a real server a new connection gets 503 on /readyz and 200 from the application, and "
+    "nothing in flight is lost"
+)
 @pytest.mark.slow
 def test_sigusr1_to_gunicorn_drains_its_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "drain_app.py").write_text(APPLICATION)

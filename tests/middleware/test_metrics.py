@@ -29,6 +29,7 @@ from gateway.servers import Bind, Launch, Running, get, start
 from gateway.servers.gunicorn_hooks import child_exit, on_starting
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Script, Seen
+from tests.shows import shows
 
 PATIENCE = 20.0
 LOCAL = ("127.0.0.1", 5)
@@ -53,6 +54,10 @@ def routed(seen: Seen) -> None:
 # what is counted
 
 
+@shows("Histogram of durations, in-progress gauge, sizes, by method, route template and status")
+@shows(
+    "The route label comes from the state, never the path; words that are no methods and too many routes are one label"
+)
 def test_requests_are_counted_by_method_template_and_status(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry), script=Script(act=routed, status=201))
     for number in range(3):
@@ -64,6 +69,8 @@ def test_requests_are_counted_by_method_template_and_status(stack: MakeStack, re
     assert "/items/1" not in str(list(registry.collect()))
 
 
+@shows("Histogram of durations, in-progress gauge, sizes, by method, route template and status")
+@shows("Measured at completion, abort or exception, once")
 def test_sizes_and_durations_are_those_of_the_whole_exchange(stack: MakeStack, registry: CollectorRegistry) -> None:
     seen: list[float | None] = []
 
@@ -80,12 +87,14 @@ def test_sizes_and_durations_are_those_of_the_whole_exchange(stack: MakeStack, r
     assert count(registry, "request_duration_seconds_bucket", le="+Inf", **labels) == 1
 
 
+@shows("Histogram of durations, in-progress gauge, sizes, by method, route template and status")
 def test_sizes_can_be_left_out(stack: MakeStack, registry: CollectorRegistry) -> None:
     stack(Metrics(registry=registry, sizes=False)).request()
     assert count(registry, method="GET", route="unmatched", status="200") == 1
     assert count(registry, "response_size_bytes_count", method="GET", route="unmatched", status="200") is None
 
 
+@shows("Histogram of durations, in-progress gauge, sizes, by method, route template and status")
 def test_requests_in_progress_rise_and_fall(stack: MakeStack, registry: CollectorRegistry) -> None:
     seen: list[float | None] = []
     chain = stack(
@@ -97,6 +106,7 @@ def test_requests_in_progress_rise_and_fall(stack: MakeStack, registry: Collecto
     assert count(registry, "requests_in_progress", method="GET") == 0
 
 
+@shows("Measured at completion, abort or exception, once")
 @pytest.mark.parametrize(("after", "status"), [(None, "500"), (1, "200")], ids=["before-the-head", "in-the-body"])
 def test_an_exception_is_counted(stack: MakeStack, registry: CollectorRegistry, after: int | None, status: str) -> None:
     chain = stack(
@@ -107,6 +117,7 @@ def test_an_exception_is_counted(stack: MakeStack, registry: CollectorRegistry, 
     assert count(registry, "requests_in_progress", method="GET") == 0
 
 
+@shows("Measured at completion, abort or exception, once")
 def test_a_client_that_leaves_is_counted_with_what_it_got(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry), script=Script(chunks=[b"x" * 100_000] * 50))
     chain.request(leave_after=3)
@@ -117,6 +128,7 @@ def test_a_client_that_leaves_is_counted_with_what_it_got(stack: MakeStack, regi
     assert count(registry, "requests_in_progress", method="GET") == 0
 
 
+@shows("Measured at completion, abort or exception, once")
 def test_a_client_that_leaves_before_the_head_is_499(
     socket_stack: MakeStack, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +154,9 @@ def test_a_request_that_is_cancelled_before_the_head_is_499(
     assert count(registry, method="GET", route="unmatched", status="499") == 1
 
 
+@shows(
+    "The route label comes from the state, never the path; words that are no methods and too many routes are one label"
+)
 def test_unknown_methods_share_one_label(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry))
     for method in ("BREW", "x" * 200, "GETS", "WEBSOCKET"):
@@ -149,6 +164,9 @@ def test_unknown_methods_share_one_label(stack: MakeStack, registry: CollectorRe
     assert count(registry, method="other", route="unmatched", status="200") == 4
 
 
+@shows(
+    "The route label comes from the state, never the path; words that are no methods and too many routes are one label"
+)
 def test_routes_past_the_limit_are_one_label(stack: MakeStack, registry: CollectorRegistry) -> None:
     def act(seen: Seen) -> None:
         seen.state["route"] = seen.path
@@ -161,6 +179,7 @@ def test_routes_past_the_limit_are_one_label(stack: MakeStack, registry: Collect
     assert count(registry, method="GET", route="/c", status="200") is None
 
 
+@shows("WebSockets are counted, and no WebSocket reaches the endpoint", once="WebSockets are ASGI's")
 def test_websockets_are_counted(socket_stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = socket_stack(Metrics(registry=registry))
     chain.handshake("/metrics")
@@ -168,6 +187,8 @@ def test_websockets_are_counted(socket_stack: MakeStack, registry: CollectorRegi
     assert count(registry, "requests_in_progress", method="WEBSOCKET") == 0
 
 
+@shows("Measured at completion, abort or exception, once")
+@shows("A middleware that must not act twice marks the state; the second is a no-op")
 def test_a_second_metrics_in_a_chain_counts_nothing(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry), Metrics(registry=registry, path=None))
     chain.request()
@@ -179,6 +200,7 @@ def test_a_second_metrics_in_a_chain_counts_nothing(stack: MakeStack, registry: 
 # the endpoint
 
 
+@shows("The endpoint: GET and HEAD only, OpenMetrics by Accept, at a path of choice or nowhere, itself not counted")
 def test_a_scraper_gets_the_text_format_or_openmetrics(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry))
     chain.request()
@@ -200,12 +222,14 @@ def test_a_scraper_gets_the_text_format_or_openmetrics(stack: MakeStack, registr
         assert answer.body.endswith(b"# EOF\n") is (kind != "text/plain")
 
 
+@shows("The endpoint: GET and HEAD only, OpenMetrics by Accept, at a path of choice or nowhere, itself not counted")
 def test_a_scrape_is_not_counted(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry))
     chain.request("/metrics", client=LOCAL)
     assert b'route="' not in chain.request("/metrics", client=LOCAL).body
 
 
+@shows("The endpoint: GET and HEAD only, OpenMetrics by Accept, at a path of choice or nowhere, itself not counted")
 def test_the_endpoint_is_read_by_get_and_head_only(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry))
     head = chain.request("/metrics", client=LOCAL, method="HEAD")
@@ -216,6 +240,7 @@ def test_the_endpoint_is_read_by_get_and_head_only(stack: MakeStack, registry: C
         assert (answer.status, answer.get("allow"), answer.seen) == (405, "GET, HEAD", [])
 
 
+@shows("Allow-list of scrapers' networks")
 @pytest.mark.parametrize(
     ("client", "status"),
     [
@@ -242,6 +267,7 @@ def test_only_the_networks_of_scrapers_may_read(
     assert (b"http_server" in answer.body) is (status == 200)
 
 
+@shows("Allow-list of scrapers' networks")
 def test_unix_peers_and_all_peers_can_be_allowed(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry, allow=("unix:",)))
     assert [chain.request("/metrics", client=client).status for client in (None, LOCAL)] == [200, 403]
@@ -249,6 +275,7 @@ def test_unix_peers_and_all_peers_can_be_allowed(stack: MakeStack, registry: Col
     assert chain.request("/metrics", client=("203.0.113.7", 1)).status == 200
 
 
+@shows("Allow-list of scrapers' networks")
 def test_behind_a_proxy_the_scrapers_own_address_decides(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(ProxyHeaders(trust=("10.0.0.0/8",)), Metrics(registry=registry))
     asked = [
@@ -258,6 +285,7 @@ def test_behind_a_proxy_the_scrapers_own_address_decides(stack: MakeStack, regis
     assert asked == [403, 200, 403]
 
 
+@shows("The endpoint: GET and HEAD only, OpenMetrics by Accept, at a path of choice or nowhere, itself not counted")
 def test_the_endpoint_can_be_elsewhere_or_nowhere(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry, path="/internal/metrics"))
     assert chain.request("/internal/metrics", client=LOCAL).seen == []
@@ -277,6 +305,7 @@ class Watched:
         return ()
 
 
+@shows("The series are written off the event loop")
 def test_the_series_are_written_off_the_loop(stack: MakeStack, registry: CollectorRegistry) -> None:
     loops: list[threading.Thread] = []
     watched = Watched()
@@ -290,6 +319,7 @@ def test_the_series_are_written_off_the_loop(stack: MakeStack, registry: Collect
     assert len(watched.threads) == 1
 
 
+@shows("The series are written off the event loop")
 def test_on_trio_the_series_are_written_in_a_thread(registry: CollectorRegistry) -> None:
     import trio
 
@@ -330,12 +360,14 @@ def test_on_trio_the_series_are_written_in_a_thread(registry: CollectorRegistry)
 # series and registries
 
 
+@shows("Series once per registry: shared, or refused with the reason")
 def test_series_are_registered_once_and_shared(stack: MakeStack, registry: CollectorRegistry) -> None:
     for chain in (stack(Metrics(registry=registry)), stack(Metrics(registry=registry, path=None))):
         chain.request()
     assert count(registry, method="GET", route="unmatched", status="200") == 2
 
 
+@shows("Series once per registry: shared, or refused with the reason")
 def test_two_prefixes_are_two_sets_of_series(stack: MakeStack, registry: CollectorRegistry) -> None:
     chain = stack(Metrics(registry=registry), Metrics(registry=registry, prefix="inner"))
     chain.request()
@@ -344,6 +376,7 @@ def test_two_prefixes_are_two_sets_of_series(stack: MakeStack, registry: Collect
     assert registry.get_sample_value("inner_request_duration_seconds_count", labels) == 1
 
 
+@shows("Series once per registry: shared, or refused with the reason")
 def test_other_buckets_in_the_same_registry_are_refused(stack: MakeStack, registry: CollectorRegistry) -> None:
     stack(Metrics(registry=registry))
     for other in (Metrics(registry=registry, buckets=(1.0, 2.0)), Metrics(registry=registry, sizes=False)):
@@ -351,6 +384,7 @@ def test_other_buckets_in_the_same_registry_are_refused(stack: MakeStack, regist
             stack(other)
 
 
+@shows("Series once per registry: shared, or refused with the reason")
 def test_series_names_in_use_are_refused_and_none_is_registered(registry: CollectorRegistry) -> None:
     from gateway.drivers import build_wsgi
 
@@ -360,6 +394,7 @@ def test_series_names_in_use_are_refused_and_none_is_registered(registry: Collec
     assert "duration" not in str(list(registry.collect()))
 
 
+@shows("A missing library is named with its extra", once="it never gets as far as a driver")
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(MissingExtraError, match=r"anytier\[metrics\]"):
@@ -402,6 +437,10 @@ def read(file: Path) -> dict[str, float]:
     return {re.search(r'"route": "([^"]*)"', key)[1]: value for key, value, _, _ in found}  # type: ignore[index]
 
 
+@shows(
+    "Dead workers are folded into one archive: files do not grow for ever and no total falls",
+    once="files of processes, whatever the interface",
+)
 def test_dead_workers_are_folded_into_one_file(tmp_path: Path) -> None:
     for pid in range(100, 110):
         for kind in ("counter", "histogram", "summary"):
@@ -417,6 +456,7 @@ def test_dead_workers_are_folded_into_one_file(tmp_path: Path) -> None:
     assert read(tmp_path / "counter_999.db") == {"/a": 7}
 
 
+@shows("Dead workers are folded into one archive: files do not grow for ever and no total falls")
 def test_a_crash_while_folding_keeps_archive_and_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "counter_1.db", {"/a": 1})
     _multiprocess.fold(tmp_path, 1)
@@ -430,6 +470,7 @@ def test_a_crash_while_folding_keeps_archive_and_file(tmp_path: Path, monkeypatc
     assert read(tmp_path / "counter_archive.db") == {"/a": 3}
 
 
+@shows("Dead workers are folded into one archive: files do not grow for ever and no total falls")
 def test_a_scrape_and_the_folding_exclude_each_other(tmp_path: Path) -> None:
     write(tmp_path, "counter_1.db", {"/a": 1})
     folding = threading.Thread(target=_multiprocess.fold, args=(tmp_path, 1))
@@ -459,6 +500,7 @@ class Worker:
     pid = 4321
 
 
+@shows("Multi-process mode: a collector a scrape, gauges as livesum, the folder wiped at start")
 def test_gunicorns_hooks_empty_and_fold_where_the_folder_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -517,6 +559,8 @@ def _wait(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+@shows("Multi-process mode: a collector a scrape, gauges as livesum, the folder wiped at start")
+@shows("Dead workers are folded into one archive: files do not grow for ever and no total falls")
 def test_two_workers_are_one_total_that_outlives_a_killed_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -565,6 +609,7 @@ def test_two_workers_are_one_total_that_outlives_a_killed_worker(
         assert others == []
 
 
+@shows("The folder of several workers is made, or refused when the chain is built")
 def test_workers_serve_every_request_without_their_metrics_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -581,6 +626,7 @@ def test_workers_serve_every_request_without_their_metrics_folder(
         assert list(folder.glob("histogram_*.db"))
 
 
+@shows("The folder of several workers is made, or refused when the chain is built")
 def test_a_root_master_leaves_the_folder_to_the_user_of_its_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -592,6 +638,10 @@ def test_a_root_master_leaves_the_folder_to_the_user_of_its_workers(
     assert given == {"metrics": (33, 34), ".gateway.lock": (33, 34)}
 
 
+@shows(
+    "Multi-process mode: a collector a scrape, gauges as livesum, the folder wiped at start",
+    once="files of processes, whatever the interface",
+)
 def test_the_multiprocess_mode_counts_like_one_process(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         from gateway.middleware.metrics import Metrics
@@ -614,6 +664,7 @@ def test_the_multiprocess_mode_counts_like_one_process(tmp_path: Path) -> None:
 # what the library raises
 
 
+@shows("An exception from the library ends no request; a scrape that fails is 500; either is logged once")
 @pytest.mark.parametrize("place", ["inc", "dec", "labels", "observe"])
 def test_a_library_exception_does_not_end_a_request_and_is_logged_once(
     stack: MakeStack,
@@ -642,6 +693,7 @@ def test_a_library_exception_does_not_end_a_request_and_is_logged_once(
     assert count(registry, method="GET", route="unmatched", status="200") == (4 if place == "dec" else 1)
 
 
+@shows("An exception from the library ends no request; a scrape that fails is 500; either is logged once")
 def test_a_request_whose_start_was_not_counted_does_not_lower_the_gauge(
     stack: MakeStack, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -656,6 +708,7 @@ def test_a_request_whose_start_was_not_counted_does_not_lower_the_gauge(
     assert count(registry, "requests_in_progress", method="GET") == 0
 
 
+@shows("An exception from the library ends no request; a scrape that fails is 500; either is logged once")
 def test_a_collector_that_raises_is_a_500_for_the_scraper_and_is_logged_once(
     stack: MakeStack, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -674,6 +727,7 @@ def test_a_collector_that_raises_is_a_500_for_the_scraper_and_is_logged_once(
     assert caplog.text.count("ValueError: broken collector") == 1
 
 
+@shows("An exception from the library ends no request; a scrape that fails is 500; either is logged once")
 def test_a_route_that_is_not_text_for_the_format_breaks_no_scrape(
     stack: MakeStack, registry: CollectorRegistry
 ) -> None:
@@ -700,6 +754,10 @@ def in_process(program: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
+@shows(
+    "The folder of several workers is made, or refused when the chain is built",
+    once="files of processes, whatever the interface",
+)
 def test_the_folder_of_the_workers_is_made_when_the_chain_is_built(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "metrics"
     program = """
@@ -729,6 +787,7 @@ BUILD = """
 """
 
 
+@shows("The folder of several workers is made, or refused when the chain is built")
 def test_a_folder_that_cannot_be_written_is_refused_when_the_chain_is_built(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
@@ -737,11 +796,13 @@ def test_a_folder_that_cannot_be_written_is_refused_when_the_chain_is_built(tmp_
     assert "NotADirectoryError" in ran.stdout
 
 
+@shows("The folder of several workers is made, or refused when the chain is built")
 def test_an_empty_name_of_the_folder_is_refused_when_the_chain_is_built(tmp_path: Path) -> None:
     ran = in_process(BUILD.replace("LATE", "{}"), PROMETHEUS_MULTIPROC_DIR="")
     assert "PROMETHEUS_MULTIPROC_DIR is set but empty" in ran.stdout, ran.stderr
 
 
+@shows("The folder of several workers is made, or refused when the chain is built")
 def test_a_folder_that_is_set_after_the_import_of_the_library_is_refused(tmp_path: Path) -> None:
     """The library chose to count in memory by then: every worker would count, and every scrape would be empty."""
     late = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}

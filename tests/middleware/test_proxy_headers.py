@@ -11,6 +11,7 @@ from gateway.middleware.https_redirect import HttpsRedirect
 from gateway.middleware.proxy_headers import PLATFORMS, ForwardedFrom, ProxyHeaders
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Answer, Pairs
+from tests.shows import shows
 
 PEER = ("10.0.0.5", 4000)
 REAL = "198.51.100.9"
@@ -25,6 +26,11 @@ def ask(
     return answer
 
 
+@shows(
+    "Right to left, skip trusted, take the first untrusted; all trusted: the leftmost; repeated lines are joined first"
+)
+@shows("Trust by networks or by a count of hops")
+@shows("Ports are stripped, brackets read, IPv4-mapped IPv6 equals IPv4, what is no address keeps the peer")
 @pytest.mark.parametrize(
     ("name", "lines", "expected"),
     [
@@ -52,6 +58,8 @@ def test_the_client_is_found_from_the_right(stack: MakeStack, name: str, lines: 
     assert answer.seen[0].client == expected
 
 
+@shows("The peer must be trusted first; a unix socket by an explicit literal")
+@shows("On an untrusted peer the fields are stripped, or kept by option")
 def test_an_untrusted_peer_is_the_client_and_its_fields_are_removed(stack: MakeStack) -> None:
     forged = [
         ("X-Forwarded-For", "6.6.6.6"),
@@ -76,6 +84,7 @@ ADDRESSES = [
 ]
 
 
+@shows("Addresses in the headers of other networks are removed from untrusted peers")
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_only_a_trusted_peer_gives_an_address_in_the_header_of_a_network(stack: MakeStack, name: str) -> None:
     fields = [(name, "6.6.6.6")]
@@ -85,28 +94,33 @@ def test_only_a_trusted_peer_gives_an_address_in_the_header_of_a_network(stack: 
     assert name.lower() not in ask(stack, off, fields).seen[0].headers
 
 
+@shows("On an untrusted peer the fields are stripped, or kept by option")
 def test_an_untrusted_peers_headers_can_be_kept_without_being_used(stack: MakeStack) -> None:
     keep = ProxyHeaders(trust=("10.0.0.0/8",), untrusted="keep")
     seen = ask(stack, keep, [("X-Forwarded-For", "6.6.6.6")], client=("203.0.113.1", 1)).seen[0]
     assert (seen.client, seen.headers["x-forwarded-for"]) == ("203.0.113.1", "6.6.6.6")
 
 
+@shows("Ports are stripped, brackets read, IPv4-mapped IPv6 equals IPv4, what is no address keeps the peer")
 def test_a_mapped_peer_is_matched_by_its_ipv4_network(stack: MakeStack) -> None:
     assert ask(stack, INSIDE, [("X-Forwarded-For", REAL)], client=("::ffff:10.0.0.5", 1)).seen[0].client == REAL
 
 
+@shows("The peer must be trusted first; a unix socket by an explicit literal")
 def test_the_peer_of_a_unix_socket_is_trusted_by_name_only(stack: MakeStack) -> None:
     fields = [("X-Forwarded-For", REAL)]
     assert ask(stack, ProxyHeaders(trust=("unix:",)), fields, client=None).seen[0].client == REAL
     assert ask(stack, INSIDE, fields, client=None).seen[0].client is None
 
 
+@shows("Trust by networks or by a count of hops")
 @pytest.mark.parametrize(("hops", "expected"), [(1, "10.9.9.9"), (2, REAL), (3, "6.6.6.6"), (9, "6.6.6.6")])
 def test_hops_count_from_the_right(stack: MakeStack, hops: int, expected: str) -> None:
     counted = ProxyHeaders(trust=("*",), hops=hops)
     assert ask(stack, counted, [("X-Forwarded-For", f"6.6.6.6, {REAL}, 10.9.9.9")]).seen[0].client == expected
 
 
+@shows("The scheme has the index of the chosen hop; only http and https; ws and wss for a WebSocket")
 @pytest.mark.parametrize(
     ("chain", "protos", "expected"),
     [
@@ -127,6 +141,7 @@ def test_the_scheme_is_that_of_the_chosen_hop_and_only_http_or_https(
     assert ask(stack, INSIDE, [pair for pair in fields if pair[1]]).seen[0].scheme == expected
 
 
+@shows("The scheme has the index of the chosen hop; only http and https; ws and wss for a WebSocket")
 def test_a_websocket_gets_ws_or_wss(socket_stack: MakeStack) -> None:
     answer = socket_stack(INSIDE).handshake(
         headers=[("X-Forwarded-For", REAL), ("X-Forwarded-Proto", "https")], client=PEER
@@ -134,6 +149,7 @@ def test_a_websocket_gets_ws_or_wss(socket_stack: MakeStack) -> None:
     assert (answer.status, answer.seen[0].scheme, answer.seen[0].client) == (101, "wss", REAL)
 
 
+@shows("Host, port and prefix are off by default and validated")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -151,6 +167,7 @@ def test_host_is_off_by_default_and_checked_when_on(stack: MakeStack, value: str
     assert ask(stack, on, fields).seen[0].headers["host"] == expected
 
 
+@shows("Host, port and prefix are off by default and validated")
 @pytest.mark.parametrize(
     ("port", "expected"), [("8443", "inner:8443"), ("443", "inner"), ("0", "inner"), ("99999", "inner"), ("x", "inner")]
 )
@@ -161,6 +178,7 @@ def test_port_is_off_by_default_and_checked_when_on(stack: MakeStack, port: str,
     assert ask(stack, on, fields).seen[0].headers["host"] == expected
 
 
+@shows("Host, port and prefix are off by default and validated")
 @pytest.mark.parametrize(
     ("prefix", "root_path"),
     [
@@ -184,6 +202,8 @@ def test_prefix_is_off_by_default_and_checked_when_on(stack: MakeStack, prefix: 
 FORWARDED = ProxyHeaders(trust=("10.0.0.0/8",), mode="forwarded", host=True)
 
 
+@shows("Modes x-forwarded, forwarded and off; the two families are never mixed in one request")
+@shows("RFC 7239: quoted strings, parameter names without case")
 @pytest.mark.parametrize(
     ("lines", "client", "scheme", "host"),
     [
@@ -204,6 +224,7 @@ def test_rfc_7239_is_read_whole_or_not_at_all(
     assert (seen.client, seen.scheme, seen.headers["host"]) == (client, scheme, host)
 
 
+@shows("A malformed Forwarded header from a trusted peer is refused, so that no client has the address of the proxy")
 @pytest.mark.parametrize(
     "lines",
     [
@@ -236,6 +257,7 @@ def test_a_websocket_with_a_malformed_forwarded_header_is_refused(socket_stack: 
     assert (answer.status, answer.seen) == (400, [])
 
 
+@shows("Modes x-forwarded, forwarded and off; the two families are never mixed in one request")
 def test_the_two_families_are_never_mixed(stack: MakeStack) -> None:
     both = [("X-Forwarded-For", "6.6.6.6"), ("Forwarded", f"for={REAL}")]
     seen = ask(stack, FORWARDED, both).seen[0]
@@ -244,11 +266,14 @@ def test_the_two_families_are_never_mixed(stack: MakeStack) -> None:
     assert (seen.client, "forwarded" in seen.headers) == (REAL, False)
 
 
+@shows("Modes x-forwarded, forwarded and off; the two families are never mixed in one request")
 def test_mode_off_trusts_no_header_and_removes_all(stack: MakeStack) -> None:
     seen = ask(stack, ProxyHeaders(trust=(), mode="off"), [("X-Forwarded-For", REAL), ("Forwarded", "for=x")]).seen[0]
     assert (seen.client, [name for name in seen.headers if "forwarded" in name]) == (PEER[0], [])
 
 
+@shows("The originals stay in the state; a second one is a no-op")
+@shows("A middleware that must not act twice marks the state; the second is a no-op")
 def test_a_second_proxy_headers_does_nothing(stack: MakeStack) -> None:
     answer = stack(INSIDE, INSIDE).request(
         client=PEER, headers=[("X-Forwarded-For", f"6.6.6.6, 10.0.0.8, {REAL}, 10.0.0.9")]
@@ -256,12 +281,14 @@ def test_a_second_proxy_headers_does_nothing(stack: MakeStack) -> None:
     assert answer.seen[0].client == REAL
 
 
+@shows("The originals stay in the state; a second one is a no-op")
 def test_the_original_values_of_the_connection_stay_in_the_state(stack: MakeStack) -> None:
     fields = [("Host", "inner"), ("X-Forwarded-For", REAL), ("X-Forwarded-Proto", "https")]
     answer = ask(stack, INSIDE, fields)
     assert answer.seen[0].state["gateway.proxy_headers"] == ForwardedFrom(True, PEER, "http", "inner")
 
 
+@shows("Presets for platforms: ALB, GCP (two values), Cloudflare, Heroku")
 @pytest.mark.parametrize("name", sorted(PLATFORMS))
 def test_each_platform_finds_its_client_behind_a_forged_value(stack: MakeStack, name: str) -> None:
     middleware = ProxyHeaders.for_platform(name)
@@ -271,6 +298,7 @@ def test_each_platform_finds_its_client_behind_a_forged_value(stack: MakeStack, 
     assert answer.seen[0].client == REAL
 
 
+@shows("A bad network, and * without hops, is an error when built", once="it never gets as far as a driver")
 @pytest.mark.parametrize(
     "options",
     [
@@ -290,6 +318,7 @@ def test_a_wrong_option_is_refused_when_built(options: dict[str, object]) -> Non
         ProxyHeaders(**options)  # type: ignore[arg-type]
 
 
+@shows("Presets for platforms: ALB, GCP (two values), Cloudflare, Heroku")
 def test_an_unknown_platform_names_those_that_exist() -> None:
     with pytest.raises(ConfigurationError, match="aws-alb"):
         ProxyHeaders.for_platform("azure")

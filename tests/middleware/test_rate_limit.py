@@ -25,6 +25,7 @@ from gateway.middleware.rate_limit import RateLimit, by_client, by_header
 from tests.middleware.conftest import MakeStack
 from tests.middleware.redis_server import running_redis
 from tests.middleware.stacks import STACKS, Stack
+from tests.shows import shows
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,10 @@ def limit(store: str = "memory://", limits: str = "2/minute", **more: object) ->
     return RateLimit(limits=limits, store=store, namespace=uuid.uuid4().hex, timeout=5.0, **more)  # type: ignore[arg-type]
 
 
+@shows(
+    "Limits such as 100/minute;5/second; fixed, moving and sliding windows; 429 with Retry-After and problem details"
+)
+@shows("Stores in memory and in Redis, in both colours, shared by workers")
 @pytest.mark.parametrize("strategy", ["fixed", "moving", "sliding"])
 def test_too_many_requests_get_429_with_retry_after(stack: MakeStack, store: str, strategy: str) -> None:
     chain = stack(limit(store, strategy=strategy))
@@ -58,6 +63,7 @@ def test_too_many_requests_get_429_with_retry_after(stack: MakeStack, store: str
     assert answers[2].get("content-type") == "application/problem+json"
 
 
+@shows("Counted by client (IPv6 by /64), field or function; None counts nobody; cost")
 def test_each_client_is_counted_separately(stack: MakeStack, store: str) -> None:
     chain = stack(limit(store, "1/minute"))
     assert [chain.request(client=(host, 1)).status for host in ("192.0.2.1", "192.0.2.2", "192.0.2.1")] == [
@@ -67,6 +73,7 @@ def test_each_client_is_counted_separately(stack: MakeStack, store: str) -> None
     ]
 
 
+@shows("Counted by client (IPv6 by /64), field or function; None counts nobody; cost")
 @pytest.mark.parametrize(
     ("first", "second", "same"),
     [
@@ -84,12 +91,16 @@ def test_ipv6_clients_are_counted_by_their_64_and_mapped_ones_as_ipv4(
     assert chain.request(client=(second, 1)).status == (429 if same else 200)
 
 
+@shows(
+    "Limits such as 100/minute;5/second; fixed, moving and sliding windows; 429 with Retry-After and problem details"
+)
 def test_every_limit_must_hold(stack: MakeStack, store: str) -> None:
     chain = stack(limit(store, "2/minute;3/hour"))
     assert [chain.request().status for _ in range(3)] == [200, 200, 429]
     assert chain.request().get("ratelimit-policy") == '"2-per-60s";q=2;w=60, "3-per-3600s";q=3;w=3600'
 
 
+@shows("RateLimit fields of the draft, the legacy ones, or none")
 def test_the_draft_headers_show_the_clients_limit(stack: MakeStack, store: str) -> None:
     chain = stack(limit(store))
     first, _, refused = (chain.request() for _ in range(3))
@@ -98,6 +109,7 @@ def test_the_draft_headers_show_the_clients_limit(stack: MakeStack, store: str) 
     assert re.fullmatch(r'"2-per-60s";r=0;t=\d+', refused.get("ratelimit") or "")
 
 
+@shows("RateLimit fields of the draft, the legacy ones, or none")
 def test_the_legacy_fields_are_an_option(stack: MakeStack) -> None:
     answer = stack(limit(dialect="legacy")).request()
     assert (answer.get("x-ratelimit-limit"), answer.get("x-ratelimit-remaining")) == ("2", "1")
@@ -105,11 +117,13 @@ def test_the_legacy_fields_are_an_option(stack: MakeStack) -> None:
     assert answer.get("ratelimit") is None
 
 
+@shows("RateLimit fields of the draft, the legacy ones, or none")
 def test_no_fields_are_an_option(stack: MakeStack) -> None:
     answer = stack(limit(dialect="none")).request()
     assert not [name for name, _ in answer.headers if "ratelimit" in name.lower()]
 
 
+@shows("Counted by client (IPv6 by /64), field or function; None counts nobody; cost")
 def test_cost_and_key_are_functions_of_the_request(stack: MakeStack) -> None:
     chain = stack(
         limit(limits="5/minute", cost=lambda request: 3 if request.method == "POST" else 1, key=by_header("X-Key"))
@@ -131,18 +145,21 @@ def test_long_keys_with_the_same_beginning_are_different_clients(stack: MakeStac
     assert statuses == [200, 200, 429]
 
 
+@shows("Counted by client (IPv6 by /64), field or function; None counts nobody; cost")
 def test_requests_with_the_key_none_are_not_counted(stack: MakeStack) -> None:
     chain = stack(limit(limits="1/minute", key=lambda request: None))
     assert [chain.request().status for _ in range(3)] == [200, 200, 200]
     assert [stack(limit(limits="1/minute")).request(client=None).status for _ in range(2)] == [200, 200]
 
 
+@shows("Exempt paths")
 def test_exempt_paths_are_not_counted(stack: MakeStack) -> None:
     chain = stack(limit(limits="1/minute", exempt=("/livez",)))
     assert [chain.request("/livez").status for _ in range(3)] == [200, 200, 200]
     assert chain.request().status == 200
 
 
+@shows("Open or closed where the store fails, logged, with a time limit")
 @pytest.mark.parametrize(("mode", "status"), [("open", 200), ("closed", 503)])
 def test_a_store_that_fails_lets_pass_or_refuses_and_is_logged_once(
     stack: MakeStack, mode: str, status: int, caplog: pytest.LogCaptureFixture
@@ -177,6 +194,8 @@ def hanging(kind: str) -> Iterator[str]:
         yield f"redis://127.0.0.1:{server.getsockname()[1]}"
 
 
+@shows("A store that is silent is given up after the timeout")
+@shows("A store that failed is skipped; one request tries it again, ever more rarely")
 @pytest.mark.parametrize(("mode", "status"), [("open", 200), ("closed", 503)])
 @pytest.mark.parametrize("kind", ["silent", "connections-wait"])
 def test_a_store_that_hangs_costs_one_request_the_time_limit_and_not_each(
@@ -199,6 +218,8 @@ def test_a_store_that_hangs_costs_one_request_the_time_limit_and_not_each(
         assert {answer.get("retry-after") for answer in answers} == {"1"}
 
 
+@shows("A store that is silent is given up after the timeout")
+@shows("A store that failed is skipped; one request tries it again, ever more rarely")
 def test_a_stopped_redis_is_skipped_and_used_again_when_it_continues(
     stack: MakeStack, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -225,6 +246,7 @@ def test_a_stopped_redis_is_skipped_and_used_again_when_it_continues(
     assert levels == ["ERROR", "WARNING"]
 
 
+@shows("A lost connection is made again once, without pauses; a refused password is an outage")
 def test_a_store_that_refuses_connections_costs_no_time(stack: MakeStack) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -236,6 +258,7 @@ def test_a_store_that_refuses_connections_costs_no_time(stack: MakeStack) -> Non
     again.close()
 
 
+@shows("A lost connection is made again once, without pauses; a refused password is an outage")
 def test_a_redis_that_was_restarted_fails_no_request(stack: MakeStack, redis_address: str) -> None:
     """Its connections of before are lost, and the client repeats the question on a new one."""
     chain = stack(limit(redis_address, "100/minute", on_store_error="closed"))
@@ -245,6 +268,7 @@ def test_a_redis_that_was_restarted_fails_no_request(stack: MakeStack, redis_add
     assert chain.request().status == 200
 
 
+@shows("A lost connection is made again once, without pauses; a refused password is an outage")
 @pytest.mark.parametrize(("mode", "status"), [("open", 200), ("closed", 503)])
 def test_a_wrong_redis_password_is_an_outage_and_is_not_logged(
     stack: MakeStack, redis_address: str, mode: str, status: int, caplog: pytest.LogCaptureFixture
@@ -256,6 +280,7 @@ def test_a_wrong_redis_password_is_an_outage_and_is_not_logged(
     assert "hunter2" not in caplog.text
 
 
+@shows("Retry-After tells when the limit that refused has room, and is never beyond its window")
 @pytest.mark.parametrize("strategy", ["fixed", "moving", "sliding"])
 @pytest.mark.parametrize("dialect", ["draft", "legacy"])
 def test_a_client_is_never_told_to_wait_longer_than_the_window(
@@ -280,6 +305,7 @@ def test_a_client_is_never_told_to_wait_longer_than_the_window(
         assert int(answer.get("x-ratelimit-reset") or 0) <= time.time() + 61
 
 
+@shows("Retry-After tells when the limit that refused has room, and is never beyond its window")
 def test_a_request_that_costs_too_much_gets_a_true_retry_after(stack: MakeStack) -> None:
     chain = stack(limit(limits="3/minute", strategy="fixed", cost=lambda request: 3 if request.method == "POST" else 1))
     assert chain.request().status == 200
@@ -293,6 +319,7 @@ def test_a_cost_of_zero_is_not_counted(stack: MakeStack, store: str) -> None:
     assert [chain.request(method=method).status for method in ("HEAD", "GET", "HEAD", "GET")] == [200, 200, 200, 429]
 
 
+@shows("No key of a client makes a store fail, and a store in memory has a bound")
 @pytest.mark.parametrize("key", ["a b", "a\nb", "é" * 300, "\udcff", "x" * 5000, "", "{a}", "a/b"])
 def test_no_key_that_a_client_invents_makes_a_store_fail(
     stack: MakeStack, store: str, key: str, caplog: pytest.LogCaptureFixture
@@ -302,6 +329,7 @@ def test_no_key_that_a_client_invents_makes_a_store_fail(
     assert caplog.text == ""
 
 
+@shows("No key of a client makes a store fail, and a store in memory has a bound")
 @pytest.mark.parametrize("strategy", ["fixed", "moving", "sliding"])
 def test_a_store_in_memory_forgets_inactive_clients(
     stack: MakeStack, strategy: str, monkeypatch: pytest.MonkeyPatch
@@ -319,12 +347,14 @@ def test_a_store_in_memory_forgets_inactive_clients(
     assert len(storage.storage) + len(storage.events) <= 70
 
 
+@shows("Namespaces count apart in one store")
 def test_namespaces_are_counted_separately(stack: MakeStack, redis_address: str) -> None:
     names = [uuid.uuid4().hex, uuid.uuid4().hex]
     chains = [stack(RateLimit(limits="1/minute", store=redis_address, namespace=name, timeout=5.0)) for name in names]
     assert [chain.request().status for chain in (*chains, *chains)] == [200, 200, 429, 429]
 
 
+@shows("Open or closed where the store fails, logged, with a time limit")
 def test_a_password_is_never_logged(stack: MakeStack, caplog: pytest.LogCaptureFixture) -> None:
     stack(limit("redis://user:hunter2@127.0.0.1:1/0")).request()
     stack(limit("redis://127.0.0.1:1/0?password=hunter2")).request()
@@ -332,6 +362,7 @@ def test_a_password_is_never_logged(stack: MakeStack, caplog: pytest.LogCaptureF
     assert "127.0.0.1:1" in caplog.text
 
 
+@shows("Stores in memory and in Redis, in both colours, shared by workers")
 def test_workers_that_share_a_store_count_together(redis_address: str) -> None:
     """Two chains, WSGI and ASGI, with one namespace: as two workers of different kinds."""
     shared = limit(redis_address, "4/minute")
@@ -357,6 +388,7 @@ def test_loops_that_take_turns_have_a_client_each(redis_address: str, monkeypatc
         each.close()
 
 
+@shows("Stores in memory and in Redis, in both colours, shared by workers")
 @pytest.mark.parametrize("kind", STACKS)
 def test_threads_never_let_more_than_the_limit_pass(kind: str) -> None:
     chain_limit = limit(limits="10/minute", strategy="moving")
@@ -375,17 +407,20 @@ def test_threads_never_let_more_than_the_limit_pass(kind: str) -> None:
     assert sorted(statuses) == [200] * 10 + [429] * 30
 
 
+@shows("WebSocket handshakes count", once="WebSockets are ASGI's")
 def test_a_websocket_handshake_counts(socket_stack: MakeStack) -> None:
     chain = socket_stack(limit(limits="1/minute"))
     assert [chain.handshake().status for _ in range(2)] == [101, 429]
 
 
+@shows("A store in memory warns under several workers", once="it never gets as far as a driver")
 def test_a_store_in_memory_with_several_workers_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
     with pytest.warns(UserWarning, match="4 times the limit"):
         RateLimit(limits="1/minute")
 
 
+@shows("Counted by client (IPv6 by /64), field or function; None counts nobody; cost")
 def test_by_client_is_none_for_a_unix_socket() -> None:
     from gateway._requests import WsgiRequest
 

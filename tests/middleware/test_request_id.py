@@ -22,11 +22,13 @@ from gateway.testing import Client
 from tests.middleware import request_id_site
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Script, Seen
+from tests.shows import shows
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
+@shows("Written to request field, state, context and response field, which is set, not appended")
 def test_an_id_is_made_and_is_the_same_on_request_response_state_and_context(stack: MakeStack) -> None:
     found: list[str | None] = []
 
@@ -41,11 +43,13 @@ def test_an_id_is_made_and_is_the_same_on_request_response_state_and_context(sta
     assert found == [name]
 
 
+@shows("Written to request field, state, context and response field, which is set, not appended")
 def test_the_response_has_one_id_even_if_the_application_set_another(stack: MakeStack) -> None:
     answer = stack(RequestId(), script=Script(headers=(("X-Request-ID", "mine"),))).request()
     assert answer.all("x-request-id") == [answer.seen[0].state["request_id"]]
 
 
+@shows("Accepted never, from a trusted peer, or from anybody where valid; matched whole")
 @pytest.mark.parametrize(
     ("accept", "value", "taken"),
     [
@@ -64,6 +68,7 @@ def test_only_a_valid_id_of_an_allowed_peer_is_accepted(stack: MakeStack, accept
     assert (answer.get("x-request-id") == value) is taken
 
 
+@shows("Accepted never, from a trusted peer, or from anybody where valid; matched whole")
 def test_a_trusted_proxy_may_give_the_id_and_another_peer_may_not(stack: MakeStack) -> None:
     chain = stack(ProxyHeaders(trust=("10.0.0.0/8",)), RequestId())
     fields = [("X-Request-ID", "from-the-proxy")]
@@ -71,6 +76,7 @@ def test_a_trusted_proxy_may_give_the_id_and_another_peer_may_not(stack: MakeSta
     assert chain.request(headers=fields, client=("198.51.100.1", 1)).get("x-request-id") != "from-the-proxy"
 
 
+@shows("An id that is not taken is kept under another name on request")
 def test_an_id_that_is_not_accepted_is_kept_in_another_header(stack: MakeStack) -> None:
     chain = stack(RequestId(accept="never", keep="X-Client-Request-ID"))
     seen = chain.request(headers=[("X-Request-ID", "client-4711")]).seen[0]
@@ -113,6 +119,7 @@ def test_two_ids_are_not_an_id(stack: MakeStack) -> None:
     assert re.fullmatch("[0-9a-f]{32}", answer.get("x-request-id") or "")
 
 
+@shows("Made as uuid4, uuid7, ULID or by a function")
 @pytest.mark.parametrize(
     ("generate", "pattern"),
     [
@@ -128,6 +135,7 @@ def test_ids_can_be_made_in_three_ways_and_differ(stack: MakeStack, generate: st
     assert len(set(names)) == 3
 
 
+@shows("Made as uuid4, uuid7, ULID or by a function")
 def test_uuid7_and_ulid_sort_by_time() -> None:
     from gateway.middleware.request_id import _GENERATORS
 
@@ -138,11 +146,14 @@ def test_uuid7_and_ulid_sort_by_time() -> None:
         assert first < _GENERATORS[kind]()
 
 
+@shows("Made as uuid4, uuid7, ULID or by a function")
+@shows("The name of the field is an option, and further ones may bring the id")
 def test_a_function_and_another_header_can_be_given(stack: MakeStack) -> None:
     answer = stack(RequestId(header="X-Correlation-ID", generate=lambda: "fixed")).request()
     assert answer.get("x-correlation-id") == "fixed"
 
 
+@shows("The name of the field is an option, and further ones may bring the id")
 @pytest.mark.parametrize(
     ("given", "taken"),
     [
@@ -162,6 +173,10 @@ def test_further_fields_may_bring_an_id_in_their_order(
     assert answer.seen[0].headers["x-request-id"] == (taken or "made-here")
 
 
+@shows(
+    "W3C Trace Context: zeros and upper case are invalid, unknown versions tolerated, tracestate goes with a "
+    "bad traceparent"
+)
 @pytest.mark.parametrize(
     ("value", "kept"),
     [
@@ -192,6 +207,7 @@ def test_a_traceparent_is_valid_or_removed_with_its_tracestate(stack: MakeStack,
     assert found == [TRACE if kept else None]
 
 
+@shows("A logging filter gives both ids to log records")
 def test_the_filter_puts_both_on_log_records(stack: MakeStack) -> None:
     records: list[tuple[str, str]] = []
 
@@ -204,6 +220,7 @@ def test_the_filter_puts_both_on_log_records(stack: MakeStack) -> None:
     assert records == [(answer.get("x-request-id"), TRACE)]
 
 
+@shows("Written to request field, state, context and response field, which is set, not appended")
 def test_outside_of_a_request_there_is_no_id(stack: MakeStack) -> None:
     stack(RequestId()).request()
     record = logging.LogRecord("app", logging.INFO, __file__, 1, "hello", (), None)
@@ -212,11 +229,13 @@ def test_outside_of_a_request_there_is_no_id(stack: MakeStack) -> None:
     assert (record.request_id, record.trace_id) == ("-", "-")  # type: ignore[attr-defined]
 
 
+@shows("Written to request field, state, context and response field, which is set, not appended")
 def test_two_copies_in_one_chain_agree(stack: MakeStack) -> None:
     answer = stack(RequestId(), RequestId()).request()
     assert answer.all("x-request-id") == [answer.seen[0].state["request_id"]]
 
 
+@shows("WebSocket handshakes have an id", once="WebSockets are ASGI's")
 def test_a_websocket_gets_an_id_too(socket_stack: MakeStack) -> None:
     answer = socket_stack(RequestId()).handshake()
     assert answer.get("x-request-id") == answer.seen[0].state["request_id"]

@@ -25,6 +25,7 @@ from gateway.middleware.static_files import StaticFiles
 from tests.middleware.conftest import MakeStack
 from tests.middleware.stacks import Script, Stack
 from tests.middleware.test_static_paths import TRAVERSALS
+from tests.shows import shows
 
 CSS = b"body { color: red }\n" * 50
 WHEN = 1_700_000_000
@@ -67,6 +68,7 @@ def files(folder: Path, request: pytest.FixtureRequest) -> StaticFiles:
     return StaticFiles(folders={"/static": folder}, index_file="index.html", memory=request.param)
 
 
+@shows("An entity tag for each coding, Last-Modified, Accept-Ranges, Content-Type with charset, nosniff")
 def test_a_file_comes_with_type_length_validators_and_caching(stack: MakeStack, files: StaticFiles) -> None:
     answer = stack(files).request("/static/site.css")
     assert (answer.status, answer.body, answer.seen) == (200, CSS, [])
@@ -80,11 +82,13 @@ def test_a_file_comes_with_type_length_validators_and_caching(stack: MakeStack, 
     assert (answer.get("etag") or "").startswith('"')
 
 
+@shows("What is no file passes to the application")
 def test_a_request_without_a_file_reaches_the_application(stack: MakeStack, files: StaticFiles) -> None:
     for target in ("/", "/static", "/static/none.css", "/staticx/site.css", "/static/"):
         assert stack(files).request(target).body == b"hello"
 
 
+@shows("One canonical URL only; NUL, backslash, .., %2e, drive letters, Windows names are refused")
 @pytest.mark.parametrize("spelling", TRAVERSALS)
 @pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
 def test_no_spelling_leads_out_of_the_folder(stack: MakeStack, folder: Path, spelling: str, autorefresh: bool) -> None:
@@ -92,6 +96,7 @@ def test_no_spelling_leads_out_of_the_folder(stack: MakeStack, folder: Path, spe
     assert answer.body == b"hello"
 
 
+@shows("Symbolic links out of the root and dot files are denied")
 @pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
 @pytest.mark.parametrize("name", ["leak", "leaking/secret", "leaking/assets/site.css", ".env"])
 def test_links_that_lead_out_and_dot_files_are_not_served(
@@ -101,15 +106,18 @@ def test_links_that_lead_out_and_dot_files_are_not_served(
     assert answer.body == b"hello"
 
 
+@shows("Symbolic links out of the root and dot files are denied")
 def test_a_link_inside_the_folder_and_well_known_are_served(stack: MakeStack, files: StaticFiles) -> None:
     assert stack(files).request("/static/inside.css").body == CSS
     assert stack(files).request("/static/.well-known/security.txt").body == b"Contact: x"
 
 
+@shows("Symbolic links out of the root and dot files are denied")
 def test_dot_files_can_be_allowed(stack: MakeStack, folder: Path) -> None:
     assert stack(StaticFiles(folders={"/s": folder}, dotfiles=True)).request("/s/.env").body == b"SECRET"
 
 
+@shows("GET and HEAD, else 405 with Allow")
 def test_a_head_has_the_fields_of_the_get(stack: MakeStack, files: StaticFiles) -> None:
     chain = stack(files)
     head, get = chain.request("/static/site.css", method="HEAD"), chain.request("/static/site.css")
@@ -117,12 +125,18 @@ def test_a_head_has_the_fields_of_the_get(stack: MakeStack, files: StaticFiles) 
     assert sorted(head.headers) == sorted(get.headers)
 
 
+@shows("GET and HEAD, else 405 with Allow")
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 def test_other_methods_than_get_and_head_for_a_file_get_405(stack: MakeStack, files: StaticFiles, method: str) -> None:
     answer = stack(files).request("/static/site.css", method=method)
     assert (answer.status, answer.get("allow")) == (405, "GET, HEAD")
 
 
+@shows("A single range is 206, also 0-0, suffix and open; several get the whole; 416 with the size")
+@shows(
+    "The server sends the file: wsgi.file_wrapper, http.response.pathsend, http.response.zerocopysend; in "
+    "blocks where it can none"
+)
 @pytest.mark.parametrize(
     ("value", "start", "stop"),
     [("bytes=0-0", 0, 1), ("bytes=10-19", 10, 20), ("bytes=990-", 990, 1000), ("bytes=-5", 995, 1000)],
@@ -134,28 +148,33 @@ def test_one_range_is_206(stack: MakeStack, files: StaticFiles, value: str, star
     assert answer.get("content-length") == str(stop - start)
 
 
+@shows("A single range is 206, also 0-0, suffix and open; several get the whole; 416 with the size")
 @pytest.mark.parametrize("value", ["bytes=0-1,4-5", "items=0-1", "bytes=5-4", "bytes=x"])
 def test_several_or_invalid_ranges_get_the_whole_file(stack: MakeStack, files: StaticFiles, value: str) -> None:
     answer = stack(files).request("/static/site.css", headers=[("Range", value)])
     assert (answer.status, answer.body) == (200, CSS)
 
 
+@shows("A single range is 206, also 0-0, suffix and open; several get the whole; 416 with the size")
 def test_a_range_beyond_the_end_gets_416_with_the_size(stack: MakeStack, files: StaticFiles) -> None:
     answer = stack(files).request("/static/site.css", headers=[("Range", "bytes=1000-")])
     assert (answer.status, answer.get("content-range")) == (416, "bytes */1000")
 
 
+@shows("A range applies to the file as it is, never to a coded variant")
 def test_ranges_are_of_the_uncompressed_file(stack: MakeStack, files: StaticFiles) -> None:
     fields = [("Range", "bytes=0-3"), ("Accept-Encoding", "gzip")]
     answer = stack(files).request("/static/site.css", headers=fields)
     assert (answer.status, answer.body, answer.get("content-encoding")) == (206, CSS[:4], None)
 
 
+@shows("A single range is 206, also 0-0, suffix and open; several get the whole; 416 with the size")
 def test_a_head_ignores_ranges(stack: MakeStack, files: StaticFiles) -> None:
     answer = stack(files).request("/static/site.css", method="HEAD", headers=[("Range", "bytes=0-3")])
     assert (answer.status, answer.get("content-length")) == (200, "1000")
 
 
+@shows("If-Range wants a strong tag or the exact date")
 def test_if_range_wants_the_strong_tag_or_the_exact_date(stack: MakeStack, files: StaticFiles) -> None:
     chain = stack(files)
     tag = chain.request("/static/site.css").get("etag") or ""
@@ -164,6 +183,7 @@ def test_if_range_wants_the_strong_tag_or_the_exact_date(stack: MakeStack, files
         assert chain.request("/static/site.css", headers=fields).status == status, value
 
 
+@shows("If-None-Match lists, weak and *, before If-Modified-Since; preconditions before ranges")
 def test_preconditions_are_evaluated_before_ranges(stack: MakeStack, files: StaticFiles) -> None:
     chain = stack(files)
     tag = chain.request("/static/site.css").get("etag") or ""
@@ -185,6 +205,7 @@ def test_preconditions_are_evaluated_before_ranges(stack: MakeStack, files: Stat
     assert unchanged.get("content-type") is None
 
 
+@shows("Precompressed br, gz and zst by quality; a stale variant is not served")
 @pytest.mark.parametrize(
     ("accept", "coding"),
     [("gzip", "gzip"), ("br, gzip", "br"), ("br;q=0, gzip", "gzip"), ("gzip;q=0", None), ("identity", None)],
@@ -200,12 +221,14 @@ def test_a_precompressed_variant_is_chosen_by_quality(
     assert answer.get("content-type") == "text/css; charset=utf-8"
 
 
+@shows("Charset, media types and further fields are options; precompressed files can be left alone")
 def test_precompressed_files_can_be_left_alone(stack: MakeStack, folder: Path) -> None:
     chain = stack(StaticFiles(folders={"/static": folder}, precompressed=False))
     answer = chain.request("/static/site.css", headers=[("Accept-Encoding", "br, gzip, zstd")])
     assert (answer.status, answer.get("content-encoding"), answer.get("vary")) == (200, None, None)
 
 
+@shows("An entity tag for each coding, Last-Modified, Accept-Ranges, Content-Type with charset, nosniff")
 def test_each_variant_has_an_entity_tag_of_its_own(stack: MakeStack, files: StaticFiles) -> None:
     chain = stack(files)
     tags = {
@@ -219,11 +242,13 @@ def test_each_variant_has_an_entity_tag_of_its_own(stack: MakeStack, files: Stat
     assert chain.request("/static/site.css", headers=[("If-None-Match", tag)]).status == 200
 
 
+@shows("Precompressed br, gz and zst by quality; a stale variant is not served")
 def test_a_variant_older_than_its_file_is_not_served(stack: MakeStack, files: StaticFiles) -> None:
     answer = stack(files).request("/static/stale.css", headers=[("Accept-Encoding", "gzip")])
     assert (answer.body, answer.get("content-encoding"), answer.get("vary")) == (CSS, None, None)
 
 
+@shows("A name with a hash is immutable for a year; the test is an option")
 @pytest.mark.parametrize(
     ("name", "hashed"),
     [
@@ -245,6 +270,7 @@ def test_names_with_a_hash_are_cached_for_a_year_and_dates_are_not(
     assert stack(StaticFiles(folders={"/s": tmp_path})).request(f"/s/{name}").get("cache-control") == wanted
 
 
+@shows("A name with a hash is immutable for a year; the test is an option")
 @pytest.mark.parametrize(
     ("option", "names"),
     [
@@ -261,12 +287,14 @@ def test_an_option_selects_immutable_files(stack: MakeStack, folder: Path, optio
     assert {name for name in asked if "immutable" in (chain.request(f"/s/{name}").get("cache-control") or "")} == names
 
 
+@shows("Index file, and a redirect of a folder with the // guard")
 def test_a_folder_serves_its_index_file_and_redirects_without_the_slash(stack: MakeStack, files: StaticFiles) -> None:
     assert stack(files).request("/static/docs/").body == b"<h1>docs</h1>"
     answer = stack(files).request("/static/docs?a=b%20c")
     assert (answer.status, answer.get("location")) == (308, "/static/docs/?a=b%20c")
 
 
+@shows("Index file, and a redirect of a folder with the // guard")
 def test_a_redirect_never_leads_to_another_host(stack: MakeStack, folder: Path) -> None:
     files = StaticFiles(folders={"/": folder}, index_file="index.html")
     for target in ("//docs", "//evil.example/docs", "/%2fdocs", "/\\docs"):
@@ -284,10 +312,12 @@ def test_an_empty_file_is_empty(stack: MakeStack, files: StaticFiles) -> None:
     assert (answer.status, answer.body, answer.get("content-length")) == (200, b"", "0")
 
 
+@shows("One canonical URL only; NUL, backslash, .., %2e, drive letters, Windows names are refused")
 def test_names_that_are_not_ascii_or_hold_spaces_are_found(stack: MakeStack, files: StaticFiles) -> None:
     assert stack(files).request("/static/docs/%C3%A9%20b.txt").body == b"text"
 
 
+@shows("Charset, media types and further fields are options; precompressed files can be left alone")
 def test_options_for_fields_and_types_replace_the_built_in_ones(stack: MakeStack, folder: Path) -> None:
     files = StaticFiles(
         folders={"/s": folder},
@@ -301,6 +331,7 @@ def test_options_for_fields_and_types_replace_the_built_in_ones(stack: MakeStack
     assert answer.get("content-type") == "text/plain; charset=latin-1"
 
 
+@shows("A prefix map; files are found once, or at each request with autorefresh; the longest prefix first")
 def test_the_longest_prefix_is_asked_first(stack: MakeStack, folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -310,6 +341,7 @@ def test_the_longest_prefix_is_asked_first(stack: MakeStack, folder: Path, tmp_p
     assert stack(files).request("/static/site.css").body == CSS
 
 
+@shows("A prefix map; files are found once, or at each request with autorefresh; the longest prefix first")
 def test_autorefresh_sees_new_files_and_the_index_does_not(stack: MakeStack, folder: Path) -> None:
     fresh = stack(StaticFiles(folders={"/s": folder}, autorefresh=True))
     fixed = stack(StaticFiles(folders={"/s": folder}))
@@ -318,6 +350,7 @@ def test_autorefresh_sees_new_files_and_the_index_does_not(stack: MakeStack, fol
     assert fixed.request("/s/new.txt").body == b"hello"
 
 
+@shows("Small files are kept in memory, the smallest first, within a bound")
 def test_small_files_are_kept_as_they_were_the_smallest_first(stack: MakeStack, tmp_path: Path) -> None:
     for name, size in (("a", 100), ("b", 50), ("c", 65536), ("d", 65537)):
         (tmp_path / name).write_bytes(b"1" * size)
@@ -331,6 +364,7 @@ def test_small_files_are_kept_as_they_were_the_smallest_first(stack: MakeStack, 
     assert [len(chain.request(f"/s/{name}").body) for name in "abcd"] == [100, 50, 65536, 65537]
 
 
+@shows("Small files are kept in memory, the smallest first, within a bound")
 def test_a_file_that_cannot_be_kept_is_sent_from_disk(
     stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,6 +385,7 @@ def test_a_file_that_cannot_be_kept_is_sent_from_disk(
     assert bodies == {"gone": b"abcd", "growing": b"abcd", "kept": b"1234"}
 
 
+@shows("X-Accel-Redirect and X-Sendfile by option")
 def test_the_web_server_in_front_can_be_told_to_send_the_file(stack: MakeStack, folder: Path) -> None:
     nginx = stack(StaticFiles(folders={"/s": folder}, accelerate=("X-Accel-Redirect", "/internal/")))
     answer = nginx.request("/s/docs/%C3%A9%20b.txt")
@@ -365,6 +400,7 @@ def test_the_web_server_in_front_can_be_told_to_send_the_file(stack: MakeStack, 
     assert apache.request("/s/site.css").get("x-sendfile") == str(folder / "site.css")
 
 
+@shows("What is no file passes to the application")
 def test_a_request_for_a_missing_file_reaches_the_application(stack: MakeStack, files: StaticFiles) -> None:
     chain = stack(files, script=Script(status=404))
     assert chain.request("/static/none").status == 404
@@ -403,6 +439,7 @@ def ask(chain: Stack, name: str, **more: Any) -> tuple[int, bytes, str | None, s
     return answer.status, answer.body, answer.get("content-length"), answer.get("etag")
 
 
+@shows("The file that is sent is the one that is described, also if it was replaced; a removed one is not there")
 @pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
 @pytest.mark.parametrize(
     "content",
@@ -434,6 +471,7 @@ def test_the_headers_describe_a_replaced_file_correctly(
     assert (status, body if content else b"") == wanted
 
 
+@shows("The file that is sent is the one that is described, also if it was replaced; a removed one is not there")
 @pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_request_for_a_removed_file_reaches_the_application(
@@ -450,6 +488,7 @@ def test_a_request_for_a_removed_file_reaches_the_application(
     assert chain.request("/s/app.js").body == b"2" * 70_000
 
 
+@shows("The file that is sent is the one that is described, also if it was replaced; a removed one is not there")
 def test_a_removed_file_is_searched_in_the_next_folder(stack: MakeStack, tmp_path: Path) -> None:
     for name in ("own", "shared/own"):
         (tmp_path / name).mkdir(parents=True)
@@ -460,6 +499,7 @@ def test_a_removed_file_is_searched_in_the_next_folder(stack: MakeStack, tmp_pat
     assert chain.request("/s/own/app.js").body == b"shared/own" + BIG
 
 
+@shows("The file that is sent is the one that is described, also if it was replaced; a removed one is not there")
 def test_a_compressed_form_of_a_file_that_was_replaced_is_not_sent(stack: MakeStack, tmp_path: Path) -> None:
     path = tmp_path / "app.js"
     path.write_bytes(BIG * 2)
@@ -481,6 +521,7 @@ def test_a_compressed_form_of_a_file_that_was_replaced_is_not_sent(stack: MakeSt
     assert chain.request("/s/app.js", headers=fields).body == b"2" * 200_000
 
 
+@shows("The file that is sent is the one that is described, also if it was replaced; a removed one is not there")
 @pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
 def test_a_replacement_that_is_not_a_file_of_the_folder_is_not_served(
     stack: MakeStack, tmp_path: Path, autorefresh: bool
@@ -500,6 +541,7 @@ def test_a_replacement_that_is_not_a_file_of_the_folder_is_not_served(
         path.rmdir() if path.is_dir() else path.unlink()
 
 
+@shows("The file that is sent is the one that is described, also if it was replaced; a removed one is not there")
 def test_a_file_that_grows_while_it_is_served_has_one_length(
     stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -521,6 +563,7 @@ def test_a_file_that_grows_while_it_is_served_has_one_length(
         assert (status, str(len(body))) == (200, length)
 
 
+@shows("A file or folder that cannot be read is logged once and is not served; a process without descriptors fails")
 def test_a_request_for_an_unreadable_file_reaches_the_application(
     stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -535,6 +578,7 @@ def test_a_request_for_an_unreadable_file_reaches_the_application(
     assert caplog.text.count("app.js is not served: [Errno 13] Permission denied") == 1
 
 
+@shows("A file or folder that cannot be read is logged once and is not served; a process without descriptors fails")
 def test_without_free_descriptors_a_file_is_not_treated_as_missing(
     stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -551,6 +595,7 @@ def test_without_free_descriptors_a_file_is_not_treated_as_missing(
 # versions
 
 
+@shows("A tag is the content's hash up to 4 MiB; Last-Modified is never in the future")
 def test_a_new_version_with_equal_size_and_time_has_a_different_tag(stack: MakeStack, tmp_path: Path) -> None:
     """Reproducible builds and images give all files the same time."""
     tags = {}
@@ -565,6 +610,7 @@ def test_a_new_version_with_equal_size_and_time_has_a_different_tag(stack: MakeS
             assert (status, body[:1]) == (200, version)
 
 
+@shows("A tag is the content's hash up to 4 MiB; Last-Modified is never in the future")
 def test_the_same_content_has_the_same_tag_on_every_machine(stack: MakeStack, tmp_path: Path) -> None:
     tags = set()
     for when, memory in ((WHEN, 0), (WHEN + 5, 2**20)):
@@ -574,6 +620,7 @@ def test_the_same_content_has_the_same_tag_on_every_machine(stack: MakeStack, tm
     assert len(tags) == 1
 
 
+@shows("A tag is the content's hash up to 4 MiB; Last-Modified is never in the future")
 def test_a_file_above_the_limit_is_tagged_by_size_and_time(
     stack: MakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -583,6 +630,7 @@ def test_a_file_above_the_limit_is_tagged_by_size_and_time(
     assert ask(stack(StaticFiles(folders={"/s": tmp_path})), "a.bin")[3] == f'"{WHEN * 10**9:x}-{len(BIG):x}"'
 
 
+@shows("A tag is the content's hash up to 4 MiB; Last-Modified is never in the future")
 @pytest.mark.parametrize(("when", "future"), [(WHEN, False), (2**33, True), (0, False), (-1000, False)])
 def test_last_modified_is_never_in_the_future(stack: MakeStack, tmp_path: Path, when: int, future: bool) -> None:
     """RFC 9110 section 8.8.2.1: a time later than the response is replaced by the response's."""
@@ -600,6 +648,7 @@ def test_last_modified_is_never_in_the_future(stack: MakeStack, tmp_path: Path, 
 # compressed forms that no browser decodes
 
 
+@shows("A zst file with a window above 8 MiB is not served, and the log says so once")
 @pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
 @pytest.mark.parametrize(
     ("kind", "coding"), [("19", "zstd"), ("22", "br"), ("single", "br"), ("text", "br"), ("dictionary", "br")]
@@ -635,6 +684,7 @@ def test_a_zst_file_with_a_window_that_browsers_refuse_is_not_served(
 # names and folders
 
 
+@shows("Every name without control characters is found, by the spelling that its folder lists")
 @pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
 @pytest.mark.parametrize(
     "name",
@@ -656,6 +706,7 @@ def test_every_name_without_control_characters_is_found(
     )
 
 
+@shows("Every name without control characters is found, by the spelling that its folder lists")
 @pytest.mark.parametrize("autorefresh", [False, True], ids=["index", "autorefresh"])
 def test_only_the_spelling_that_the_folder_lists_finds_a_file(
     stack: MakeStack, folder: Path, autorefresh: bool, monkeypatch: pytest.MonkeyPatch
@@ -672,6 +723,7 @@ def test_only_the_spelling_that_the_folder_lists_finds_a_file(
     assert [chain.request(f"/s/{name}").body for name in ("SITE.CSS", "ENV~1")] == [b"hello"] * 2
 
 
+@shows("A file or folder that cannot be read is logged once and is not served; a process without descriptors fails")
 def test_links_that_lead_in_circles_end(stack: MakeStack, tmp_path: Path) -> None:
     for name, other in (("a", "b"), ("b", "a"), ("ab", "a")):
         (tmp_path / name).mkdir()
@@ -685,6 +737,7 @@ def test_links_that_lead_in_circles_end(stack: MakeStack, tmp_path: Path) -> Non
     assert chain.request("/s/a/up/b/file.txt").body == b"hello"
 
 
+@shows("A file or folder that cannot be read is logged once and is not served; a process without descriptors fails")
 def test_a_folder_that_cannot_be_listed_is_logged_and_the_others_are_served(
     stack: MakeStack, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -705,6 +758,10 @@ def test_a_folder_that_cannot_be_listed_is_logged_and_the_others_are_served(
 # the start
 
 
+@shows(
+    "Files are found once, for both interfaces, within twice the time of WhiteNoise",
+    once="it happens before any request",
+)
 def test_files_are_found_once_for_both_interfaces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scans: list[Any] = []
     scan = Index.scan
@@ -715,6 +772,7 @@ def test_files_are_found_once_for_both_interfaces(folder: Path, monkeypatch: pyt
     assert len(scans) == 1
 
 
+@shows("Files are found once, for both interfaces, within twice the time of WhiteNoise")
 def test_finding_a_file_does_not_check_each_parent_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = tmp_path / "a" / "b" / "c"
     deep.mkdir(parents=True)
@@ -731,6 +789,7 @@ def test_finding_a_file_does_not_check_each_parent_folder(tmp_path: Path, monkey
     assert looks.count("stat") + looks.count("lstat") + looks.count("realpath") < 20, "of the root only"
 
 
+@shows("Files are found once, for both interfaces, within twice the time of WhiteNoise")
 @pytest.mark.slow
 def test_the_start_takes_no_more_than_twice_whitenoise_s(tmp_path: Path) -> None:
     from whitenoise import WhiteNoise
@@ -762,6 +821,10 @@ def test_the_start_takes_no_more_than_twice_whitenoise_s(tmp_path: Path) -> None
 PATHSEND, ZEROCOPYSEND = "http.response.pathsend", "http.response.zerocopysend"
 
 
+@shows(
+    "The server sends the file: wsgi.file_wrapper, http.response.pathsend, http.response.zerocopysend; in "
+    "blocks where it can none"
+)
 @pytest.mark.parametrize(
     ("offered", "field", "kinds"),
     [

@@ -7,10 +7,12 @@ import pytest
 from gateway.errors import ConfigurationError
 from gateway.middleware.trusted_host import TrustedHost
 from tests.middleware.conftest import MakeStack
+from tests.shows import shows
 
 OURS = TrustedHost(allowed=("example.com", "*.example.net", "only.example:8443", "[::1]"))
 
 
+@shows("Exact names, *.x below, ports by option, without case, one final dot stripped, IPv6 literals")
 @pytest.mark.parametrize(
     "host",
     [
@@ -28,6 +30,7 @@ def test_our_hosts_pass(stack: MakeStack, host: str) -> None:
     assert stack(OURS).request(headers=[("Host", host)]).body == b"hello"
 
 
+@shows("Exact names, *.x below, ports by option, without case, one final dot stripped, IPv6 literals")
 @pytest.mark.parametrize(
     "host", ["evil.example", "example.com.evil.example", "badexample.com", "example.net", "only.example", "[::2]"]
 )
@@ -37,6 +40,7 @@ def test_a_host_that_is_not_allowed_never_reaches_the_application(stack: MakeSta
     assert host.encode() not in answer.body
 
 
+@shows("A missing, repeated or invalid Host is 400: @, /, comma, ports outside 1 to 65535")
 @pytest.mark.parametrize(
     "host",
     [
@@ -58,26 +62,31 @@ def test_a_malformed_host_is_400_even_where_all_are_allowed(stack: MakeStack, ho
         assert (answer.status, answer.seen) == (400, [])
 
 
+@shows("A missing, repeated or invalid Host is 400: @, /, comma, ports outside 1 to 65535")
 def test_a_missing_host_is_400(stack: MakeStack) -> None:
     assert stack(OURS).request().status == 400
 
 
+@shows("A missing, repeated or invalid Host is 400: @, /, comma, ports outside 1 to 65535")
 def test_two_hosts_are_400_even_if_both_are_ours(stack: MakeStack) -> None:
     assert stack(OURS).request(headers=[("Host", "example.com"), ("Host", "example.com")]).status == 400
     assert stack(OURS).request(headers=[("Host", "example.com"), ("Host", "evil.example")]).status == 400
 
 
+@shows("400 or 421 by option")
 def test_the_refusal_can_be_421(stack: MakeStack) -> None:
     middleware = TrustedHost(allowed=("example.com",), status=421)
     assert stack(middleware).request(headers=[("Host", "evil.example")]).status == 421
 
 
+@shows("Health checks can be exempt")
 def test_exempt_paths_are_not_checked(stack: MakeStack) -> None:
     middleware = TrustedHost(allowed=("example.com",), exempt=("/livez",))
     assert stack(middleware).request("/livez", headers=[("Host", "10.0.0.1")]).status == 200
     assert stack(middleware).request("/livez/x", headers=[("Host", "10.0.0.1")]).status == 400
 
 
+@shows("WebSocket handshakes are checked", once="WebSockets are ASGI's")
 def test_a_websocket_handshake_is_checked_too(socket_stack: MakeStack) -> None:
     assert socket_stack(OURS).handshake(headers=[("Host", "example.com")]).status == 101
     refused = socket_stack(OURS).handshake(headers=[("Host", "evil.example")])

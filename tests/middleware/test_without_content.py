@@ -29,6 +29,7 @@ from gateway.middleware import (
 from tests.middleware.conftest import MakeStack
 from tests.middleware.pages import classes
 from tests.middleware.stacks import Script, Seen
+from tests.shows import shows
 
 #: Every middleware, with the options that make it set the most.
 EVERY: list[Any] = [
@@ -101,6 +102,7 @@ def reads_its_nonce(seen: Seen) -> Script:
     return Script(headers=PAGE, chunks=(f"<script nonce={nonce}>".encode(),))
 
 
+@shows("A 304 gets none of the headers")
 @pytest.mark.parametrize("inside", [True, False], ids=["inside-conditional-get", "outside-conditional-get"])
 def test_a_304_keeps_the_nonce_of_its_document(stack: MakeStack, inside: bool) -> None:
     policy = SecurityHeaders(content_security_policy=POLICY, report_only=POLICY)
@@ -113,6 +115,7 @@ def test_a_304_keeps_the_nonce_of_its_document(stack: MakeStack, inside: bool) -
     assert again.all("content-security-policy") == again.all("content-security-policy-report-only") == []
 
 
+@shows("A 304 gets none of the headers")
 def test_a_304_does_not_replace_the_policy_that_the_application_set_on_its_page(stack: MakeStack) -> None:
     own = (*PAGE, ("Content-Security-Policy", "script-src 'nonce-abc'"), ("X-Frame-Options", "ALLOWALL"))
     act = lambda seen: Script(304, (("ETag", '"v1"'),), ()) if "if-none-match" in seen.headers else None  # noqa: E731

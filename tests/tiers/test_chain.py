@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.servers import Bind, Launch, Server, get, start
+from tests.shows import shows
 
 ROOT = Path(__file__).parents[2]
 FAST = ("gunicorn-gthread", "uvicorn")
@@ -82,6 +83,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield Site(server, application, str(running.bind.path), folder)
 
 
+@shows("An override is a plain def, or a generator that does IO; which one is decided when the chain is built")
 def test_io_runs_in_the_colour_of_the_server_and_on_start_before_the_first_request(site: Site) -> None:
     head, _, body = site.ask("GET /hello", b"\r\n").partition(b"\r\n\r\n")
     assert head.split()[1] == b"200"
@@ -95,6 +97,9 @@ def test_io_runs_in_the_colour_of_the_server_and_on_start_before_the_first_reque
     assert site.wait_for("/hello ") == "/hello completed 200 NoneType"
 
 
+@shows(
+    "After the head is committed an error is raised to the server, so the connection is cut and never looks complete"
+)
 def test_an_error_after_the_head_cuts_the_connection(site: Site) -> None:
     received = site.ask("GET /broken", b"\r\n")
     assert received.startswith(b"HTTP/1.1 200")
@@ -104,6 +109,7 @@ def test_an_error_after_the_head_cuts_the_connection(site: Site) -> None:
     assert site.wait_for("/broken ").startswith("/broken failed 200 ")
 
 
+@shows("If the head is uncommitted the refusal replaces the application's answer, though it was swallowed")
 def test_a_refusal_that_the_application_swallows_is_the_answer(site: Site) -> None:
     received = site.ask("POST /upload", b"Content-Length: 11\r\n\r\nhello world")
     assert received.split()[1] == b"413", received
@@ -113,6 +119,7 @@ def test_a_refusal_that_the_application_swallows_is_the_answer(site: Site) -> No
     assert site.wait_for("/upload ") == "/upload completed 413 NoneType"
 
 
+@shows("Outcome: status, bytes sent and received, first byte, duration, error, disconnected")
 def test_a_client_that_goes_away_is_an_abort_and_its_record_is_written(site: Site) -> None:
     with site.connect() as client:
         client.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -22,6 +22,7 @@ from _pytest.mark import ParameterSet
 
 from gateway import servers
 from gateway.servers import Bind, Launch, start
+from tests.shows import shows
 from tests.tiers import nginx
 from tests.tiers.streams_app import KINDS
 
@@ -130,6 +131,9 @@ def check(served: Served, way: str, chain: str, kind: str, coding: str, release:
         assert text == first + second
 
 
+@shows(
+    "Through NGINX with TLS the first line of a stream arrives before the second is made", once="it takes a live NGINX"
+)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("chain", "coding"), PROXIED)
 def test_the_first_line_arrives_before_the_second_is_made(

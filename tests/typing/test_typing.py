@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.shows import shows
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 #: Django comes without types; that is a finding about Django.
@@ -42,6 +44,7 @@ def marked(folder: Path) -> set[tuple[str, int]]:
     }
 
 
+@shows("These types check in mypy and pyright strict without an ignore")
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [MYPY, PYRIGHT], ids=["mypy", "pyright"])
 def test_what_users_write_checks_without_an_ignore(command: list[str]) -> None:
@@ -50,6 +53,7 @@ def test_what_users_write_checks_without_an_ignore(command: list[str]) -> None:
     assert not any("type: ignore" in file.read_text() for file in (HERE / "ok").glob("*.py"))
 
 
+@shows("These types check in mypy and pyright strict without an ignore")
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [MYPY, PYRIGHT], ids=["mypy", "pyright"])
 def test_what_is_wrong_is_found_where_it_stands(command: list[str]) -> None:

@@ -38,6 +38,7 @@ from tests.gateway.chain_parts import (
     wsgi_app,
     wsgi_mark,
 )
+from tests.shows import shows
 
 SERVERS: tuple[Literal["wsgi", "asgi"], ...] = ("wsgi", "asgi")
 APPS = {"wsgi": wsgi_app, "asgi": asgi_app}
@@ -147,6 +148,7 @@ CASES = [
 ]
 
 
+@shows("Order is never changed")
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_chain_keeps_its_order_and_runs_where_it_was_planned(case: Case, server: Literal["wsgi", "asgi"]) -> None:
@@ -159,6 +161,7 @@ def test_a_chain_keeps_its_order_and_runs_where_it_was_planned(case: Case, serve
     assert gateway.explain().plans[server].interfaces[0] == server, "the counter stands outside of every adapter"
 
 
+@shows("Order is never changed")
 @pytest.mark.parametrize("seed", range(30))
 def test_random_chains_run_in_order_where_they_were_planned(seed: int) -> None:
     rng = random.Random(seed)
@@ -182,6 +185,7 @@ def test_random_chains_run_in_order_where_they_were_planned(seed: int) -> None:
         assert response.headers["x-crossings"] == str(planned.adapters)
 
 
+@shows("The fewest adapters, then short-circuiting ones on the server's side and body CPU on the workers'")
 @pytest.mark.parametrize("server", SERVERS)
 def test_what_is_answered_outside_an_adapter_does_not_pay_it(server: Literal["wsgi", "asgi"]) -> None:
     gateway = chain(APPS["asgi" if server == "wsgi" else "wsgi"], CountCrossings(), Guard(), engine=Counting())
@@ -232,6 +236,8 @@ STATEFUL: dict[str, Callable[[Any, Any, Any], Any]] = {
 }
 
 
+@shows("request.state is a dict of its own that survives adapters")
+@shows("It is never scope['state']")
 @pytest.mark.parametrize("kind", STATEFUL)
 @pytest.mark.parametrize("app", [wsgi_app, asgi_app], ids=["wsgi-app", "asgi-app"])
 @pytest.mark.parametrize("server", ["wsgi", "asgi"])
@@ -250,6 +256,7 @@ def test_the_state_of_a_request_is_one_dict_in_every_part_of_a_chain(
             assert [set(each) for each in seen] == [{"wrote"}, {"wrote"}]
 
 
+@shows("It is never scope['state']")
 def test_the_servers_own_scope_has_no_state_of_ours() -> None:
     scopes: list[Any] = []
 
@@ -313,12 +320,14 @@ def test_a_copied_gateway_has_a_chain_of_its_own(duplicate: Callable[[Gateway[An
 # --- what warns, what is refused
 
 
+@shows("Above one adapter warns")
 def test_more_than_one_adapter_warns_where_the_chain_was_built() -> None:
     with pytest.warns(ChainWarning, match="2 adapters under ASGI servers: server .* w.* .* application") as caught:
         chain(asgi_app, w())
     assert caught[0].filename == __file__
 
 
+@shows("Above one adapter warns")
 def test_one_adapter_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -326,6 +335,7 @@ def test_one_adapter_does_not_warn() -> None:
         chain(asgi_app, Mark(), Squeeze())
 
 
+@shows("Above two needs max_adapters=")
 def test_too_many_adapters_are_refused_with_the_line() -> None:
     line = r"server \| asgi_mark \| wsgi_mark \| asgi_mark \| app"
     expected = rf"needs 4 adapters under WSGI servers, .* \(max_adapters=2\): {line}"
@@ -354,6 +364,7 @@ NO_MIDDLEWARE = [
 ]
 
 
+@shows("A factory that was not called is a ConfigurationError that says so")
 @pytest.mark.parametrize(
     ("item", "message"), [case[1:] for case in NO_MIDDLEWARE], ids=[case[0] for case in NO_MIDDLEWARE]
 )
@@ -434,6 +445,7 @@ class Outermost(Mark):
     pass
 
 
+@shows("Order rules are class metadata and warn")
 def test_a_broken_order_rule_warns_and_changes_nothing() -> None:
     with pytest.warns(ChainWarning, match="list Proxy before Limit"):
         gateway = chain(wsgi_app, Limit(name="limit"), Proxy(name="proxy"))
@@ -634,6 +646,7 @@ def test_a_condition_may_be_any_callable_of_one_argument() -> None:
 # --- websockets
 
 
+@shows("Guards take part: proxy headers, hosts, origin, limits")
 def test_a_websocket_sees_every_middleware_that_takes_part_in_order() -> None:
     gateway = chain(asgi_app, Guard(name="one"), a(name="a"), Mark(name="no"), Guard(name="two"))
     with Client(gateway, interface="asgi") as client, client.websocket("/") as socket:
@@ -645,6 +658,7 @@ def test_a_websocket_sees_every_middleware_that_takes_part_in_order() -> None:
         ]
 
 
+@shows("A third-party WSGI middleware that a websocket would skip is refused when built, unless declared safe")
 def test_a_websocket_passes_by_what_is_declared_safe_and_still_meets_the_guards() -> None:
     gateway = chain(asgi_app, Guard(name="one"), w(), Guard(name="two"), a(), max_adapters=4)
     with Client(gateway, interface="asgi") as client:
@@ -702,6 +716,7 @@ def test_a_limit_in_a_wsgi_part_counts_requests_and_handshakes_together(item: An
                 pass
 
 
+@shows("build() runs once per place in a chain, and what it returns is what runs")
 def test_what_a_place_shares_is_its_own() -> None:
     made: list[Any] = []
 
@@ -722,6 +737,7 @@ def test_what_a_place_shares_is_its_own() -> None:
     assert all(other == {} for _, _, other in made)
 
 
+@shows("A third-party WSGI middleware that a websocket would skip is refused when built, unless declared safe")
 @pytest.mark.parametrize(
     "item", [wsgi_only(wsgi_mark), when(path_in("/"), wsgi_only(wsgi_mark))], ids=["plain", "when"]
 )
@@ -801,6 +817,7 @@ def test_another_engines_adapter_back_runs_no_second_lifespan() -> None:
 # --- explain
 
 
+@shows("explain() prints it, with the cost")
 def test_explain_is_text_and_data() -> None:
     gateway = chain(asgi_app, Guard(), w(), Squeeze(), Mark(), engine="builtin")
     assert str(gateway.explain()).splitlines() == [

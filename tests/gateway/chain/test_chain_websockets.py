@@ -31,6 +31,7 @@ from gateway.testing import Client
 from gateway.testing.websocket import WebSocketDenied
 from tests.adapters.websocket_peer import SECONDS, Peer
 from tests.gateway.chain_parts import Counting, Guard, Mark, asgi_app, asgi_mark, wsgi_app, wsgi_mark
+from tests.shows import shows
 
 ROOT = str(Path(__file__).resolve().parents[3])
 PARTS = "tests.gateway.chain_parts"
@@ -60,6 +61,7 @@ def told(peer: Peer) -> tuple[list[bytes], str]:
     return [value for name, value in accept.extra_headers if name == b"x-mark"], message.data
 
 
+@shows("Where a WSGI server's socket is taken over, every websocket middleware is placed inside the adapter")
 def test_a_handshake_meets_every_middleware_that_takes_part_inside_the_adapter() -> None:
     gateway = chain(asgi_app, Guard(name="one"), Mark(name="no"), asgi_only(asgi_mark), Guard(name="two"))
     with Peer(gateway.wsgi) as peer:
@@ -91,6 +93,7 @@ def test_an_asgi_part_between_two_adapters_is_met_and_the_lifespan_runs_once() -
     assert starts == [1]
 
 
+@shows("Inside when() too")
 @pytest.mark.parametrize(("path", "status"), [("/private", 403), ("/public", 101)])
 def test_a_guard_on_a_condition_refuses_a_handshake(path: str, status: int) -> None:
     gateway = chain(asgi_app, when(path_in("/private"), Guard()))
@@ -133,6 +136,8 @@ GUARDS = [
 ]
 
 
+@shows("Guards take part: proxy headers, hosts, origin, limits")
+@shows("Inside when() too")
 @pytest.mark.parametrize("conditional", [False, True], ids=["always", "on-a-condition"])
 @pytest.mark.parametrize("case", GUARDS, ids=lambda case: case.id)
 def test_every_guard_of_this_package_takes_part_in_handshakes(case: GuardCase, conditional: bool) -> None:
@@ -235,6 +240,7 @@ def test_a_file_has_the_option(tmp_path: Path) -> None:
         assert told(peer) == ([], "")
 
 
+@shows("Where a WSGI server's socket is taken over, every websocket middleware is placed inside the adapter")
 def test_trusted_host_refuses_a_handshake_under_gunicorn() -> None:
     server = servers.get("gunicorn-gthread")
     if reason := server.missing():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from gateway.chain._order import Rules, broken
+from tests.shows import shows
 
 PROXY = Rules(name="ProxyHeaders")
 LIMIT = Rules(name="RateLimit", after=("ProxyHeaders: it counts by the client's address",))
@@ -53,6 +54,7 @@ CASES = [
 ]
 
 
+@shows("Order rules are class metadata and warn")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_broken_order_rule_is_said_with_its_reason_and_what_to_do(case: Case) -> None:
     assert broken(case.chain) == list(case.sentences)

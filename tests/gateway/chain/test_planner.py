@@ -10,6 +10,7 @@ import pytest
 
 from gateway.chain._planner import BOTH, INTERFACES, Colour, Node, Segment, cost_of, plan
 from gateway.errors import ConfigurationError
+from tests.shows import shows
 
 WSGI: frozenset[Colour] = frozenset({"wsgi"})
 ASGI: frozenset[Colour] = frozenset({"asgi"})
@@ -71,6 +72,7 @@ CASES = [
 ]
 
 
+@shows("The fewest adapters, then short-circuiting ones on the server's side and body CPU on the workers'")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_plan_stands_where_a_reader_expects_it(case: Case) -> None:
     found = plan(case.server, case.nodes, case.application)
@@ -94,6 +96,7 @@ def random_chain(rng: random.Random) -> tuple[Colour, list[Node], frozenset[Colo
     return rng.choice(INTERFACES), nodes, rng.choice([WSGI, ASGI, BOTH])
 
 
+@shows("The fewest adapters, then short-circuiting ones on the server's side and body CPU on the workers'")
 @pytest.mark.parametrize("seed", range(10))
 def test_a_plan_equals_brute_force_on_a_hundred_random_chains(seed: int) -> None:
     rng = random.Random(seed)

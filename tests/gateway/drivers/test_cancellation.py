@@ -17,8 +17,11 @@ from gateway.contract import (
 )
 from gateway.exchange import FileBody, Outcome, Request, Response
 from tests.gateway.drivers._side import BODY, START, logged, scope
+from tests.shows import shows
 
 
+@shows("on_error sees Exception only")
+@shows("So do GeneratorExit and SystemExit")
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
 def test_what_is_no_exception_reaches_on_finish_as_aborted_and_goes_on(error: BaseException) -> None:
     log: list[Any] = []
@@ -47,6 +50,7 @@ def test_what_is_no_exception_reaches_on_finish_as_aborted_and_goes_on(error: Ba
     assert log == [("aborted", error), "written"]
 
 
+@shows("So do GeneratorExit and SystemExit")
 def test_a_coroutine_that_is_closed_runs_on_finish_and_awaits_nothing(caplog: pytest.LogCaptureFixture) -> None:
     log: list[Any] = []
 
@@ -85,6 +89,12 @@ def test_a_coroutine_that_is_closed_runs_on_finish_and_awaits_nothing(caplog: py
     assert "cannot run and was cut" in caplog.text
 
 
+@shows("What a generator raises goes on at once, also where it waits for finished() in a finally")
+@shows(
+    "on_finish runs for each whose on_request was entered, also if it raised; k's own on_error is not offered "
+    "k's exception"
+)
+@shows("Cancellation, asyncio's and trio's, reaches on_finish as aborted and goes on")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("form", ["hooks", "generator"])
 def test_a_cancellation_while_a_hook_does_io_is_an_abort(backend: str, form: str) -> None:
@@ -141,6 +151,7 @@ def test_a_cancellation_while_a_hook_does_io_is_an_abort(backend: str, form: str
     assert log == ["cleaned", "aborted", "written", ("a", "on_finish")]
 
 
+@shows("Cancellation, asyncio's and trio's, reaches on_finish as aborted and goes on")
 def test_a_cancellation_reaches_on_finish_as_aborted_and_its_io_runs() -> None:
     log: list[Any] = []
 
@@ -177,6 +188,7 @@ def test_a_cancellation_reaches_on_finish_as_aborted_and_its_io_runs() -> None:
     assert log == [("aborted", "CancelledError"), "written"]
 
 
+@shows("Cancellation, asyncio's and trio's, reaches on_finish as aborted and goes on")
 def test_trio_runs_io_and_its_cancellation_is_an_abort() -> None:
     trio = pytest.importorskip("trio")
     log: list[Any] = []
@@ -208,6 +220,7 @@ def test_trio_runs_io_and_its_cancellation_is_an_abort() -> None:
     assert log == ["in", ("aborted", "Cancelled"), "out"]
 
 
+@shows("Outcome: status, bytes sent and received, first byte, duration, error, disconnected")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_client_that_goes_away_during_a_stream_is_seen_by_a_pending_receive(backend: str) -> None:
     anyio = pytest.importorskip("anyio")
@@ -246,6 +259,7 @@ def test_a_client_that_goes_away_during_a_stream_is_seen_by_a_pending_receive(ba
     assert [(outcome.kind, outcome.disconnected, outcome.bytes_sent) for outcome in outcomes] == [("aborted", True, 2)]
 
 
+@shows("Outcome: status, bytes sent and received, first byte, duration, error, disconnected")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("kind", ["iterable", "file", "file-on-disk"])
 @pytest.mark.parametrize("place", ["on_request", "on_response"])
@@ -304,6 +318,7 @@ def test_a_middleware_s_stream_stops_when_the_client_goes_away(
     assert closed == ([True] if kind == "iterable" else [])
 
 
+@shows("IO after a cancellation is shielded and limited")
 def test_io_after_a_cancellation_is_limited_in_time(caplog: pytest.LogCaptureFixture) -> None:
     from gateway.drivers._effects import run_shielded
 
@@ -317,6 +332,7 @@ def test_io_after_a_cancellation_is_limited_in_time(caplog: pytest.LogCaptureFix
     assert "was cut" in caplog.text
 
 
+@shows("IO after a cancellation is shielded and limited")
 def test_io_after_a_cancellation_is_limited_in_time_under_trio(caplog: pytest.LogCaptureFixture) -> None:
     trio = pytest.importorskip("trio")
     from gateway.drivers._effects import run_shielded
@@ -332,6 +348,7 @@ def test_io_after_a_cancellation_is_limited_in_time_under_trio(caplog: pytest.Lo
     assert "was cut" in caplog.text
 
 
+@shows("IO after a cancellation is shielded and limited")
 def test_io_after_a_cancellation_outlives_a_second_one() -> None:
     from gateway.drivers._effects import run_shielded
 

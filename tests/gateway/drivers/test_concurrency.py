@@ -16,6 +16,7 @@ import pytest
 from gateway import drivers
 from gateway.contract import BuildContext, Hooks, Middleware, as_middleware, finished, io, peek, transform
 from gateway.exchange import Outcome, Request, Response
+from tests.shows import shows
 
 REQUESTS = 240
 
@@ -94,6 +95,8 @@ def check(path: str, headers: list[tuple[str, str]], body: bytes) -> None:
     assert body == b"ab" + path.encode() * 2
 
 
+@shows("A slot is per request, typed, and unseen by the application")
+@shows("One instance serves all threads and loops")
 def test_threads_that_share_a_wsgi_chain_see_their_own_request_only() -> None:
     ended: list[Any] = []
 
@@ -140,6 +143,7 @@ def test_threads_that_share_a_wsgi_chain_see_their_own_request_only() -> None:
     assert sorted(ended) == sorted(expected)
 
 
+@shows("One instance serves all threads and loops")
 def test_tasks_that_share_an_asgi_chain_see_their_own_request_only() -> None:
     ended: list[Any] = []
     rng = random.Random(5)
@@ -201,6 +205,7 @@ def test_tasks_that_share_an_asgi_chain_see_their_own_request_only() -> None:
     assert sorted(ended) == sorted(expected)
 
 
+@shows("One instance serves all threads and loops")
 def test_loops_of_several_threads_share_an_asgi_chain() -> None:
     ended: list[Any] = []
 

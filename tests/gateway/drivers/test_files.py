@@ -19,8 +19,12 @@ from gateway.contract import (
 from gateway.exchange import FileBody, Outcome, Request, Response
 from tests.gateway.drivers._scenario import App, Record, asgi_app, wsgi_app
 from tests.gateway.drivers._side import BODY, START, Side, Upper, converse, logged, run_side, scope
+from tests.shows import shows
 
 
+@shows("peek(n) holds the head until n bytes or the end, None for a file body")
+@shows("Nor for file bodies")
+@shows("file_wrapper and pathsend pass through chains that only touch heads")
 def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
@@ -50,6 +54,7 @@ def test_the_server_s_own_file_wrapper_passes_a_chain_untouched(tmp_path: Path) 
     assert peeked == [None]
 
 
+@shows("file_wrapper and pathsend pass through chains that only touch heads")
 def test_pathsend_passes_chains_that_touch_heads_and_is_hidden_from_those_that_transform() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         offered.append("http.response.pathsend" in scope["extensions"])
@@ -90,6 +95,7 @@ def test_a_peek_at_a_file_that_an_asgi_server_sends_is_none(kind: str) -> None:
     assert seen == [None]
 
 
+@shows("Who transforms never sees a half-supported extension")
 @pytest.mark.parametrize("transforms", [True, False])
 def test_no_file_extension_is_offered_to_who_stands_inside_a_transform(transforms: bool) -> None:
     names = ("http.response.pathsend", "http.response.zerocopysend", "http.response.trailers")

@@ -26,8 +26,10 @@ from gateway.errors import ConfigurationError
 from gateway.exchange import Request, Response
 from tests.gateway.drivers._scenario import App, Boom
 from tests.gateway.drivers._side import BODY, START, Side, Upper, fail_in_io_async, logged, scope
+from tests.shows import shows
 
 
+@shows("reply() before the yield short-circuits, after it replaces; transform() and finished()")
 def test_the_generator_form_can_answer_replace_and_transform(side: Side) -> None:
     @as_middleware
     def answers(request: Request) -> Any:
@@ -89,6 +91,7 @@ ENDS = [
 ]
 
 
+@shows("A bare yield runs the rest of the chain; its exceptions are raised there")
 @pytest.mark.parametrize(("app", "end", "raised"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
 def test_a_generator_that_waits_in_finally_sees_every_end_and_hides_no_error(
     side: Side, app: App, end: Any, raised: str | None, caplog: pytest.LogCaptureFixture
@@ -101,6 +104,7 @@ def test_a_generator_that_waits_in_finally_sees_every_end_and_hides_no_error(
     assert not caplog.records, "the application's error is no error of on_finish"
 
 
+@shows("A bare yield runs the rest of the chain; its exceptions are raised there")
 def test_a_generator_that_catches_and_gives_no_answer_hides_no_error(side: Side) -> None:
     log: list[Any] = []
 
@@ -116,6 +120,7 @@ def test_a_generator_that_catches_and_gives_no_answer_hides_no_error(side: Side)
     assert (log, record.raised) == ([("failed", "Boom('before')")], "Boom('before')")
 
 
+@shows("An error in on_finish is logged, stops no other, alters nothing")
 @pytest.mark.parametrize("answers", [False, True])
 def test_an_error_of_a_generator_after_the_end_is_logged(
     side: Side, answers: bool, caplog: pytest.LogCaptureFixture
@@ -141,6 +146,7 @@ def fail_in_io() -> None:
     raise Boom("io")
 
 
+@shows("What a generator raises goes on at once, also where it waits for finished() in a finally")
 @pytest.mark.parametrize("at", ["request", "response"])
 @pytest.mark.parametrize("how", ["raises", "io"])
 def test_an_error_of_a_generator_that_waits_in_finally_goes_on_at_once(
@@ -167,6 +173,7 @@ def test_an_error_of_a_generator_that_waits_in_finally_goes_on_at_once(
     assert not caplog.records, "it is no error of on_finish"
 
 
+@shows("What a generator raises goes on at once, also where it waits for finished() in a finally")
 def test_a_refusal_of_a_generator_that_waits_in_finally_stands_before_the_application(side: Side) -> None:
     log: list[Any] = []
 
@@ -200,6 +207,7 @@ def test_an_error_of_a_generator_that_it_has_answered_goes_nowhere(
     assert not caplog.records
 
 
+@shows("After finished() only io() is left, and what fails there is logged")
 def test_what_fails_after_the_end_of_a_generator_is_logged(side: Side, caplog: pytest.LogCaptureFixture) -> None:
     @as_middleware
     def fails(request: Request) -> Any:
@@ -225,6 +233,7 @@ AFTER_THE_END: dict[str, Any] = {
 }
 
 
+@shows("After finished() only io() is left, and what fails there is logged")
 @pytest.mark.parametrize("asks", AFTER_THE_END)
 def test_after_its_end_a_generator_can_do_io_only(side: Side, asks: str, caplog: pytest.LogCaptureFixture) -> None:
     @as_middleware

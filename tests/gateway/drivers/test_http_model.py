@@ -14,6 +14,7 @@ from gateway.contract import Refuse
 from tests.gateway.drivers._guards import CHAINS, middlewares
 from tests.gateway.drivers._http_model import Model, Script
 from tests.gateway.drivers._links import Broken, Guard, Record
+from tests.shows import shows
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -109,6 +110,7 @@ def check(chain: list[Guard], script: Script) -> None:
     assert driven == modelled
 
 
+@shows("_links.py and its models are the oracle of both machines")
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CHAINS, scripts())
 def test_a_request_comes_to_what_the_model_says(chain: list[Guard], script: Script) -> None:

@@ -13,8 +13,10 @@ from gateway.contract import (
 )
 from gateway.exchange import Outcome, Request, Response
 from tests.gateway.drivers._side import Side, fail_in_io_async
+from tests.shows import shows
 
 
+@shows("An override is a plain def, or a generator that does IO; which one is decided when the chain is built")
 def test_io_runs_in_either_form_and_either_colour(side: Side) -> None:
     async def word_async(word: str) -> str:
         await asyncio.sleep(0)
@@ -48,6 +50,7 @@ def test_io_runs_in_either_form_and_either_colour(side: Side) -> None:
     assert log == [f"{colour} {word}" for word in ("request", "before", "after", "response", "end", "finish")]
 
 
+@shows("An override is a plain def, or a generator that does IO; which one is decided when the chain is built")
 def test_what_io_raises_is_raised_at_the_yield(side: Side) -> None:
     async def fail_async() -> None:
         raise OSError("store is down")

@@ -17,8 +17,10 @@ from gateway.contract import (
 from gateway.exchange import Request, Response
 from tests.gateway.drivers._scenario import App, Record, asgi_app
 from tests.gateway.drivers._side import ALL, BODY, START, Shout, Upper, _flow, converse, logged, run_side, scope
+from tests.shows import shows
 
 
+@shows("Early hints, push, debug pass; unknown messages pass in order")
 def test_messages_that_are_not_known_pass_in_order() -> None:
     log: list[Any] = []
     record = run_side("asgi", [logged("a", log, **ALL)], App(shape="debug"))
@@ -85,6 +87,7 @@ WAITING = {
 }
 
 
+@shows("peek(n) holds the head until n bytes or the end, None for a file body")
 @pytest.mark.parametrize("kind", WAITING)
 def test_a_head_waits_for_what_was_asked_for_and_no_chunk_longer(kind: str) -> None:
     make, chunks = WAITING[kind]
@@ -107,6 +110,8 @@ def test_a_head_waits_for_what_was_asked_for_and_no_chunk_longer(kind: str) -> N
     asyncio.run(drivers.build_asgi(make(), app)(scope(), receive, send))
 
 
+@shows("Early hints, push, debug pass; unknown messages pass in order")
+@shows("Trailers wait for finish()")
 @pytest.mark.parametrize("kind", ORDERLY)
 def test_other_messages_keep_their_place_among_head_body_and_trailers(kind: str) -> None:
     def other(name: str) -> dict[str, Any]:
@@ -141,6 +146,7 @@ def test_other_messages_keep_their_place_among_head_body_and_trailers(kind: str)
     assert got == expected
 
 
+@shows("Trailers wait for finish()")
 def test_trailers_pass_and_the_end_waits_for_them() -> None:
     sent: list[Any] = []
 

@@ -20,8 +20,10 @@ from gateway.exchange import Outcome, Request, Response
 from gateway.headers import Header
 from tests.gateway.drivers._scenario import App, Record, asgi_app, wsgi_app
 from tests.gateway.drivers._side import ALL, Side, logged, run_side, scope
+from tests.shows import shows
 
 
+@shows("on_request inwards, all else outwards")
 def test_hooks_run_inwards_then_outwards(side: Side) -> None:
     log: list[Any] = []
     record = side.run([logged("a", log, **ALL), logged("b", log, **ALL)])
@@ -36,6 +38,7 @@ def test_hooks_run_inwards_then_outwards(side: Side) -> None:
     assert record.body == b"hello"
 
 
+@shows("Those outside k get on_response; k and those inside do not")
 def test_a_short_circuit_is_seen_by_those_outside_only(side: Side) -> None:
     log: list[Any] = []
     answering = {**ALL, "on_request": lambda request: Response(401, body="no")}
@@ -53,6 +56,10 @@ def test_a_short_circuit_is_seen_by_those_outside_only(side: Side) -> None:
     assert ("content-length", "2") in record.headers
 
 
+@shows(
+    "on_finish runs for each whose on_request was entered, also if it raised; k's own on_error is not offered "
+    "k's exception"
+)
 def test_an_error_in_on_request_is_not_offered_to_its_own_on_error(side: Side) -> None:
     log: list[Any] = []
 
@@ -108,6 +115,9 @@ def test_an_unhandled_error_reaches_the_server_and_is_a_failure(side: Side) -> N
     assert outcomes[0].first_byte_at is None
 
 
+@shows(
+    "After the head is committed an error is raised to the server, so the connection is cut and never looks complete"
+)
 def test_after_the_head_is_committed_an_error_is_raised_and_nothing_looks_complete(side: Side) -> None:
     log: list[Any] = []
     chain = [logged("a", log, on_error=Response(500), on_finish=None)]
@@ -118,6 +128,7 @@ def test_after_the_head_is_committed_an_error_is_raised_and_nothing_looks_comple
     assert not record.ended
 
 
+@shows("on_error sees Exception only")
 def test_on_error_sees_exceptions_only() -> None:
     log: list[Any] = []
 
@@ -132,6 +143,7 @@ def test_on_error_sees_exceptions_only() -> None:
     assert [outcome.kind for outcome in outcomes] == ["aborted"]
 
 
+@shows("An error in on_finish is logged, stops no other, alters nothing")
 def test_an_error_in_on_finish_is_logged_and_stops_no_other(side: Side, caplog: pytest.LogCaptureFixture) -> None:
     log: list[Any] = []
 
@@ -146,6 +158,7 @@ def test_an_error_in_on_finish_is_logged_and_stops_no_other(side: Side, caplog: 
     assert "lost" in caplog.text
 
 
+@shows("Tracebacks keep the middleware's name")
 def test_a_traceback_keeps_the_middleware_s_name(side: Side) -> None:
     import traceback
 
@@ -205,6 +218,7 @@ def test_writing_to_the_request_when_the_head_is_there_is_not_seen_by_the_server
     assert ("x-seen", "late") in record.headers
 
 
+@shows("An environ is edited in place, and what stands further in sees a write")
 def test_writing_to_the_request_is_seen_further_in_and_not_by_the_server(side: Side) -> None:
     def write(request: Request) -> None:
         request.headers.set("x-request", "seen")
@@ -218,6 +232,7 @@ def test_writing_to_the_request_is_seen_further_in_and_not_by_the_server(side: S
     assert record.events[0][1] == ("seen" if side.interface == "wsgi" else b"seen")
 
 
+@shows("request.state is a dict of its own that survives adapters")
 def test_state_is_carried_by_the_scope_and_the_environ(side: Side) -> None:
     given = {"from": "outside"}
     seen: list[Any] = []
@@ -234,6 +249,7 @@ def test_state_is_carried_by_the_scope_and_the_environ(side: Side) -> None:
     assert seen[0] is given
 
 
+@shows("on_response sees the head ready and not sent: it mutates it or returns another")
 def test_constants_are_appended_from_the_innermost_outwards(side: Side) -> None:
     def constant(value: str, **hooks: Any) -> Middleware:
         return type("C", (Middleware,), {"constant_headers": (Header("X-C", value),), **hooks})()
@@ -273,6 +289,7 @@ def test_an_application_that_ends_early_has_failed() -> None:
     assert all(isinstance(outcome.error, ApplicationError) for outcome in outcomes)
 
 
+@shows("build() runs once per place in a chain, and what it returns is what runs")
 def test_the_hooks_of_build_are_the_ones_that_run(side: Side) -> None:
     log: list[Any] = []
 
@@ -299,6 +316,7 @@ def test_an_effect_in_the_wrong_hook_is_refused(side: Side) -> None:
     assert "peek(...) in on_response" in record.raised
 
 
+@shows("on_body returns a transform")
 def test_on_body_must_return_a_transform(side: Side) -> None:
     record = side.run([logged("a", [], on_body="text")])
     assert record.raised is not None

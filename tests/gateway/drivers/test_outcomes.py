@@ -11,8 +11,10 @@ from gateway import drivers
 from gateway.exchange import Outcome, Request, Response
 from tests.gateway.drivers._scenario import App, Record, asgi_app, wsgi_app
 from tests.gateway.drivers._side import BODY, START, Side, logged, scope
+from tests.shows import shows
 
 
+@shows("Outcome: status, bytes sent and received, first byte, duration, error, disconnected")
 def test_the_outcome_tells_what_was_sent_and_received(side: Side) -> None:
     outcomes: list[Outcome] = []
     chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))]
@@ -25,6 +27,7 @@ def test_the_outcome_tells_what_was_sent_and_received(side: Side) -> None:
     assert not outcome.disconnected
 
 
+@shows("Background work of the application runs on and does not alter the outcome")
 def test_background_work_does_not_alter_the_outcome() -> None:
     for fails in ("", "background"):
         record = Record()
@@ -41,6 +44,7 @@ def test_background_work_does_not_alter_the_outcome() -> None:
         assert record.events == [*expected, *([("Boom('background')",)] if fails else [])]
 
 
+@shows("When the last body message's send returned (ASGI)")
 def test_an_asgi_exchange_completes_when_the_last_send_returned() -> None:
     log: list[str] = []
 
@@ -63,6 +67,7 @@ def test_an_asgi_exchange_completes_when_the_last_send_returned() -> None:
     assert log == ["start", "body", "last follows", "body", "completed", "background"]
 
 
+@shows("At close() after exhaustion (WSGI)")
 @pytest.mark.parametrize("shape", ["list", "chunks", "lazy"])
 def test_a_wsgi_exchange_completes_at_close_after_exhaustion(shape: str) -> None:
     for taken, kind in ((3, "completed"), (1, "aborted")):

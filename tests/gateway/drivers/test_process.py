@@ -18,6 +18,7 @@ from gateway import drivers
 from gateway.contract import Middleware, Process, io
 from gateway.drivers import _process
 from gateway.exchange import Request
+from tests.shows import shows
 
 
 def store(log: list[Any], name: str, *, fails: bool = False) -> Middleware:
@@ -58,6 +59,7 @@ def lifespan(chain: list[Middleware], app: Any) -> list[Any]:
     return sent
 
 
+@shows("on_start and on_stop run once per process, before the first request and at the end; IO is allowed")
 def test_a_lifespan_starts_outermost_first_and_stops_innermost_first_around_the_application() -> None:
     log: list[Any] = []
 
@@ -131,6 +133,7 @@ def test_an_application_that_fails_its_startup_and_raises_stops_the_hooks_once()
     assert log == ["a start asgi async", "b start asgi async", "b stop async", "a stop async"]
 
 
+@shows("on_start and on_stop run once per process, before the first request and at the end; IO is allowed")
 def test_without_a_lifespan_the_first_of_many_requests_starts_the_hooks() -> None:
     log: list[Any] = []
 
@@ -149,6 +152,7 @@ def test_without_a_lifespan_the_first_of_many_requests_starts_the_hooks() -> Non
     assert log == ["a start asgi async", *["a request"] * 5]
 
 
+@shows("on_start and on_stop run once per process, before the first request and at the end; IO is allowed")
 def test_wsgi_threads_start_the_hooks_once() -> None:
     log: list[Any] = []
     gate = threading.Barrier(4)
@@ -171,6 +175,7 @@ def test_wsgi_threads_start_the_hooks_once() -> None:
     assert log == ["a start wsgi plain", *["a request"] * 4]
 
 
+@shows("on_start and on_stop run once per process, before the first request and at the end; IO is allowed")
 def test_the_hooks_stop_when_the_interpreter_exits() -> None:
     program = """
 from gateway import drivers
@@ -326,6 +331,7 @@ def test_a_cancelled_start_is_begun_by_who_waits() -> None:
     assert log == ["begins", "begins", "begun"]
 
 
+@shows("on_start and on_stop run once per process, before the first request and at the end; IO is allowed")
 def test_under_trio_the_others_wait_too() -> None:
     log: list[Any] = []
 

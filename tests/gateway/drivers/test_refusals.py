@@ -18,8 +18,10 @@ from gateway.contract import (
 from gateway.exchange import Request, Response
 from tests.gateway.drivers._scenario import App
 from tests.gateway.drivers._side import BODY, START, BodyLimit, Side, logged, scope
+from tests.shows import shows
 
 
+@shows("If the head is uncommitted the refusal replaces the application's answer, though it was swallowed")
 @pytest.mark.parametrize("swallows", [True, False])
 def test_a_refusal_in_a_request_body_replaces_the_answer(side: Side, swallows: bool) -> None:
     log: list[Any] = []
@@ -31,6 +33,7 @@ def test_a_refusal_in_a_request_body_replaces_the_answer(side: Side, swallows: b
     assert log == [("a", "on_response"), ("z", "on_finish")]
 
 
+@shows("Else the connection is cut")
 def test_a_refusal_after_the_head_cuts_the_connection() -> None:
     sent: list[Any] = []
 
@@ -205,6 +208,7 @@ def test_a_refusal_while_a_head_is_held_passes_those_outside_of_who_holds_it() -
     assert log == [("z", "on_response"), ("holds", "on_response"), ("a", "on_response")]
 
 
+@shows("Else the connection is cut")
 def test_a_refusal_after_the_head_cuts_the_connection_on_wsgi() -> None:
     import io as streams
 

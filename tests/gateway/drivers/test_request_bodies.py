@@ -14,6 +14,7 @@ from gateway.contract import (
 from gateway.exchange import Outcome, Request
 from tests.gateway.drivers._scenario import App
 from tests.gateway.drivers._side import BodyLimit, Limit, Side, logged
+from tests.shows import shows
 
 
 class Trimmed(Middleware):
@@ -28,6 +29,7 @@ def test_what_changes_a_body_is_a_transform(side: Side, method: str) -> None:
     assert f"{method} must return a Transform (push and finish) or None, got <object" in record.raised
 
 
+@shows("A request transform drops CONTENT_LENGTH and sets wsgi.input_terminated")
 def test_a_request_transform_drops_the_length_unless_it_keeps_it(side: Side) -> None:
     kept = side.run([BodyLimit()], App(reads=True), "POST", b"abc")
     assert kept.events[:2] == [("app", None, "3" if side.interface == "wsgi" else b"3"), ("read", b"abc")]
@@ -35,6 +37,7 @@ def test_a_request_transform_drops_the_length_unless_it_keeps_it(side: Side) -> 
     assert dropped.events[:2] == [("app", None, None), ("read", b"abc")]
 
 
+@shows("A request transform drops CONTENT_LENGTH and sets wsgi.input_terminated")
 def test_input_of_a_transform_ends_by_itself() -> None:
     import io as streams
 
@@ -50,6 +53,7 @@ def test_input_of_a_transform_ends_by_itself() -> None:
     assert seen == [(True, b"abc", b"")]
 
 
+@shows("Nothing is read ahead")
 @pytest.mark.parametrize("chain", [[Trimmed()], [logged("a", [], on_finish=None)]], ids=["transforms", "counts"])
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "ends-by-itself"])
 def test_nothing_is_read_ahead_of_the_application(chain: list[Middleware], declared: bool) -> None:
@@ -102,12 +106,14 @@ def test_nothing_is_read_ahead_of_the_application(chain: list[Middleware], decla
     assert got == list(Interactive.lines)
 
 
+@shows("on_request_body is asked when the application first reads")
 def test_a_body_is_not_asked_for_before_the_application_reads(side: Side) -> None:
     log: list[Any] = []
     side.run([logged("a", log, on_request_body=None)], App(reads=False), "POST", b"abc")
     assert log == []
 
 
+@shows("on_request_body is asked when the application first reads")
 @pytest.mark.parametrize(("method", "body", "asked"), [("GET", b"", 0), ("POST", b"", 0), ("POST", b"abc", 1)])
 def test_a_body_that_is_not_there_is_not_asked_for(side: Side, method: str, body: bytes, asked: int) -> None:
     log: list[Any] = []

@@ -23,8 +23,10 @@ from gateway.middleware import Compression
 from gateway.testing import Client
 from tests.gateway.drivers._scenario import App, Boom, Record, wsgi_app
 from tests.gateway.drivers._side import ALL, BODY, START, Shout, Side, Upper, converse, logged, run_side, scope
+from tests.shows import shows
 
 
+@shows("peek(n) holds the head until n bytes or the end, None for a file body")
 def test_a_peek_holds_the_head_and_leaves_the_bytes_in_the_body(side: Side) -> None:
     seen: list[Any] = []
 
@@ -40,6 +42,7 @@ def test_a_peek_holds_the_head_and_leaves_the_bytes_in_the_body(side: Side) -> N
     assert ("x-start", "b'abcd'") in record.headers
 
 
+@shows("While peek holds a head, the error is raised into the peeking one first")
 def test_an_error_while_a_head_is_held_is_raised_into_the_peeking_one_first(side: Side) -> None:
     log: list[Any] = []
 
@@ -66,6 +69,7 @@ def test_an_error_while_a_head_is_held_is_raised_into_the_peeking_one_first(side
     assert record.body == b"answer"
 
 
+@shows("on_body is not asked for HEAD, 1xx, 204, 304")
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
 @pytest.mark.parametrize("status", [200, 204, 304])
 def test_on_body_is_asked_where_there_is_a_body_only(side: Side, method: str, status: int) -> None:
@@ -74,18 +78,21 @@ def test_on_body_is_asked_where_there_is_a_body_only(side: Side, method: str, st
     assert log == ([("a", "on_body")] if (method, status) == ("GET", 200) else [])
 
 
+@shows("on_body returns a transform")
 def test_a_body_in_one_part_has_its_new_length(side: Side) -> None:
     record = side.run([Shout()])
     assert record.body == b"HELLO!"
     assert ("content-length", "6") in record.headers
 
 
+@shows("on_body returns a transform")
 def test_a_streamed_body_loses_its_length(side: Side) -> None:
     record = side.run([Shout()], App(shape="chunks", chunks=(b"a", b"b")))
     assert record.body == b"AB!"
     assert not [value for name, value in record.headers if name == "content-length"]
 
 
+@shows("The driver moves large pushes off the loop, one at a time")
 def test_large_pushes_leave_the_event_loop() -> None:
     import threading
 
@@ -106,6 +113,7 @@ def test_large_pushes_leave_the_event_loop() -> None:
     assert threads == [False, True, False]
 
 
+@shows("The driver moves large pushes off the loop, one at a time")
 def test_large_pushes_of_a_body_run_one_at_a_time_and_in_order() -> None:
     import threading
 
@@ -130,6 +138,7 @@ def test_large_pushes_of_a_body_run_one_at_a_time_and_in_order() -> None:
     assert sizes == [len(chunk) for chunk in chunks]
 
 
+@shows("on_body is not asked for HEAD, 1xx, 204, 304")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("status", [100, 101, 103, 199, 204, 304])
 def test_no_body_belongs_to_these(method: str, status: int) -> None:
@@ -137,6 +146,8 @@ def test_no_body_belongs_to_these(method: str, status: int) -> None:
     assert has_body(method, 200) is (method != "HEAD")
 
 
+@shows("on_response sees the head ready and not sent: it mutates it or returns another")
+@shows("A replaced response's body is closed or its sends swallowed; its length, encoding, trailers go")
 def test_a_replaced_response_takes_the_place_of_all_of_it(side: Side) -> None:
     replacing = logged("a", [], on_response=lambda request, response: Response(299, [("x-new", "1")], b"new"))
     record = side.run([replacing], App(shape="chunks", chunks=(b"old", b"old")))
@@ -181,6 +192,7 @@ def test_what_is_answered_out_of_a_peek_that_failed_is_a_response_like_another(s
     assert log == [("a", "on_response")]
 
 
+@shows("A replaced response's body is closed or its sends swallowed; its length, encoding, trailers go")
 def test_the_body_of_a_middleware_that_another_replaces_is_closed_once(side: Side) -> None:
     class Parts:
         closed = 0
@@ -203,6 +215,7 @@ def test_the_body_of_a_middleware_that_another_replaces_is_closed_once(side: Sid
     assert Parts.closed == 2
 
 
+@shows("A replaced response's body is closed or its sends swallowed; its length, encoding, trailers go")
 def test_the_sends_of_a_replaced_response_are_swallowed() -> None:
     replacing = logged("a", [], on_response=lambda request, response: Response(299, [("x-new", "1")], b"new"))
     coded = {
@@ -349,6 +362,7 @@ async def receive_nothing() -> Any:
     return await asyncio.Event().wait()
 
 
+@shows("A stream is never held back: a transform is flushed before the next part is made")
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
 @pytest.mark.parametrize("twice", [False, True], ids=["alone", "behind-another"])
 def test_a_transform_is_flushed_before_the_next_part_of_a_stream_is_made(interface: str, twice: bool) -> None:
@@ -358,6 +372,7 @@ def test_a_transform_is_flushed_before_the_next_part_of_a_stream_is_made(interfa
     assert made[:3] == [1, 2, 3], "a part waits in a transform while the next one is made"
 
 
+@shows("A stream is never held back: a transform is flushed before the next part is made")
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
 def test_a_transform_does_not_keep_what_a_peek_has_held(interface: str) -> None:
     chunks, made = streamed(interface, [holds([]), Looks()])
@@ -365,6 +380,7 @@ def test_a_transform_does_not_keep_what_a_peek_has_held(interface: str) -> None:
     assert made[:3] == [1, 2, 3]
 
 
+@shows("A stream is never held back: a transform is flushed before the next part is made")
 def test_data_that_is_written_by_write_is_flushed() -> None:
     sent: list[bytes] = []
     seen: list[int] = []

@@ -17,6 +17,7 @@ import pytest
 from gateway import drivers
 from gateway.contract import Middleware, peek
 from gateway.exchange import Outcome, Request, Response
+from tests.shows import shows
 
 
 class Seen(Middleware):
@@ -128,6 +129,8 @@ def letter(message: Any) -> str:
     return LETTERS[kind] if kind != "body" else "b" if message.get("more_body") else "l"
 
 
+@shows("on_finish runs exactly once: completed, aborted or failed")
+@shows("Each is an explicit state machine, tested event by state")
 @pytest.mark.parametrize("row", ASGI_ROWS, ids=lambda row: row.id)
 def test_asgi_each_event_in_each_state(row: Row) -> None:
     middleware = Holds() if row.state == "held" else Seen()
@@ -227,6 +230,7 @@ def test_asgi_a_client_is_watched_once_the_request_was_read(kind: type[Seen], fi
     assert ends == [("failed", 200, held + 2, 3) if fails else ("aborted", 200, held + 4, 3)]
 
 
+@shows("When the last body message's send returned (ASGI)")
 @pytest.mark.parametrize("kind", [Seen, Holds])
 @pytest.mark.parametrize("listens", [False, True], ids=["sends", "listens"])
 @pytest.mark.parametrize("end", ["body", "pathsend", "trailers"])
@@ -427,6 +431,7 @@ class Rewrites(Middleware):
         raise AssertionError("asked for a response to HEAD")
 
 
+@shows("on_body is not asked for HEAD, 1xx, 204, 304")
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
 def test_the_method_that_came_decides_whether_there_is_a_body(interface: str) -> None:
     got: list[bytes] = []
@@ -453,6 +458,7 @@ def test_the_method_that_came_decides_whether_there_is_a_body(interface: str) ->
     assert b"".join(got) == b""
 
 
+@shows("Outcome: status, bytes sent and received, first byte, duration, error, disconnected")
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
 def test_the_time_before_the_long_way_is_taken_counts(interface: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
@@ -553,6 +559,7 @@ WEBSOCKET_ROWS = [
 ]
 
 
+@shows("Each is an explicit state machine, tested event by state")
 @pytest.mark.parametrize("row", WEBSOCKET_ROWS, ids=lambda row: row.id)
 def test_websocket_each_event_in_each_state(row: Row) -> None:
     ends: list[Any] = []
@@ -657,6 +664,9 @@ def wsgi_events(row: Row, environ: Any, start_response: Any) -> Iterator[bytes]:
         raise event
 
 
+@shows("on_finish runs exactly once: completed, aborted or failed")
+@shows("So do GeneratorExit and SystemExit")
+@shows("Each is an explicit state machine, tested event by state")
 @pytest.mark.parametrize("row", WSGI_ROWS, ids=lambda row: row.id)
 def test_wsgi_each_event_in_each_state(row: Row) -> None:
     import io

@@ -9,8 +9,11 @@ import pytest
 
 from gateway import drivers
 from tests.gateway.drivers._side import BODY, START, logged, scope
+from tests.shows import shows
 
 
+@shows("What is not defined costs nothing")
+@shows("A group costs what it defines: nothing is the application itself, and only who waits for the end wraps a body")
 def test_nothing_defined_is_the_application_itself() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
@@ -30,6 +33,8 @@ TIERS = {
 }
 
 
+@shows("What is not defined costs nothing")
+@shows("A group costs what it defines: nothing is the application itself, and only who waits for the end wraps a body")
 @pytest.mark.parametrize("tier", TIERS)
 def test_what_a_chain_does_not_ask_for_stands_not_in_the_way(tier: str) -> None:
     chain = [logged("a", [], **TIERS[tier])]

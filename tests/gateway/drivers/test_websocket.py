@@ -10,6 +10,7 @@ import pytest
 from gateway import drivers
 from gateway.contract import Middleware, Refuse, as_middleware, finished, io, reply
 from gateway.exchange import Outcome, Request, Response
+from tests.shows import shows
 
 DENIAL = {"websocket.http.response": {}}
 
@@ -54,6 +55,7 @@ def run(chain: list[Any], app: Any = echo, *, extensions: Any = None, incoming: 
     return sent
 
 
+@shows("The head is the accept (101) or the denial")
 def test_the_accept_is_a_head_of_status_101() -> None:
     seen: list[Any] = []
 
@@ -71,6 +73,7 @@ def test_the_accept_is_a_head_of_status_101() -> None:
     ]
 
 
+@shows("Outcome: the close code of a WebSocket")
 def test_the_outcome_has_payload_sizes_and_the_close_code() -> None:
     outcomes: list[Outcome] = []
     chain = [guard([], on_finish=lambda request, outcome: outcomes.append(outcome))]
@@ -125,6 +128,7 @@ def test_what_a_server_refused_to_send_is_not_counted() -> None:
     assert (outcomes[0].kind, outcomes[0].bytes_sent, outcomes[0].disconnected) == ("aborted", 3, True)
 
 
+@shows("Outcome: the close code of a WebSocket")
 @pytest.mark.parametrize("code", [1002, 1006, 1009, 1011, 2999, 5000])
 def test_a_socket_that_breaks_is_aborted(code: int) -> None:
     outcomes: list[Outcome] = []
@@ -133,6 +137,7 @@ def test_a_socket_that_breaks_is_aborted(code: int) -> None:
     assert (outcomes[0].kind, outcomes[0].disconnected, outcomes[0].websocket_close_code) == ("aborted", True, code)
 
 
+@shows("Outcome: the close code of a WebSocket")
 @pytest.mark.parametrize("code", [1000, 1001, 1005, 3000, 4001, 4999])
 def test_a_client_that_closes_a_socket_with_a_reason_of_its_own_completes_it(code: int) -> None:
     outcomes: list[Outcome] = []
@@ -141,6 +146,7 @@ def test_a_client_that_closes_a_socket_with_a_reason_of_its_own_completes_it(cod
     assert (outcomes[0].kind, outcomes[0].disconnected, outcomes[0].websocket_close_code) == ("completed", False, code)
 
 
+@shows("So do GeneratorExit and SystemExit")
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(3), GeneratorExit()], ids=repr)
 def test_a_socket_whose_application_is_cut_is_aborted_and_the_error_goes_on(error: BaseException) -> None:
     ends: list[Any] = []
@@ -157,6 +163,7 @@ def test_a_socket_whose_application_is_cut_is_aborted_and_the_error_goes_on(erro
     assert [(end.kind, end.error) for end in ends] == [("aborted", error)]
 
 
+@shows("The head is the accept (101) or the denial")
 def test_a_refusal_is_a_denial_response_where_the_server_offers_it() -> None:
     log: list[Any] = []
     chain = [
@@ -175,6 +182,7 @@ def test_a_refusal_is_a_denial_response_where_the_server_offers_it() -> None:
     assert log == ["on_request", "on_response", "on_finish"]
 
 
+@shows("The head is the accept (101) or the denial")
 def test_a_refusal_is_a_close_where_it_does_not() -> None:
     outcomes: list[Outcome] = []
 
@@ -215,6 +223,7 @@ def test_a_client_that_leaves_before_a_denial_is_aborted() -> None:
     assert (outcomes[0].kind, outcomes[0].disconnected) == ("aborted", True)
 
 
+@shows("Who does not declare websocket is left out")
 def test_who_does_not_declare_websocket_is_left_out() -> None:
     log: list[Any] = []
     sent = run([guard(log, websocket=False, on_request=Response(403)), guard(log, on_response=None)])
@@ -232,6 +241,7 @@ def test_an_accept_can_be_replaced_by_a_denial() -> None:
     assert sent[0]["status"] == 418
 
 
+@shows("The head is the accept (101) or the denial")
 def test_an_application_s_denial_passes_the_chain() -> None:
     async def denies(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -251,6 +261,7 @@ def test_an_application_s_denial_passes_the_chain() -> None:
     assert (outcomes[0].kind, outcomes[0].status, outcomes[0].bytes_sent) == ("completed", 403, 2)
 
 
+@shows("The head is the accept (101) or the denial")
 def test_an_application_s_close_is_a_head_of_status_403() -> None:
     async def closes(scope: Any, receive: Any, send: Any) -> None:
         await receive()

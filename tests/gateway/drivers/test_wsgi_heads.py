@@ -18,6 +18,7 @@ from gateway.errors import ApplicationError
 from gateway.exchange import Request, Response
 from tests.gateway.drivers._scenario import App, Boom, Record
 from tests.gateway.drivers._side import ALL, Side, Upper, _flow, logged
+from tests.shows import shows
 
 # -- late starts
 
@@ -49,6 +50,9 @@ def test_what_is_no_status_line_is_the_application_s_fault_and_shown(hooks: dict
     assert repr(line) in str(caught.value)
 
 
+@shows(
+    "A chain that only touches heads runs its hooks at start_response, again on an exc_info restart, without accounting"
+)
 def test_a_chain_that_only_touches_heads_runs_at_start_response_and_again_on_a_restart() -> None:
     log: list[Any] = []
 
@@ -106,6 +110,7 @@ DEFERRING = {
 }
 
 
+@shows("A chain with generators or body work defers the head to the first chunk")
 @pytest.mark.parametrize("kind", DEFERRING)
 def test_a_chain_of_generators_or_body_work_defers_the_head_to_the_first_chunk(kind: str) -> None:
     log: list[Any] = []
