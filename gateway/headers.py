@@ -340,9 +340,8 @@ class Headers:
 
     def delete_all(self, names: HeaderNames) -> None:
         """Delete every line of these names."""
-        if self.has_any(names):
-            for name in names.names:
-                self.delete(name)
+        for name in self._indexed().keys() & names.wsgi:
+            self.delete(name)
 
     def __setitem__(self, name: str, value: str) -> None:
         self.set(name, value)
@@ -504,6 +503,10 @@ class AsgiHeaders(Headers):
         self._seen = len(self._raw)
         return found
 
+    def delete_all(self, names: HeaderNames) -> None:
+        for name in self._indexed_raw().keys() & names.asgi:
+            self.delete(name.decode("latin-1"))
+
     def append_constants(self, constants: Iterable[Header]) -> None:
         self._raw.extend([constant.asgi for constant in constants])
 
@@ -603,6 +606,10 @@ class EnvironHeaders(Headers):
 
     def delete(self, name: str) -> bool:
         return self._environ.pop(_environ_key(name), None) is not None
+
+    def delete_all(self, names: HeaderNames) -> None:
+        for name in names.names:
+            self.delete(name)
 
     def asgi(self) -> list[tuple[bytes, bytes]]:
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.items()]
