@@ -123,7 +123,7 @@ NOTICED = [
         "waitress",
         "wsgi",
         ("--trusted-proxy=127.0.0.1", "--trusted-proxy-headers=x-forwarded-for"),
-        "waitress has replaced the address of its peer",
+        "waitress has replaced the proxy's address",
         id="waitress-that-trusts-by-itself",
         marks=pytest.mark.slow,
     ),
