@@ -181,6 +181,9 @@ def request_headers(environ: Environ) -> list[tuple[bytes, bytes]]:
 def asgi_response_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Return WSGI response headers in ASGI's form: bytes, lower-case names, without hop-by-hop headers.
 
+    Whitespace around a value does not belong to it (RFC 9110 section 5.5) and is removed. WSGI servers accept it, and
+    Django's cookies have it; h11, and so uvicorn and hypercorn, refuse it.
+
     Raises:
         ApplicationError: A name or value is not a native string, is not latin-1, or holds a control character.
     """
@@ -193,7 +196,7 @@ def asgi_response_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[byte
                 continue
             if not (value.isascii() and value.isprintable()) and _CONTROL.search(value):
                 raise ApplicationError(_bad_header("a header value must not contain control characters", name, value))
-            result.append((octets, value.encode("latin-1")))
+            result.append((octets, value.encode("latin-1").strip(b" \t")))
         except (TypeError, AttributeError) as error:
             raise ApplicationError(_bad_header("header names and values must be str", name, value)) from error
         except UnicodeEncodeError as error:

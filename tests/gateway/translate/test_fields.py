@@ -119,6 +119,14 @@ def test_a_wrong_response_header_is_the_applications_fault(headers: list[tuple[s
         asgi_response_headers(headers)
 
 
+def test_whitespace_around_a_header_value_does_not_belong_to_it() -> None:
+    """Django's cookies begin with a space, which h11 refuses."""
+    assert asgi_response_headers([("Set-Cookie", " a=b; Path=/ "), ("x", "\t")]) == [
+        (b"set-cookie", b"a=b; Path=/"),
+        (b"x", b""),
+    ]
+
+
 def test_a_tab_in_a_header_value_is_allowed() -> None:
     assert asgi_response_headers([("x", "a\tb")]) == [(b"x", b"a\tb")]
 
