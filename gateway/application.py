@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, Type
 from gateway.adapters._options import AdapterOptions, given, whole
 from gateway.adapters.crossing import adapts, cross, to_asgi, to_wsgi
 from gateway.chain import Chain
+from gateway.chain._explain import application_name
 from gateway.chain._items import listed
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
@@ -51,6 +52,8 @@ class Gateway(Dual, Generic[App]):
         max_adapters: Maximum number of adapters in a chain with middleware of both interfaces.
         websockets: Serve the WebSockets of an ASGI application under WSGI servers that hand over their socket (gunicorn
             with gthread workers, Werkzeug). ASGI servers serve them without this option.
+        websocket_app: ASGI application for WebSockets, beside ``app`` for HTTP. The chain is around both. Both have
+            their lifespan and their state; ``app`` starts first and stops last.
         threads: Maximum number of requests that run at once, per event loop, when an ASGI server calls WSGI code;
             40 by default.
         adapter: Further options of the built-in adapters.
@@ -81,6 +84,7 @@ class Gateway(Dual, Generic[App]):
         engine: str | Engine = "builtin",
         max_adapters: int = 2,
         websockets: bool = False,
+        websocket_app: Application | None = None,
         threads: int | None = None,
         adapter: AdapterOptions | None = None,
     ) -> None:
@@ -102,9 +106,12 @@ class Gateway(Dual, Generic[App]):
         self.engine = engine
         self.max_adapters = max_adapters
         self.websockets = websockets
+        self.websocket_app = websocket_app
         self.threads = threads
         self.adapter = adapter
         self._interface: Interface = detect(app, interface)
+        if websocket_app is not None:
+            _check_websocket_app(websocket_app)
         self._install()
 
     @property
@@ -119,12 +126,13 @@ class Gateway(Dual, Generic[App]):
         self._chain = Chain(
             _views(app, interface),
             middleware,
-            name=getattr(app, "__qualname__", type(app).__qualname__),
+            name=application_name(app),
             engine=self.engine,
             max_adapters=self.max_adapters,
             whole=isinstance(app, Dual) and not is_proxy(app) and app.interface != "wsgi",
             holds_more=isinstance(app, Dual),
             websockets=websockets,
+            websocket_app=self._for_websockets(),
             options=given(*self._adapter_options()),
         )
         return self._chain.wsgi, self._chain.asgi
@@ -144,6 +152,15 @@ class Gateway(Dual, Generic[App]):
             app, interface, inner, websockets = cast("Gateway[Application]", within)._flattened()
             return app, interface, (*self.middleware, *inner), self.websockets or websockets
         return self.app, self.interface, self.middleware, self.websockets
+
+    def _for_websockets(self) -> ASGIApplication | None:
+        """Return the application for WebSockets, from the outermost `Gateway` that has one."""
+        within: object = self.app
+        if self.websocket_app is not None:
+            return to_asgi(self.websocket_app, detect(self.websocket_app))
+        if isinstance(within, Gateway) and not is_proxy(self.app):
+            return cast("Gateway[Application]", within)._for_websockets()
+        return None
 
     def _adapter_options(self) -> tuple[int | None, AdapterOptions | None]:
         """Return ``threads`` and ``adapter``, each from the outermost `Gateway` that has it."""
@@ -172,7 +189,9 @@ class Gateway(Dual, Generic[App]):
         if self.websockets:
             options.append("websockets=True")
         options += [
-            f"{name}={value!r}" for name in ("threads", "adapter") if (value := getattr(self, name)) is not None
+            f"{name}={value!r}"
+            for name in ("websocket_app", "threads", "adapter")
+            if (value := getattr(self, name)) is not None
         ]
         return f"{type(self).__name__}({', '.join(options)})"
 
@@ -183,6 +202,14 @@ class Gateway(Dual, Generic[App]):
         for part in name.split(".") if isinstance(name, str) else ():
             found = getattr(found, part, None)
         return name if isinstance(name, str) and found is self else super().__reduce_ex__(protocol)
+
+
+def _check_websocket_app(app: Application) -> None:
+    interface = detect(app)
+    if interface == "wsgi":
+        raise ConfigurationError(
+            f"websocket_app= must be an ASGI application, got a WSGI one: {app!r}; WSGI has no WebSockets"
+        )
 
 
 def _views(app: Application, interface: Interface) -> Mapping[Colour, Application]:
@@ -220,6 +247,7 @@ def wrap(
     engine: str | Engine = "builtin",
     max_adapters: int = 2,
     websockets: bool = False,
+    websocket_app: Application | None = None,
     threads: int | None = None,
     adapter: AdapterOptions | None = None,
 ) -> Gateway[App]: ...
@@ -233,6 +261,7 @@ def wrap(
     engine: str | Engine = "builtin",
     max_adapters: int = 2,
     websockets: bool = False,
+    websocket_app: Application | None = None,
     threads: int | None = None,
     adapter: AdapterOptions | None = None,
 ) -> Callable[P, Gateway[App]]: ...
@@ -244,6 +273,7 @@ def wrap(
     engine: str | Engine = "builtin",
     max_adapters: int = 2,
     websockets: bool = False,
+    websocket_app: Application | None = None,
     threads: int | None = None,
     adapter: AdapterOptions | None = None,
 ) -> _Decorator: ...
@@ -256,6 +286,7 @@ def wrap(
     engine: str | Engine = "builtin",
     max_adapters: int = 2,
     websockets: bool = False,
+    websocket_app: Application | None = None,
     threads: int | None = None,
     adapter: AdapterOptions | None = None,
 ) -> Any:
@@ -271,6 +302,7 @@ def wrap(
         engine: As for ``Gateway``.
         max_adapters: As for ``Gateway``.
         websockets: As for ``Gateway``.
+        websocket_app: As for ``Gateway``.
         threads: As for ``Gateway``.
         adapter: As for ``Gateway``.
 
@@ -294,6 +326,7 @@ def wrap(
             engine=engine,
             max_adapters=max_adapters,
             websockets=websockets,
+            websocket_app=websocket_app,
             threads=threads,
             adapter=adapter,
         )

@@ -71,6 +71,7 @@ _TOP: Final[Mapping[str, str]] = {
     "engine": "string",
     "max_adapters": "number",
     "websockets": "true or false",
+    "websocket_app": "string",
     "threads": "number",
     "adapter": "table",
     "server": "string or table",
@@ -141,6 +142,7 @@ class Config:
         engine: The engine that makes the adapters.
         max_adapters: Maximum number of adapters in the chain.
         websockets: Whether WSGI servers that hand over their socket serve WebSockets.
+        websocket_app: Import string of the application for WebSockets, if it is another one.
         threads: Maximum number of requests that a WSGI application runs at once under ASGI servers.
         adapter: Further options of the adapters.
         server: The server to start.
@@ -154,6 +156,7 @@ class Config:
     engine: str = "builtin"
     max_adapters: int = 2
     websockets: bool = False
+    websocket_app: str | None = None
     threads: int | None = None
     adapter: AdapterOptions | None = None
     server: ServerConfig = ServerConfig()
@@ -177,6 +180,10 @@ class Config:
             sys.path.insert(0, folder)
         with _Place(self.file, "application"):
             app = _application(self.application, self.interface)
+        websocket_app = None
+        if self.websocket_app is not None:
+            with _Place(self.file, "websocket_app"):
+                websocket_app = _application(self.websocket_app, None)
         items: list[object] = []
         for index, entry in enumerate(self.middleware):
             place = f"middleware[{index}]"
@@ -191,6 +198,7 @@ class Config:
                 engine=self.engine,
                 max_adapters=self.max_adapters,
                 websockets=self.websockets,
+                websocket_app=websocket_app,
                 threads=self.threads,
                 adapter=self.adapter,
             )
@@ -250,6 +258,7 @@ def read(file: Path) -> Config:
             engine=str(top.get("engine", "builtin")),
             max_adapters=cast("int", _least(top, "max_adapters", 0, 2)),  # it has a default
             websockets=bool(top.get("websockets", False)),
+            websocket_app=cast("str | None", top.get("websocket_app")),  # checked: a string
             threads=_least(top, "threads", 1, None),
             adapter=_adapter(top),
             server=_server(top.get("server", {})),

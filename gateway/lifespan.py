@@ -25,14 +25,14 @@ import asyncio
 import contextlib
 import enum
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 from gateway.errors import ApplicationError, ConfigurationError
 from gateway.loops import Event, in_trio, move_on_after, new_event
-from gateway.protocols import ASGIApplication, Message
+from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message
 
-__all__ = ["Lifespan", "LifespanFailed", "LifespanMode"]
+__all__ = ["Lifespan", "LifespanFailed", "LifespanMode", "serve_together"]
 
 _log = logging.getLogger("gateway.lifespan")
 
@@ -366,3 +366,37 @@ class Lifespan:
                     f".failed, and lifespan.shutdown likewise; it sent {kind!r} while {self._phase.value} "
                     f"({_SPEC})"
                 )
+
+
+async def serve_together(
+    parts: Sequence[tuple[ASGIApplication, dict[str, Any]]],
+    started: Callable[[], object],
+    receive: ASGIReceive,
+    send: ASGISend,
+) -> None:
+    """Serve one lifespan scope with several applications: start them in order, and stop them in the reverse order.
+
+    If one application fails to start, those that were started are stopped, and the server is told.
+
+    Args:
+        parts: Each application, and the state that it fills.
+        started: Called when all have started, before the server is told.
+        receive: The server's ``receive``.
+        send: The server's ``send``.
+    """
+    await receive()  # lifespan.startup, the only event that can come
+    phase = "startup"
+    try:
+        async with contextlib.AsyncExitStack() as running:
+            for app, state in parts:
+                # No timeouts here, because the server decides how long a startup or shutdown may take.
+                lifespan = Lifespan(app, state=state, startup_timeout=None, shutdown_timeout=None)
+                await running.enter_async_context(lifespan)
+            started()
+            phase = "shutdown"
+            await send({"type": "lifespan.startup.complete"})
+            await receive()  # lifespan.shutdown
+    except LifespanFailed as error:
+        await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
+        return
+    await send({"type": "lifespan.shutdown.complete"})

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -28,7 +27,7 @@ from gateway.application import Gateway
 from gateway.contract import Middleware
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
-from gateway.lifespan import Lifespan, LifespanFailed
+from gateway.lifespan import serve_together
 from gateway.problems import problem
 from gateway.protocols import is_proxy
 from gateway.translate.paths import scope_raw_path, split_mount
@@ -197,28 +196,17 @@ class Mount(Dual):
 
     async def _run_lifespan(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Start every mounted application in order, and stop them in the reverse order."""
-        await receive()  # lifespan.startup, the only event that can come
-        states: dict[int, _State] = {}
-        phase = "startup"
-        try:
-            async with AsyncExitStack() as started:
-                for gateway in self.gateways:
-                    state = dict(scope.get("state") or {})
-                    # No timeouts here, because the server decides how long a startup or shutdown may take.
-                    lifespan = Lifespan(gateway.asgi, state=state, startup_timeout=None, shutdown_timeout=None)
-                    await started.enter_async_context(lifespan)
-                    states[id(gateway._innermost)] = state  # by application: several keys may mount the same one
-                if "state" in scope:
-                    scope["state"][_STATES] = states
-                else:
-                    self._states = states
-                phase = "shutdown"
-                await send({"type": "lifespan.startup.complete"})
-                await receive()  # lifespan.shutdown
-        except LifespanFailed as error:
-            await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.shutdown.complete"})
+        given: _State = scope.get("state") or {}
+        states = {id(gateway._innermost): dict(given) for gateway in self.gateways}  # several keys may mount the same
+
+        def started() -> None:
+            if "state" in scope:
+                scope["state"][_STATES] = states
+            else:
+                self._states = states
+
+        parts = [(gateway.asgi, states[id(gateway._innermost)]) for gateway in self.gateways]
+        await serve_together(parts, started, receive, send)
 
     def explain(self) -> dict[str, Explanation]:
         """Describe the chain of each mounted application, the most specific key first.

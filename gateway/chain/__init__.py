@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from gateway.adapters._options import NO_OPTIONS
 from gateway.chain._conditions import PathIn, Predicate
 from gateway.chain._engines import BUILTIN, find
-from gateway.chain._explain import Explanation, Part, counted
+from gateway.chain._explain import Explanation, Part, application_name, counted
 from gateway.chain._items import (
     Item,
     ThirdParty,
@@ -49,7 +49,7 @@ from gateway.chain._items import (
     sees_websockets,
     third_party,
 )
-from gateway.chain._joints import AsgiState, Takeover, WsgiState, joined
+from gateway.chain._joints import AsgiState, Takeover, WithWebsockets, WsgiState, joined
 from gateway.chain._order import broken
 from gateway.chain._planner import Colour, Plan, Segment, plan
 from gateway.contract import Middleware
@@ -188,6 +188,7 @@ class Chain:
         whole: bool = False,
         holds_more: bool = False,
         websockets: bool = False,
+        websocket_app: ASGIApplication | None = None,
         options: Mapping[str, Any] = NO_OPTIONS,
     ) -> None:
         """Plan and build.
@@ -202,6 +203,7 @@ class Chain:
                 ASGI server must call its ASGI side.
             holds_more: Whether the application may contain further chains, which share the state of a request.
             websockets: Serve WebSockets under WSGI servers that hand over their socket.
+            websocket_app: Application for WebSockets, if it is another one.
             options: Options of the built-in adapters, by name.
 
         Raises:
@@ -213,7 +215,10 @@ class Chain:
         Warns:
             ChainWarning: The chain breaks an order rule, or a plan has more than one adapter.
         """
+        #: The adapter that runs the lifespan under WSGI servers, if there is one.
+        self._entrance: object = None
         self._applications = applications
+        self._websocket_app = websocket_app
         self._items = tuple(checked(item) for item in listed(middleware))
         self._crossings = find(engine, options)
         # One dict per position, shared by its builds, so that a rate limit counts requests and handshakes together.
@@ -224,7 +229,7 @@ class Chain:
             "wsgi": plan("wsgi", nodes, speaks),
             "asgi": plan("asgi", nodes, frozenset({"asgi"}) if whole else speaks),
         }
-        speaks_websocket = self.plans["asgi"].application == "asgi"
+        speaks_websocket = self.plans["asgi"].application == "asgi" or websocket_app is not None
         messages = broken([rules_of(item) for item in self._items])
         messages.extend(self._check_adapters(max_adapters))
         if speaks_websocket:
@@ -244,6 +249,7 @@ class Chain:
             max_adapters=max_adapters,
             speaks_websocket=speaks_websocket,
             takes_sockets=websockets,
+            websocket_application="" if websocket_app is None else application_name(websocket_app),
             warnings=tuple(messages),
         )
         built: dict[object, tuple[object, ASGIApplication | None]] = {}
@@ -251,8 +257,10 @@ class Chain:
         http, other = self._build(self.plans["wsgi"], built)
         self.wsgi = cast("WSGIApplication", http)
         if websockets:
-            # `_check_takeover` has made sure that the plan has an adapter, with an ASGI application inside.
-            self.wsgi = Takeover(self.wsgi, cast("AsgiToWsgi", self._entrance), cast("ASGIApplication", other))
+            path = cast("ASGIApplication", other)  # `_check_takeover` has made sure that there is one
+            if self.plans["wsgi"].application == "wsgi":  # no adapter in the chain: WebSockets get one
+                self._entrance = self._crossings.asgi_to_wsgi(path)
+            self.wsgi = Takeover(self.wsgi, cast("AsgiToWsgi", self._entrance), path)
         self.asgi = joined(*self._build(self.plans["asgi"], built))
         if _shares_state(self.plans["wsgi"], holds_more=holds_more):
             self.wsgi = WsgiState(self.wsgi)
@@ -307,7 +315,7 @@ class Chain:
                 f"websockets=True needs engine='builtin', the only one that takes over a server's socket; got "
                 f"{self._crossings.name!r}"
             )
-        if self.plans["wsgi"].application != "asgi":
+        if self.plans["wsgi"].application != "asgi" and self._websocket_app is None:
             raise ConfigurationError(
                 "websockets=True needs an ASGI application, and a WSGI server calls this one as WSGI; inside a Mount, "
                 "set it on the Gateway of each ASGI application"
@@ -325,6 +333,8 @@ class Chain:
         http = self._applications[colour]
         # The path of lifespan and WebSockets, to the innermost ASGI application; None while everything inside is WSGI.
         other = cast("ASGIApplication", http) if colour == "asgi" else None
+        if self._websocket_app is not None:
+            other = self._websocket_app if other is None else WithWebsockets(other, self._websocket_app)
         for segment in reversed(plan.segments):
             # An adapter from here to ASGI goes *back* to ASGI if an ASGI part is outside. That part runs the lifespan.
             inwards = plan.line[segment.start + 1 :]
@@ -332,24 +342,37 @@ class Chain:
             # Plans with the same key have the same parts inside, so the second plan reuses the build of the first.
             key = (segment.start, inwards, back)
             if key not in built:
-                http, other = self._cross(colour, segment.interface, http, other, back=back)
+                http, other = self._cross(
+                    colour, segment.interface, http, other, back=back, inside=plan.line[segment.stop + 1 :]
+                )
                 built[key] = self._wrap(segment, http, other)
             http, other = built[key]
             colour = segment.interface
-        return self._cross(colour, plan.server, http, other, back=False)
+        return self._cross(colour, plan.server, http, other, back=False, inside=plan.line[1:])
 
     def _cross(
-        self, inner: Colour, outer: Colour, http: object, other: ASGIApplication | None, *, back: bool
+        self,
+        inner: Colour,
+        outer: Colour,
+        http: object,
+        other: ASGIApplication | None,
+        *,
+        back: bool,
+        inside: Sequence[Colour],
     ) -> tuple[object, ASGIApplication | None]:
         if inner == outer:
             return http, other
         if outer == "wsgi":
             crossed_back = self._crossings.asgi_to_wsgi(joined(http, other), back=back)
             if not back:
-                self._entrance: object = crossed_back  # this adapter runs the lifespan; a plan has at most one of them
+                self._entrance = crossed_back  # this adapter runs the lifespan; a plan has at most one of them
             return crossed_back, other
         crossed = self._crossings.wsgi_to_asgi(cast("WSGIApplication", http), comes_back=other is not None)
-        return crossed, crossed if other is None else other
+        if other is None:
+            return crossed, crossed
+        if "asgi" not in inside:  # the path leads to an application for WebSockets only, and the adapter stops too
+            return crossed, WithWebsockets(crossed, other)
+        return crossed, other
 
     def _wrap(
         self, segment: Segment, http: object, other: ASGIApplication | None

@@ -22,6 +22,7 @@ __all__ = [
     "PartDict",
     "ServerDict",
     "WebsocketDict",
+    "application_name",
     "counted",
 ]
 
@@ -122,6 +123,7 @@ class Explanation:
         parts: The middleware, outermost first.
         max_adapters: Maximum number of adapters that was allowed.
         speaks_websocket: Whether the application has an ASGI side, so that WebSockets can reach it.
+        websocket_application: Name of the application for WebSockets, if it is another one.
         takes_sockets: Whether WSGI servers that hand over their socket serve WebSockets too.
         warnings: Warnings issued when the chain was built.
     """
@@ -133,6 +135,7 @@ class Explanation:
     max_adapters: int
     speaks_websocket: bool
     takes_sockets: bool = False
+    websocket_application: str = ""
     warnings: Sequence[str] = ()
 
     def as_dict(self) -> ExplanationDict:
@@ -153,7 +156,7 @@ class Explanation:
             lines.append(f"under {name.upper()} servers: {counted(len(server['adapters']))}, {price}")
             lines.extend(f"  {line}" for line in self._line(server))
             where = " (if the server hands over its socket)" if name == "wsgi" and self.takes_sockets else ""
-            lines.append(f"  websockets{where}: {_websocket_line(server['websocket'])}")
+            lines.append(f"  websockets{where}: {_websocket_line(server['websocket'], self.websocket_application)}")
         lines.extend(f"warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
 
@@ -240,14 +243,21 @@ class Explanation:
         return round(total, 1)
 
 
+def application_name(app: object) -> str:
+    """Return the name of an application."""
+    name: str = getattr(app, "__qualname__", type(app).__qualname__)
+    return name
+
+
 def counted(adapters: int) -> str:
     """Return a number of adapters in words."""
     return {0: "no adapter", 1: "1 adapter"}.get(adapters, f"{adapters} adapters")
 
 
-def _websocket_line(websocket: WebsocketDict) -> str:
+def _websocket_line(websocket: WebsocketDict, application: str) -> str:
     if not websocket["served"]:
         return f"not served, because {websocket['reason']}"
     taking = ", ".join(websocket["takes_part"]) or "no middleware"
     skipped = f"; they bypass {', '.join(websocket['skipped'])}" if websocket["skipped"] else ""
-    return f"served, through {taking}{skipped}"
+    by = f" by {application}" if application else ""
+    return f"served{by}, through {taking}{skipped}"

@@ -6,9 +6,10 @@ A chain makes these when it is built, and only if it needs them. They do not use
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gateway._starting import Reached, Reaching
+from gateway.lifespan import serve_together
 
 if TYPE_CHECKING:
     from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
         WSGIApplication,
     )
 
-__all__ = ["AsgiState", "Takeover", "WsgiState", "joined"]
+__all__ = ["AsgiState", "Takeover", "WithWebsockets", "WsgiState", "joined"]
 
 #: Key of the request state, in a scope and in an environ.
 _STATE = "gateway.state"
+#: Key of the state of an application for WebSockets, in the state that the server keeps.
+_WEBSOCKET_STATE = "gateway.websocket_app"
 
 
 class _Fork:
@@ -38,6 +41,42 @@ class _Fork:
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         app = self.app if scope["type"] == "http" else self.other
         await app(scope, receive, send)
+
+
+class WithWebsockets:
+    """An application, and another one for its WebSockets; both have their lifespan and their state.
+
+    HTTP never comes here: it takes the path of its own application.
+    """
+
+    def __init__(self, app: ASGIApplication, websocket_app: ASGIApplication) -> None:
+        self.app = app
+        self.websocket_app = websocket_app
+        # The state of the last startup, for a server that passes no state with a handshake.
+        self._state: dict[str, object] | None = None
+
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] == "lifespan":
+            await self._run_lifespans(scope, receive, send)
+        elif scope["type"] == "websocket":
+            shared: dict[str, Any] = scope.get("state") or {}
+            state: dict[str, object] | None = shared.get(_WEBSOCKET_STATE, self._state)
+            inner: Scope = scope if state is None else {**scope, "state": dict(state)}
+            await self.websocket_app(inner, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _run_lifespans(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        shared: dict[str, object] = scope.get("state", {})
+        state = dict(shared)
+
+        def started() -> None:
+            if "state" in scope:
+                shared[_WEBSOCKET_STATE] = state
+            else:
+                self._state = state
+
+        await serve_together([(self.app, shared), (self.websocket_app, state)], started, receive, send)
 
 
 def joined(http: object, other: ASGIApplication | None) -> ASGIApplication:

@@ -66,6 +66,7 @@ def watched(app: Application, interface: Interface) -> tuple[Application, set[st
             engine=gateway.engine,
             max_adapters=gateway.max_adapters,
             websockets=websockets,
+            websocket_app=gateway._for_websockets(),
             threads=threads,
             adapter=adapter,
         )
