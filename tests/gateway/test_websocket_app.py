@@ -237,3 +237,20 @@ def test_live_servers_serve_both(name: str) -> None:
             assert client.recv(SECONDS) == "echo hello"
         with pytest.raises(InvalidStatus), connect(f"ws://{running.bind.netloc}/refused", open_timeout=SECONDS):
             pytest.fail("it was accepted")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n == "uvicorn" else [pytest.mark.slow]) for n in SERVERS])
+def test_django_serves_pages_and_channels_its_websockets(name: str) -> None:
+    server = servers.get(name)
+    if reason := server.missing():
+        pytest.skip(reason)
+    launch = Launch(target="tests.gateway.channels_site:app", bind=Bind(port=0), app_dir=ROOT, hooks=True)
+    with start(server, launch) as running:
+        response = ask(running.bind, "GET", "/", (("Host", "localhost"),))
+        assert (response.status, response.body) == (200, b"a page of Django")
+        assert [value.split(";")[0] for key, value in response.headers if key.lower() == "set-cookie"] == ["seen=1"]
+        for path, said in (("chat/", "echo hello"), ("ticks/", "tick")):
+            with connect(f"ws://{running.bind.netloc}/{path}", open_timeout=SECONDS) as client:
+                client.send("hello")
+                assert client.recv(SECONDS) == said
+        assert ask(running.bind, "GET", "/none", (("Host", "localhost"),)).status == 404
