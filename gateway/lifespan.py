@@ -16,6 +16,8 @@ asyncio (any loop) and trio: ``startup()`` and ``shutdown()`` are for asyncio, `
 
 Not here: the moment when a process starts and stops (adapters and servers decide it), and middleware hooks.
 
+(Above 400 lines: one protocol on two loops, whose phases are read together.)
+
 Sources: ASGI Lifespan 2.0 "Scope", "Startup", "Shutdown", "Lifespan State".
 """
 

@@ -20,7 +20,9 @@ same object, as in every chain without adapters, the chain adds no fork.
 Under a WSGI server a WebSocket is a request whose socket is taken over. Middleware outside the application's adapter
 cannot handle how such a request ends. So with ``websockets=True`` the chain separates handshakes from other requests
 at the server's call, and sends them into the adapter by the same other path. There, every middleware that handles
-WebSockets is inside the adapter.
+WebSockets is inside the adapter. With ``websocket_app`` the other path leads to that application.
+
+(Above 400 lines: the functions that users call, and one class that plans and builds.)
 """
 
 from __future__ import annotations
