@@ -181,7 +181,6 @@ class Exchange(Request):
         """Respond with the refusal of the request body, in the place of the application's response."""
         if self._steps is not None:
             self._steps.close()
-            self._steps = None
         refused = self.request_body().refused
         assert refused is not None, "the state says so"
         refuse, index = refused
@@ -307,7 +306,6 @@ class Exchange(Request):
         self._state = CLOSED if state == REPLACED else BROKEN if state == FAILED else DONE if completed else ABORTED
         if self._steps is not None:
             self._steps.close()
-            self._steps = None
         if self._made is not None:
             self.close_made()
         if self._out is not None:

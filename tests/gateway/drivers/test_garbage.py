@@ -169,3 +169,34 @@ def test_a_transform_is_let_go_when_its_response_is_complete(side: Side) -> None
         assert [each() for each in made] == [None]
     finally:
         gc.enable()
+
+
+def test_the_transforms_of_a_response_do_not_wait_for_background_work() -> None:
+    alive: list[Any] = []
+
+    class Change:
+        def push(self, chunk: bytes, /) -> bytes:
+            return chunk
+
+        def finish(self) -> bytes:
+            return b""
+
+    class Changes(Middleware):
+        def on_body(self, request: Request, response: Response) -> Any:
+            change = Change()
+            alive.append(weakref.ref(change))
+            return change
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+        await send({**BODY})
+        alive.append(alive[0]() is not None)  # here an application does its background work
+
+    async def channel(message: Any = None) -> Any: ...
+
+    gc.disable()
+    try:
+        asyncio.run(drivers.build_asgi([Changes()], app)(scope(), channel, channel))
+    finally:
+        gc.enable()
+    assert alive[1] is False
