@@ -15,6 +15,7 @@ import pytest
 
 from gateway import drivers
 from gateway.contract import BuildContext, Hooks, Middleware, as_middleware, finished, io, peek, transform
+from gateway.drivers import _client
 from gateway.exchange import Outcome, Request, Response
 from tests.shows import shows
 
@@ -336,3 +337,118 @@ def test_no_message_overtakes_a_head_whose_hook_waits_for_its_io(kind: str) -> N
 
     asyncio.run(main())
     assert sent[0] == 200
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_second_head_before_the_first_is_sent_does_not_run_the_hooks_again(
+    late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    sent: list[Any] = []
+    monkeypatch.setattr(_client, "LOOK_AFTER", -1.0 if late else 1e9)
+
+    async def look_up() -> None:
+        await asyncio.sleep(0)
+
+    class Looks(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            ran.append(response.status)
+            yield from io(lambda: None, look_up)
+
+        def on_finish(self, request: Request, outcome: Outcome) -> None: ...
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async with asyncio.TaskGroup() as group:
+            for status in (200, 500):
+                group.create_task(send({"type": "http.response.start", "status": status, "headers": []}))
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message["status"])
+
+    async def main() -> None:
+        async with asyncio.timeout(20):
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+            await drivers.build_asgi([Looks()], app)(scope, receive, send)
+
+    asyncio.run(main())
+    assert ran == [200]
+    assert sent == [200, 500], "the server judges the second one"
+
+
+def test_messages_wait_in_each_part_of_a_response_phase() -> None:
+    sent: list[Any] = []
+
+    async def main() -> None:
+        waits: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+        asked: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+
+        def wait(number: int) -> Any:
+            async def waiting() -> None:
+                asked[number].set()
+                await waits[number].wait()
+
+            return io(lambda: None, waiting)
+
+        class Looks(Middleware):
+            def on_response(self, request: Request, response: Response) -> Any:
+                yield from wait(0)
+                yield from peek(1)
+                yield from wait(1)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(send({"type": "http.response.start", "status": 200, "headers": []}))
+                for number, message in enumerate((b"one", b"two")):
+                    await asked[number].wait()
+                    more = {"body": message, "more_body": number == 0}
+                    group.create_task(send({"type": "http.response.body", **more}))
+                    await asyncio.sleep(0)
+                    waits[number].set()
+
+        async def receive() -> Any:
+            return await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message.get("status") or message["body"])
+
+        async with asyncio.timeout(20):
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+            await drivers.build_asgi([Looks()], app)(scope, receive, send)
+
+    asyncio.run(main())
+    assert sent == [200, b"one", b"two"]
+
+
+def test_a_head_goes_out_though_the_task_of_another_was_cancelled_while_it_looked_for_the_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(_client, "LOOK_AFTER", -1.0)
+
+    class Waits(Middleware):
+        def on_finish(self, request: Request, outcome: Outcome) -> None: ...
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        first = asyncio.create_task(send({"type": "http.response.start", "status": 200, "headers": []}))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(send({"type": "http.response.start", "status": 503, "headers": []}))
+        await asyncio.sleep(0)
+        first.cancel()
+        await second
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message["status"])
+
+    async def main() -> None:
+        async with asyncio.timeout(20):
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+            await drivers.build_asgi([Waits()], app)(scope, receive, send)
+
+    asyncio.run(main())
+    assert sent == [503]

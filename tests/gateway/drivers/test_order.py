@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -144,6 +145,23 @@ def test_on_error_sees_exceptions_only() -> None:
 
 
 @shows("An error in on_finish is logged, stops no other, alters nothing")
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_an_exit_in_on_request_ends_those_that_were_entered(interface: str) -> None:
+    log: list[Any] = []
+
+    def leave(request: Request) -> None:
+        raise SystemExit(3)
+
+    chain = [
+        logged("a", log, on_finish=None),
+        logged("b", log, on_request=leave, on_finish=None),
+        logged("c", log, on_finish=None),
+    ]
+    with contextlib.suppress(SystemExit):
+        run_side(interface, chain, App())
+    assert log == [("b", "on_request"), ("b", "on_finish"), ("a", "on_finish")]
+
+
 def test_an_error_in_on_finish_is_logged_and_stops_no_other(side: Side, caplog: pytest.LogCaptureFixture) -> None:
     log: list[Any] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -108,3 +109,23 @@ def test_an_exchange_ends_once_though_its_end_was_cut(replaces: bool) -> None:
 
     asyncio.run(main())
     assert ends == ["completed"]
+
+
+def test_a_last_message_that_the_server_refuses_is_a_client_that_left_though_the_application_says_nothing() -> None:
+    outcomes: list[Outcome] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START})
+        with contextlib.suppress(OSError):
+            await send({**BODY})
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            raise ConnectionResetError
+
+    chain = [logged("a", [], on_finish=lambda request, outcome: outcomes.append(outcome))]
+    asyncio.run(asyncio.wait_for(drivers.build_asgi(chain, app)(scope(), receive, send), 20))
+    assert [(outcome.kind, outcome.disconnected) for outcome in outcomes] == [("aborted", True)]
