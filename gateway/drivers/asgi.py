@@ -309,11 +309,9 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
                     sent = await perform_async(effect)
                 except BaseException as raised:
                     error = raised
-            if self._steps is steps:  # else the exchange has ended while the hook waited
-                self._steps = None
+            if self._state == SETTLING:  # else the exchange has ended while the hook waited
                 await self.commit(response)
         except BaseException as raised:
-            self._steps = None
             self._failed = raised
             self._state = FAILED if self._state < DONE else BROKEN
             self.close_made()

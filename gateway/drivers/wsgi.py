@@ -241,10 +241,8 @@ class WsgiExchange(Exchange, WsgiRequest):
                     sent = perform_plain(effect)
                 except BaseException as raised:
                     error = raised
-            self._steps = None
             self.commit(response)
         except BaseException as raised:
-            self._steps = None
             self._given = self._given or COMMITTED <= before <= CHANGED
             self._state = FAILED
             self.close_made()

@@ -66,7 +66,7 @@ def test_a_package_that_is_not_installed_is_left_out() -> None:
 def test_the_page_marks_what_was_not_reproduced() -> None:
     case = replace(CASES[0], breakers=("uvicorn", "granian"))
     text = page([(case, [Verdict("uvicorn", False, ""), Verdict("granian", True, "1")])], [], datetime.date(2026, 1, 2))
-    assert "on\n2026-01-02" in text
+    assert "on 2026-01-02 with Python" in text
     assert "Not reproduced with uvicorn" in text
     assert re.search(r"\*\*granian [\d.]+\*\*: `` 1 ``", text)
 

@@ -452,3 +452,46 @@ def test_a_head_goes_out_though_the_task_of_another_was_cancelled_while_it_looke
 
     asyncio.run(main())
     assert sent == [503]
+
+
+def test_a_hook_that_goes_on_after_the_end_of_its_exchange_sends_nothing() -> None:
+    sent: list[Any] = []
+    ends: list[str] = []
+
+    async def main() -> None:
+        asked, goes_on = asyncio.Event(), asyncio.Event()
+        tasks: list[asyncio.Task[None]] = []
+
+        async def look_up() -> None:
+            asked.set()
+            await goes_on.wait()
+
+        class Looks(Middleware):
+            def on_response(self, request: Request, response: Response) -> Any:
+                yield from io(lambda: None, look_up)
+
+            def on_finish(self, request: Request, outcome: Outcome) -> None:
+                ends.append(outcome.kind)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            message = {"type": "http.response.start", "status": 200, "headers": []}
+            tasks.append(asyncio.create_task(send(message)))
+            await asked.wait()
+            raise ValueError
+
+        async def receive() -> Any:
+            return await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        async with asyncio.timeout(20):
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+            with pytest.raises(ValueError):  # the application's own
+                await drivers.build_asgi([Looks()], app)(scope, receive, send)
+            goes_on.set()
+            await tasks[0]
+
+    asyncio.run(main())
+    assert sent == []
+    assert ends == ["failed"]
