@@ -314,7 +314,6 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         except BaseException as raised:
             self._failed = raised
             self._state = FAILED if self._state < DONE else BROKEN
-            self.close_made()
             raise
         finally:
             self.wake()
@@ -354,7 +353,8 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         if self._state == SETTLING:
             changes = self._trailers or (out is not None and bool(out.transforms))
             self._state = CHANGED if changes else COMMITTED
-            if body is not None and body.refused is not None:
+            body = self._body
+            if body is not None and body.refused is not None:  # meanwhile
                 self.body_refused(body.refused[0])
 
     async def send_waiting(self, out: ResponseBody, held: bytes) -> bytes:

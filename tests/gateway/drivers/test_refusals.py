@@ -367,3 +367,41 @@ def test_a_body_that_is_refused_after_a_write_cuts_the_response(waits: bool) -> 
     body.close()
     assert got == ["200 OK", b"x"]
     assert closed == [True]
+
+
+def test_a_refusal_while_the_head_is_on_its_way_cuts_the_response() -> None:
+    sent: list[Any] = []
+
+    class Peeks(Middleware):
+        def on_response(self, request: Request, response: Response) -> Any:
+            yield from peek(1)
+
+    async def main() -> None:
+        on_its_way, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({**START})
+            first = asyncio.create_task(send({**BODY, "more_body": True}))
+            await on_its_way.wait()
+            with contextlib.suppress(Refuse):
+                await receive()
+            goes_on.set()
+            await first
+            with contextlib.suppress(Refuse):
+                await send({**BODY})
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"payload"}
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+            if message["type"] == "http.response.start":
+                on_its_way.set()
+                await goes_on.wait()
+
+        async with asyncio.timeout(20):
+            with pytest.raises(Refuse):
+                await drivers.build_asgi([Peeks(), BodyLimit()], app)(scope(method="POST"), receive, send)
+
+    asyncio.run(main())
+    assert sent == ["http.response.start", "http.response.body"], "the rest is cut off"
