@@ -99,7 +99,7 @@ class WsgiExchange(Exchange, WsgiRequest):
     _server_start: StartResponse
     #: The callable that the server's ``start_response`` returned.
     _write: Callable[[bytes], object]
-    #: The headers that the application gave last.
+    #: The headers that the application gave, if they wait for the body.
     _head: tuple[str, list[tuple[str, str]]] | None
     _body: RequestBody | None
     #: The server's input, if the application reads it through here.
@@ -137,9 +137,8 @@ class WsgiExchange(Exchange, WsgiRequest):
         self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None
     ) -> Callable[[bytes], object]:
         """Take the application's headers and run the response phase."""
-        if self._state != IDLE or self._head is not None:
+        if self._state != IDLE:
             return self.start_again(status, headers, exc_info)
-        self._head = status, headers
         return self.head(status, headers)
 
     def defer(
@@ -163,7 +162,8 @@ class WsgiExchange(Exchange, WsgiRequest):
         # Headers that wait for the body have some of it already, which cannot follow other headers.
         if self._sent or (defers and (state == HELD or COMMITTED <= state <= CHANGED or self._given)):
             raise cast("BaseException", exc_info[1])
-        self._head = status, headers
+        if defers:
+            self._head = status, headers
         if defers or state in (REPLACED, CLOSED):
             return self.write
         return self.head(status, headers, exc_info if COMMITTED <= state <= CHANGED or self._given else None)
@@ -392,7 +392,7 @@ class WsgiExchange(Exchange, WsgiRequest):
                 count += 1
                 last = count == known
             except StopIteration:
-                if self._head is None and may_sign_off(self.environ):
+                if self._state == IDLE and self._head is None and may_sign_off(self.environ):
                     self._upgraded = True
                     yield []
                     return

@@ -333,3 +333,45 @@ def test_a_wsgi_body_that_fails_before_the_head_is_closed_when_the_call_raises()
     with pytest.raises(Boom, match="first"):
         drivers.build_wsgi(chain, app)({"REQUEST_METHOD": "GET"}, lambda *args: None)
     assert log == [("m", "on_error"), "closed", ("m", "on_finish")]
+
+
+@pytest.mark.parametrize("hooks", [{"on_body": None}, {"on_response": None}, {"on_response": None, "on_finish": None}])
+def test_headers_given_again_with_an_exception_take_the_place_of_the_first(hooks: dict[str, Any]) -> None:
+    starts: list[Any] = []
+    written: list[tuple[int, bytes]] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("X-First", "1")])
+        try:
+            raise ValueError
+        except ValueError as error:
+            write = start_response("500 Sorry", [("X-Second", "2")], (type(error), error, error.__traceback__))
+        write(b"sorry")
+        return []
+
+    def start_response(line: str, headers: Any, exc_info: Any = None) -> Any:
+        starts.append((line, headers))
+        number = len(starts)
+        return lambda data: written.append((number, data))
+
+    body: Any = drivers.build_wsgi([logged("m", [], **hooks)], app)({"REQUEST_METHOD": "GET"}, start_response)
+    assert b"".join(body) == b""
+    if hasattr(body, "close"):
+        body.close()
+    assert starts[-1] == ("500 Sorry", [("X-Second", "2")])
+    assert written == [(len(starts), b"sorry")], "the callable that the server returned last"
+
+
+def test_a_generator_that_starts_late_with_an_upgrade_header_has_not_taken_the_connection_over() -> None:
+    outcomes: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"page"
+
+    chain = [logged("m", [], on_response=None, on_finish=lambda request, outcome: outcomes.append(outcome.kind))]
+    environ = {"REQUEST_METHOD": "GET", "HTTP_UPGRADE": "h2c"}
+    body: Any = drivers.build_wsgi(chain, app)(environ, lambda *args: lambda data: None)
+    assert b"".join(body) == b"page"
+    body.close()
+    assert outcomes == ["completed"]
