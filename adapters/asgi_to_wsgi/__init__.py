@@ -24,7 +24,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Literal
 
 from gateway._starting import LazyPart, Reached, Reaching, lazy_parts
 from gateway.adapters._options import LoopKind, check_asgi_to_wsgi
@@ -74,7 +74,7 @@ class AsgiToWsgi(LazyPart, Reaching):
         MissingExtraError: ``websockets=True`` without wsproto.
     """
 
-    __gateway_inside__: Final = "asgi"  # read by `gateway.adapters.crossing.adapts`
+    __gateway_inside__: ClassVar[Literal["asgi"]] = "asgi"  # read by `gateway.adapters.crossing.adapts`
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class AsgiToWsgi(LazyPart, Reaching):
         if service is None or not service.serving or service.pid != os.getpid():
             service = self._started()
         try:
-            scope = environ_to_scope(environ)
+            scope = self._scope(environ)
             body = open_body(environ)
         except ServerError as error:
             if error.status_hint >= 500:  # a mistake of the caller, not of the client
@@ -163,7 +163,7 @@ class AsgiToWsgi(LazyPart, Reaching):
         service = self._service
         if service is None or not service.serving or service.pid != os.getpid():
             service = self._started()
-        scope = environ_to_scope(environ)
+        scope = self._scope(environ)
         _put_state(scope, service)
         return _serve.serve(self._application if app is None else app, environ, start_response, scope, service)
 
@@ -205,6 +205,9 @@ class AsgiToWsgi(LazyPart, Reaching):
     def __repr__(self) -> str:
         """Show the application and where it runs."""
         return f"{type(self).__name__}({self.app!r}, loop={self._loop!r})"
+
+    def _scope(self, environ: Environ) -> dict[str, Any]:
+        return environ_to_scope(environ)
 
     def _new_lifespan(self) -> Lifespan:
         return Lifespan(

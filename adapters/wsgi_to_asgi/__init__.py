@@ -20,7 +20,7 @@ import asyncio
 import sys
 from collections.abc import Iterable
 from contextvars import copy_context
-from typing import Final, Literal
+from typing import ClassVar, Literal
 
 from gateway._starting import Reached, Reaching
 from gateway.adapters._options import check_wsgi_to_asgi, whole
@@ -51,7 +51,7 @@ class WsgiToAsgi(Reaching):
         app: The WSGI application.
     """
 
-    __gateway_inside__: Final = "wsgi"  # read by `gateway.adapters.crossing.adapts`
+    __gateway_inside__: ClassVar[Literal["wsgi"]] = "wsgi"  # read by `gateway.adapters.crossing.adapts`
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class WsgiToAsgi(Reaching):
         return [(self.app, "wsgi")]
 
     def __repr__(self) -> str:
-        return f"WsgiToAsgi({self.app!r})"
+        return f"{type(self).__name__}({self.app!r})"
 
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         """Serve one ASGI scope: a request, the lifespan, or a WebSocket, which gets a 403."""

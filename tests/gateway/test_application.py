@@ -132,6 +132,7 @@ def test_an_adapter_says_in_an_attribute_what_it_adapts() -> None:
 
     assert as_wsgi(Ours(hello_wsgi)) is hello_wsgi
     assert Gateway(Ours(hello_wsgi)).wsgi is hello_wsgi
+    assert repr(Ours(hello_wsgi)).startswith("Ours(")
 
 
 def test_an_application_gets_one_adapter() -> None:
