@@ -43,7 +43,7 @@ def test_the_options_of_an_adapter_are_in_the_reference(name: str) -> None:
     "adapter", [a2wsgi.WSGIMiddleware, a2wsgi.ASGIMiddleware, asgiref.wsgi.WsgiToAsgi], ids=lambda value: value.__name__
 )
 def test_whoever_moves_finds_each_option_of_the_other_adapter(adapter: Any) -> None:
-    page = (DOCS / "how-to" / "move-from-a2wsgi.md").read_text("utf-8")
+    page = (DOCS / "how-to" / "migrate-adapters.md").read_text("utf-8")
     _, *options = inspect.signature(adapter).parameters
     assert [option for option in options if f"{adapter.__name__}(app, {option}=" not in page] == []
 
