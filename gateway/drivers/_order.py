@@ -56,7 +56,7 @@ __all__ = [
 # the application's headers are out and the exchange goes on, state >= DONE that it has ended.
 #: No headers yet.
 IDLE: int = 0
-#: A hook of the response phase waits for its IO.
+#: A hook of the response phase waits for its IO (ASGI, WebSocket).
 SETTLING: int = 1
 #: The headers wait for more of the body.
 HELD: int = 2

@@ -36,7 +36,6 @@ from gateway.drivers._order import (
     IDLE,
     REFUSED,
     REPLACED,
-    SETTLING,
     Exchange,
     settled,
 )
@@ -222,7 +221,7 @@ class WsgiExchange(Exchange, WsgiRequest):
     def advance(self, sent: object = None, error: BaseException | None = None) -> None:
         """Run the steps of the response phase until the headers are out, or wait for more of the body."""
         steps = cast("Steps[Response]", self._steps)
-        before, self._state = self._state, SETTLING
+        before = self._state
         try:
             while True:
                 try:
@@ -245,13 +244,12 @@ class WsgiExchange(Exchange, WsgiRequest):
         except BaseException as raised:
             self._given = self._given or COMMITTED <= before <= CHANGED
             self._state = FAILED
+            self._failed = raised
             self.close_made()
             unanswered = self._unanswered
             if unanswered is not None and raised.__cause__ is unanswered:
                 # A generator cannot raise a StopIteration (PEP 479). The server gets the application's own.
-                self._failed = unanswered
                 raise unanswered from None
-            self._failed = raised
             raise
 
     def commit(self, response: Response) -> None:
