@@ -445,7 +445,7 @@ class WsgiExchange(Exchange, WsgiRequest):
             yield from blocks(body)
             return
         if out is None:
-            out = self._out = ResponseBody(body)
+            out = ResponseBody(body)
         while True:
             ended = out.ended
             ready, out.held = out.held, []
@@ -494,7 +494,6 @@ class WsgiExchange(Exchange, WsgiRequest):
         content = response.body
         waits = self._out is not None or self._plan.finishing[self._entered] or can_drop(self.environ)
         if isinstance(content, bytes) and not waits:  # then nothing is left to do after the body
-            self._state = CLOSED
             return [content] if content and has_body(self._method, response.status) else []
         return self.made(response)
 
