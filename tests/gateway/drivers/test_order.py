@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import Any
 
@@ -157,8 +156,18 @@ def test_an_exit_in_on_request_ends_those_that_were_entered(interface: str) -> N
         logged("b", log, on_request=leave, on_finish=None),
         logged("c", log, on_finish=None),
     ]
-    with contextlib.suppress(SystemExit):
-        run_side(interface, chain, App())
+
+    async def main() -> None:
+        async def channel(message: Any = None) -> Any: ...
+
+        with pytest.raises(SystemExit):
+            await drivers.build_asgi(chain, asgi_app(Record(), App()))(scope(), channel, channel)
+
+    if interface == "asgi":
+        asyncio.run(main())
+    else:
+        with pytest.raises(SystemExit):
+            drivers.build_wsgi(chain, wsgi_app(Record(), App()))({"REQUEST_METHOD": "GET"}, lambda *args: print)
     assert log == [("b", "on_request"), ("b", "on_finish"), ("a", "on_finish")]
 
 
