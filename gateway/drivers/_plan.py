@@ -44,32 +44,37 @@ class Plan:
     """
 
     def __init__(self, chain: tuple[Hooks, ...]) -> None:
-        self.chain = chain = tuple(simplified(hooks) for hooks in chain)
+        chain = tuple(simplified(hooks) for hooks in chain)
+        self.chain: tuple[Hooks, ...] = chain
         self.size: int = len(chain)
-        self.inward = tuple((index, cast("OnRequest", call)) for index, call in _defined(chain, "on_request"))
-        self.outside = tuple(_outside(chain[:level]) for level in range(self.size + 1))
-        self.outward = self.outside[self.size]
-        self.failing = tuple(
+        self.inward: tuple[tuple[int, OnRequest], ...] = tuple(
+            (index, cast("OnRequest", call)) for index, call in _defined(chain, "on_request")
+        )
+        self.outside: tuple[tuple[tuple[int, bool, OnResponse], ...], ...] = tuple(
+            _outside(chain[:level]) for level in range(self.size + 1)
+        )
+        self.outward: tuple[tuple[int, bool, OnResponse], ...] = self.outside[self.size]
+        self.failing: tuple[tuple[tuple[int, OnError], ...], ...] = tuple(
             tuple((index, cast("OnError", call)) for index, call in reversed(_defined(chain[:level], "on_error")))
             for level in range(self.size + 1)
         )
-        self.finishing = tuple(
+        self.finishing: tuple[tuple[OnFinish, ...], ...] = tuple(
             tuple(cast("OnFinish", call) for _, call in reversed(_defined(chain[:entered], "on_finish")))
             for entered in range(self.size + 1)
         )
-        self.watches = any(
+        self.watches: bool = any(
             hook(hooks, "on_finish") is not None and not isinstance(hooks, SimpleFlowHooks) for hooks in chain
         )
         changes = [hooks for hooks in chain if hook(hooks, "on_request_body") is not None]
-        self.refuses = bool(changes)
-        self.keeps_length = all(hooks.keeps_request_length for hooks in changes)
-        self.touches_bodies = any(is_body for _, is_body, _ in self.outward)
-        self.defers = any(_defers(hooks) for hooks in chain)
+        self.refuses: bool = bool(changes)
+        self.keeps_length: bool = all(hooks.keeps_request_length for hooks in changes)
+        self.touches_bodies: bool = any(is_body for _, is_body, _ in self.outward)
+        self.defers: bool = any(_defers(hooks) for hooks in chain)
         #: Whether the request body must be read through the exchange.
-        self.reads = self.watches or self.refuses
+        self.reads: bool = self.watches or self.refuses
         #: Whether the application is told something else than the server said.
-        self.prepares = self.touches_bodies or not self.keeps_length
-        self.is_empty = not (self.inward or self.outward or self.reads or any(self.failing))
+        self.prepares: bool = self.touches_bodies or not self.keeps_length
+        self.is_empty: bool = not (self.inward or self.outward or self.reads or any(self.failing))
 
 
 def _defined(chain: tuple[Hooks, ...], name: str) -> list[tuple[int, Callable[..., object]]]:
