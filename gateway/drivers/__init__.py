@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.drivers import asgi, wsgi
-from gateway.drivers._segment import build_segment
+from gateway.drivers._group import build_group
 
 if TYPE_CHECKING:
     from gateway.contract import Middleware
@@ -34,8 +34,8 @@ def build_wsgi(
     Raises:
         ConfigurationError: An item is not a WSGI+ASGI middleware.
     """
-    segment = build_segment(middleware, "wsgi", shared, app)
-    return wsgi.build(segment, app) if segment.http else app
+    group = build_group(middleware, "wsgi", shared, app)
+    return wsgi.build(group, app) if group.http else app
 
 
 def build_asgi(
@@ -57,5 +57,5 @@ def build_asgi(
     Raises:
         ConfigurationError: An item is not a WSGI+ASGI middleware.
     """
-    segment = build_segment(middleware, "asgi", shared, app)
-    return asgi.build(segment, app) if segment.http else app
+    group = build_group(middleware, "asgi", shared, app)
+    return asgi.build(group, app) if group.http else app

@@ -51,8 +51,8 @@ from gateway.loops import in_thread, sleep
 
 if TYPE_CHECKING:
     from gateway.contract import Steps
+    from gateway.drivers._group import Group
     from gateway.drivers._request_body import RequestBody
-    from gateway.drivers._segment import Segment
     from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
 
 __all__ = ["AsgiExchange", "build"]
@@ -602,13 +602,13 @@ def _prepare(plan: Plan, exchange: AsgiExchange) -> None:
         exchange.headers.delete("content-length")
 
 
-def build(segment: Segment, app: ASGIApplication) -> ASGIApplication:
+def build(group: Group, app: ASGIApplication) -> ASGIApplication:
     """Return an ASGI application that runs the group around another."""
-    process = ProcessHooks(segment.http, "asgi") if ProcessHooks.needed(segment.http) else None
-    plan = Plan(segment.http)
-    if plan.is_empty and not segment.websocket and segment.startup is None and process is None:
+    process = ProcessHooks(group.http, "asgi") if ProcessHooks.needed(group.http) else None
+    plan = Plan(group.http)
+    if plan.is_empty and not group.websocket and group.startup is None and process is None:
         return app
-    other = _other(segment, app, process)
+    other = _other(group, app, process)
     serve = _rest(app, other) if plan.is_empty else _http(plan, app, other)
     return serve if process is None else _started(process, serve)
 
@@ -661,10 +661,10 @@ def _http(plan: Plan, app: ASGIApplication, other: ASGIApplication) -> ASGIAppli
     return http
 
 
-def _other(segment: Segment, app: ASGIApplication, process: ProcessHooks | None) -> ASGIApplication:
+def _other(group: Group, app: ASGIApplication, process: ProcessHooks | None) -> ASGIApplication:
     """Return what serves every scope but HTTP: WebSocket handshakes, the lifespan, unknown scopes."""
-    plan = Plan(segment.websocket)
-    starts = app if segment.startup is None else segment.startup.watch(app)
+    plan = Plan(group.websocket)
+    starts = app if group.startup is None else group.startup.watch(app)
 
     async def other(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         if scope["type"] == "websocket" and plan.size:

@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
     from gateway.contract import Steps
+    from gateway.drivers._group import Group
     from gateway.drivers._request_body import RequestBody, ServerInput
     from gateway.drivers._response_body import Pulled
-    from gateway.drivers._segment import Segment
     from gateway.protocols import Environ, WSGIApplication
 
 __all__ = ["WsgiExchange", "build"]
@@ -593,10 +593,10 @@ class _SizedBody(_Body):
         return len(cast("Sized", self._exchange._source))  # it was made for one
 
 
-def build(segment: Segment, app: WSGIApplication) -> WSGIApplication:
+def build(group: Group, app: WSGIApplication) -> WSGIApplication:
     """Return a WSGI application that runs the group around another."""
-    process = ProcessHooks(segment.http, "wsgi") if ProcessHooks.needed(segment.http) else None
-    plan = Plan(segment.http)
+    process = ProcessHooks(group.http, "wsgi") if ProcessHooks.needed(group.http) else None
+    plan = Plan(group.http)
     serve = app if plan.is_empty else _serve(plan, app)
     return serve if process is None else _started(process, serve)
 

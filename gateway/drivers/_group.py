@@ -9,11 +9,11 @@ from typing import Literal
 from gateway._starting import Startup
 from gateway.contract import BuildContext, Hooks, require_hooks, require_middleware
 
-__all__ = ["Segment", "build_segment"]
+__all__ = ["Group", "build_group"]
 
 
 @dataclass(frozen=True)
-class Segment:
+class Group:
     """The hooks of a group, outermost first.
 
     Attributes:
@@ -27,12 +27,12 @@ class Segment:
     startup: Startup | None
 
 
-def build_segment(
+def build_group(
     middleware: Iterable[object],
     interface: Literal["wsgi", "asgi"],
     shared: Sequence[dict[str, object]] | None = None,
     app: object = None,
-) -> Segment:
+) -> Group:
     """Ask each middleware for its hooks.
 
     Args:
@@ -51,7 +51,7 @@ def build_segment(
         part = require_middleware(item)
         hooks = require_hooks(part.build(BuildContext(interface, place, startup)), type(part).__name__)
         built.append((hooks, part.websocket))
-    return Segment(
+    return Group(
         http=tuple(hooks for hooks, _ in built),
         websocket=tuple(hooks for hooks, takes_part in built if takes_part),
         startup=startup if startup.wanted else None,
