@@ -260,7 +260,7 @@ class Chain:
         self.wsgi = cast("WSGIApplication", http)
         if websockets:
             path = cast("ASGIApplication", other)  # `_check_takeover` has made sure that there is one
-            if self.plans["wsgi"].application == "wsgi":  # no adapter in the chain: WebSockets get one
+            if self._entrance is None:  # no adapter in the chain: WebSockets get one
                 self._entrance = self._crossings.asgi_to_wsgi(path)
             self.wsgi = Takeover(self.wsgi, cast("AsgiToWsgi", self._entrance), path)
         self.asgi = joined(*self._build(self.plans["asgi"], built))
