@@ -483,7 +483,7 @@ class FlowRun:
         return self._advance(effect, outside, isinstance(error, GeneratorExit))
 
     def _advance(self, effect: object, outside: BaseException | None, ends: bool) -> Steps[Response | None]:
-        """Act on what the generator has yielded, and go on until it waits; return its reply, if any."""
+        """Act on the yielded effect, and go on until the generator waits; return its reply, if any."""
         answer: Response | None = None
         before, late = self.state == "request", self.state == "done"
         flow = cast("Generator[object, object, None]", self.flow)

@@ -1,7 +1,7 @@
 """asyncio or trio: events, timeouts, pauses and threads under one name, for code that runs on either.
 
 The server chooses the loop, and a coroutine finds out when it runs. trio is used only if it runs this code, so it is
-never imported here. This module holds what has the same meaning on both. Cancellation and task groups have not, so
+never imported here. Every function here means the same on both. Cancellation and task groups do not, so
 code that needs them asks `in_trio` and writes both.
 
 Sources: asyncio "Synchronization Primitives", "Coroutines and Tasks"; trio "Trio's core functionality".

@@ -67,7 +67,7 @@ DRIVERS = (
     "watch",
 )
 TESTS = (*(f"gateway/drivers/test_{name}.py" for name in DRIVERS), "parity")
-#: What the drivers call a hook, a flow, or a phase of an exchange by.
+#: Names by which the drivers call a hook, a flow, or a phase of an exchange.
 HOOK_CALLS = {
     "advance", "append_constants", "body_refused", "call", "close_made", "commit", "constant_headers", "drive", "ended",
     "enter", "fail", "finish", "head", "install", "measure", "on_body", "on_error", "on_finish", "on_request",

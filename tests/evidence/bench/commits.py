@@ -31,7 +31,7 @@ LARGE = b"a line of text that compresses as text does, more or less\n" * 90
 
 
 def cases(folder: Path) -> dict[str, Callable[[], Round]]:
-    """Return what is measured; each is made when it is first asked for."""
+    """Return the cases; each is made at its first round."""
     from gateway import Gateway, drivers
     from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
     from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
