@@ -298,6 +298,17 @@ def test_a_second_head_while_a_hook_waits_for_its_io_runs_no_hook_again(io_in: s
     assert sent[-1][0] == "body"
 
 
+async def serve(chain: list[Middleware], app: Any, send: Any) -> None:
+    """Serve one request whose client stays."""
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async with asyncio.timeout(20):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        await drivers.build_asgi(chain, app)(scope, receive, send)
+
+
 @pytest.mark.parametrize("kind", ["start", "body"])
 def test_no_message_overtakes_a_head_whose_hook_waits_for_its_io(kind: str) -> None:
     sent: list[Any] = []
@@ -325,15 +336,10 @@ def test_no_message_overtakes_a_head_whose_hook_waits_for_its_io(kind: str) -> N
             await first
             await second
 
-        async def receive() -> Any:
-            return await asyncio.Event().wait()
-
         async def send(message: Any) -> None:
             sent.append(message.get("status", "body"))
 
-        async with asyncio.timeout(20):
-            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-            await drivers.build_asgi([Looks()], app)(scope, receive, send)
+        await serve([Looks()], app, send)
 
     asyncio.run(main())
     assert sent[0] == 200
@@ -362,18 +368,10 @@ def test_a_second_head_before_the_first_is_sent_does_not_run_the_hooks_again(
             for status in (200, 500):
                 group.create_task(send({"type": "http.response.start", "status": status, "headers": []}))
 
-    async def receive() -> Any:
-        return await asyncio.Event().wait()
-
     async def send(message: Any) -> None:
         sent.append(message["status"])
 
-    async def main() -> None:
-        async with asyncio.timeout(20):
-            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-            await drivers.build_asgi([Looks()], app)(scope, receive, send)
-
-    asyncio.run(main())
+    asyncio.run(serve([Looks()], app, send))
     assert ran == [200]
     assert sent == [200, 500], "the server judges the second one"
 
@@ -408,15 +406,10 @@ def test_messages_wait_in_each_part_of_a_response_phase() -> None:
                     await asyncio.sleep(0)
                     waits[number].set()
 
-        async def receive() -> Any:
-            return await asyncio.Event().wait()
-
         async def send(message: Any) -> None:
             sent.append(message.get("status") or message["body"])
 
-        async with asyncio.timeout(20):
-            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-            await drivers.build_asgi([Looks()], app)(scope, receive, send)
+        await serve([Looks()], app, send)
 
     asyncio.run(main())
     assert sent == [200, b"one", b"two"]
@@ -439,18 +432,10 @@ def test_a_head_goes_out_though_the_task_of_another_was_cancelled_while_it_looke
         first.cancel()
         await second
 
-    async def receive() -> Any:
-        return await asyncio.Event().wait()
-
     async def send(message: Any) -> None:
         sent.append(message["status"])
 
-    async def main() -> None:
-        async with asyncio.timeout(20):
-            scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-            await drivers.build_asgi([Waits()], app)(scope, receive, send)
-
-    asyncio.run(main())
+    asyncio.run(serve([Waits()], app, send))
     assert sent == [503]
 
 
