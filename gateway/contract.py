@@ -392,7 +392,7 @@ def io(sync: Callable[P, T], coroutine: Callable[P, Awaitable[T]], /, *args: P.a
     for function in (sync, coroutine):
         if not callable(function):
             raise ConfigurationError(
-                f"io() takes two functions, and what they are called with after them, got {function!r}; pass "
+                f"io() takes two functions, then their arguments, got {function!r}; pass "
                 "the functions themselves: io(function, coroutine_function, ...)"
             )
     result = yield from _ask(Io(lambda: sync(*args, **kwargs), lambda: coroutine(*args, **kwargs)))

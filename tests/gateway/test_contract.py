@@ -84,7 +84,7 @@ def test_the_default_hooks_do_nothing() -> None:
     assert list(hooks.constant_headers) == []
 
 
-@shows("build() runs once per place in a chain, and what it returns is what runs")
+@shows("build() runs once per place in a chain, and its result is used")
 def test_a_middleware_builds_itself_by_default() -> None:
     middleware = Plain(limit=2)
     assert middleware.build(BuildContext()) is middleware

@@ -716,7 +716,7 @@ def test_a_limit_in_a_wsgi_part_counts_requests_and_handshakes_together(item: An
                 pass
 
 
-@shows("build() runs once per place in a chain, and what it returns is what runs")
+@shows("build() runs once per place in a chain, and its result is used")
 def test_what_a_place_shares_is_its_own() -> None:
     made: list[Any] = []
 

@@ -96,5 +96,5 @@ def test_io_takes_two_functions_on_either_side(side: Side) -> None:
         yield
 
     record = side.run([calls()])
-    assert "takes two functions, and what they are called with after them, got <coroutine object" in record.raised
+    assert "takes two functions, then their arguments, got <coroutine object" in record.raised
     assert record.events == []

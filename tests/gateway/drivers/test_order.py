@@ -316,7 +316,7 @@ def test_an_application_that_ends_early_has_failed() -> None:
     assert all(isinstance(outcome.error, ApplicationError) for outcome in outcomes)
 
 
-@shows("build() runs once per place in a chain, and what it returns is what runs")
+@shows("build() runs once per place in a chain, and its result is used")
 def test_the_hooks_of_build_are_the_ones_that_run(side: Side) -> None:
     log: list[Any] = []
 
