@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
+from gateway.client.wsgi import asking
 from gateway.exchange import Request
 from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderBlock, Headers
 from gateway.translate.endpoints import http_version, scope_client, scope_version, server_endpoint
@@ -168,6 +169,9 @@ class AsgiRequest(Request):
         if state is None:
             state = self.own()["gateway.state"] = {}
         return state
+
+    def disconnected(self) -> bool | None:
+        return None  # a view has no ``receive``; the exchange of a driver has
 
     @property
     def native(self) -> Mapping[str, object]:
@@ -358,6 +362,9 @@ class WsgiRequest(Request):
         if state is None:
             state = self.environ["gateway.state"] = {}
         return state
+
+    def disconnected(self) -> bool | None:
+        return asking(self.environ)()
 
     @property
     def native(self) -> Mapping[str, object]:

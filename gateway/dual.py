@@ -31,6 +31,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, Literal, TypeGuard, overload
 
 from gateway._starting import Reached, Reaching
+from gateway.client.wsgi import offer
 from gateway.protocols import (
     ASGIApplication,
     Environ,
@@ -123,6 +124,7 @@ class Dual(Reaching, ABC):
                 if receive is not _NOTHING and scope is not _NOTHING:
                     return self._asgi(scope, receive, send)
             elif receive is not _NOTHING and isinstance(scope, dict):
+                offer(scope)  # pyright: ignore[reportUnknownArgumentType]  # a dict of anything
                 return self._wsgi(scope, receive)  # pyright: ignore[reportUnknownArgumentType]  # a dict of anything
         return self._call_otherwise(
             {
@@ -145,9 +147,9 @@ class Dual(Reaching, ABC):
         """Serve the rare calls: WSGI by keyword, ASGI 2, RSGI as a function. Raise ``TypeError`` for others."""
         match given:
             case {"environ": environ, "start_response": start_response, **rest} if not rest and _is_dict(environ):
-                return self._wsgi(environ, start_response)
+                return self(environ, start_response)
             case {"scope": environ, "start_response": start_response, **rest} if not rest and _is_dict(environ):
-                return self._wsgi(environ, start_response)
+                return self(environ, start_response)
             case {"scope": scope, **rest} if not rest and _is_dict(scope):
                 return functools.partial(self._asgi, scope)
             case {"scope": scope, "receive": protocol, **rest} if not rest and hasattr(scope, "rsgi_version"):

@@ -169,6 +169,16 @@ class Request:
         """
         raise NotImplementedError
 
+    def disconnected(self) -> bool | None:
+        """Return whether the client is gone.
+
+        ``None`` if nothing can tell. On ASGI that is so until the request body has been read, and for an open
+        WebSocket, whose messages go to the application. On WSGI it is so if the server does not give its connection
+        away. A client that has closed its sending side counts as gone. A first ``False`` on ASGI may be out of date,
+        because the server's answer comes with the next turn of the loop.
+        """
+        raise NotImplementedError
+
     @property
     def native(self) -> Mapping[str, object]:
         """The scope or environ itself, to read values that this view lacks. Do not write to it."""

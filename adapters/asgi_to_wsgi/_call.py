@@ -27,16 +27,17 @@ Sources: ASGI HTTP 2.4 events, "Disconnected Client", extensions; PEP 3333.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, Protocol
 
 from gateway.adapters.asgi_to_wsgi._input import BodyReader
 from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FilePart, Part, SharedFile, octets
 from gateway.adapters.asgi_to_wsgi._waiting import Conversation, Runner, start_task
+from gateway.client import ClientGone
+from gateway.client.wsgi import asking, unknown
 from gateway.errors import ApplicationError, GatewayError
 from gateway.protocols import ASGIApplication, Message
 from gateway.translate.fields import wsgi_response_headers
@@ -46,6 +47,8 @@ _log = logging.getLogger("gateway.adapters")
 
 #: Number of bytes that may wait for the WSGI thread before ``send()`` suspends.
 HIGH_BYTES = 128 * 1024
+#: Seconds between two questions whether the client is gone, while ``receive()`` waits for the answer.
+ASK_SECONDS = 0.5
 
 _START, _BODY, _TRAILERS, _DONE = range(4)
 _STATE_NAMES = (
@@ -54,10 +57,6 @@ _STATE_NAMES = (
     "before the trailers",
     "after the response was complete",
 )
-
-
-class ClientGone(BrokenPipeError):
-    """Raised in ``send()`` when the server has closed the response (ASGI HTTP "Disconnected Client")."""
 
 
 class Tasks(Protocol):
@@ -95,6 +94,7 @@ class AsgiCall(Conversation):
     _demanded = False
     _delivered = False  # the application has received its last http.request
     _disconnected = False
+    _asked: Callable[[], bool | None] | None = None
     _chunks: deque[bytes] | None = None
     _more = False
     # Written in the WSGI thread.
@@ -141,7 +141,9 @@ class AsgiCall(Conversation):
         except BaseException as error:  # SystemExit from a task would end the loop, and every request with it
             self._failed(error)
         else:
-            if not self.finished:
+            if self._disconnected and not self.finished:
+                self._failed(ClientGone("before the response was complete"))
+            elif not self.finished:
                 self._failed(
                     ApplicationError(
                         "an application must complete its response before it returns; it returned "
@@ -209,23 +211,36 @@ class AsgiCall(Conversation):
                 self._want = True
                 self.signal()
             await self._event()
+            if self._delivered and self._asked is not None and self._asked():
+                self._disconnected = True
 
     async def _event(self) -> None:
-        """Wait until something changes for ``receive()``: a piece arrived, the response ended, the client left."""
-        waiter: asyncio.Future[None] = self._runner.loop.create_future()
+        """Wait until something changes for ``receive()``: a piece arrived, the response ended, the client left.
+
+        While the application has nothing more to receive, the server's connection is asked from time to time.
+        """
+        loop = self._runner.loop
+        waiter: asyncio.Future[None] = loop.create_future()
         if self._waiters is None:
             self._waiters = set()
         self._waiters.add(waiter)
+        again: asyncio.TimerHandle | None = None
+        if self._delivered:
+            if self._asked is None:
+                self._asked = asking(self._scope["gateway.environ"])
+            if self._asked is not unknown:
+                again = loop.call_later(ASK_SECONDS, _wake, waiter)
         try:
             await waiter
         finally:
             self._waiters.discard(waiter)
+            if again is not None:
+                again.cancel()
 
     def _tell_receive(self) -> None:
         if self._waiters:
             for waiter in tuple(self._waiters):
-                if not waiter.done():
-                    waiter.set_result(None)
+                _wake(waiter)
 
     def _feed(self, data: bytes | None, more: bool) -> None:
         self._demanded = False
@@ -239,7 +254,7 @@ class AsgiCall(Conversation):
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         if self.gone:
-            raise ClientGone(errno.EPIPE, "the server has closed the response, because the client has disconnected")
+            raise ClientGone("before the response was complete")
         if kind == "http.response.body" and self._state == _BODY:
             body = message.get("body", b"")
             if type(body) is not bytes:
@@ -349,7 +364,7 @@ class AsgiCall(Conversation):
                 break
             await self._drained
             if self.gone and self._taken < self._sent:  # if everything was taken before the client left, do not raise
-                raise ClientGone(errno.EPIPE, "the server has closed the response, because the client has disconnected")
+                raise ClientGone("before the response was complete")
         self._drained = None
 
     def _resume(self) -> None:
@@ -419,6 +434,11 @@ class AsgiCall(Conversation):
     def read_error(self) -> Exception | None:
         """The error that reading the request body raised, or None."""
         return None if self._body is None else self._body.error
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _is_of_client_gone(error: BaseException | None) -> bool:

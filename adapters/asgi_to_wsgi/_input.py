@@ -19,6 +19,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from gateway.client.wsgi import RequestInput
 from gateway.errors import ServerError
 from gateway.protocols import Environ
 
@@ -41,11 +42,11 @@ class BodyReader:
         error: The error that reading raised, or None.
     """
 
-    __slots__ = ("_piece", "_read", "_remaining", "error", "first", "more")
+    __slots__ = ("_input", "_piece", "_read", "error", "first", "more")
 
     def __init__(self, read: Callable[[int], bytes], remaining: int | None) -> None:
         self._read = read
-        self._remaining = remaining
+        self._input = RequestInput(remaining)
         self._piece = PIECE_BYTES if remaining is not None else FIRST_PIECE_BYTES
         self.first = b""
         self.more = True
@@ -55,28 +56,19 @@ class BodyReader:
         """Return the next piece; b"" at the end; None if the client left before the end."""
         if not self.more:
             return b""
-        remaining = self._remaining
-        size = self._piece if remaining is None or remaining > self._piece else remaining
+        reads = self._input
         try:
-            data = self._read(size)
+            data = reads.read(self._read, self._piece)
         except Exception as error:
             # A server may raise OSError or an HTTP exception of its own. In each case the body cannot be completed.
             _log.debug("reading wsgi.input failed: %r", error)
             self.error = error
             self.more = False
             return None
-        if remaining is None:
-            if data:
-                self._piece = min(self._piece * 2, PIECE_BYTES)
-            else:
-                self.more = False
-            return data
-        if not data:
-            self.more = False
-            return None
-        self._remaining = remaining - len(data)
-        self.more = self._remaining > 0
-        return data
+        self.more = not reads.ended
+        if reads.left is None:
+            self._piece = min(self._piece * 2, PIECE_BYTES)
+        return None if reads.gone else data
 
 
 def open_body(environ: Environ) -> BodyReader | None:

@@ -19,6 +19,8 @@ from typing import Any
 from gateway._sign_off import SignedOff
 from gateway.adapters.asgi_to_wsgi._call import AsgiCall
 from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FilePart
+from gateway.client import ClientGone
+from gateway.client.wsgi import for_server
 from gateway.protocols import Environ
 from gateway.translate.fields import wsgi_response_headers
 from gateway.translate.status import status_line
@@ -58,7 +60,7 @@ def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., obje
                     start_response(status_line(call.status), call.headers)
                     return body
             elif not call.parts:
-                raise _raisable(call)
+                raise _raisable(call, environ)
             # Else a part of the body was sent before the error. As on an ASGI server, send the headers and that part.
         first = call.parts[0] if call.parts else b""
         if isinstance(first, FilePart) and first.whole:
@@ -72,12 +74,14 @@ def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., obje
     return ResponseBody(call, environ, coalesce)
 
 
-def _raisable(call: AsgiCall) -> BaseException:
+def _raisable(call: AsgiCall, environ: Environ) -> BaseException:
     error = call.error
     assert error is not None
     call.error = None  # break the reference cycle: its traceback refers to the call
     if isinstance(error, SignedOff):
         return error.signal
+    if isinstance(error, ClientGone):
+        return for_server(error, environ)
     if error.__cause__ is None and call.read_error is not None:
         error.__cause__ = call.read_error
     return error
@@ -176,7 +180,7 @@ class ResponseBody:
         self._closed = True
         call = self._call
         if call.error is not None:
-            raise _raisable(call)
+            raise _raisable(call, self._environ)
         if call.trailers:
             # The server sends its last chunk after StopIteration, so the trailers must be set before.
             self._environ["gunicorn.http2.send_trailers"](

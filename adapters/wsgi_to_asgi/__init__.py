@@ -31,6 +31,7 @@ from gateway.adapters.wsgi_to_asgi._files import FileWrapper
 from gateway.adapters.wsgi_to_asgi._input import WholeInput
 from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.adapters.wsgi_to_asgi._trailers import Trailers
+from gateway.client.wsgi import KEY, unknown
 from gateway.errors import ServerError
 from gateway.loops import running_loop
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
@@ -186,18 +187,30 @@ class WsgiToAsgi(Reaching):
             trailers = Trailers(send, head_only=environ["REQUEST_METHOD"] == "HEAD")
             environ["gunicorn.http2.send_trailers"] = trailers.give
             send = trailers.send
-        exchange = RequestCycle(run, port, spawn, receive, send, join_bytes=self._join_bytes, high=self._high)
-        complete = isinstance(body, WholeInput)
+        length = environ.get("CONTENT_LENGTH")
+        expects = "HTTP_EXPECT" in environ
+        exchange = RequestCycle(
+            run,
+            port,
+            spawn,
+            receive,
+            send,
+            body_complete=isinstance(body, WholeInput) and length != "0",  # nobody has received the message of length 0
+            expects=expects,
+            join_bytes=self._join_bytes,
+            high=self._high,
+        )
+        environ.setdefault(KEY, unknown if inline else exchange.disconnected)
         if isinstance(body, WholeInput):
             environ["wsgi.input"] = body
-        elif body or ("CONTENT_LENGTH" in environ and "HTTP_EXPECT" not in environ):
+        elif body or (length is not None and not expects):
             environ["wsgi.input"] = exchange.streamed_input(body)
         else:
             environ["wsgi.input"] = exchange.lazy_input()
         if inline:
             await exchange.serve_inline()
         else:
-            await exchange.serve(body_complete=complete)
+            await exchange.serve()
 
     def _environ(self, scope: Scope) -> Environ:
         environ = scope_to_environ(scope)

@@ -14,20 +14,28 @@ import threading
 from typing import cast
 
 from gateway.adapters.hand_off._ports import Port, Spawn
-from gateway.adapters.wsgi_to_asgi._input import ClientDisconnected, LazyInput, StreamedInput
+from gateway.adapters.wsgi_to_asgi._input import LazyInput, StreamedInput
 from gateway.adapters.wsgi_to_asgi._receiver import Receiver
 from gateway.adapters.wsgi_to_asgi._run import Run
+from gateway.client import ClientGone
+from gateway.client.asgi import client_of
 from gateway.errors import ApplicationError
 from gateway.protocols import ASGIReceive, ASGISend, Message
 
 #: Exceptions that have another meaning when a coroutine raises them, so they cannot be passed on as they are.
 _NOT_FOR_COROUTINES = (GeneratorExit, StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError)
 
+#: Maximum number of seconds that a worker waits until the loop has looked for its client.
+_LOOK_SECONDS = 1.0
+
 
 class RequestCycle:
     """One request between its `Run` and the server."""
 
-    __slots__ = ("_high", "_join_bytes", "_lock", "_over", "_port", "_receive", "_receiver", "_run", "_send", "_spawn")
+    __slots__ = (
+        "_body_complete", "_expects", "_high", "_join_bytes", "_lock", "_over", "_port", "_receive", "_receiver",
+        "_run", "_send", "_spawn",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -37,6 +45,8 @@ class RequestCycle:
         receive: ASGIReceive,
         send: ASGISend,
         *,
+        body_complete: bool,
+        expects: bool,
         join_bytes: int,
         high: int,
     ) -> None:
@@ -48,6 +58,8 @@ class RequestCycle:
             spawn: Starts background tasks of this request.
             receive: The server's.
             send: The server's.
+            body_complete: Whether the request body was read already.
+            expects: Whether the client waits for a 100 response before it sends its body.
             join_bytes: Maximum size of a message that joins waiting chunks; 0 joins none.
             high: Maximum number of bytes of the request body in the buffer.
         """
@@ -56,6 +68,8 @@ class RequestCycle:
         self._spawn = spawn
         self._receive = receive
         self._send = send
+        self._body_complete = body_complete
+        self._expects = expects
         self._join_bytes = join_bytes
         self._high = high
         self._lock = threading.Lock()
@@ -76,17 +90,18 @@ class RequestCycle:
         receiver.start()
         return StreamedInput(receiver.inbox)
 
-    def _reader(self, *, body_complete: bool = False) -> Receiver:
+    def _reader(self) -> Receiver:
         """Return the only reader of this request. The first call makes it, in the worker or on the loop."""
         with self._lock:
             receiver = self._receiver
             if receiver is None:
                 receiver = self._receiver = Receiver(
+                    client_of(self._receive),
                     self._receive,
                     self._port,
                     self._spawn,
                     self._run.client_left,
-                    complete=body_complete,
+                    complete=self._body_complete,
                     high=self._high,
                     low=self._high // 2,
                 )
@@ -94,13 +109,34 @@ class RequestCycle:
                     receiver.stop()
             return receiver
 
+    def disconnected(self) -> bool | None:
+        """Return whether the client is gone; the value of ``gateway.disconnected``. Not in the loop's thread.
+
+        The first call of a request waits until the loop has looked. None: nothing tells it. The client expects a 100
+        response and has not been asked for its body, or the server sends no disconnects.
+        """
+        receiver = self._receiver
+        if receiver is None:
+            if self._expects:
+                return None
+            receiver = self._reader()
+        if not receiver.looked:
+            looked = threading.Lock()
+            looked.acquire()
+            self._port.post(lambda: self._look(receiver, looked))
+            looked.acquire(timeout=_LOOK_SECONDS)
+        return self._run.gone or (None if receiver.is_blind else False)
+
+    def _look(self, receiver: Receiver, looked: threading.Lock) -> None:
+        if self._over:
+            looked.release()
+        else:
+            self._spawn(lambda: receiver.look(looked.release))
+
     # ----------------------------------------------------------------------------------------------- the response
 
-    async def serve(self, *, body_complete: bool) -> None:
+    async def serve(self) -> None:
         """Run the application in a worker and send its response.
-
-        Args:
-            body_complete: Whether the request body was read already.
 
         Raises:
             ApplicationError: The application broke PEP 3333.
@@ -112,7 +148,7 @@ class RequestCycle:
             await run.progress.wait()
             whole = run.whole
             if whole is None:
-                await self._stream(body_complete)
+                await self._stream()
             elif not run.gone:
                 await self._send(whole[0])
                 await self._send({"type": "http.response.body", "body": whole[1], "more_body": False})
@@ -145,7 +181,7 @@ class RequestCycle:
         if run.error is not None:
             self._raise()
 
-    async def _stream(self, body_complete: bool) -> None:
+    async def _stream(self) -> None:
         run = self._run
         while True:
             if await self._send_taken():
@@ -155,7 +191,7 @@ class RequestCycle:
             if run.finished:
                 return
             if not run.ended and not run.gone:
-                self._reader(body_complete=body_complete).watch()
+                self._reader().watch()
             await run.progress.wait()
 
     async def _send_taken(self) -> bool:
@@ -225,7 +261,7 @@ class RequestCycle:
         try:
             if receiver is not None and receiver.error is not None:
                 raise receiver.error
-            if error is None or (run.gone and isinstance(error, ClientDisconnected)):
+            if error is None or (run.gone and isinstance(error, ClientGone)):
                 return
             if isinstance(error, _NOT_FOR_COROUTINES):
                 raise ApplicationError(

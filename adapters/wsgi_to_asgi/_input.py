@@ -15,12 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from gateway.client import ClientGone
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-
-class ClientDisconnected(ConnectionResetError):
-    """The client left. Reads of ``wsgi.input`` and ``write()`` raise it in the application."""
 
 
 class Inbox:
@@ -80,7 +78,7 @@ class Inbox:
             self._feed_the_starving()
 
     def fail(self) -> None:
-        """Mark the rest of the body as lost. Reads raise `ClientDisconnected` once the buffer is empty."""
+        """Mark the rest of the body as lost. Reads raise `ClientGone` once the buffer is empty."""
         with self._lock:
             self._failed = not self._ended
             self._ask = _nothing
@@ -95,7 +93,7 @@ class Inbox:
         """Return 1 to ``size`` bytes, or an empty view at the end. Sleeps while the buffer is empty. Worker only.
 
         Raises:
-            ClientDisconnected: The client left before the body was complete.
+            ClientGone: The client left before the body was complete.
         """
         while True:
             ask = False
@@ -114,7 +112,7 @@ class Inbox:
                     if self._ended:
                         return memoryview(b"")
                     if self._failed:
-                        raise ClientDisconnected("the client disconnected before its request body was complete")
+                        raise ClientGone("before its request body was complete")
                     self._starving = True
                     if not self._asked:
                         self._asked = ask = True

@@ -32,8 +32,8 @@ from wsgiref.types import WSGIApplication
 from gateway._sign_off import SignedOff, signs_off
 from gateway.adapters.hand_off._ports import Port
 from gateway.adapters.wsgi_to_asgi._files import FileWrapper, file_message
-from gateway.adapters.wsgi_to_asgi._input import ClientDisconnected
 from gateway.adapters.wsgi_to_asgi._outflow import Outflow
+from gateway.client import ClientGone
 from gateway.errors import ApplicationError
 from gateway.protocols import Environ, Message
 from gateway.translate.fields import asgi_response_headers
@@ -128,10 +128,10 @@ class Run(Outflow[Entry]):
         """Send data before the iterable; the ``write`` callable of PEP 3333.
 
         Raises:
-            ClientDisconnected: The client left before the response was complete.
+            ClientGone: The client left before the response was complete.
         """
         if not self._push(data) and self.gone and not self._closed:
-            raise ClientDisconnected("the client disconnected before the response was complete")
+            raise ClientGone("before the response was complete")
 
     def early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
         """Send links before the response; the ``wsgi.early_hints`` of gunicorn."""

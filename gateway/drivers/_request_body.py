@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
 from gateway._bounds import BOUNDS
+from gateway.client.wsgi import RequestInput
 from gateway.contract import Hooks, Refuse, Transform, hook
 from gateway.errors import ConfigurationError
 
@@ -53,16 +54,21 @@ class Receives(Protocol):
     def body_refused(self, refuse: Refuse, /) -> None: ...
 
 
+class ReadsInput(Receives, Protocol):
+    """An exchange on WSGI, which learns from reads that its client is gone."""
+
+    gone: bool
+
+
 class RequestBody:
     """The transforms of one request's body.
 
     Attributes:
         received: Bytes that came from the server.
         refused: The refusal of a transform and its place in the chain, once there was one.
-        gone: Whether a WSGI server's input said that the client went away: it raised, or ended too early.
     """
 
-    __slots__ = ("_chain", "_exchange", "_transforms", "gone", "received", "refused")
+    __slots__ = ("_chain", "_exchange", "_transforms", "received", "refused")
 
     def __init__(self, chain: Sequence[Hooks], exchange: Receives) -> None:
         self._chain = chain
@@ -70,7 +76,6 @@ class RequestBody:
         self._transforms: list[tuple[int, Transform]] | None = None
         self.received: int = 0
         self.refused: tuple[Refuse, int] | None = None
-        self.gone: bool = False
 
     def push(self, chunk: bytes, last: bool) -> bytes:
         """Take bytes from the server; return the bytes for the application.
@@ -151,33 +156,24 @@ class InputStream:
         length: The declared length; ``None`` if the stream ends by itself.
     """
 
-    __slots__ = ("_buffer", "_ended", "_exchange", "_left", "_source")
+    __slots__ = ("_buffer", "_exchange", "_input", "_source")
 
-    def __init__(self, source: ServerInput, exchange: Receives, length: int | None) -> None:
+    def __init__(self, source: ServerInput, exchange: ReadsInput, length: int | None) -> None:
         self._source = source
         self._exchange = exchange
-        self._left = length
+        self._input = RequestInput(length)
         self._buffer = bytearray()
-        self._ended = False
 
     def _pull(self, size: int, *, line: bool = False) -> None:
         """Read once from the server and let it pass the transforms."""
-        if self._left is not None:
-            size = min(size, self._left)
-        read = self._source.readline if line else self._source.read
-        body = self._exchange.request_body()
+        exchange, reads = self._exchange, self._input
+        body = exchange.request_body()
         try:
-            chunk = read(size) if size else b""
-        except OSError:
-            body.gone = True
-            raise
-        if self._left is not None:
-            self._left -= len(chunk)
-            if not chunk and self._left:
-                body.gone = True
-        last = not chunk or self._left == 0
-        self._buffer += body.push(chunk, last)
-        self._ended = last
+            chunk = reads.read(self._source.readline if line else self._source.read, size)
+        finally:
+            if reads.gone:
+                exchange.gone = True
+        self._buffer += body.push(chunk, reads.ended)
 
     def _take(self, size: int) -> bytes:
         taken = bytes(self._buffer[:size])
@@ -187,10 +183,10 @@ class InputStream:
     def read(self, size: int | None = -1) -> bytes:
         """Read so many bytes, fewer at the end only; all of them for ``None`` and below 0."""
         if size is None or size < 0:
-            while not self._ended:
+            while not self._input.ended:
                 self._pull(BLOCK)
             return self._take(len(self._buffer))
-        while len(self._buffer) < size and not self._ended:
+        while len(self._buffer) < size and not self._input.ended:
             self._pull(min(BLOCK, size - len(self._buffer)))
         return self._take(size)
 
@@ -203,7 +199,7 @@ class InputStream:
             if found >= 0:
                 end = found + 1
                 break
-            if self._ended or (limit is not None and len(self._buffer) >= limit):
+            if self._input.ended or (limit is not None and len(self._buffer) >= limit):
                 end = len(self._buffer)
                 break
             searched = len(self._buffer)

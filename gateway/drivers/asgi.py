@@ -18,10 +18,10 @@ from os import fstat
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
+from gateway import client
 from gateway._requests import AsgiRequest
-from gateway.drivers import _client
+from gateway.client.asgi import AsgiClient, has_request_body, refused_by
 from gateway.drivers._bare import BareHead, BareRawHeaders
-from gateway.drivers._client import Watcher, has_request_body, is_gone, refused_by, watch, watch_early
 from gateway.drivers._effects import perform_async, run_async, run_last
 from gateway.drivers._files import blocks_async, open_at, whole_at_path
 from gateway.drivers._order import (
@@ -64,14 +64,13 @@ TRAILERS = "http.response.trailers"
 FILES = ("http.response.pathsend", "http.response.zerocopysend")
 
 
-class AsgiExchange(AsyncExchange, AsgiRequest):
+class AsgiExchange(AsyncExchange, AsgiClient, AsgiRequest):
     """One HTTP request through a group on ASGI; made bare, and filled by :func:`build`."""
 
     __slots__ = (
         "_awaited",
         "_began",
         "_body",
-        "_disconnected",
         "_first",
         "_last",
         "_method",
@@ -84,7 +83,8 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         "_sent",
         "_state",
         "_status",
-        "_watcher",
+        "_watch",
+        "gone",
     )
 
     if TYPE_CHECKING:
@@ -94,15 +94,8 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
     else:
         __init__ = object.__init__
 
-    _receive: ASGIReceive
     _send: ASGISend
-    #: The scope that the server gave.
-    _offered: Scope
     _body: RequestBody | None
-    #: Whether the request body has been read to its end.
-    _read_all: bool
-    _disconnected: bool
-    _watcher: Watcher | None
     #: When the exchange began, and how long the headers took.
     _began: float
     _first: float | None
@@ -151,8 +144,8 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
                 self._sent += size
                 if not message.get("more_body"):
                     return self.complete(message)
-                if self._watcher is None and self.watchable():
-                    self._watcher = watch(self._receive)
+                if self._watch is None:
+                    self.watch()
                 self._state = FLOWING
                 return self._send(message)
             return self.irregular(message) if kind in FILES else self._send(message)
@@ -163,7 +156,7 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         plan = self._plan
         if plan.watches:
             self._first = first = perf_counter() - self._began
-            if first > _client.LOOK_AFTER and self._watcher is None and self.watchable():
+            if first > client.LOOK_AFTER and self._watch is None and self.is_watchable():
                 self._state = SETTLING
                 return self.start_late(message)
         headers = BareRawHeaders()
@@ -192,7 +185,7 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
                 self._trailers = True
                 self._state = CHANGED
             self._response = response
-            if not self._disconnected:
+            if not self.gone:
                 self._status = response.status
             self._awaited = awaited = self._send(message)
             return awaited
@@ -201,39 +194,42 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
     async def start_late(self, message: Message) -> None:
         """Take headers that took their time: the client may have given up."""
         try:
-            self._watcher = await watch_early(self._receive)
-            self.look()
+            await self.watch_early()
         finally:
             self._state = IDLE
             self.wake()
         await self.start(message)
 
-    async def complete(self, message: Message) -> None:
-        """Send the last message; that is the completion."""
+    async def complete(self, message: Message, size: int = 0) -> None:
+        """Send the last message; that is the completion.
+
+        A disconnect that comes while this message is under way says nothing: servers send one after each response, and
+        some before that call has returned.
+
+        Args:
+            message: The message.
+            size: Bytes of the body that it carries, if they are not counted yet.
+        """
         gone = self.look()
         try:
             await self._send(message)
         except OSError:
-            self._disconnected = True
+            self.gone = True
             raise
-        self._disconnected = gone
+        self.gone = gone
+        self._sent += size
         steps = self.ended(None, completed=True)
         if steps is not None:
             await run_last(steps, None)
 
     async def receive(self) -> Message:
         """Pass a message on to the application; a body is counted and passes the transforms."""
-        watcher = self._watcher
-        message = await (self._receive if watcher is None else watcher.receive)()
-        kind = message["type"]
-        if kind == "http.request":
+        message = await self.next_message()
+        if message["type"] == "http.request" and self._plan.reads:
             chunk: bytes = message.get("body", b"")
-            self._read_all = last = not message.get("more_body", False)
-            changed = self.request_body().push(chunk, last)
+            changed = self.request_body().push(chunk, self._read_all)
             if changed is not chunk:
                 return {**message, "body": changed}
-        elif kind == "http.disconnect" and self._state < DONE:
-            self._disconnected = True
         return message
 
     # -- called by the application: everything else
@@ -267,20 +263,13 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         else:
             await self.pass_on(message)
 
-    async def pass_on(self, message: Message, *, completes: bool = False) -> None:
-        """Hand a message to the server; an ``OSError`` of it is a client that went away.
-
-        A disconnect that comes while the message is under way that completes the response says nothing: servers send
-        one after each response, and some before that call has returned.
-        """
-        gone = self.look() if completes else False
+    async def pass_on(self, message: Message) -> None:
+        """Hand a message to the server; an ``OSError`` of it is a client that went away."""
         try:
             await self._send(message)
         except OSError:
-            self._disconnected = True
+            self.gone = True
             raise
-        if completes:
-            self._disconnected = gone
 
     def wait(self, message: Message) -> None:
         """Keep a message until the headers are out: nothing that comes after them may go before."""
@@ -324,9 +313,9 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         if self._made is None and body is not None and body.refused is not None:
             await self.send_refusal()
             return
-        if self._watcher is None and self._plan.watches and perf_counter() - self._began > _client.LOOK_AFTER:
-            await self.look_early()
-        if self._plan.watches and not self._disconnected:  # else nothing of it reaches anybody
+        if self._watch is None and self._plan.watches and perf_counter() - self._began > client.LOOK_AFTER:
+            await self.watch_early()
+        if self._plan.watches and not self.gone:  # else nothing of it reaches anybody
             self._status = response.status
             self._first = perf_counter() - self._began
         message = {"type": START, "status": response.status, "headers": response.headers.asgi()}
@@ -388,18 +377,19 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
     async def send_body(self, chunk: bytes, *, last: bool) -> None:
         """Send bytes as they are; the last ones complete the response, unless trailers follow."""
         replaced = self._state == REPLACED
-        if not last and self._watcher is None and (replaced or self._plan.watches) and self.watchable():
-            self._watcher = watch(self._receive)
+        if not last and self._watch is None and (replaced or self._plan.watches):
+            self.watch()
         completes = last and (replaced or not self._trailers)
         if completes and self._early and not self._read_all and has_request_body(self._offered):
             await self.drop_rest(chunk)
             return
-        await self.pass_on({"type": BODY, "body": chunk, "more_body": not last}, completes=completes)
-        self._sent += len(chunk)
-        if last:
-            self._body_ended = True
+        message = {"type": BODY, "body": chunk, "more_body": not last}
         if completes:
-            await self.end(None, completed=True)
+            await self.complete(message, len(chunk))
+            return
+        await self.pass_on(message)
+        self._sent += len(chunk)
+        self._body_ended = self._body_ended or last
 
     async def drop_rest(self, chunk: bytes) -> None:
         """Send the last of a response, then drop the rest of the request, then end the exchange.
@@ -413,7 +403,7 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         await drop_async(self._offered, self._receive)
         with suppress(OSError):
             await self._send({"type": BODY, "body": b"", "more_body": False})
-        self._disconnected = gone
+        self.gone = gone
         await self.end(None, completed=True)
 
     async def send_made(self, response: Response) -> None:
@@ -447,9 +437,7 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         offered: Mapping[str, object] = self._offered.get("extensions") or {}
         size = whole_at_path(body) if "http.response.pathsend" in offered else None
         if size is not None:
-            await self.pass_on({"type": "http.response.pathsend", "path": body.path}, completes=True)
-            self._sent += size
-            await self.end(None, completed=True)
+            await self.complete({"type": "http.response.pathsend", "path": body.path}, size)
             return
         if "http.response.zerocopysend" in offered:
             await self.send_zero_copy(body)
@@ -467,41 +455,18 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         try:
             left = max(fstat(file.fileno()).st_size - body.offset, 0)
             count = left if body.count is None else min(body.count, left)
-            self._sent += count
             message = {"type": "http.response.zerocopysend", "file": file, "offset": body.offset, "count": count}
-            await self.pass_on(message, completes=True)
+            await self.complete(message, count)
         finally:
             file.close()
-        await self.end(None, completed=True)
 
     async def send_file(self, message: Message) -> None:
         """Pass on a file of the application's that the server sends by itself."""
-        last = message["type"] == "http.response.pathsend" or not message.get("more_body", False)
-        await self.pass_on(message, completes=last)
-        if last and self._plan.watches:
-            length = self._response.headers.get("content-length")
-            self._sent += int(length) if length and length.isdigit() else 0
-        if last:
-            await self.end(None, completed=True)
-
-    # -- the client
-
-    def watchable(self) -> bool:
-        """Return whether a ``receive()`` has nothing to tell but a disconnect."""
-        return self._read_all or not has_request_body(self._offered)
-
-    async def look_early(self) -> None:
-        """Before headers that took their time, look whether the client is there."""
-        if self.watchable():
-            self._watcher = await watch_early(self._receive)
-            self.look()
-
-    def look(self) -> bool:
-        """Return whether the client is gone, as far as the watch has seen."""
-        watcher = self._watcher
-        if watcher is not None and watcher.gone:
-            self._disconnected = True
-        return self._disconnected
+        if message["type"] == "http.response.zerocopysend" and message.get("more_body", False):
+            await self.pass_on(message)
+            return
+        length = self._response.headers.get("content-length") if self._plan.watches else None
+        await self.complete(message, int(length) if length and length.isdigit() else 0)
 
     # -- the end
 
@@ -523,9 +488,9 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
                 raise cast("BaseException", self._failed)
             if self._state == REFUSED:
                 await self.send_refusal()
-            if self._state < DONE and self._plan.watches and not self._disconnected:
+            if self._state < DONE and self._plan.watches and not self.gone:
                 # It stopped early: because it swallowed the server's OSError, or by a fault of its own?
-                self._disconnected = await is_gone(self._receive if self._watcher is None else self._watcher.receive)
+                await self.ask()
         except BaseException as error:
             await self.end(error)
             raise
@@ -537,7 +502,7 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
             from_send = refused_by(error, self._send, self._awaited)
             if from_send is not None:
                 self._sent -= self._last
-                self._disconnected = self._disconnected or isinstance(from_send, OSError)
+                self.gone = self.gone or isinstance(from_send, OSError)
         try:
             if not isinstance(error, Exception):
                 raise error
@@ -572,18 +537,17 @@ class AsgiExchange(AsyncExchange, AsgiRequest):
         """Run ``on_finish``, once; return steps if a hook does IO."""
         if self._state >= DONE:
             return None
-        watcher = self._watcher
-        if watcher is not None:
+        if self._watch is not None:
             if not completed:
                 self.look()
-            watcher.stop()
+            self.stop_watching()
         finishing = self.over(completed=completed)
         if not finishing:
             return None
         outcome = judge(
             completed,
             error,
-            self._disconnected,
+            self.gone,
             self._status,
             0 if self._status is None else self._sent,
             0 if self._body is None else self._body.received,
@@ -615,7 +579,7 @@ def build(group: Group, app: ASGIApplication) -> ASGIApplication:
 
 def _http(plan: Plan, app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
     """Serve HTTP with the group, and every other scope with ``other``."""
-    inward, watches, reads, prepares = plan.inward, plan.watches, plan.reads, plan.prepares
+    inward, watches, prepares = plan.inward, plan.watches, plan.prepares
     over = DONE if watches else COMMITTED
 
     async def http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
@@ -631,8 +595,8 @@ def _http(plan: Plan, app: ASGIApplication, other: ASGIApplication) -> ASGIAppli
         exchange._receive = receive
         exchange._send = send
         exchange._state = IDLE
-        exchange._body = exchange._watcher = exchange._status = exchange._first = exchange._awaited = None
-        exchange._disconnected = exchange._read_all = False
+        exchange._body = exchange._watch = exchange._status = exchange._first = exchange._awaited = None
+        exchange.gone = exchange._read_all = False
         exchange._sent = exchange._last = 0
         exchange._began = perf_counter() if watches else 0.0
         try:
@@ -647,7 +611,7 @@ def _http(plan: Plan, app: ASGIApplication, other: ASGIApplication) -> ASGIAppli
         try:
             await app(
                 exchange.scope,
-                exchange.receive if reads else receive,
+                exchange.receive,
                 exchange.count if watches else exchange.send,
             )
         except BaseException as error:

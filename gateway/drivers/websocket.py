@@ -55,7 +55,7 @@ class WebsocketExchange(AsyncExchange, AsgiRequest):
         self._accepted: bool = False
         #: Whether a middleware's response denies, so that the application's messages go nowhere.
         self._replaced: bool = False
-        self._disconnected: bool = False
+        self.gone: bool = False
         self._close_code: int | None = None
         self._began: float = perf_counter()
         self._first: float | None = None
@@ -101,9 +101,13 @@ class WebsocketExchange(AsyncExchange, AsgiRequest):
         elif kind == "websocket.disconnect" and self._state < DONE:
             code: int = message.get("code", 1005)
             self._close_code = code
-            self._disconnected = not self._accepted or not (code in _REGULAR or code in _OWN)
-            await self.end(None, completed=not self._disconnected)
+            self.gone = not self._accepted or not (code in _REGULAR or code in _OWN)
+            await self.end(None, completed=not self.gone)
         return message
+
+    def disconnected(self) -> bool | None:
+        """Return True once the socket has ended; until then its messages go to the application alone."""
+        return self.gone or self._state >= DONE or None
 
     async def send(self, message: Message) -> None:
         """Take a message of the application."""
@@ -177,7 +181,7 @@ class WebsocketExchange(AsyncExchange, AsgiRequest):
             # The specification lets nothing be sent before the connect was received.
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
-                self._disconnected = True
+                self.gone = True
                 await self.end(None)
                 return
         if "websocket.http.response" not in self.extensions:
@@ -213,7 +217,7 @@ class WebsocketExchange(AsyncExchange, AsgiRequest):
         try:
             await self._send(message)
         except OSError:
-            self._disconnected = True
+            self.gone = True
             raise
 
     async def end(self, error: BaseException | None, *, completed: bool = False) -> None:
@@ -225,7 +229,7 @@ class WebsocketExchange(AsyncExchange, AsgiRequest):
         outcome = judge(
             completed,
             error,
-            self._disconnected,
+            self.gone,
             self._status,
             self._sent,
             self._received,

@@ -20,8 +20,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
+from gateway import client
 from gateway._requests import WsgiRequest
 from gateway._sign_off import may_sign_off, signs_off
+from gateway.client import ClientGone
 from gateway.drivers._bare import BareHead, BarePairs
 from gateway.drivers._effects import perform_plain, run_plain
 from gateway.drivers._files import BLOCK, blocks, open_whole
@@ -127,8 +129,8 @@ class WsgiExchange(Exchange, WsgiRequest):
     _early: bool = False
     #: Whether the application took the connection over, so that no response follows.
     _upgraded: bool = False
-    #: Whether the server's ``write`` said that the client went away.
-    _disconnected: bool = False
+    #: Whether a read of the request body or the server's ``write`` said that the client went away.
+    gone: bool = False
 
     # -- called by the application
 
@@ -174,9 +176,13 @@ class WsgiExchange(Exchange, WsgiRequest):
             try:
                 self._write(chunk)
             except OSError:
-                self._disconnected = True
+                self.gone = True
                 raise
             self._sent += len(chunk)
+
+    def disconnected(self) -> bool | None:
+        """Return whether the client is gone."""
+        return self.gone or WsgiRequest.disconnected(self)
 
     # -- the response phase
 
@@ -268,9 +274,12 @@ class WsgiExchange(Exchange, WsgiRequest):
 
     def note(self, response: Response) -> None:
         """Note that the headers are out, unless nothing of them reaches anybody."""
-        if self._body is None or not self._body.gone:
+        first = perf_counter() - self._began
+        if first > client.LOOK_AFTER and self.disconnected():
+            self.gone = True
+        if not self.gone:
             self._status = response.status
-            self._first = perf_counter() - self._began
+            self._first = first
 
     def feed(self, part: Pulled) -> list[bytes]:
         """Take a part of the application's body; return the chunks to send."""
@@ -549,7 +558,7 @@ class WsgiExchange(Exchange, WsgiRequest):
         outcome = judge(
             exhausted,
             error,
-            self._disconnected or (body is not None and body.gone) or (error is None and not exhausted),
+            self.gone or isinstance(error, ClientGone) or (error is None and not exhausted),
             self._status,
             0 if self._status is None else self._sent,
             0 if body is None else body.received,

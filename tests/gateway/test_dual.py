@@ -206,9 +206,10 @@ def test_more_than_three_arguments_are_a_type_error() -> None:
 
 def test_arguments_that_are_none_count() -> None:
     app: Any = Recorder()
-    assert app({}, None) == [b"recorder"]
+    environ: Any = {}
+    assert app(environ, None) == [b"recorder"]
     app({}, None, None).close()
-    assert app.calls == [("wsgi", {}, None)]
+    assert app.calls == [("wsgi", environ, None)]
 
 
 def test_uvicorn_sees_asgi_and_no_factory() -> None:

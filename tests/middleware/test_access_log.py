@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.drivers import _client as _watch
+from gateway import client as _watch
 from gateway.errors import ConfigurationError
 from gateway.middleware import _log_thread
 from gateway.middleware.access_log import AccessLog, Entry, combined, json_line

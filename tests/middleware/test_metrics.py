@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.drivers import _client as _watch
+from gateway import client as _watch
 from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.middleware import _multiprocess
 from gateway.middleware.metrics import Metrics

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.drivers import _client as _watch
+from gateway import client as _watch
 from tests.gateway.drivers._side import SIDES, Side
 
 

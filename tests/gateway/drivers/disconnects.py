@@ -21,27 +21,22 @@ TABLE: Final[dict[str, tuple[str, str, str, str, str]]] = {
     "gunicorn-asgi": _SEEN,
     "daphne": ("-", "-", *_SEEN[2:]),
     "granian-asgi": ("499 aborted", "499 aborted", "200 completed", "200 aborted", "200 completed"),
-    "gunicorn-sync": _WRITES,
-    "gunicorn-gthread": _WRITES,
-    "gunicorn-gevent": _WRITES,
+    "gunicorn-sync": _SEEN,
+    "gunicorn-gthread": _SEEN,
+    "gunicorn-gevent": _SEEN,
     "cheroot": _WRITES,
-    "werkzeug": _WRITES,
+    "werkzeug": _SEEN,
     "wsgiref": _WRITES,
     "gevent": _WRITES,
-    "pyuwsgi": ("499 aborted", "499 aborted", "200 completed", "200 aborted", "200 completed"),
+    "pyuwsgi": _SEEN,
     "granian-wsgi": _WRITES,
-    "waitress": ("-", "-", "200 completed", "200 aborted", "200 completed"),
+    "waitress": ("-", "-", *_SEEN[2:]),
 }
 #: Why a cell is something else than "499 aborted" before the headers, by server.
 REASONS: Final[dict[str, str]] = {
-    "daphne": "It reads the whole request body before it calls the application.",
-    "waitress": "It reads the whole request body before it calls the application. It sends the response from a buffer "
-    "in another thread, so a short response is complete before the server misses the client.",
+    "daphne, waitress": "They read the whole request body before they call the application.",
     "granian-asgi": "It tells of a client that is gone only to a `receive()` that is pending at that moment.",
-    "pyuwsgi": "It writes a short response into the buffer of the socket, which takes it without an error.",
+    "cheroot, wsgiref, gevent, granian-wsgi": "A WSGI server has no message for a client that is gone, and these do "
+    "not give their connection away. In the body `wsgi.input` raises or ends too early. Later they find out when they "
+    "write, and the application has given its status by then.",
 }
-#: The same for all WSGI servers.
-WSGI_REASON: Final = (
-    "A WSGI server has no message for a client that is gone. In the body its `wsgi.input` raises or ends too early. "
-    "Later it finds out when it writes, and the application has given its status by then."
-)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway import servers
-from tests.gateway.drivers.disconnects import MOMENTS, REASONS, TABLE, WSGI_REASON
+from tests.gateway.drivers.disconnects import MOMENTS, REASONS, TABLE
 from tests.gateway.drivers.signals import MEANINGS
 from tests.gateway.drivers.signals import TABLE as SIGNALS
 
@@ -19,9 +18,8 @@ def disconnects() -> Iterator[str]:
     for name, cells in TABLE.items():
         yield f"| `{name}` | {' | '.join(cells)} |"
     yield ""
-    yield f"- {', '.join(f'`{name}`' for name in TABLE if servers.get(name).interface == 'wsgi')}: {WSGI_REASON}"
-    for name, reason in REASONS.items():
-        yield f"- `{name}`: {reason}"
+    for names, reason in REASONS.items():
+        yield f"- {', '.join(f'`{name}`' for name in names.split(', '))}: {reason}"
 
 
 NAMES = {

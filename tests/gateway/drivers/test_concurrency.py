@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from gateway import client as _client
 from gateway import drivers
 from gateway.contract import BuildContext, Hooks, Middleware, as_middleware, finished, io, peek, transform
-from gateway.drivers import _client
 from gateway.exchange import Outcome, Request, Response
 from tests.shows import shows
 

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
+from gateway import client as _watch
 from gateway import drivers
 from gateway.contract import Middleware, io
-from gateway.drivers import _client as _watch
 from gateway.exchange import Outcome, Request, Response
 from gateway.middleware import AccessLog
 from tests.gateway.drivers._side import BODY, START, logged, scope
