@@ -61,11 +61,14 @@ def _name(name: str | Header) -> tuple[str, bytes]:
     return lower, lower.encode("ascii")
 
 
-def _check_value(name: str | Header, value: str) -> None:
+def _checked(name: str | Header, value: str | None) -> str:
+    """Return the value of a header, checked."""
+    if value is None:
+        raise _no_value(name)
     try:
         # Hot path: almost every value passes here, without the regular expression.
         if value.isascii() and value.isprintable() and value == value.strip(" "):
-            return
+            return value
     except AttributeError:
         raise TypeError(f"the value of header {name!r} must be a str, got {value!r}") from None
     if not _VALUE.fullmatch(value):
@@ -74,6 +77,7 @@ def _check_value(name: str | Header, value: str) -> None:
             f"without spaces at its ends, got {value!r}; encode or remove text that came from a client (RFC "
             "9110 section 5.5)"
         )
+    return value
 
 
 class Header:
@@ -104,7 +108,7 @@ class Header:
 
     def __init__(self, name: str, value: str) -> None:
         key, raw = _name(name)
-        _check_value(name, value)
+        _checked(name, value)
         set_once = object.__setattr__
         set_once(self, "name", name)
         set_once(self, "value", value)
@@ -210,7 +214,7 @@ class Headers:
         return headers
 
     def _indexed(self) -> _Index[str]:
-        """Return the up-to-date index."""
+        """Return the up-to-date index. Hot path: callers look first whether it is."""
         pairs, seen = self._pairs, self._seen
         if seen != len(pairs):
             index = self._index if 0 <= seen < len(pairs) else {}
@@ -232,21 +236,24 @@ class Headers:
         server, which joins the lines itself. Lines of ``cookie`` are joined with ``"; "``. Lines of ``set-cookie``
         cannot be joined, so the first is returned (see :meth:`get_all`).
         """
-        found = self._indexed().get(name.lower())
+        index = self._index if self._seen == len(self._pairs) else self._indexed()
+        found = index.get(name.lower())
         if found is None:
             return default
         return found if type(found) is str else _combine(name, cast("list[str]", found))
 
     def get_all(self, name: str) -> list[str]:
         """Return the values of a header in order, one item per line; an empty list if it is missing."""
-        found = self._indexed().get(name.lower())
+        index = self._index if self._seen == len(self._pairs) else self._indexed()
+        found = index.get(name.lower())
         if found is None:
             return []
         return [*found] if isinstance(found, list) else [found]
 
     def has_any(self, names: HeaderNames) -> bool:
         """Return whether one of these headers is there."""
-        return not self._indexed().keys().isdisjoint(names.wsgi)
+        index = self._index if self._seen == len(self._pairs) else self._indexed()
+        return not index.keys().isdisjoint(names.wsgi)
 
     def items(self) -> list[tuple[str, str]]:
         """Return every line in order: lower-case name and value."""
@@ -294,7 +301,7 @@ class Headers:
                 raise _no_value(name) from None
         else:
             _name(name)
-            _check_value(name, value)
+            _checked(name, value)
             self._pairs.append((name, value))  # type: ignore[arg-type]  # _name() has refused a constant
 
     @overload
@@ -310,8 +317,10 @@ class Headers:
         if isinstance(name, Header):
             pair: tuple[str, str] = name.wsgi
         else:
+            _name(name)
             pair = (name, _checked(name, value))
-        pairs, index, key = self._pairs, self._indexed(), pair[0].lower()
+        pairs, key = self._pairs, pair[0].lower()
+        index = self._index if self._seen == len(self._pairs) else self._indexed()
         if key in index:
             _put(pairs, key, pair)
         else:
@@ -334,13 +343,15 @@ class Headers:
 
     def delete(self, name: str) -> bool:
         """Delete every line of this name; return whether there was one."""
-        found = _drop(self._pairs, self._indexed(), name.lower())
+        index = self._index if self._seen == len(self._pairs) else self._indexed()
+        found = _drop(self._pairs, index, name.lower())
         self._seen = len(self._pairs)
         return found
 
     def delete_all(self, names: HeaderNames) -> None:
         """Delete every line of these names."""
-        for name in self._indexed().keys() & names.wsgi:
+        index = self._index if self._seen == len(self._pairs) else self._indexed()
+        for name in index.keys() & names.wsgi:
             self.delete(name)
 
     def __setitem__(self, name: str, value: str) -> None:
@@ -423,7 +434,7 @@ class AsgiHeaders(Headers):
         return headers
 
     def _indexed_raw(self) -> _Index[bytes]:
-        """Return the up-to-date index."""
+        """Return the up-to-date index. Hot path: callers look first whether it is."""
         raw, seen = self._raw, self._seen
         if seen != len(raw):
             if 0 <= seen < len(raw):
@@ -446,19 +457,22 @@ class AsgiHeaders(Headers):
     @overload
     def get(self, name: str, default: str) -> str: ...
     def get(self, name: str, default: str | None = None) -> str | None:
-        found = self._indexed_raw().get(_raw_name(name))
+        index = self._raw_index if self._seen == len(self._raw) else self._indexed_raw()
+        found = index.get(_raw_name(name))
         if found is None:
             return default
         return _combine(name, self.get_all(name)) if isinstance(found, list) else found.decode("latin-1")
 
     def get_all(self, name: str) -> list[str]:
-        found = self._indexed_raw().get(_raw_name(name))
+        index = self._raw_index if self._seen == len(self._raw) else self._indexed_raw()
+        found = index.get(_raw_name(name))
         if found is None:
             return []
         return [value.decode("latin-1") for value in found] if isinstance(found, list) else [found.decode("latin-1")]
 
     def has_any(self, names: HeaderNames) -> bool:
-        return not self._indexed_raw().keys().isdisjoint(names.asgi)
+        index = self._raw_index if self._seen == len(self._raw) else self._indexed_raw()
+        return not index.keys().isdisjoint(names.asgi)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and _raw_name(name) in self._indexed_raw()
@@ -478,7 +492,7 @@ class AsgiHeaders(Headers):
                 raise _no_value(name) from None
         else:
             raw = _name(name)[1]
-            _check_value(name, value)
+            _checked(name, value)
             self._raw.append((raw, value.encode("latin-1")))
 
     @overload
@@ -490,7 +504,8 @@ class AsgiHeaders(Headers):
             pair: tuple[bytes, bytes] = name.asgi
         else:
             pair = (_name(name)[1], _checked(name, value).encode("latin-1"))
-        raw, index, key = self._raw, self._indexed_raw(), pair[0]
+        raw, key = self._raw, pair[0]
+        index = self._raw_index if self._seen == len(self._raw) else self._indexed_raw()
         if key in index:
             _put(raw, key, pair)
         else:
@@ -499,12 +514,14 @@ class AsgiHeaders(Headers):
         self._seen = len(raw)
 
     def delete(self, name: str) -> bool:
-        found = _drop(self._raw, self._indexed_raw(), _raw_name(name))
+        index = self._raw_index if self._seen == len(self._raw) else self._indexed_raw()
+        found = _drop(self._raw, index, _raw_name(name))
         self._seen = len(self._raw)
         return found
 
     def delete_all(self, names: HeaderNames) -> None:
-        for name in self._indexed_raw().keys() & names.asgi:
+        index = self._raw_index if self._seen == len(self._raw) else self._indexed_raw()
+        for name in index.keys() & names.asgi:
             self.delete(name.decode("latin-1"))
 
     def append_constants(self, constants: Iterable[Header]) -> None:
@@ -642,14 +659,6 @@ def _no_name(name: object) -> TypeError:
 
 def _no_value(name: object) -> TypeError:
     return TypeError(f"header {name!r} needs a value: pass a str, or one Header constant alone")
-
-
-def _checked(name: str, value: str | None) -> str:
-    _name(name)
-    if value is None:
-        raise _no_value(name)
-    _check_value(name, value)
-    return value
 
 
 def _combine(name: str, values: list[str], *, every: bool = False) -> str:

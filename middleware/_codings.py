@@ -14,6 +14,7 @@ import secrets
 import sys
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from gateway.errors import ConfigurationError, MissingExtraError
@@ -213,9 +214,9 @@ def encoder_factory(coding: str, level: int | None = None, *, padding: int = 0) 
             f"the content coding {coding}", "compression", package={"br": "brotli", "zstd": "zstandard"}[coding]
         )
     if coding == "gzip":
-        return lambda: _Gzip(chosen, padding)
+        return partial(_Gzip, chosen, padding)
     if coding == "br":
-        return lambda: _Brotli(chosen)
+        return partial(_Brotli, chosen)
     if sys.version_info >= (3, 14):
-        return lambda: _StandardZstd(chosen)
-    return lambda: _Zstd(chosen)
+        return partial(_StandardZstd, chosen)
+    return partial(_Zstd, chosen)

@@ -198,7 +198,14 @@ class _Compressing(Hooks):
     def _begin(self, request: Request, headers: Headers, plan: _Plan) -> Steps[None]:
         if (yield from peek(0)) is None:  # the server sends a file by itself, so its bytes do not pass here
             return
-        self._mark(headers, plan.coding)
+        # Add Content-Encoding, and remove or change the headers that describe the bytes before the coding.
+        headers.set("content-encoding", plan.coding)
+        headers.delete_all(_STALE)
+        tag = headers.get("etag")
+        # Leave a tag as it is if it is weak, or not a valid entity tag.
+        if tag is not None and not tag.startswith("W/") and tag.endswith('"'):
+            strong = f'{tag[:-1]}-{plan.coding}"'
+            headers.set("etag", f"W/{tag}" if self._options.etag == "weaken" else strong)
         self._plan[request] = plan
 
     def on_body(self, request: Request, response: Response) -> Transform | None:
@@ -216,17 +223,6 @@ class _Compressing(Hooks):
         return (
             media_type in self._exact or media_type.startswith(self._tops) or media_type.endswith(self._suffixes)
         ) and bool(media_type)
-
-    def _mark(self, headers: Headers, coding: str) -> None:
-        """Add Content-Encoding, and remove or change the headers that describe the bytes before the coding."""
-        headers.set("content-encoding", coding)
-        headers.delete_all(_STALE)
-        tag = headers.get("etag")
-        if tag is None or tag.startswith("W/"):
-            return
-        if not tag.endswith('"'):  # not a valid entity tag, so leave it as it is
-            return
-        headers.set("etag", f"W/{tag}" if self._options.etag == "weaken" else f'{tag[:-1]}-{coding}"')
 
     def _weaken_again(self, request: Request, headers: Headers) -> None:
         """Give a 304 the weak tag of its 200, because a cache cannot find the stored response by a strong tag.

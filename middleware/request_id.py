@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from gateway._bounds import BOUNDS
 from gateway.contract import BuildContext, Hooks, Middleware
 from gateway.errors import ConfigurationError
-from gateway.headers import Header
+from gateway.headers import Header, Headers
 from gateway.middleware._options import check_options
 from gateway.middleware.proxy_headers import ForwardedFrom
 
@@ -154,17 +154,17 @@ class _Naming(Hooks):
         self._keep = options.keep
 
     def on_request(self, request: Request) -> None:
-        state = request.state
+        state, headers = request.state, request.headers
         name = state.get("request_id")
         if not isinstance(name, str):
-            name = self._accepted(request) or self._generate()
+            name = self._accepted(state, headers) or self._generate()
             state["request_id"] = name
             if self._keep is not None:
-                self._keep_given(request, self._keep, name)
-            request.headers.set(self._header, name)
+                self._keep_given(state, headers, self._keep, name)
+            headers.set(self._header, name)
         self._slot[request] = name
         _ID.set(name)
-        _TRACE.set(self._trace(request))
+        _TRACE.set(self._trace(state, headers))
 
     def on_response(self, request: Request, response: Response) -> None:
         response.headers.set(self._header, self._slot[request])
@@ -176,15 +176,15 @@ class _Naming(Hooks):
             _ID.set(None)
             _TRACE.set(None)
 
-    def _accepted(self, request: Request) -> str | None:
+    def _accepted(self, state: dict[str, object], headers: Headers) -> str | None:
         if self._accept == "never":
             return None
         if self._accept == "trusted-peer":
-            peer = request.state.get("gateway.proxy_headers")
+            peer = state.get("gateway.proxy_headers")
             if not (isinstance(peer, ForwardedFrom) and peer.trusted):
                 return None
         for name in self._given:
-            value = request.headers.get(name)
+            value = headers.get(name)
             if value is not None and self._is_valid(value):
                 return value
         return None
@@ -192,19 +192,17 @@ class _Naming(Hooks):
     def _is_valid(self, value: str) -> bool:
         return len(value) <= _LONGEST_ID and self._valid.fullmatch(value) is not None
 
-    def _keep_given(self, request: Request, keep: str, name: str) -> None:
+    def _keep_given(self, state: dict[str, object], headers: Headers, keep: str, name: str) -> None:
         """Move an id that was not accepted to the ``keep`` header; otherwise delete a ``keep`` header of the client."""
-        headers = request.headers
         given = headers.get(self._header)
         if given is not None and given != name and self._is_valid(given):
             headers.set(keep, given)
-            request.state["client_request_id"] = given
+            state["client_request_id"] = given
         else:
             headers.delete(keep)
 
     @staticmethod
-    def _trace(request: Request) -> str | None:
-        headers = request.headers
+    def _trace(state: dict[str, object], headers: Headers) -> str | None:
         value = headers.get("traceparent")
         if value is None:
             return None
@@ -220,5 +218,5 @@ class _Naming(Hooks):
             headers.delete("traceparent")
             headers.delete("tracestate")
             return None
-        request.state["trace_id"] = match[2]
+        state["trace_id"] = match[2]
         return match[2]

@@ -22,15 +22,17 @@ Callback: TypeAlias = Callable[[], object]
 class Mailbox:
     """Callbacks on their way to the loop; one wake-up runs all of them."""
 
-    __slots__ = ("_callbacks", "_signalled", "_wake")
+    __slots__ = ("_callbacks", "_may_be_closed", "_signalled", "_wake")
 
-    def __init__(self, wake: Callable[[Callback], object]) -> None:
+    def __init__(self, wake: Callable[[Callback], object], *, may_be_closed: bool = False) -> None:
         """Make a mailbox.
 
         Args:
             wake: Has the loop call the given function. Called in any thread. `post` and `flush` raise its errors.
+            may_be_closed: Whether a RuntimeError of ``wake`` is no error: the loop is closed, so no task waits.
         """
         self._wake = wake
+        self._may_be_closed = may_be_closed
         self._callbacks: deque[Callback] = deque()
         self._signalled = False
 
@@ -56,7 +58,8 @@ class Mailbox:
             self._wake(self._drain)
         except RuntimeError:  # the loop is closed; the next post must raise too
             self._signalled = False
-            raise
+            if not self._may_be_closed:
+                raise
 
     def _drain(self) -> None:
         # Clear the flag before the look: a poster that appends after the last look must see it cleared.

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeAlias
 
 from gateway.adapters.hand_off._doorbell import soon_threadsafe
-from gateway.adapters.hand_off._mailbox import Callback, Mailbox
+from gateway.adapters.hand_off._mailbox import Mailbox
 from gateway.adapters.hand_off._signals import AsyncioSignal, Signal
 from gateway.adapters.hand_off._workers import Job, Workers
 
@@ -64,17 +64,7 @@ class AsyncioPort(Port):
     """A `Port` of a loop with asyncio's interface (asyncio, uvloop)."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: int) -> None:
-        call_soon = soon_threadsafe(loop)
-
-        def wake(callback: Callback) -> None:
-            try:
-                call_soon(callback)
-            except RuntimeError:
-                # The loop is closed, so no task waits for the result. Any other RuntimeError is a bug of this module.
-                if not loop.is_closed():
-                    raise
-
-        mailbox = Mailbox(wake)
+        mailbox = Mailbox(soon_threadsafe(loop), may_be_closed=True)
         super().__init__(mailbox, Workers(threads, mailbox.flush, prepare=_Adoption(loop)))
         self._loop = loop
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any
 
 import trio
 
@@ -27,9 +28,9 @@ class TrioSignal(Signal):
             self._event.set()
             self._event = None
 
-    def wait(self) -> Awaitable[None]:
+    def __await__(self) -> Generator[Any, None, None]:
         self._event = event = trio.Event()
-        return event.wait()
+        return event.wait().__await__()
 
 
 class TrioPort(Port):

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextvars import Context
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 
 class Signal(ABC):
-    """Wakes the one task that waits for it. `set` and `wait` are called in the loop's thread only.
+    """Wakes the one task that awaits it. Use it in the loop's thread only.
 
-    A signal has no memory. A task may wait only after it has seen, in the loop's thread, that there is nothing to do.
-    The task may continue before `set` returns, so code after `set` must not change anything that the task reads.
+    A signal has no memory. A task may await it only after it has seen that there is nothing to do. The task may
+    continue before `set` returns, so code after `set` must not change anything that the task reads.
     """
 
     __slots__ = ()
@@ -33,8 +33,8 @@ class Signal(ABC):
         """Wake the waiting task, if there is one."""
 
     @abstractmethod
-    def wait(self) -> Awaitable[None]:
-        """Return an awaitable that ends with the next `set`. Await it at once."""
+    def __await__(self) -> Generator[Any, None, None]:
+        """Wait for the next `set`."""
 
 
 Step: TypeAlias = Callable[["AsyncioSignal"], object]
@@ -62,9 +62,6 @@ class AsyncioSignal(Signal):
             self._context.run(step, self)
         else:  # asyncio forbids to run a task's step within another task
             self._loop.call_soon(step, self, context=self._context)
-
-    def wait(self) -> AsyncioSignal:
-        return self
 
     def __await__(self) -> Generator[AsyncioSignal, None, None]:
         self._asyncio_future_blocking = True

@@ -49,7 +49,7 @@ _numbers = itertools.count(1)
 class Workers:
     """Up to ``threads`` worker threads. `close`, or dropping the last reference, ends them.
 
-    The pool grows as jobs wait. Call `submit` and `done` in the loop's thread only. A pool does not survive a fork: its
+    The pool grows as jobs wait. Use it in the loop's thread only. A pool does not survive a fork: its
     port checks the process id.
     """
 
@@ -76,16 +76,12 @@ class Workers:
         return self._crew.size
 
     def submit(self, job: Job) -> None:
-        """Have a worker call ``job``, which must not raise. Call `done` when it has ended. Loop thread only."""
+        """Have a worker call ``job``, which must not raise. Decrement `pending` when it has ended. Loop thread only."""
         alone = not self.pending
         # The rest of the loop's turn may bring more jobs. At the first one, the last time is the best guess.
         self._crew.add(job, one_at_a_time=alone and self._one_at_a_time)
         self._one_at_a_time = alone
         self.pending += 1
-
-    def done(self) -> None:
-        """Count a job as done. Loop thread only."""
-        self.pending -= 1
 
     def close(self) -> None:
         """End every thread once the jobs that were submitted are done. A closed pool takes no more jobs."""

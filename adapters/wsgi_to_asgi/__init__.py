@@ -28,7 +28,7 @@ from gateway.adapters._wrapped import wsgi_callable
 from gateway.adapters.hand_off._ports import AsyncioPort, Port, SensitivePort, Spawn
 from gateway.adapters.wsgi_to_asgi._exchange import RequestCycle
 from gateway.adapters.wsgi_to_asgi._files import FileWrapper
-from gateway.adapters.wsgi_to_asgi._input import WholeInput
+from gateway.adapters.wsgi_to_asgi._input import LazyInput, WholeInput
 from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.adapters.wsgi_to_asgi._trailers import Trailers
 from gateway.client.wsgi import KEY, unknown
@@ -130,7 +130,11 @@ class WsgiToAsgi(Reaching):
             await _refuse(send, error.status_hint, str(error))
             return
         body: WholeInput | list[bytes] | None
-        if "CONTENT_LENGTH" not in environ and _has_no_body(environ):
+        if (
+            "CONTENT_LENGTH" not in environ
+            and "HTTP_TRANSFER_ENCODING" not in environ
+            and (environ["SERVER_PROTOCOL"].startswith("HTTP/1") or environ["REQUEST_METHOD"] in ("GET", "HEAD"))
+        ):  # a request that cannot have a body
             body = WholeInput() if self._inline else []
         else:
             body = await self._body(environ, receive)
@@ -206,7 +210,7 @@ class WsgiToAsgi(Reaching):
         elif body or (length is not None and not expects):
             environ["wsgi.input"] = exchange.streamed_input(body)
         else:
-            environ["wsgi.input"] = exchange.lazy_input()
+            environ["wsgi.input"] = LazyInput(exchange.unread_input)
         if inline:
             await exchange.serve_inline()
         else:
@@ -292,13 +296,6 @@ class WsgiToAsgi(Reaching):
                 port.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
-
-
-def _has_no_body(environ: Environ) -> bool:
-    """Tell whether a request without a Content-Length cannot have a body."""
-    return "HTTP_TRANSFER_ENCODING" not in environ and (
-        environ["SERVER_PROTOCOL"].startswith("HTTP/1") or environ["REQUEST_METHOD"] in ("GET", "HEAD")
-    )
 
 
 async def _refuse(send: ASGISend, status: int, reason: str, *headers: tuple[bytes, bytes]) -> None:

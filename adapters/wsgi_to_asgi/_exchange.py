@@ -14,7 +14,7 @@ import threading
 from typing import cast
 
 from gateway.adapters.hand_off._ports import Port, Spawn
-from gateway.adapters.wsgi_to_asgi._input import LazyInput, StreamedInput
+from gateway.adapters.wsgi_to_asgi._input import StreamedInput
 from gateway.adapters.wsgi_to_asgi._receiver import Receiver
 from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.client import ClientGone
@@ -78,9 +78,9 @@ class RequestCycle:
 
     # ------------------------------------------------------------------------------------------- the request body
 
-    def lazy_input(self) -> LazyInput:
-        """Return a ``wsgi.input`` that requests the body from the server when it is first used."""
-        return LazyInput(lambda: StreamedInput(self._reader().inbox))
+    def unread_input(self) -> StreamedInput:
+        """Return a ``wsgi.input`` that requests the body from the server when it is first read."""
+        return StreamedInput(self._reader().inbox)
 
     def streamed_input(self, begun: list[bytes]) -> StreamedInput:
         """Return a ``wsgi.input`` that begins with the parts received so far and reads on while the worker runs."""
@@ -145,7 +145,7 @@ class RequestCycle:
         run = self._run
         try:
             self._port.submit(run, run.failed)
-            await run.progress.wait()
+            await run.progress
             whole = run.whole
             if whole is None:
                 await self._stream()
@@ -192,7 +192,7 @@ class RequestCycle:
                 return
             if not run.ended and not run.gone:
                 self._reader().watch()
-            await run.progress.wait()
+            await run.progress
 
     async def _send_taken(self) -> bool:
         """Send everything that was pushed; tell whether there was anything to send."""
@@ -245,7 +245,7 @@ class RequestCycle:
             if run.left:
                 run.left = False
                 self._port.submit(run.close, run.failed)
-            await run.progress.wait()
+            await run.progress
 
     def _end(self) -> None:
         with self._lock:

@@ -130,7 +130,7 @@ class Receiver:
                     self._complete = True
                     self.inbox.end()
                 elif not go_on:
-                    await self._resumed.wait()
+                    await self._resumed
             if self._watching:
                 self._client.watch(self._lost)
         except Exception as error:

@@ -341,7 +341,7 @@ class Run(Outflow[Entry]):
     # -------------------------------------------------------------------------------------------- the loop's side
 
     def _done(self) -> None:
-        self._port.workers.done()
+        self._port.workers.pending -= 1
         self.left = self._closing is not None
         self.finished = not self.left
         if self.left and self._abandoned:

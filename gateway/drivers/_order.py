@@ -220,7 +220,7 @@ class Exchange(Request):
         self._level = index
         try:
             if is_body:
-                self._looked_at().install(returned)
+                (self._out or self._looked_at()).install(returned)
             else:
                 other = response_or_none("on_response", (yield from drive(returned, self, response)))
                 if other is not None:
@@ -231,8 +231,8 @@ class Exchange(Request):
                     raise self._out.broken
         except Exception as error:
             return (yield from self.fail(error, index))
-        steps = self.outwards(response, rest)
-        return (yield from settled(self._measured(response) if steps is None else steps))
+        final = self.outwards(response, rest) or self._measured(response)
+        return final if isinstance(final, Response) else (yield from final)
 
     def _measured(self, response: Response) -> Response | Steps[Response]:
         """Set the length of the body, if it is known; this ends the response phase."""
@@ -251,8 +251,7 @@ class Exchange(Request):
     def respond(self, response: Response, level: int) -> Response | Steps[Response]:
         """Let a response that was made at ``level`` pass those outside; return the one to send, or steps to it."""
         self._take(response)
-        steps = self.outwards(response, iter(self._plan.outside[level]))
-        return self._measured(response) if steps is None else steps
+        return self.outwards(response, iter(self._plan.outside[level])) or self._measured(response)
 
     def fail(self, error: Exception, level: int) -> Steps[Response]:
         """Offer an error to those outside ``level``; return the response that is sent, or raise."""

@@ -123,8 +123,9 @@ class ResponseBody:
         """Add a transform: the held bytes pass it now, later parts pass it after the others."""
         change = require_transform("on_body", change)
         self.transforms.append(change)
-        chunk = _push_through(change, b"".join(self.held), self.ended)
-        self.held = [chunk] if chunk else []
+        if self.held or self.ended:
+            chunk = _push_through(change, b"".join(self.held), self.ended)
+            self.held = [chunk] if chunk else []
 
     def measure(
         self, response: Response, fields: Iterable[tuple[bytes, bytes]] | Iterable[tuple[str, str]]

@@ -149,7 +149,7 @@ class AsgiExchange(AsyncExchange, AsgiClient, AsgiRequest):
                 self._state = FLOWING
                 return self._send(message)
             return self.irregular(message) if kind in FILES else self._send(message)
-        return self.send(message)
+        return self.start(message) if self._state == IDLE and message["type"] == START else self.irregular(message)
 
     def start(self, message: Message) -> Awaitable[None]:
         """Take the application's headers."""

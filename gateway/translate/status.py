@@ -64,7 +64,10 @@ def status_code(line: str) -> int:
     >>> status_code("404 Not Found"), status_code("204")
     (404, 204)
     """
-    code = parse_status_line(line)[0]
+    try:
+        code = status_lines[line][0]
+    except (KeyError, TypeError):
+        code = parse_status_line(line)[0]
     if code < 200:
         raise ApplicationError(
             f"start_response needs a final status of 200 or above, {_EXAMPLE}, got {line!r}; check the code "

@@ -53,7 +53,7 @@ def test_the_task_goes_on_within_the_callback_that_sets(run: Runner) -> None:
 
         async def wait() -> None:
             name.set("the task's")
-            await signal.wait()
+            await signal
             order.append(f"{name.get()} step")
 
         def callback() -> None:
@@ -75,7 +75,7 @@ def test_set_within_a_task_wakes_the_other_in_its_own_turn(run: Runner) -> None:
         order: list[str] = []
 
         async def wait() -> None:
-            await signal.wait()
+            await signal
             order.append("woken")
 
         task = await _begun(wait())
@@ -103,7 +103,7 @@ def test_set_without_a_waiter_is_forgotten(run: Runner) -> None:
 
 
 async def _wait(signal: AsyncioSignal) -> None:
-    await signal.wait()
+    await signal
 
 
 def test_a_waiting_task_is_cancelled_with_its_message_and_may_wait_again(run: Runner) -> None:
@@ -114,10 +114,10 @@ def test_a_waiting_task_is_cancelled_with_its_message_and_may_wait_again(run: Ru
 
         async def wait() -> None:
             try:
-                await signal.wait()
+                await signal
             except asyncio.CancelledError as error:
                 seen.extend(error.args)
-            await signal.wait()
+            await signal
             seen.append("woken")
 
         task = await _begun(wait())
@@ -140,7 +140,7 @@ def test_a_cancellation_that_came_before_the_wait_ends_it(run: Runner) -> None:
             task = asyncio.current_task()
             assert task is not None
             task.cancel()
-            await signal.wait()
+            await signal
 
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(wait())
@@ -166,6 +166,6 @@ def test_a_timeout_ends_the_wait(run: Runner) -> None:
         signal = AsyncioSignal(asyncio.get_running_loop())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await signal.wait()
+                await signal
 
     run(main())

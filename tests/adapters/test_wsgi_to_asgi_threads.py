@@ -559,7 +559,7 @@ class Pool:
         crew = self.workers._crew
         wait_until(lambda: len(crew.idle) + (crew.first is not None) == crew.size and len(ran) == at_once)
         for _ in range(at_once):
-            self.workers.done()
+            self.workers.pending -= 1
         return ran
 
 
