@@ -17,26 +17,24 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway._bounds import BOUNDS
-from gateway.errors import ApplicationError, MissingExtraError, ServerError
+from gateway.adapters.websocket._fragments import Fragments, MessageTooBig
+from gateway.adapters.websocket._wsproto import (
+    ConnectionState,
+    ConnectionType,
+    LocalProtocolError,
+    RemoteProtocolError,
+    WSConnection,
+    events,
+    h11,
+)
+from gateway.errors import ApplicationError, ServerError
 from gateway.protocols import Environ, Message
 from gateway.translate.fields import wsgi_response_headers
-
-try:
-    import h11
-    import wsproto
-    from wsproto import events
-    from wsproto.connection import ConnectionState
-    from wsproto.utilities import LocalProtocolError, RemoteProtocolError
-except ModuleNotFoundError as error:
-    if error.name is None or error.name.partition(".")[0] not in ("wsproto", "h11"):
-        raise
-    raise MissingExtraError("websockets=True", "websockets", package="wsproto") from error
 
 if TYPE_CHECKING:
     from wsproto.events import Event
@@ -127,13 +125,9 @@ class Session:
         self.output = bytearray()
         self.closing = False
         self.closed: Closed | None = None
-        self._max_size = max_size
+        self._fragments = Fragments(max_size)
         self._ending = Closed(ABNORMAL)  # the value of `closed` after a close that began on this side
-        # Fragments are joined as they come, because a list of small fragments would cost many times their size.
-        self._text = io.StringIO()
-        self._bytes = bytearray()
-        self._size = 0
-        self._wsproto = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
+        self._wsproto = WSConnection(ConnectionType.SERVER)
         self._begin(key)
 
     def _begin(self, key: str) -> None:
@@ -258,20 +252,13 @@ class Session:
         return messages
 
     def _fragment(self, event: events.TextMessage | events.BytesMessage, messages: list[Message]) -> None:
-        self._size += len(event.data)
-        if self._size > self._max_size:
-            self._text, self._bytes = io.StringIO(), bytearray()
+        try:
+            message = self._fragments.add(event)
+        except MessageTooBig:
             self.close(TOO_BIG, "message too big")
-        elif isinstance(event, events.TextMessage):
-            self._text.write(event.data)
-            if event.message_finished:
-                messages.append({"type": "websocket.receive", "text": self._text.getvalue()})
-                self._text, self._size = io.StringIO(), 0
-        else:
-            self._bytes += event.data
-            if event.message_finished:
-                messages.append({"type": "websocket.receive", "bytes": bytes(self._bytes)})
-                self._bytes, self._size = bytearray(), 0
+            return
+        if message is not None:
+            messages.append({"type": "websocket.receive", "text" if isinstance(message, str) else "bytes": message})
 
     def _close_came(self, event: events.CloseConnection) -> None:
         code = int(event.code or NO_STATUS)
