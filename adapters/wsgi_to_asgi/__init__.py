@@ -25,6 +25,7 @@ from typing import ClassVar, Literal
 from gateway._starting import Reached, Reaching
 from gateway.adapters._options import check_wsgi_to_asgi, whole
 from gateway.adapters._wrapped import wsgi_callable
+from gateway.adapters.hand_off._by_loop import PortsByLoop
 from gateway.adapters.hand_off._ports import AsyncioPort, Port, SensitivePort, Spawn
 from gateway.adapters.wsgi_to_asgi._exchange import RequestCycle
 from gateway.adapters.wsgi_to_asgi._files import FileWrapper
@@ -33,7 +34,6 @@ from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.adapters.wsgi_to_asgi._trailers import Trailers
 from gateway.client.wsgi import KEY, unknown
 from gateway.errors import ServerError
-from gateway.loops import running_loop
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
 from gateway.translate.scope_environ import scope_to_environ
 
@@ -108,7 +108,7 @@ class WsgiToAsgi(Reaching):
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
         }
-        self._ports: list[Port] = []
+        self._ports = PortsByLoop()
 
     def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
         """Return the application, which is called as WSGI."""
@@ -140,7 +140,7 @@ class WsgiToAsgi(Reaching):
             body = await self._body(environ, receive)
             if body is None:
                 return  # the client left while it sent its body, so a response would reach no client
-        port = self._port()
+        port = self._ports.current(self._new_port)
         if self._queue is not None and port.workers.pending >= self._threads + self._queue:
             await _refuse(send, 503, "too many requests are waiting", (b"retry-after", b"1"))
             return
@@ -259,14 +259,6 @@ class WsgiToAsgi(Reaching):
             if size >= limit:
                 return parts
 
-    def _port(self) -> Port:
-        """Return the port of the running loop in this process; make it at the first request."""
-        loop = running_loop()
-        for port in self._ports:
-            if port.serves(loop):
-                return port
-        return self._new_port(loop)
-
     def _new_port(self, loop: object) -> Port:
         if not isinstance(loop, asyncio.AbstractEventLoop):
             import trio
@@ -274,14 +266,8 @@ class WsgiToAsgi(Reaching):
             from gateway.adapters.hand_off._ports_trio import TrioPort
 
             assert isinstance(loop, trio.lowlevel.TrioToken)
-            new: Port = TrioPort(loop, 1 if self._thread_sensitive else self._threads)
-        elif self._thread_sensitive:
-            new = SensitivePort(loop)
-        else:
-            new = AsyncioPort(loop, self._threads)
-        # A new list, because the loop of another thread may iterate over the old one.
-        self._ports = [port for port in self._ports if not port.gone] + [new]
-        return new
+            return TrioPort(loop, 1 if self._thread_sensitive else self._threads)
+        return SensitivePort(loop) if self._thread_sensitive else AsyncioPort(loop, self._threads)
 
     # ---------------------------------------------------------------------------------------------------- lifespan
 
@@ -291,9 +277,7 @@ class WsgiToAsgi(Reaching):
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                port = self._port()
-                self._ports = [other for other in self._ports if other is not port]
-                port.close()
+                self._ports.drop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

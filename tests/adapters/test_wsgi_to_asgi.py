@@ -237,7 +237,7 @@ def test_a_small_body_takes_no_thread_until_it_is_complete() -> None:
 
     async def before_receive(number: int) -> None:
         assert not called
-        assert not adapter._ports
+        assert not adapter._ports.all
 
     server = Server([b"a", b"b"], before_receive=before_receive)
 

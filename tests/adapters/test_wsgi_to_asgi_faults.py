@@ -61,7 +61,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def workers_are_free(adapter: WsgiToAsgi) -> None:
-    await until(lambda: all(port.workers.pending == 0 for port in adapter._ports))
+    await until(lambda: all(port.workers.pending == 0 for port in adapter._ports.all))
 
 
 class Gone(OSError):

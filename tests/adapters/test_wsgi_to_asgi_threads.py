@@ -121,7 +121,7 @@ def test_a_request_beyond_the_queue_gets_503_with_retry_after(backend: str) -> N
             tasks.start_soon(one)
             await anyio.to_thread.run_sync(entered.wait, 25)
             tasks.start_soon(one)
-            await until(lambda: adapter._ports[0].workers.pending == 2)
+            await until(lambda: adapter._ports.all[0].workers.pending == 2)
             refused = await request(adapter)
             assert refused.status == 503
             assert dict(refused.headers)[b"retry-after"] == b"1"
@@ -170,7 +170,7 @@ def test_loops_that_are_closed_are_forgotten_and_their_threads_end() -> None:
     adapter = WsgiToAsgi(hello)
     for backend in [*BACKENDS, *BACKENDS]:
         serve(adapter, backend=backend)
-    assert len(adapter._ports) == 1
+    assert len(adapter._ports.all) == 1
     gc.collect()
     ended = sorted(worker_threads() - before, key=lambda thread: int(thread.name.rpartition("-")[2]))[:-1]
     for thread in ended:
