@@ -32,7 +32,9 @@ Direction: TypeAlias = Literal["wsgi_to_asgi", "asgi_to_wsgi"]
 LoopKind: TypeAlias = Literal["auto", "shared", "lend"]
 
 _BOTH: Final = frozenset({"coalesce"})
-_WSGI_TO_ASGI: Final = frozenset({"threads", "queue", "inline", "thread_sensitive", "prefetch_bytes", "buffer_bytes"})
+_WSGI_TO_ASGI: Final = frozenset(
+    {"threads", "queue", "inline", "thread_sensitive", "prefetch_bytes", "buffer_bytes", "websocket_threads"}
+)
 _ASGI_TO_WSGI: Final = frozenset({"loop", "lifespan", "startup_timeout", "shutdown_timeout", "drain_timeout"})
 #: The adapter of each direction, and the options that it takes.
 ADAPTERS: Final[Mapping[Direction, tuple[str, frozenset[str]]]] = {
@@ -48,7 +50,7 @@ NO_OPTIONS: Final[Mapping[str, Any]] = {}
 class AdapterOptions:
     """Options of the adapters that a ``Gateway`` builds. ``threads`` is an argument of ``Gateway`` itself.
 
-    The first five apply to a WSGI application under an ASGI server. The last five apply to an ASGI application under a
+    The first six apply to a WSGI application under an ASGI server. The last five apply to an ASGI application under a
     WSGI server. ``coalesce`` applies to both.
 
     Attributes:
@@ -57,6 +59,8 @@ class AdapterOptions:
         thread_sensitive: Run every request in the one thread that asgiref keeps for thread-sensitive code.
         prefetch_bytes: Maximum length of a request body that is read before a thread starts the application.
         buffer_bytes: Maximum size of the buffer for a longer request body, and of the buffer for a response.
+        websocket_threads: Maximum number of WebSockets of a WSGI application at once, per event loop; needs
+            ``websockets=True`` of the ``Gateway``.
         coalesce: Join chunks that wait to be sent, up to 64 KiB.
         loop: Where the ASGI application runs: ``"shared"``, ``"lend"``, ``"auto"``, or an event loop that runs in
             another thread.
@@ -79,6 +83,7 @@ class AdapterOptions:
     thread_sensitive: bool = False
     prefetch_bytes: int = 64 * 1024
     buffer_bytes: int = 256 * 1024
+    websocket_threads: int = 100
     coalesce: bool = True
     loop: LoopKind | asyncio.AbstractEventLoop = "auto"
     lifespan: LifespanMode = "auto"
@@ -95,6 +100,7 @@ class AdapterOptions:
             thread_sensitive=self.thread_sensitive,
             prefetch_bytes=self.prefetch_bytes,
             buffer_bytes=self.buffer_bytes,
+            websocket_threads=self.websocket_threads,
         )
         check_asgi_to_wsgi(
             "AdapterOptions",
@@ -116,8 +122,9 @@ def check_wsgi_to_asgi(
     thread_sensitive: object,
     prefetch_bytes: object,
     buffer_bytes: object,
+    websocket_threads: object,
 ) -> None:
-    """Check the options of ``WsgiToAsgi``, without ``threads``; an error names them as options of ``owner``.
+    """Check options of ``WsgiToAsgi``, all but ``threads`` and ``websockets``; an error names ``owner``.
 
     Raises:
         ConfigurationError: An option is out of range, or two options exclude each other.
@@ -126,6 +133,7 @@ def check_wsgi_to_asgi(
         whole(queue, 0, f"{owner}(queue=...)")
     whole(prefetch_bytes, 0, f"{owner}(prefetch_bytes=...)")
     whole(buffer_bytes, 1, f"{owner}(buffer_bytes=...)")
+    whole(websocket_threads, 1, f"{owner}(websocket_threads=...)")
     _flags(owner, coalesce=coalesce, inline=inline, thread_sensitive=thread_sensitive)
     if inline and thread_sensitive:
         raise ConfigurationError(

@@ -50,10 +50,12 @@ class Gateway(Dual, Generic[App]):
         engine: Implementation of the adapters: ``"builtin"``, ``"a2wsgi"``, ``"asgiref"``, a plug-in's
             name, or an engine object.
         max_adapters: Maximum number of adapters in a chain with middleware of both interfaces.
-        websockets: Serve the WebSockets of an ASGI application under WSGI servers that hand over their socket (gunicorn
-            with gthread workers, Werkzeug). ASGI servers serve them without this option.
+        websockets: Serve WebSockets where the application needs a socket for them: those of an ASGI application under
+            WSGI servers that hand over their socket (gunicorn with gthread workers, Werkzeug), and those of a WSGI
+            application (flask-sock, simple-websocket, Flask-SocketIO) under ASGI servers.
         websocket_app: ASGI application for WebSockets, beside ``app`` for HTTP. The chain is around both. Both have
-            their lifespan and their state; ``app`` starts first and stops last.
+            their lifespan and their state; ``app`` starts first and stops last. It gets all WebSockets, also if ``app``
+            could serve them itself.
         threads: Maximum number of requests that run at once, per event loop, when an ASGI server calls WSGI code;
             40 by default.
         adapter: Further options of the built-in adapters.

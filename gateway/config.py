@@ -8,7 +8,7 @@
     interface = "wsgi"                  # only if detection fails
     engine = "builtin"
     max_adapters = 2
-    websockets = false                  # for an ASGI application under WSGI servers that hand over their socket
+    websockets = false                  # serve WebSockets where the application needs a socket for them
     threads = 40                        # for a WSGI application under ASGI servers
     adapter = { queue = 100 }           # further options of the adapters, see gateway.AdapterOptions
     server = "gunicorn"                 # or { name = "gunicorn", bind = "127.0.0.1:8000", workers = 2 }
@@ -83,6 +83,7 @@ _ADAPTER: Final[Mapping[str, str]] = {
     "thread_sensitive": "true or false",
     "prefetch_bytes": "number",
     "buffer_bytes": "number",
+    "websocket_threads": "number",
     "coalesce": "true or false",
     "loop": "string",
     "lifespan": "string",
@@ -141,7 +142,7 @@ class Config:
         interface: Interface of the application; None to detect it.
         engine: The engine that makes the adapters.
         max_adapters: Maximum number of adapters in the chain.
-        websockets: Whether WSGI servers that hand over their socket serve WebSockets.
+        websockets: Whether WebSockets are served where the application needs a socket for them.
         websocket_app: Import string of the application for WebSockets, if it is another one.
         threads: Maximum number of requests that a WSGI application runs at once under ASGI servers.
         adapter: Further options of the adapters.

@@ -11,10 +11,12 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TypeAlias
 
 from gateway.adapters.hand_off._doorbell import soon_threadsafe
 from gateway.adapters.hand_off._mailbox import Mailbox
+from gateway.adapters.hand_off._own_threads import NoThread, OwnThreads
 from gateway.adapters.hand_off._signals import AsyncioSignal, Signal
 from gateway.adapters.hand_off._workers import Job, Workers
 
@@ -26,7 +28,7 @@ Spawn: TypeAlias = Callable[[Background], Callable[[], object]]
 class Port(ABC):
     """The two-way connection of one event loop with its workers."""
 
-    def __init__(self, mailbox: Mailbox, workers: Workers) -> None:
+    def __init__(self, mailbox: Mailbox, workers: Workers | OwnThreads) -> None:
         self.workers = workers
         self.pid = os.getpid()
         #: Has the loop run a callback soon. Any thread.
@@ -36,7 +38,10 @@ class Port(ABC):
 
     def submit(self, job: Job, failed: Callable[[Exception], None]) -> None:
         """Have a worker call ``job``; ``failed`` gets the error if no thread can run it. Loop thread only."""
-        self.workers.submit(job)
+        try:
+            self.workers.submit(job)
+        except NoThread as error:
+            self.post(partial(failed, error))  # not now, because the caller does not wait for the signal yet
 
     @abstractmethod
     def serves(self, loop: object) -> bool:
@@ -61,11 +66,22 @@ class Port(ABC):
 
 
 class AsyncioPort(Port):
-    """A `Port` of a loop with asyncio's interface (asyncio, uvloop)."""
+    """A `Port` of a loop with asyncio's interface (asyncio, uvloop).
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, threads: int) -> None:
+    Args:
+        loop: The loop.
+        threads: Maximum number of threads in the pool. None: each job gets a thread of its own.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: int | None) -> None:
         mailbox = Mailbox(soon_threadsafe(loop), may_be_closed=True)
-        super().__init__(mailbox, Workers(threads, mailbox.flush, prepare=_Adoption(loop)))
+        adoption = _Adoption(loop)
+        workers = (
+            OwnThreads(mailbox.flush, prepare=adoption)
+            if threads is None
+            else Workers(threads, mailbox.flush, prepare=adoption)
+        )
+        super().__init__(mailbox, workers)
         self._loop = loop
 
     def serves(self, loop: object) -> bool:

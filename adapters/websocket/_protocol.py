@@ -19,7 +19,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway._bounds import BOUNDS
 from gateway.adapters.websocket._fragments import Fragments, MessageTooBig
@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 
 #: Close codes of RFC 6455 section 7.4.1.
 NORMAL, GOING_AWAY, NO_STATUS, ABNORMAL, TOO_BIG, INTERNAL_ERROR = 1000, 1001, 1005, 1006, 1009, 1011
+
+#: Seconds to wait for the other side's response to our Close.
+CLOSE_SECONDS: Final = 5.0
+#: Bytes of messages that may wait for their reader before reading from the socket pauses.
+QUEUE_BYTES: Final = 64 * 1024
+#: Bytes that count for each message in addition to its content.
+MESSAGE_BYTES: Final = 256
 
 #: Codes that a Close frame must not carry: no code came, no Close came, TLS failed.
 _LOCAL_ONLY = (NO_STATUS, ABNORMAL, 1015)

@@ -27,7 +27,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.adapters.websocket._open import OpenSockets
-from gateway.adapters.websocket._protocol import ABNORMAL, GOING_AWAY, INTERNAL_ERROR, NORMAL, Session
+from gateway.adapters.websocket._protocol import (
+    ABNORMAL,
+    CLOSE_SECONDS,
+    GOING_AWAY,
+    INTERNAL_ERROR,
+    MESSAGE_BYTES,
+    NORMAL,
+    QUEUE_BYTES,
+    Session,
+)
 from gateway.adapters.websocket._sockets import Taken, duplicate
 from gateway.adapters.websocket._wire import Wire
 from gateway.errors import ApplicationError
@@ -37,14 +46,8 @@ _log = logging.getLogger("gateway.adapters")
 
 #: Maximum size of one message: bytes, or characters of a text.
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
-#: Bytes of messages that may wait for the application before reading from the client pauses.
-QUEUE_BYTES: Final = 64 * 1024
-#: Bytes that count for each message in addition to its content.
-_MESSAGE_BYTES: Final = 256
 #: Seconds between pings. A client that sends nothing for one more interval after a ping is given up.
 PING_SECONDS: Final = 20.0
-#: Seconds to wait for the client's response to our Close.
-CLOSE_SECONDS: Final = 5.0
 
 
 class TakenOver(Exception):  # not an error: it ends a conversation through the code paths for errors
@@ -240,7 +243,7 @@ class Upgrade:
         assert wire is not None  # the wire calls this method
         self._client_is_there()
         for message in self._session.received(data):
-            size = _MESSAGE_BYTES + len(message.get("text") or message.get("bytes") or b"")
+            size = MESSAGE_BYTES + len(message.get("text") or message.get("bytes") or b"")
             self._queue.append((message, size))
             self._queued += size
         self._write(wire)

@@ -51,6 +51,7 @@ class Wire:
         self._reading = False
         self._writing = False
         self._ending = False
+        self._broken = False  # writing failed
         self._room: asyncio.Future[None] | None = None
         self.closed = False
 
@@ -69,6 +70,10 @@ class Wire:
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._fd)
+
+    def look(self) -> None:
+        """Read bytes that have arrived already, unless reading is paused."""
+        self._readable()
 
     def _readable(self) -> None:
         if not self._reading:
@@ -90,7 +95,7 @@ class Wire:
 
     def write(self, data: bytes | bytearray) -> None:
         """Write as much as the socket takes, and the rest when it takes more."""
-        if self.closed or self._ending:
+        if self.closed or self._ending or self._broken:
             return
         waiting = bool(self._out)
         self._out += data
@@ -133,8 +138,7 @@ class Wire:
         except _NOT_NOW:
             sent = 0
         except OSError:
-            self._received(b"")
-            self.abort()
+            self._write_failed()
             return
         if sent:
             del self._out[:sent]
@@ -151,6 +155,18 @@ class Wire:
             self._make_room()
         if self._ending and not self._out:
             self.abort()
+
+    def _write_failed(self) -> None:
+        self._broken = True
+        self._out.clear()
+        self._make_room()
+        if self._ending:
+            self.abort()
+            return
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._fd)
+        self.resume()  # the other side may have sent bytes before it went; reading finds the end after them
 
     def _make_room(self) -> None:
         if self._room is not None:

@@ -8,6 +8,7 @@ try:
     import h11
     from wsproto import ConnectionType, WSConnection, events
     from wsproto.connection import ConnectionState
+    from wsproto.frame_protocol import CloseReason
     from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] not in ("wsproto", "h11"):
@@ -15,6 +16,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("websockets=True", "websockets", package="wsproto") from error
 
 __all__ = [
+    "CloseReason",
     "ConnectionState",
     "ConnectionType",
     "LocalProtocolError",

@@ -17,10 +17,11 @@ Sources: PEP 3333; ASGI 3.0, HTTP 2.4, WebSocket 2.4, Lifespan 2.0.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Iterable
 from contextvars import copy_context
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gateway._starting import Reached, Reaching
 from gateway.adapters._options import check_wsgi_to_asgi, whole
@@ -33,11 +34,16 @@ from gateway.adapters.wsgi_to_asgi._input import LazyInput, WholeInput
 from gateway.adapters.wsgi_to_asgi._run import Run
 from gateway.adapters.wsgi_to_asgi._trailers import Trailers
 from gateway.client.wsgi import KEY, unknown
-from gateway.errors import ServerError
+from gateway.errors import ConfigurationError, ServerError
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope, WSGIApplication
 from gateway.translate.scope_environ import scope_to_environ
 
+if TYPE_CHECKING:
+    from gateway.adapters.wsgi_to_asgi._handshake import WebSockets
+
 __all__ = ["WsgiToAsgi"]
+
+logger = logging.getLogger("gateway.adapters")
 
 #: Maximum size of a body message that joins waiting chunks.
 JOIN_BYTES = 64 * 1024
@@ -65,6 +71,8 @@ class WsgiToAsgi(Reaching):
         thread_sensitive: bool = False,
         prefetch_bytes: int = 64 * 1024,
         buffer_bytes: int = 256 * 1024,
+        websockets: bool = False,
+        websocket_threads: int = 100,
     ) -> None:
         """Wrap a WSGI application.
 
@@ -79,9 +87,14 @@ class WsgiToAsgi(Reaching):
             thread_sensitive: Run every request in the one thread that asgiref keeps for thread-sensitive code.
             prefetch_bytes: Maximum declared length of a request body that is read before the application starts.
             buffer_bytes: Maximum size of the buffer for a longer request body, and of the buffer for a response.
+            websockets: Give the application a socket for each WebSocket, under the key ``gunicorn.socket``. Without it,
+                a WebSocket gets a 403.
+            websocket_threads: Maximum number of WebSockets at once, per event loop. Each holds a thread, beside those
+                of ``threads``. The next one gets a 503, or a 403 if the server cannot send a response to a handshake.
 
         Raises:
             ConfigurationError: ``app`` is not a WSGI application, an option is out of range, or two exclude each other.
+            MissingExtraError: ``websockets=True`` without wsproto.
         """
         whole(threads, 1, "WsgiToAsgi(threads=...)")
         check_wsgi_to_asgi(
@@ -92,6 +105,7 @@ class WsgiToAsgi(Reaching):
             thread_sensitive=thread_sensitive,
             prefetch_bytes=prefetch_bytes,
             buffer_bytes=buffer_bytes,
+            websocket_threads=websocket_threads,
         )
         self.app: WSGIApplication = wsgi_callable(app, "WsgiToAsgi")
         self._threads = threads
@@ -109,6 +123,18 @@ class WsgiToAsgi(Reaching):
             "wsgi.file_wrapper": FileWrapper,
         }
         self._ports = PortsByLoop()
+        self._refused = False  # a WebSocket was refused, and the log says so
+        self._websockets = self._sockets(websocket_threads) if websockets else None
+
+    def _sockets(self, threads: int) -> WebSockets:
+        if self._thread_sensitive:
+            raise ConfigurationError(
+                "websockets=True and thread_sensitive=True are contradictory, because an open WebSocket would hold the "
+                "only thread; remove one of them"
+            )
+        from gateway.adapters.wsgi_to_asgi._handshake import WebSockets
+
+        return WebSockets(self.app, threads=threads, high=self._high)
 
     def reached(self, interface: Literal["wsgi", "asgi"]) -> Iterable[Reached]:
         """Return the application, which is called as WSGI."""
@@ -118,7 +144,7 @@ class WsgiToAsgi(Reaching):
         return f"{type(self).__name__}({self.app!r})"
 
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        """Serve one ASGI scope: a request, the lifespan, or a WebSocket, which gets a 403."""
+        """Serve one ASGI scope: a request, the lifespan, or a WebSocket, which gets a 403 without ``websockets``."""
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
@@ -154,7 +180,18 @@ class WsgiToAsgi(Reaching):
         if kind == "lifespan":
             await self._live(receive, send)
         elif kind == "websocket":
+            if self._websockets is not None:
+                await self._websockets.serve(scope, receive, send, self._environ)
+                return
             await receive()  # websocket.connect; a server turns a close before the accept into a 403
+            if not self._refused:
+                self._refused = True
+                logger.warning(
+                    "a WebSocket was refused with 403, because the WSGI application %r is served without WebSockets; "
+                    "if it has some (flask-sock, simple-websocket, Flask-SocketIO), write "
+                    "Gateway(app, websockets=True)",
+                    self.app,
+                )
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
         else:
             raise ServerError(
@@ -278,6 +315,8 @@ class WsgiToAsgi(Reaching):
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 self._ports.drop()
+                if self._websockets is not None:
+                    self._websockets.drop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

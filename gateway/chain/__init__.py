@@ -22,6 +22,10 @@ cannot handle how such a request ends. So with ``websockets=True`` the chain sep
 at the server's call, and sends them into the adapter by the same other path. There, every middleware that handles
 WebSockets is inside the adapter. With ``websocket_app`` the other path leads to that application.
 
+A WSGI application may serve WebSockets itself, on the socket of its server. With ``websockets=True`` the innermost
+adapter gives it one under ASGI servers: the other path ends there, and from there on a handshake is a request. Under a
+WSGI server a handshake is a request everywhere, and the application takes the server's socket.
+
 (Above 400 lines: the functions that users call, and one class that plans and builds.)
 """
 
@@ -34,10 +38,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from gateway.adapters._options import NO_OPTIONS
+from gateway.adapters._options import NO_OPTIONS, spelled
 from gateway.chain._conditions import PathIn, Predicate
 from gateway.chain._engines import BUILTIN, find
-from gateway.chain._explain import Explanation, Part, application_name, counted
+from gateway.chain._explain import Explanation, Part, application_name, counted, last_asgi
 from gateway.chain._items import (
     Item,
     ThirdParty,
@@ -204,7 +208,8 @@ class Chain:
             whole: Whether the application speaks both interfaces and has parts with a lifespan or WebSockets. Then an
                 ASGI server must call its ASGI side.
             holds_more: Whether the application may contain further chains, which share the state of a request.
-            websockets: Serve WebSockets under WSGI servers that hand over their socket.
+            websockets: Serve WebSockets of an ASGI application under WSGI servers that hand over their socket, and
+                WebSockets of a WSGI application under ASGI servers.
             websocket_app: Application for WebSockets, if it is another one.
             options: Options of the built-in adapters, by name.
 
@@ -231,7 +236,9 @@ class Chain:
             "wsgi": plan("wsgi", nodes, speaks),
             "asgi": plan("asgi", nodes, frozenset({"asgi"}) if whole else speaks),
         }
-        speaks_websocket = self.plans["asgi"].application == "asgi" or websocket_app is not None
+        #: The application is WSGI only and takes the socket of its server itself.
+        self._gives_socket = websockets and websocket_app is None and "asgi" not in speaks
+        speaks_websocket = self.plans["asgi"].application == "asgi" or websocket_app is not None or self._gives_socket
         messages = broken([rules_of(item) for item in self._items])
         messages.extend(self._check_adapters(max_adapters))
         if speaks_websocket:
@@ -239,6 +246,12 @@ class Chain:
         if websockets:
             self._check_takeover()
         self._crossings.check([plan.line for plan in self.plans.values()], holds_more=holds_more)
+        if "websocket_threads" in options and not self._gives_socket:
+            limit = {"websocket_threads": options["websocket_threads"]}
+            raise ConfigurationError(
+                f"{spelled(limit)} has no effect: it limits the WebSockets that a WSGI application serves itself; add "
+                "websockets=True and leave out websocket_app=, or remove it"
+            )
         for message in messages:
             warnings.warn(message, ChainWarning, stacklevel=_outside_of_package())
         self._explanation = Explanation(
@@ -251,6 +264,7 @@ class Chain:
             max_adapters=max_adapters,
             speaks_websocket=speaks_websocket,
             takes_sockets=websockets,
+            gives_socket=self._gives_socket,
             websocket_application="" if websocket_app is None else application_name(websocket_app),
             warnings=tuple(messages),
         )
@@ -258,7 +272,7 @@ class Chain:
         # `_build` returns an application of the interface that the plan's server calls, so the casts are right.
         http, other = self._build(self.plans["wsgi"], built)
         self.wsgi = cast("WSGIApplication", http)
-        if websockets:
+        if websockets and not self._gives_socket:
             path = cast("ASGIApplication", other)  # `_check_takeover` has made sure that there is one
             if self._entrance is None:  # no adapter in the chain: WebSockets get one
                 self._entrance = self._crossings.asgi_to_wsgi(path)
@@ -301,7 +315,9 @@ class Chain:
 
     def _check_websockets(self) -> None:
         plan = self.plans["asgi"]
-        for item, interface in zip(self._items, plan.interfaces, strict=True):
+        # Inside the last adapter into WSGI a handshake is a request, which bypasses nothing.
+        last = last_asgi(plan) if self._gives_socket else None
+        for item, interface in tuple(zip(self._items, plan.interfaces, strict=True))[:last]:
             if interface == "wsgi" and isinstance(item, ThirdParty) and item.asgi is None and not item.safe_to_skip:
                 where = f"{item.place}: " if item.place else ""
                 write = "safe_to_skip = true" if item.place else "wsgi_only(..., safe_to_skip=True)"
@@ -314,13 +330,12 @@ class Chain:
     def _check_takeover(self) -> None:
         if self._crossings.engine is not BUILTIN:
             raise ConfigurationError(
-                f"websockets=True needs engine='builtin', the only one that takes over a server's socket; got "
-                f"{self._crossings.name!r}"
+                f"websockets=True needs engine='builtin', the only one with WebSockets; got {self._crossings.name!r}"
             )
-        if self.plans["wsgi"].application != "asgi" and self._websocket_app is None:
+        if self.plans["wsgi"].application != "asgi" and self._websocket_app is None and not self._gives_socket:
             raise ConfigurationError(
-                "websockets=True needs an ASGI application, and a WSGI server calls this one as WSGI; inside a Mount, "
-                "set it on the Gateway of each ASGI application"
+                "websockets=True has no effect on an object that speaks WSGI and ASGI: inside a Mount, set it on the "
+                "Gateway of each application; for WsgiToAsgi(app), write WsgiToAsgi(app, websockets=True)"
             )
 
     def _build(
@@ -369,7 +384,11 @@ class Chain:
             if not back:
                 self._entrance = crossed_back  # this adapter runs the lifespan; a plan has at most one of them
             return crossed_back, other
-        crossed = self._crossings.wsgi_to_asgi(cast("WSGIApplication", http), comes_back=other is not None)
+        crossed = self._crossings.wsgi_to_asgi(
+            cast("WSGIApplication", http),
+            comes_back=other is not None,
+            gives_socket=self._gives_socket and other is None,
+        )
         if other is None:
             return crossed, crossed
         if "asgi" not in inside:  # the path leads to an application for WebSockets only, and the adapter stops too

@@ -76,14 +76,18 @@ class Crossings:
     engine: object
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def wsgi_to_asgi(self, app: WSGIApplication, *, comes_back: bool = False) -> ASGIApplication:
+    def wsgi_to_asgi(
+        self, app: WSGIApplication, *, comes_back: bool = False, gives_socket: bool = False
+    ) -> ASGIApplication:
         """Make an ASGI application of a WSGI one.
 
         Args:
             app: The application.
             comes_back: Whether there is an adapter back to ASGI inside.
+            gives_socket: Whether the application serves WebSockets itself; only for the built-in engine.
         """
-        crossed = cast("ASGIApplication", self._cross("wsgi_to_asgi", app))
+        sockets = {"websockets": True} if gives_socket else {}
+        crossed = cast("ASGIApplication", self._cross("wsgi_to_asgi", app, **sockets))
         return _NoteLoop(crossed) if comes_back else crossed
 
     def asgi_to_wsgi(self, app: ASGIApplication, *, back: bool = False) -> WSGIApplication:
@@ -124,14 +128,14 @@ class Crossings:
         _, names = ADAPTERS[direction]
         return {name: value for name, value in self.options.items() if name in names}
 
-    def _cross(self, direction: Direction, app: object) -> object:
+    def _cross(self, direction: Direction, app: object, **more: Any) -> object:
         cross: Callable[..., object] | None = getattr(self.engine, direction, None)
         if cross is None:
             raise ConfigurationError(
                 f"engine={self.name!r} has no {direction}, and this chain needs it under one kind of server; "
                 "choose another engine, or use middleware of the application's own interface"
             )
-        made = cross(app, **self._options(direction))
+        made = cross(app, **self._options(direction), **more)
         if not callable(made):
             raise ConfigurationError(f"engine={self.name!r}: {direction}(app) must return an application, got {made!r}")
         return made

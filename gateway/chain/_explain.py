@@ -24,6 +24,7 @@ __all__ = [
     "WebsocketDict",
     "application_name",
     "counted",
+    "last_asgi",
 ]
 
 #: CPU time that an adapter adds to a small request, in microseconds, by engine and direction. Measured in process in a
@@ -125,6 +126,7 @@ class Explanation:
         speaks_websocket: Whether the application has an ASGI side, so that WebSockets can reach it.
         websocket_application: Name of the application for WebSockets, if it is another one.
         takes_sockets: Whether WSGI servers that hand over their socket serve WebSockets too.
+        gives_socket: Whether the application speaks WSGI and serves WebSockets itself, on a socket.
         warnings: Warnings issued when the chain was built.
     """
 
@@ -135,6 +137,7 @@ class Explanation:
     max_adapters: int
     speaks_websocket: bool
     takes_sockets: bool = False
+    gives_socket: bool = False
     websocket_application: str = ""
     warnings: Sequence[str] = ()
 
@@ -156,7 +159,8 @@ class Explanation:
             lines.append(f"under {name.upper()} servers: {counted(len(server['adapters']))}, {price}")
             lines.extend(f"  {line}" for line in self._line(server))
             where = " (if the server hands over its socket)" if name == "wsgi" and self.takes_sockets else ""
-            lines.append(f"  websockets{where}: {_websocket_line(server['websocket'], self.websocket_application)}")
+            by = "the application itself" if self.gives_socket else self.websocket_application
+            lines.append(f"  websockets{where}: {_websocket_line(server['websocket'], by)}")
         lines.extend(f"warning: {warning}" for warning in self.warnings)
         return "\n".join(lines)
 
@@ -221,11 +225,14 @@ class Explanation:
             reason = "WSGI has no WebSockets"
         if reason:
             return {"served": False, "reason": reason, "takes_part": [], "skipped": []}
+        # Inside the adapter that gives the application its socket, a handshake is a request.
+        inside = len(self.parts) if not self.gives_socket else last_asgi(plan) if plan.server == "asgi" else 0
+        sees = [part.websocket or place >= inside for place, part in enumerate(self.parts)]
         return {
             "served": True,
             "reason": "",
-            "takes_part": [part.name for part in self.parts if part.websocket],
-            "skipped": [part.name for part in self.parts if not part.websocket],
+            "takes_part": [part.name for part, seen in zip(self.parts, sees, strict=True) if seen],
+            "skipped": [part.name for part, seen in zip(self.parts, sees, strict=True) if not seen],
         }
 
     def _cost(self, plan: Plan, adapters: Sequence[AdapterDict]) -> float | None:
@@ -241,6 +248,11 @@ class Explanation:
                 fixed, each = _SEGMENT_MICROSECONDS[segment.interface]
                 total += fixed + each * (segment.stop - segment.start)
         return round(total, 1)
+
+
+def last_asgi(plan: Plan) -> int:
+    """Return the number of middleware outside the innermost adapter into WSGI, under an ASGI server."""
+    return max(place for place, interface in enumerate(plan.line[:-1]) if interface == "asgi")
 
 
 def application_name(app: object) -> str:

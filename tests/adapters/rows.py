@@ -167,6 +167,17 @@ ROWS = (
     Row("A72", "The interpreter exits even if a worker thread is stuck."),
     Row("A74", "`close()` runs in the thread and the context of the request."),
     Row("A75", "A 204 response is sent without Content-Length, even if the application sets it.", "RFC 9110, 8.6"),
+    Row(
+        "A76",
+        "With `websockets=True`, the application gets a socket and serves its WebSockets.",
+        "RFC 6455; ASGI WebSocket",
+    ),
+    Row(
+        "A77",
+        "An application that does not take the socket refuses the WebSocket with its response.",
+        "ASGI extensions, WebSocket Denial Response",
+    ),
+    Row("A78", "Open WebSockets do not use up the threads of requests, and have a limit."),
     Row("B01", "The scope has every required key.", "ASGI HTTP, scope"),
     Row("B02", "`path` includes the mount point, and `root_path` is `SCRIPT_NAME`.", "ASGI HTTP, scope"),
     Row("B03", "A path that is not valid UTF-8 is served.", "PEP 3333, Unicode Issues"),

@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 from wsproto import events
 
 from gateway import servers
+from gateway.adapters import WsgiToAsgi
 from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.application import Gateway, wrap
 from gateway.chain import asgi_only, either, path_in, when, wsgi_only
@@ -207,8 +208,9 @@ def test_each_application_of_a_mount_has_the_option_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("app", "options", "said"),
     [
-        (wsgi_app, {}, "needs an ASGI application"),
         (Mount({"/": asgi_app}), {}, "inside a Mount, set it on the Gateway of each"),
+        (WsgiToAsgi(wsgi_app), {}, r"write WsgiToAsgi\(app, websockets=True\)"),
+        (wsgi_app, {"engine": "asgiref"}, "needs engine='builtin'"),
         (asgi_app, {"engine": "a2wsgi"}, "needs engine='builtin'"),
         (asgi_app, {"engine": Counting()}, "needs engine='builtin'"),
     ],
