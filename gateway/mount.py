@@ -96,6 +96,8 @@ class Mount(Dual):
             ``"/"`` takes all other paths. A value is an application of either interface, a `Gateway` with its own
             chain, or another `Mount`.
         default: Application for requests that match no key; a 404 response by default.
+        keep_path: Do not move the prefix to the mount point: each application sees the path and the mount point that
+            this object sees. For the parts of one site that run in different interfaces.
 
     Raises:
         ConfigurationError: A key is not valid, two keys are the same, or a value is not an application.
@@ -107,7 +109,9 @@ class Mount(Dual):
     Mount('admin.example.org', '/api')
     """
 
-    def __init__(self, mounts: Mapping[str, Application], *, default: Application | None = None) -> None:
+    def __init__(
+        self, mounts: Mapping[str, Application], *, default: Application | None = None, keep_path: bool = False
+    ) -> None:
         entries: dict[tuple[str, str], _Entry] = {}
         for key, app in mounts.items():
             host, prefix = _place(key)
@@ -122,6 +126,7 @@ class Mount(Dual):
         self.default: Gateway[Any] = (
             Gateway(_nothing, middleware=[_NotFound()]) if default is None else _gateway(default)
         )
+        self.keep_path = keep_path
         self._mounted = tuple(entries.values())
         mounted = [*(entry.gateway for entry in entries.values()), *([] if default is None else [self.default])]
         #: The mounted applications in the order of the mapping, the default last; startup events use this order.
@@ -154,7 +159,7 @@ class Mount(Dual):
         entry = self._find(host, path.encode("latin-1", "replace").decode("utf-8", "surrogateescape"))
         if entry is None:
             return self.default.wsgi(environ, start_response)
-        if entry.prefix:
+        if entry.prefix and not self.keep_path:
             environ = dict(environ)  # a copy, because outer middleware may read its paths again
             script_name: str = environ.get("SCRIPT_NAME", "")
             octets = entry.prefix.encode("utf-8").decode("latin-1")
@@ -171,7 +176,7 @@ class Mount(Dual):
         entry = self._find(_host(_scope_host(scope)), path)
         gateway = self.default if entry is None else entry.gateway
         inner: Scope = scope
-        if entry is not None and entry.prefix:
+        if entry is not None and entry.prefix and not self.keep_path:
             inner = dict(scope)
             inner["root_path"] = root_path + entry.prefix
             if scope["path"] != root_path + path:

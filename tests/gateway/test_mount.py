@@ -196,6 +196,14 @@ def test_a_default_takes_what_is_left_at_its_own_address(server: Server) -> None
         assert client.get("/apix").json() == ["rest", "", "/apix"]
 
 
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_mount_that_keeps_paths_moves_no_prefix(server: Server) -> None:
+    site = Mount({"/": Wsgi("root"), "/api": Asgi("api"), "/old": Wsgi("old")}, keep_path=True)
+    with Client(site, interface=server, root_path="/outer") as client:
+        for path, name in (("/x", "root"), ("/api/users", "api"), ("/old", "old"), ("/oldest", "root")):
+            assert client.get(path).json() == [name, "/outer", path]
+
+
 @shows("Each mounted application has its own interface, chain and adapter")
 @pytest.mark.parametrize("server", SERVERS)
 def test_each_mounted_application_has_a_chain_and_an_adapter_of_its_own(server: Server) -> None:
