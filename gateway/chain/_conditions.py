@@ -28,7 +28,7 @@ from gateway.protocols import (
     is_coroutine_function,
 )
 
-__all__ = ["AsgiBranch", "Conditional", "PathIn", "Predicate", "WsgiBranch", "require_predicate"]
+__all__ = ["AsgiBranch", "Conditional", "PathIn", "Predicate", "WsgiBranch", "require_predicate", "unconditional"]
 
 Predicate: TypeAlias = Callable[[Request], bool]
 _Hook: TypeAlias = Callable[..., object]
@@ -114,6 +114,13 @@ class Conditional(Middleware):
 
     def __repr__(self) -> str:
         return f"{'unless' if self.negate else 'when'}({self.predicate!r}, {self.inner!r})"
+
+
+def unconditional(item: object) -> object:
+    """Return the middleware inside all conditions, or the item itself if it has no condition."""
+    while isinstance(item, Conditional):
+        item = item.inner
+    return item
 
 
 class _ConditionalHooks(Hooks):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from gateway._starting import reachable
 from gateway.application import Gateway
-from gateway.chain._conditions import Conditional
+from gateway.chain._conditions import unconditional
 from gateway.contract import Middleware
 from gateway.middleware.proxy_headers import ProxyHeaders
 
@@ -49,9 +49,7 @@ def middleware(app: object) -> Iterator[Middleware]:
     """Yield every middleware of the chains inside, without the conditions around them."""
     for gateway in gateways(app):
         for item in gateway.middleware:
-            inner = item
-            while isinstance(inner, Conditional):
-                inner = inner.inner
+            inner = unconditional(item)
             if isinstance(inner, Middleware):
                 yield inner
 

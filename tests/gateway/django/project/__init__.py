@@ -1,0 +1,1 @@
+"""A Django project with a database, Channels and static files, for real servers; paths come from the environment."""
