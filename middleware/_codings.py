@@ -26,6 +26,7 @@ __all__ = [
     "ZSTD_WINDOW",
     "Encoder",
     "available",
+    "encode",
     "encoder_factory",
     "zstd_window",
 ]
@@ -220,3 +221,27 @@ def encoder_factory(coding: str, level: int | None = None, *, padding: int = 0) 
     if sys.version_info >= (3, 14):
         return partial(_StandardZstd, chosen)
     return partial(_Zstd, chosen)
+
+
+def encode(coding: str, content: bytes, level: int) -> bytes:
+    """Encode a whole content at once.
+
+    zstd then knows the size and takes small tables, so a small file needs a tenth of the time of a stream.
+
+    Args:
+        coding: "gzip", "br" or "zstd".
+        content: The bytes to encode.
+        level: Level on the library's own scale; for zstd at most 19.
+
+    Raises:
+        ConfigurationError: The coding or the level does not exist.
+        MissingExtraError: The coding's library is not installed.
+    """
+    encoder = encoder_factory(coding, level)()
+    if coding != "zstd":
+        return encoder.push(content) + encoder.finish()
+    if sys.version_info >= (3, 14):
+        return bytes(importlib.import_module("compression.zstd").compress(content, level))
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=level).compress(content)

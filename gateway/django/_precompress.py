@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from gateway.middleware._codings import available, encoder_factory
+from gateway.middleware._codings import available, encode
 from gateway.middleware._static_variant import SUFFIXES
 
 __all__ = ["INCOMPRESSIBLE", "precompress"]
@@ -51,8 +51,7 @@ def precompress(path: str | Path) -> list[str]:
         except FileNotFoundError:
             pass
         content = source.read_bytes() if content is None else content
-        encoder = encoder_factory(coding, _LEVELS[coding])()
-        compressed = encoder.push(content) + encoder.finish()
+        compressed = encode(coding, content, _LEVELS[coding])
         if len(compressed) > len(content) * _WORTH:
             target.unlink(missing_ok=True)
             continue

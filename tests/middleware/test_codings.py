@@ -17,6 +17,7 @@ from gateway.middleware._codings import (
     ZSTD_HEADER,
     ZSTD_WINDOW,
     available,
+    encode,
     encoder_factory,
     zstd_window,
 )
@@ -39,6 +40,15 @@ def test_any_cut_of_the_body_decodes_to_the_body(coding: str, chunks: list[bytes
     encoder = encoder_factory(coding)()
     encoded = b"".join([encoder.push(chunk) for chunk in chunks]) + encoder.finish()
     assert DECODE[coding](encoded) == b"".join(chunks)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("level", [1, 9])
+def test_a_whole_content_decodes_to_the_content(coding: str, level: int) -> None:
+    for content in (b"", b"data " * 100_000):
+        encoded = encode(coding, content, level)
+        assert DECODE[coding](encoded) == content
+        assert coding != "zstd" or (zstd_window(encoded) or 0) <= ZSTD_WINDOW
 
 
 def partial_gzip(data: bytes) -> bytes:
