@@ -76,9 +76,11 @@ for module in pkgutil.walk_packages(gateway.__path__, "gateway."):
     except MissingExtraError as error:
         assert "anytier[" in str(error)
     except ModuleNotFoundError as error:
-        # A command is loaded by the command line, which names the extra; a test module by who has pytest.
-        assert module.name.startswith(("gateway.cli.", "gateway.testing.")), module.name
-        assert error.name in ("click", "rich", "pytest", "hypothesis", "httpx2", "httpx", "webtest"), error.name
+        # A command is loaded by the command line, which names the extra; a test module by who has pytest; the module
+        # for Django by who has Django.
+        assert module.name.startswith(("gateway.cli.", "gateway.django", "gateway.testing.")), module.name
+        packages = ("click", "rich", "django", "pytest", "hypothesis", "httpx2", "httpx", "webtest")
+        assert error.name in packages, error.name
 for name in ("adapters", "middleware"):
     assert importlib.util.find_spec(name) is None, name
 """

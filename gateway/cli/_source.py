@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway._load import Target, load, parse, told
+from gateway.cli._manage import django_project
 from gateway.config import Config, find, read
 from gateway.errors import ConfigurationError
 
@@ -85,7 +86,7 @@ def source(target: str | None, config: str | None, app_dir: str | None, *, facto
         factory: ``--factory``.
 
     Returns:
-        The source, or None if nothing is named and the folder has no configuration file.
+        The source, or None if nothing is named and the folder has neither a configuration file nor a Django project.
 
     Raises:
         click.UsageError: Two options name different applications.
@@ -101,7 +102,10 @@ def source(target: str | None, config: str | None, app_dir: str | None, *, facto
         return _of_file(Path(config))
     if target is None:
         file = find(folder)
-        return None if file is None else _of_file(file)
+        if file is not None:
+            return _of_file(file)
+        project = django_project(folder)
+        return None if project is None else Source(target=project, folder=folder)
     parsed = parse(target, factory=factory)
     if (parsed.module, parsed.names, parsed.call) != ("gateway.config", ("load",), True):
         return Source(target=parsed, folder=folder)

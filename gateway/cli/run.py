@@ -58,7 +58,8 @@ def command(
     mysite.asgi.
 
     Without MODULE, gateway.toml or [tool.gateway] in pyproject.toml names the application and the server; so does
-    --config FILE. Command-line options override the file.
+    --config FILE. Command-line options override the file. In a folder with the manage.py of a Django project and
+    without such a file, the project is served.
 
     \b
     gateway run shop:app
@@ -69,7 +70,7 @@ def command(
     if chosen_source is None:
         raise ConfigurationError(
             f"no application given: run `gateway run MODULE:APP`, or add gateway.toml (or [tool.gateway] in "
-            f"pyproject.toml) to {Path(app_dir or '.').absolute()}"
+            f"pyproject.toml) to {Path(app_dir or '.').absolute()}, which has no manage.py of a Django project either"
         )
     # These add the place of a wrong value to its error.
     at_server: AbstractContextManager[None] = nullcontext()
@@ -132,7 +133,7 @@ def plan(
     Raises:
         ConfigurationError: The server does not exist, is not installed, or does not support the options.
     """
-    server = choose(interface, launch, name)
+    server = choose(_served_as(application, interface), launch, name)
     launch = replace(
         launch,
         # A chain has middleware to start and stop, and signals to catch. Gunicorn's asgi worker needs the hooks for any
@@ -154,6 +155,13 @@ def plan(
     if _told_directly(server, target, application, interface):
         return server, replace(launch, target=str(target))
     return server, replace(launch, environment={**launch.environment, VARIABLE: str(target)})
+
+
+def _served_as(application: object, interface: Interface) -> Interface:
+    """Return the interface of the servers to try first: a WSGI site with WebSockets needs a server of ASGI."""
+    if interface == "wsgi" and any(each.websocket_app is not None for each in gateways(application)):
+        return "asgi"
+    return interface
 
 
 def _has_asgi(application: object) -> bool:
