@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import _demo_apps
-from gateway.cli._reference import Answer, Request, call_asgi, call_wsgi
-from gateway.cli._wire import ask
 from gateway.cli.demo import REQUESTS, compare, demonstrate
+from gateway.matrix._reference import Answer, Request, call_asgi, call_wsgi
+from gateway.matrix._wire import ask
 from gateway.servers import Bind, Launch, get
 
 #: Adapters that are wrong in one thing each, put in the place of the real ones in every process.
@@ -129,7 +129,7 @@ def test_a_server_that_does_not_start_is_a_difference() -> None:
 
 
 def test_the_reference_knows_nothing_of_the_adapters() -> None:
-    code = "import sys, gateway.cli._reference; print([name for name in sys.modules if 'adapters' in name])"
+    code = "import sys, gateway.matrix._reference; print([name for name in sys.modules if 'adapters' in name])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
 

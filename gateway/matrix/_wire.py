@@ -9,7 +9,7 @@ import io
 from dataclasses import dataclass
 from http.client import HTTPResponse
 
-from gateway.cli._reference import Answer, Request
+from gateway.matrix._reference import Answer, Request
 from gateway.servers import Bind
 
 __all__ = ["IGNORED", "ask"]

@@ -1,0 +1,1 @@
+"""One application under every server, compared. The package is internal."""
