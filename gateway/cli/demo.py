@@ -193,6 +193,8 @@ def _as_sent_by(server: Server, answer: Answer) -> Answer:
         answer = replace(
             answer, headers=tuple((name, value.encode().decode("latin-1")) for name, value in answer.headers)
         )
+    if not server.capabilities.streaming and answer.body and "content-length" not in dict(answer.headers):
+        answer = replace(answer, headers=(*answer.headers, ("content-length", str(len(answer.body)))))
     if server.capabilities.header_order == "sorted":
         return replace(answer, headers=tuple(sorted(answer.headers, key=lambda pair: pair[0])))
     if server.capabilities.header_order == "grouped":

@@ -13,6 +13,7 @@ from __future__ import annotations
 import runpy
 import signal
 import sys
+from importlib import import_module
 
 __all__: list[str] = []
 
@@ -22,8 +23,12 @@ def _main() -> None:
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, signal.default_int_handler)
     del sys.argv[0]
+    module, _, function = sys.argv[0].partition(":")
     try:
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        if function:  # of a package that `python -m` does not run
+            getattr(import_module(module), function)()
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
     except KeyboardInterrupt:  # cheroot raises it again after it has drained
         sys.exit(0)
 

@@ -1,6 +1,7 @@
 """Run gevent's WSGI server: ``python -m gateway.servers._run_gevent module:app --bind 127.0.0.1:8000``.
 
-On SIGTERM and SIGINT the server stops accepting connections, and requests in flight have ten seconds to end.
+On SIGTERM and SIGINT the server stops accepting connections, and requests in flight have ``--graceful-timeout``
+seconds to end.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from gateway.servers._runner import Idle, Options, run
 
 __all__: list[str] = []
 
-_DRAIN_SECONDS = 10
 #: One for the module, because a process runs one server.
 _IDLE = Idle()
 
@@ -43,14 +43,15 @@ class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
 def _serve(options: Options) -> None:
     application = options.application()
     pool = Pool(options.threads or 1000)
-    server = WSGIServer(options.bind.listen(), application, spawn=pool, log=sys.stderr, handler_class=_Handler)
+    log = sys.stderr if options.access_log else None
+    server = WSGIServer(options.bind.listen(), application, spawn=pool, log=log, handler_class=_Handler)
     stopping = Event()
     gevent.signal_handler(signal.SIGTERM, stopping.set)
     gevent.signal_handler(signal.SIGINT, stopping.set)
     server.start()
     stopping.wait()
     _IDLE.close()
-    server.stop(timeout=_DRAIN_SECONDS)
+    server.stop(timeout=options.drain_seconds)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class _WerkzeugHandler(IdleHandler, WSGIRequestHandler):
 
 
 def _serve(options: Options) -> None:
+    IdleHandler.access_log = options.access_log
     bind = options.bind
     host = f"unix://{bind.path}" if bind.path is not None else bind.host
 

@@ -86,6 +86,7 @@ def _told_of_threads(application: WSGIApplication) -> WSGIApplication:
 
 
 def _serve(options: Options) -> None:
+    IdleHandler.access_log = options.access_log
     application = options.application()
     listener = options.bind.listen()
     threaded = options.threads is None or options.threads > 1

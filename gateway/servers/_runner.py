@@ -9,20 +9,23 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler
 from typing import Protocol, cast
-from wsgiref.types import WSGIApplication
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from gateway._load import load, told
 from gateway.adapters.asgi_to_wsgi import close_all
 from gateway.errors import ConfigurationError
 from gateway.servers._bind import Bind
 
-__all__ = ["Idle", "IdleHandler", "Options", "parse_arguments", "run"]
+__all__ = ["Idle", "IdleHandler", "Options", "parse_arguments", "run", "terminated"]
+
+#: Seconds that requests in flight have to end after the stop signal, unless --graceful-timeout gives another number.
+DRAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Options:
     bind: Bind
     threads: int | None
     reload: bool
+    drain_seconds: float
+    access_log: bool
 
     def application(self) -> WSGIApplication:
         """Import the application."""
@@ -42,6 +47,19 @@ class Options:
                 f"{self.target} is not an application, because it is not callable: {application!r}"
             )
         return cast("WSGIApplication", application)  # a callable; only a call can show more
+
+
+def terminated(application: WSGIApplication) -> WSGIApplication:
+    """Set ``wsgi.input_terminated`` for a server that has read the whole request body before it calls the application.
+
+    Without the mark, an application does not read a body that came in chunks.
+    """
+
+    def marked(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.input_terminated"] = True
+        return application(environ, start_response)
+
+    return marked
 
 
 class _Socket(Protocol):
@@ -87,6 +105,8 @@ class IdleHandler(BaseHTTPRequestHandler):
 
     #: One for all handlers, because a process runs one server.
     idle = Idle()
+    #: Whether the server writes a line for each request.
+    access_log = True
 
     def setup(self) -> None:
         """Begin to wait for a request."""
@@ -97,6 +117,11 @@ class IdleHandler(BaseHTTPRequestHandler):
         """Remove a connection that ends, with or without a request."""
         self.idle.remove(self.connection)
         super().finish()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Write the access log."""
+        if self.access_log:
+            super().log_request(code, size)
 
     def parse_request(self) -> bool:
         """Parse the request; from now on, the server waits for its thread when it stops."""
@@ -112,8 +137,17 @@ def parse_arguments(program: str, argv: list[str]) -> Options:
     parser.add_argument("--bind", default="127.0.0.1:8000", help="host:port, unix:/path or fd://number")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--reload", action="store_true")
+    parser.add_argument("--graceful-timeout", type=float, default=DRAIN_SECONDS)
+    parser.add_argument("--no-access-log", action="store_true")
     found = parser.parse_args(argv)
-    return Options(found.target, Bind.parse(found.bind), found.threads, found.reload)
+    return Options(
+        found.target,
+        Bind.parse(found.bind),
+        found.threads,
+        found.reload,
+        found.graceful_timeout,
+        not found.no_access_log,
+    )
 
 
 def run(program: str, serve: Callable[[Options], None]) -> None:

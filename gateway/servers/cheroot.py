@@ -30,6 +30,7 @@ CHEROOT = Server(
     module="cheroot",
     requirement="cheroot",
     arguments=_arguments,
+    options={"keep_alive": "--timeout", "graceful_timeout": "--shutdown-timeout"},
     capabilities=Capabilities(threads=True, raw_path=False),
     quirks=(
         "With gateway run, SIGTERM lets running requests finish. Its own command has no handler: there "

@@ -32,6 +32,7 @@ DAPHNE = Server(
     module="daphne",
     requirement="daphne",
     arguments=_arguments,
+    options={"no_access_log": "--verbosity 0"},
     capabilities=Capabilities(inherited_socket=True, websocket=True, header_order="grouped", drains=False),
     quirks=(
         "It does not support lifespan, so an application gets no startup and shutdown events.",

@@ -35,6 +35,7 @@ PYWSGI = Server(
     module="gevent",
     requirement="gevent",
     arguments=_arguments,
+    options={"graceful_timeout": "--graceful-timeout", "no_access_log": "--no-access-log"},
     capabilities=Capabilities(inherited_socket=True, threads=True, raw_path=False, serves_asgi=False),
     quirks=(
         "The runner patches the standard library before it imports the application.",

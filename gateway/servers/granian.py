@@ -31,7 +31,17 @@ def _arguments(launch: Launch, *, interface: str) -> Iterator[str]:
     yield launch.target
 
 
-_granian = partial(Server, family="granian", module="granian", requirement="granian")
+_granian = partial(
+    Server,
+    family="granian",
+    module="granian",
+    requirement="granian",
+    options={
+        "graceful_timeout": "--workers-kill-timeout",
+        "certfile": "--ssl-certificate",
+        "keyfile": "--ssl-keyfile",
+    },
+)
 _UNIX = "Its unix socket has mode 0755: if the proxy runs as another user, set --uds-permissions."
 _UTF8 = "It sends non-ASCII header values as UTF-8; PEP 3333 requires Latin-1."
 _RELOAD = '--reload needs an extra: pip install "granian[reload]".'
@@ -40,14 +50,18 @@ ASGI = _granian(
     name="granian-asgi",
     interface="asgi",
     arguments=partial(_arguments, interface="asgi"),
-    capabilities=Capabilities(workers=True, reload=True, websocket=True, lifespan=True),
+    capabilities=Capabilities(
+        workers=True, reload=True, websocket=True, lifespan=True, header_order="grouped", http2=True, pathsend=True
+    ),
     quirks=(_UNIX, _RELOAD, 'The ports in scope["server"] and scope["client"] are str, not int.'),
 )
 WSGI = _granian(
     name="granian-wsgi",
     interface="wsgi",
     arguments=partial(_arguments, interface="wsgi"),
-    capabilities=Capabilities(workers=True, threads=True, reload=True, latin_headers=False, raw_path=False),
+    capabilities=Capabilities(
+        workers=True, threads=True, reload=True, header_order="grouped", latin_headers=False, raw_path=False, http2=True
+    ),
     quirks=(
         _UNIX,
         _RELOAD,
@@ -69,8 +83,11 @@ RSGI = _granian(
         reload=True,
         websocket=True,
         lifespan=True,
+        header_order="grouped",
         latin_headers=False,
         raw_path=False,
+        http2=True,
+        pathsend=True,
     ),
     quirks=(_UNIX, _RELOAD, _UTF8),
 )

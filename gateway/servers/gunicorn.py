@@ -19,7 +19,7 @@ from gateway.errors import ConfigurationError
 from gateway.servers._server import Capabilities, Launch, Server
 from gateway.servers.gevent import GREENLETS
 
-__all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC", "lacks_hooks", "settings"]
+__all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC", "UVICORN", "lacks_hooks", "settings"]
 
 _CONTROL_SOCKET_SINCE = 25
 
@@ -51,12 +51,14 @@ def _configured(launch: Launch) -> bool:
     return any(argument.startswith(("-c", "--config")) for argument in given) or Path("gunicorn.conf.py").exists()
 
 
+_OPTIONS = {"graceful_timeout": "--graceful-timeout", "certfile": "--certfile", "keyfile": "--keyfile"}
 _gunicorn = partial(
     Server,
     family="gunicorn",
     module="gunicorn",
     dotted=False,
     posix=True,
+    options={"keep_alive": "--keep-alive", **_OPTIONS},
 )
 _QUIRKS = (
     "After SIGTERM, running requests have --graceful-timeout (30 s) to finish, while the kernel still "
@@ -72,7 +74,8 @@ SYNC = _gunicorn(
     interface="wsgi",
     requirement="gunicorn",
     arguments=partial(_arguments, worker="sync"),
-    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, keep_alive=False),
+    options=_OPTIONS,
+    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, keep_alive=False, early_hints=True),
     quirks=(*_QUIRKS, "Each worker serves one request at a time, without keep-alive: put NGINX in front of it."),
 )
 GTHREAD = _gunicorn(
@@ -81,7 +84,9 @@ GTHREAD = _gunicorn(
     requirement="gunicorn",
     # Gunicorn's own default is one thread, which handles one request at a time.
     arguments=partial(_arguments, worker="gthread", threads=4),
-    capabilities=Capabilities(inherited_socket=True, workers=True, threads=True, reload=True, hands_over_socket=True),
+    capabilities=Capabilities(
+        inherited_socket=True, workers=True, threads=True, reload=True, hands_over_socket=True, early_hints=True
+    ),
     quirks=(
         *_QUIRKS,
         "An open WebSocket (websockets=True) holds a thread, and the server's access log does not contain it.",
@@ -93,7 +98,7 @@ GEVENT = _gunicorn(
     requirement="gunicorn[gevent]",
     requires=("gevent", "packaging"),
     arguments=partial(_arguments, worker="gevent"),
-    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, serves_asgi=False),
+    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, serves_asgi=False, early_hints=True),
     quirks=(*_QUIRKS, "The worker patches the standard library before it imports the application.", GREENLETS),
 )
 ASGI = _gunicorn(
@@ -111,6 +116,15 @@ ASGI = _gunicorn(
         "lifespan.shutdown. The hooks close idle connections (--config "
         "python:gateway.servers.gunicorn_hooks).",
     ),
+)
+UVICORN = _gunicorn(
+    name="gunicorn-uvicorn",
+    interface="asgi",
+    requirement="uvicorn-worker",
+    requires=("uvicorn_worker",),
+    arguments=partial(_arguments, worker="uvicorn_worker.UvicornWorker"),
+    capabilities=Capabilities(inherited_socket=True, workers=True, websocket=True, lifespan=True),
+    quirks=_QUIRKS[:1],
 )
 
 

@@ -29,7 +29,22 @@ _hypercorn = partial(
     family="hypercorn",
     interface="asgi",
     module="hypercorn",
-    capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, websocket=True, lifespan=True),
+    options={
+        "keep_alive": "--keep-alive",
+        "graceful_timeout": "--graceful-timeout",
+        "certfile": "--certfile",
+        "keyfile": "--keyfile",
+    },
+    capabilities=Capabilities(
+        inherited_socket=True,
+        workers=True,
+        reload=True,
+        websocket=True,
+        lifespan=True,
+        http2=True,
+        trailers=True,
+        early_hints=True,
+    ),
 )
 _QUIRKS = (
     "With two or more workers, a stop signal cuts running requests, and workers end without lifespan.shutdown.",

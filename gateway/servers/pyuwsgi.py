@@ -1,20 +1,28 @@
-"""uWSGI, as the wheel pyuwsgi: a server in C with processes and threads, WSGI.
+"""uWSGI, as the wheel pyuwsgi and as the program uwsgi: a server in C with processes and threads, WSGI.
 
 Sources: uWSGI documentation "Options", "Chunked input"; the facts were measured with 2.0.30.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from functools import partial
 
 from gateway.servers._server import Capabilities, Launch, Server
 
-__all__ = ["PYUWSGI"]
+__all__ = ["PYUWSGI", "UWSGI"]
+
+
+def _of_the_wheel(launch: Launch) -> Iterator[str]:
+    # The module does not support `python -m`; its console script runs this code.
+    yield from ("-c", "import pyuwsgi; pyuwsgi.run()")
+    # At a reload it runs itself again: without the path, by the interpreter outside of the virtual environment.
+    yield from ("--binary-path", sys.executable)
+    yield from _arguments(launch)
 
 
 def _arguments(launch: Launch) -> Iterator[str]:
-    # The module does not support `python -m`; its console script runs this code.
-    yield from ("-c", "import pyuwsgi; pyuwsgi.run()")
     yield from ("--http-socket", launch.bind.path or str(launch.bind))
     # By default it resets a connection whose headers are larger than 4 KiB, and one large cookie can be that large.
     yield from ("--buffer-size", "32768")
@@ -36,17 +44,20 @@ def _arguments(launch: Launch) -> Iterator[str]:
         yield from ("--import", "gateway.servers.uwsgi_hooks")
 
 
-PYUWSGI = Server(
-    name="pyuwsgi",
-    family="pyuwsgi",
+_uwsgi = partial(
+    Server,
     interface="wsgi",
-    module="pyuwsgi",
-    requirement="pyuwsgi",
     dotted=False,
     posix=True,
-    arguments=_arguments,
+    options={"graceful_timeout": "--worker-reload-mercy", "no_access_log": "--disable-logging"},
     capabilities=Capabilities(
-        inherited_socket=True, workers=True, threads=True, reload=True, chunked_upload="lost", keep_alive=False
+        inherited_socket=True,
+        workers=True,
+        threads=True,
+        reload=True,
+        chunked_upload="lost",
+        keep_alive=False,
+        expect_continue=False,
     ),
     quirks=(
         "wsgi.input is empty for a chunked request body. Our adapter reads it with uwsgi.chunked_read(), so "
@@ -62,3 +73,6 @@ PYUWSGI = Server(
         "The application is imported before the fork, unless --lazy-apps is given.",
     ),
 )
+
+PYUWSGI = _uwsgi(name="pyuwsgi", family="pyuwsgi", module="pyuwsgi", requirement="pyuwsgi", arguments=_of_the_wheel)
+UWSGI = _uwsgi(name="uwsgi", family="uwsgi", program="uwsgi", requirement="uwsgi", arguments=_arguments)

@@ -6,14 +6,17 @@ Sources: ``uvicorn --help``; the facts were measured with 0.54.0.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from gateway.servers._server import Capabilities, Launch, Server
 
-__all__ = ["UVICORN"]
+__all__ = ["H11", "UVICORN"]
 
 
-def _arguments(launch: Launch) -> Iterator[str]:
+def _arguments(launch: Launch, *, http: str | None = None) -> Iterator[str]:
     yield from ("-m", "uvicorn")
+    if http is not None:
+        yield from ("--http", http)
     bind = launch.bind
     if bind.fd is not None:
         yield from ("--fd", str(bind.fd))
@@ -33,13 +36,19 @@ def _arguments(launch: Launch) -> Iterator[str]:
     yield launch.target
 
 
-UVICORN = Server(
-    name="uvicorn",
+_uvicorn = partial(
+    Server,
     family="uvicorn",
     interface="asgi",
     module="uvicorn",
     requirement="uvicorn",
-    arguments=_arguments,
+    options={
+        "keep_alive": "--timeout-keep-alive",
+        "graceful_timeout": "--timeout-graceful-shutdown",
+        "certfile": "--ssl-certfile",
+        "keyfile": "--ssl-keyfile",
+        "no_access_log": "--no-access-log",
+    },
     capabilities=Capabilities(inherited_socket=True, workers=True, reload=True, websocket=True, lifespan=True),
     quirks=(
         "At startup it calls the application without arguments, to find out whether it is a factory.",
@@ -54,3 +63,7 @@ UVICORN = Server(
         'WebSockets need the package websockets or wsproto ("uvicorn[standard]").',
     ),
 )
+
+#: Uvicorn itself chooses httptools if it is installed, else h11.
+UVICORN = _uvicorn(name="uvicorn", arguments=_arguments)
+H11 = _uvicorn(name="uvicorn-h11", requires=("h11",), arguments=partial(_arguments, http="h11"))

@@ -34,6 +34,7 @@ WAITRESS = Server(
     module="waitress",
     requirement="waitress",
     arguments=_arguments,
+    options={"keep_alive": "--channel-timeout"},
     capabilities=Capabilities(threads=True, header_order="sorted"),
     quirks=(
         "With gateway run, SIGTERM lets running requests finish. Its own command has no handler: there "

@@ -31,6 +31,7 @@ WERKZEUG = Server(
     module="werkzeug",
     requirement="werkzeug",
     arguments=_arguments,
+    options={"no_access_log": "--no-access-log"},
     capabilities=Capabilities(
         inherited_socket=True, threads=True, reload=True, keep_alive=False, hands_over_socket=True
     ),

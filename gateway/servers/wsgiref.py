@@ -29,6 +29,7 @@ WSGIREF = Server(
     module="wsgiref",
     requirement="",
     arguments=_arguments,
+    options={"no_access_log": "--no-access-log"},
     capabilities=Capabilities(
         inherited_socket=True, threads=True, chunked_upload="refused", raw_path=False, keep_alive=False
     ),

@@ -18,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from gateway import servers
 from gateway.servers import Bind, Launch, Running, start
 from tests.adapters.websocket_app import FLOOD_BYTES, FLOOD_MESSAGES
+from tests.gateway.servers.suite import DETAILED
 
 ROOT = str(Path(__file__).resolve().parent.parent.parent)
 SECONDS = 30.0
@@ -91,7 +92,7 @@ def until(running: Running, holds: Callable[[dict[str, Any]], bool]) -> dict[str
 
 
 def test_server_descriptions_show_which_sockets_can_be_taken_over() -> None:
-    known = [servers.get(name) for name in servers.names()]
+    known = [servers.get(name) for name in DETAILED]
     assert {server.name for server in known if server.capabilities.hands_over_socket} == set(WITH)
     assert {server.name for server in known if server.interface == "wsgi" and server.capabilities.serves_asgi} == {
         *WITH,

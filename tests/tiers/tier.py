@@ -16,13 +16,14 @@ from pathlib import Path
 from gateway import servers
 from gateway.servers import Bind, Launch, Running, Server, start
 from gateway.testing._served_names import SIDES
+from tests.gateway.servers.suite import DETAILED
 from tests.tiers import nginx
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Applications of the suite: name, import string, interface.
 APPLICATIONS = {"flask": ("tests.tiers.flask_app:app", "wsgi"), "fastapi": ("tests.tiers.fastapi_app:app", "asgi")}
 BEHIND_NGINX = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-asgi")
-TIERS = (*servers.names(), *(f"nginx-{name}" for name in BEHIND_NGINX))
+TIERS = (*DETAILED, *(f"nginx-{name}" for name in BEHIND_NGINX))
 
 
 @dataclass(frozen=True)

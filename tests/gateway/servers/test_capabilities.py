@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 from gateway import servers
 from gateway.servers import Bind, Launch, Running, Server, start
+from tests.gateway.servers.suite import DETAILED
 
 APPLICATION = """
 import os, time
@@ -70,7 +71,7 @@ def slow():
 """
 #: These few start fast and run always; the others with ``-m slow``.
 QUICK = ("wsgiref", "uvicorn")
-NAMES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in servers.names()]
+NAMES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in DETAILED]
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ def test_pyuwsgi_takes_headers_that_the_other_servers_take(folder: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in servers.names() if servers.get(name).capabilities.workers])
+@pytest.mark.parametrize("name", [name for name in DETAILED if servers.get(name).capabilities.workers])
 def test_several_workers_are_started_as_documented(name: str, folder: str) -> None:
     server = servers.get(name)
     if reason := server.missing():

@@ -16,6 +16,7 @@ from gateway import servers
 from gateway.servers import Bind, Launch, StartError, start
 from gateway.servers._running import _await_answer
 from tests.gateway.servers.forwarded_site import FORWARDED, SEEN
+from tests.gateway.servers.suite import DETAILED
 from tests.middleware.live import ask
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -79,7 +80,7 @@ FAST = ("waitress-unix", "waitress-tcp", "pyuwsgi-unix", "gunicorn-sync-unix")
     ("name", "kind"),
     [
         pytest.param(name, kind, id=f"{name}-{kind}", marks=[] if f"{name}-{kind}" in FAST else [pytest.mark.slow])
-        for name in servers.names()
+        for name in DETAILED
         for kind in ("unix", "tcp")
     ],
 )
@@ -98,7 +99,7 @@ def test_an_application_sees_what_its_proxy_says(name: str, kind: str, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == "waitress" else [pytest.mark.slow]) for name in servers.names()]
+    "name", [pytest.param(name, marks=[] if name == "waitress" else [pytest.mark.slow]) for name in DETAILED]
 )
 def test_a_servers_own_command_needs_the_documented_options_only(name: str, tmp_path: Path) -> None:
     bind = Bind(path=str(tmp_path / "app.sock")) if name != "uvicorn" else Bind(port=0)  # where it has the habit

@@ -21,6 +21,7 @@ import pytest
 
 from gateway import servers
 from gateway.servers import Bind
+from tests.gateway.servers.suite import DETAILED
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces and /proc belong to Linux")
 
@@ -48,8 +49,8 @@ app = Gateway(wsgi)
 LATER = 0.7
 #: Servers whose requests in flight end on each signal; the others cut them. No server ignores either signal.
 ENDS = {
-    "SIGTERM": set(servers.names()) - {"daphne"},
-    "SIGINT": set(servers.names()) - {"daphne", "gunicorn-asgi", "gunicorn-gevent", "gunicorn-sync", "pyuwsgi"},
+    "SIGTERM": set(DETAILED) - {"daphne"},
+    "SIGINT": set(DETAILED) - {"daphne", "gunicorn-asgi", "gunicorn-gevent", "gunicorn-sync", "pyuwsgi"},
 }
 QUICK = {("waitress", "SIGTERM"), ("cheroot", "SIGTERM"), ("uvicorn", "SIGINT")}
 NAMESPACES = (
@@ -119,7 +120,7 @@ def started(name: str, folder: Path) -> Iterator[Started]:
     ("name", "signal_name"),
     [
         pytest.param(name, signal_name, marks=[] if (name, signal_name) in QUICK else [pytest.mark.slow])
-        for name in servers.names()
+        for name in DETAILED
         for signal_name in ENDS
     ],
 )
@@ -149,6 +150,6 @@ def test_a_server_as_process_1_stops_on_sigterm_and_sigint(name: str, signal_nam
 
 
 def test_the_table_agrees_with_the_descriptions_of_the_servers() -> None:
-    for name in servers.names():
+    for name in DETAILED:
         server = servers.get(name)
         assert (name in ENDS[server.stop_signal.name]) is server.capabilities.drains

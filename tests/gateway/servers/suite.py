@@ -1,0 +1,41 @@
+"""Which servers a test runs: all that are installed, or those of the detailed tables.
+
+``ALL`` has every server that the extra ``test`` installs, and those of ``KNOWN`` that are installed here all the same.
+``DETAILED`` has the servers that the tables of disconnects, forwarded headers and stop signals hold.
+"""
+
+from __future__ import annotations
+
+from gateway import servers
+
+#: Described, and run if they are installed: they need a compiler, or cannot do what the suite needs.
+KNOWN = (
+    "uwsgi",
+    "bjoern",
+    "aiohttp-wsgi",
+    "socketify-asgi",
+    "socketify-wsgi",
+    "fastpysgi-asgi",
+    "fastpysgi-wsgi",
+    "eventlet",
+)
+ALL = tuple(name for name in servers.names() if name not in KNOWN or servers.get(name).installed())
+DETAILED = (
+    "uvicorn",
+    "gunicorn-gthread",
+    "granian-asgi",
+    "granian-wsgi",
+    "hypercorn-asyncio",
+    "waitress",
+    "cheroot",
+    "gunicorn-asgi",
+    "gunicorn-sync",
+    "daphne",
+    "pyuwsgi",
+    "granian-rsgi",
+    "hypercorn-trio",
+    "werkzeug",
+    "wsgiref",
+    "gunicorn-gevent",
+    "gevent",
+)
