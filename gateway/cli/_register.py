@@ -8,6 +8,7 @@ __all__ = ["COMMANDS"]
 COMMANDS: dict[str, str] = {
     "check": "gateway.cli.check:command",
     "demo": "gateway.cli.demo:command",
+    "measure": "gateway.cli.measure:command",
     "run": "gateway.cli.run:command",
     "inspect": "gateway.cli.inspect:command",
 }
