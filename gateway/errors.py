@@ -74,6 +74,7 @@ class ProtocolViolation(GatewayError):
         must: The requirement of the rule.
         found: The value or event found instead.
         source: Specification and section of the rule.
+        count: How often the request broke the rule, if a validator collected the violation; it reports the first time.
     """
 
     def __init__(self, rule: str, side: Side, must: str, found: str, source: str) -> None:
@@ -83,6 +84,8 @@ class ProtocolViolation(GatewayError):
         self.must = must
         self.found = found
         self.source = source
+        self.count = 1
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (type(self), (self.rule, self.side, self.must, self.found, self.source))
+        arguments = (self.rule, self.side, self.must, self.found, self.source)
+        return (type(self), arguments, {"count": self.count})

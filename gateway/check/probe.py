@@ -23,7 +23,7 @@ from gateway.protocols import ASGIReceive, ASGISend, Environ, Message, Scope
 from gateway.rules.observer import ClientObserver
 from gateway.rules.validator import Validator
 
-__all__ = ["LIFESPAN", "Broken", "ProbeResponse", "asgi", "fetch", "probe", "wsgi"]
+__all__ = ["CODING", "LIFESPAN", "Broken", "ProbeResponse", "asgi", "fetch", "probe", "wsgi"]
 
 #: Environment variable that makes the application refuse the lifespan protocol, if its value is "raise".
 LIFESPAN = "GATEWAY_PROBE_LIFESPAN"
@@ -31,6 +31,10 @@ LIFESPAN = "GATEWAY_PROBE_LIFESPAN"
 #: long before.
 PAUSE = 0.5
 _HEADERS = [(b"content-type", b"text/plain"), (b"set-cookie", b"a=1"), (b"x-a", b"1"), (b"set-cookie", b"b=2; Path=/")]
+
+
+#: A Transfer-Encoding of the application, which servers ignore.
+CODING = [(b"content-type", b"text/plain"), (b"transfer-encoding", b"x-gateway-probe")]
 
 
 async def _next_event(receive: ASGIReceive, seconds: float) -> str:
@@ -82,6 +86,8 @@ async def _http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await _text(send, await _next_event(receive, PAUSE))
     elif path == "headers":
         await _text(send, "ok", headers=_HEADERS)
+    elif path == "coding":
+        await _text(send, "ok", headers=CODING)
     elif path == "cut":
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS[:1]})
         await send({"type": "http.response.body", "body": b"begun", "more_body": True})
@@ -287,6 +293,7 @@ def _probe_asgi(observer: ClientObserver, get: Callable[..., ProbeResponse]) -> 
     if get("/idle").body == b"http.disconnect":
         observer.disconnect_given(client_left=False, complete=False)
     observer.headers_delivered(_HEADERS, get("/headers").headers)
+    observer.headers_delivered(CODING, get("/coding").headers)
     cut = get("/cut")
     if cut.body == b"begun":
         observer.response_cut(complete=cut.complete)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import weakref
 from contextvars import ContextVar
 from inspect import iscoroutinefunction, signature
 from typing import cast
@@ -36,6 +37,8 @@ class Lifespans:
 
     def __init__(self) -> None:
         self._by_place: dict[object, LifespanState] = {}
+        self._scopes: set[int] = set()
+        self._last: tuple[int, object] = (0, None)
         self._lock = threading.Lock()
 
     @staticmethod
@@ -49,22 +52,51 @@ class Lifespans:
 
     def begin(self, scope: Scope) -> LifespanState:
         """Add the lifespan that starts on this loop."""
-        lifespan = LifespanState(state=scope.get("state"), place=self.here())
+        lifespan = LifespanState(state=scope.get("state"), place=self.here(), loop=_running_loop())
         with self._lock:
+            ended = [place for place, other in self._by_place.items() if other.loop is not None and not other.loop()]
+            for place in ended:
+                del self._by_place[place]
             self._by_place[lifespan.place] = lifespan
         return lifespan
 
     def end(self, lifespan: LifespanState) -> None:
-        """Remove a lifespan. A failed lifespan stays, to detect a server that serves requests after the failure."""
+        """Remove a lifespan. One that failed or stopped stays, to detect a server that serves requests afterwards."""
+        over = lifespan.phase in ("startup failed", "stopped")
+        lifespan.state = None if over else lifespan.state
         with self._lock:
-            if lifespan.phase != "startup failed" and self._by_place.get(lifespan.place) is lifespan:
+            if not over and self._by_place.get(lifespan.place) is lifespan:
                 del self._by_place[lifespan.place]
 
     def of_this_loop(self) -> tuple[LifespanState | None, bool]:
         """Return the lifespan of this loop, and whether only another loop has one."""
         with self._lock:
             mine = self._by_place.get(self.here())
+            if mine is not None and mine.loop is not None and mine.loop() is None:
+                mine = None  # of an earlier loop, whose id this loop has
             return mine, mine is None and any(other.phase == "started" for other in self._by_place.values())
+
+    def renew(self, scope: Scope) -> bool:
+        """Record the scope of a request; return whether it is the last request's scope, or one that runs."""
+        # Only the headers are kept alive: together with the id they identify the scope, and nothing of the application.
+        this = (id(scope), scope.get("headers"))
+        with self._lock:
+            reused = id(scope) in self._scopes or (this[0] == self._last[0] and this[1] is self._last[1] is not None)
+            self._last = this
+            self._scopes.add(id(scope))
+        return reused
+
+    def forget(self, scope: Scope) -> None:
+        """Remove the scope of a request that has ended."""
+        with self._lock:
+            self._scopes.discard(id(scope))
+
+
+def _running_loop() -> weakref.ref[object] | None:
+    try:
+        return weakref.ref(cast("object", asyncio.get_running_loop()))
+    except (RuntimeError, TypeError):  # trio's; or a loop that has no weak references
+        return None
 
 
 def _kept(message: Message) -> Message:
@@ -122,6 +154,7 @@ class CheckedAsgiCall:
         kind = connection.type
         found = self._engine.check(_STAGES.rules("scope", f"scope:{kind}"), connection, scope)
         if found.violation is not None:
+            self._release(connection)
             raise found.violation
         token = _OUTER.set(connection)
         error: BaseException | None = None
@@ -147,10 +180,15 @@ class CheckedAsgiCall:
             connection.outer = outer
             outer.inner = connection
         connection.snapshot = dict(scope)
+        mine, foreign = self._lifespans.of_this_loop()
         if connection.type == "lifespan":
+            connection.second_lifespan = mine is not None and mine.phase in ("starting", "started", "stopping")
             connection.lifespan = self._lifespans.begin(scope)
         else:
-            connection.lifespan, connection.foreign_lifespan = self._lifespans.of_this_loop()
+            connection.lifespan, connection.foreign_lifespan = mine, foreign
+            connection.reused = outer is None and self._lifespans.renew(scope)
+            if mine is not None:
+                mine.enter(connection)
         if any(b"chunked" in value.lower() for value in header_values(scope.get("headers"), b"transfer-encoding")):
             connection.undecoded = b""
 
@@ -174,6 +212,7 @@ class CheckedAsgiCall:
         if connection.type == "lifespan" and not (error is None or isinstance(error, Exception)):
             self._engine.check(_STAGES.rules("cancelled:lifespan"), connection, error)
         connection.returned = True
+        self._release(connection)
         if connection.type == "lifespan" and connection.lifespan is not None:
             if not connection.startup_answered:
                 connection.lifespan.phase = "unsupported"
@@ -182,6 +221,13 @@ class CheckedAsgiCall:
             raise error
         if self.pending is not None:
             raise self.pending from error
+
+    def _release(self, connection: Connection) -> None:
+        if connection.type == "lifespan":
+            return
+        self._lifespans.forget(connection.scope)
+        if connection.lifespan is not None:
+            connection.lifespan.leave(connection)
 
     def _raise(self, violation: ProtocolViolation | None) -> None:
         if violation is not None:

@@ -1,7 +1,8 @@
 """The streams and the write callable that the validator gives a WSGI application, with the rules of each.
 
-The use of an attribute that the specification does not name is passed through and breaks a rule. A test for such an
-attribute (``hasattr``) does not break a rule.
+Attributes that the specification does not name are the server's own, so that an application works as it does without
+the validator. Their use breaks a rule, unless the application has tested for the attribute (``hasattr``), because it
+can then do without it. No test allows it to close a stream.
 
 Sources: PEP 3333, "Input and Error Streams" and "The write() Callable".
 """
@@ -20,10 +21,12 @@ from gateway.rules._narrow import is_list
 from gateway.rules.tables import WSGI_TABLES
 from gateway.rules.wsgi_state import Exchange, Input
 
-__all__ = ["CheckedCall", "CheckedInput", "ErrorStream", "Write"]
+__all__ = ["CheckedCall", "CheckedInput", "ErrorStream", "Write", "checked_input"]
 
 _STAGES = Stages(WSGI_TABLES)
-_WRITE, _INPUT, _STREAM, _ERRORS = (_STAGES.rules(stage) for stage in ("write", "input", "stream", "errors"))
+_WRITE, _WRITTEN, _INPUT, _STREAM, _ERRORS, _LOGGED = (
+    _STAGES.rules(stage) for stage in ("write", "written", "input", "stream", "errors", "logged")
+)
 
 _Callable = Callable[..., object]
 
@@ -60,20 +63,25 @@ class Write:
         result = self._write(data)
         call.exchange.writes += 1
         call.exchange.output(data)
+        found = call.engine.check(_WRITTEN, call.exchange, data)
+        call.pending = call.pending or found.violation
         return result
 
 
 class CheckedInput:
     """``wsgi.input`` as the application gets it."""
 
+    label = "wsgi.input"
+
     def __init__(self, call: CheckedCall, stream: object) -> None:
         self.call = call
-        self._stream = stream
+        self.original = stream
+        self.tested: set[str] = set()
 
     def _use(self, method: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         result: object = None
         error: BaseException | None = None
-        use: _Callable = getattr(self._stream, method)
+        use: _Callable = getattr(self.original, method)
         try:
             result = use(*args, **kwargs)
         except BaseException as raised:
@@ -89,6 +97,7 @@ class CheckedInput:
     def _check(self, step: Input) -> Findings:
         exchange = self.call.exchange
         found = self.call.engine.check(_INPUT, exchange, step)
+        exchange.input_ended = exchange.input_ended or (step.result == b"" and step.args[:1] != (0,))
         lines = step.result if is_list(step.result) else [step.result]
         data = b"".join(line for line in lines if isinstance(line, bytes))
         exchange.bytes_read += len(data)
@@ -109,25 +118,55 @@ class CheckedInput:
         return self._use("readlines", args, kwargs)
 
     def __iter__(self) -> Iterator[object]:
-        for line in cast(Iterable[object], self._stream):  # V07 reports it if it is not iterable
+        for line in cast(Iterable[object], self.original):  # V07 reports it if it is not iterable
             self.call.to_application(self._check(Input("__iter__", (), line)))
             yield line
 
     def __getattr__(self, name: str) -> object:
-        return _other(self.call, "wsgi.input", self._stream, name)
+        return _other(self, name)
+
+
+class _ContextInput(CheckedInput):
+    """The same, if the server's stream is a context manager and an iterator: Python looks these up in the type."""
+
+    def __enter__(self) -> object:
+        cast(_Callable, _other(self, "__enter__"))()
+        return self
+
+    def __exit__(self, *error: object) -> object:
+        return cast(_Callable, _other(self, "__exit__"))(*error)
+
+    def __next__(self) -> object:
+        return cast(_Callable, _other(self, "__next__"))()
+
+
+def checked_input(call: CheckedCall, stream: object) -> CheckedInput:
+    """Return ``wsgi.input`` as the application gets it."""
+    context = all(hasattr(type(stream), name) for name in ("__enter__", "__exit__", "__next__"))
+    return _ContextInput(call, stream) if context else CheckedInput(call, stream)
 
 
 class ErrorStream:
     """``wsgi.errors`` as the application gets it."""
 
+    label = "wsgi.errors"
+
     def __init__(self, call: CheckedCall, stream: object) -> None:
         self.call = call
-        self._stream = stream
+        self.original = stream
+        self.tested: set[str] = set()
 
     def write(self, text: str) -> object:
         """Write text."""
-        self.call.to_application(self.call.engine.check(_ERRORS, self.call.exchange, text))
-        return cast(IO[str], self._stream).write(text)  # V08 reports a stream without write()
+        found = self.call.engine.check(_ERRORS, self.call.exchange, text)
+        self.call.to_application(found)
+        try:
+            return cast(IO[str], self.original).write(text)  # V08 reports a stream without write()
+        except Exception as error:
+            if not found.ids:  # the application's own fault is reported already
+                judged = self.call.engine.check(_LOGGED, self.call.exchange, error)
+                self.call.pending = self.call.pending or judged.violation
+            raise
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write lines."""
@@ -136,25 +175,41 @@ class ErrorStream:
 
     def flush(self) -> object:
         """Flush."""
-        return cast(IO[str], self._stream).flush()  # as above
+        return cast(IO[str], self.original).flush()  # as above
 
     def __getattr__(self, name: str) -> object:
-        return _other(self.call, "wsgi.errors", self._stream, name)
+        return _other(self, name)
 
 
-def _other(call: CheckedCall, stream: str, original: object, name: str) -> object:
-    """Return an attribute that the specification does not name, or raise AttributeError for a mere test.
+def _other(stream: CheckedInput | ErrorStream, name: str) -> object:
+    """Return an attribute that the specification does not name, or raise AttributeError if it does not exist.
 
-    An application may test whether a stream has ``readinto`` and do without it. So ``hasattr`` and ``getattr`` find
-    only the attributes of the specification. ``stream.readinto`` returns the attribute, and breaks the rule.
+    Code that names the attribute, ``stream.closed``, breaks the rule; a method breaks it when it is called.
+    ``hasattr``, ``getattr`` and functions written in C only test for the attribute.
     """
-    if not _is_attribute_access(sys._getframe(2)):
-        raise AttributeError(f"{stream} has only the attributes that PEP 3333 names, and {name!r} is not one of them")
+    call, label = stream.call, stream.label
+    original = stream.original
     while isinstance(original, (CheckedInput, ErrorStream)):  # the stream of an outer validator
-        original = original._stream
+        original = original.original
     value: object = getattr(original, name)
-    call.to_application(call.engine.check(_STREAM, call.exchange, f"{stream}.{name}"))
+    if not _is_attribute_access(sys._getframe(2)):
+        stream.tested.add(name)
+    allowed = name in stream.tested and name not in _CLOSING
+    if callable(value):
+        method: _Callable = value
+
+        def use(*args: object, **kwargs: object) -> object:
+            if not allowed:
+                call.to_application(call.engine.check(_STREAM, call.exchange, f"{label}.{name}"))
+            return method(*args, **kwargs)
+
+        return use
+    if not allowed:
+        call.to_application(call.engine.check(_STREAM, call.exchange, f"{label}.{name}"))
     return value
+
+
+_CLOSING = ("close", "__exit__")
 
 
 def _is_attribute_access(frame: FrameType) -> bool:

@@ -20,16 +20,16 @@ from gateway.errors import ProtocolViolation
 from gateway.protocols import Environ, WSGIApplication
 from gateway.rules._engine import Findings, RuleEngine, Stages
 from gateway.rules._narrow import is_environ, is_list, is_tuple
-from gateway.rules._wsgi_streams import CheckedInput, ErrorStream, Write
+from gateway.rules._wsgi_streams import CheckedInput, ErrorStream, Write, checked_input
 from gateway.rules.table import Rule
 from gateway.rules.tables import WSGI_TABLES
 from gateway.rules.wsgi_application import END
-from gateway.rules.wsgi_state import Call, Exchange, Started
+from gateway.rules.wsgi_state import Call, Exchange, Started, Wrapped
 
 __all__ = ["ApplicationThreads", "CheckedWsgiCall"]
 
 _STAGES = Stages(WSGI_TABLES)
-_CALL, _ENVIRON, _START, _STARTED, _RETURNED, _NEXT, _BLOCK, _END, _CLOSE, _AFTER, _FORGOTTEN = (
+_CALL, _ENVIRON, _START, _STARTED, _RETURNED, _NEXT, _BLOCK, _END, _CLOSE, _AFTER, _FORGOTTEN, _WRAPPED = (
     _STAGES.rules(stage)
     for stage in (
         "call",
@@ -43,6 +43,7 @@ _CALL, _ENVIRON, _START, _STARTED, _RETURNED, _NEXT, _BLOCK, _END, _CLOSE, _AFTE
         "close",
         "after",
         "forgotten",
+        "wrapped",
     )
 )
 _DICT = tuple(rule for rule in _ENVIRON if rule.id == "V02")
@@ -132,15 +133,17 @@ class CheckedWsgiCall:
 
     def _replace_streams(self, environ: Environ) -> None:
         if "wsgi.input" in environ:
-            environ["wsgi.input"] = CheckedInput(self, environ["wsgi.input"])
+            environ["wsgi.input"] = checked_input(self, environ["wsgi.input"])
         if "wsgi.errors" in environ:
             environ["wsgi.errors"] = ErrorStream(self, environ["wsgi.errors"])
         wrapper: object = environ.get("wsgi.file_wrapper")
         if callable(wrapper) and not isinstance(wrapper, type):
             # Remember the files, because isinstance needs a class and this wrapper is not a class.
-            def file_wrapper(*args: object) -> object:
-                file = wrapper(*args)
+            def file_wrapper(*args: object, **kwargs: object) -> object:
+                file = wrapper(*args, **kwargs)
                 self.made.append(file)
+                found = self.engine.check(_WRAPPED, self.exchange, Wrapped(args[0] if args else None, file))
+                self.pending = self.pending or found.violation
                 return file
 
             environ["wsgi.file_wrapper"] = file_wrapper
@@ -214,7 +217,7 @@ class CheckedWsgiCall:
             raise
         finally:
             kept = _references(exc_info, value) - before if error is None else 0
-            judged = self.engine.check(_STARTED, exchange, Started(call, write, error, refused, kept))
+            judged = self.engine.check(_STARTED, exchange, Started(call, write, error, refused, kept, found.ids))
             self.pending = self.pending or judged.violation
         return Write(self, write)
 
@@ -287,7 +290,11 @@ class ResponseIterable:
         call.ended()
         close = getattr(self._original, "close", None)
         if callable(close):
-            close()
+            call.exchange.iterating = True  # close() runs code of the iterable, a generator's `finally` for one
+            try:
+                close()
+            finally:
+                call.exchange.iterating = False
         if found.violation is not None:
             raise found.violation
 

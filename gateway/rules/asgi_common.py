@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 from gateway.protocols import Message, Scope
 from gateway.rules._narrow import is_buffer, is_list, is_mapping, type_name
-from gateway.rules.asgi_state import Connection, Sent
+from gateway.rules.asgi_state import EXTENSION_MESSAGES, Connection, Sent
 from gateway.rules.table import Minor, Table, blame
 
 __all__ = ["RULES", "is_mapping", "is_message"]
@@ -23,12 +23,21 @@ _OTHERS = {"body", "headers", "links"}
 _EXEMPT = {("http.response.zerocopysend", "file"), ("http.response.debug", "info")}
 
 
-@RULES.rule("C01", "The scope is a dict whose `type` is a str.", "ASGI 3.0, Applications", "server", "scope")
+@RULES.rule(
+    "C01",
+    "The scope is a dict with str keys whose `type` is a str.",
+    "ASGI 3.0, Applications; Strings and Unicode",
+    "server",
+    "scope",
+)
 def scope_is_a_dict(connection: Connection, scope: object) -> str | None:
     if not is_mapping(scope):
         return f"a {type_name(scope)}"
     kind = scope.get("type")
-    return None if isinstance(kind, str) else f"type {kind!r}"
+    if not isinstance(kind, str):
+        return f"type {kind!r}"
+    wrong = [key for key in scope if not isinstance(key, str)]
+    return f"the key {wrong[0]!r}" if wrong else None
 
 
 @RULES.rule(
@@ -70,6 +79,7 @@ _SENT = {
     "websocket": ("accept", "send", "close", "http.response.start", "http.response.body"),
     "lifespan": ("startup.complete", "startup.failed", "shutdown.complete", "shutdown.failed"),
 }
+_EXTENSIONS = {*EXTENSION_MESSAGES.values(), "tls"}
 _PREFIX = {"http": "http.response.", "websocket": "websocket.", "lifespan": "lifespan."}
 
 
@@ -101,8 +111,10 @@ def message_has_a_known_type(connection: Connection, message: object) -> str | N
             if kind not in _RECEIVED[connection.type]:
                 found = f"{kind!r}, which no server sends"
         elif kind.removeprefix(_PREFIX[connection.type]) not in _SENT[connection.type]:
-            extension = kind in connection.extensions  # a server's own extension
-            found = None if extension else f"{kind!r}, which no server knows"
+            # The name of a server's own extension need not be the type of its message ("fullflush" and
+            # "http.fullflush").
+            own = any(name not in _EXTENSIONS for name in connection.extensions)
+            found = None if own else f"{kind!r}, which no server knows"
     if found is None:
         return None
     return blame("server" if connection.step == "receive" else "application", found)
@@ -258,9 +270,10 @@ def middleware_copies_the_scope(connection: Connection, scope: object) -> str | 
 )
 def application_is_one_coroutine(connection: Connection, step: object) -> str | None:
     if step in ("receive", "send"):
-        return f"{step}() called after the application returned"
+        return Minor(f"{step}() called after the application returned")
     if step == "double":
-        return "a legacy application (ASGI 2: two calls); wrap it with asgiref.compatibility.guarantee_single_callable"
+        # Servers are encouraged to support it.
+        return Minor("a legacy application (ASGI 2: two calls); wrap it with asgiref's guarantee_single_callable")
     return None if hasattr(step, "__await__") else f"a call that returned {type(step).__name__}, not an awaitable"
 
 

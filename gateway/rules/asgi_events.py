@@ -26,7 +26,7 @@ CONTENT = (*BODY, "send:http.response.zerocopysend", "send:http.response.pathsen
 #: RFC 9110 5.6.2.
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-#: RFC 9110 7.6.1; E13 checks transfer-encoding.
+#: RFC 9113 8.2.2; E13 checks transfer-encoding.
 HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
 #: Number of messages that an application may still send after `send` raised OSError.
 SENDS_AFTER_ERROR = 3
@@ -103,6 +103,8 @@ def no_disconnect_while_connected(client_left: bool, complete: bool) -> str | No
 )
 def one_start_before_any_body(connection: Connection, message: Message) -> str | None:
     if message["type"].endswith("start"):
+        if connection.completed:
+            return Minor("a second start, which the server ignores, because the response is complete")
         return "a second start" if connection.started else None
     return None if connection.started else f"{message['type']} before http.response.start"
 
@@ -195,28 +197,34 @@ def values_have_no_line_ends(connection: Connection, message: Message) -> str | 
 
 @RULES.rule(
     "E13",
-    "An application does not send Transfer-Encoding, and a server ignores it.",
+    "A server ignores the Transfer-Encoding of an application.",
     _HTTP + "Response Start",
-    "application",
-    *START,
-    severity="warning",
+    "server",
+    "delivered",
+    seen="client",
 )
-def no_transfer_encoding(connection: Connection, message: Message) -> str | None:
-    names = [name for name, _ in connection.pairs(message.get("headers", ()))]
-    return "a Transfer-Encoding header" if b"transfer-encoding" in names else None
+def transfer_encoding_is_ignored(
+    given: Sequence[tuple[bytes, bytes]], seen: Sequence[tuple[bytes, bytes]]
+) -> str | None:
+    sent, delivered = (
+        [value.lower() for name, value in headers if name.lower() == b"transfer-encoding"] for headers in (given, seen)
+    )
+    passed = [value for value in sent if value in delivered and value != b"chunked"]
+    return f"Transfer-Encoding {passed[0]!r} from the application" if passed else None
 
 
 @RULES.rule(
     "E13b",
-    "A response has none of the other connection headers: Connection, Keep-Alive, Proxy-Connection, TE, Upgrade.",
-    "RFC 9110 7.6.1; RFC 9113 8.2.2",
+    "A response over HTTP/2 has no connection headers: Connection, Keep-Alive, Proxy-Connection, TE, Upgrade.",
+    "RFC 9113 8.2.2",
     "application",
     *START,
+    severity="warning",
 )
 def no_connection_headers(connection: Connection, message: Message) -> str | None:
+    if connection.scope.get("http_version") not in ("2", "3"):
+        return None  # servers of HTTP/1.1 send them: a Connection: close, an Upgrade with 426
     found = [name.decode() for name, _ in connection.pairs(message.get("headers", ())) if name in HOP_BY_HOP]
-    if found == ["upgrade"] and message.get("status") == 426:
-        return None  # RFC 9110 15.5.22: a server sends Upgrade in a 426
     return f"the header {found[0]}" if found else None
 
 
@@ -283,7 +291,12 @@ def more_body_is_a_bool(connection: Connection, message: Message) -> str | None:
 
 
 @RULES.rule(
-    "E18", "No body message follows the one that ends the body.", _HTTP + "Response Body", "application", *CONTENT
+    "E18",
+    "No body message follows the one that ends the body; servers ignore it.",
+    _HTTP + "Response Body",
+    "application",
+    *CONTENT,
+    severity="warning",
 )
 def no_body_after_the_end(connection: Connection, message: Message) -> str | None:
     if connection.completed and not connection.pathsend:
@@ -329,29 +342,12 @@ def trailers_is_a_bool(connection: Connection, message: Message) -> str | None:
 
 
 @RULES.rule(
-    "E22",
-    "An application that has started its response does not raise before the response is complete.",
-    "ASGI 3.0, Error Handling",
-    "application",
-    "return:http",
-)
-def no_truncated_response(connection: Connection, error: BaseException | None) -> str | None:
-    if not isinstance(error, Exception) or isinstance(error, OSError):
-        return None
-    if not connection.started or connection.completed or connection.disconnected or connection.refused:
-        return None
-    when = (
-        f"{connection.body_sent} bytes of the body" if connection.body_messages else "http.response.start, and no body"
-    )
-    return f"{type(error).__name__} after {when}"
-
-
-@RULES.rule(
     "E23",
     "send() on a closed connection raises a subclass of OSError, or does nothing.",
     _HTTP + "Disconnected Client; ASGI 3.0, Error Handling",
     "server",
     "sent:http",
+    severity="warning",
 )
 def send_after_disconnect(connection: Connection, sent: Sent) -> str | None:
     if not connection.disconnected or sent.broken or not isinstance(sent.error, Exception):

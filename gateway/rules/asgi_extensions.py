@@ -308,6 +308,7 @@ def denial_stands_alone(connection: Connection, message: Message) -> str | None:
     "middleware",
     _PATHSEND,
     _ZERO,
+    severity="warning",
 )
 def body_middleware_hides_files(connection: Connection, message: Message) -> str | None:
     if connection.inner is None:

@@ -80,6 +80,9 @@ def path_is_decoded(connection: Connection, scope: Scope) -> str | None:
         return None
     if _ESCAPE.search(raw) and path.encode("utf-8", "surrogatepass") == raw and unquote_to_bytes(raw) != raw:
         return f"path {path!r}, which is not decoded"
+    decoded = unquote_to_bytes(raw)
+    if _ESCAPE.search(decoded) and path.encode("utf-8", "surrogatepass") == unquote_to_bytes(decoded):
+        return f"path {path!r} for the raw path {raw!r}, which is decoded twice"
     if "?" in path and b"?" not in unquote_to_bytes(raw.partition(b"?")[0]):
         return f"path {path!r} for the raw path {raw!r}"
     return None
@@ -159,7 +162,7 @@ def header_names_are_lowercased(connection: Connection, scope: Scope) -> str | N
 
 @RULES.rule(
     "H10",
-    "Pseudo headers are removed; the value of `:authority` becomes the header `host`.",
+    "Pseudo headers are removed; the value of `:authority` becomes the header `host`, and there is no second `host`.",
     SCOPE,
     "server",
     "scope:http",
@@ -169,16 +172,25 @@ def no_pseudo_headers(connection: Connection, scope: Scope) -> str | None:
     for name, _ in connection.pairs(scope.get("headers")):
         if name.startswith(b":"):
             return f"the header {name!r}"
-    return None
+    hosts = header_values(scope.get("headers"), b"host")
+    both = scope.get("http_version") in ("2", "3") and len(hosts) > 1
+    return f"{len(hosts)} host headers in HTTP/{scope['http_version']}" if both else None
 
 
-@RULES.rule("H11", "`client` is [host: str, port: int], or None.", SCOPE, "server", *BOTH)
+@RULES.rule("H11", "`client` is [host: str, port: int], or None.", SCOPE, "server", *BOTH, severity="warning")
 def client(connection: Connection, scope: Scope) -> str | None:
     value: object = scope.get("client")
     return None if _address(value, path=False) else f"client {value!r}"
 
 
-@RULES.rule("H12", "`server` is [host: str, port: int], or [path: str, None], or None.", SCOPE, "server", *BOTH)
+@RULES.rule(
+    "H12",
+    "`server` is [host: str, port: int], or [path: str, None], or None.",
+    SCOPE,
+    "server",
+    *BOTH,
+    severity="warning",
+)
 def server(connection: Connection, scope: Scope) -> str | None:
     value: object = scope.get("server")
     return None if _address(value, path=True) else f"server {value!r}"
@@ -186,19 +198,19 @@ def server(connection: Connection, scope: Scope) -> str | None:
 
 @RULES.rule(
     "H13",
-    "`state` is a dict, a shallow copy of the state of this loop's lifespan.",
+    "`state` is a shallow copy of the state of this loop's lifespan, if the server has one, without other keys.",
     "ASGI lifespan 2.0, Lifespan State",
     "server",
     "scope:http",
     "scope:websocket",
 )
 def state_is_a_shallow_copy(connection: Connection, scope: Scope) -> str | None:
+    original = connection.lifespan.state if connection.lifespan is not None else None
     if "state" not in scope:
-        return None
+        return "no state, although the lifespan has one" if is_mapping(original) else None
     state: object = scope["state"]
     if not is_mapping(state):
         return f"state {state!r}"
-    original = connection.lifespan.state if connection.lifespan is not None else None
     if not is_mapping(original):
         return None
     if state is original:
@@ -206,7 +218,9 @@ def state_is_a_shallow_copy(connection: Connection, scope: Scope) -> str | None:
     for key, value in original.items():
         if key not in state or state[key] is not value:
             return f"a state in which {key!r} differs from the lifespan's state"
-    return None
+    # Middleware around the validator may add keys, too.
+    added = [key for key in state if key not in original]
+    return Minor(f"a state with the key {added[0]!r}, which the lifespan's state does not have") if added else None
 
 
 @RULES.rule(
@@ -224,8 +238,10 @@ def extensions_are_dicts(connection: Connection, scope: Scope) -> str | None:
     if not is_mapping(extensions):
         return f"extensions of type {type_name(extensions)}"
     for name, value in extensions.items():
-        if not isinstance(name, str) or not isinstance(value, dict):
-            return f"extensions[{name!r}] = {value!r}"
+        if not isinstance(name, str):
+            return f"the extension {name!r}"
+        if not isinstance(value, dict):
+            return Minor(f"extensions[{name!r}] = {value!r}")
     return None
 
 
@@ -256,3 +272,16 @@ def body_matches_content_length(connection: Connection, message: Message) -> str
     if total > declared or (total < declared and not message.get("more_body", False)):
         return f"{total} bytes for Content-Length {declared}"
     return None
+
+
+@RULES.rule(
+    "H18",
+    "Every request has its own scope.",
+    "ASGI HTTP 2.5, HTTP",
+    "server",
+    "scope:http",
+    "scope:websocket",
+    severity="warning",
+)
+def scope_is_new(connection: Connection, scope: Scope) -> str | None:
+    return "the scope of another request" if connection.reused else None

@@ -31,6 +31,8 @@ def startup_then_shutdown(connection: Connection, message: Message) -> str | Non
         return f"{message['type']} first"
     if connection.shutdown_received:
         return f"another {message['type']}"
+    if connection.lifespan is not None and connection.lifespan.phase == "startup failed":
+        return "lifespan.shutdown after startup.failed"
     return None if connection.startup_answered else "lifespan.shutdown before startup.complete"
 
 
@@ -92,6 +94,8 @@ def events_are_answered(connection: Connection, error: BaseException | None) -> 
         starting = connection.startup_received and not connection.startup_answered
         event = "startup" if starting else "shutdown" if _open(connection) else None
         return None if event is None else Minor(f"no answer to lifespan.{event} until the call was cancelled")
+    if not connection.startup_received:
+        return Minor("the application returned for the lifespan scope; it should raise if it does not support lifespan")
     if not connection.startup_answered:
         return "the application returned without an answer to lifespan.startup"
     return "the application returned without an answer to lifespan.shutdown" if _open(connection) else None
@@ -137,7 +141,7 @@ def failed_startup_ends_the_server(connection: Connection, scope: Scope) -> str 
 )
 def startup_precedes_requests(connection: Connection, scope: Scope) -> str | None:
     if connection.foreign_lifespan:
-        return f"a request ({connection.type}) on a different event loop"
+        return Minor(f"a request ({connection.type}) on a different event loop")
     lifespan = connection.lifespan
     starting = lifespan is not None and lifespan.phase == "starting"
     return f"a request ({connection.type}) before startup.complete" if starting else None
@@ -159,3 +163,42 @@ def state_is_the_applications(connection: Connection, subject: Scope | Message) 
         return None
     state: object = subject["state"]
     return None if isinstance(state, dict) and not state else f"state {state!r}"
+
+
+@RULES.rule(
+    "L10",
+    "The server sends lifespan.shutdown when it has stopped accepting connections: no request begins afterwards.",
+    _LIFE + "Shutdown",
+    "server",
+    "scope:http",
+    "scope:websocket",
+)
+def no_request_after_shutdown(connection: Connection, scope: Scope) -> str | None:
+    phase = connection.lifespan.phase if connection.lifespan is not None else ""
+    if phase not in ("stopping", "stopped"):
+        return None
+    return f"a request ({connection.type}) {'during' if phase == 'stopping' else 'after'} lifespan.shutdown"
+
+
+@RULES.rule(
+    "L11",
+    "An event loop has one lifespan.",
+    _LIFE + "Lifespan Protocol",
+    "server",
+    "scope:lifespan",
+    severity="warning",
+)
+def one_lifespan_per_loop(connection: Connection, scope: Scope) -> str | None:
+    return "a second lifespan while the first one runs" if connection.second_lifespan else None
+
+
+@RULES.rule(
+    "L12",
+    "The server has closed all active connections when it sends lifespan.shutdown.",
+    _LIFE + "Shutdown",
+    "server",
+    "receive:lifespan.shutdown",
+)
+def connections_are_closed_at_shutdown(connection: Connection, message: Message) -> str | None:
+    count = connection.lifespan.open_connections() if connection.lifespan is not None else 0
+    return f"{count} open connection(s)" if count else None

@@ -19,10 +19,12 @@ Sources: ASGI 3.0; ASGI HTTP & WebSocket 2.5; ASGI lifespan 2.0; ASGI extensions
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.errors import ProtocolViolation
 from gateway.protocols import Message, Scope
 from gateway.rules._narrow import is_collection, is_mapping, is_pair, number, size
 
@@ -100,6 +102,22 @@ class LifespanState:
     state: object = None
     #: The thread and the event loop that it runs in.
     place: object = None
+    #: The event loop, to recognise another one with the same id; None under trio.
+    loop: weakref.ref[object] | None = None
+    #: The calls for requests that run on this loop.
+    _open: dict[int, Connection] = field(default_factory=dict[int, "Connection"])
+
+    def enter(self, connection: Connection) -> None:
+        """Add a call for a request."""
+        self._open[id(connection)] = connection
+
+    def leave(self, connection: Connection) -> None:
+        """Remove a call that has ended."""
+        self._open.pop(id(connection), None)
+
+    def open_connections(self) -> int:
+        """Count the requests whose response is not complete and whose client has not left."""
+        return sum(not connection.over for connection in list(self._open.values()))
 
 
 @dataclass(slots=True)
@@ -113,10 +131,17 @@ class Connection:
     lifespan: LifespanState | None = None
     #: Another loop has a lifespan that has started, and this loop has none.
     foreign_lifespan: bool = False
+    #: This is a lifespan, and another lifespan of this loop has not ended.
+    second_lifespan: bool = False
+    #: The scope is that of another request.
+    reused: bool = False
     #: The connections of the outer and the inner validator, and a copy of the scope as this validator got it.
     outer: Connection | None = None
     inner: Connection | None = None
     snapshot: dict[str, object] = field(default_factory=dict[str, object])
+
+    #: See `gateway.rules._engine.Observed`.
+    broken: dict[str, ProtocolViolation] = field(default_factory=dict[str, ProtocolViolation])
 
     # the server's side
     request_complete: bool = False
@@ -182,6 +207,16 @@ class Connection:
         return self._pairs
 
     @property
+    def around(self) -> Connection | None:
+        """The connection of the outer validator."""
+        return self.outer
+
+    @property
+    def inside(self) -> Connection | None:
+        """The connection of the inner validator."""
+        return self.inner
+
+    @property
     def spec_version(self) -> tuple[int, ...]:
         """The version of the protocol's specification in the server's scope, or its default."""
         asgi: object = self.scope.get("asgi")
@@ -199,6 +234,13 @@ class Connection:
     def head(self) -> bool:
         """Whether the request is a HEAD."""
         return self.scope.get("method") == "HEAD"
+
+    @property
+    def over(self) -> bool:
+        """Whether the response is complete, or the client has left: the application may still run for a while."""
+        if self.disconnected or self.refused:
+            return True
+        return self.closed or self.denial_completed if self.type == "websocket" else self.completed
 
     def received(self, message: Message) -> None:
         """Record a message of the server."""

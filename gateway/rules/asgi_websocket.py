@@ -23,9 +23,11 @@ _CLOSE = "send:websocket.close"
 
 def close_code(code: object) -> bool:
     """Tell whether an endpoint may send a close code (RFC 6455 7.4)."""
-    if type(code) is not int:
-        return False
-    return (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) or 3000 <= code <= 4999
+    return type(code) is int and 1000 <= code <= 4999 and code not in (1005, 1006, 1015)
+
+
+def _registered(code: int) -> bool:
+    return (code <= 1014 and code != 1004) or code >= 3000
 
 
 @RULES.rule(
@@ -76,13 +78,16 @@ def connect_comes_first(connection: Connection, message: Message) -> str | None:
 
 @RULES.rule(
     "W04",
-    "An application sends messages only after it received websocket.connect.",
+    "An application receives websocket.connect before it accepts.",
     _WS + "Connect",
     "application",
     "send:websocket",
+    severity="warning",
 )
 def answer_follows_connect(connection: Connection, message: Message) -> str | None:
-    return None if connection.connect_received else f"{message['type']} before websocket.connect was received"
+    kind: str = message["type"]
+    refuses = kind == "websocket.close" or kind.startswith("websocket.http.response.")
+    return None if connection.connect_received or refuses else f"{kind} before websocket.connect was received"
 
 
 @RULES.rule("W05", "websocket.accept comes once.", _WS + "Accept", "application", _ACCEPT)
@@ -161,7 +166,13 @@ def one_payload(connection: Connection, message: Message) -> str | None:
 )
 def close_code_may_be_sent(connection: Connection, message: Message) -> str | None:
     code: object = message.get("code", 1000)
-    return None if close_code(code) else f"code {code!r}"
+    if type(code) is not int:
+        return f"code {code!r}"
+    if not connection.accepted:
+        return None  # the client gets HTTP 403, and no code
+    if not close_code(code):
+        return f"code {code!r}"
+    return None if _registered(code) else Minor(f"code {code}, which is reserved or not registered")
 
 
 @RULES.rule(
@@ -181,7 +192,7 @@ def close_reason_fits(connection: Connection, message: Message) -> str | None:
     return f"a reason of {size} bytes" if size > 123 and connection.accepted else None
 
 
-@RULES.rule("W12", "websocket.close comes once.", _WS + "Close; RFC 6455 5.5.1", "application", _CLOSE)
+@RULES.rule("W12", "websocket.close comes once.", _WS + "Close", "application", _CLOSE, severity="warning")
 def close_once(connection: Connection, message: Message) -> str | None:
     return "a second close" if connection.closed else None
 
@@ -238,6 +249,7 @@ def close_before_accept_is_403(status: int) -> str | None:
     _WS + "Disconnected Client; ASGI 3.0, Error Handling",
     "server",
     "sent:websocket",
+    severity="warning",
 )
 def send_after_disconnect(connection: Connection, sent: Sent) -> str | None:
     if not connection.disconnected or sent.broken or not isinstance(sent.error, Exception):
@@ -260,3 +272,15 @@ def keys_fit_the_version(connection: Connection, message: Message) -> str | None
     if message["type"] == "websocket.close" and version < (2, 3) and message.get("reason"):
         return "reason in close, for a server of an older version"
     return None
+
+
+@RULES.rule(
+    "W18",
+    "After websocket.disconnect, receive() returns no other message.",
+    _WS + "Disconnect",
+    "server",
+    "receive:websocket",
+)
+def disconnect_is_final(connection: Connection, message: Message) -> str | None:
+    late = connection.disconnected and message["type"] != "websocket.disconnect"
+    return f"{message['type']} after websocket.disconnect" if late else None

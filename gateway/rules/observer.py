@@ -63,8 +63,9 @@ class ClientObserver:
         self._report(rule, RULES[rule].check(sent, seen))
 
     def headers_delivered(self, given: Sequence[tuple[bytes, bytes]], seen: Sequence[tuple[bytes, bytes]]) -> None:
-        """Call with the headers that the application sent and those that the client received (E26)."""
-        self._report("E26", RULES["E26"].check(given, seen))
+        """Call with the headers that the application sent and those that the client received (E13, E26)."""
+        for rule in ("E13", "E26"):
+            self._report(rule, RULES[rule].check(given, seen))
 
     def trailers_delivered(self, *, te: bool, trailers: bool) -> None:
         """Call when the response is complete (X09): did the client send ``TE: trailers``, and did it get trailers?"""

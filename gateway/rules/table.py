@@ -76,10 +76,15 @@ class Rule:
     at: tuple[str, ...]
     check: Check
 
-    def violation(self, found: str) -> ProtocolViolation:
-        """Return the error with this rule's sentence and the finding."""
-        side = found.side if isinstance(found, _Against) else self.side
-        return ProtocolViolation(self.id, side, self.sentence.rstrip("."), str(found), self.source)
+    def violation(self, found: str, side: Side | None = None) -> ProtocolViolation:
+        """Return the error with this rule's sentence, the finding and the side at fault."""
+        return ProtocolViolation(
+            self.id, side or self.side_of(found), self.sentence.rstrip("."), str(found), self.source
+        )
+
+    def side_of(self, found: str) -> Side:
+        """Return the side at fault, as far as one observer knows it."""
+        return found.side if isinstance(found, _Against) else self.side
 
     def severity_of(self, found: str) -> Severity:
         """Return the severity of a finding."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
+from gateway.errors import ConfigurationError
 from gateway.rules import (
     asgi_common,
     asgi_events,
@@ -15,7 +19,7 @@ from gateway.rules import (
 )
 from gateway.rules.table import Rule, Table
 
-__all__ = ["ASGI_TABLES", "RULES", "TABLES", "WSGI_TABLES"]
+__all__ = ["ASGI_TABLES", "RULES", "TABLES", "WSGI_TABLES", "known_rules"]
 
 ASGI_TABLES: tuple[Table, ...] = (
     asgi_common.RULES,
@@ -29,3 +33,20 @@ WSGI_TABLES: tuple[Table, ...] = (wsgi_application.RULES, wsgi_server.RULES)
 TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES, deployment.RULES)
 #: Every rule by id.
 RULES: dict[str, Rule] = {rule.id: rule for table in TABLES for rule in table}
+
+
+def known_rules(ignore: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return the rules to ignore with their reasons.
+
+    Raises:
+        ConfigurationError: A rule does not exist, or has no reason.
+    """
+    given = cast("object", ignore if ignore is not None else {})  # callers need not be typed
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f'ignore= must be a dict of rules and reasons, {{"E09": "why"}}, got {ignore!r}')
+    for rule, reason in cast("Mapping[object, object]", given).items():
+        if rule not in RULES:
+            raise ConfigurationError(f"ignore= has an unknown rule {rule!r}; docs/conformance.md lists the rules")
+        if not isinstance(reason, str) or not reason.strip():
+            raise ConfigurationError(f'ignore= needs a reason for the rule {rule!r}, got {reason!r}; write "why"')
+    return ignore or {}

@@ -5,7 +5,7 @@ It does not change messages or data: a conformant request is the same with and w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, cast, overload
 
 from gateway.errors import ConfigurationError, ProtocolViolation
@@ -22,6 +22,7 @@ from gateway.protocols import (
 from gateway.rules._asgi_validator import CheckedAsgiCall, Lifespans
 from gateway.rules._engine import Mode, RuleEngine
 from gateway.rules._wsgi_validator import ApplicationThreads, CheckedWsgiCall
+from gateway.rules.tables import known_rules
 
 __all__ = ["AsgiValidator", "Validator", "WsgiValidator"]
 
@@ -35,12 +36,19 @@ class Validator:
         mode: ``"raise"`` raises a `gateway.errors.ProtocolViolation` at the place of the violation: the application's
             in its own call, the server's to the server. ``"collect"`` raises nothing.
         warnings_as_errors: Raise violations of a *should*, too.
-        on_violation: Function that gets every violation and warning, in the thread or task that found it.
+        ignore: Rules not to report, each with the reason: ``{"E09": "Django keeps the case of header names"}``.
+        on_violation: Function that gets every violation and warning that is not ignored, in the thread or task that
+            found it. It is called once for each request and rule.
 
     Attributes:
         app: The application.
-        violations: Violations of a *must*, in either mode, oldest first.
+        violations: Violations of a *must*, in either mode, oldest first; each request reports a rule once.
         warnings: Violations of a *should*.
+        ignored: Violations of the rules in ``ignore``.
+        dropped: Number of violations that are not in these lists, because a list keeps at most 10,000.
+
+    Raises:
+        ConfigurationError: An option is wrong: an unknown mode or rule, or a rule that is ignored without a reason.
     """
 
     interface: Interface
@@ -53,6 +61,7 @@ class Validator:
         mode: Mode = "raise",
         *,
         warnings_as_errors: bool = False,
+        ignore: Mapping[str, str] | None = None,
         on_violation: Callable[[ProtocolViolation], None] | None = None,
     ) -> WsgiValidator: ...
 
@@ -64,6 +73,7 @@ class Validator:
         mode: Mode = "raise",
         *,
         warnings_as_errors: bool = False,
+        ignore: Mapping[str, str] | None = None,
         on_violation: Callable[[ProtocolViolation], None] | None = None,
     ) -> AsgiValidator: ...
 
@@ -75,6 +85,7 @@ class Validator:
         mode: Mode = "raise",
         *,
         warnings_as_errors: bool = False,
+        ignore: Mapping[str, str] | None = None,
         on_violation: Callable[[ProtocolViolation], None] | None = None,
     ) -> Validator: ...
 
@@ -85,6 +96,7 @@ class Validator:
         mode: Mode = "raise",
         *,
         warnings_as_errors: bool = False,
+        ignore: Mapping[str, str] | None = None,
         on_violation: Callable[[ProtocolViolation], None] | None = None,
     ) -> Validator:
         spoken = detect(app, interface)
@@ -101,10 +113,13 @@ class Validator:
         mode: Mode = "raise",
         *,
         warnings_as_errors: bool = False,
+        ignore: Mapping[str, str] | None = None,
         on_violation: Callable[[ProtocolViolation], None] | None = None,
     ) -> None:
         self.app = app
-        self._engine = RuleEngine(mode, warnings_as_errors=warnings_as_errors, on_violation=on_violation)
+        self._engine = RuleEngine(
+            mode, warnings_as_errors=warnings_as_errors, ignore=known_rules(ignore), on_violation=on_violation
+        )
         self._lifespans = Lifespans()
         self._running = ApplicationThreads()
 
@@ -117,6 +132,16 @@ class Validator:
     def warnings(self) -> list[ProtocolViolation]:
         """Violations of a *should*; you may clear the list."""
         return self._engine.warnings
+
+    @property
+    def ignored(self) -> list[ProtocolViolation]:
+        """Violations of the rules in ``ignore``; you may clear the list."""
+        return self._engine.ignored
+
+    @property
+    def dropped(self) -> int:
+        """Number of violations that no list keeps."""
+        return self._engine.dropped
 
     def __repr__(self) -> str:
         return f"Validator({self.app!r}, {self.interface!r}, mode={self._engine.mode!r})"

@@ -22,7 +22,19 @@ __all__ = ["RULES", "latin1"]
 RULES = Table("WSGI: applications")
 _PEP = "PEP 3333, "
 _START = _PEP + "The start_response() Callable"
-_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "trailers", "upgrade"})
+#: RFC 2616 13.5.1, which PEP 3333 names, and Proxy-Connection; P12 checks transfer-encoding.
+_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailers",
+        "upgrade",
+    }
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STATUS = re.compile(r"[0-9]{3} .*", re.DOTALL)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -132,8 +144,9 @@ def no_body_for_head(exchange: Exchange, data: object) -> str | None:
 
 @RULES.rule(
     "P11",
-    "A response has no hop-by-hop headers: Connection, Keep-Alive, Proxy-Connection, TE, Upgrade.",
-    _START + "; Other HTTP Features",
+    "A response has no hop-by-hop headers: Connection, Keep-Alive, Proxy-Authenticate, Proxy-Authorization, "
+    "Proxy-Connection, TE, Trailers, Upgrade.",
+    _START + "; Other HTTP Features; RFC 2616 13.5.1",
     "application",
     "start",
 )
@@ -190,13 +203,15 @@ def values_have_no_controls(exchange: Exchange, call: Call) -> str | None:
 
 @RULES.rule(
     "P18",
-    "write() is not called from within the iterable.",
+    "write() is not called from within the iterable, its close() included, or after it.",
     _PEP + "The write() Callable",
     "application",
     "write",
 )
 def no_write_while_iterating(exchange: Exchange, data: object) -> str | None:
-    return "write() called by the iterable" if exchange.iterating else None
+    if exchange.iterating:
+        return f"write() called by the iterable's {'close()' if exchange.closed else 'iteration'}"
+    return "write() after the end of the iterable" if exchange.exhausted or exchange.closed else None
 
 
 @RULES.rule("P19", "start_response is called with positional arguments.", _START, "application", "start")
@@ -408,8 +423,12 @@ def exc_info_is_a_tuple(exchange: Exchange, call: Call) -> str | None:
     value = call.exc_info
     if value is None:
         return None
-    good = is_tuple(value) and len(value) == 3
-    return None if good else f"exc_info of type {type_name(value)}"
+    if not is_tuple(value) or len(value) != 3:
+        return f"exc_info of type {type_name(value)}"
+    if value == (None, None, None):
+        return Minor("exc_info without an exception: start_response was not called by an error handler")
+    good = isinstance(value[0], type) and isinstance(value[1], value[0])
+    return None if good else f"exc_info {value!r}"
 
 
 @RULES.rule(

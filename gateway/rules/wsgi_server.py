@@ -9,11 +9,15 @@ Sources: PEP 3333; RFC 3875; RFC 9110, 9112.
 
 from __future__ import annotations
 
+import re
+
+from gateway.errors import ProtocolViolation
 from gateway.protocols import Environ
+from gateway.rules._narrow import is_tuple, size
 from gateway.rules.asgi_state import chunk_framing
-from gateway.rules.table import Table
+from gateway.rules.table import Minor, Table
 from gateway.rules.wsgi_application import latin1
-from gateway.rules.wsgi_state import Call, Exchange, Input, Started
+from gateway.rules.wsgi_state import Call, Exchange, Input, Started, Wrapped
 
 __all__ = ["RULES"]
 
@@ -126,11 +130,12 @@ def query_string_has_no_question_mark(exchange: Exchange, environ: Environ) -> s
 
 @RULES.rule(
     "P38",
-    "wsgi.file_wrapper is callable, and the object that it returns has a close() that closes the file.",
+    "wsgi.file_wrapper is callable. It returns an iterable, with a close() if the file has one.",
     _PEP + "Optional Platform-Specific File Handling",
     "server",
     "environ",
     "returned",
+    "wrapped",
 )
 def file_wrapper(exchange: Exchange, step: object) -> str | None:
     wrapper: object = exchange.environ.get("wsgi.file_wrapper")
@@ -138,8 +143,20 @@ def file_wrapper(exchange: Exchange, step: object) -> str | None:
         return None
     if not callable(wrapper):
         return f"wsgi.file_wrapper {wrapper!r}"
-    made = step is not exchange.environ and isinstance(wrapper, type) and isinstance(step, wrapper)
-    return f"a {type(step).__name__} without close()" if made and not hasattr(step, "close") else None
+    if isinstance(step, Wrapped):
+        made, closes = step.result, hasattr(step.file, "close")
+    elif step is not exchange.environ and _made_by(wrapper, step):
+        made, closes = step, True
+    else:
+        return None
+    kind: type[object] = type(made)
+    if not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
+        return f"a {kind.__name__}, which is not iterable"
+    return f"a {kind.__name__} without close()" if closes and not hasattr(made, "close") else None
+
+
+def _made_by(wrapper: object, value: object) -> bool:
+    return isinstance(wrapper, type) and isinstance(value, wrapper)
 
 
 @RULES.rule("P39", "start_response returns a write callable.", _START, "server", "started")
@@ -159,7 +176,14 @@ def close_comes_once(exchange: Exchange, step: object) -> str | None:
     return "a second close()" if exchange.closed else None
 
 
-@RULES.rule("P41", "Every request has its own environ.", _PEP + "Specification Details", "server", "environ")
+@RULES.rule(
+    "P41",
+    "Every request has its own environ.",
+    _PEP + "Specification Details",
+    "server",
+    "environ",
+    severity="warning",
+)
 def environ_is_new(exchange: Exchange, environ: Environ) -> str | None:
     return "the environ of an earlier request" if exchange.reused else None
 
@@ -245,6 +269,8 @@ def request_method(exchange: Exchange, environ: Environ) -> str | None:
 )
 def input_ends(exchange: Exchange, step: Input) -> str | None:
     length = exchange.content_length
+    if exchange.input_ended and isinstance(step.error, Exception):
+        return f"{type(step.error).__name__} at the end"
     if length is None:
         return None
     got = len(step.result) if isinstance(step.result, bytes) else 0
@@ -260,6 +286,7 @@ def input_ends(exchange: Exchange, step: Input) -> str | None:
     _ENVIRON,
     "server",
     "environ",
+    severity="warning",
 )
 def multithread_is_told(exchange: Exchange, environ: Environ) -> str | None:
     false = "wsgi.multithread" in environ and not environ["wsgi.multithread"]
@@ -280,6 +307,135 @@ def multithread_is_told(exchange: Exchange, environ: Environ) -> str | None:
 def start_response_takes_its_arguments(exchange: Exchange, started: Started) -> str | None:
     good = not started.call.kwargs and len(started.call.args) in (2, 3)
     return f"{started.error!r} for {len(started.call.args)} arguments" if started.refused and good else None
+
+
+@RULES.rule(
+    "P51",
+    "A CGI variable without a value is left out: REMOTE_USER or AUTH_TYPE of a request without authentication.",
+    _ENVIRON,
+    "server",
+    "environ",
+    severity="warning",
+)
+def missing_variables_are_left_out(exchange: Exchange, environ: Environ) -> str | None:
+    empty = [key for key in ("AUTH_TYPE", "REMOTE_IDENT", "REMOTE_USER") if environ.get(key) == ""]
+    return f"an empty {empty[0]}" if empty else None
+
+
+@RULES.rule("P52", "wsgi.errors accepts every str.", _ENVIRON + "; Input and Error Streams", "server", "logged")
+def errors_accept_text(exchange: Exchange, error: Exception) -> str | None:
+    found = f"{type(error).__name__}: {error}"
+    return Minor(found) if isinstance(error, UnicodeError) else found
+
+
+@RULES.rule(
+    "P53",
+    "read(size) and readline(size) return at most size bytes; readline() and iteration give one line at a time.",
+    _STREAMS,
+    "server",
+    "input",
+)
+def reads_are_limited(exchange: Exchange, step: Input) -> str | None:
+    data = step.result
+    if step.method not in ("read", "readline", "__iter__") or not isinstance(data, bytes):
+        return None
+    limit = step.args[0] if step.args else None
+    if type(limit) is int and 0 <= limit < len(data):
+        return f"{len(data)} bytes from {step.method}({limit})"
+    line = step.method != "read" and b"\n" in data[:-1]
+    return f"more than one line from {step.method}: {data[:40]!r}" if line else None
+
+
+@RULES.rule(
+    "P54",
+    "wsgi.input.readline() takes a size.",
+    _STREAMS + ", note 2",
+    "server",
+    "input",
+    severity="warning",
+)
+def readline_takes_a_size(exchange: Exchange, step: Input) -> str | None:
+    refused = step.method == "readline" and len(step.args) == 1 and isinstance(step.error, TypeError)
+    return f"TypeError: {step.error}" if refused else None
+
+
+@RULES.rule(
+    "P55",
+    "The name of a server's own variable has only lower-case letters, digits, dots and underscores.",
+    _ENVIRON,
+    "server",
+    "environ",
+    severity="warning",
+)
+def own_variables_are_lower_case(exchange: Exchange, environ: Environ) -> str | None:
+    for key in environ:
+        # A name without a dot can be an environment variable of the operating system.
+        if "." in key and not key.startswith("HTTP_") and not _OWN_NAME.fullmatch(key):
+            return f"the key {key!r}"
+    return None
+
+
+_OWN_NAME = re.compile(r"[a-z0-9._]+")
+#: What a server should check when start_response is called.
+_CHECKED = ("P11", "P12", "P13", "P15", "P16", "P17", "V18", "V19", "V21")
+
+
+@RULES.rule(
+    "P56",
+    "A server raises from start_response if a header is wrong or a hop-by-hop header.",
+    _START,
+    "server",
+    "started",
+    severity="warning",
+)
+def wrong_headers_are_refused(exchange: Exchange, started: Started) -> str | None:
+    wrong = [rule for rule in started.broken if rule in _CHECKED]
+    return f"no error for headers that break {', '.join(wrong)}" if wrong and started.error is None else None
+
+
+@RULES.rule(
+    "P57",
+    "If the headers have been sent, start_response raises when it is called with exc_info.",
+    _START,
+    "server",
+    "started",
+)
+def late_error_is_raised(exchange: Exchange, started: Started) -> str | None:
+    # Middleware may return without an exception, to capture the error output (Error Handling).
+    if not started.call.exc_info or started.error is not None or not exchange.non_empty or exchange.outer is not None:
+        return None
+    return f"no error after {exchange.bytes_sent} bytes of the body"
+
+
+@RULES.rule(
+    "P58",
+    "A start_response that raises because the headers have been sent re-raises the exception of exc_info.",
+    _START,
+    "server",
+    "started",
+    severity="warning",
+)
+def late_error_is_the_same(exchange: Exchange, started: Started) -> str | None:
+    exc_info = started.call.exc_info
+    error = started.error
+    if error is None or started.refused or not exchange.non_empty or not is_tuple(exc_info) or len(exc_info) != 3:
+        return None
+    same = error is exc_info[1] or exchange.outer is not None or isinstance(error, ProtocolViolation)
+    return None if same else f"{type(error).__name__} instead of {type(exc_info[1]).__name__}"
+
+
+@RULES.rule(
+    "P59",
+    "write() raises if the application writes more than Content-Length bytes.",
+    _PEP + "Handling the Content-Length Header",
+    "server",
+    "written",
+    severity="warning",
+)
+def write_stops_at_content_length(exchange: Exchange, data: object) -> str | None:
+    if exchange.length is None or exchange.bytes_sent <= exchange.length or exchange.head or not size(data):
+        return None
+    return f"no error for {exchange.bytes_sent} bytes written, with Content-Length {exchange.length}"
 
 
 @RULES.rule(
@@ -410,7 +566,14 @@ def input_gives_bytes(exchange: Exchange, step: Input) -> str | None:
     return None if good else f"readlines() gave {lines!r}"
 
 
-@RULES.rule("V27", "The iterable is not used after close().", _PEP + "Specification Details", "server", "after")
+@RULES.rule(
+    "V27",
+    "The iterable is not used after close().",
+    _PEP + "Specification Details",
+    "server",
+    "after",
+    severity="warning",
+)
 def no_iteration_after_close(exchange: Exchange, attribute: str) -> str | None:
     return "a block was requested after close()" if attribute == "next" and exchange.closed else None
 

@@ -11,6 +11,8 @@ Stages, and the second argument of their checks, after the exchange:
 ``next``             None: the server asks for the next block
 ``block``            the block that the iterable yielded
 ``write``            the data given to write()
+``written``          the data given to write(), which the server accepted
+``wrapped``          a `Wrapped`: the result of a wsgi.file_wrapper that is a function
 ``end``              None: the iterable is exhausted, the application did not raise
 ``close``            None: the server calls close()
 ``after``            ``"next"``: the server uses the iterable after close(); or the attribute that it uses
@@ -18,6 +20,7 @@ Stages, and the second argument of their checks, after the exchange:
 ``input``            an `Input`: a method of wsgi.input that the application called, and its result
 ``stream``           the name of an attribute of wsgi.input or wsgi.errors that is not one of theirs
 ``errors``           the value given to wsgi.errors
+``logged``           the exception that wsgi.errors raised for a str
 ===================  ============================================================
 
 Sources: PEP 3333.
@@ -27,10 +30,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gateway.errors import ProtocolViolation
 from gateway.protocols import Environ
 from gateway.rules._narrow import is_pair, is_sequence, number, size
 
-__all__ = ["Call", "Exchange", "Input", "Started", "header_items"]
+__all__ = ["Call", "Exchange", "Input", "Started", "Wrapped", "header_items"]
 
 Items = list[tuple[str, str]]
 
@@ -78,6 +82,16 @@ class Started:
     refused: bool = False
     #: Number of additional references to the exception after the call.
     kept: int = 0
+    #: The rules that the call broke, before it was passed on.
+    broken: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A file that the application gave to wsgi.file_wrapper, and the object that it got."""
+
+    file: object
+    result: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +136,30 @@ class Exchange:
     bytes_sent: int = 0
     non_empty: bool = False
     writes: int = 0
-    asked_after_output: bool = False
     #: Number of blocks that the inner application yielded since the server last asked this one for a block.
     pulled: int = 0
     exhausted: bool = False
     closed: bool = False
     ended: bool = False
 
+    #: See `gateway.rules._engine.Observed`.
+    broken: dict[str, ProtocolViolation] = field(default_factory=dict[str, ProtocolViolation])
+
     bytes_read: int = 0
+    #: A read of wsgi.input returned b"" at the end of the body.
+    input_ended: bool = False
     #: The request body, kept only while it could be chunk framing that the server did not decode.
     undecoded: bytes | None = None
+
+    @property
+    def around(self) -> Exchange | None:
+        """The exchange of the outer validator."""
+        return self.outer
+
+    @property
+    def inside(self) -> Exchange | None:
+        """The exchange of the inner validator."""
+        return self.inner
 
     @property
     def head(self) -> bool:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
@@ -33,6 +33,7 @@ class StageOptions(ServerSettings):
     interface: Interface | Literal["auto"] = "auto"
     tier: Tier = "direct"
     validate: Validate = "raise"
+    ignore: Mapping[str, str] = field(default_factory=dict[str, str])
     lifespan: bool = True
     raise_app_exceptions: bool = True
     base_url: str = "http://testserver"

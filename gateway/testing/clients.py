@@ -33,7 +33,7 @@ from gateway.testing._http import http
 from gateway.testing._options import ClientOptions, StageOptions, takes
 from gateway.testing._request import build_websocket_scope
 from gateway.testing._response import AsyncResponse, AsyncSteps, Response, SyncSteps
-from gateway.testing._stage import RAISED_ANYWAY, Stage, head_of
+from gateway.testing._stage import Stage, head_of
 from gateway.testing._verbs import AsyncVerbs, HeaderItems, Params, RequestOptions, Verbs, encoded
 from gateway.testing.leaks import GRACE, LeakReport, Snapshot
 from gateway.testing.tiers import Unsupported
@@ -82,11 +82,8 @@ class _Common(Generic[S]):
 
     def assert_kept(self) -> None:
         """Raise `NotClean` if a rule was broken."""
-        if self._broken():
-            raise NotClean(self._broken(), LeakReport())
-
-    def _broken(self) -> list[ProtocolViolation]:
-        return [violation for violation in self.violations if violation.rule not in RAISED_ANYWAY]
+        if self.violations:
+            raise NotClean(self.violations, LeakReport())
 
     def _unclosed(self) -> list[str]:
         return [f"response of the {steps.record.interface} application" for steps in self._open]
@@ -103,6 +100,7 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         interface: Which one, where it cannot be told from the object.
         tier: ``direct``, or behind our adapters: ``adapted`` (driven in the other interface), ``roundtrip``.
         validate: ``raise`` a `ProtocolViolation` at the first broken rule, ``collect`` them, or ``off``.
+        ignore: Rules not to report, each with the reason, as for `gateway.rules.Validator`.
         lifespan: Whether an ASGI application's lifespan is run.
         raise_app_exceptions: Raise what the application raised; otherwise answer 500 as a server does.
         base_url: What a relative URL is completed with.
@@ -243,8 +241,8 @@ class Client(Verbs[Response], _Common[SyncSteps]):
     def assert_clean(self) -> None:
         """Raise `NotClean` if a rule was broken or anything leaked."""
         leaks = self.leaks()
-        if leaks or self._broken():
-            raise NotClean(self._broken(), leaks)
+        if leaks or self.violations:
+            raise NotClean(self.violations, leaks)
 
     def _start_lifespan(self) -> None:
         lifespan = self._stage.lifespan
@@ -377,8 +375,8 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
     def assert_clean(self) -> None:
         """Raise `NotClean` if a rule was broken or anything leaked."""
         leaks = self.leaks()
-        if leaks or self._broken():
-            raise NotClean(self._broken(), leaks)
+        if leaks or self.violations:
+            raise NotClean(self.violations, leaks)
 
     async def _start_lifespan(self) -> None:
         if self._before is None:

@@ -9,14 +9,14 @@ Needs webtest (extra ``testing``).
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.errors import MissingExtraError, ProtocolViolation
 from gateway.protocols import Application, Environ, Interface
 from gateway.testing._options import StageOptions, Validate
-from gateway.testing._stage import RAISED_ANYWAY, Stage
+from gateway.testing._stage import Stage
 from gateway.testing.tiers import Tier, Unsupported
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ class WebTestApp(TestApp):
         response = super().do_request(req, status=status, expect_errors=expect_errors)
         if self._stage.validate == "raise":
             for violation in (one for one in self.violations if id(one) not in known):
-                if violation.rule not in RAISED_ANYWAY:
-                    raise violation
+                raise violation
         return response
 
     def close(self) -> None:
@@ -75,6 +74,7 @@ def webtest_app(
     *,
     interface: Interface | Literal["auto"] = "auto",
     validate: Validate = "raise",
+    ignore: Mapping[str, str] | None = None,
     lifespan: bool = True,
     timeout: float | None = 10.0,
     extra_environ: Environ | None = None,
@@ -87,6 +87,7 @@ def webtest_app(
         app: A WSGI or ASGI application, or a ``Gateway``.
         interface: Interface of the application, if it cannot be detected.
         validate: ``raise`` a `ProtocolViolation` at the first broken rule, ``collect`` them, or ``off``.
+        ignore: Rules not to report, each with the reason.
         lifespan: Whether to run an ASGI application's lifespan: before the first request, until `WebTestApp.close`.
         timeout: Seconds that the startup may take.
         extra_environ: As for `webtest.TestApp`.
@@ -101,6 +102,7 @@ def webtest_app(
                 interface=interface,
                 tier=tier,
                 validate=validate,
+                ignore=ignore or {},
                 lifespan=lifespan,
                 timeout=timeout,
                 extensions=(),

@@ -393,7 +393,7 @@ class ServedWebSocket:
 
 
 _REFUSED = ("root_path", "client", "http_version", "scheme", "extensions", "backend", "fault", "tier", "interface")
-_MEANINGLESS = ("validate", "lifespan", "raise_app_exceptions", "base_url")
+_MEANINGLESS = ("validate", "ignore", "lifespan", "raise_app_exceptions", "base_url")
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ Sources: ASGI HTTP 2.5; PEP 3333 "Unicode Issues", "The write() Callable".
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from types import ModuleType, TracebackType
 
@@ -67,6 +67,7 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
         extensions: ASGI extensions to offer, by short name.
         lifespan: Whether to run the lifespan.
         validate: ``raise`` a `ProtocolViolation`, ``collect`` them, or ``off``.
+        ignore: Rules not to report, each with the reason.
         timeout: Seconds that the application may take for its headers, a chunk, or its end.
     """
 
@@ -81,6 +82,7 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
         extensions: Sequence[str] = StageOptions.extensions,
         lifespan: bool = True,
         validate: Validate = "raise",
+        ignore: Mapping[str, str] | None = None,
         timeout: float | None = 10.0,
     ) -> None:
         options = StageOptions(
@@ -92,6 +94,7 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
             extensions=extensions,
             lifespan=lifespan,
             validate=validate,
+            ignore=ignore or {},
             timeout=timeout,
         )
         self._stage = _stage(options, "asgi")
@@ -141,6 +144,7 @@ class WSGITransport(_Transport, http.BaseTransport):
         *,
         http_version: str = "1.1",
         validate: Validate = "raise",
+        ignore: Mapping[str, str] | None = None,
     ) -> None:
         options = StageOptions(
             app,
@@ -150,6 +154,7 @@ class WSGITransport(_Transport, http.BaseTransport):
             http_version=http_version,
             extensions=(),
             validate=validate,
+            ignore=ignore or {},
         )
         self._stage = _stage(options, "wsgi")
 

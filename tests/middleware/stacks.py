@@ -20,7 +20,7 @@ from gateway.drivers import build_asgi, build_wsgi
 from gateway.rules import Validator
 
 #: What an application breaks by raising after its head, or by stopping within its body.
-_SCRIPT = {"E15", "E19", "E22", "P05"}
+_SCRIPT = {"E15", "E19", "P05"}
 STACKS = ("wsgi", "asgi", "wsgi-under-asgi", "asgi-under-wsgi")
 Pairs = Sequence[tuple[str, str]]
 

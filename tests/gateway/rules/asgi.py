@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -159,6 +160,11 @@ class Result:
     @property
     def ids(self) -> set[str]:
         return {violation.rule for violation in self.found}
+
+
+async def apart(call: Any) -> None:
+    """Run a call of the server in a context of its own, as a server runs the calls of two connections."""
+    await asyncio.create_task(call, context=contextvars.Context())
 
 
 def serve(*calls: Serve, mode: str = "collect", app: App | None = None, **options: Any) -> Result:

@@ -178,6 +178,8 @@ class _Http:
             cookies = [value for name, value in headers if name == b"set-cookie"]
             headers = [pair for pair in headers if pair[0] != b"set-cookie"]
             headers += [(b"set-cookie", b", ".join(cookies))] if cookies else []
+        if "E13" not in self.faults:
+            headers = [pair for pair in headers if pair[0] != b"transfer-encoding"]
         lines = b"".join(b"%s: %s\r\n" % pair for pair in headers)
         self.held.append(b"HTTP/1.1 %d OK\r\n%sTransfer-Encoding: chunked\r\n\r\n" % (status, lines))
 

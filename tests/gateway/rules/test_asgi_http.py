@@ -1,13 +1,20 @@
+import asyncio
 from typing import Any
 
 import pytest
 
+from gateway.rules import Validator
 from tests.gateway.rules.asgi import (
     ABSENT,
+    ANSWERS,
     CHAT,
     CONNECT,
+    REQUEST,
     STARTUP,
+    Result,
     Serve,
+    Server,
+    apart,
     http,
     lifespan,
     msg,
@@ -77,6 +84,32 @@ class OneShot:
         return serve(Serve(scope=http(headers=iter([(b"host", b"a")]))), mode=mode)
 
 
+def requests(scope: Any, *, again: bool) -> Any:
+    """The case of a server that calls the application twice, with one scope or with two."""
+    return lambda mode: serve(Serve(scope=scope), Serve(scope=http() if again else scope), mode=mode)
+
+
+def at_once(second: Any) -> Any:
+    """The case of a server that calls the application for a second request while it serves the first one."""
+
+    def run(mode: str) -> Any:
+        scope = http()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await ANSWERS(scope, receive, send)
+
+        server = Server(Validator(app, "asgi", mode))  # type: ignore[arg-type]
+
+        async def while_the_first_runs() -> Any:
+            await apart(server.call(Serve(scope=second(scope))))
+            return REQUEST
+
+        asyncio.run(server.call(Serve(scope=scope, events=(while_the_first_runs,))))
+        return Result(server.validator, server.sent, server.errors, [])
+
+    return run
+
+
 CHUNKED = [(b"transfer-encoding", b"chunked")]
 LENGTH_3 = [(b"content-length", b"3")]
 
@@ -89,6 +122,7 @@ CASES = [
     Case("H03", ws(scheme=None), ws(scheme="wss"), "websocket"),
     Case("H04", once(path=b"/"), once(), "bytes"),
     Case("H04", once(path="/a%20b"), once(path="/a b"), "not-decoded"),
+    Case("H04", once(path="/a b", raw_path=b"/a%2520b"), once(path="/a%20b", raw_path=b"/a%2520b"), "decoded-twice"),
     Case("H04", once(path="/a?x=1", raw_path=b"/a"), once(path="/a?b", raw_path=b"/a%3Fb"), "query"),
     Case("H05", once(raw_path=b"/a%20b?x"), once(raw_path=None), "query"),
     Case("H05", once(raw_path="/a%20b"), once(raw_path=ABSENT), "str"),
@@ -102,20 +136,31 @@ CASES = [
     Case("H08", OneShot(), once(), "one-shot", minor=True),
     Case("H09", once(headers=[(b"Host", b"a")]), once(headers=[(b"host", b"A")])),
     Case("H10", once(headers=[(b":authority", b"a")]), once(headers=[(b"host", b"a")], http_version="2")),
+    Case(
+        "H10",
+        once(headers=[(b"host", b"a"), (b"host", b"b")], http_version="2"),
+        once(headers=[(b"host", b"a"), (b"host", b"b")]),
+        "two-hosts",
+    ),
     Case("H11", once(client=("127.0.0.1", "50000")), once(client=None), "port-str"),
     Case("H11", once(client=["", "0"]), once(client=["127.0.0.1", 0]), "unix-socket"),
     Case("H12", once(server=("127.0.0.1", "80")), once(server=("/run/app.sock", None)), "port-str"),
     Case("H12", once(server=("/", "r")), once(server=ABSENT), "indexed-path"),
     Case("H13", with_state(lambda state: state), with_state(dict), "the-same-object"),
-    Case("H13", with_state(lambda state: {}), with_state(lambda state: {**state, "more": 1}), "empty"),
+    Case("H13", with_state(lambda state: {}), with_state(dict), "empty"),
+    Case("H13", with_state(lambda state: ABSENT), with_state(dict), "absent"),
+    Case("H13", with_state(lambda state: {**state, "more": 1}), with_state(dict), "added", minor=True),
     Case("H13", once(state=[]), once(state={"a": 1}), "not-a-dict"),
-    Case("H14", once(extensions={"pubsub": True}), once(extensions={"pubsub": {}}), "bool"),
+    Case("H14", once(extensions={"pubsub": True}), once(extensions={"pubsub": {}}), "bool", minor=True),
+    Case("H14", once(extensions={1: {}}), once(extensions={}), "key"),
     Case("H14", once(extensions=["http.response.push"]), once(extensions=None), "list"),
     Case(
         "H15",
         uploads(b"3\r\nab", b"c\r\n0\r\n\r\n", headers=CHUNKED),
         uploads(b"3\r\nab", b"c\r\n", headers=CHUNKED),
     ),
+    Case("H18", requests(http(), again=False), requests(http(), again=True), "one-after-the-other"),
+    Case("H18", at_once(lambda scope: scope), at_once(dict), "at-once"),
     Case("H16", uploads(b"ab", headers=LENGTH_3), uploads(b"a", b"bc", headers=LENGTH_3), "short"),
     Case("H16", uploads(b"ab", b"cd", headers=LENGTH_3), uploads(b"abc", headers=LENGTH_3), "long"),
 ]

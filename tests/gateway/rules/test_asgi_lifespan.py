@@ -13,6 +13,7 @@ from tests.gateway.rules.asgi import (
     Result,
     Serve,
     Server,
+    apart,
     body,
     http,
     lifespan,
@@ -48,7 +49,11 @@ def requests(*, when: str) -> Any:
     """The case of a server that calls the application for a request at some moment of the lifespan."""
 
     def run(mode: str) -> Any:
-        startup: tuple[Any, ...] = (FAILED,) if when == "failed" else (COMPLETE, then_receive, STOPPED)
+        async def stopping(receive: Any, send: Any) -> None:
+            if when == "stopping":
+                await server.call(request)
+
+        startup: tuple[Any, ...] = (FAILED,) if when == "failed" else (COMPLETE, then_receive, stopping, STOPPED)
 
         async def application(scope: Any, receive: Any, send: Any) -> None:
             await _either(scope, receive, send, startup)
@@ -76,6 +81,66 @@ def requests(*, when: str) -> Any:
                 await server.call(request)
 
         asyncio.run(main())
+        return Result(server.validator, server.sent, server.errors, [])
+
+    return run
+
+
+def twice(*, at_once: bool) -> Any:
+    """The case of a server that runs two lifespans on one loop."""
+
+    def run(mode: str) -> Any:
+        server = Server(Validator(STARTS, "asgi", mode))  # type: ignore[arg-type]
+        again = Serve(scope=lifespan(), events=(STARTUP, SHUTDOWN))
+
+        async def main() -> None:
+            async def shutdown_event() -> Any:
+                if at_once:
+                    await apart(server.call(again))
+                return SHUTDOWN
+
+            await server.call(Serve(scope=lifespan(), events=(STARTUP, shutdown_event)))
+            if not at_once:
+                await server.call(again)
+
+        asyncio.run(main())
+        return Result(server.validator, server.sent, server.errors, [])
+
+    return run
+
+
+def open_at_shutdown(last: Any) -> Any:
+    """The case of a server that stops while the application still runs for a request."""
+
+    def run(mode: str) -> Any:
+        async def main() -> Any:
+            sent, release = asyncio.Event(), asyncio.Event()
+
+            async def waits(receive: Any, send: Any) -> None:
+                sent.set()
+                await release.wait()
+
+            async def application(scope: Any, receive: Any, send: Any) -> None:
+                if scope["type"] == "lifespan":
+                    await STARTS(scope, receive, send)
+                else:
+                    rest = (body(),) if last["more_body"] else ()
+                    await sends(start(), last, waits, *rest)(scope, receive, send)
+
+            server = Server(Validator(application, "asgi", mode))  # type: ignore[arg-type]
+
+            async def shutdown_event() -> Any:
+                tasks.append(asyncio.ensure_future(server.call(Serve(scope=http(), events=(REQUEST,)))))
+                await sent.wait()
+                return SHUTDOWN
+
+            tasks: list[Any] = []
+            await server.call(Serve(scope=lifespan(), events=(STARTUP, shutdown_event)))
+            release.set()
+            await asyncio.wait(tasks)
+            return server
+
+        server = asyncio.run(main())
         return Result(server.validator, server.sent, server.errors, [])
 
     return run
@@ -167,6 +232,7 @@ CASES = [
     Case("L01", app(COMPLETE, then_receive, events=(SHUTDOWN, SHUTDOWN)), ok, "shutdown-first"),
     Case("L01", app(COMPLETE, then_receive, events=(STARTUP, STARTUP)), ok, "startup-twice"),
     Case("L01", app(then_receive, COMPLETE, STOPPED), ok, "shutdown-too-early"),
+    Case("L01", app(FAILED, then_receive), app(FAILED), "shutdown-after-failed"),
     Case("L02", app(COMPLETE, receives=0), ok, "startup"),
     Case("L02", app(COMPLETE, STOPPED), ok, "shutdown"),
     Case("L03", app(COMPLETE, FAILED), ok, "both"),
@@ -174,12 +240,16 @@ CASES = [
     Case("L04", app({**FAILED, "message": b"no"}), app(FAILED)),
     Case("L05", app(), ok, "startup"),
     Case("L05", app(COMPLETE, then_receive), ok, "shutdown"),
-    Case("L05", app(receives=0), app(NotImplementedError("no lifespan here"), receives=0), "silent"),
+    Case("L05", app(receives=0), app(NotImplementedError("none here"), receives=0), "silent", minor=True),
     Case("L05", given_up(), given_up(COMPLETE), "hangs-at-startup", minor=True),
     Case("L05", given_up(COMPLETE, then_receive), given_up(COMPLETE), "hangs-at-shutdown", minor=True),
-    Case("L07", requests(when="failed"), requests(when="stopped")),
+    Case("L07", requests(when="failed"), requests(when="started")),
     Case("L08", Starting(), requests(when="started"), "while-starting"),
-    Case("L08", requests(when="elsewhere"), requests(when="stopped"), "on-another-loop"),
+    Case("L08", requests(when="elsewhere"), requests(when="started"), "on-another-loop", minor=True),
+    Case("L10", requests(when="stopped"), requests(when="started"), "after"),
+    Case("L10", requests(when="stopping"), requests(when="started"), "during"),
+    Case("L11", twice(at_once=True), twice(at_once=False)),
+    Case("L12", open_at_shutdown(body(more=True)), open_at_shutdown(body())),
     Case("L09", app(COMPLETE, then_receive, STOPPED, state={"a": 1}), app(COMPLETE, then_receive, STOPPED, state={})),
     Case("L09", app(COMPLETE, then_receive, STOPPED, state=None), ok, "none"),
     Case("L09", fills_the_state, fills_its_state, "filled"),
@@ -207,4 +277,6 @@ def test_an_application_without_lifespan_may_be_served_afterwards() -> None:
 
 def test_a_lifespan_that_ends_well_leaves_nothing_behind() -> None:
     validator = serve(Serve(scope=lifespan(), app=STARTS, events=(STARTUP, SHUTDOWN))).validator
-    assert validator._lifespans._by_place == {}
+    [lifespan_state] = validator._lifespans._by_place.values()
+    assert (lifespan_state.phase, lifespan_state.state, lifespan_state._open) == ("stopped", None, {})
+    assert lifespan_state.loop() is None

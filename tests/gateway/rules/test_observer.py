@@ -55,6 +55,10 @@ def sees_headers(observer: ClientObserver, address: Any) -> None:
     observer.headers_delivered(probing._HEADERS, get(address, "/headers").headers)
 
 
+def sees_coding(observer: ClientObserver, address: Any) -> None:
+    observer.headers_delivered(probing.CODING, get(address, "/coding").headers)
+
+
 def sees_trailers(*lines: str) -> Look:
     def look(observer: ClientObserver, address: Any) -> None:
         observer.trailers_delivered(te=bool(lines), trailers=get(address, "/trailers", *lines).trailers)
@@ -149,6 +153,7 @@ def served_wsgi(handler: type[Handler], look: Look) -> Callable[[str], Result]:
 CASES = [
     Case("C09", served(sees_cut, "C09"), served(sees_cut)),
     Case("E05", served(sees_idle, "E05"), served(sees_idle)),
+    Case("E13", served(sees_coding, "E13"), served(sees_coding)),
     Case("E25", served(sees_flush("asgi"), "E25"), served(sees_flush("asgi"))),
     Case("E26", served(sees_headers, "E26"), served(sees_headers)),
     Case("X09", served(sees_trailers(), "X09"), served(sees_trailers())),

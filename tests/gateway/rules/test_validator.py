@@ -84,14 +84,37 @@ def test_many_threads_lose_no_finding() -> None:
     assert validator._running._threads == {}
 
 
-def test_findings_are_kept_up_to_a_limit_and_told_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_findings_are_kept_up_to_a_limit_and_counted_beyond_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(engine, "KEPT", 3)
     told: list[ProtocolViolation] = []
-    app = wsgi.answers("200")
+    app = wsgi.answers(body=["text"])
     validator = Validator(app, "wsgi", "collect", on_violation=told.append)
-    for _ in range(5):
-        wsgi.serve(wsgi.Serve(app), validator=validator)
-    assert (len(validator.violations), len(told)) == (3, 5)
+    with caplog.at_level("WARNING", logger="gateway.rules"):
+        for _ in range(5):
+            wsgi.serve(wsgi.Serve(app), validator=validator)
+    assert (len(validator.violations), validator.dropped, len(told)) == (3, 2, 5)
+    assert [record.getMessage()[:31] for record in caplog.records] == ["a Validator keeps 3 findings; `"]
+
+
+def test_an_ignored_rule_is_kept_apart_with_nobody_told() -> None:
+    told: list[str] = []
+    app = wsgi.answers(headers=[*wsgi.PLAIN, ("Status", "200"), ("ETag", "1")])
+    ignore = {"V20": "an old client reads it"}
+    validator = Validator(app, "wsgi", ignore=ignore, on_violation=lambda violation: told.append(violation.rule))
+    wsgi.serve(wsgi.Serve(app), validator=validator)
+    assert [violation.rule for violation in validator.ignored] == ["V20"]
+    assert ([violation.rule for violation in validator.warnings], told) == (["V31"], ["V31"])
+
+
+@pytest.mark.parametrize(
+    ("ignore", "message"),
+    [({"P99": "why"}, "unknown rule 'P99'"), ({"P11": " "}, "needs a reason for the rule 'P11'"), (["P11"], "a dict")],
+)
+def test_a_rule_is_ignored_by_its_id_and_with_a_reason(ignore: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Validator(wsgi.HELLO, ignore=ignore)
 
 
 def test_an_exchange_that_has_ended_is_let_go_of() -> None:

@@ -1,4 +1,5 @@
 import contextlib
+import io
 import sys
 from typing import Any
 
@@ -85,6 +86,37 @@ def writes_lazily(environ: Any, start_response: Any) -> Any:
     write = start_response("200 OK", list(PLAIN))
     yield b"a"
     write(b"b")
+
+
+class _WritesInClose:
+    def __init__(self, write: Any) -> None:
+        self.write = write
+
+    def __iter__(self) -> Any:
+        return iter([b"a"])
+
+    def close(self) -> None:
+        self.write(b"b")
+
+
+def writes_in_close(environ: Any, start_response: Any) -> Any:
+    return _WritesInClose(start_response("200 OK", list(PLAIN)))
+
+
+def writes_afterwards(environ: Any, start_response: Any) -> Any:
+    environ["late"] = start_response("200 OK", list(PLAIN))
+    WRITES.append(environ["late"])
+    return [b"a"]
+
+
+WRITES: list[Any] = []
+
+
+def asks_after_the_end(iterable: Any) -> list[bytes]:
+    blocks = list(iterable)
+    iterable.close()
+    WRITES.pop()(b"late")
+    return blocks
 
 
 def writes_text(environ: Any, start_response: Any) -> Any:
@@ -202,6 +234,35 @@ def passes_on(inner: Any) -> Any:
     return lambda environ, start_response: inner(environ, start_response)
 
 
+def with_statement(environ: Any) -> None:
+    with environ["wsgi.input"] as stream:
+        READ.append(stream.read())
+
+
+def text_of(environ: Any) -> None:
+    READ.append(io.TextIOWrapper(environ["wsgi.input"], encoding="ascii").read())
+
+
+READ: list[Any] = []
+
+
+@pytest.mark.parametrize(("use", "expected"), [(with_statement, b"abc"), (text_of, "abc")])
+def test_collect_mode_lets_an_application_use_the_servers_stream(use: Any, expected: object) -> None:
+    result = reads(use)("collect")
+    assert (result.errors, READ.pop()) == ([], expected)
+    assert result.ids == {"P24"}
+
+
+def test_a_request_reports_a_rule_once_and_counts_it() -> None:
+    result = reads(lambda environ: [environ["wsgi.input"].fileno for _ in range(3)] and _seeks(environ))("collect")
+    assert [(violation.rule, violation.count) for violation in result.found] == [("P24", 3)]
+
+
+def _seeks(environ: Any) -> None:
+    for _ in range(3):
+        environ["wsgi.input"].seek(0)
+
+
 def mutating(environ: Any, start_response: Any) -> Any:
     headers = list(PLAIN)
     start_response("200 OK", headers)
@@ -236,7 +297,8 @@ CASES = [
     Case("P09", responds("304 Not Modified", []), responds("304 Not Modified", [("Content-Length", "9")], ())),
     Case("P10", responds(method="HEAD"), responds(method="HEAD", body=(b"",))),
     Case("P11", headers(("Connection", "close")), headers(("Content-Language", "de"))),
-    Case("P11", headers(("keep-alive", "timeout=5")), headers(("Proxy-Authenticate", "Basic")), "keep-alive"),
+    Case("P11", headers(("keep-alive", "timeout=5")), headers(("WWW-Authenticate", "Basic")), "keep-alive"),
+    Case("P11", headers(("Proxy-Authenticate", "Basic")), headers(("Trailer", "Expires")), "proxy-authenticate"),
     Case("P12", headers(("Transfer-Encoding", "chunked")), headers(("Content-Encoding", "identity"))),
     Case("P13", responds("200 OK\r\nX-Evil: 1"), responds("299 Odd but fine"), "crlf"),
     Case("P13", responds("200 O\x7fK"), responds("200 Ça va"), "del"),
@@ -246,6 +308,8 @@ CASES = [
     Case("P17", headers(("X-A", "1\r\nSet-Cookie: a=b")), headers(("X-A", "")), "crlf"),
     Case("P17", headers(("X-A", "1\x7f")), headers(("X-A", "~")), "del"),
     Case("P18", app(writes_lazily), app(writes)),
+    Case("P18", app(writes_in_close), app(writes), "in-close"),
+    Case("P18", app(writes_afterwards, iterate=asks_after_the_end), app(writes), "after-the-end"),
     Case("P19", app(by_keyword, start_response=lambda *args: None), hello, "keywords"),
     Case("P19", app(with_one_argument), hello, "one-argument"),
     Case("P20", responds(body=Sized(3)), responds(body=Sized(2))),
@@ -274,6 +338,14 @@ CASES = [
         reads(lambda environ: hasattr(environ["wsgi.input"], "readinto")),
         "asked-for",
     ),
+    Case(
+        "P24",
+        reads(lambda environ: environ["wsgi.input"].closed),
+        reads(lambda environ: getattr(environ["wsgi.input"], "closed", None)),
+        "no-method",
+    ),
+    Case("P24", reads(with_statement), reads(lambda environ: iter(environ["wsgi.input"])), "with"),
+    Case("P24", reads(text_of), reads(lambda environ: environ["wsgi.input"].read().decode()), "text-wrapper"),
     Case("P24", reads(lambda environ: environ["wsgi.errors"].close()), reads(prints), "errors"),
     Case("P25", app(mutating), hello),
     Case("P26", app(changes_its_mind, start_response=keeps), app(changes_its_mind)),
@@ -294,6 +366,13 @@ CASES = [
     Case("V21", headers(("X-Y:", "1")), headers(("1X", "1")), "colon"),
     Case("V21", headers(("X-Y-", "1")), headers(("X.Y!z", "1")), "trailing-dash"),
     Case("V23", app(lambda e, start: [start("200 OK", list(PLAIN), ValueError()), b"ok"][1:]), app(changes_its_mind)),
+    Case(
+        "V23",
+        app(lambda e, start: [start("200 OK", list(PLAIN), sys.exc_info()), b"ok"][1:]),
+        app(changes_its_mind),
+        "without-an-exception",
+        minor=True,
+    ),
     Case("V24", responds(body=b"text"), responds(body=iter([b"text"])), "bytes"),
     Case("V24", responds(body="text"), hello, "str"),
     Case("V24", responds(body=None), responds(body=[]), "none"),

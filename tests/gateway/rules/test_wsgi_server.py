@@ -1,5 +1,6 @@
 import gc
 import io
+import sys
 import threading
 from typing import Any
 
@@ -191,6 +192,117 @@ def with_three(app: Any, environ: Any, start_response: Any) -> Any:
     return app(environ, start_response, 1)
 
 
+def _tries(call: Any, *args: Any) -> Any:
+    try:
+        return call(*args)
+    except Exception:
+        return []
+
+
+def _both(environ: Any) -> None:
+    environ["wsgi.input"].read(3)
+    environ["wsgi.input"].read()
+
+
+class NotIterable:
+    def __init__(self, file: Any, size: int = 8192) -> None:
+        self.close = file.close
+
+
+class Once(StrictInput):
+    """An input that ends properly once."""
+
+    ended = False
+
+    def read(self, size: int = -1) -> bytes:
+        if self.ended:
+            raise ConnectionError("nothing left")
+        self.ended = True
+        return b""
+
+
+class Generous(StrictInput):
+    """An input that gives more than it is asked for."""
+
+    def read(self, size: int = -1) -> bytes:
+        return b"abc"
+
+    def readline(self, size: int = -1) -> bytes:
+        return b"a\nbc"
+
+    def __iter__(self) -> Any:
+        return iter([b"a\nbc"])
+
+
+class BytesErrors:
+    """wsgi.errors that is a binary file."""
+
+    def write(self, data: Any) -> None:
+        if isinstance(data, str):
+            raise TypeError("a bytes-like object is required")
+
+    def writelines(self, lines: Any) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+def logs(text: str, errors: Any) -> Any:
+    def write(environ: Any) -> None:
+        _tries(environ["wsgi.errors"].write, text)
+
+    return lambda mode: serve(Serve(answers(before=write), environ=environ(wsgi__errors=errors)), mode=mode)
+
+
+class Refusing:
+    """The result of a server that refuses headers, as it should: only the application is at fault."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+        self.found = [violation for violation in result.found if violation.side != "application"]
+
+
+def refuses(name: str) -> Any:
+    def start_response(status: str, headers: Any, exc_info: Any) -> Any:
+        raise ValueError(f"{name} is not for applications")
+
+    app = answers(headers=[(name, "1")])
+    return lambda mode: Refusing(serve(Serve(app, start_response=start_response), mode=mode))
+
+
+def fails_late(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", list(PLAIN))
+    yield b"begun"
+    try:
+        raise ValueError("late")
+    except ValueError:
+        start_response("500 Error", list(PLAIN), sys.exc_info())
+    yield b"error"
+
+
+def accepts(status: str, headers: Any, exc_info: Any) -> Any:
+    return lambda data: None
+
+
+def raises_another() -> Any:
+    def start_response(status: str, headers: Any, exc_info: Any) -> Any:
+        if exc_info:
+            raise RuntimeError("headers already sent")
+        return lambda data: None
+
+    return start_response
+
+
+def writes_too_much(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [*PLAIN, ("Content-Length", "1")])(b"ab")
+    return []
+
+
+def writes_enough(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [*PLAIN, ("Content-Length", "1")])(b"a")
+    return []
+
+
+NO_LENGTH = {"CONTENT_LENGTH": ABSENT}
 CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ABSENT}
 good = env()
 read = server(answers(before=lambda environ: environ["wsgi.input"].read()), environ=environ(b"abc"))
@@ -219,6 +331,13 @@ CASES = [
     ),
     Case("P38", env(wsgi__file_wrapper="sendfile"), env(wsgi__file_wrapper=ABSENT), "not-callable"),
     Case("P38", server(sends_file, environ=environ(wsgi__file_wrapper=NoClose)), server(sends_file), "no-close"),
+    Case("P38", server(sends_file, environ=environ(wsgi__file_wrapper=NotIterable)), server(sends_file), "no-iterable"),
+    Case(
+        "P38",
+        server(sends_file, environ=environ(wsgi__file_wrapper=lambda file, size=8192: [file.read()])),
+        server(sends_file, environ=environ(wsgi__file_wrapper=lambda file, size=8192: file)),
+        "function-without-close",
+    ),
     Case("P39", server(start_response=lambda *args: None), server()),
     Case("P40", server(iterate=iterated("next", "next", "close", "close")), server(iterate=iterated("next", "close"))),
     Case("P41", again(fresh=False), again(fresh=True)),
@@ -238,9 +357,37 @@ CASES = [
         "more-than-the-body",
     ),
     Case("P48", reads(lambda environ: _tries(_both, environ), Exploding()), read, "error"),
+    Case(
+        "P48",
+        reads(lambda environ: _tries(_both, environ), Once(), **NO_LENGTH),
+        reads(_both, io.BytesIO(b""), **NO_LENGTH),
+        "error-without-a-length",
+    ),
     Case("P49", overlapping(multithread=False), overlapping(multithread=True)),
     Case("P50", server(HELLO, call=four_only), server(HELLO), "four"),
     Case("P50", server(HELLO, call=three_only), good, "three"),
+    Case("P51", env(REMOTE_USER=""), env(REMOTE_USER="me")),
+    Case("P52", logs("é", io.TextIOWrapper(io.BytesIO(), "ascii")), logs("e", io.StringIO()), "unicode", minor=True),
+    Case("P52", logs("e", BytesErrors()), logs("é", io.StringIO()), "bytes"),
+    Case("P53", reads(lambda environ: environ["wsgi.input"].read(2), Generous()), read, "read"),
+    Case("P53", reads(lambda environ: environ["wsgi.input"].readline(), Generous()), read, "line"),
+    Case(
+        "P53",
+        reads(lambda environ: list(environ["wsgi.input"]), Generous()),
+        reads(lambda environ: list(environ["wsgi.input"]), io.BytesIO(b"a\nb")),
+        "iteration",
+    ),
+    Case(
+        "P54",
+        reads(lambda environ: _tries(environ["wsgi.input"].readline, 2), StrictInput()),
+        reads(lambda environ: environ["wsgi.input"].readline(2), io.BytesIO(b"abc")),
+    ),
+    Case("P55", env(**{"Server.socket": 1}), env(**{"server.socket_2": 1, "HTTP_X.Y": "1"})),
+    Case("P56", server(answers(headers=[("Connection", "close")])), refuses("Connection"), "hop-by-hop"),
+    Case("P56", server(answers("200 OK\n")), refuses("Content-Type\n"), "control"),
+    Case("P57", server(fails_late, start_response=accepts), server(fails_late)),
+    Case("P58", server(fails_late, start_response=raises_another()), server(fails_late)),
+    Case("P59", server(writes_too_much), server(writes_enough)),
     Case("V01", server(HELLO, call=by_keyword), good, "keywords"),
     Case("V01", server(HELLO, call=with_three), good, "three"),
     Case("V02", server(environ=Subclass(environ())), good, "subclass"),
@@ -263,18 +410,6 @@ CASES = [
     Case("V27", server(iterate=iterated("next", "close", "next")), server(iterate=iterated("next", "close"))),
     Case("V28", server(iterate=iterated("next", "forget")), server(answers(body=[b"ok"]), iterate=lambda it: list(it))),
 ]
-
-
-def _tries(call: Any, *args: Any) -> Any:
-    try:
-        return call(*args)
-    except Exception:
-        return []
-
-
-def _both(environ: Any) -> None:
-    environ["wsgi.input"].read(3)
-    environ["wsgi.input"].read()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
