@@ -49,6 +49,10 @@ class ClientObserver:
             if violation is not None:
                 raise violation
 
+    def sees(self, rule: str, *facts: object) -> None:
+        """Report what a client has seen, for a rule of `gateway.rules.wire`; its check names the facts."""
+        self._report(rule, RULES[rule].check(*facts))
+
     def response_cut(self, *, complete: bool) -> None:
         """Call when the application raised in its response (C09): does the response look complete to the client?"""
         self._report("C09", RULES["C09"].check(complete))

@@ -1,11 +1,12 @@
-"""Generate the page ``docs/conformance.md`` from the tables."""
+"""Generate the pages ``docs/conformance.md`` and ``docs/sentences.md`` from the tables."""
 
 from __future__ import annotations
 
+from gateway.rules.sentences import SENTENCES, Sentence, places
 from gateway.rules.table import Rule
-from gateway.rules.tables import ASGI_TABLES, RULES, TABLES, WSGI_TABLES
+from gateway.rules.tables import RULES, TABLES
 
-__all__ = ["conformance"]
+__all__ = ["conformance", "sentences"]
 
 _SEEN = {
     "wrapper": "`Validator`",
@@ -16,16 +17,14 @@ _SEEN = {
 
 def conformance() -> str:
     """Return the page as MyST text."""
-    asgi = sum(len(table.rules) for table in ASGI_TABLES)
-    wsgi = sum(len(table.rules) for table in WSGI_TABLES)
     errors = sum(rule.severity == "error" for rule in RULES.values())
     lines = [
         "<!-- Made by `python -m gateway.rules`; do not edit. -->",
         "# Conformance rules",
         "",
-        f"{asgi} rules of ASGI, {wsgi} of WSGI and {len(RULES) - asgi - wsgi} of deployment.",
-        f"{errors} are errors: the specification says *must*.",
-        "The others are warnings: the specification says *should*, or common servers accept it.",
+        f"{len(RULES)} rules; {errors} are errors: the specification says *must*, or a definition leaves no choice.",
+        "The others are warnings: the specification says *should*, or it says nothing and a user loses something.",
+        "[](sentences.md) lists every *must* and *should* of the specifications with the rules that check it.",
         "A rule is checked by a `Validator` around the application, by a client that knows its own request, or by",
         "`gateway check`, which judges a deployment and probes a running server.",
         "",
@@ -48,3 +47,37 @@ def _row(rule: Rule) -> str:
     sentence = rule.sentence.replace("|", "\\|")
     seen = "`gateway check`" if rule.id.startswith("D") else _SEEN[rule.seen]
     return f"| {rule.id} | {sentence} | {rule.side} | {rule.severity} | {seen} | {rule.source} |"
+
+
+_FORCE = {"must": "must", "should": "should", "is": "definition"}
+
+
+def sentences() -> str:
+    """Return the page of the sentences as MyST text."""
+    checked = sum(bool(sentence.rules) for sentence in SENTENCES)
+    lines = [
+        "<!-- Made by `python -m gateway.rules sentences`; do not edit. -->",
+        "# Sentences of the specifications",
+        "",
+        "Every *must*, *must not* and *should* of PEP 3333 and of ASGI, every definition that a rule needs, and the",
+        "sentences of RFCs that bind an application or a server here.",
+        f"{len(SENTENCES)} sentences: rules check {checked} of them; each other one has the reason why nothing can.",
+        "The words in the first column only identify the sentence; read it in the specification.",
+        "[](conformance.md) explains the rules.",
+        "",
+    ]
+    source = None
+    for sentence in SENTENCES:
+        if sentence.source != source:
+            source = sentence.source
+            lines += ["", f"## {source}", "", "| sentence | | binds | rules | checked by |", "|---|---|---|---|---|"]
+        lines.append(_sentence(sentence))
+    return "\n".join([*lines, ""])
+
+
+def _sentence(sentence: Sentence) -> str:
+    words = sentence.words.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_").replace("<", "&lt;")
+    seen = ", ".join(_SEEN[place] for place in places(sentence))
+    last = ". ".join(filter(None, (seen, sentence.reason)))
+    side = "nobody" if sentence.side == "-" else "both sides" if sentence.side == "both" else sentence.side
+    return f"| … {words} … | {_FORCE[sentence.force]} | {side} | {' '.join(sentence.rules) or '–'} | {last} |"

@@ -14,6 +14,7 @@ from gateway.rules import (
     asgi_lifespan,
     asgi_websocket,
     deployment,
+    wire,
     wsgi_application,
     wsgi_server,
 )
@@ -30,7 +31,7 @@ ASGI_TABLES: tuple[Table, ...] = (
     asgi_lifespan.RULES,
 )
 WSGI_TABLES: tuple[Table, ...] = (wsgi_application.RULES, wsgi_server.RULES)
-TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES, deployment.RULES)
+TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES, wire.RULES, deployment.RULES)
 #: Every rule by id.
 RULES: dict[str, Rule] = {rule.id: rule for table in TABLES for rule in table}
 

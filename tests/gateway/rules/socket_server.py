@@ -81,7 +81,10 @@ class SocketServer:
                 await reader.readline()
             await reader.readline()
         else:
-            body = await reader.readexactly(int(fields.get(b"content-length", b"0")))
+            if b"expect" in fields and "P62" not in self.faults:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            length = 0 if b"expect" in fields and "P62" in self.faults else int(fields.get(b"content-length", b"0"))
+            body = await reader.readexactly(length)
         path, mark, query = target.partition(b"?")
         from urllib.parse import unquote
 
@@ -93,13 +96,14 @@ class SocketServer:
             "path": unquote(path.decode()),
             "raw_path": path,
             "query_string": mark + query if "H06" in self.faults else query,
-            "headers": headers,
+            "headers": list(dict(headers).items()) if "H17" in self.faults else headers,
             "client": writer.get_extra_info("peername")[:2],
             "server": self.address,
             "extensions": {name: {} for name in ("http.response.trailers", *self._debug())},
         }
         if b"sec-websocket-key" in fields:
-            await self._websocket({**scope, "type": "websocket", "subprotocols": [], "extensions": {}}, writer, fields)
+            changes = {"type": "websocket", "subprotocols": ["chat", "superchat"], "extensions": {}}
+            await self._websocket({**scope, **changes}, reader, writer, fields)
         else:
             await self._http(scope, body, reader, writer)
 
@@ -116,23 +120,84 @@ class SocketServer:
                 return
         await exchange.end()
 
-    async def _websocket(self, scope: Any, writer: asyncio.StreamWriter, fields: dict[bytes, bytes]) -> None:
-        events = [{"type": "websocket.connect"}]
-        status = 400 if "W15" in self.faults else 403
+    async def _websocket(
+        self, scope: Any, reader: Any, writer: asyncio.StreamWriter, fields: dict[bytes, bytes]
+    ) -> None:
+        socket = _WebSocket(self.faults, reader, writer, fields)
+        try:
+            await self.app(scope, socket.receive, socket.send)
+        except Exception:
+            if "W23" in self.faults:
+                await self._stop.wait()
+        if socket.open:
+            await socket.close(1000)
 
-        async def receive() -> Any:
-            return events.pop(0)
 
-        async def send(message: Any) -> None:
-            if message["type"] == "websocket.accept":
-                key = fields[b"sec-websocket-key"] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-                accept = base64.b64encode(hashlib.sha1(key).digest())
-                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: %s\r\n\r\n" % accept)
+class _WebSocket:
+    """Frames of less than 126 bytes from the client, and any frame to it."""
+
+    def __init__(self, faults: set[str], reader: Any, writer: asyncio.StreamWriter, fields: dict[bytes, bytes]) -> None:
+        self.faults = faults
+        self.reader = reader
+        self.writer = writer
+        self.key = fields[b"sec-websocket-key"]
+        self.connected = self.open = self.gone = False
+
+    async def receive(self) -> Any:
+        if not self.connected:
+            self.connected = True
+            return {"type": "websocket.connect"}
+        data = b""
+        while not self.gone:
+            opcode, last, part = await self._frame()
+            if opcode == 8:
+                self.gone = True
+            elif opcode == 9:
+                if "W22" not in self.faults:
+                    await self._write(10, part)
             else:
-                writer.write(b"HTTP/1.1 %d Denied\r\nContent-Length: 0\r\n\r\n" % status)
-            await writer.drain()
+                data += part
+                if last or "W21" in self.faults:
+                    return {"type": "websocket.receive", "bytes": data}
+        if self.open:
+            await self.close(1000)
+        return {"type": "websocket.disconnect", "code": 1000}
 
-        await self.app(scope, receive, send)
+    async def _frame(self) -> tuple[int, bool, bytes]:
+        try:
+            head = await self.reader.readexactly(2)
+            key = await self.reader.readexactly(4)
+            data = await self.reader.readexactly(head[1] & 0x7F)
+        except asyncio.IncompleteReadError:
+            return 8, True, b""
+        return head[0] & 0x0F, bool(head[0] & 0x80), bytes(byte ^ key[i % 4] for i, byte in enumerate(data))
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.accept":
+            accept = base64.b64encode(hashlib.sha1(self.key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+            pairs = [(b"sec-websocket-accept", accept), *message.get("headers", ())]
+            if message.get("subprotocol") and "W20" not in self.faults:
+                pairs.append((b"sec-websocket-protocol", message["subprotocol"].encode()))
+            lines = b"".join(b"%s: %s\r\n" % pair for pair in pairs)
+            upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            self.writer.write(b"HTTP/1.1 101 Switching Protocols\r\n%s%s\r\n" % (upgrade, lines))
+            self.open = True
+        elif message["type"] == "websocket.send":
+            await self._write(2, message["bytes"])
+        elif self.open:
+            await self.close(1000 if "W19" in self.faults else message.get("code", 1000))
+        else:
+            status = 400 if "W15" in self.faults else 403
+            self.writer.write(b"HTTP/1.1 %d Denied\r\nContent-Length: 0\r\n\r\n" % status)
+        await self.writer.drain()
+
+    async def close(self, code: int) -> None:
+        self.open = False
+        await self._write(8, code.to_bytes(2, "big"))
+
+    async def _write(self, opcode: int, data: bytes) -> None:
+        self.writer.write(bytes([0x80 | opcode, len(data)]) + data)
+        await self.writer.drain()
 
 
 class _Http:
@@ -145,6 +210,7 @@ class _Http:
         self.completed = asyncio.Event()
         self.held: list[bytes] = []
         self.trailers: list[tuple[bytes, bytes]] = []
+        self.ended = False
 
     async def receive(self) -> Any:
         if self.events:
@@ -159,9 +225,12 @@ class _Http:
             self._start(message)
         elif kind == "http.response.body":
             data = message.get("body", b"")
+            data = data.replace(b"\r\n", b"\n") if "P61" in self.faults else data
             await self._write(b"%x\r\n%s\r\n" % (len(data), data) if data and not self.head else b"")
             if not message.get("more_body"):
                 self.completed.set()
+                if "E27" in self.faults:
+                    await self.end()
         elif kind == "http.response.trailers":
             self.trailers = list(message["headers"])
 
@@ -180,6 +249,8 @@ class _Http:
             headers += [(b"set-cookie", b", ".join(cookies))] if cookies else []
         if "E13" not in self.faults:
             headers = [pair for pair in headers if pair[0] != b"transfer-encoding"]
+        if "P66" not in self.faults:
+            headers.append((b"date", b"Sun, 06 Nov 1994 08:49:37 GMT"))
         lines = b"".join(b"%s: %s\r\n" % pair for pair in headers)
         self.held.append(b"HTTP/1.1 %d OK\r\n%sTransfer-Encoding: chunked\r\n\r\n" % (status, lines))
 
@@ -194,6 +265,9 @@ class _Http:
         await self.writer.drain()
 
     async def end(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
         trailers = self.trailers if self.te or "X09" in self.faults else []
         self.held.append(b"0\r\n" + b"".join(b"%s: %s\r\n" % pair for pair in trailers) + b"\r\n")
         await self._flush()

@@ -1,20 +1,19 @@
 """The rules that a client sees: each broken and kept by a server on a real socket, watched by a client of it."""
 
 import json
-import socketserver
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 import pytest
 
+from gateway.check import applications, wire
 from gateway.check import probe as probing
 from gateway.errors import ProtocolViolation
 from gateway.rules import RULES, ClientObserver
 from tests.gateway.rules.cases import Case, shows
 from tests.gateway.rules.socket_server import SocketServer
+from tests.gateway.rules.wsgi_socket_server import WsgiSocketServer
 
 
 @dataclass
@@ -29,8 +28,8 @@ class Result:
 Look = Callable[[ClientObserver, Any], None]
 
 
-def get(address: Any, path: str, *lines: str) -> probing.ProbeResponse:
-    return probing.fetch(address, probing._request("GET", path, b"", *lines))
+def get(address: Any, path: str, *lines: str) -> wire.ProbeResponse:
+    return wire.fetch(address, wire.request("GET", path, b"", *lines))
 
 
 def sees_cut(observer: ClientObserver, address: Any) -> None:
@@ -52,11 +51,11 @@ def sees_flush(interface: str) -> Look:
 
 
 def sees_headers(observer: ClientObserver, address: Any) -> None:
-    observer.headers_delivered(probing._HEADERS, get(address, "/headers").headers)
+    observer.headers_delivered(applications.HEADERS, get(address, "/headers").headers)
 
 
 def sees_coding(observer: ClientObserver, address: Any) -> None:
-    observer.headers_delivered(probing.CODING, get(address, "/coding").headers)
+    observer.headers_delivered(applications.CODING, get(address, "/coding").headers)
 
 
 def sees_trailers(*lines: str) -> Look:
@@ -71,13 +70,13 @@ def sees_extensions(observer: ClientObserver, address: Any) -> None:
 
 
 def sees_denial(observer: ClientObserver, address: Any) -> None:
-    observer.handshake_denied(get(address, "/ws", "Upgrade: websocket", *probing._HANDSHAKE).status)
+    observer.handshake_denied(get(address, "/deny", "Upgrade: websocket", *wire.HANDSHAKE).status)
 
 
 def served(look: Look, *faults: str) -> Callable[[str], Result]:
     def run(mode: str) -> Result:
         observer = ClientObserver(mode)  # type: ignore[arg-type]
-        with SocketServer(probing._application, *faults) as server:
+        with SocketServer(applications.asgi_application, *faults) as server:
             look(observer, server.address)
         return Result(observer)
 
@@ -88,7 +87,7 @@ def without_lifespan(*faults: str) -> Callable[[str], Result]:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             raise NotImplementedError("no lifespan")
-        await probing._application(scope, receive, send)
+        await applications.asgi_application(scope, receive, send)
 
     def run(mode: str) -> Result:
         observer = ClientObserver(mode)  # type: ignore[arg-type]
@@ -99,55 +98,89 @@ def without_lifespan(*faults: str) -> Callable[[str], Result]:
     return run
 
 
-class Withholding(ServerHandler):
-    """Keeps every block until the last one was made."""
+def probed(interface: str, *faults: str) -> Callable[[str], Result]:
+    """The case of a server that the whole probe watches."""
 
-    def _write(self, data: bytes) -> None:
-        self.__dict__.setdefault("held", []).append(data)
-
-    def _flush(self) -> None:
-        pass
-
-    def finish_content(self) -> None:
-        super().finish_content()
-        self.stdout.write(b"".join(self.__dict__.get("held", [])))
-        self.stdout.flush()
-
-
-class Handler(WSGIRequestHandler):
-    handler: type[ServerHandler] = ServerHandler
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-    def handle(self) -> None:
-        self.raw_requestline = self.rfile.readline(65537)
-        if self.parse_request():
-            handler = self.handler(self.rfile, self.wfile, self.get_stderr(), self.get_environ(), multithread=False)  # type: ignore[arg-type]
-            handler.run(self.server.get_app())  # type: ignore[attr-defined]
-
-
-class WithholdingHandler(Handler):
-    handler = Withholding
-
-
-class Server(socketserver.ThreadingMixIn, WSGIServer):
-    pass
-
-
-def served_wsgi(handler: type[Handler], look: Look) -> Callable[[str], Result]:
     def run(mode: str) -> Result:
         observer = ClientObserver(mode)  # type: ignore[arg-type]
-        with Server(("127.0.0.1", 0), handler) as server:
-            server.set_app(probing._wsgi_application)
-            thread = threading.Thread(target=server.serve_forever)
-            thread.start()
-            look(observer, server.server_address)
-            server.shutdown()
-            thread.join()
+        with serving(interface, *faults) as server:
+            probing.watch(observer, server.address, interface)
         return Result(observer)
 
     return run
+
+
+def serving(interface: str, *faults: str) -> Any:
+    if interface == "wsgi":
+        return WsgiSocketServer(applications.wsgi_application, *faults)
+    return SocketServer(applications.asgi_application, *faults)
+
+
+def served_wsgi(look: Look, *faults: str) -> Callable[[str], Result]:
+    def run(mode: str) -> Result:
+        observer = ClientObserver(mode)  # type: ignore[arg-type]
+        with serving("wsgi", *faults) as server:
+            look(observer, server.address)
+        return Result(observer)
+
+    return run
+
+
+def wsgi(rule: str, look: Look) -> Case:
+    return Case(rule, served_wsgi(look, rule), served_wsgi(look))
+
+
+def asgi(rule: str, look: Look, note: str = "") -> Case:
+    return Case(rule, served(look, rule), served(look), note)
+
+
+def sees_get(rule: str, path: str, *facts: Any) -> Look:
+    """Look at a response: each fact is an attribute of it, or a value."""
+
+    def look(observer: ClientObserver, address: Any) -> None:
+        response = get(address, path)
+        found = [getattr(response, fact) if isinstance(fact, str) else fact for fact in facts]
+        observer.sees(rule, *found)
+
+    return look
+
+
+def sees_expectation(observer: ClientObserver, address: Any) -> None:
+    expecting = wire.request("POST", "/echo", b"", "Content-Length: 3", "Expect: 100-continue")
+    response = wire.fetch(address, expecting, 5.0, rest=b"abc", after=0.3)
+    observer.sees("P62", response.status, json.loads(response.body)["size"], 3)
+
+
+def sees_request_headers(rule: str, given: Any) -> Look:
+    def look(observer: ClientObserver, address: Any) -> None:
+        answer = get(address, "/echo", *(f"{name}: {value}" for name, value in probing._ECHO_HEADERS))
+        observer.sees(rule, given, json.loads(answer.body)["headers"])
+
+    return look
+
+
+def sees_waiting(observer: ClientObserver, address: Any) -> None:
+    answer = get(address, "/waits")
+    observer.sees("P69", answer.began < float(answer.body))
+
+
+def sees_long(observer: ClientObserver, address: Any) -> None:
+    answer = wire.fetch(address, wire.request("GET", "/long"), 0.3, drain=True)
+    observer.sees("P70", 10, len(answer.body))
+
+
+def sees_short(observer: ClientObserver, address: Any) -> None:
+    answer = wire.fetch(address, wire.request("GET", "/short"), 0.3, drain=True)
+    observer.sees("P71", answer.closed)
+
+
+def sees_awaited_trailers(observer: ClientObserver, address: Any) -> None:
+    answer = get(address, "/trailers", "TE: trailers")
+    observer.sees("E27", answer.complete, answer.trailers)
+
+
+def sees_websocket(observer: ClientObserver, address: Any) -> None:
+    probing._watch_websocket(observer, address, lambda path, *lines: get(address, path, *lines))
 
 
 CASES = [
@@ -161,8 +194,29 @@ CASES = [
     Case("X11", served(sees_extensions, "X11"), served(sees_extensions), "offered", side="server", minor=True),
     Case("W15", served(sees_denial, "W15"), served(sees_denial)),
     Case("L06", without_lifespan("L06"), without_lifespan()),
-    Case("P43", served_wsgi(WithholdingHandler, sees_flush("wsgi")), served_wsgi(Handler, sees_flush("wsgi"))),
+    wsgi("P43", sees_flush("wsgi")),
+    wsgi("P60", sees_get("P60", "/replaced", "status")),
+    wsgi("P61", sees_get("P61", "/bytes", applications.BYTES, "body")),
+    asgi("P61", sees_get("P61", "/bytes", applications.BYTES, "body"), "asgi"),
+    wsgi("P62", sees_expectation),
+    asgi("P62", sees_expectation, "asgi"),
+    wsgi("P63", sees_request_headers("P63", {"x-two", "x-empty"})),
+    wsgi("P64", sees_get("P64", "/lazy", "status", "body")),
+    wsgi("P66", sees_get("P66", "/echo", "headers")),
+    asgi("P66", sees_get("P66", "/echo", "headers"), "asgi"),
+    wsgi("P69", sees_waiting),
+    wsgi("P70", sees_long),
+    wsgi("P71", sees_short),
+    asgi("H17", sees_request_headers("H17", probing._ECHO_HEADERS)),
+    asgi("E27", sees_awaited_trailers),
+    *(asgi(rule, sees_websocket) for rule in ("W19", "W20", "W21", "W22", "W23")),
 ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_the_whole_probe_finds_nothing_at_a_server_that_keeps_the_rules(interface: str) -> None:
+    assert probed(interface)("collect").found == []
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
