@@ -15,10 +15,11 @@ Sources: RSGI specification 1.6; ASGI HTTP 2.5, WebSocket 2.5, Lifespan 2.0.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.adapters._wrapped import asgi_callable
+from gateway.adapters.asgi_to_rsgi._incoming import IncomingBody
 from gateway.adapters.asgi_to_rsgi._objects import (
     HttpProtocol,
     HttpTransport,
@@ -27,7 +28,6 @@ from gateway.adapters.asgi_to_rsgi._objects import (
     WebSocketProtocol,
     WebSocketTransport,
     is_gone,
-    may_have_body,
     response_fields,
     scope_of,
 )
@@ -37,8 +37,6 @@ from gateway.protocols import ASGIApplication, Message
 
 __all__ = ["AsgiToRsgi"]
 
-#: Maximum declared length of a request body that is read whole, in one wake-up.
-_SMALL_BODY: Final = 64 * 1024
 #: RSGI's kinds of WebSocket messages.
 _CLOSED: Final = 0
 _BYTES: Final = 1
@@ -140,7 +138,7 @@ class _Http:
         self._scope = scope
         self._gone = False  # the client has left, as far as granian has reported it
         # The request.
-        self._body: _IncomingBody | None = None
+        self._body: IncomingBody | None = None
         self._request_ended = False
         self._disconnect: asyncio.Future[None] | None = None
         # The response.
@@ -172,7 +170,7 @@ class _Http:
         if self._request_ended:
             return await self._wait_for_disconnect()
         if self._body is None:
-            self._body = _IncomingBody(self._protocol, self._scope)
+            self._body = IncomingBody(self._protocol, self._scope)
         try:
             chunk, more_body = await self._body.read()
         except EOFError:
@@ -245,51 +243,6 @@ class _Http:
         self._responded = True
         if self._response_ended is not None:
             self._response_ended.set()
-
-
-class _IncomingBody:
-    """The body of one request."""
-
-    __slots__ = ("_chunks", "_left", "_protocol")
-
-    def __init__(self, protocol: HttpProtocol, scope: RsgiScope) -> None:
-        self._protocol = protocol
-        self._chunks: AsyncIterator[bytes] | None = None
-        declared = scope.headers.get("content-length")
-        #: Number of bytes to come; None if the request declares no length.
-        self._left: int | None = int(declared) if declared is not None and declared.isdecimal() else None
-        if declared is None and not may_have_body(scope):
-            self._left = 0
-
-    async def read(self) -> tuple[bytes, bool]:
-        """Return the next bytes, and whether more follow.
-
-        Raises:
-            EOFError: The client left before the end.
-        """
-        left = self._left
-        if left == 0:
-            return b"", False
-        try:
-            if self._chunks is None:
-                if left is not None and left <= _SMALL_BODY:
-                    return self._counted(await self._protocol(), last=True)
-                self._chunks = self._protocol.__aiter__()
-            return self._counted(await anext(self._chunks))
-        except StopAsyncIteration:
-            return self._counted(b"", last=True)
-        except Exception as error:
-            if not is_gone(error):
-                raise
-            raise EOFError from error
-
-    def _counted(self, chunk: bytes, *, last: bool = False) -> tuple[bytes, bool]:
-        if self._left is None:
-            return chunk, not last
-        self._left -= len(chunk)
-        if last and self._left:
-            raise EOFError
-        return chunk, self._left > 0
 
 
 class _WebSocket:
