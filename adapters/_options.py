@@ -17,6 +17,7 @@ from gateway.lifespan import LifespanMode
 
 __all__ = [
     "ADAPTERS",
+    "HEAD_SECONDS",
     "NO_OPTIONS",
     "AdapterOptions",
     "Direction",
@@ -41,6 +42,10 @@ ADAPTERS: Final[Mapping[Direction, tuple[str, frozenset[str]]]] = {
     "wsgi_to_asgi": ("WsgiToAsgi", _BOTH | _WSGI_TO_ASGI),
     "asgi_to_wsgi": ("AsgiToWsgi", _BOTH | _ASGI_TO_WSGI),
 }
+
+#: Seconds that the headers of an ASGI application wait for its body. A body that follows at once goes out with them,
+#: and the client of a quiet stream need not wait for the first event.
+HEAD_SECONDS: Final = 0.05
 
 #: No option differs from the default.
 NO_OPTIONS: Final[Mapping[str, Any]] = {}

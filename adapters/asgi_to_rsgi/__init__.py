@@ -18,6 +18,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.adapters._options import HEAD_SECONDS
 from gateway.adapters._wrapped import asgi_callable
 from gateway.adapters.asgi_to_rsgi._incoming import IncomingBody
 from gateway.adapters.asgi_to_rsgi._objects import (
@@ -37,6 +38,8 @@ from gateway.protocols import ASGIApplication, Message
 
 __all__ = ["AsgiToRsgi"]
 
+#: Bytes that are read from a file at once.
+_PIECE_BYTES: Final = 64 * 1024
 #: RSGI's kinds of WebSocket messages.
 _CLOSED: Final = 0
 _BYTES: Final = 1
@@ -124,6 +127,7 @@ class _Http:
         "_disconnect",
         "_gone",
         "_head",
+        "_over",
         "_protocol",
         "_request_ended",
         "_responded",
@@ -145,6 +149,7 @@ class _Http:
         self._head: tuple[int, RsgiFields] | None = None
         self._stream: HttpTransport | None = None
         self._responded = False
+        self._over = False  # the application has returned, or raised
         self._trailers_promised = False
         self._response_ended: asyncio.Event | None = None
 
@@ -154,6 +159,7 @@ class _Http:
         try:
             await app(scope, self._receive, self._send)
         finally:
+            self._over = True
             if self._disconnect is not None:
                 self._disconnect.cancel()
         if not (self._responded or self._gone):
@@ -200,6 +206,7 @@ class _Http:
                 raise _unexpected(kind, "http.response.start only once per response")
             self._head = (message["status"], response_fields(message.get("headers", ())))
             self._trailers_promised = bool(message.get("trailers", False))
+            asyncio.get_running_loop().call_soon(self._watch_head)
             return
         if kind == "http.response.trailers" and self._trailers_promised and self._responded:
             # RSGI has no trailers, and the application did not check the extensions. HTTP allows to drop them.
@@ -209,7 +216,10 @@ class _Http:
             raise _unexpected(kind, "http.response.body after http.response.start and before the end of the body")
         status, headers = self._head
         if kind == "http.response.pathsend":
-            self._protocol.response_file(status, headers, str(message["path"]))
+            if self._stream is None:
+                self._protocol.response_file(status, headers, str(message["path"]))
+            else:
+                await self._stream_file(self._stream, str(message["path"]))
             self._end()
         elif kind == "http.response.body":
             await self._send_body(status, headers, message.get("body", b""), bool(message.get("more_body", False)))
@@ -227,16 +237,40 @@ class _Http:
                 return
             self._stream = self._protocol.response_stream(status, headers)
         if body:
-            try:
-                await self._stream.send_bytes(bytes(body))
-            except Exception as error:
-                if not is_gone(error):
-                    raise
-                self._gone = True
-                # "If send is called on a closed connection the server should raise an OSError" (ASGI HTTP 2.4).
-                raise ConnectionResetError("the client has disconnected") from error
+            await self._send_chunk(self._stream, bytes(body))
         if not more_body:
             self._end()
+
+    async def _send_chunk(self, stream: HttpTransport, chunk: bytes) -> None:
+        try:
+            await stream.send_bytes(chunk)
+        except Exception as error:
+            if not is_gone(error):
+                raise
+            self._gone = True
+            # "If send is called on a closed connection the server should raise an OSError" (ASGI HTTP 2.4).
+            raise ConnectionResetError("the client has disconnected") from error
+
+    async def _stream_file(self, stream: HttpTransport, path: str) -> None:
+        """Send a file after headers that went out alone."""
+        file = await asyncio.to_thread(open, path, "rb")
+        try:
+            while chunk := await asyncio.to_thread(file.read, _PIECE_BYTES):
+                await self._send_chunk(stream, chunk)
+        finally:
+            file.close()
+
+    def _watch_head(self) -> None:
+        """Send the headers alone, unless the body follows soon. It nearly always has followed by now."""
+        if self._has_only_head():
+            asyncio.get_running_loop().call_later(HEAD_SECONDS, self._send_head)
+
+    def _send_head(self) -> None:
+        if self._head is not None and self._has_only_head():
+            self._stream = self._protocol.response_stream(*self._head)
+
+    def _has_only_head(self) -> bool:
+        return self._stream is None and not (self._responded or self._over or self._gone)
 
     def _end(self) -> None:
         self._stream = None  # granian ends the response when the last reference to its stream is gone

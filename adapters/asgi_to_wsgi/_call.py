@@ -14,6 +14,10 @@ thread has read already. When those are used up, it requests more from the threa
 may run on after that: the service keeps its task, and its errors are logged. ``gone`` is True once the server has
 closed the response: from then on ``send()`` raises OSError and ``receive()`` returns ``http.disconnect``.
 
+The headers alone are no reason to wake the thread, because the body nearly always follows in the same step of the task.
+If it does not, ``head_due`` wakes the thread after `HEAD_SECONDS`. Only a thread that waits turns this on
+(``_watched``), so a response that is complete without a wait costs no timer.
+
 Rules for changes. Only the loop writes the attributes of the first group below. Only the WSGI thread writes those of
 the second group, except ``_want``, which the loop sets and the thread clears. Write the news first, then call
 ``signal()`` (see `_waiting`). Code on the loop must not block. Do not ``await`` between taking a message out and
@@ -33,6 +37,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, Protocol
 
+from gateway.adapters._options import HEAD_SECONDS
 from gateway.adapters.asgi_to_wsgi._input import BodyReader
 from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FilePart, Part, SharedFile, octets
 from gateway.adapters.asgi_to_wsgi._waiting import Conversation, Runner, start_task
@@ -90,6 +95,9 @@ class AsgiCall(Conversation):
     finished = False
     error: BaseException | None = None
     gone = False
+    head_due = False  # the headers have waited long enough; the WSGI thread clears it
+    _head_watched = False
+    _head_released = False
     _waiters: set[asyncio.Future[None]] | None = None
     _demanded = False
     _delivered = False  # the application has received its last http.request
@@ -100,6 +108,7 @@ class AsgiCall(Conversation):
     # Written in the WSGI thread.
     _taken = 0
     _want = False
+    _watched = False  # the thread waits for the headers
 
     def __init__(
         self,
@@ -291,6 +300,22 @@ class AsgiCall(Conversation):
             self._trailers_follow = "http.response.trailers" in self._offers
             self._trailers_dropped = not self._trailers_follow
         self._state = _BODY
+        if self._watched:  # read after `_state` is written, see `pull_head`
+            self._runner.loop.call_soon(self._watch_head)
+
+    def _watch_head(self) -> None:
+        """Wake the WSGI thread for the headers alone, unless the body follows soon."""
+        if self._has_only_head() and not self._head_watched:
+            self._head_watched = True
+            self._runner.loop.call_later(HEAD_SECONDS, self._release_head)
+
+    def _release_head(self) -> None:
+        if self._has_only_head():
+            self._head_released = self.head_due = True
+            self.signal()
+
+    def _has_only_head(self) -> bool:
+        return self._state == _BODY and not self._sent and not self.finished and not self.gone
 
     def _complete_body(self) -> None:
         if self._trailers_follow:
@@ -308,7 +333,7 @@ class AsgiCall(Conversation):
                 # The specification allows hints "at any time after the Response Start message", which waits here for
                 # the body. hypercorn, the only server with this extension, takes them before it too. Later hints are
                 # useless, so they are ignored.
-                if self._sent == 0:
+                if self._sent == 0 and not self._head_released:
                     self.parts.append(EarlyHint([bytes(link) for link in message.get("links", ())]))
                     self.signal()
                 return
@@ -388,8 +413,17 @@ class AsgiCall(Conversation):
     # In the WSGI thread: methods for the server.
 
     def news(self) -> bool:
-        """Tell whether there are parts to take, a piece to be read, or the end."""
-        return bool(self.parts) or self.finished or self._want
+        """Tell whether there are parts to take, headers to send, a piece to be read, or the end."""
+        return bool(self.parts) or self.finished or self.head_due or self._want
+
+    def pull_head(self) -> bool:
+        """Wait as `pull` does, or until ``head_due``: then return False too."""
+        if not self.parts and not self.finished and not self._watched:
+            # Written before `_state` is read: either this thread or `_start` sees what the other has written.
+            self._watched = True
+            if self._state == _BODY:
+                self._runner.post(self._watch_head)
+        return self.pull()
 
     def pull(self) -> bool:
         """Wait until there are parts to take, or nothing more will come.
@@ -401,7 +435,7 @@ class AsgiCall(Conversation):
             finished = self.finished  # read before `parts`, because the loop writes `parts` first
             if self.parts:
                 return True
-            if finished:
+            if finished or self.head_due:
                 return False
             if self._want:
                 self._want = False

@@ -33,6 +33,8 @@ _PIECE_BYTES = 64 * 1024
 def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., object], coalesce: bool) -> Iterable[bytes]:
     """Wait for the headers and the first part of the body, start the response and return its body.
 
+    If the application sends its headers and nothing more for a while, they go to the server alone.
+
     Raises:
         Exception: The application raised it before any of its body was sent. The response was not started, so that the
             server can respond with an error of its own.
@@ -47,12 +49,13 @@ def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., obje
             raise
         return [parts[0]]
     try:
-        while call.pull():
+        while call.pull_head():
             hint = call.parts[0]
             if not isinstance(hint, EarlyHint):
                 break
             call.parts.popleft()
             environ["wsgi.early_hints"]([("Link", link.decode("latin-1")) for link in hint.links])
+        call.head_due = False
         if call.finished:
             if call.error is None:
                 body = _whole(call, coalesce)
@@ -67,7 +70,11 @@ def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., obje
             wrapped = _wrapped(call, first, environ)
             start_response(status_line(call.status), call.headers)
             return wrapped
-        start_response(status_line(call.status), call.headers)
+        write = start_response(status_line(call.status), call.headers)
+        if not call.parts and not call.finished and callable(write):
+            # A server keeps the headers until the first bytes of the body, or until the first call of `write` (PEP 3333
+            # "The start_response() Callable"). A server without `write` sends them when this returns (granian).
+            write(b"")
     except BaseException:
         call.abandon()
         raise
@@ -243,7 +250,8 @@ def _sent_as_it_stands(call: AsgiCall, part: FilePart, file: io.FileIO, environ:
 
 
 def _pieces(part: FilePart) -> Generator[bytes, None, None]:
-    source = FileRange(part.file, part.count)
+    file: Any = part.file if part.path is None else io.FileIO(part.path)
+    source = FileRange(file, part.count)
     try:
         while data := source.read(_PIECE_BYTES):
             yield data

@@ -125,11 +125,13 @@ class Run(Outflow[Entry]):
         return self.write
 
     def write(self, data: bytes) -> None:
-        """Send data before the iterable; the ``write`` callable of PEP 3333.
+        """Send data before the iterable; the ``write`` callable of PEP 3333. The first call sends the headers.
 
         Raises:
             ClientGone: The client left before the response was complete.
         """
+        if not self.committed and not data:
+            self._put(self._commit(), 0)
         if not self._push(data) and self.gone and not self._closed:
             raise ClientGone("before the response was complete")
 

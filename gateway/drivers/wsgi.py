@@ -170,8 +170,14 @@ class WsgiExchange(Exchange, WsgiRequest):
         return self.head(status, headers, exc_info if COMMITTED <= state <= CHANGED or self._given else None)
 
     def write(self, data: bytes) -> None:
-        """PEP 3333's imperative way to send: the data passes as a chunk of the body."""
-        ready = [data] if self._state == COMMITTED else self.feed((data, False, False)) if data else []
+        """PEP 3333's imperative way to send: the data passes as a chunk of the body; b"" sends the headers alone."""
+        if not data and self._state == IDLE and self._head is not None:
+            self.head(*self._head)
+        if data:
+            ready = [data] if self._state == COMMITTED else self.feed((data, False, False))
+        else:
+            # A server without `write` (granian) sends the headers when the application returns.
+            ready = [b""] if COMMITTED <= self._state <= CHANGED and callable(self._write) else []
         for chunk in ready:
             try:
                 self._write(chunk)

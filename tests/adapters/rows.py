@@ -178,6 +178,7 @@ ROWS = (
         "ASGI extensions, WebSocket Denial Response",
     ),
     Row("A78", "Open WebSockets do not use up the threads of requests, and have a limit."),
+    Row("A79", "The first `write()` sends the headers, also if it has no data.", "PEP 3333, start_response()"),
     Row("B01", "The scope has every required key.", "ASGI HTTP, scope"),
     Row("B02", "`path` includes the mount point, and `root_path` is `SCRIPT_NAME`.", "ASGI HTTP, scope"),
     Row("B03", "A path that is not valid UTF-8 is served.", "PEP 3333, Unicode Issues"),
@@ -266,6 +267,11 @@ ROWS = (
         "B52",
         "With `websockets=True`, WebSockets are served if the server hands over its socket.",
         "RFC 6455; ASGI WebSocket",
+    ),
+    Row(
+        "B55",
+        'Headers without a body are sent after 50 milliseconds, with `write(b"")`.',
+        "PEP 3333, start_response()",
     ),
 )
 

@@ -96,6 +96,24 @@ async def stream(scope, receive, send):
     await happened["never"].wait()  # background work: the response has ended already
 
 
+async def quiet(scope, receive, send):
+    """Send the headers, and the body only when another request allows it: as bytes, as a file, or never."""
+    what = scope["query_string"].decode()
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT]})
+    await happened[f"go-on-{what}"].wait()
+    if what == "file":
+        await send({"type": "http.response.pathsend", "path": __file__})
+    else:
+        await send({"type": "http.response.body", "body": b"event"})
+
+
+async def late_failure(scope, receive, send):
+    """Fail in the step that sends the headers, before they are sent alone."""
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT]})
+    await asyncio.sleep(0)
+    raise LookupError("broken after the head")
+
+
 async def endless(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     try:
@@ -250,6 +268,8 @@ PATHS = {
     "/upload": upload,
     "/echo": echo,
     "/stream": stream,
+    "/quiet": quiet,
+    "/late-failure": late_failure,
     "/endless": endless,
     "/waiting": waiting,
     "/while-responding": while_responding,

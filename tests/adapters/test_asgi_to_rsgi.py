@@ -197,6 +197,18 @@ def test_a_chunk_is_sent_before_the_response_ends(client: Unix) -> None:
     assert response.read() == b"second"  # although the application has not returned
 
 
+@pytest.mark.parametrize("what", ["bytes", "file"])
+def test_the_headers_of_a_quiet_stream_are_sent_before_its_body(client: Unix, what: str) -> None:
+    client.request("GET", f"/quiet?{what}")
+    response = client.getresponse()
+    assert response.headers["content-type"] == "text/plain"
+    with closing(Unix(client.path)) as other:
+        other.request("GET", f"/happen?go-on-{what}")
+        assert other.getresponse().status == 200
+    whole = Path(__file__).with_name("rsgi_app.py").read_bytes() if what == "file" else b"event"
+    assert response.read() == whole
+
+
 def test_a_client_that_leaves_while_the_application_waits_is_reported(client: Unix) -> None:
     client.request("GET", "/waiting")
     wait_until(client, "waiting")  # else granian may drop a request that it has not handed over yet
@@ -228,7 +240,7 @@ def test_a_listener_is_told_when_the_response_has_ended(client: Unix) -> None:
     wait_until(client, "listener-ended")
 
 
-@pytest.mark.parametrize("target", ["/failing", "/silent", "/half-silent"])
+@pytest.mark.parametrize("target", ["/failing", "/silent", "/half-silent", "/late-failure"])
 def test_an_error_before_the_response_is_a_500(client: Unix, target: str) -> None:
     client.request("GET", target)
     response = client.getresponse()

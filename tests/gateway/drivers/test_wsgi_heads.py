@@ -315,6 +315,42 @@ def test_what_is_written_after_a_second_head_was_given_up_is_sent(waits: bool) -
     assert ends == [("completed", 5)] * waits
 
 
+@pytest.mark.parametrize(
+    ("hooks", "sent"),
+    [
+        ({"on_response": None}, [b""]),
+        ({"on_finish": None}, [b""]),
+        ({"on_error": None}, [b""]),
+        ({"on_body": None}, [b""]),
+        ({"on_body": lambda request, response: Upper()}, []),
+        (ALL, [b""]),
+    ],
+    ids=["head", "finish", "error", "body", "transform", "all"],
+)
+@pytest.mark.parametrize("has_write", [True, False])
+def test_a_write_of_nothing_sends_the_headers_unless_a_transform_holds_them(
+    hooks: dict[str, Any], sent: list[bytes], has_write: bool
+) -> None:
+    starts: list[Any] = []
+    written: list[bytes] = []
+
+    def server_start(*args: Any) -> Any:
+        starts.append(args)
+        return written.append if has_write else None
+
+    def app(environ: Any, start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+        if callable(write):  # a group that only touches headers returns the server's own
+            write(b"")
+        assert (len(starts), written) == (1 if sent else 0, sent if has_write else [])
+        return iter([b"event"])
+
+    body: Any = drivers.build_wsgi([logged("m", [], **hooks)], app)({"REQUEST_METHOD": "GET"}, server_start)
+    assert b"".join(body) == (b"event" if sent else b"EVENT!")
+    assert len(starts) == 1
+    getattr(body, "close", lambda: None)()
+
+
 def test_a_wsgi_body_that_fails_before_the_head_is_closed_when_the_call_raises() -> None:
     log: list[Any] = []
 
