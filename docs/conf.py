@@ -9,7 +9,10 @@ project = "anytier"
 author = "The anytier authors"
 project_copyright = "2026, the anytier authors"
 version = release = re.findall(
-    r'__version__ = "(.+)"', (Path(__file__).parent.parent / "gateway" / "_version.py").read_text(encoding="utf-8")
+    r'__version__ = "(.+)"',
+    (Path(__file__).parent.parent / "gateway" / "_version.py").read_text(
+        encoding="utf-8"
+    ),
 )[0]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

@@ -1,9 +1,13 @@
-"""Every Python code block of the documentation runs, block after block in one namespace a page."""
+"""Every Python block of the documentation runs, in one namespace for each page."""
 
 from __future__ import annotations
 
 from sybil import Sybil
-from sybil.parsers.myst import DocTestDirectiveParser, PythonCodeBlockParser, SkipParser
+from sybil.parsers.myst import (
+    DocTestDirectiveParser,
+    PythonCodeBlockParser,
+    SkipParser,
+)
 
 pytest_plugins = ["gateway.testing.pytest_plugin"]
 

@@ -23,7 +23,7 @@ def commands(program: str) -> list[tuple[str, list[str]]]:
     found: list[tuple[str, list[str]]] = []
     for page in PAGES:
         for block in SHELL.findall(page.read_text(encoding="utf-8")):
-            for line in block.splitlines():
+            for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line.removeprefix("$ "), comments=True)
                 if words[:1] == [program]:
                     found.append((page.relative_to(ROOT).as_posix(), words[1:]))
