@@ -5,21 +5,48 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent
+
 project = "anytier"
 author = "The anytier authors"
 project_copyright = "2026, the anytier authors"
-version = release = re.findall(
-    r'__version__ = "(.+)"',
-    (Path(__file__).parent.parent / "gateway" / "_version.py").read_text(
-        encoding="utf-8"
-    ),
-)[0]
+[version] = re.findall(
+    r'__version__ = "(.+)"', (ROOT / "gateway" / "_version.py").read_text("utf-8")
+)
+release = version
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+exclude_patterns = ["_build", "conftest.py"]
+# A typographic dash would change the options of a command.
+smartquotes = False
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "conftest.py"]
+
 html_theme = "furo"
 html_title = "anytier"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "light_css_variables": {
+        "color-brand-primary": "#0a6b4d",
+        "color-brand-content": "#0a6b4d",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#5fd3a5",
+        "color-brand-content": "#5fd3a5",
+    },
+}
+
+# The button copies commands without their prompt.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
+
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sybil import Sybil
 from sybil.parsers.myst import (
     DocTestDirectiveParser,
@@ -11,8 +13,15 @@ from sybil.parsers.myst import (
 
 pytest_plugins = ["gateway.testing.pytest_plugin"]
 
+
+def setup(names: dict[str, Any]) -> None:
+    """Give the blocks of a page the name of a module: frameworks look for it."""
+    names["__name__"] = "page"
+
+
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), DocTestDirectiveParser(), SkipParser()],
     pattern="*.md",
+    setup=setup,
     excludes=["_build/*"],
 ).pytest()

@@ -2,55 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.fresh import ROOT, build, clone, python_in, run
+
 pytestmark = pytest.mark.slow
 
 
-def run(*argv: str | Path, cwd: Path, **env: str) -> str:
-    """Run a command to its end, and show what it said where it failed."""
-    done = subprocess.run(
-        [str(part) for part in argv],
-        cwd=cwd,
-        env={**{k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}, **env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, f"{argv}\n{done.stdout}"
-    return done.stdout
-
-
-def python_in(environment: Path) -> Path:
-    """Make a virtual environment and return its interpreter."""
-    venv.create(environment, with_pip=True)
-    return environment / ("Scripts" if os.name == "nt" else "bin") / "python"
-
-
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a copy of what git tracks, as a stranger would get it, links as links."""
-    target = tmp_path_factory.mktemp("clone") / "anytier"
-    run("git", "clone", "-q", "--no-hardlinks", ROOT, target, cwd=ROOT)
-    return target
-
-
-@pytest.fixture(scope="module")
-def wheel(clone: Path) -> Path:
-    """Build the sdist, and the wheel from the sdist."""
-    run(sys.executable, "-m", "build", "--outdir", clone / "dist", clone, cwd=clone.parent)
-    [built] = (clone / "dist").glob("*.whl")
-    return built
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(clone(tmp_path_factory.mktemp("clone") / "anytier"))
 
 
 def test_the_wheel_holds_one_import_tree_only(wheel: Path) -> None:

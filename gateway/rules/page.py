@@ -46,7 +46,9 @@ def conformance() -> str:
 def _row(rule: Rule) -> str:
     sentence = rule.sentence.replace("|", "\\|")
     seen = "`gateway check`" if rule.id.startswith("D") else _SEEN[rule.seen]
-    return f"| {rule.id} | {sentence} | {rule.side} | {rule.severity} | {seen} | {rule.source} |"
+    # A message of a validator names the id, so each id is the address of its row.
+    id = f'<a id="{rule.id}" href="#{rule.id}">{rule.id}</a>'
+    return f"| {id} | {sentence} | {rule.side} | {rule.severity} | {seen} | {rule.source} |"
 
 
 _FORCE = {"must": "must", "should": "should", "is": "definition"}

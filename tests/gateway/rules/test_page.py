@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 from gateway.rules import RULES
@@ -11,5 +12,9 @@ def test_the_page_of_the_rules_is_current() -> None:
 
 
 def test_the_page_has_a_row_for_every_rule() -> None:
-    rows = [line.split("|")[1].strip() for line in conformance().splitlines() if line.startswith("| ")]
-    assert [row for row in rows if row != "id"] == list(RULES)
+    rows = [line.split("|")[1] for line in conformance().splitlines() if line.startswith("| <a")]
+    assert [re.sub("<.*?>", "", row).strip() for row in rows] == list(RULES)
+
+
+def test_each_rule_has_an_address_on_the_page() -> None:
+    assert re.findall(r'<a id="(\w+)" href="#\1">\1</a>', conformance()) == list(RULES)
