@@ -48,7 +48,7 @@ def test_the_two_links_lead_to_the_two_folders() -> None:
 
 def test_nothing_else_stands_at_the_root() -> None:
     wanted = {"pyproject.toml", "README.md", "gateway", "adapters", "middleware", "tests", "docs", ".ci", "changelog.d"}
-    wanted |= {"CHANGELOG.md", "LICENSE", "SECURITY.md", "MANIFEST.in", ".gitignore", ".git"}
+    wanted |= {"CHANGELOG.md", "LICENSE", "SECURITY.md", "MANIFEST.in", "setup.py", ".gitignore", ".git"}
     ignored = {".venv", "build", "dist", ".hypothesis", "anytier.egg-info", "__pycache__"}
     tools = {path.name for path in ROOT.iterdir() if path.name.startswith(".") and path.name.endswith("_cache")}
     assert {path.name for path in ROOT.iterdir()} - wanted - ignored - tools == set()

@@ -60,6 +60,15 @@ def test_a_clone_without_symbolic_links_installs(tmp_path: Path) -> None:
     run(python, "-c", "import gateway.adapters, gateway.middleware", cwd=tmp_path)
 
 
+def test_the_wheel_shows_the_readme_with_its_relative_links(wheel: Path) -> None:
+    [name] = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA")]
+    metadata = zipfile.ZipFile(wheel).read(name).decode("utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "Description-Content-Type: text/markdown" in metadata
+    assert metadata.endswith(readme)
+    assert "Project-URL" not in metadata
+
+
 def test_the_sdist_carries_the_tests_and_the_docs(wheel: Path, tmp_path: Path) -> None:
     [sdist] = wheel.parent.glob("*.tar.gz")
     run("tar", "xzf", sdist, "-C", tmp_path, cwd=tmp_path)

@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
-from tests.fresh import ROOT, build, clone, found_by_pip
+from tests.fresh import ROOT, build, clone, found_by_pip, python_in
 
 pytestmark = pytest.mark.slow
 
+README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs" / "tutorial" / "quickstart.md"
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MOST_COMMANDS = 5
@@ -28,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def section(page: Path, title: str) -> str:
     """Return the text below a heading, up to the next one."""
-    _, found, text = page.read_text(encoding="utf-8").partition(f"## {title}\n")
+    _, found, text = page.read_text(encoding="utf-8").partition(f"# {title}\n")
     assert found, f"{page} has no section {title}"
     return re.split(r"^##+ ", text, maxsplit=1, flags=re.MULTILINE)[0]
 
@@ -117,3 +119,26 @@ def test_the_quickstart_ends_with_a_served_page(title: str, page: str, wheel: Pa
             assert page in reader.served
     finally:
         reader.stop()
+
+
+def test_the_programs_of_the_readme_end_with_a_served_page(wheel: Path, tmp_path: Path) -> None:
+    """The three programs lie in one folder, as the third one uses the first; each has an environment of its own."""
+    for title, page in (
+        ("Flask under uvicorn", "Hello from any server."),
+        ("Django with WebSockets in one process", "The install worked"),
+        ("FastAPI inside a Flask site", '["tea","coffee"]'),
+    ):
+        programs = python_in(tmp_path / title).parent
+        folder = tmp_path / "programs"
+        folder.mkdir(exist_ok=True)
+        reader = Reader(folder, wheel, PATH=f"{programs}{os.pathsep}{os.environ['PATH']}")
+        try:
+            reader.follow(section(README, title))
+            assert page in reader.served
+            assert len(reader.commands) <= MOST_COMMANDS
+            if "WebSockets" in title:
+                with connect(f"ws://{reader.address}/echo") as websocket:
+                    websocket.send("hello")
+                    assert websocket.recv(timeout=10) == "hello"
+        finally:
+            reader.stop()
