@@ -48,5 +48,11 @@ copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
 
+# A name between single backticks in a docstring leads to its entry, if it has one.
+default_role = "py:obj"
+# `Response` is a class of the contract and a class of the test kit.
+suppress_warnings = ["ref.python"]
+napoleon_use_ivar = True
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"

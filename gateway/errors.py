@@ -21,6 +21,7 @@ __all__ = [
     "Side",
 ]
 
+#: Party of a request that can break a conformance rule.
 Side = Literal["application", "server", "middleware", "client"]
 
 

@@ -189,7 +189,9 @@ class Request:
 class ReadableBody(Protocol):
     """A binary file object. The driver reads it in blocks, and closes it at the end if it has ``close()``."""
 
-    def read(self, size: int = -1, /) -> bytes: ...
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most ``size`` bytes, or all with -1; ``b""`` at the end."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ __all__ = [
     "reason",
 ]
 
+#: Kind of a plug-in; each kind has an entry-point group of its own.
 Kind: TypeAlias = Literal["engine", "middleware", "server"]
 
 _GROUPS: Mapping[Kind, str] = {

@@ -52,12 +52,18 @@ __all__ = [
     "is_proxy",
 ]
 
+#: Calling convention between a server and an application.
 Interface = Literal["wsgi", "asgi", "asgi2", "rsgi"]
 
+#: The dictionary that a WSGI server passes to the application, for one request (PEP 3333).
 Environ: TypeAlias = WSGIEnvironment
+#: The dictionary that an ASGI server passes to the application, for one connection.
 Scope: TypeAlias = MutableMapping[str, Any]
+#: One ASGI message; its key ``type`` names its kind.
 Message: TypeAlias = MutableMapping[str, Any]
+#: Coroutine function that returns the next message of the server.
 ASGIReceive: TypeAlias = Callable[[], Awaitable[Message]]
+#: Coroutine function that passes a message to the server.
 ASGISend: TypeAlias = Callable[[Message], Awaitable[None]]
 #: Type of a public parameter that takes an ASGI application.
 ASGIApplication: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]

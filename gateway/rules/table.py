@@ -18,6 +18,7 @@ from gateway.errors import ProtocolViolation, Side
 
 __all__ = ["Check", "Minor", "Rule", "Seen", "Severity", "Table", "blame"]
 
+#: ``"error"``: the specification says *must*; ``"warning"``: it says *should*, or common servers accept it.
 Severity = Literal["error", "warning"]
 #: Observer that can see a violation: a wrapper around the application, a client that also knows its own request, or
 #: only a client of a running server.

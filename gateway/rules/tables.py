@@ -22,6 +22,7 @@ from gateway.rules.table import Rule, Table
 
 __all__ = ["ASGI_TABLES", "RULES", "TABLES", "WSGI_TABLES", "known_rules"]
 
+#: The tables of ASGI.
 ASGI_TABLES: tuple[Table, ...] = (
     asgi_common.RULES,
     asgi_http.RULES,
@@ -30,7 +31,9 @@ ASGI_TABLES: tuple[Table, ...] = (
     asgi_websocket.RULES,
     asgi_lifespan.RULES,
 )
+#: The tables of WSGI.
 WSGI_TABLES: tuple[Table, ...] = (wsgi_application.RULES, wsgi_server.RULES)
+#: Every table: ASGI, WSGI, what only the wire shows, then deployment.
 TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES, wire.RULES, deployment.RULES)
 #: Every rule by id.
 RULES: dict[str, Rule] = {rule.id: rule for table in TABLES for rule in table}
