@@ -1,24 +1,26 @@
-"""A distribution of somebody else's is picked up after ``pip install``, with nothing else done."""
+"""The distribution of the page about plug-ins is picked up after ``pip install``, with no other step."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[1] / "plugins" / "anytier-example"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-a-plug-in.md"
+FILES = re.compile(r"^```\w+\n(# ([\w/]+\.\w+)\n.*?)^```", re.MULTILINE | re.DOTALL)
 
 PROGRAM = """
 import json, sys
 from pathlib import Path
 from gateway.config import load
 from gateway.plugins import available
+from gateway.servers import Launch, get
 from gateway.testing.clients import Client
 
 gateway = load(Path(sys.argv[1]))
@@ -30,20 +32,24 @@ print(json.dumps({
     "engine": gateway.explain().engine,
     "crossed": gateway._chain._crossings.engine.crossed,
     "distributions": {kind: [p.distribution for p in available(kind).values() if p.distribution]
-                      for kind in ("engine", "middleware")},
+                      for kind in ("engine", "middleware", "server")},
+    "server": get("uvicorn-h11").command(Launch(target="shop:app")).argv[1:5],
     "headers": headers,
 }))
 """
 
 
 @pytest.mark.slow
-def test_an_installed_plug_in_adds_an_engine_and_a_middleware(tmp_path: Path) -> None:
+def test_an_installed_plug_in_adds_an_engine_a_middleware_and_a_server(tmp_path: Path) -> None:
     target = tmp_path / "site"
     # An environment made by uv has no pip of its own.
     pip = [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else ["uv", "pip"]
-    # A copy: a build writes beside the source.
     source = tmp_path / "source"
-    shutil.copytree(EXAMPLE, source)
+    (source / "anytier_example").mkdir(parents=True)
+    files = FILES.findall(PAGE.read_text(encoding="utf-8"))
+    assert len(files) == 4
+    for text, name in files:
+        (source / name).write_text(text, encoding="utf-8")
     subprocess.run(
         [*pip, "install", "--quiet", "--no-deps", "--target", str(target), str(source)], check=True, timeout=300
     )
@@ -69,6 +75,7 @@ def test_an_installed_plug_in_adds_an_engine_and_a_middleware(tmp_path: Path) ->
     assert json.loads(ran.stdout) == {
         "engine": "example",
         "crossed": 1,
-        "distributions": {"engine": ["anytier-example 1.0"], "middleware": ["anytier-example 1.0"]},
+        "distributions": {kind: ["anytier-example 1.0"] for kind in ("engine", "middleware", "server")},
+        "server": ["-m", "uvicorn", "--http", "h11"],
         "headers": {"wsgi": "hello shop, in wsgi", "asgi": "hello shop, in asgi"},
     }
