@@ -20,6 +20,7 @@ from typing import Any
 from gateway import servers
 from gateway.testing import BatteryReport, battery
 from tests.evidence.field.sites import ADAPTERS, FRAMEWORKS, MIDDLEWARE, PATHS
+from tests.gateway.servers.suite import DETAILED
 
 __all__ = ["LIMIT", "Subject", "Surveyed", "subjects", "survey"]
 
@@ -64,7 +65,7 @@ class Surveyed:
 
 def subjects() -> Iterator[Subject]:
     """Every subject, installed or not."""
-    for name in servers.names():
+    for name in DETAILED:
         yield Subject("server", name, (servers.get(name).requirement or "").split(">")[0].split("[")[0])
     for kind, table in _KINDS.items():
         for name, (distribution, _, _) in table.items():
