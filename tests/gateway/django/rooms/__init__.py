@@ -1,0 +1,1 @@
+"""A Django project with a view that asks PostgreSQL, and chat rooms of Channels."""
