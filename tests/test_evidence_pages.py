@@ -10,6 +10,9 @@ from tests.evidence.applications import page as applications_page
 from tests.evidence.applications.expected import EXPECTED
 from tests.evidence.applications.runner import seats
 from tests.evidence.applications.script import applications
+from tests.evidence.django_tests import __main__ as django_tests
+from tests.evidence.django_tests.expected import EXPECTED as FAILING
+from tests.evidence.django_tests.inside import MODES
 from tests.evidence.field import __main__ as field
 from tests.evidence.field.cases import CASES
 from tests.evidence.field.findings import NOT_COUNTED
@@ -39,6 +42,15 @@ def test_the_page_of_the_applications_has_every_application_and_every_request() 
     listed = [entry for entry in EXPECTED if served & set(entry.servers)]
     assert [entry.name for entry in listed if f"| {entry.name} |" not in text or entry.reason not in text] == []
     assert [sentence for each in every for sentence in each.instead.values() if sentence not in text] == []
+
+
+def test_the_page_of_djangos_tests_has_every_mode_and_every_test_that_fails() -> None:
+    text = django_tests.PAGE.read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (.+?) \| \d+ \| \d+ \| \d+ \| (\d+) \|", text, flags=re.MULTILINE))
+    assert rows == {meaning: str(len(FAILING.get(mode, ()))) for mode, meaning in MODES.items()}
+    assert [
+        test for tests in FAILING.values() for test, why in tests.items() if f"| `{test}` | {why} |" not in text
+    ] == []
 
 
 def test_the_comparison_has_a_row_for_every_case_and_every_peer_and_no_other_row() -> None:

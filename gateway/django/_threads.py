@@ -53,21 +53,20 @@ class DjangoAsgi:
         self.threads = threads
 
     async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        if scope["type"] == "http":
-            if self.threads is None:
-                await self.app(scope, receive, send)
-            else:
-                await self.threads.run(self.app, scope, receive, send)
-        elif scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":
             await receive()
             await send({"type": "lifespan.startup.complete"})
             await receive()
             if self.threads is not None:
                 await self.threads.close()
             await send({"type": "lifespan.shutdown.complete"})
-        else:
+        elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close"})
+        elif self.threads is None:
+            await self.app(scope, receive, send)
+        else:
+            await self.threads.run(self.app, scope, receive, send)
 
 
 class ReusedThreads:
