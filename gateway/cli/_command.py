@@ -14,11 +14,17 @@ __all__ = ["ServerCommand", "counted"]
 
 #: Options of servers that this package has under another name. After ``--`` they would contradict that option.
 _OURS = {
-    **dict.fromkeys(("--port", "--host", "-p", "-b", "--listen"), "write --bind HOST:PORT"),
+    **dict.fromkeys(("-p", "-b", "--listen", "--address"), "write --bind HOST:PORT"),
     **dict.fromkeys(("--uds", "--unix-socket", "-u"), "write --bind unix:/PATH"),
     "--fd": "write --bind fd://NUMBER",
     **dict.fromkeys(("--worker-class", "-k"), "write --server, for example --server gunicorn-gthread"),
     **dict.fromkeys(("-w", "--processes"), "write --workers"),
+    **dict.fromkeys(("--timeout-keep-alive", "--channel-timeout"), "write --keep-alive"),
+    **dict.fromkeys(
+        ("--timeout-graceful-shutdown", "--shutdown-timeout", "--workers-kill-timeout"), "write --graceful-timeout"
+    ),
+    **dict.fromkeys(("--ssl-certfile", "--ssl-certificate", "--tls-cert"), "write --certfile"),
+    **dict.fromkeys(("--ssl-keyfile", "--tls-key"), "write --keyfile"),
 }
 
 

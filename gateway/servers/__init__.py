@@ -66,8 +66,7 @@ _BUILTIN: dict[str, str] = {
     "aiohttp-wsgi": "gateway.servers.aiohttp_wsgi:AIOHTTP_WSGI",
     "socketify-asgi": "gateway.servers.socketify:ASGI",
     "socketify-wsgi": "gateway.servers.socketify:WSGI",
-    "fastpysgi-asgi": "gateway.servers.fastpysgi:ASGI",
-    "fastpysgi-wsgi": "gateway.servers.fastpysgi:WSGI",
+    "fastpysgi": "gateway.servers.fastpysgi:FASTPYSGI",
     "werkzeug": "gateway.servers.werkzeug:WERKZEUG",
     "wsgiref": "gateway.servers.wsgiref:WSGIREF",
     # These patch the standard library, so `choose` takes them only by name.
@@ -121,20 +120,29 @@ def installed() -> tuple[Server, ...]:
     return tuple(server for server in map(get, names()) if server.installed())
 
 
-def choose(interface: Interface, launch: Launch, name: str | None = None) -> Server:
+def choose(interface: Interface, launch: Launch, name: str | None = None, *, websockets: bool = False) -> Server:
     """Choose the server for an application of this interface.
 
     Args:
         interface: Interface of the application; servers of the same interface come first.
         launch: The options that the server has to support; `choose` skips servers that do not.
         name: Name of a server, or of a family; for a family, `choose` considers only its members.
+        websockets: The application serves WebSockets; servers that pass them on come first.
 
     Raises:
         ConfigurationError: The name is unknown, the package is missing, or no server supports the options.
     """
     candidates = _candidates(name)
     native = "asgi" if interface == "asgi2" else interface
-    ordered = sorted(candidates, key=lambda server: server.interface != native)
+
+    def rank(server: Server) -> tuple[bool, ...]:
+        can = server.capabilities
+        other = server.interface != native
+        # An ASGI application may need its lifespan. An adapter has one for every application, so only servers of the
+        # same interface differ.
+        return websockets and not can.websocket, other, native == "asgi" and not other and not can.lifespan
+
+    ordered = sorted(candidates, key=rank)
     ready = [server for server in ordered if server.installed()]
     if not ready:
         raise ConfigurationError(ordered[0].missing() or f"{name} cannot be started here")

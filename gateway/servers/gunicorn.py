@@ -19,7 +19,7 @@ from gateway.errors import ConfigurationError
 from gateway.servers._server import Capabilities, Launch, Server
 from gateway.servers.gevent import GREENLETS
 
-__all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC", "UVICORN", "lacks_hooks", "settings"]
+__all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC", "UVICORN", "configured", "lacks_hooks", "settings"]
 
 _CONTROL_SOCKET_SINCE = 25
 
@@ -128,9 +128,14 @@ UVICORN = _gunicorn(
 )
 
 
+def configured(server: Server, launch: Launch) -> bool:
+    """Tell whether the user has a Gunicorn configuration, whose settings the command line would override."""
+    return server.family == "gunicorn" and _configured(launch)
+
+
 def lacks_hooks(server: Server, launch: Launch) -> bool:
     """Tell whether the user's configuration omits the hooks that the launch needs."""
-    if not launch.hooks or server.family != "gunicorn" or not _configured(launch):
+    if not launch.hooks or not configured(server, launch):
         return False
     try:
         return not settings(launch.arguments, app_dir=launch.app_dir)["hooks"]

@@ -100,6 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "application = Gateway(app, middleware=[TrustedHost(allowed=['example.org'])])\n"
     )
     (made / "sv_raises_not.py").write_text("")
+    (made / "sv_wrong.env").write_text("NAME\n")
     (made / "sv_raises.py").write_text("raise LookupError('no\\ndatabase')")
     (made / "sv_chain.py").write_text(
         "from gateway import Gateway\nfrom gateway.middleware import Cors\n"
@@ -152,22 +153,24 @@ PLANNED = [
     Case(
         "wsgi-under-its-own-kind",
         "sv_flask:app --server waitress",
-        "DRAIN waitress --listen=127.0.0.1:8000 sv_flask:app",
+        "DRAIN waitress --listen=127.0.0.1:8000 --channel-timeout 75 sv_flask:app",
     ),
     Case(
         "asgi-under-its-own-kind",
         "sv_fast --server uvicorn --workers 2 --bind :80",
-        "-m uvicorn --host 0.0.0.0 --port 80 --workers 2 sv_fast:app",
+        "-m uvicorn --host 0.0.0.0 --port 80 --workers 2 --timeout-keep-alive 75 sv_fast:app",
     ),
     Case(
         "wsgi-under-an-asgi-server",
         "sv_flask --server uvicorn --reload",
-        f"GATEWAY_APP=sv_flask:app PYTHON -m uvicorn --host 127.0.0.1 --port 8000 --reload {INDIRECT}",
+        "GATEWAY_APP=sv_flask:app PYTHON -m uvicorn --host 127.0.0.1 --port 8000 --reload "
+        "--timeout-keep-alive 75 gateway.servers._target:application",
     ),
     Case(
         "asgi-under-a-wsgi-server",
         "sv_fast --server waitress --threads 2",
-        f"GATEWAY_APP=sv_fast:app PYTHON DRAIN waitress --listen=127.0.0.1:8000 --threads=2 {INDIRECT}",
+        "GATEWAY_APP=sv_fast:app PYTHON DRAIN waitress --listen=127.0.0.1:8000 --threads=2 "
+        "--channel-timeout 75 gateway.servers._target:application",
     ),
     Case(
         "asgi-under-gunicorns-wsgi-workers-with-hooks",
@@ -184,21 +187,21 @@ PLANNED = [
     Case(
         "family",
         "sv_fast --server gunicorn",
-        "-m gunicorn --bind 127.0.0.1:8000 --worker-class asgi --config python:gateway.servers.gunicorn_hooks "
-        "sv_fast:app",
+        "-m gunicorn --bind 127.0.0.1:8000 --worker-class asgi --config "
+        "python:gateway.servers.gunicorn_hooks --keep-alive 75 sv_fast:app",
     ),
     Case(
         "wsgi-under-gevent",
         "sv_others:proxied --server gunicorn-gevent",
-        "-m gunicorn --bind 127.0.0.1:8000 --worker-class gevent "
-        "--config python:gateway.servers.gunicorn_proxied sv_others:proxied",
+        "-m gunicorn --bind 127.0.0.1:8000 --worker-class gevent --config "
+        "python:gateway.servers.gunicorn_proxied --keep-alive 75 sv_others:proxied",
     ),
     Case(
         "default-for-wsgi",
         "sv_flask",
-        "-m gunicorn --bind 127.0.0.1:8000 --worker-class gthread --threads 4 sv_flask:app",
+        "-m gunicorn --bind 127.0.0.1:8000 --worker-class gthread --threads 4 --keep-alive 75 sv_flask:app",
     ),
-    Case("default-for-asgi", "sv_fast", "-m uvicorn --host 127.0.0.1 --port 8000 sv_fast:app"),
+    Case("default-for-asgi", "sv_fast", "-m uvicorn --host 127.0.0.1 --port 8000 --timeout-keep-alive 75 sv_fast:app"),
     Case(
         "default-for-rsgi",
         "sv_others:rust",
@@ -207,22 +210,23 @@ PLANNED = [
     Case(
         "gateway-object",
         "sv_others:both --server waitress",
-        "DRAIN waitress --listen=127.0.0.1:8000 sv_others:both",
+        "DRAIN waitress --listen=127.0.0.1:8000 --channel-timeout 75 sv_others:both",
     ),
     Case(
         "gateway-object-under-the-other-kind",
         "sv_others:both --server uvicorn",
-        "-m uvicorn --host 127.0.0.1 --port 8000 sv_others:both",
+        "-m uvicorn --host 127.0.0.1 --port 8000 --timeout-keep-alive 75 sv_others:both",
     ),
     Case(
         "chain-that-reads-forwarded-headers",
         "sv_others:proxied --server uvicorn",
-        "-m uvicorn --host 127.0.0.1 --port 8000 --no-proxy-headers sv_others:proxied",
+        "-m uvicorn --host 127.0.0.1 --port 8000 --no-proxy-headers --timeout-keep-alive 75 sv_others:proxied",
     ),
     Case(
         "forwarded-headers-are-not-removed-by-waitress",
         "sv_others:proxied --server waitress",
-        "DRAIN waitress --listen=127.0.0.1:8000 --no-clear-untrusted-proxy-headers sv_others:proxied",
+        "DRAIN waitress --listen=127.0.0.1:8000 --no-clear-untrusted-proxy-headers --channel-timeout 75 "
+        "sv_others:proxied",
     ),
     Case(
         "forwarded-headers-are-not-read-by-gunicorn",
@@ -234,20 +238,21 @@ PLANNED = [
         Case(
             f"forwarded-headers-are-left-alone-for-a-chain-in-{name}",
             f"sv_others:{name} --server waitress",
-            f"DRAIN waitress --listen=127.0.0.1:8000 --no-clear-untrusted-proxy-headers sv_others:{name}",
+            "DRAIN waitress --listen=127.0.0.1:8000 --no-clear-untrusted-proxy-headers --channel-timeout 75 "
+            f"sv_others:{name}",
         )
         for name in ("sometimes", "several", "nested", "inner")
     ),
     Case(
         "chain-with-hooks-under-its-own-kind",
         "sv_others:both --server gunicorn",
-        "-m gunicorn --bind 127.0.0.1:8000 --worker-class gthread --threads 4 "
-        "--config python:gateway.servers.gunicorn_hooks sv_others:both",
+        "-m gunicorn --bind 127.0.0.1:8000 --worker-class gthread --threads 4 --config "
+        "python:gateway.servers.gunicorn_hooks --keep-alive 75 sv_others:both",
     ),
     Case(
         "dotted",
         "sv_others:site.inner --server waitress",
-        "DRAIN waitress --listen=127.0.0.1:8000 sv_others:site.inner",
+        "DRAIN waitress --listen=127.0.0.1:8000 --channel-timeout 75 sv_others:site.inner",
     ),
     Case(
         "dotted-where-the-server-cannot",
@@ -257,36 +262,46 @@ PLANNED = [
     Case(
         "factory",
         "sv_flask:create_app --factory --server waitress",
-        f"GATEWAY_APP='sv_flask:create_app()' PYTHON DRAIN waitress --listen=127.0.0.1:8000 {INDIRECT}",
+        "GATEWAY_APP='sv_flask:create_app()' PYTHON DRAIN waitress --listen=127.0.0.1:8000 "
+        "--channel-timeout 75 gateway.servers._target:application",
     ),
     Case(
         "factory-with-arguments",
         "'sv_flask:create_app(name=\"x\")' --server waitress",
-        f"GATEWAY_APP='sv_flask:create_app(name=\"x\")' PYTHON DRAIN waitress --listen=127.0.0.1:8000 {INDIRECT}",
+        "GATEWAY_APP='sv_flask:create_app(name=\"x\")' PYTHON DRAIN waitress --listen=127.0.0.1:8000 "
+        "--channel-timeout 75 gateway.servers._target:application",
     ),
     Case(
         "asgi-that-does-not-look-it",
         "sv_others:plain --server hypercorn",
-        f"GATEWAY_APP=sv_others:plain PYTHON -m hypercorn --bind 127.0.0.1:8000 --worker-class asyncio asgi:{INDIRECT}",
+        "GATEWAY_APP=sv_others:plain PYTHON -m hypercorn --bind 127.0.0.1:8000 --worker-class asyncio "
+        "--keep-alive 75 asgi:gateway.servers._target:application",
     ),
     Case(
-        "asgi2", "sv_others:Old", f"GATEWAY_APP=sv_others:Old PYTHON -m uvicorn --host 127.0.0.1 --port 8000 {INDIRECT}"
+        "asgi2",
+        "sv_others:Old",
+        "GATEWAY_APP=sv_others:Old PYTHON -m uvicorn --host 127.0.0.1 --port 8000 --timeout-keep-alive "
+        "75 gateway.servers._target:application",
     ),
     Case(
         "gateway-beside-app",
         "sv_guarded --server waitress",
-        "DRAIN waitress --listen=127.0.0.1:8000 sv_guarded:application",
+        "DRAIN waitress --listen=127.0.0.1:8000 --channel-timeout 75 sv_guarded:application",
     ),
     Case(
         "django-wsgi",
         "mysite.wsgi --server waitress",
-        "DRAIN waitress --listen=127.0.0.1:8000 mysite.wsgi:application",
+        "DRAIN waitress --listen=127.0.0.1:8000 --channel-timeout 75 mysite.wsgi:application",
     ),
-    Case("django-asgi", "mysite.asgi", "-m uvicorn --host 127.0.0.1 --port 8000 mysite.asgi:application"),
+    Case(
+        "django-asgi",
+        "mysite.asgi",
+        "-m uvicorn --host 127.0.0.1 --port 8000 --timeout-keep-alive 75 mysite.asgi:application",
+    ),
     Case(
         "unix-socket-and-own-arguments",
         "sv_flask --server waitress --bind unix:/run/a.sock -- --backlog=9 --ident=me",
-        "DRAIN waitress --unix-socket=/run/a.sock --backlog=9 --ident=me sv_flask:app",
+        "DRAIN waitress --unix-socket=/run/a.sock --channel-timeout 75 --backlog=9 --ident=me sv_flask:app",
     ),
 ]
 
@@ -394,8 +409,17 @@ WRONG = [
     ),
     Case("word-too-many", "sv_flask:app 8080", "(8080); write arguments for the server itself after --"),
     Case("option-of-a-server", "sv_flask:app --timeout 60", "; write arguments for the server itself after --"),
-    Case("port", "sv_flask:app --port 8080", "; write --bind HOST:PORT"),
-    Case("host", "sv_flask:app --host 0.0.0.0 --port 8080", "; write --bind HOST:PORT"),
+    Case("listen", "sv_flask:app --listen 127.0.0.1:8080", "; write --bind HOST:PORT"),
+    Case("two-addresses", "sv_flask:app --bind :80 --port 8080", "--bind already names the address; remove --host and"),
+    Case("keep-alive", "sv_flask:app --timeout-keep-alive 9", "; write --keep-alive"),
+    Case("certificate", "sv_flask:app --ssl-certfile a.pem", "; write --certfile"),
+    Case("key-alone", "sv_flask:app --keyfile sv_flask.py", "--keyfile needs --certfile"),
+    Case(
+        "option-that-a-server-lacks",
+        "sv_flask:app --server waitress --graceful-timeout 9",
+        "waitress cannot set how long requests may take after the stop signal; choose another with --server",
+    ),
+    Case("variable-without-a-value", "sv_flask:app --env-file sv_wrong.env", "sv_wrong.env: NAME has no value"),
     Case("socket", "sv_flask:app --uds /run/a.sock", "; write --bind unix:/PATH"),
     Case("worker-class", "sv_flask:app -k gthread", "; write --server, for example --server gunicorn-gthread"),
     Case("workers", "sv_flask:app -w 4", "; write --workers"),
@@ -663,3 +687,71 @@ def until_logged(log: Path, wanted: str, changed: Path) -> None:
             changed.touch()
             touch_at = time.monotonic() + 3
         time.sleep(0.05)
+
+
+OPTIONS = [
+    Case("host-and-port", "sv_fast --host 0.0.0.0 --port 81", "-m uvicorn --host 0.0.0.0 --port 81 "),
+    Case("port-alone", "sv_fast --port 81", "-m uvicorn --host 127.0.0.1 --port 81 "),
+    Case("ipv6", "sv_flask --server gunicorn --host ::1", "-m gunicorn --bind '[::1]:8000' "),
+    Case("keep-alive", "sv_fast --keep-alive 620", " --timeout-keep-alive 620 "),
+    Case("graceful", "sv_flask --server gunicorn --graceful-timeout 9", " --keep-alive 75 --graceful-timeout 9 "),
+    Case("tls", "sv_fast --certfile sv_fast.py --keyfile sv_flask.py", " --ssl-certfile FOLDER/sv_fast.py --ssl-keyfile "),
+    Case("log", "sv_logged --server uvicorn", " --no-access-log "),
+]
+
+
+def test_each_option_becomes_the_servers_own(folder: Path) -> None:
+    (folder / "sv_logged.py").write_text(
+        "from gateway import Gateway\nfrom gateway.middleware import AccessLog\nimport sv_flask\n"
+        "app = Gateway(sv_flask.app, middleware=[AccessLog()])\n"
+    )
+    lines = "".join(json.dumps(shlex.split(case.arguments)) + "\n" for case in OPTIONS)
+    done = subprocess.run(
+        [PYTHON, "-c", DRY_RUNS], cwd=folder, input=lines, capture_output=True, text=True, timeout=120, check=True
+    )
+    printed = done.stdout.splitlines()[::2]
+    assert len(printed) == len(OPTIONS), done.stderr
+    for case, line in zip(OPTIONS, printed, strict=True):
+        assert case.expected.replace("FOLDER", str(folder)) in f"{line} ", case.id
+
+
+def test_a_gunicorn_configuration_keeps_its_keep_alive(folder: Path) -> None:
+    (folder / "sv_conf.py").write_text("keepalive = 9\n")
+    done = run(folder, "sv_flask", "--server", "gunicorn", "--dry-run", "--", "--config", "sv_conf.py")
+    assert "--keep-alive" not in done.stdout
+
+
+def test_the_variables_of_a_file_reach_the_application_and_set_ones_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SV_SET", "mine")
+    (folder / "sv.env").write_text('SV_SET=theirs\nSV_NEW="a b"\n')
+    (folder / "sv_env.py").write_text("import os\nraise LookupError(os.environ['SV_SET'] + os.environ['SV_NEW'])\n")
+    assert "LookupError: minea b" in run(folder, "sv_env", "--env-file", "sv.env").stderr
+
+
+def test_the_traceback_is_shown_on_request(folder: Path) -> None:
+    assert "Traceback" not in (quiet := run(folder, "sv_raises").stderr)
+    assert quiet.rstrip().endswith("; --traceback shows the whole traceback")
+    loud = run(folder, "sv_raises", "--traceback").stderr
+    assert loud.startswith("Traceback (most recent call last):\n")
+    assert "raise LookupError" in loud
+    assert loud.splitlines()[-1].endswith("; fix the error there")
+
+
+SUPERVISED = """
+import os, signal, sys, threading
+from gateway.cli.run import supervise
+child = "import signal, sys, time\\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\\n"
+child += "print('ready', flush=True)\\ntime.sleep(30)"
+sys.exit(supervise([sys.executable, "-c", child], dict(os.environ)))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the console sends the signals")
+def test_a_supervised_server_gets_the_stop_signal_and_gives_its_status() -> None:
+    with subprocess.Popen([PYTHON, "-c", SUPERVISED], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 7

@@ -157,7 +157,8 @@ def test_an_error_of_the_applications_code_names_the_file_and_the_place(site: Pa
     assert result.exit_code == 2
     assert result.output == (
         f"Error: {site / 'pyproject.toml'}: application: importing raised ZeroDivisionError: division by zero "
-        f"({site / 'src' / 'configured_site.py'}, line 1); fix the error there\n"
+        f"({site / 'src' / 'configured_site.py'}, line 1); fix the error there; --traceback shows the whole "
+        "traceback\n"
     )
 
 
