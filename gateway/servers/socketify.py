@@ -20,8 +20,6 @@ def _arguments(launch: Launch, *, interface: str) -> Iterator[str]:
         yield from ("--uds", launch.bind.path)
     else:
         yield from ("--host", launch.bind.host, "--port", str(launch.bind.port))
-    if launch.workers is not None:
-        yield from ("--workers", str(launch.workers))
     yield from launch.arguments
 
 
@@ -38,11 +36,13 @@ ASGI = _socketify(
     name="socketify-asgi",
     interface="asgi",
     arguments=partial(_arguments, interface="asgi3"),
-    capabilities=Capabilities(workers=True, websocket=True),
+    capabilities=Capabilities(websocket=True, lifespan=True, drains=False),
+    quirks=("A stop signal cuts running requests.", "The path of its scopes is not percent-decoded."),
 )
 WSGI = _socketify(
     name="socketify-wsgi",
     interface="wsgi",
     arguments=partial(_arguments, interface="wsgi"),
-    capabilities=Capabilities(workers=True),
+    capabilities=Capabilities(serves_asgi=False, streaming=False, latin_headers=False, raw_path=False, drains=False),
+    quirks=("A stop signal cuts running requests.", "It sends a response only when it is complete."),
 )

@@ -15,8 +15,7 @@ KNOWN = (
     "aiohttp-wsgi",
     "socketify-asgi",
     "socketify-wsgi",
-    "fastpysgi-asgi",
-    "fastpysgi-wsgi",
+    "fastpysgi",
     "eventlet",
 )
 ALL = tuple(name for name in servers.names() if name not in KNOWN or servers.get(name).installed())
