@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -34,8 +36,8 @@ __all__ = ["DjangoAsgi", "ReusedThreads"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Maximum number of free threads that are kept without a limit of the user.
-_KEPT = 40
+#: Seconds that a thread may be free. Then it ends when another thread is taken back.
+_IDLE = 60
 
 
 class DjangoAsgi:
@@ -86,7 +88,8 @@ class ReusedThreads:
                 'pip install "asgiref>=3.13"'
             )
         self._most = most
-        self._free: list[_Thread] = []
+        #: Free threads, each with the time since when it is free; the one that was used last is at the end.
+        self._free: deque[tuple[float, _Thread]] = deque()
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     async def run(self, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
@@ -96,8 +99,8 @@ class ReusedThreads:
         if self._most is not None:
             turn = self._turns.setdefault(loop, asyncio.Semaphore(self._most))
             await turn.acquire()
-        # The thread that was used last has the warmest caches, and the others can be given up.
-        thread = self._free.pop() if self._free else _Thread()
+        # Threads at the other end stay free if there are fewer requests, and end.
+        thread = self._free.pop()[1] if self._free else _Thread()
         try:
             # asgiref is older in the type checker's eyes than `executor`; `__init__` has looked.
             context: Any = ThreadSensitiveContext
@@ -112,16 +115,16 @@ class ReusedThreads:
                 )
 
     def _take_back(self, thread: _Thread, turn: asyncio.Semaphore | None) -> None:
-        if len(self._free) < (self._most or _KEPT):
-            self._free.append(thread)
-        else:
-            thread.end()
+        now = monotonic()
+        self._free.append((now, thread))
+        while self._free[0][0] < now - _IDLE:
+            self._free.popleft()[1].end()
         if turn is not None:
             turn.release()
 
     async def close(self) -> None:
         """End the free threads, and close their database connections."""
-        ends = [thread.end() for thread in self._free]
+        ends = [thread.end() for _, thread in self._free]
         self._free.clear()
         await asyncio.gather(*(asyncio.wrap_future(end) for end in ends))
 

@@ -113,27 +113,38 @@ def test_a_thread_that_a_cancelled_request_left_busy_is_not_lent() -> None:
     _run(main())
 
 
-def test_free_threads_beyond_the_kept_ones_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_threads, "_KEPT", 1)
-    everybody = threading.Barrier(3)
+def test_threads_that_nobody_needs_end_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(_threads, "monotonic", lambda: clock[0])
     used: set[threading.Thread] = set()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await sync_to_async(everybody.wait)(SECONDS)
-        used.add(await sync_to_async(threading.current_thread)())
-
-    current = threading.current_thread
 
     async def main() -> None:
         threads = ReusedThreads()
-        await asyncio.gather(*(threads.run(app, {}, _silent, _silent) for _ in range(3)))
-        kept = {await asyncio.wrap_future(thread.submit(current)) for thread in threads._free}
-        assert len(kept) == 1
-        for thread in used - kept:
+
+        async def several(number: int) -> set[threading.Thread]:
+            meeting = threading.Barrier(number)
+            seen: set[threading.Thread] = set()
+
+            async def app(scope: Any, receive: Any, send: Any) -> None:
+                await sync_to_async(meeting.wait)(SECONDS)
+                seen.add(await sync_to_async(threading.current_thread)())
+
+            await asyncio.gather(*(threads.run(app, {}, _silent, _silent) for _ in range(number)))
+            return seen
+
+        used.update(await several(3))
+        clock[0] += 59
+        assert await several(3) == used  # none has ended
+        clock[0] += 59
+        [kept] = await several(1)
+        clock[0] += 59
+        assert await several(1) == {kept}
+        for thread in used - {kept}:
             await asyncio.to_thread(thread.join, SECONDS)
             assert not thread.is_alive()
+        assert kept.is_alive()
         await threads.close()
-        await asyncio.to_thread(kept.pop().join, SECONDS)
+        await asyncio.to_thread(kept.join, SECONDS)
 
     _run(main())
     assert not any(thread.is_alive() for thread in used)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from a2wsgi import WSGIMiddleware
+from a2wsgi import ASGIMiddleware, WSGIMiddleware
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 
@@ -22,7 +22,9 @@ def _made() -> Any:
         case "asgi":
             return get_asgi_application()
         case "asgi with lent threads":
-            return get_application(handler="asgi", reuse_threads=True)
+            return get_application(handler="asgi", reuse_threads=True, threads=40)
+        case "asgi through a2wsgi":
+            return ASGIMiddleware(get_asgi_application())  # type: ignore[arg-type]  # its types are its own
         case "a2wsgi":
             return WSGIMiddleware(get_wsgi_application())
         case "wsgi":
