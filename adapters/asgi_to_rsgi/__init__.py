@@ -282,12 +282,13 @@ class _Http:
 class _WebSocket:
     """One WebSocket: its ``receive`` and ``send``."""
 
-    __slots__ = ("_closed", "_connected", "_protocol", "_transport")
+    __slots__ = ("_accepted", "_closed", "_connected", "_protocol", "_transport")
 
     def __init__(self, protocol: WebSocketProtocol) -> None:
         self._protocol = protocol
         self._transport: WebSocketTransport | None = None
         self._connected = False
+        self._accepted = asyncio.Event()
         self._closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def run(self, app: ASGIApplication, rsgi: RsgiScope, state: dict[str, Any] | None) -> None:
@@ -299,12 +300,18 @@ class _WebSocket:
         except BaseException:
             self._close(1011)
             raise
-        self._close(1000)
+        else:
+            self._close(1000)
+        finally:
+            # granian ends the connection when the last reference is gone, and the application may keep `send`.
+            self._transport = None
+            del self._protocol
 
     async def _receive(self) -> Message:
         if not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}
+        await self._accepted.wait()  # an application may receive before it accepts, in another task
         if self._transport is None or self._closed.done():
             return {"type": "websocket.disconnect", "code": await self._closed, "reason": ""}
         try:
@@ -328,6 +335,7 @@ class _WebSocket:
         kind = message["type"]
         if kind == "websocket.accept" and self._transport is None and not self._closed.done():
             self._transport = await self._protocol.accept()
+            self._accepted.set()
         elif kind == "websocket.close" and not self._closed.done():
             self._close(message.get("code", 1000))
         elif kind == "websocket.send" and self._transport is not None:
@@ -350,6 +358,7 @@ class _WebSocket:
         """Close, or refuse the handshake with 403. Does nothing if it is closed already."""
         if not self._closed.done():
             self._closed.set_result(code if self._transport is not None else 1006)
+            self._accepted.set()
             self._protocol.close(403 if self._transport is None else code)
 
 

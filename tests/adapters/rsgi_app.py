@@ -12,6 +12,7 @@ from typing import Any
 from gateway.adapters.asgi_to_rsgi import AsgiToRsgi
 from gateway.errors import ApplicationError
 
+kept: list[object] = []
 happened: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 TEXT = (b"content-type", b"text/plain")
 
@@ -215,6 +216,14 @@ async def websocket(scope, receive, send):
     if scope["path"] == "/refused":
         await send({"type": "websocket.close", "code": 4000})
         assert (await receive())["type"] == "websocket.disconnect"
+        return
+    if scope["path"] == "/early":
+        first = asyncio.create_task(receive())  # in another task, before the accept
+        await asyncio.sleep(0)
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": f"early {(await first)['text']}"})
+        assert (await receive())["type"] == "websocket.disconnect"
+        kept.append(send)  # which does not keep the connection open
         return
     if scope["path"] == "/wrong":
         refused = 0

@@ -299,6 +299,14 @@ def test_a_websocket_carries_text_and_bytes_both_ways(client: Unix) -> None:
     wait_until(client, "websocket-left")
 
 
+def test_an_application_may_receive_before_it_accepts_and_keep_send(client: Unix) -> None:
+    with connect(client, "/early") as websocket:
+        websocket.send("hello")
+        assert websocket.recv(30) == "early hello"
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 5  # the client waits ten seconds for the end of the connection
+
+
 def test_a_websocket_closed_by_the_application_is_closed(client: Unix) -> None:
     with connect(client, "/closes") as websocket, pytest.raises(ConnectionClosed):
         websocket.recv(30)
