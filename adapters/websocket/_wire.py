@@ -19,6 +19,11 @@ from typing import Any
 HIGH_BYTES = 128 * 1024
 _READ_BYTES = 64 * 1024
 
+
+def _ignore(data: bytes = b"") -> None:
+    pass
+
+
 _NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -130,7 +135,10 @@ class Wire:
             self._socket.shutdown(socket.SHUT_RDWR)
         if self._pending is None:  # a plain socket is our duplicate; a TLS socket is the server's, which closes it
             self._socket.close()
-        self._lost()
+        lost = self._lost
+        # Break the reference cycle: the methods belong to the object that holds this wire.
+        self._received = self._took = self._lost = _ignore
+        lost()
 
     def _flush(self) -> None:
         try:

@@ -181,12 +181,16 @@ class SocketCycle:
             await asyncio.wait([self._sending])
             await self._finish(failure)
         finally:
+            self._gone = True
             receiving.cancel()
             self._sending.cancel()
             if self._timer is not None:
                 self._timer.cancel()
             self._wire.abort()
-            failure = self._error = None  # break the reference cycles: the tracebacks hold this frame
+            # Break the reference cycles, because some servers close the connection when `send` is freed. The tracebacks
+            # hold this frame, and that of a cancelled task holds its frame.
+            failure = self._error = None
+            del self._sending, receiving
 
     async def _finish(self, failure: Exception | None) -> None:
         if isinstance(failure, NoResponse) and self._taken:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -706,6 +708,52 @@ def test_a_client_waits_for_an_application_that_does_not_read() -> None:
 
 
 # --- threads
+
+
+@pytest.mark.parametrize("ends", ["client", "application", "error"])
+def test_a_websocket_leaves_nothing_to_the_garbage_collector(ends: str) -> None:
+    """Some servers close the connection when the application's last reference to ``send`` is gone."""
+
+    class Send:
+        async def __call__(self, message: Any) -> None:
+            if message["type"] == "websocket.accept":
+                accepted.set()
+
+    def handler(ws: simple_websocket.Server) -> None:
+        if ends == "client":
+            ws.receive()
+        elif ends == "error":
+            raise ValueError("broken")
+
+    accepted = asyncio.Event()
+
+    async def receive() -> Any:
+        if not connected:
+            connected.append(True)
+            return {"type": "websocket.connect"}
+        await accepted.wait()
+        if ends != "client":
+            await asyncio.Event().wait()
+        return {"type": "websocket.disconnect", "code": 1000}
+
+    connected: list[bool] = []
+
+    async def main() -> None:
+        send = Send()
+        dead = weakref.ref(send)
+        with suppress(ValueError):
+            await served(handler)(websocket_scope(), receive, send)
+        del send
+        await asyncio.sleep(0)  # the cancelled task ends
+        await asyncio.sleep(0)
+        assert dead() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(main)
+    finally:
+        gc.enable()
 
 
 def test_a78_websockets_have_threads_of_their_own_and_a_limit(caplog: pytest.LogCaptureFixture) -> None:
