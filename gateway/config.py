@@ -28,6 +28,10 @@
     options = { root = "static" }
     unless = ["/api"]                   # path prefixes; or `when`
 
+    [tool.gateway.deploy]               # numbers of the deployment, see gateway.hazards.Numbers
+    hosts = ["example.com"]
+    longest_request = 25                # seconds
+
 Keys and types are checked before anything is imported, and the options of a middleware when it is imported. The error
 for an unknown key names the file, the key, the value found and the possible values. The file does not support
 environment variables, includes or interpolation, so that it shows exactly the configuration that runs.
@@ -76,6 +80,7 @@ _TOP: Final[Mapping[str, str]] = {
     "adapter": "table",
     "server": "string or table",
     "middleware": "list of tables",
+    "deploy": "table",
 }
 _ADAPTER: Final[Mapping[str, str]] = {
     "queue": "number",
@@ -148,6 +153,7 @@ class Config:
         adapter: Further options of the adapters.
         server: The server to start.
         middleware: The chain, outermost first.
+        deploy: Numbers of the deployment, for ``gateway generate`` and ``gateway check``.
     """
 
     file: Path
@@ -162,6 +168,7 @@ class Config:
     adapter: AdapterOptions | None = None
     server: ServerConfig = ServerConfig()
     middleware: tuple[MiddlewareConfig, ...] = ()
+    deploy: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def at(self, key: str) -> AbstractContextManager[None]:
         """Return a context manager that adds this file and key to each ConfigurationError raised inside."""
@@ -264,6 +271,7 @@ def read(file: Path) -> Config:
             adapter=_adapter(top),
             server=_server(top.get("server", {})),
             middleware=tuple(_entry(entry, f"middleware[{index}]") for index, entry in enumerate(entries)),
+            deploy=cast("Mapping[str, object]", top.get("deploy", {})),  # checked: a table
         )
 
 

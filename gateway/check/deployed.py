@@ -9,11 +9,11 @@ from importlib import metadata
 from pathlib import Path
 
 from gateway.dual import Dual
+from gateway.hazards.server import Deployment
 from gateway.middleware.health import Health
 from gateway.middleware.metrics import Metrics
 from gateway.middleware.proxy_headers import ProxyHeaders
 from gateway.middleware.security_headers import SecurityHeaders
-from gateway.rules.deployment import Deployment
 from gateway.servers import Server, gunicorn
 from gateway.servers._reachable import gateways, middleware
 

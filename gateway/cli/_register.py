@@ -7,6 +7,7 @@ __all__ = ["COMMANDS"]
 #: Name of a command to the place of its ``click.Command``. A new line here adds a command.
 COMMANDS: dict[str, str] = {
     "check": "gateway.cli.check:command",
+    "generate": "gateway.cli.generate:command",
     "demo": "gateway.cli.demo:command",
     "measure": "gateway.cli.measure:command",
     "run": "gateway.cli.run:command",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import click
 
@@ -20,12 +20,13 @@ from gateway.cli._manage import django_project
 from gateway.config import Config, find, read
 from gateway.errors import ConfigurationError
 
-__all__ = ["Source", "source", "source_options"]
+__all__ = ["Source", "named_options", "source", "source_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
-    click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False),
+_Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+_TARGET: _Decorator = click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
+_OPTIONS: tuple[_Decorator, ...] = (
     click.option(
         "--config",
         metavar="FILE",
@@ -71,8 +72,15 @@ class Source:
 
 def source_options(function: F) -> F:
     """Add the argument and the options that name an application to a command."""
-    for option in reversed(_OPTIONS):
+    for option in reversed((_TARGET, *_OPTIONS)):
         option(function)  # click keeps them on the function
+    return function
+
+
+def named_options(function: F) -> F:
+    """Add the options that name an application to a command that has an argument of its own."""
+    for option in reversed(_OPTIONS):
+        option(function)
     return function
 
 

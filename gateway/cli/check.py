@@ -26,18 +26,27 @@ from gateway.check.deployed import settings as settings_of
 from gateway.check.drive import drive_asgi, drive_wsgi
 from gateway.check.probe import LIFESPAN, Broken, probe
 from gateway.check.visitor import host_for, scheme_for, watched
+from gateway.cli._check_files import check_files, files_of
 from gateway.cli._command import ServerCommand, counted
-from gateway.cli._source import source, source_options
+from gateway.cli._source import named_options, source
 from gateway.cli.run import plan
 from gateway.errors import ConfigurationError, ProtocolViolation
+from gateway.hazards import HAZARDS
+from gateway.hazards.server import RULES as SERVER_RULES
+from gateway.hazards.server import Deployment, facts, hazards
 from gateway.middleware._host import parse_host
 from gateway.protocols import Application, detect
 from gateway.rules import RULES, ClientObserver, Validator
-from gateway.rules.deployment import Deployment, facts, hazards
 from gateway.rules.table import blame
 from gateway.servers import Bind, Launch, Running, Server, StartError, choose, families, get, start
 
 __all__ = ["Finding", "command"]
+
+#: Sentence and source of every rule that a report can name.
+_RULES: dict[str, tuple[str, str]] = {
+    **{rule.id: (rule.sentence, rule.source) for rule in (*RULES.values(), *SERVER_RULES)},
+    **{rule.id: (rule.sentence, rule.source) for rule in HAZARDS},
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -89,7 +98,8 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
 
 
 @click.command("check", cls=ServerCommand, short_help="Check an application, or a server, against the specifications.")
-@source_options
+@click.argument("targets", metavar="[MODULE[:ATTRIBUTE]] [FILE]...", nargs=-1)
+@named_options
 @click.option(
     "--paths", multiple=True, callback=_paths, help="Path to request; may be given several times.  [default: /]"
 )
@@ -126,7 +136,7 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
 )
 @click.option("--process-1", is_flag=True, help="The server runs as process 1 of a container, without an init process.")
 def command(
-    target: str | None,
+    targets: tuple[str, ...],
     config: str | None,
     arguments: tuple[str, ...],
     paths: tuple[str, ...],
@@ -151,7 +161,22 @@ def command(
     gateway check shop:app --server gunicorn-gthread --idle-timeout 60 -- --keep-alive 75
     gateway check shop:app --server waitress --gateway-run
     gateway check --server uvicorn --format sarif
+    gateway check nginx.conf gunicorn.conf.py shop.service shop:app
     """
+    files, target = files_of(targets)
+    if files:
+        given = [*_of_a_deployment(), *(["--server"] if server is not None else [])]
+        if given:
+            raise click.UsageError(f"files name their server and its deployment themselves: remove {', '.join(given)}")
+        found_in_files = check_files(files, target, config, app_dir)
+        click.echo(
+            found_in_files.text()
+            if form == "text"
+            else found_in_files.json()
+            if form == "json"
+            else _FORMATS[form](found_in_files.subject, [Finding(*row) for row in found_in_files.rows()])
+        )
+        click.get_current_context().exit(1 if found_in_files.findings or found_in_files.refused else 0)
     only_server = server is not None and target is None and config is None
     named = None if only_server else source(target, config, app_dir, factory=factory)
     if named is None and not only_server:
@@ -306,7 +331,7 @@ def _junit(subject: str, findings: list[Finding]) -> str:
     broken: dict[str, list[Finding]] = {}
     for finding in findings:
         broken.setdefault(finding.rule, []).append(finding)
-    names = [*RULES, *(rule for rule in broken if rule not in RULES)]
+    names = [*_RULES, *(rule for rule in broken if rule not in _RULES)]
     failures = sum(any(f.severity == "error" for f in found) for found in broken.values())
     suite = ElementTree.Element(
         "testsuite", name=f"gateway check {subject}", tests=str(len(names)), failures=str(failures)
@@ -322,8 +347,8 @@ def _junit(subject: str, findings: list[Finding]) -> str:
 
 def _sarif(subject: str, findings: list[Finding]) -> str:
     rules = [
-        {"id": rule.id, "shortDescription": {"text": rule.sentence}, "help": {"text": rule.source}}
-        for rule in RULES.values()
+        {"id": id, "shortDescription": {"text": sentence}, "help": {"text": source}}
+        for id, (sentence, source) in _RULES.items()
     ]
     results = [
         {

@@ -26,7 +26,8 @@ def conformance() -> str:
         "The others are warnings: the specification says *should*, or it says nothing and a user loses something.",
         "[](sentences.md) lists every *must* and *should* of the specifications with the rules that check it.",
         "A rule is checked by a `Validator` around the application, by a client that knows its own request, or by",
-        "`gateway check`, which judges a deployment and probes a running server.",
+        "`gateway check`, which probes a running server. The rules of a deployment are in",
+        "[](reference/deployment-rules.md).",
         "",
         "`wsgiref.validate`, `webtest.lint` or Werkzeug's lint also check the rules whose id begins with V.",
         "",
@@ -45,7 +46,7 @@ def conformance() -> str:
 
 def _row(rule: Rule) -> str:
     sentence = rule.sentence.replace("|", "\\|")
-    seen = "`gateway check`" if rule.id.startswith("D") else _SEEN[rule.seen]
+    seen = _SEEN[rule.seen]
     # A message of a validator names the id, so each id is the address of its row.
     id = f'<a id="{rule.id}" href="#{rule.id}">{rule.id}</a>'
     return f"| {id} | {sentence} | {rule.side} | {rule.severity} | {seen} | {rule.source} |"

@@ -13,7 +13,6 @@ from gateway.rules import (
     asgi_http,
     asgi_lifespan,
     asgi_websocket,
-    deployment,
     wire,
     wsgi_application,
     wsgi_server,
@@ -33,8 +32,8 @@ ASGI_TABLES: tuple[Table, ...] = (
 )
 #: The tables of WSGI.
 WSGI_TABLES: tuple[Table, ...] = (wsgi_application.RULES, wsgi_server.RULES)
-#: Every table: ASGI, WSGI, what only the wire shows, then deployment.
-TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES, wire.RULES, deployment.RULES)
+#: Every table: ASGI, WSGI, then what only the wire shows.
+TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES, wire.RULES)
 #: Every rule by id.
 RULES: dict[str, Rule] = {rule.id: rule for table in TABLES for rule in table}
 

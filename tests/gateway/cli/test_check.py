@@ -8,8 +8,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli._group import group
+from gateway.hazards import HAZARDS
+from gateway.hazards.server import RULES as SERVER_RULES
 from gateway.rules import RULES
 
+ALL_RULES = {*RULES, *(rule.id for rule in SERVER_RULES), *(rule.id for rule in HAZARDS)}
 GOOD = """
     def app(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -234,14 +237,14 @@ def test_every_path_is_requested(check: Any) -> None:
 
 def test_junit_has_a_case_for_every_rule_and_a_failure_for_each_broken_one(check: Any) -> None:
     suite = ElementTree.fromstring(check(BAD, "--format", "junit").stdout)
-    assert {case.get("name") for case in suite} == set(RULES)
+    assert {case.get("name") for case in suite} == ALL_RULES
     assert [case.get("name") for case in suite if case.find("failure") is not None] == ["E12"]
     assert suite.get("failures") == "1"
 
 
 def test_sarif_has_the_rules_and_the_results(check: Any) -> None:
     run = json.loads(check(BAD, "--format", "sarif").stdout)["runs"][0]
-    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == set(RULES)
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == ALL_RULES
     assert [(result["ruleId"], result["level"]) for result in run["results"]] == [("E12", "error")]
 
 

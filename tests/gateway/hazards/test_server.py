@@ -8,7 +8,7 @@ import pytest
 
 from gateway.application import Gateway
 from gateway.errors import ProtocolViolation
-from gateway.rules.deployment import Deployment, facts, hazards
+from gateway.hazards.server import RULES, Deployment, facts, hazards
 from gateway.servers import Launch, get
 from tests.gateway.rules.cases import Case, shows
 
@@ -349,3 +349,7 @@ def test_hypercorn_does_take_a_wrapped_gateway_for_what_it_is_not() -> None:
 
     assert is_asgi(wrapped(Gateway(hello)))
     assert not is_asgi(wrapped(hello))
+
+
+def test_every_rule_has_a_case_that_breaks_it_and_one_that_keeps_it() -> None:
+    assert {case.rule for case in CASES} == {rule.id for rule in RULES}
