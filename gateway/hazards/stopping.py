@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from gateway.hazards.facts import Fact, Files, Finding, Server, Stop, same_address
+from gateway.hazards.facts import Fact, Files, Finding, Place, Server, Stop, same_address
 from gateway.hazards.table import Table, finding
 from gateway.hazards.timeouts import drain, longest
 
@@ -602,15 +602,18 @@ def signal_drains(files: Files) -> Iterator[Finding]:
                     yield finding(
                         f"{server.name} drops its requests at SIGTERM, and ignores it as process 1",
                         "stop it with SIGINT",
-                        stop.signal or stop.place,
+                        stop.signal or Place(stop.place.file, 0, "the stop signal is not set: SIGTERM"),
                         server.place,
                     )
     for server in files.servers:
         shell = server.text("shell")
+        stop_of = next((stop for stop in files.stops if stop.unit == server.unit), None)
         if shell is not None:
             yield finding(
                 "a shell is the first process, and does not pass the stop signal on",
                 "use the exec form, or write exec before the command",
                 shell,
                 server.place,
+                stop_of.seconds if stop_of is not None else None,
+                Place(server.place.file, 0, f"the signal is for {server.name}"),
             )

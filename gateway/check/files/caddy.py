@@ -251,8 +251,9 @@ def _texts(front: Front, block: list[_Line], matchers: Mapping[str, _Line]) -> N
             types = " ".join(
                 " ".join(each.words) for each in _walk(line.block) if "Content-Type" in " ".join(each.words)
             )
+            inner = next((each.place for each in _walk(line.block) if "Content-Type" in each.place.text), line.place)
             if "text/event-stream" in types or "text/*" in types:
-                front.texts["gzip_types"] = Fact(types, line.place)
+                front.texts["gzip_types"] = Fact(types, inner)
         elif name == "file_server" and any("root" in each.words[0] for each in _walk(block)):
             front.texts["static"] = Fact(text, line.place)
         elif name == "header" and "strict-transport-security" in text.lower():

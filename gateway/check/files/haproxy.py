@@ -178,7 +178,8 @@ def _frontend(front: Front, section: _Section) -> None:
     for line, place in [*section.all("http-response"), *section.all("rspadd")]:
         if "strict-transport-security" in " ".join(line).lower():
             front.texts["hsts"] = Fact(" ".join(line), place)
-    _log(front, section)
+    if list(_used(section)):
+        _log(front, section)
     _compression(front, section)
 
 

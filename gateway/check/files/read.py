@@ -28,7 +28,7 @@ from gateway.check.files.kubernetes import read_objects
 from gateway.check.files.nginx import fronts
 from gateway.check.files.systemd import read_service, read_socket
 from gateway.check.files.systemd import units as systemd_units
-from gateway.check.files.yaml_lines import Map, documents, mapped
+from gateway.check.files.yaml_lines import Map, documents, listed, mapped
 from gateway.errors import ConfigurationError
 from gateway.hazards.facts import Chain, Fact, Files, Place, Server, Stop
 
@@ -49,6 +49,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 class _Parts:
     """What the files give before it is put together."""
 
+    others: Mapping[str, str]
     commands: list[tuple[Command, str]] = field(default_factory=lambda: list[tuple[Command, str]]())
     bare: list[Stop] = field(default_factory=lambda: list[Stop]())
     environments: dict[str, Fact[str]] = field(default_factory=lambda: dict[str, Fact[str]]())
@@ -121,17 +122,18 @@ def read_files(texts: Mapping[str, str]) -> Files:
         texts: Text of each file by its path.
 
     Raises:
-        ConfigurationError: A file has a format that is not known, or is not valid in its format.
+        ConfigurationError: No file has a known format, or a file is not valid in its format.
     """
     kinds: dict[str, dict[str, str]] = {}
-    for path, text in texts.items():
+    for path, text in {**texts, **_config_maps(texts)}.items():
         kind = kind_of(path, text)
-        if kind is None:
-            raise ConfigurationError(
-                f"{path}: the format is not known. Give files of: {', '.join(_KINDS)}, or Python source"
-            )
-        kinds.setdefault(kind, {})[path] = text
-    files, parts = Files(), _Parts()
+        if kind is not None:
+            kinds.setdefault(kind, {})[path] = text
+    if not kinds:
+        raise ConfigurationError(
+            f"{', '.join(texts)}: the format is not known. Give files of: {', '.join(_KINDS)}, or Python source"
+        )
+    files, parts = Files(), _Parts(others=texts)
     files.fronts += fronts(kinds["nginx"]) if "nginx" in kinds else []
     files.fronts += [read_haproxy(text, path) for path, text in kinds.get("haproxy", {}).items()]
     files.fronts += [read_caddy(text, path) for path, text in kinds.get("caddy", {}).items()]
@@ -150,6 +152,30 @@ def read_files(texts: Mapping[str, str]) -> Files:
         if folder is not None:
             files.texts.setdefault("metrics", folder)
     return files
+
+
+def _config_maps(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the files inside of ConfigMaps, by the path of the manifest and their own name."""
+    found: dict[str, str] = {}
+    for path, text in texts.items():
+        if kind_of(path, text) != "kubernetes" or not re.search(r"^kind:\s*ConfigMap", text, re.M):
+            continue
+        for document in documents(text, path):
+            data = mapped(mapped(document).get("data")) if mapped(document).get("kind") == "ConfigMap" else Map()
+            found |= {f"{path}/{name}": str(held) for name, held in data.items() if "\n" in str(held)}
+    return found
+
+
+def _variables(name: str, parts: _Parts) -> dict[str, Fact[str]]:
+    """Return the variables of a file with one ``NAME=VALUE`` a line, if it is among the files."""
+    wanted = PurePosixPath(name.lstrip("-")).name
+    path = next((path for path in parts.others if PurePosixPath(path).name == wanted), None)
+    found: dict[str, Fact[str]] = {}
+    for index, line in enumerate(parts.others[path].splitlines() if path is not None else (), 1):
+        key, equals, value = line.strip().removeprefix("export ").partition("=")
+        if path is not None and equals and not key.startswith("#"):
+            found[key.strip()] = Fact(value.strip().strip("\"'"), Place(path, index, line.strip()))
+    return found
 
 
 def _sysctl(path: str, text: str, files: Files) -> None:
@@ -173,7 +199,13 @@ def _systemd(texts: Mapping[str, str], files: Files, parts: _Parts) -> None:
                         front.numbers.setdefault("nofile", stop.numbers["nofile"])
                 continue
             files.stops.append(stop)
+            variables: dict[str, Fact[str]] = {}
+            for given in unit.all("Service.EnvironmentFile"):
+                variables |= _variables(given.value, parts)
+            if "PROMETHEUS_MULTIPROC_DIR" in variables:
+                stop.texts.setdefault("metrics_folder", variables["PROMETHEUS_MULTIPROC_DIR"])
             if command is not None:
+                command.environment = {**variables, **(command.environment or {})}
                 parts.commands.append((command, stop.unit))
             elif started is not None:
                 parts.started[stop.unit] = started.value
@@ -202,6 +234,11 @@ def _containers(kinds: Mapping[str, Mapping[str, str]], files: Files, parts: _Pa
             each = mapped(document)
             if "services" in each:
                 _compose(each, path, files, parts)
+            elif each.get("kind") == "ConfigMap":
+                data = mapped(each.get("data"))
+                for key, value in data.items():
+                    if key.isupper():
+                        parts.environments[key] = Fact(str(value), Place(path, data.line(key), f"{key}: {value}"))
             elif "kind" in each:
                 items = each.get("items")
                 objects += [(mapped(i), path) for i in items] if isinstance(items, list) else [(each, path)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # YAML
@@ -226,6 +263,11 @@ def _compose(document: Map, path: str, files: Files, parts: _Parts) -> None:
         files.stops.append(stop)
         name = stop.unit.rpartition("#")[2]
         service = mapped(mapped(document.get("services")).get(name))
+        named = service.get("env_file")
+        for each in [named] if isinstance(named, str) else listed(named):
+            variables = {**_variables(str(mapped(each).get("path", each)), parts), **variables}
+        if "PROMETHEUS_MULTIPROC_DIR" in variables:
+            stop.texts.setdefault("metrics_folder", variables["PROMETHEUS_MULTIPROC_DIR"])
         _started(stop, command, variables, parts, built="build" in service)
         if command is not None or "build" in service:
             files.texts.setdefault("container", Fact("service", stop.place))
