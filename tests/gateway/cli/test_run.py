@@ -695,7 +695,9 @@ OPTIONS = [
     Case("ipv6", "sv_flask --server gunicorn --host ::1", "-m gunicorn --bind '[::1]:8000' "),
     Case("keep-alive", "sv_fast --keep-alive 620", " --timeout-keep-alive 620 "),
     Case("graceful", "sv_flask --server gunicorn --graceful-timeout 9", " --keep-alive 75 --graceful-timeout 9 "),
-    Case("tls", "sv_fast --certfile sv_fast.py --keyfile sv_flask.py", " --ssl-certfile FOLDER/sv_fast.py --ssl-keyfile "),
+    Case(
+        "tls", "sv_fast --certfile sv_fast.py --keyfile sv_flask.py", " --ssl-certfile FOLDER/sv_fast.py --ssl-keyfile "
+    ),
     Case("log", "sv_logged --server uvicorn", " --no-access-log "),
 ]
 
