@@ -182,7 +182,7 @@ def read_toml(text: str, file: str, files: Files) -> tuple[Chain | None, str]:
         end = starts[number + 1] if number + 1 < len(starts) else len(raw)
         lines: dict[str, int] = {}
         for index in range(begin, end):
-            for key in re.findall(r"([A-Za-z_]+)\s*=", raw[index]):
+            for key in re.findall(r"\b([A-Za-z_]+)\s*=", raw[index]):
                 lines.setdefault(key, index + 1)
         use, options = str(entry.get("use", "")), entry.get("options")
         place = Place(file, lines.get("use", begin + 1), f"use = {use!r}")
