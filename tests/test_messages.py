@@ -12,7 +12,7 @@ PASSED_ON = {
     "gateway/check/measure.py": "an error of the server that is measured",
     "gateway/cli/demo.py": "Server.missing",
     "gateway/config.py": "an error of another module, with the file and the key before it",
-    "gateway/django/__init__.py": "the warning of a missing STATIC_ROOT, whose text is in checks.py",
+    "gateway/django/__init__.py": "the warning of a missing STATIC_ROOT, whose text is in _static.py",
     "gateway/mount.py": "an error of application.py, with the key before it",
     "gateway/plugins.py": "an error of this module, with the name of the plug-in before it",
     "gateway/rules/_wsgi_validator.py": "a ProtocolViolation: its rule is on the page of the rules",
