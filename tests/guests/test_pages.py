@@ -16,7 +16,7 @@ def test_each_page_that_names_these_tests_has_one() -> None:
     tested = {
         found for module in HERE.glob("test_*.py") for found in re.findall(r'^PAGE = "(.+)"', module.read_text(), re.M)
     }
-    assert named == tested
+    assert named <= tested
     assert len(named) >= 3
 
 
