@@ -77,6 +77,8 @@ class Numbers:
         hosts: Public hosts.
         platform: The proxy or platform in front of the application server, a key of `PLATFORMS`.
         balancers: Networks of the load balancers in front of NGINX, Caddy or HAProxy; empty at the edge.
+        tls: The proxy ends TLS; false if a balancer in front of it does.
+        balancer_ids: The balancers make the request ids; false if they pass a client's own id on, as most do.
         live_path: Path of the liveness check.
         ready_path: Path of the readiness check.
         startup_path: Path of the startup check.
@@ -109,6 +111,8 @@ class Numbers:
     hosts: tuple[str, ...] = ("example.com",)
     platform: str = "nginx"
     balancers: tuple[str, ...] = ()
+    tls: bool = True
+    balancer_ids: bool = False
     live_path: str = "/livez"
     ready_path: str = "/readyz"
     startup_path: str = "/startupz"
@@ -139,6 +143,10 @@ class Numbers:
         """
         least = {"longest_request": 1, "drain": 0, "max_bytes": 1, "workers": 1, "threads": 1, "replicas": 2}
         least |= {"port": 1, "memory": 16}
+        if not self.tls and not self.balancers:
+            raise ConfigurationError(
+                "tls = false needs balancers: without TLS in the proxy, name the networks of the balancers that end it"
+            )
         for name, low in least.items():
             value = getattr(self, name)
             if value < low:
@@ -230,7 +238,7 @@ class Numbers:
     @property
     def shutdown(self) -> int:
         """R12: seconds after which a reloaded proxy ends its old connections."""
-        return max(60, self.longest_request)
+        return self.timeout
 
     # R8, R10, R14, R16: timeouts grow outwards.
     @property
