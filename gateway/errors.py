@@ -75,18 +75,28 @@ class ProtocolViolation(GatewayError):
         must: The requirement of the rule.
         found: The value or event found instead.
         source: Specification and section of the rule.
+        severity: ``"error"``, or ``"warning"`` for a *should* or a lesser finding.
         count: How often the request broke the rule, if a validator collected the violation; it reports the first time.
     """
 
-    def __init__(self, rule: str, side: Side, must: str, found: str, source: str) -> None:
+    def __init__(
+        self,
+        rule: str,
+        side: Side,
+        must: str,
+        found: str,
+        source: str,
+        severity: Literal["error", "warning"] = "error",
+    ) -> None:
         super().__init__(f"[{rule}] {side}: {must}; found {found} ({source})")
         self.rule = rule
         self.side: Side = side
         self.must = must
         self.found = found
         self.source = source
+        self.severity: Literal["error", "warning"] = severity
         self.count = 1
 
     def __reduce__(self) -> tuple[object, ...]:
-        arguments = (self.rule, self.side, self.must, self.found, self.source)
+        arguments = (self.rule, self.side, self.must, self.found, self.source, self.severity)
         return (type(self), arguments, {"count": self.count})

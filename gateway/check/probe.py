@@ -126,7 +126,8 @@ def _watch_asgi(observer: ClientObserver, get: Get) -> None:
     if get("/idle").body == b"http.disconnect":
         observer.disconnect_given(client_left=False, complete=False)
     observer.headers_delivered(HEADERS, get("/headers").headers)
-    observer.headers_delivered(CODING, get("/coding").headers)
+    coding = get("/coding")
+    observer.sees("E13", CODING, coding.headers, coding.status)
     cut = get("/cut")
     if cut.body == b"begun":
         observer.response_cut(complete=cut.complete)

@@ -94,7 +94,7 @@ class RuleEngine:
         """
         violation = rule.violation(found, _at_fault(rule, rule.side_of(found), request))
         ignored = rule.id in self.ignore
-        warning = rule.severity_of(found) == "warning"
+        warning = violation.severity == "warning"
         kept = self.ignored if ignored else self.warnings if warning else self.violations
         first = request.broken.setdefault(rule.id, violation) if request is not None else violation
         full = False

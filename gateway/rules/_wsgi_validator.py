@@ -125,7 +125,9 @@ class CheckedWsgiCall:
         if isinstance(stream, CheckedInput):
             other = stream.call
             exchange.reused = other.engine is self.engine and other.exchange.ended and other.exchange.environ is environ
-            if other.engine is not self.engine and not other.exchange.ended:
+            # The other call is around this one if it runs now; else the environ was used again, by a test for example.
+            runs = not other.exchange.returned or other.exchange.iterating
+            if other.engine is not self.engine and runs and not other.exchange.ended:
                 exchange.outer = other.exchange
                 other.exchange.inner = exchange
         if "chunked" in str(environ.get("HTTP_TRANSFER_ENCODING", "")).lower():

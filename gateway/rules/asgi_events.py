@@ -204,11 +204,13 @@ def values_have_no_line_ends(connection: Connection, message: Message) -> str | 
     seen="client",
 )
 def transfer_encoding_is_ignored(
-    given: Sequence[tuple[bytes, bytes]], seen: Sequence[tuple[bytes, bytes]]
+    given: Sequence[tuple[bytes, bytes]], seen: Sequence[tuple[bytes, bytes]], status: int = 200
 ) -> str | None:
     sent, delivered = (
         [value.lower() for name, value in headers if name.lower() == b"transfer-encoding"] for headers in (given, seen)
     )
+    if sent and status != 200:
+        return f"{f'HTTP {status}' if status else 'no response'} for a Transfer-Encoding of the application"
     passed = [value for value in sent if value in delivered and value != b"chunked"]
     return f"Transfer-Encoding {passed[0]!r} from the application" if passed else None
 

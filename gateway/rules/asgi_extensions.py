@@ -199,7 +199,7 @@ def push(connection: Connection, message: Message) -> str | None:
     path: object = message.get("path")
     headers: object = message.get("headers", ())
     if not connection.started:
-        return "push before http.response.start"
+        return Minor("push before http.response.start")  # hypercorn, the only server with push, accepts it
     if connection.completed:
         return "push after the body ended"
     if not isinstance(path, str):

@@ -6,7 +6,7 @@ Sources: ASGI HTTP & WebSocket 2.5; RFC 6455.
 from __future__ import annotations
 
 from gateway.protocols import Message, Scope
-from gateway.rules._narrow import is_collection, type_name
+from gateway.rules._narrow import is_collection, is_mapping, type_name
 from gateway.rules.asgi_events import lowercase, pseudo
 from gateway.rules.asgi_http import wrong_pairs
 from gateway.rules.asgi_state import Connection, Sent, header_values
@@ -266,6 +266,8 @@ def send_after_disconnect(connection: Connection, sent: Sent) -> str | None:
     _CLOSE,
 )
 def keys_fit_the_version(connection: Connection, message: Message) -> str | None:
+    if not is_mapping(connection.scope.get("asgi")):
+        return None  # C02: this server names no version at all
     version = connection.spec_version
     if message["type"] == "websocket.accept" and version < (2, 1) and message.get("headers"):
         return "headers in accept, for a server of an older version"

@@ -79,9 +79,9 @@ class Rule:
 
     def violation(self, found: str, side: Side | None = None) -> ProtocolViolation:
         """Return the error with this rule's sentence, the finding and the side at fault."""
-        return ProtocolViolation(
-            self.id, side or self.side_of(found), self.sentence.rstrip("."), str(found), self.source
-        )
+        side = side or self.side_of(found)
+        must = self.sentence.rstrip(".")
+        return ProtocolViolation(self.id, side, must, str(found), self.source, self.severity_of(found))
 
     def side_of(self, found: str) -> Side:
         """Return the side at fault, as far as one observer knows it."""

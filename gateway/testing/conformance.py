@@ -16,11 +16,13 @@ Sources: ASGI 3.0, HTTP 2.5; PEP 3333; for a server RFC 9110 and RFC 9112.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from random import Random
 from typing import cast
 
+from gateway.check.known import Known, read_known
 from gateway.errors import ConfigurationError, GatewayError, ProtocolViolation
 from gateway.protocols import Application, ASGIApplication, Interface, Message, WSGIApplication, detect
 from gateway.rules.tables import RULES
@@ -119,6 +121,8 @@ def battery(
     paths: Sequence[str] = ("/",),
     transparent: bool = False,
     lifespan: bool = True,
+    ignore: Mapping[str, str] | None = None,
+    known: str | Path | None = None,
     raises: bool = True,
 ) -> BatteryReport:
     """Run the conformance suite on an application, a middleware, an adapter or a server.
@@ -133,6 +137,8 @@ def battery(
         paths: Paths of the application to request.
         transparent: The middleware must not change requests or responses; the suite compares with direct responses.
         lifespan: Whether to run the lifespan of an ASGI application.
+        ignore: Rules that fail no case, each with the reason: ``{"E09": "Django keeps the case of header names"}``.
+        known: File of known violations (`gateway.check.known`). An entry whose rule is kept fails the case ``known``.
         raises: Raise `BatteryFailed` if a case failed; otherwise only report.
 
     Returns:
@@ -140,8 +146,10 @@ def battery(
 
     Raises:
         BatteryFailed: A case failed, and ``raises`` is true.
-        ConfigurationError: Not exactly one of the four subjects was given, or ``paths`` is a string, not a list.
+        ConfigurationError: Not exactly one of the four subjects was given, ``paths`` is a string, not a list, or a
+            known or ignored rule is unknown or has no reason.
     """
+    accepted = read_known(known, ignore)
     given = [name for name, value in _named(app, middleware, adapter, server) if value is not None]
     if len(given) != 1:
         raise ConfigurationError(
@@ -156,9 +164,26 @@ def battery(
     else:
         build = cast("Callable[[Application], Application]", middleware or adapter)
         report = _between(build, interface or "asgi", adapter is not None, transparent or adapter is not None, lifespan)
+    report = _accepting(report, accepted)
     if raises and not report.ok:
         raise BatteryFailed(report)
     return report
+
+
+def _accepting(report: BatteryReport, known: Known) -> BatteryReport:
+    """Return the report without the known violations, and with a failed case for each stale entry."""
+    found: set[str] = set()
+    cases: list[CaseResult] = []
+    for case in report.cases:
+        both = (*case.violations, *case.warnings)
+        found |= {violation.rule for violation in both if violation.rule in known.reasons}
+        kept, warnings = (
+            tuple(one for one in violations if one.rule not in known.reasons)
+            for violations in (case.violations, case.warnings)
+        )
+        cases.append(replace(case, violations=kept, warnings=warnings))
+    cases += [CaseResult("known", error=message) for message in known.stale(found)]
+    return replace(report, cases=cases)
 
 
 def _named(*values: object) -> Iterator[tuple[str, object]]:
@@ -245,9 +270,18 @@ def _application(app: Application, interface: Interface | None, paths: Sequence[
                 report.cases.append(_ask(client, case, path)[0])
             report.cases.append(_at_once(client, path))
         report.cases.append(_leaves_nothing(client))
+    # The lifespan begins before the first request and ends after the last one.
+    if lifespan and spoken == "asgi":
+        report.cases.append(CaseResult("lifespan", tuple(_not_in(client.violations, report))))
     if spoken == "asgi":
         report.cases.append(_unknown_scope(cast(ASGIApplication, app)))
     return report
+
+
+def _not_in(violations: Sequence[ProtocolViolation], report: BatteryReport) -> list[ProtocolViolation]:
+    """Return the violations that no case of a report has."""
+    known = {id(violation) for violation in report.violations}
+    return [violation for violation in violations if id(violation) not in known]
 
 
 def _between(
@@ -306,7 +340,8 @@ def _server(server: Server) -> BatteryReport:
             else:
                 failed = _server_differs(case, answer, _ask(direct, case, case.path or "/echo")[1])
             told = told_violations(running)[before:]
-            report.cases.append(CaseResult(case.id, tuple(told), failed))
+            errors, warnings = (tuple(v for v in told if v.severity == severity) for severity in ("error", "warning"))
+            report.cases.append(CaseResult(case.id, errors, failed, warnings))
     return report
 
 

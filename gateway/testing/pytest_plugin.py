@@ -28,7 +28,7 @@ from gateway.servers import Launch, Running, Server, choose, families, names
 from gateway.testing._record import Record
 from gateway.testing._stage import Stage
 from gateway.testing.clients import AsyncClient, Client, NotClean
-from gateway.testing.served import AsyncServedClient, ServedClient, serve, told_violations
+from gateway.testing.served import AsyncServedClient, ServedClient, output, serve, told_violations
 from gateway.testing.tiers import Tier, Unsupported
 
 __all__ = [
@@ -247,9 +247,14 @@ class _Session:
         if folder is not None:
             records = [record for stage in self.stages for record in stage.records or ()]
             _trace(Path(folder), self.request.node.nodeid, records)
-        found = [str(one) for running, before in self.served for one in told_violations(running)[before:]]
-        if found:
-            pytest.fail("the application broke these rules under the server:\n" + "\n".join(dict.fromkeys(found)))
+        for running, before in self.served:
+            told = [one for one in told_violations(running)[before:] if one.severity == "error"]
+            if told:
+                found = "\n".join(dict.fromkeys(map(str, told)))
+                pytest.fail(
+                    f"the application broke these rules under {running.server.name}:\n{found}\n"
+                    f"the end of the server's output:\n{output(running)}"
+                )
 
 
 @pytest.fixture

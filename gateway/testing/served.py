@@ -33,6 +33,7 @@ __all__ = [
     "ServedResponse",
     "ServedWebSocket",
     "locate",
+    "output",
     "serve",
     "told_violations",
 ]
@@ -82,6 +83,12 @@ def told_violations(running: Running) -> list[ProtocolViolation]:
     """Return the findings of the validator in the server's process."""
     lines = [line.removeprefix(MARK) for line in running.output().splitlines() if line.startswith(MARK)]
     return [ProtocolViolation(*json.loads(line)) for line in lines]
+
+
+def output(running: Running, lines: int = 20) -> str:
+    """Return the last lines of the server's own output, without the validator's."""
+    own = [line for line in running.output().splitlines() if not line.startswith(MARK)]
+    return "\n".join(own[-lines:]) or "(nothing)"
 
 
 def _unsupported(what: str) -> NoReturn:

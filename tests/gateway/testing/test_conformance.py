@@ -6,6 +6,7 @@ import asyncio
 import gc
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,3 +197,37 @@ def test_exactly_one_subject_is_taken() -> None:
 def test_one_path_is_no_list_of_paths() -> None:
     with pytest.raises(ConfigurationError, match=re.escape("write ['/x']")):
         battery(apps.wsgi_echo, paths="/x")
+
+
+def closes_the_connection(environ: Environ, start_response: apps.StartResponse) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Connection", "close")])
+    return [b""]
+
+
+KNOWN = '[[violation]]\nrule = "{rule}"\nreason = "an old client needs it"\n'
+
+
+def test_a_known_violation_fails_no_case_and_a_stale_entry_does(tmp_path: Path) -> None:
+    known = tmp_path / "known.toml"
+    known.write_text(KNOWN.format(rule="P11"), "utf-8")
+    assert battery(closes_the_connection, known=known).ok
+    assert battery(closes_the_connection, ignore={"P11": "an old client needs it"}).ok
+    assert battery(closes_the_connection, raises=False).rules == {"P11"}
+    known.write_text(KNOWN.format(rule="P11") + KNOWN.format(rule="P13"), "utf-8")
+    [case] = battery(closes_the_connection, known=known, raises=False).failed
+    assert "stale entry: rule P13 is kept now (an old client needs it)" in str(case)
+
+
+async def forgets_to_stop(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    if scope["type"] != "lifespan":
+        await apps.asgi_echo(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+
+
+def test_a_violation_at_the_end_of_the_lifespan_is_found() -> None:
+    report = battery(forgets_to_stop, raises=False)
+    assert [case.id for case in report.failed] == ["lifespan"]
+    assert report.rules == {"L05"}
