@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra docs")
-pytest.importorskip("furo", reason="needs the extra docs")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +42,7 @@ SIDEWAYS = """
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site as `.ci/run` does, where a warning is an error."""
+    pytest.importorskip("furo", reason="needs the extra docs")
     target = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(target)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
@@ -53,6 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra docs")
     with sync_api.sync_playwright() as playwright:
         # Chromium refuses its sandbox to root, and containers rarely have another user.
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WsgiToAsgi"]
 
-logger = logging.getLogger("gateway.adapters")
+logger: logging.Logger = logging.getLogger("gateway.adapters")
 
 #: Maximum size of a body message that joins waiting chunks.
 JOIN_BYTES = 64 * 1024

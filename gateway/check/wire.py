@@ -171,7 +171,7 @@ class WebSocketProbe:
             while b"\r\n\r\n" not in self._raw and (data := self._connection.recv(65536)):
                 self._raw += data
         head, _, self._raw = self._raw.partition(b"\r\n\r\n")
-        self.response = _parse(head + b"\r\n\r\n", 0.0)
+        self.response: ProbeResponse = _parse(head + b"\r\n\r\n", 0.0)
 
     def __enter__(self) -> WebSocketProbe:
         return self

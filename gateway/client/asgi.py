@@ -259,7 +259,7 @@ class LoneClient(AsgiClient):
         self._receive = receive
         self._read_all = True
         self._watch = None
-        self.gone = False
+        self.gone: bool = False
 
     def leave(self) -> None:
         """End the watch, because nobody else has begun it."""

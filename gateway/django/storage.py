@@ -17,17 +17,21 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, StaticFilesStorage
-
 from gateway.django._precompress import INCOMPRESSIBLE, precompress
 
 __all__ = ["CompressedManifestStaticFilesStorage", "CompressedStaticFilesStorage"]
 
 if TYPE_CHECKING:
-    # Django has no types, and a mixin of an untyped class would make every attribute unknown.
+    # Django has no types, and a subclass of an untyped class would have unknown attributes.
     class _Storage:
         def path(self, name: str) -> str: ...
+
+    class StaticFilesStorage: ...
+
+    class ManifestStaticFilesStorage: ...
 else:
+    from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, StaticFilesStorage
+
     _Storage = object
 
 
@@ -59,9 +63,9 @@ class _Compressing(_Storage):
                     yield name, name + suffix, True
 
 
-class CompressedStaticFilesStorage(_Compressing, StaticFilesStorage):  # type: ignore[misc]  # Django has no types
+class CompressedStaticFilesStorage(_Compressing, StaticFilesStorage):
     """Django's ``StaticFilesStorage``, and compressed files next to the collected ones."""
 
 
-class CompressedManifestStaticFilesStorage(_Compressing, ManifestStaticFilesStorage):  # type: ignore[misc]  # as above
+class CompressedManifestStaticFilesStorage(_Compressing, ManifestStaticFilesStorage):
     """Django's ``ManifestStaticFilesStorage``, and compressed files next to the collected ones and the hashed ones."""

@@ -95,6 +95,7 @@ class AsgiExchange(AsyncExchange, AsgiClient, AsgiRequest):
         __init__ = object.__init__
 
     _send: ASGISend
+    gone: bool
     _body: RequestBody | None
     #: When the exchange began, and how long the headers took.
     _began: float

@@ -219,7 +219,7 @@ def test_b55_the_headers_pass_a_wsgi_middleware_back_to_an_asgi_server(mode: Any
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a76_a_first_write_of_nothing_sends_the_headers(backend: str) -> None:
+def test_a79_a_first_write_of_nothing_sends_the_headers(backend: str) -> None:
     sent = threading.Event()
 
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:

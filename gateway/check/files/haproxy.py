@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from gateway.check.files.nginx import is_stream
-from gateway.check.files.units import millis, number, size
+from gateway.check.files.units import millis, number, size, uncommented
 from gateway.hazards.facts import Fact, Front, Place, Route
 
 __all__ = ["read_haproxy"]
@@ -58,24 +58,11 @@ class _Section:
         return self.defaults.one(*words) if self.defaults is not None else None
 
 
-def _uncommented(line: str) -> str:
-    """Return a line without its comment, which begins with a # outside of quotes and not behind a backslash."""
-    quote = ""
-    for index, character in enumerate(line):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character == "#" and line[index - 1 : index] != "\\":
-            return line[:index]
-    return line
-
-
 def _sections(text: str, file: str) -> list[_Section]:
     found: list[_Section] = []
     defaults: _Section | None = None
     for index, raw in enumerate(text.splitlines(), 1):
-        line = _uncommented(raw).strip()
+        line = uncommented(raw).strip()
         words = line.split()
         if not words:
             continue

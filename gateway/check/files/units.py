@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["millis", "number", "quantity", "seconds", "size"]
+__all__ = ["millis", "number", "quantity", "seconds", "size", "uncommented"]
 
 _MINUTE, _HOUR = 60.0, 3600.0
 _UNITS = {
@@ -84,3 +84,16 @@ def quantity(text: str) -> float | None:
     factors = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
     factor = factors.get(match[2])
     return None if factor is None else float(match[1]) * factor
+
+
+def uncommented(line: str) -> str:
+    """Return a line without its comment, which begins with a # outside of quotes and not behind a backslash."""
+    quote = ""
+    for index, character in enumerate(line):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character == "#" and line[index - 1 : index] != "\\":
+            return line[:index]
+    return line
