@@ -17,6 +17,7 @@ import click
 from gateway.cli._source import Source, named_options, source
 from gateway.deploy.chain import numbers_of
 from gateway.deploy.generate import DEPLOYMENTS, MARK, numbers_for, render, steps
+from gateway.deploy.moved import moved
 from gateway.errors import ConfigurationError
 from gateway.protocols import Application, detect
 
@@ -36,7 +37,7 @@ def _settings(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
 
 
 @click.command("generate", short_help="Write the files of a deployment from one set of numbers.")
-@click.argument("deployment", metavar="DEPLOYMENT")
+@click.argument("deployment", metavar="[DEPLOYMENT]", required=False)
 @click.argument("target", metavar="[MODULE[:ATTRIBUTE]]", required=False)
 @named_options
 @click.option(
@@ -44,10 +45,17 @@ def _settings(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
 )
 @click.option("--diff", is_flag=True, help="Show what would change, write nothing; exit status 1 if a file differs.")
 @click.option("--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="One number.")
+@click.option(
+    "--from",
+    "old",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Configuration of uWSGI (ini) or NGINX Unit (JSON): print Gunicorn's command, and the fate of each option.",
+)
 @click.pass_context
 def command(
     context: click.Context,
-    deployment: str,
+    deployment: str | None,
     target: str | None,
     config: str | None,
     app_dir: str | None,
@@ -55,6 +63,7 @@ def command(
     out: str,
     diff: bool,
     settings: dict[str, str],
+    old: str | None,
 ) -> None:
     """Write the files of a deployment from one set of numbers.
 
@@ -62,20 +71,29 @@ def command(
     gateway generate nginx shop:app --set hosts=shop.example.com --set name=shop
     gateway generate kubernetes --config gateway.toml --out k8s
     gateway generate nginx shop:app --diff
+    gateway generate --from uwsgi.ini
     """
+    before: dict[str, object] = {}
+    if old is not None:
+        found = moved(Path(old))
+        click.echo(f"{found.table()}\n\nThe command:\n  {found.command}")
+        before = dict(found.numbers)
+        if deployment is None:
+            click.echo("\nWrite the files too: gateway generate nginx --from " + old)
+            return
+        click.echo()
+    if deployment is None:
+        raise click.UsageError(f"no deployment given; choose one:\n\n{_LIST}")
     if deployment not in DEPLOYMENTS:
         near = difflib.get_close_matches(deployment, DEPLOYMENTS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise click.UsageError(f"unknown deployment {deployment!r}{hint}\n\n{_LIST}")
-    named = (
-        None
-        if target is None and config is None and "application" in settings
-        else source(target, config, app_dir, factory=factory)
-    )
-    values: dict[str, object] = {}
+    unnamed = target is None and config is None and "application" in {**before, **settings}
+    named = None if unnamed else source(target, config, app_dir, factory=factory)
+    values = before
     if named is not None:
         values |= _of_application(named)
-    elif "application" not in settings:
+    elif not unnamed:
         raise click.UsageError(
             f"no application given: write gateway generate {deployment} MODULE:APP, or --config FILE, or "
             "--set application=MODULE:APP"

@@ -116,6 +116,7 @@ class Deployed:
     tls: bool = True
     servers: list[Process] = field(default_factory=list)
     start_server: Callable[[], Process] | None = None
+    start_node: Callable[[int], Process] | None = None
 
     @contextmanager
     def connection(self, host: str = HOST) -> Iterator[http.client.HTTPConnection]:
@@ -146,11 +147,14 @@ class Deployed:
         file = self.folder / "notes"
         return file.read_text().splitlines() if file.exists() else []
 
-    def restart(self) -> None:
-        """Restart the server as systemd does: the socket stays open."""
-        assert self.start_server is not None
-        self.servers[0].stop()
-        self.servers[0] = self.start_server()
+    def restart(self, index: int = 0) -> None:
+        """Restart a server: behind its held socket as systemd does, or a node after its drain."""
+        self.servers[index].stop(seconds=60)
+        if self.start_node is not None:
+            self.servers[index] = self.start_node(index)
+        else:
+            assert self.start_server is not None
+            self.servers[index] = self.start_server()
 
 
 def client(folder: Path) -> ssl.SSLContext:
@@ -312,16 +316,20 @@ def _balanced(kind: str, app: str, folder: Path) -> Iterator[Deployed]:
     argv, environment = _gunicorn(folder, files)
     running = Deployed(folder, free_port())
     started: list[Process] = []
+
+    def ready(index: int) -> bool:
+        node = Deployed(folder, ports[index], tls=False)
+        return _reachable(ports[index]) and node.ask("GET", "/readyz").status == 200
+
+    def start(index: int) -> Process:
+        bind = f"127.0.0.1:{ports[index]}"
+        node = Process(argv, folder / f"gunicorn-{index}.log", BIND=bind, DRAIN="10", **environment)
+        until(lambda: ready(index))
+        return node
+
+    running.start_node = start
     try:
-        for port in ports:
-            log = folder / f"gunicorn-{port}.log"
-            running.servers.append(Process(argv, log, BIND=f"127.0.0.1:{port}", **environment))
-        for port in ports:
-            until(
-                lambda port=port: (
-                    _reachable(port) and Deployed(folder, port, tls=False).ask("GET", "/readyz").status == 200
-                )
-            )
+        running.servers += [start(0), start(1)]
         started.append(_haproxy(folder, files["haproxy.cfg"], running.port))
         until(lambda: _reachable(running.port) and running.ask("GET", "/facts").status == 200)
         yield running
