@@ -1,4 +1,7 @@
-"""Rules about sizes and work: bodies, headers, queues, compression, files (R11, R13, R15, R17 to R22, R33, R43)."""
+"""Rules about sizes and work: bodies, headers, queues, compression, files (R11, R13, R15, R17 to R22, R33, R43).
+
+(Above 400 lines, because each rule is beside its check.)
+"""
 
 from __future__ import annotations
 
@@ -327,6 +330,19 @@ def workers_fit(files: Files) -> Iterator[Finding]:
                 by_cpu,
                 container,
             )
+    for stop in files.stops:
+        limit = stop.numbers.get("memory")
+        for server in files.servers if limit is not None else ():
+            workers = server.number("workers")
+            if limit is None or workers is None or server.unit != stop.unit:
+                continue
+            if workers.value * _WORKER_MEMORY > limit.value:
+                yield finding(
+                    f"{workers.value:g} workers of 128 MiB, and a limit of {limit.value / 2**20:g} MiB",
+                    "raise the limit, or start fewer workers",
+                    workers,
+                    limit,
+                )
     for pod in files.pods:
         memory, cpu = pod.numbers.get("memory"), pod.numbers.get("cpu")
         asked = pod.texts.get("hpa_cpu")

@@ -32,6 +32,10 @@ _KILLS = ("SIGKILL", "SIGABRT", "SIGHUP")
 #: Shortest time without an answer after which a liveness check may restart a pod.
 _SHORTEST_STALL = 30
 _SHORTEST_BOOT = 15
+#: Shortest time for connections to end, if files do not show how long a request may take.
+_SHORTEST_END = 10
+#: Users of proxies, as distributions make them.
+_PROXY_USERS = ("www-data", "nginx", "http", "caddy", "haproxy", "wwwrun")
 
 
 def _servers(files: Files, stop: Stop) -> list[Server]:
@@ -163,6 +167,10 @@ def reload_ends(files: Files) -> Iterator[Finding]:
                 type(front.place)(front.place.file, 0, "worker_shutdown_timeout is not set"),
                 streams[0].place,
             )
+        if limit is not None and limit.value < _SHORTEST_END and not any(longest(files, s) for s in files.servers):
+            yield finding(
+                f"{front.kind} ends connections {limit.value:g} s after a reload", "set 60 s", limit, front.place
+            )
         for server in files.servers if limit is not None else ():
             request = longest(files, server)
             if limit is not None and request is not None and limit.value < request.value:
@@ -225,10 +233,12 @@ def _socket_rights(files: Files, user: Fact[str] | None, target: str, place: obj
             continue
         mode = int(socket.mode.value) if socket.mode is not None else 0o666
         owner = socket.user.value if socket.user is not None else "root"
-        group = socket.group.value if socket.group is not None else owner
+        group = socket.group.value if socket.group is not None else "root"
         theirs = user.value if user is not None else "www-data"
-        if user is None and theirs not in (owner, group):
-            theirs = group  # the proxy's user cannot be seen
+        if user is None and owner in _PROXY_USERS:  # the proxy's user cannot be seen
+            theirs = owner
+        elif user is None and socket.group is not None:
+            theirs = group
         allowed = mode & 0o002 or (owner == theirs and mode & 0o200) or (group == theirs and mode & 0o020)
         if not allowed:
             yield finding(

@@ -210,7 +210,11 @@ def connects_quickly(files: Files) -> Iterator[Finding]:
 )
 def streams_stay_open(files: Files) -> Iterator[Finding]:
     for route in files.routes:
-        limit = route.numbers.get("read")
+        limit, tunnel = route.numbers.get("read"), route.numbers.get("tunnel")
+        if tunnel is not None:
+            yield finding(
+                f"a WebSocket ends after {tunnel.value:g} s of silence", "timeout tunnel 1h", tunnel, route.place
+            )
         if not route.stream or limit is None or limit.value <= 0:
             continue
         # A route's time counts for the whole stream; the other proxies' for the silence between two messages.

@@ -118,7 +118,7 @@ def unknown_hosts_are_refused(files: Files) -> Iterator[Finding]:
                 "haproxy": "http-request deny deny_status 421 unless { hdr(host),host_only -i example.com }",
             }.get(front.kind, "name the hosts of the site"),
             open_to,
-            front.routes[0].place if front.routes else front.place,
+            next((route.place for route in front.routes if route.place != open_to.place), front.place),
         )
     chain = files.chain
     if chain is not None and {"health", "trusted_host"} <= set(chain.names):
@@ -442,9 +442,16 @@ def metrics_are_closed(files: Files) -> Iterator[Finding]:
     if path is not None and allow is not None and set(allow.value.split()) & set(_EVERYBODY):
         yield finding("everybody may read the metrics", "allow= the scraper's network", allow, path)
     evidence = path or files.texts.get("metrics")
-    guarded = allow is not None and not set(allow.value.split()) & set(_EVERYBODY) and not _everything_is_local(files)
+    guarded = (
+        allow is not None
+        and allow.written
+        and not set(allow.value.split()) & set(_EVERYBODY)
+        and not _everything_is_local(files)
+    )
     for front in files.fronts:
         opened, blocked = front.texts.get("metrics_open"), front.texts.get("metrics_blocked")
+        if path is not None and blocked is not None and path.value not in blocked.value.replace("\\", ""):
+            blocked = None  # it refuses another path
         if opened is not None:
             yield finding(
                 f"{front.kind} passes {opened.value} on to everybody",

@@ -177,6 +177,8 @@ def find_command(
     while rest:
         word = rest.pop(0)
         name = PurePosixPath(word).name
+        if name in _SHELLS and len(rest) > 1 and rest[0].startswith("-") and "c" in rest[0]:
+            return _of_script(rest[1], place, environment)
         if name in _PROGRAMS:
             return Command(_PROGRAMS[name], rest, place, shell, environment)
         if word == "-m" and rest and rest[0] in _PROGRAMS:
@@ -231,7 +233,13 @@ def read_command(command: Command, file_settings: Server | None = None) -> tuple
         server.worker = file_settings.worker
         server.application = file_settings.application
     raw = server.texts
-    words = [_plain(word, command.environment) for word in command.words]
+    words: list[str] = []
+    for word in command.words:
+        plain = _plain(word, command.environment)
+        variable = re.fullmatch(r"\$\{?\w+\}?", word) is not None
+        words += split(plain) if variable and plain != word else [plain]
+        if variable and plain == word and command.server != "daphne":
+            server.complete = False  # the variable may hold any option
     if command.server == "gunicorn" and command.environment and "GUNICORN_CMD_ARGS" in command.environment:
         words = [*split(command.environment["GUNICORN_CMD_ARGS"].value), *words]
     config, binds = None, list[str]()

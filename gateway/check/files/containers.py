@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from gateway.check.files.commands import Command, find_command, split
-from gateway.check.files.units import number, seconds
+from gateway.check.files.units import number, seconds, size
 from gateway.check.files.yaml_lines import Map, listed, mapped
 from gateway.hazards.facts import Fact, Files, Place, Stop
 
@@ -165,6 +165,12 @@ def read_compose(document: Map, file: str, files: Files) -> list[tuple[Stop, Com
         if signal is not None:
             text = str(signal) if str(signal).startswith("SIG") else f"SIG{signal}"
             stop.signal = Fact(text, Place(file, service.line("stop_signal"), f"stop_signal: {signal}"))
+        limits = mapped(mapped(mapped(service.get("deploy")).get("resources")).get("limits"))
+        memory = service.get("mem_limit") or limits.get("memory")
+        held = size(str(memory)) if memory is not None else None
+        if held is not None:
+            line = service.line("mem_limit") if "mem_limit" in service else limits.line("memory")
+            stop.numbers["memory"] = Fact(held, Place(file, line, f"memory: {memory}"))
         if service.get("read_only") is True:
             stop.texts["read_only"] = Fact("true", Place(file, service.line("read_only"), "read_only: true"))
             if "nginx" in str(service.get("image", "")):
@@ -177,8 +183,8 @@ def read_compose(document: Map, file: str, files: Files) -> list[tuple[Stop, Com
             limit = number(value)
             if key == "net.core.somaxconn" and limit is not None:
                 files.numbers["somaxconn"] = Fact(limit, Place(file, service.line("sysctls"), f"{key}: {value}"))
-        limits = mapped(mapped(service.get("ulimits")).get("nofile"))
-        hard = limits.get("soft") or mapped(service.get("ulimits")).get("nofile")
+        files_open = mapped(mapped(service.get("ulimits")).get("nofile"))
+        hard = files_open.get("soft") or mapped(service.get("ulimits")).get("nofile")
         if isinstance(hard, int):
             stop.numbers["nofile"] = Fact(float(hard), Place(file, service.line("ulimits"), f"nofile: {hard}"))
         found.append((stop, command, variables))

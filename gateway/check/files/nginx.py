@@ -25,10 +25,10 @@ __all__ = ["Directive", "fronts", "is_stream", "parse"]
 
 #: Names of paths that carry streams.
 _STREAM = re.compile(
-    r"(^|[/^~_.-])(ws|wss|websockets?|socket\.io|sockets?|cable|events?|event-stream|sse|streams?|streaming|live|feed|"
+    r"(^|[/^~_.(|-])(ws|wss|websockets?|socket\.io|sockets?|cable|events?|event-stream|sse|streams?|streaming|live|feed|"
     r"notifications|updates)(/|$|\)|\||\b)"
 )
-_WEBSOCKET = re.compile(r"(^|[/^~_.-])(ws|wss|websockets?|socket\.io|sockets?|cable)(/|$|\)|\||\b)")
+_WEBSOCKET = re.compile(r"(^|[/^~_.(|-])(ws|wss|websockets?|socket\.io|sockets?|cable)(/|$|\)|\||\b)")
 #: `proxy_params` of Debian's packages, which sites include without having it.
 _KNOWN = {
     "proxy_params": "proxy_set_header Host $http_host; proxy_set_header X-Real-IP $remote_addr; "

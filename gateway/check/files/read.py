@@ -337,9 +337,10 @@ def _server(command: Command, unit: str, parts: _Parts, named: Mapping[str, str]
             file = next(iter(named.values()))
     if file is None:
         plain.unit = unit
-        plain.complete = config is None or config.startswith("python:gateway.servers.gunicorn_hooks")
+        if config is not None and not config.startswith("python:gateway.servers.gunicorn_hooks"):
+            plain.complete = False
         if command.server == "hypercorn":
-            plain.complete = not any(word in ("-c", "--config") for word in command.words)
+            plain.complete = plain.complete and not any(word in ("-c", "--config") for word in command.words)
         return plain
     used.add(file)
     settings = read_gunicorn_conf(parts.confs[file], file, command.environment)

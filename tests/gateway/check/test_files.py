@@ -34,16 +34,16 @@ def test_right_files_are_silent(name: str) -> None:
 def test_the_facts_of_right_files_are_seen(name: str) -> None:
     read = read_files(texts(name))
     assert read.servers
-    assert read.fronts or name == "heroku"
-    assert read.stops
+    assert read.fronts or name in ("heroku", "paas")
+    assert read.stops or name == "nodes"
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.rule}-{fault.set}-{fault.new[:30]!r}")
 def test_a_planted_fault_is_found_with_both_places(fault: Fault) -> None:
     files = texts(fault.set)
     old = files[fault.file]
-    assert old.count(fault.old) == 1
-    files[fault.file] = old.replace(fault.old, fault.new)
+    assert fault.old in old
+    files[fault.file] = old.replace(fault.old, fault.new, 1)
     found = [each for each in findings(files) if each.rule == fault.rule]
     assert found, findings(files)
     assert all(len(each.places) >= 2 for each in found), found
@@ -53,7 +53,7 @@ def test_a_planted_fault_is_found_with_both_places(fault: Fault) -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.rule}-{fault.set}-{fault.new[:30]!r}")
 def test_a_planted_fault_breaks_no_other_part_of_the_deployment(fault: Fault) -> None:
     files = texts(fault.set)
-    files[fault.file] = files[fault.file].replace(fault.old, fault.new)
+    files[fault.file] = files[fault.file].replace(fault.old, fault.new, 1)
     others = Counter(each.rule for each in findings(files) if each.rule != fault.rule)
     assert len(others) <= 4, others
 
