@@ -27,7 +27,7 @@ from django.core.wsgi import get_wsgi_application
 from gateway._load import load
 from gateway.adapters._options import whole
 from gateway.application import Gateway
-from gateway.chain import ChainWarning, _outside_of_package, when
+from gateway.chain import ChainWarning, _outside_of_package, path_in, when
 from gateway.chain._items import listed
 from gateway.django._agreement import allowed_hosts, check_agreement
 from gateway.django._static import collected, static_files, without_folder
@@ -38,7 +38,6 @@ from gateway.mount import Mount
 
 if TYPE_CHECKING:
     from gateway.adapters._options import AdapterOptions
-    from gateway.exchange import Request
     from gateway.middleware.static_files import StaticFiles
     from gateway.protocols import Application, ASGIApplication, WSGIApplication
 
@@ -115,7 +114,12 @@ def get_application(
     websocket_app = _websocket_app()
     for message in check_agreement(chain):
         warnings.warn(message, ChainWarning, stacklevel=_outside_of_package())
-    chain = (*chain, *_for_allowed_hosts(files, websocket_app, chain), *([] if files is None else [files]))
+    hosts = allowed_hosts(chain)
+    if hosts is not None and websocket_app is not None:
+        # Around the WebSockets only, so that other requests do not pay for it.
+        websocket_app = Gateway(websocket_app, middleware=[TrustedHost(allowed=hosts)])
+    if files is not None:
+        chain = (*chain, *_for_files(files, hosts), files)
     asynchronous = DjangoAsgi(asgi, ReusedThreads(threads) if reuse_threads else None) if uses_asgi else None
     site: Application = cast("WSGIApplication", wsgi) if asynchronous is None else asynchronous
     if async_paths:
@@ -156,7 +160,7 @@ def _files(static: bool | None) -> StaticFiles | None:
     return static_files()
 
 
-def _websocket_app() -> ASGIApplication | None:
+def _websocket_app() -> Application | None:
     """Import the application of the setting ``ASGI_APPLICATION``; None if it serves no WebSockets."""
     path: str | None = getattr(conf.settings, "ASGI_APPLICATION", None)
     if path is None:
@@ -177,16 +181,9 @@ def _websocket_app() -> ASGIApplication | None:
     return cast("ASGIApplication", app)
 
 
-def _for_allowed_hosts(
-    files: StaticFiles | None, websocket_app: ASGIApplication | None, chain: tuple[object, ...]
-) -> list[Any]:
-    """Return the host check for requests that never get to Django, in a list; an empty list if none is needed."""
-    hosts = allowed_hosts(chain)
-    if hosts is None or (files is None and websocket_app is None):
+def _for_files(files: StaticFiles, hosts: tuple[str, ...] | None) -> list[Any]:
+    """Return the host check of the static files, which Django never sees, in a list; an empty list without a check."""
+    if hosts is None:
         return []
-    prefixes = () if files is None else tuple(files.folders)
-
-    def passes_django_by(request: Request) -> bool:
-        return request.is_websocket or request.local_path.startswith(prefixes)
-
-    return [when(passes_django_by, TrustedHost(allowed=hosts))]
+    prefixes = [prefix.rstrip("/") or "/" for prefix in files.folders]
+    return [when(path_in(*prefixes), TrustedHost(allowed=hosts))]

@@ -52,7 +52,14 @@ class PostgreSQL:
 
     def opened(self) -> int:
         """Return the number of connections that clients have opened so far."""
-        return self.log.read_text("utf-8", "replace").count("connection authorized:")
+        return self._log().count("connection authorized:")
+
+    def refused(self) -> int:
+        """Return the number of connections that were refused so far, because ``max_connections`` was reached."""
+        return self._log().count("too many clients") + self._log().count("remaining connection slots")
+
+    def _log(self) -> str:
+        return self.log.read_text("utf-8", "replace")
 
 
 def programs() -> Path | None:
