@@ -1,5 +1,9 @@
 """Run Django's ``runtests.py`` in this process; every call of a handler of Django goes through the object.
 
+The handler of Django's test client returns Django's response object, with the context of the templates. Its calls go
+through the object too, but not through adapters, because the tests keep a transaction open in their thread. The test
+gets the same response object, after its status, headers and body were compared with those that the object sent.
+
 Arguments: the mode, the file for the results, then the arguments of ``runtests.py``. The current folder is Django's
 ``tests``.
 """
@@ -81,6 +85,7 @@ def _patch(mode: str, calls: Counter[str]) -> None:
     """Replace the calls of both handlers, and count them."""
     from django.core.handlers.asgi import ASGIHandler
     from django.core.handlers.wsgi import WSGIHandler
+    from django.test.client import ClientHandler
 
     import gateway.django
     from gateway.contract import Middleware
@@ -106,6 +111,7 @@ def _patch(mode: str, calls: Counter[str]) -> None:
     made: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
     wsgi_call: Any = WSGIHandler.__call__
     asgi_call: Any = ASGIHandler.__call__
+    client_call: Any = ClientHandler.__call__
 
     def through(handler: Any, make: Callable[[], Any]) -> Any:
         if handler not in made:
@@ -142,8 +148,36 @@ def _patch(mode: str, calls: Counter[str]) -> None:
 
         await through(self, lambda: asgi_object(call))(scope, receive, send)
 
+    def called_by_client(self: Any, environ: Any) -> Any:
+        calls["client"] += 1
+        responses: list[Any] = []
+        sent: list[Any] = []
+
+        def call(environ: Any, start_response: Any) -> Any:
+            response = client_call(self, environ)
+            responses.append(response)
+            start_response(f"{response.status_code} {response.reason_phrase}", _headers(response))
+            return [] if response.streaming else [response.content]  # the test reads the stream itself
+
+        body = application("wsgi", call).wsgi(environ, lambda *head: sent.extend(head))
+        try:
+            content = b"".join(body)
+        finally:
+            getattr(body, "close", lambda: None)()
+        [response] = responses
+        assert sent == [f"{response.status_code} {response.reason_phrase}", _headers(response)]
+        assert response.streaming or content == response.content
+        return response
+
+    ClientHandler.__call__ = called_by_client
     WSGIHandler.__call__ = called_as_wsgi
     ASGIHandler.__call__ = called_as_asgi
+
+
+def _headers(response: Any) -> list[tuple[str, str]]:
+    """Return the headers of a response of Django as its WSGI handler sends them."""
+    cookies = [("Set-Cookie", cookie.output(header="")) for cookie in response.cookies.values()]
+    return [*response.items(), *cookies]
 
 
 def _back_to_wsgi(asgi: Any) -> Any:
