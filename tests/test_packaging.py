@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -67,6 +71,32 @@ def test_the_wheel_shows_the_readme_with_its_relative_links(wheel: Path) -> None
     assert "Description-Content-Type: text/markdown" in metadata
     assert metadata.endswith(readme)
     assert "Project-URL" not in metadata
+
+
+@pytest.fixture
+def index(wheel: Path) -> Iterator[str]:
+    """Serve what was built as a package index of its own, as the specification of simple repositories describes it."""
+    files = sorted(path for path in wheel.parent.iterdir() if path.name.startswith("anytier-"))
+    (wheel.parent / "simple" / "anytier").mkdir(parents=True, exist_ok=True)
+    links = "".join(f'<a href="../../{path.name}">{path.name}</a>\n' for path in files)
+    (wheel.parent / "simple" / "anytier" / "index.html").write_text(f"<!DOCTYPE html>\n{links}", encoding="utf-8")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(wheel.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/simple/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("kind", ["--only-binary", "--no-binary"])
+def test_a_package_from_an_index_serves_both_interfaces(kind: str, index: str, tmp_path: Path) -> None:
+    python = python_in(tmp_path / "venv")
+    wanted = ("anytier[standard]", kind, "anytier", "--no-cache-dir", "--extra-index-url", index)
+    run(python, "-m", "pip", "install", "-q", *wanted, cwd=tmp_path)
+    shown = run(python.parent / "gateway", "demo", "--server", "uvicorn", "--server", "waitress", cwd=tmp_path)
+    assert "uvicorn" in shown
+    assert "waitress" in shown
 
 
 def test_the_sdist_carries_the_tests_and_the_docs(wheel: Path, tmp_path: Path) -> None:

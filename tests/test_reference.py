@@ -13,6 +13,7 @@ import asgiref.wsgi
 import pytest
 
 import gateway.adapters
+import gateway.middleware
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PACKAGES = ("gateway", "gateway.adapters", "gateway.middleware", "gateway.testing")
@@ -46,6 +47,24 @@ def test_whoever_moves_finds_each_option_of_the_other_adapter(adapter: Any) -> N
     page = (DOCS / "how-to" / "migrate-adapters.md").read_text("utf-8")
     _, *options = inspect.signature(adapter).parameters
     assert [option for option in options if f"{adapter.__name__}(app, {option}=" not in page] == []
+
+
+def defaults() -> list[tuple[str, str, str]]:
+    page = (DOCS / "reference" / "defaults.md").read_text("utf-8")
+    return re.findall(r"^\| `(\w+)\((\w+)=\)` \| `?([^|`]+?)`? \|", page, re.M)
+
+
+@pytest.mark.parametrize(("name", "option", "told"), defaults())
+def test_a_default_limit_is_the_default(name: str, option: str, told: str) -> None:
+    kind: Any = getattr(gateway, name, None) or getattr(gateway.middleware, name)
+    default = inspect.signature(kind).parameters[option].default
+    if name == "Gateway" and option == "threads":  # the adapter has the number
+        default = inspect.signature(gateway.adapters.WsgiToAsgi).parameters["threads"].default
+    assert told == ("required" if default is inspect.Parameter.empty else repr(default))
+
+
+def test_the_page_of_the_limits_has_rows() -> None:
+    assert len(defaults()) > 15
 
 
 def _spelled(default: object) -> str:
