@@ -43,6 +43,8 @@ SUBJECTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "../reference/adapters.md",
         ("adapters/", "gateway/_bounds.py", "gateway/compat/", "gateway/dual.py"),
     ),
+    ("Generate and check files of a deployment", "deploy.md", ("gateway/deploy/", "gateway/check/files/")),
+    ("Django", "django.md", ("gateway/django/",)),
     ("Start and stop", "../reference/gateway.md", ("gateway/lifespan.py", "gateway/_starting.py")),
     ("Write middleware", "../reference/contract.md", ("gateway/contract.py", "gateway/drivers/", "gateway/headers.py")),
     ("Plug-ins", "write-a-plug-in.md", ("gateway/plugins.py",)),

@@ -26,6 +26,7 @@ MODULES = (
     "gateway.compat.uvicorn",
     "gateway.config",
     "gateway.contract",
+    "gateway.django",
     "gateway.errors",
     "gateway.exchange",
     "gateway.headers",
