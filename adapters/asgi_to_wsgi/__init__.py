@@ -31,6 +31,7 @@ from gateway.adapters._options import LoopKind, check_asgi_to_wsgi
 from gateway.adapters._wrapped import asgi_callable
 from gateway.adapters.asgi_to_wsgi import _service
 from gateway.adapters.asgi_to_wsgi._call import AsgiCall
+from gateway.adapters.asgi_to_wsgi._ending import Ending
 from gateway.adapters.asgi_to_wsgi._gates import refuse_greenlet_server, refuse_patched_threads
 from gateway.adapters.asgi_to_wsgi._input import open_body
 from gateway.adapters.asgi_to_wsgi._response import respond
@@ -246,6 +247,7 @@ def start_all(
     interface: Literal["wsgi", "asgi"] = "wsgi",
     single_threaded: bool = False,
     stopping: Callable[[], bool] | None = None,
+    patience: float | None = None,
 ) -> None:
     """Start everything that the served object reaches, in this process: for a server's worker hook.
 
@@ -258,12 +260,15 @@ def start_all(
         interface: The interface in which the server calls it.
         single_threaded: The server calls the application from one thread only, so that ``loop="auto"`` may lend it.
         stopping: Tells whether the server has begun to stop and waits for its requests. WebSockets are then closed.
+        patience: Seconds that responses may take from then on, if the server kills the process later. After that,
+            ``receive()`` returns ``http.disconnect``, so that streams without an end leave time for the shutdown.
 
     Raises:
         LifespanFailed: An application did not start; the worker should not serve.
         Exception: The ``on_start`` of a middleware failed; the worker should not serve.
     """
     _service.single_threaded = single_threaded
+    _service.ending = Ending(stopping, patience, single_threaded=single_threaded)
     _open.stopping = stopping
     for part in tuple(_adapters) if served is None else lazy_parts(served, interface):
         part.start()

@@ -12,7 +12,8 @@ thread has read already. When those are used up, it requests more from the threa
 
 ``finished`` is True when nothing more will come for the server, after success or failure (``error``). The application
 may run on after that: the service keeps its task, and its errors are logged. ``gone`` is True once the server has
-closed the response: from then on ``send()`` raises OSError and ``receive()`` returns ``http.disconnect``.
+closed the response: from then on ``send()`` raises OSError and ``receive()`` returns ``http.disconnect``. ``receive()``
+also returns it if the connection is closed, or if the process ends soon (`_ending`), while ``send()`` still works.
 
 The headers alone are no reason to wake the thread, because the body nearly always follows in the same step of the task.
 If it does not, ``head_due`` wakes the thread after `HEAD_SECONDS`. Only a thread that waits turns this on
@@ -38,6 +39,7 @@ from contextvars import Context
 from typing import Any, Protocol
 
 from gateway.adapters._options import HEAD_SECONDS
+from gateway.adapters.asgi_to_wsgi._ending import Ending
 from gateway.adapters.asgi_to_wsgi._input import BodyReader
 from gateway.adapters.asgi_to_wsgi._parts import EarlyHint, FilePart, Part, SharedFile, octets
 from gateway.adapters.asgi_to_wsgi._waiting import Conversation, Runner, start_task
@@ -52,7 +54,7 @@ _log = logging.getLogger("gateway.adapters")
 
 #: Number of bytes that may wait for the WSGI thread before ``send()`` suspends.
 HIGH_BYTES = 128 * 1024
-#: Seconds between two questions whether the client is gone, while ``receive()`` waits for the answer.
+#: Seconds between two questions whether the client is gone, or the process ends, while ``receive()`` waits for it.
 ASK_SECONDS = 0.5
 
 _START, _BODY, _TRAILERS, _DONE = range(4)
@@ -68,6 +70,7 @@ class Tasks(Protocol):
     """Keeps the tasks of the applications until they end, and ends them at shutdown."""
 
     tasks: set[asyncio.Task[None]]
+    ending: Ending
 
 
 class AsgiCall(Conversation):
@@ -220,13 +223,21 @@ class AsgiCall(Conversation):
                 self._want = True
                 self.signal()
             await self._event()
-            if self._delivered and self._asked is not None and self._asked():
-                self._disconnected = True
+            if self._delivered:
+                self._look()
+
+    def _look(self) -> None:
+        """Look whether the client is gone, or the process ends soon."""
+        ending = self._tasks.ending
+        if (self._asked is not None and self._asked()) or ending.is_near():
+            self._disconnected = True
+        elif ending.wakes:
+            self.signal()
 
     async def _event(self) -> None:
         """Wait until something changes for ``receive()``: a piece arrived, the response ended, the client left.
 
-        While the application has nothing more to receive, the server's connection is asked from time to time.
+        While the application has nothing more to receive, the server and its connection are asked from time to time.
         """
         loop = self._runner.loop
         waiter: asyncio.Future[None] = loop.create_future()
@@ -237,7 +248,7 @@ class AsgiCall(Conversation):
         if self._delivered:
             if self._asked is None:
                 self._asked = asking(self._scope["gateway.environ"])
-            if self._asked is not unknown:
+            if self._asked is not unknown or self._tasks.ending.may_come:
                 again = loop.call_later(ASK_SECONDS, _wake, waiter)
         try:
             await waiter

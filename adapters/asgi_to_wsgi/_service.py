@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from typing import Any
 
+from gateway.adapters.asgi_to_wsgi._ending import Ending
 from gateway.adapters.asgi_to_wsgi._lend import LentLoop, lending_is_possible
 from gateway.adapters.asgi_to_wsgi._loop import ForeignLoop, LoopThread
 from gateway.adapters.asgi_to_wsgi._waiting import Job, Runner
@@ -35,6 +36,7 @@ class Service:
         tasks: The running tasks of the application: requests, and work after their responses.
         lifespan: The application's lifespan; every request gets its ``state``.
         sockets: The open WebSockets.
+        ending: What the process knows about its end.
     """
 
     def __init__(self, runner: Runner, lifespan: Lifespan, drain_timeout: float) -> None:
@@ -43,6 +45,7 @@ class Service:
         self.tasks: set[asyncio.Task[None]] = set()
         self.lifespan = lifespan
         self.sockets = OpenSockets()
+        self.ending = ending
         self.serving = False  # started, and not closed
         self.kind: str | asyncio.AbstractEventLoop = "shared"
         self._drain_timeout = drain_timeout
@@ -157,6 +160,8 @@ _runners: dict[str, tuple[Runner, int]] = {}
 _lock = threading.Lock()
 #: Whether the process is known to serve in one thread, see `start_all`.
 single_threaded = False
+#: What the process knows about its end, see `start_all`.
+ending = Ending()
 #: Services and loops of the parent process, kept alive in a child: a loop that is destroyed here would remove the
 #: parent's sockets from the selector that both processes share.
 _abandoned: list[object] = []

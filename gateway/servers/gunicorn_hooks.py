@@ -15,6 +15,9 @@ The asgi worker starts and stops the application by itself. When it stops, it wa
 too, for up to ``graceful_timeout``. A proxy keeps its connections longer than that, so Gunicorn kills the worker before
 it runs the application's shutdown. The hooks close idle connections as soon as the worker stops, as uvicorn does.
 
+A WSGI worker waits for its responses for ``graceful_timeout``, and is killed after the same time. Five seconds before,
+the hooks tell ASGI applications that listen for a disconnect to end their streams, so that the shutdown can run.
+
 Sources: Gunicorn documentation "Server Hooks"; ``gunicorn.workers.gasgi.ASGIWorker._shutdown`` of 24 to 27.
 """
 
@@ -36,6 +39,9 @@ _log = logging.getLogger("gateway.servers")
 
 #: Seconds between two looks for idle connections, after the worker has begun to stop.
 _LOOK_SECONDS = 0.2
+#: Seconds of ``graceful_timeout`` that are kept for the shutdown of the applications. A gthread worker itself needs
+#: two of them, because it waits for the closed connection.
+_SHUTDOWN_SECONDS = 5.0
 #: Classes of workers that call the application from one thread and patch nothing.
 _ONE_THREAD = frozenset({"SyncWorker"})
 
@@ -88,12 +94,22 @@ def post_worker_init(worker: _Worker) -> None:
         single_threaded=type(worker).__name__ in _ONE_THREAD,
         # A worker that stops waits for its threads. A WebSocket would hold a thread until Gunicorn kills the worker.
         stopping=lambda: not worker.alive,
+        patience=_patience(worker),
     )
 
 
 def worker_exit(server: object, worker: _Worker) -> None:
     """Shut the application down in the worker that ends."""
     close_all()
+
+
+def _patience(worker: object) -> float | None:
+    """Return how long responses may take after SIGTERM, so that some of Gunicorn's time is left for the shutdown.
+
+    The worker waits for its threads for ``graceful_timeout``, and its master kills it after the same time.
+    """
+    seconds = getattr(getattr(worker, "cfg", None), "graceful_timeout", None)
+    return max(0.0, seconds - _SHUTDOWN_SECONDS) if isinstance(seconds, int) else None
 
 
 def _calls_asgi(worker: Any) -> bool:

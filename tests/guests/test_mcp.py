@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,19 @@ def test_a_host_of_its_own_has_the_address_where_oauth_begins() -> None:
             assert client.get(found).json()["resource"] == address
         with testing.Client(site, interface=interface, lifespan=False) as client:
             assert client.post("/mcp", json=INITIALIZE, headers=ACCEPT).status_code == 404
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["gunicorn-gthread", "gunicorn-sync"])
+def test_a_client_that_listens_leaves_time_for_the_end_of_the_lifespan(folder: Path, server: str) -> None:
+    """Gunicorn would wait for the listener for seven seconds, and then kill the worker."""
+    arguments = ("--graceful-timeout", "7")
+    with ExitStack() as listening, serving(folder, TARGETS["flask"], server, arguments=arguments) as site:
+        client = listening.enter_context(httpx2.Client(base_url=site.url, trust_env=False, timeout=SECONDS))
+        opened = client.post("/tools/mcp", json=INITIALIZE, headers=ACCEPT)
+        session = {"mcp-session-id": opened.headers["mcp-session-id"], **ACCEPT}
+        listening.enter_context(client.stream("GET", "/tools/mcp", headers=session))
+    assert (site.said.count(OPENED), site.said.count(CLOSED)) == (1, 1)
 
 
 @pytest.mark.slow
