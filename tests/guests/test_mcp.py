@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -19,7 +21,7 @@ from mcp.server.auth.settings import AuthSettings
 from pydantic import AnyHttpUrl
 
 from gateway import Mount, testing
-from tests.guests.pages import SECONDS, TARGETS, Site, pairs, serving, write
+from tests.guests.pages import HOW_TO, SECONDS, TARGETS, Site, pairs, serving, write
 
 PAGE = "mcp-inside-a-site"
 FAST = {"flask": "gunicorn-gthread", "django": "waitress"}
@@ -87,6 +89,15 @@ def test_a_tool_reads_what_the_lifespan_has_opened(site: Site) -> None:
                 assert await packets(client) == {"result": 7}
 
     anyio.run(main)
+
+
+def test_the_client_of_the_page_prints_what_the_page_says(site: Site, folder: Path) -> None:
+    line = f"import asyncio, client; asyncio.run(client.main({site.url + '/tools/mcp'!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", line], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "{'result': 7}\n", done.stderr
+    assert f"It prints `{done.stdout.strip()}`." in (HOW_TO / f"{PAGE}.md").read_text(encoding="utf-8")
 
 
 def test_progress_arrives_while_the_tool_runs(site: Site) -> None:
