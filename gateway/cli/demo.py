@@ -21,7 +21,8 @@ import click
 from gateway.cli import _demo_apps
 from gateway.cli._command import counted
 from gateway.errors import ConfigurationError, MissingExtraError
-from gateway.matrix._reference import Answer, Request, call_asgi, call_wsgi
+from gateway.matrix._reference import Answer, call_asgi, call_wsgi
+from gateway.matrix._requests import Request
 from gateway.matrix._wire import ask
 from gateway.protocols import Interface
 from gateway.servers import Bind, Launch, Server, StartError, families, get, installed, names, start

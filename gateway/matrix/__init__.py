@@ -1,1 +1,34 @@
-"""One application under every server, compared. The package is internal."""
+"""One application under every server, compared: what each server does to the same requests, and why.
+
+`run` starts each server with the application, sends the requests, and compares status, headers and body with the
+response of the application when it is called directly. A difference is explained by a known quirk, or unknown.
+``gateway matrix`` is the command for it.
+
+The package is internal, except for the names below.
+"""
+
+from __future__ import annotations
+
+from gateway.matrix._compare import Difference, Quirk
+from gateway.matrix._proxies import Proxy, ProxyError
+from gateway.matrix._quirks import QUIRKS
+from gateway.matrix._requests import BUILTIN, Request, read_requests
+from gateway.matrix._run import Configuration, Matrix, Reference, Stale, reference, run, stale
+
+__all__ = [
+    "BUILTIN",
+    "QUIRKS",
+    "Configuration",
+    "Difference",
+    "Matrix",
+    "Proxy",
+    "ProxyError",
+    "Quirk",
+    "Reference",
+    "Request",
+    "Stale",
+    "read_requests",
+    "reference",
+    "run",
+    "stale",
+]
