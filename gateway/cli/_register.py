@@ -9,6 +9,7 @@ COMMANDS: dict[str, str] = {
     "check": "gateway.cli.check:command",
     "generate": "gateway.cli.generate:command",
     "demo": "gateway.cli.demo:command",
+    "fetch": "gateway.cli.fetch:command",
     "matrix": "gateway.cli.matrix:command",
     "measure": "gateway.cli.measure:command",
     "run": "gateway.cli.run:command",
