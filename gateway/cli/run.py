@@ -31,7 +31,7 @@ from gateway.protocols import Interface, detect, gives_coroutine, is_proxy
 from gateway.servers import Bind, Command, Launch, Server, choose, gunicorn
 from gateway.servers._reachable import applications, gateways, middleware, reads_forwarded
 
-__all__ = ["KEEP_ALIVE", "command", "plan", "supervise"]
+__all__ = ["KEEP_ALIVE", "command", "needs_websockets", "plan", "supervise"]
 
 #: Seconds that an idle connection stays open: above the 60 s of NGINX and of most load balancers, so that these close
 #: a connection first. The other way round, a proxy sends a request on a connection that the server is closing.
@@ -188,7 +188,7 @@ def plan(
     Raises:
         ConfigurationError: The server does not exist, is not installed, or does not support the options.
     """
-    server = choose(interface, launch, name, websockets=_needs_websockets(application, interface))
+    server = choose(interface, launch, name, websockets=needs_websockets(application, interface))
     if launch.keep_alive is None and "keep_alive" in server.options and not gunicorn.configured(server, launch):
         launch = replace(launch, keep_alive=KEEP_ALIVE)
     launch = replace(
@@ -215,7 +215,7 @@ def plan(
     return server, replace(launch, environment={**launch.environment, VARIABLE: str(target)})
 
 
-def _needs_websockets(application: object, interface: Interface) -> bool:
+def needs_websockets(application: object, interface: Interface) -> bool:
     """Whether the application serves WebSockets, as far as its interface and its chain show it."""
     return interface in ("asgi", "asgi2") or any(each._for_websockets() is not None for each in gateways(application))
 

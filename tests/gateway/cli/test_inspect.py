@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway import servers
+from gateway._version import __version__
 from gateway.cli._group import group
 from gateway.cli.inspect import command
 
@@ -162,13 +164,72 @@ def test_a_folder_of_its_own_is_imported_from(shop: Path, monkeypatch: pytest.Mo
 FAULTS = [
     (["inspected_shop:nothing"], "has no attribute 'nothing'"),
     (["inspected_shop:number"], "an application must be recognised"),
-    ([], "no application given: run `gateway inspect MODULE:APP`"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), FAULTS, ids=["absent", "no-application", "no-name"])
+@pytest.mark.parametrize(("arguments", "message"), FAULTS, ids=["absent", "no-application"])
 def test_a_fault_is_one_line_and_status_2(arguments: list[str], message: str) -> None:
     result = CliRunner().invoke(group, ["inspect", *arguments])
     assert result.exit_code == 2
     assert message in result.output
     assert len(result.output.strip().splitlines()) == 1
+
+
+#: Few servers, one of each kind, so that the reports are fast.
+FEW = ("uvicorn", "daphne", "waitress", "wsgiref", "gevent")
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gateway import servers
+    from gateway.cli import _losses
+
+    monkeypatch.setattr(_losses, "installed", lambda: tuple(map(servers.get, FEW)))
+
+
+@pytest.mark.usefixtures("few")
+def test_each_server_shows_what_the_application_loses_there() -> None:
+    result = run("inspected_shop:plain", "--servers", "--format", "json")
+    content = json.loads(result.output)
+    assert set(content) == {"chains", "servers"}
+    found = {each["server"]: each for each in content["servers"]}
+    assert list(found) == list(FEW), "the application's own interface first"
+    assert found["uvicorn"]["lost"] == []
+    assert found["daphne"]["lost"] == ["startup and shutdown", "running requests at a stop"]
+    assert found["waitress"]["lost"] == ["WebSockets"]
+    assert found["waitress"]["adapter"] is True
+    assert "uploads in chunks" in found["wsgiref"]["lost"]
+    assert "gevent replaces the threads that ASGI needs" in found["gevent"]["refused"]
+
+
+@pytest.mark.usefixtures("few")
+def test_a_wsgi_application_loses_neither_websockets_nor_lifespan() -> None:
+    result = run("inspected_shop:crossed", "--servers", "--format", "text")
+    assert "\nwaitress 3" in result.output
+    assert ": loses nothing" in result.output
+    assert "\ndaphne" in result.output
+    assert "through an adapter, loses running requests at a stop" in result.output
+
+
+@pytest.mark.usefixtures("few")
+def test_the_hazards_of_the_command_are_shown(shop: Path) -> None:
+    (shop / "inspected_shop.py").write_text(
+        f"{SHOP}from gateway.middleware import SecurityHeaders\n"
+        "secured = Gateway(wsgi_app, middleware=[SecurityHeaders()])\n"
+    )
+    assert (
+        "; D17 waitress sends Server: waitress" in run("inspected_shop:secured", "--servers", "--format", "text").output
+    )
+    assert "D17 waitress sends Server" in run("inspected_shop:secured", "--servers").output
+
+
+def test_without_an_application_the_environment_is_shown() -> None:
+    result = run()
+    assert result.exit_code == 0
+    assert result.output.startswith(f"anytier {__version__}, CPython ")
+    assert ["uvicorn", servers.get("uvicorn").version(), "ASGI"] in rows(result.output)
+    missing = [name for name in servers.names() if not servers.get(name).installed()]
+    assert all(str(servers.get(name).missing()) in result.output for name in missing)
+    found = json.loads(run("--format", "json").output)
+    assert [each["server"] for each in found["servers"]] == [each.name for each in servers.installed()]
+    assert set(missing) <= {each["part"] for each in found["missing"]}
