@@ -89,5 +89,12 @@ RSGI = _granian(
         http2=True,
         pathsend=True,
     ),
-    quirks=(_UNIX, _RELOAD, _UTF8),
+    quirks=(
+        _UNIX,
+        _RELOAD,
+        _UTF8,
+        "It calls every application on its event loop, and refuses --blocking-threads above 1. So a WSGI application "
+        "runs on the adapter's own threads; granian-wsgi runs it on granian's.",
+        "If the application raises within the body, the response looks complete.",
+    ),
 )
