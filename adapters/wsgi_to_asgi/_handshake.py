@@ -41,7 +41,7 @@ class WebSockets:
         self._threads = threads
         self._high = high
         self._ports = PortsByLoop()
-        self._full = False  # the limit was logged
+        self._logged: set[str] = set()
 
     @property
     def ports(self) -> list[Port]:
@@ -59,22 +59,22 @@ class WebSockets:
         if (await receive())["type"] != "websocket.connect":
             return  # the client has left
         if in_trio():
-            await deny(scope, send, 501, "WebSockets of a WSGI application need an asyncio loop, and trio runs here.")
+            reason = "WebSockets of a WSGI application need an asyncio loop, and trio runs here."
+            self._log_once("a WebSocket was refused: %s", reason)
+            await deny(scope, send, 501, reason)
             return
         port = self._ports.current(_new_port)
         assert isinstance(port, AsyncioPort)  # narrows the type
         if port.workers.pending >= self._threads:
-            if not self._full:
-                self._full = True
-                _log.warning(
-                    "a WebSocket was refused with 503, because %d are open on this event loop; raise the limit with "
-                    "Gateway(app, websockets=True, adapter=AdapterOptions(websocket_threads=...))",
-                    self._threads,
-                )
+            self._log_once(
+                "a WebSocket was refused with 503, because %d are open on this event loop; raise the limit with "
+                "Gateway(app, websockets=True, adapter=AdapterOptions(websocket_threads=...))",
+                self._threads,
+            )
             await deny(scope, send, 503, "Too many WebSockets are open.", (b"retry-after", b"1"))
             return
-        session = PairSession(scope.get("subprotocols") or ())
         try:
+            session = PairSession(scope.get("subprotocols") or ())
             environ = environ_of(_request_of(scope, session))
         except ServerError as error:
             if error.status_hint >= 500:  # a mistake of the caller, not of the client
@@ -82,6 +82,11 @@ class WebSockets:
             await deny(scope, send, error.status_hint, str(error))
             return
         await SocketCycle(self._app, scope, environ, session, port, receive, send, self._high).serve()
+
+    def _log_once(self, message: str, *values: object) -> None:
+        if message not in self._logged:
+            self._logged.add(message)
+            _log.warning(message, *values)
 
 
 def _new_port(loop: object) -> Port:
@@ -91,7 +96,7 @@ def _new_port(loop: object) -> Port:
 
 def _request_of(scope: Scope, session: PairSession) -> Scope:
     """Return the handshake as an HTTP/1.1 request, whatever version the client uses to the server."""
-    headers: list[tuple[bytes, bytes]] = session.request_headers([(bytes(n), bytes(v)) for n, v in scope["headers"]])
+    headers = session.request_headers(scope.get("headers") or ())
     if not any(name.lower() == b"host" for name, _ in headers):
         host, port = scope.get("server") or ("localhost", None)
         headers.append((b"host", (host if port is None else f"{host}:{port}").encode("latin-1")))

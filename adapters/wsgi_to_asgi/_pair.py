@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from gateway.adapters.websocket._fragments import Fragments
-from gateway.adapters.websocket._protocol import INTERNAL_ERROR, NO_STATUS, NORMAL
+from gateway.adapters.websocket._protocol import INTERNAL_ERROR, NO_STATUS, NORMAL, HandshakeError
 from gateway.adapters.websocket._wsproto import (
     CloseReason,
     ConnectionState,
@@ -62,6 +62,9 @@ class PairSession:
 
         Args:
             subprotocols: Subprotocols that the client offers, as the ASGI server reports them.
+
+        Raises:
+            HandshakeError: A subprotocol is not a token.
         """
         self.output = bytearray()
         self.open = False
@@ -69,7 +72,13 @@ class PairSession:
         self.closed = False
         self._fragments = Fragments(None)  # the application has made the message, so it fits into the memory
         self._wsproto = WSConnection(ConnectionType.CLIENT)
-        request = self._wsproto.send(events.Request(host="localhost", target="/", subprotocols=list(subprotocols)))
+        try:
+            request = self._wsproto.send(events.Request(host="localhost", target="/", subprotocols=list(subprotocols)))
+        except (h11.LocalProtocolError, UnicodeError) as error:
+            raise HandshakeError(
+                f"Sec-WebSocket-Protocol must be a list of tokens, got {list(subprotocols)!r:.200} (RFC 6455 section "
+                "4.1)"
+            ) from error
         lines = (line.partition(b": ") for line in bytes(request).split(b"\r\n")[1:])
         self._request = [(name.lower(), value) for name, _, value in lines if name.lower() in _OF_THE_CONNECTION]
 

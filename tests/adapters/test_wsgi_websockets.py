@@ -371,10 +371,18 @@ def test_a_client_that_leaves_before_its_handshake_is_read_starts_nothing() -> N
     run(main)
 
 
-def test_a_request_with_contradicting_lengths_gets_400() -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": [(b"host", b"h"), (b"content-length", b"1"), (b"content-length", b"2")]},
+        {"subprotocols": ["chät"]},
+        {"subprotocols": ["a\nb"]},
+    ],
+    ids=["lengths", "letters", "lines"],
+)
+def test_a_handshake_that_is_not_valid_gets_400(changes: dict[str, Any]) -> None:
     async def main() -> None:
-        headers = [(b"host", b"h"), (b"content-length", b"1"), (b"content-length", b"2")]
-        client = Client(served(echo), headers=headers, validate=False)
+        client = Client(served(echo), validate=False, **changes)
         await client.end()
         assert client.sent[0]["status"] == 400
 
