@@ -210,7 +210,8 @@ def _check_websocket_app(app: Application) -> None:
     interface = detect(app)
     if interface == "wsgi":
         raise ConfigurationError(
-            f"websocket_app= must be an ASGI application, got a WSGI one: {app!r}; WSGI has no WebSockets"
+            f"websocket_app= must be an ASGI application, got a WSGI one: {app!r}; if it serves WebSockets itself, "
+            "write Gateway(app, websockets=True) with it as `app`"
         )
 
 

@@ -12,8 +12,13 @@ from typing import Any
 
 import pytest
 import socketio
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, ResponseReceived
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import TextMessage
 
 from gateway import servers
 from gateway.servers import Bind, Launch, Running, start
@@ -261,3 +266,39 @@ def test_a_websocket_below_a_mount_is_served() -> None:
             assert client.recv(SECONDS) == "hello"
         with pytest.raises(InvalidStatus), opening(running, "/echo"):
             pytest.fail("it was accepted")
+
+
+@pytest.mark.slow
+def test_a_websocket_over_http2_has_a_handshake_of_http1() -> None:
+    """RFC 8441: a CONNECT without a key; hypercorn serves it."""
+    with launched("hypercorn-asyncio", "chained") as running, running.bind.connect(SECONDS) as connection:
+        stream, h2 = 1, H2Connection(H2Configuration(client_side=True))
+        h2.initiate_connection()
+        h2.send_headers(
+            stream,
+            [
+                (":method", "CONNECT"),
+                (":protocol", "websocket"),
+                (":scheme", "http"),
+                (":path", "/echo"),
+                (":authority", "localhost"),
+                ("sec-websocket-version", "13"),
+                ("sec-websocket-protocol", "v1"),
+            ],
+        )
+        connection.sendall(h2.data_to_send())
+        wsproto = Connection(ConnectionType.CLIENT)
+        status: dict[bytes, bytes] = {}
+        echoed = ""
+        while not echoed:
+            for event in h2.receive_data(connection.recv(65536)):
+                if isinstance(event, ResponseReceived):
+                    status = {bytes(name): bytes(value) for name, value in event.headers}
+                    h2.send_data(stream, bytes(wsproto.send(TextMessage("over HTTP/2"))))
+                elif isinstance(event, DataReceived):
+                    wsproto.receive_data(event.data)
+                    echoed = "".join(each.data for each in wsproto.events() if isinstance(each, TextMessage))
+            connection.sendall(h2.data_to_send())
+        assert status[b":status"] == b"200"
+        assert status[b"sec-websocket-protocol"] == b"v1"
+        assert echoed == "over HTTP/2"
