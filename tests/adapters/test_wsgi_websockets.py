@@ -11,6 +11,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -538,7 +539,7 @@ def test_a_response_with_500_after_the_101_closes_with_1011() -> None:
     run(main)
 
 
-@pytest.mark.parametrize("how", ["nothing", "stop", "wrong key", "compression", "half"])
+@pytest.mark.parametrize("how", ["nothing", "stop", "wrong key", "compression", "half", "hints"])
 def test_an_application_that_does_not_answer_the_handshake_is_refused(how: str) -> None:
     def app(environ: Any, start_response: Any) -> Any:
         if how == "nothing":
@@ -548,6 +549,8 @@ def test_an_application_that_does_not_answer_the_handshake_is_refused(how: str) 
             Raw(environ).send(events.AcceptConnection())
         if how == "half":
             environ["gunicorn.socket"].sendall(b"HTTP/1.1 101 Swi")
+        if how == "hints":
+            environ["gunicorn.socket"].sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
         if how == "compression":
             accept = events.AcceptConnection(extra_headers=[(b"sec-websocket-extensions", b"permessage-deflate")])
             Raw(environ).send(accept)
@@ -925,6 +928,48 @@ def test_the_object_closes_with_a_code_and_sends_what_it_is_told() -> None:
         await client.end()
 
     run(main)
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_the_object_raises_when_the_connection_has_broken(imported: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class WebSocketError(OSError):
+        """As gevent-websocket defines it."""
+
+    if imported:
+        module = ModuleType("geventwebsocket.exceptions")
+        module.WebSocketError = WebSocketError  # type: ignore[attr-defined]  # a stand-in
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    raised: list[type[OSError]] = []
+
+    def listens(environ: Any, start_response: Any) -> Any:
+        ws = environ["wsgi.websocket"]
+        assert ws.receive() == "last words"
+        assert ws.receive() is None
+        with pytest.raises(OSError) as caught:
+            ws.receive()
+        raised.append(caught.type)
+        return []
+
+    def floods(environ: Any, start_response: Any) -> Any:
+        ws = environ["wsgi.websocket"]
+        try:
+            while True:
+                ws.send(b"x" * 10_000)
+        except OSError as error:
+            raised.append(type(error))
+        assert ws.closed
+        return []
+
+    async def main() -> None:
+        for app in (listens, floods):
+            client = Client(adapted(app))
+            await client.accepted()
+            client.text("last words")
+            client.leave(1006)
+            await client.end()
+
+    run(main)
+    assert raised == [WebSocketError if imported else OSError] * 2
 
 
 def test_an_application_with_the_object_may_refuse() -> None:
