@@ -217,7 +217,9 @@ def plan(
 
 def needs_websockets(application: object, interface: Interface) -> bool:
     """Whether the application serves WebSockets, as far as its interface and its chain show it."""
-    return interface in ("asgi", "asgi2") or any(each._for_websockets() is not None for each in gateways(application))
+    return interface in ("asgi", "asgi2") or any(
+        each._for_websockets() is not None or each.explain().gives_socket for each in gateways(application)
+    )
 
 
 def _has_asgi(application: object) -> bool:

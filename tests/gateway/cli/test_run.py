@@ -48,6 +48,7 @@ from gateway.middleware import ProxyHeaders
 import sv_flask
 
 both = Gateway(sv_flask.app)
+sockets = Gateway(sv_flask.app, websockets=True)
 proxied = Gateway(sv_flask.app, middleware=[ProxyHeaders(trust=("127.0.0.1",))])
 sometimes = Gateway(sv_flask.app, middleware=[when(path_in("/a"), ProxyHeaders(trust=("127.0.0.1",)))])
 several = Mount({"/a": sv_flask.app, "/b": proxied})
@@ -208,6 +209,17 @@ PLANNED = [
         "-m granian --interface rsgi --host 127.0.0.1 --port 8000 sv_others:rust",
     ),
     Case(
+        "wsgi-with-websockets",
+        "sv_others:sockets",
+        "-m uvicorn --host 127.0.0.1 --port 8000 sv_others:sockets",
+    ),
+    Case(
+        "wsgi-with-websockets-in-a-family",
+        "sv_others:sockets --server gunicorn",
+        "-m gunicorn --bind 127.0.0.1:8000 --worker-class asgi --config python:gateway.servers.gunicorn_hooks "
+        "sv_others:sockets",
+    ),
+    Case(
         "gateway-object",
         "sv_others:both --server waitress",
         "DRAIN waitress --listen=127.0.0.1:8000 --channel-timeout 75 sv_others:both",
@@ -347,8 +359,8 @@ WRONG = [
     Case(
         "several-applications",
         "sv_others",
-        "sv_others has 5 applications: sv_others:both, sv_others:sometimes, sv_others:nested, sv_others:mounted, "
-        "sv_others:guarded; name the one to serve, for example sv_",
+        "sv_others has 6 applications: sv_others:both, sv_others:sockets, sv_others:sometimes, sv_others:nested, "
+        "sv_others:mounted, sv_others:guarded; name the one to serve, for example sv_",
     ),
     Case(
         "no-default-name",
