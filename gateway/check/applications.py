@@ -162,9 +162,11 @@ async def _http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         await sleep(PAUSE)
         await send({"type": "http.response.trailers", "headers": [(b"x-end", b"1")]})
     elif path == "extensions":
-        await _text(send, json.dumps(sorted(scope.get("extensions") or {})))
+        await _text(send, json.dumps({"extensions": sorted(scope.get("extensions") or {})}))
+    elif path == "interface":
+        await _text(send, "asgi")
     elif path == "report":
-        await _text(send, json.dumps(found(asgi)))
+        await _text(send, json.dumps({"found": found(asgi), "exercised": sorted(asgi.exercised)}))
     else:
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         await _text(
@@ -198,8 +200,10 @@ def wsgi_application(environ: Environ, start_response: Callable[..., object]) ->
         except RuntimeError:
             start_response("503 Service Unavailable", headers, sys.exc_info())
         return [b"replaced"]
+    if path == "interface":
+        return [b"wsgi"]
     if path == "report":
-        return [json.dumps(found(wsgi)).encode()]
+        return [json.dumps({"found": found(wsgi), "exercised": sorted(wsgi.exercised)}).encode()]
     names = [name[5:].replace("_", "-").lower() for name in environ if name.startswith("HTTP_")]
     return [json.dumps({"query": environ.get("QUERY_STRING", ""), "size": size, "headers": names}).encode()]
 

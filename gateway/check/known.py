@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from gateway.check.report import TEXTS
 from gateway.errors import ConfigurationError
 from gateway.rules.tables import known_rules
 
@@ -59,7 +60,7 @@ def read_known(file: str | Path | None, ignore: Mapping[str, str] | None = None)
     Raises:
         ConfigurationError: The file cannot be read, is not TOML, or an entry has an unknown rule or no reason.
     """
-    named = dict(known_rules(ignore))
+    named = dict(known_rules(ignore, TEXTS))
     if file is None:
         return Known(named)
     try:
@@ -75,7 +76,7 @@ def read_known(file: str | Path | None, ignore: Mapping[str, str] | None = None)
     twice = {rule for rule, _ in reasons if sum(rule == other for other, _ in reasons) > 1}
     if twice:
         raise ConfigurationError(f"{file} has several entries for the rule {min(twice)}; write one")
-    known_rules(dict(reasons))
+    known_rules(dict(reasons), TEXTS)
     return Known({**dict(reasons), **named}, str(file), frozenset(rule for rule, _ in reasons))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 from gateway.check.applications import (
@@ -25,9 +26,10 @@ from gateway.check.applications import (
     wsgi,
 )
 from gateway.check.wire import HANDSHAKE, Address, ProbeResponse, WebSocketProbe, fetch, request
+from gateway.errors import ConfigurationError
 from gateway.rules.observer import ClientObserver
 
-__all__ = ["LIFESPAN", "Broken", "asgi", "probe", "watch", "wsgi"]
+__all__ = ["LIFESPAN", "Broken", "Examined", "asgi", "probe", "watch", "wsgi"]
 
 #: Seconds that a probe waits for a response; the slowest correct response takes one second.
 _PATIENCE = 8.0
@@ -38,12 +40,30 @@ _ECHO_HEADERS = [("x-two", "1"), ("x-two", "2"), ("x-empty", ""), ("x-one", "a, 
 Get = Callable[..., ProbeResponse]
 
 
-def probe(address: Address, interface: str) -> list[Broken]:
-    """Test a server that serves the probe application, and return its violations, sorted, one for each rule.
+@dataclass(frozen=True)
+class Examined:
+    """The result of a probe.
+
+    Attributes:
+        broken: The violations of the server, sorted, one for each rule.
+        exercised: Ids of the rules that the probe has exercised.
+        offered: The extensions that the server offers.
+    """
+
+    broken: list[Broken]
+    exercised: frozenset[str]
+    offered: frozenset[str]
+
+
+def probe(address: Address, interface: str) -> Examined:
+    """Test a server that serves the probe application.
 
     Args:
         address: Host and port, or the path of a unix socket.
         interface: Interface in which the server calls the application.
+
+    Raises:
+        ConfigurationError: The server does not serve the probe application.
     """
     observer = ClientObserver()
 
@@ -57,10 +77,20 @@ def probe(address: Address, interface: str) -> list[Broken]:
     if query not in ("x=1&y=%C3%A9", None):
         extra.append(Broken("P37" if interface == "wsgi" else "H06", f"{query!r} for ?x=1&y=%C3%A9", "error"))
     watch(observer, address, interface)
-    report = get("/report")
-    extra += [Broken(rule, what, severity) for rule, what, severity in json.loads(report.body or b"[]")]
+    report = _echo(get("/report"))
+    if "found" not in report:
+        raise ConfigurationError(
+            f"the server at {address} does not serve the probe application; start it with "
+            f"gateway.check.probe:{interface}"
+        )
+    extra += [Broken(*each) for each in cast("list[tuple[str, str, str]]", report["found"])]
     extra += found(observer)
-    return sorted({broken.rule: broken for broken in sorted(extra, reverse=True)}.values())
+    offered: object = _echo(get("/extensions")).get("extensions", []) if interface != "wsgi" else []
+    return Examined(
+        sorted({broken.rule: broken for broken in sorted(extra, reverse=True)}.values()),
+        frozenset(observer.exercised) | frozenset(cast("list[str]", report["exercised"])),
+        frozenset(cast("list[str]", offered)),
+    )
 
 
 def watch(observer: ClientObserver, address: Address, interface: str) -> None:
@@ -133,7 +163,7 @@ def _watch_asgi(observer: ClientObserver, get: Get) -> None:
         observer.response_cut(complete=cut.complete)
     get("/additional")
     get("/invalid")
-    offered = cast("list[str]", json.loads(get("/extensions").body or b"[]"))  # the probe application wrote this JSON
+    offered = cast("list[str]", _echo(get("/extensions")).get("extensions", []))  # the probe application wrote it
     observer.extensions_offered(offered)
     observer.trailers_delivered(te=False, trailers=get("/trailers").trailers)
     if "http.response.trailers" in offered:

@@ -13,8 +13,8 @@ from gateway._load import Target
 from gateway.check.deployed import metrics_folder, settings, version, with_chain
 from gateway.cli.run import needs_websockets, plan
 from gateway.errors import ConfigurationError
+from gateway.hazards.server import facts, hazards
 from gateway.protocols import Interface
-from gateway.rules.deployment import facts, hazards
 from gateway.servers import Launch, Server, installed
 from gateway.servers._reachable import gateways
 

@@ -5,75 +5,38 @@ Exit status 0: every rule is kept; 1: a rule is broken, or the application faile
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 from urllib.parse import unquote
-from xml.etree import ElementTree
 
 import click
 from click.core import ParameterSource
 
-from gateway._version import __version__
 from gateway.check.deployed import metrics_folder, version, with_chain
 from gateway.check.deployed import settings as settings_of
 from gateway.check.drive import drive_asgi, drive_wsgi
-from gateway.check.probe import LIFESPAN, Broken, probe
+from gateway.check.known import read_known
+from gateway.check.report import FORMATS, Finding, Report, write
+from gateway.check.servers import CheckedServer, check_command, check_server, check_url, is_command
 from gateway.check.visitor import host_for, scheme_for, watched
 from gateway.cli._check_files import check_files, files_of
-from gateway.cli._command import ServerCommand, counted
+from gateway.cli._command import ServerCommand
 from gateway.cli._source import named_options, source
 from gateway.cli.run import plan
-from gateway.errors import ConfigurationError, ProtocolViolation
-from gateway.hazards import HAZARDS
 from gateway.hazards.server import RULES as SERVER_RULES
 from gateway.hazards.server import Deployment, facts, hazards
 from gateway.middleware._host import parse_host
 from gateway.protocols import Application, detect
-from gateway.rules import RULES, ClientObserver, Validator
-from gateway.rules.table import blame
-from gateway.servers import Bind, Launch, Running, Server, StartError, choose, families, get, start
+from gateway.rules import RULES, Validator
+from gateway.servers import Bind, Launch, choose, families, get
 
-__all__ = ["Finding", "command"]
-
-#: Sentence and source of every rule that a report can name.
-_RULES: dict[str, tuple[str, str]] = {
-    **{rule.id: (rule.sentence, rule.source) for rule in (*RULES.values(), *SERVER_RULES)},
-    **{rule.id: (rule.sentence, rule.source) for rule in HAZARDS},
-}
-
-
-@dataclass(frozen=True, order=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        rule: Id of the rule; ``"raised"`` if the application raised.
-        severity: ``"error"`` or ``"warning"``.
-        side: Side at fault.
-        must: The sentence that must hold.
-        found: Value or behaviour that the check found instead.
-        source: Specification and section of the rule.
-    """
-
-    rule: str
-    severity: str
-    side: str
-    must: str
-    found: str
-    source: str
-
-    @classmethod
-    def of(cls, violation: ProtocolViolation, *, error: bool) -> Finding:
-        """Return the line of a violation."""
-        severity = "error" if error else "warning"
-        return cls(violation.rule, severity, violation.side, violation.must, violation.found, violation.source)
+__all__ = ["command"]
 
 
 def _paths(_: click.Context, __: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,11 +71,19 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     "--interface", type=click.Choice(["wsgi", "asgi"]), help="Interface of the application, if it cannot be recognised."
 )
 @click.option(
-    "--server", metavar="NAME", help="Server to start with a probe; the report lists the rules that it breaks."
+    "--server",
+    metavar="SERVER",
+    help="Server to examine with a probe: a name, a command with {port} and {app}, or the URL of a server that runs "
+    "gateway.check.probe:wsgi or :asgi. The report lists the rules that it breaks.",
 )
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "junit", "sarif"]), default="text", show_default=True
+    "--ignore",
+    multiple=True,
+    metavar="RULE=REASON",
+    help="Rule not to report, with the reason; may be given several times.",
 )
+@click.option("--known", metavar="FILE", help="File of known violations; the check fails for new and for stale ones.")
 @click.option("--strict", is_flag=True, help="Exit with status 1 for warnings too.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Number of worker processes of the deployment.")
 @click.option("--bind", default="127.0.0.1:8000", help="Address of the deployment: HOST:PORT or unix:/PATH.")
@@ -144,6 +115,8 @@ def command(
     interface: str | None,
     server: str | None,
     form: str,
+    ignore: tuple[str, ...],
+    known: str | None,
     strict: bool,
     app_dir: str | None,
     factory: bool,
@@ -162,6 +135,7 @@ def command(
     gateway check shop:app --server waitress --gateway-run
     gateway check --server uvicorn --format sarif
     gateway check nginx.conf gunicorn.conf.py shop.service shop:app
+    gateway check --server 'myserver --port {port} {app}' --interface asgi --known known.toml
     """
     files, target = files_of(targets)
     if files:
@@ -174,7 +148,7 @@ def command(
             if form == "text"
             else found_in_files.json()
             if form == "json"
-            else _FORMATS[form](found_in_files.subject, [Finding(*row) for row in found_in_files.rows()])
+            else write(Report(found_in_files.subject, [Finding(*row) for row in found_in_files.rows()]), form)
         )
         click.get_current_context().exit(1 if found_in_files.findings or found_in_files.refused else 0)
     only_server = server is not None and target is None and config is None
@@ -189,9 +163,12 @@ def command(
             f"{', '.join(given)}: these options describe the deployment of a server; name it with --server"
         )
     # The name of a family needs the application's interface to become one server.
-    chosen = get(server) if server is not None and (named is None or server not in families()) else None
+    name = server if server is not None and not is_command(server) else None
+    chosen = get(name) if name is not None and (named is None or name not in families()) else None
     deployment = Deployment()
     findings: list[Finding] = []
+    exercised: set[str] = set()
+    checked = CheckedServer([], frozenset())
     if named is not None:
         before = threading.enumerate()
         # Standard output is only for the report, and an application may write its access log there.
@@ -199,18 +176,21 @@ def command(
             found, app = named.load()
             deployment = with_chain(facts(app, before), app)
             # The cast is safe, because detect() raises for objects that are not applications.
-            findings += _application(cast(Application, app), interface, paths, host)
+            findings, exercised = _application(cast(Application, app), interface, paths, host)
             launch = Launch(target=str(found), bind=Bind.parse(bind), workers=workers, arguments=arguments)
             spoken = detect(cast(Application, app), interface)
-            if server is not None and chosen is None:
-                chosen = choose(spoken, launch, server)
+            if name is not None and chosen is None:
+                chosen = choose(spoken, launch, name)
             if gateway_run and chosen is not None:
                 _, launch = plan(found, app, spoken, launch, chosen.name)
                 arguments = tuple(chosen.arguments(launch))
     elif gateway_run:
         raise click.UsageError("--gateway-run needs an application, MODULE:APP, because `gateway run` reads its chain")
+    if server is not None and is_command(server):
+        checked = _command(server, interface)
+    elif chosen is not None:
+        checked = check_server(chosen)
     if chosen is not None:
-        findings += _server(chosen)
         settings = settings_of(chosen, arguments, app_dir)
         deployment = replace(
             deployment,
@@ -227,10 +207,22 @@ def command(
             process_1=process_1,
             unix_socket=Bind.parse(bind).path is not None,
         )
+    findings += checked.findings
     findings += [Finding.of(violation, error=error) for violation, error in hazards(deployment)]
-    findings = sorted(set(findings))
-    subject = f"server {server}" if named is None else target or str(named)
-    click.echo(_FORMATS[form](subject, findings))
+    exercised |= checked.exercised | {rule.id for rule in SERVER_RULES if chosen is not None}
+    accepted = read_known(known, dict(_reason(each) for each in ignore))
+    broken = {finding.rule for finding in findings if finding.rule in accepted.reasons}
+    findings = [finding for finding in findings if finding.rule not in accepted.reasons]
+    findings += [_stale(message) for message in accepted.stale(broken, exercised)]
+    report = Report(
+        f"server {server}" if named is None else target or str(named),
+        sorted(set(findings)),
+        frozenset(exercised),
+        checked.offered,
+        checked.output,
+        {rule: accepted.reasons[rule] for rule in sorted(broken)},
+    )
+    click.echo(write(report, form))
     failed = any(strict or finding.severity == "error" for finding in findings)
     click.get_current_context().exit(1 if failed else 0)
 
@@ -252,8 +244,10 @@ def _of_a_deployment() -> list[str]:
     return [*given, *context.params["arguments"]]
 
 
-def _application(app: Application, interface: str | None, paths: Iterable[str], host: str | None) -> list[Finding]:
-    """Call an application under the validator, and return its findings."""
+def _application(
+    app: Application, interface: str | None, paths: Iterable[str], host: str | None
+) -> tuple[list[Finding], set[str]]:
+    """Call an application under the validator; return its findings, and the rules that bind it and were exercised."""
     spoken = detect(app, interface)
     host, scheme = host or host_for(app), scheme_for(app)
     app, reached = watched(app, spoken)
@@ -268,7 +262,8 @@ def _application(app: Application, interface: str | None, paths: Iterable[str], 
         missed = [path for path in paths if unquote(path.partition("?")[0]) not in reached]
         found += [_unreached(path, host, scheme) for path in missed]
     must = "An application sends a response to every request, for an error too"
-    return found + [Finding("raised", "error", "application", must, text, "gateway check") for text in raised]
+    found += [Finding("raised", "error", "application", must, text, "gateway check") for text in raised]
+    return found, {rule for rule in validator.exercised if RULES[rule].side != "server"}
 
 
 def _unreached(path: str, host: str, scheme: str) -> Finding:
@@ -282,97 +277,20 @@ def _unreached(path: str, host: str, scheme: str) -> Finding:
     )
 
 
-def _server(server: Server) -> list[Finding]:
-    """Start a server with the probe application, and return the rules that the server breaks."""
-    if server.interface not in ("wsgi", "asgi"):
-        raise ConfigurationError(
-            f"the probe is a WSGI and ASGI application, and {server.name} calls {server.interface}"
-        )
-    with _probed(server) as running:
-        broken = probe(_address(running.bind), server.interface)
-    if server.interface == "asgi":
-        observer = ClientObserver()
-        observer.lifespan_unsupported(serves=_serves_without_lifespan(server))
-        broken += [Broken(violation.rule, violation.found, "error") for violation in observer.violations]
-    # A rule may bind both sides; a finding of a probe is the server's.
-    return [Finding.of(RULES[b.rule].violation(blame("server", b.found)), error=b.severity == "error") for b in broken]
+def _command(server: str, interface: str | None) -> CheckedServer:
+    """Examine a server that is a command or a URL."""
+    if "://" in server and " " not in server:
+        return check_url(server)
+    if interface not in ("wsgi", "asgi"):
+        raise click.UsageError("--server with a command needs --interface wsgi or --interface asgi")
+    return check_command(server, "wsgi" if interface == "wsgi" else "asgi")
 
 
-def _serves_without_lifespan(server: Server) -> bool:
-    try:
-        with _probed(server, {LIFESPAN: "raise"}):
-            return True
-    except StartError:
-        return False
+def _reason(text: str) -> tuple[str, str]:
+    rule, _, reason = text.partition("=")
+    return rule.strip(), reason.strip()
 
 
-def _probed(server: Server, environment: dict[str, str] | None = None) -> Running:
-    target = f"gateway.check.probe:{server.interface}"
-    launch = Launch(target=target, bind=Bind(port=0), workers=1, environment=environment or {})
-    return start(server, launch)
-
-
-def _address(bind: Bind) -> tuple[str, int] | str:
-    return bind.path if bind.path is not None else (bind.host, bind.port)
-
-
-def _text(subject: str, findings: list[Finding]) -> str:
-    lines = [f"{f.severity:7} {f.rule:4} {f.side}: {f.must}; found {f.found} ({f.source})" for f in findings]
-    errors = sum(finding.severity == "error" for finding in findings)
-    return "\n".join([*lines, f"{subject}: {counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"])
-
-
-def _json(subject: str, findings: list[Finding]) -> str:
-    return json.dumps({"subject": subject, "findings": [vars(finding) for finding in findings]}, indent=2)
-
-
-def _junit(subject: str, findings: list[Finding]) -> str:
-    """Write a test case for each rule, so that a report shows the checked rules as well as the broken ones."""
-    broken: dict[str, list[Finding]] = {}
-    for finding in findings:
-        broken.setdefault(finding.rule, []).append(finding)
-    names = [*_RULES, *(rule for rule in broken if rule not in _RULES)]
-    failures = sum(any(f.severity == "error" for f in found) for found in broken.values())
-    suite = ElementTree.Element(
-        "testsuite", name=f"gateway check {subject}", tests=str(len(names)), failures=str(failures)
-    )
-    for name in names:
-        case = ElementTree.SubElement(suite, "testcase", classname="gateway.rules", name=name)
-        for finding in broken.get(name, []):
-            tag = "failure" if finding.severity == "error" else "system-out"
-            element = ElementTree.SubElement(case, tag)
-            element.text = f"{finding.side}: {finding.must}; found {finding.found} ({finding.source})"
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
-
-
-def _sarif(subject: str, findings: list[Finding]) -> str:
-    rules = [
-        {"id": id, "shortDescription": {"text": sentence}, "help": {"text": source}}
-        for id, (sentence, source) in _RULES.items()
-    ]
-    results = [
-        {
-            "ruleId": finding.rule,
-            "level": finding.severity,
-            "message": {"text": f"{finding.side}: {finding.must}; found {finding.found} ({finding.source})"},
-            "locations": [{"logicalLocations": [{"fullyQualifiedName": subject}]}],
-        }
-        for finding in findings
-    ]
-    driver = {"name": "gateway check", "version": __version__, "rules": rules}
-    return json.dumps(
-        {
-            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-            "version": "2.1.0",
-            "runs": [{"tool": {"driver": driver}, "results": results}],
-        },
-        indent=2,
-    )
-
-
-_FORMATS: dict[str, Callable[[str, list[Finding]], str]] = {
-    "text": _text,
-    "json": _json,
-    "junit": _junit,
-    "sarif": _sarif,
-}
+def _stale(message: str) -> Finding:
+    must = "Each known violation still occurs"
+    return Finding("stale", "error", "server", must, message, "gateway check")

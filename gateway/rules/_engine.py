@@ -85,6 +85,7 @@ class RuleEngine:
         self.ignored: list[ProtocolViolation] = []
         #: Number of findings that were not kept, because the list was full.
         self.dropped = 0
+        self._ran: dict[int, tuple[Rule, ...]] = {}
         self._lock = threading.Lock()
 
     def report(self, rule: Rule, found: str, request: Observed | None = None) -> ProtocolViolation | None:
@@ -116,6 +117,7 @@ class RuleEngine:
 
     def check(self, rules: tuple[Rule, ...], request: Observed, subject: object) -> Findings:
         """Run checks and report their findings."""
+        self.ran(rules)
         found: list[str] = []
         first = None
         for rule in rules:
@@ -125,6 +127,16 @@ class RuleEngine:
                 violation = self.report(rule, what, request)
                 first = first or violation
         return Findings(tuple(found), first) if found else KEPT_ALL
+
+    def ran(self, rules: tuple[Rule, ...]) -> None:
+        """Record that rules were exercised."""
+        if id(rules) not in self._ran and len(self._ran) < 1000:  # stages are few, and types of messages many
+            self._ran[id(rules)] = rules
+
+    @property
+    def exercised(self) -> set[str]:
+        """The ids of the rules whose checks have run."""
+        return {rule.id for rules in list(self._ran.values()) for rule in rules}
 
 
 def _at_fault(rule: Rule, side: Side, request: Observed | None) -> Side:

@@ -96,6 +96,7 @@ class CheckedWsgiCall:
     def run(self, args: tuple[object, ...], kwargs: dict[str, object]) -> Iterable[bytes]:
         """Call the application and check both sides."""
         exchange = self.exchange = Exchange({})
+        self.engine.ran(_CALL)
         if len(args) != 2 or kwargs:
             self._to_server(self.engine.check(_CALL, exchange, Call(args, kwargs)))
         if len(args) != 2 or kwargs:

@@ -26,12 +26,14 @@ class ClientObserver:
     Attributes:
         violations: Violations of a *must*.
         warnings: Violations of a *should*.
+        exercised: Ids of the rules that were judged.
     """
 
     def __init__(
         self, mode: Mode = "collect", *, on_violation: Callable[[ProtocolViolation], None] | None = None
     ) -> None:
         self._engine = RuleEngine(mode, on_violation=on_violation)
+        self.exercised: set[str] = set()
 
     @property
     def violations(self) -> list[ProtocolViolation]:
@@ -44,6 +46,7 @@ class ClientObserver:
         return self._engine.warnings
 
     def _report(self, rule: str, found: str | None) -> None:
+        self.exercised.add(rule)
         if found is not None:
             violation = self._engine.report(RULES[rule], found)
             if violation is not None:

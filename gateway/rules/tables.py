@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import cast
 
 from gateway.errors import ConfigurationError
@@ -38,8 +38,12 @@ TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES, wire.RULES)
 RULES: dict[str, Rule] = {rule.id: rule for table in TABLES for rule in table}
 
 
-def known_rules(ignore: Mapping[str, str] | None) -> Mapping[str, str]:
+def known_rules(ignore: Mapping[str, str] | None, rules: Container[str] = RULES) -> Mapping[str, str]:
     """Return the rules to ignore with their reasons.
+
+    Args:
+        ignore: The rules and their reasons.
+        rules: Ids that may be ignored.
 
     Raises:
         ConfigurationError: A rule does not exist, or has no reason.
@@ -48,7 +52,7 @@ def known_rules(ignore: Mapping[str, str] | None) -> Mapping[str, str]:
     if not isinstance(given, Mapping):
         raise ConfigurationError(f'ignore= must be a dict of rules and reasons, {{"E09": "why"}}, got {ignore!r}')
     for rule, reason in cast("Mapping[object, object]", given).items():
-        if rule not in RULES:
+        if rule not in rules:
             raise ConfigurationError(f"ignore= has an unknown rule {rule!r}; docs/conformance.md lists the rules")
         if not isinstance(reason, str) or not reason.strip():
             raise ConfigurationError(f'ignore= needs a reason for the rule {rule!r}, got {reason!r}; write "why"')

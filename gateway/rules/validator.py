@@ -45,6 +45,7 @@ class Validator:
         violations: Violations of a *must*, in either mode, oldest first; each request reports a rule once.
         warnings: Violations of a *should*.
         ignored: Violations of the rules in ``ignore``.
+        exercised: Ids of the rules that a call has exercised.
         dropped: Number of violations that are not in these lists, because a list keeps at most 10,000.
 
     Raises:
@@ -142,6 +143,11 @@ class Validator:
     def dropped(self) -> int:
         """Number of violations that no list keeps."""
         return self._engine.dropped
+
+    @property
+    def exercised(self) -> set[str]:
+        """Ids of the rules that a call has exercised so far; a validator says nothing about the others."""
+        return self._engine.exercised
 
     def __repr__(self) -> str:
         return f"Validator({self.app!r}, {self.interface!r}, mode={self._engine.mode!r})"

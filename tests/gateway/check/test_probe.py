@@ -14,11 +14,11 @@ def test_a_probe_finds_the_fault_of_a_server(fault: str) -> None:
     probing.asgi.violations.clear()
     probing.asgi.warnings.clear()
     with SocketServer(probing.asgi, fault) as server:
-        assert [broken.rule for broken in probing.probe(server.address, "asgi")] == [fault]
+        assert [broken.rule for broken in probing.probe(server.address, "asgi").broken] == [fault]
 
 
 def test_a_probe_finds_nothing_at_a_server_that_keeps_the_rules() -> None:
     probing.asgi.violations.clear()
     probing.asgi.warnings.clear()
     with SocketServer(probing.asgi) as server:
-        assert probing.probe(server.address, "asgi") == []
+        assert probing.probe(server.address, "asgi").broken == []

@@ -7,12 +7,17 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.check.servers import CheckedServer
 from gateway.cli._group import group
 from gateway.hazards import HAZARDS
 from gateway.hazards.server import RULES as SERVER_RULES
 from gateway.rules import RULES
 
 ALL_RULES = {*RULES, *(rule.id for rule in SERVER_RULES), *(rule.id for rule in HAZARDS)}
+#: The result of a probe that finds nothing.
+NOTHING = CheckedServer([], frozenset())
+
+
 GOOD = """
     def app(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -209,7 +214,7 @@ def test_neither_application_nor_server_exits_with_2() -> None:
 
 
 def test_process_1_and_kept_connections_are_judged_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.cli.check._server", lambda server: [])  # the probe has tests of its own
+    monkeypatch.setattr("gateway.cli.check.check_server", lambda server: NOTHING)  # the probe has tests of its own
 
     def found(*arguments: str) -> set[str]:
         return rules(CliRunner().invoke(group, ["check", "--format", "json", "--server", *arguments]))
@@ -240,6 +245,33 @@ def test_junit_has_a_case_for_every_rule_and_a_failure_for_each_broken_one(check
     assert {case.get("name") for case in suite} == ALL_RULES
     assert [case.get("name") for case in suite if case.find("failure") is not None] == ["E12"]
     assert suite.get("failures") == "1"
+    skipped = {case.get("name") for case in suite if case.find("skipped") is not None}
+    assert {"E02", "D01", "P01"} <= skipped  # the server's, the deployment's, the other interface's
+    assert not skipped & {"E06", "E07", "E12", "E19"}
+
+
+def test_an_ignored_rule_is_reported_with_its_reason_and_fails_nothing(check: Any) -> None:
+    result = check(BAD, "--ignore", "E12=an old client needs it")
+    assert (result.exit_code, "ignored E12  an old client needs it" in result.output) == (0, True)
+    assert check(BAD, "--ignore", "E12").exit_code == 2
+
+
+def test_a_known_violation_fails_no_check(check: Any, tmp_path: Path) -> None:
+    known = tmp_path / "known.toml"
+    known.write_text('[[violation]]\nrule = "E12"\nreason = "an old client needs it"\n', "utf-8")
+    assert check(BAD, "--known", str(known)).exit_code == 0
+
+
+def test_a_stale_entry_of_the_known_violations_fails_the_check(check: Any, tmp_path: Path) -> None:
+    known = tmp_path / "known.toml"
+    known.write_text('[[violation]]\nrule = "E12"\nreason = "an old client needs it"\n', "utf-8")
+    result = check(BAD.replace("\\r\\n", ""), "--known", str(known))
+    assert (result.exit_code, "stale" in result.output) == (1, True), result.output
+
+
+def test_a_command_needs_the_interface() -> None:
+    result = CliRunner().invoke(group, ["check", "--server", "server {port} {app}"])
+    assert (result.exit_code, "needs --interface" in result.output) == (2, True)
 
 
 def test_sarif_has_the_rules_and_the_results(check: Any) -> None:

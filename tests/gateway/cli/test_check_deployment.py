@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.check.servers import CheckedServer
 from gateway.cli import check as module
 from gateway.cli._group import group
+
+#: The result of a probe that finds nothing.
+NOTHING = CheckedServer([], frozenset())
+
 
 CHAINS = """
     from gateway import Gateway, Mount, path_in, when
@@ -78,7 +83,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("sys.path", [*sys.path])
     monkeypatch.chdir(tmp_path)
     # The server itself is probed in tests of its own.
-    monkeypatch.setattr(module, "_server", lambda server: [])
+    monkeypatch.setattr(module, "check_server", lambda server: NOTHING)
     # A chain with `Health` would keep SIGTERM for itself in the process of the tests.
     monkeypatch.setattr("gateway.middleware._draining.Draining.install", lambda *owner, **options: True)
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
@@ -142,7 +147,7 @@ def test_the_name_of_a_family_is_the_server_that_gateway_run_chooses(
     folder: Path, monkeypatch: pytest.MonkeyPatch, attribute: str, member: str
 ) -> None:
     probed: list[str] = []
-    monkeypatch.setattr(module, "_server", lambda server: [probed.append(server.name)][1:])
+    monkeypatch.setattr(module, "check_server", lambda server: (probed.append(server.name), NOTHING)[1])
     assert found(attribute, "gunicorn", "--gateway-run") == set()
     assert probed == [member]
 

@@ -66,7 +66,7 @@ def sees_trailers(*lines: str) -> Look:
 
 
 def sees_extensions(observer: ClientObserver, address: Any) -> None:
-    observer.extensions_offered(json.loads(get(address, "/extensions").body))
+    observer.extensions_offered(json.loads(get(address, "/extensions").body)["extensions"])
 
 
 def sees_denial(observer: ClientObserver, address: Any) -> None:
