@@ -361,4 +361,4 @@ def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
         elif isinstance(value, dict):
             yield f"{prefix}{key}", str(cast("Mapping[str, object]", value).get("max", ""))
         else:
-            yield f"{prefix}{key}", str(value)
+            yield f"{prefix}{key}", f"{value}"

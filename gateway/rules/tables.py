@@ -52,7 +52,7 @@ def known_rules(ignore: Mapping[str, str] | None, rules: Container[str] = RULES)
     if not isinstance(given, Mapping):
         raise ConfigurationError(f'ignore= must be a dict of rules and reasons, {{"E09": "why"}}, got {ignore!r}')
     for rule, reason in cast("Mapping[object, object]", given).items():
-        if rule not in rules:
+        if not isinstance(rule, str) or rule not in rules:
             raise ConfigurationError(f"ignore= has an unknown rule {rule!r}; docs/conformance.md lists the rules")
         if not isinstance(reason, str) or not reason.strip():
             raise ConfigurationError(f'ignore= needs a reason for the rule {rule!r}, got {reason!r}; write "why"')
