@@ -354,6 +354,7 @@ def _unit(text: str, path: Path) -> Moved:
 
 def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in table.items():
+        shown = str(value)
         if isinstance(value, dict) and (prefix or key in ("limits",)):
             yield from _flat(cast("Mapping[str, object]", value), f"{prefix}{key}.")
         elif isinstance(value, dict | list) and key not in ("processes", "path"):
@@ -361,4 +362,4 @@ def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
         elif isinstance(value, dict):
             yield f"{prefix}{key}", str(cast("Mapping[str, object]", value).get("max", ""))
         else:
-            yield f"{prefix}{key}", f"{value}"
+            yield f"{prefix}{key}", shown
