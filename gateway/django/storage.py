@@ -22,13 +22,13 @@ from gateway.django._precompress import INCOMPRESSIBLE, precompress
 __all__ = ["CompressedManifestStaticFilesStorage", "CompressedStaticFilesStorage"]
 
 if TYPE_CHECKING:
-    # Django has no types, and a subclass of an untyped class would have unknown attributes.
+    # Django has no types. With its classes as base classes, no attribute would have a type.
     class _Storage:
         def path(self, name: str) -> str: ...
 
-    class StaticFilesStorage: ...
+    class StaticFilesStorage(_Storage): ...
 
-    class ManifestStaticFilesStorage: ...
+    class ManifestStaticFilesStorage(_Storage): ...
 else:
     from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, StaticFilesStorage
 
