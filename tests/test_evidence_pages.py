@@ -10,6 +10,8 @@ from tests.evidence.applications import page as applications_page
 from tests.evidence.applications.expected import EXPECTED
 from tests.evidence.applications.runner import seats
 from tests.evidence.applications.script import applications
+from tests.evidence.django_postgresql import page as postgresql_page
+from tests.evidence.django_postgresql.measure import SEATS, WAYS
 from tests.evidence.django_tests import __main__ as django_tests
 from tests.evidence.django_tests.expected import EXPECTED as FAILING
 from tests.evidence.django_tests.inside import MODES
@@ -52,6 +54,17 @@ def test_the_page_of_djangos_tests_has_every_mode_and_every_test_that_fails() ->
     assert [
         test for tests in FAILING.values() for test, why in tests.items() if f"| `{test}` | {why} |" not in text
     ] == []
+
+
+def test_the_page_of_django_with_postgresql_has_every_way_under_every_server() -> None:
+    text = postgresql_page.PAGE.read_text(encoding="utf-8")
+    sections = {"In process": list(WAYS)}
+    for seat in SEATS:
+        sections.setdefault(seat.server, []).append(seat.way)
+    for title, ways in sections.items():
+        section = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+        rows = re.findall(r"^\| (.+?) \| [\d,]+(?: / [\d,]+)? \|", section, flags=re.MULTILINE)
+        assert rows == [postgresql_page.NAMES[way] for way in ways]
 
 
 def test_the_comparison_has_a_row_for_every_case_and_every_peer_and_no_other_row() -> None:
