@@ -83,7 +83,7 @@ def test_a_page_runs_alone(page: Path, folders: object, tmp_path: Path) -> None:
     (tmp_path / "page.py").write_text(program(page), encoding="utf-8")
     # Without `site`, the packages of the suite are not there.
     done = subprocess.run(
-        [sys.executable, "-S", "page.py"],
+        [sys.executable, "-S", "-c", "import page"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(folders(packages(page)))},
         capture_output=True,

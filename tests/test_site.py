@@ -20,6 +20,13 @@ pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="needs chromium: apt-get install chromium"),
 ]
 
+#: Show what a page hides at first: data that a reader opens, and tabs.
+OPEN = """
+() => {
+  for (const each of document.querySelectorAll("details")) each.open = true;
+  for (const each of document.querySelectorAll(".sd-tab-content")) each.style.display = "block";
+}
+"""
 #: Boxes that scroll inside of themselves although a reader at a desk should see them whole.
 TOO_WIDE = """
 () => [...document.querySelectorAll("article pre, article .table-wrapper")]
@@ -68,6 +75,7 @@ def test_no_page_is_too_wide(site: Path, browser: Any, width: int, script: str) 
     found = {}
     for path in sorted(site.rglob("*.html")):
         page.goto(path.as_uri(), wait_until="domcontentloaded")
+        page.evaluate(OPEN)
         if wide := page.evaluate(script):
             found[path.relative_to(site).as_posix()] = wide
     page.close()

@@ -12,6 +12,7 @@ from typing import TypedDict
 
 from tests.evidence.anchors import addresses, codings, cors, limits, live, names, static
 from tests.evidence.anchors.model import Case, Peer, Probe
+from tests.evidence.summary import bar, numbers
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 FOUND = Path(__file__).with_name("found.json")
@@ -135,13 +136,13 @@ def _versions(everything: Everything) -> Iterator[str]:
             count = counts.setdefault(package, [0, 0])
             count[0] += 1
             count[1] += peer["right"]
-    yield "| package | version | cases | right |"
-    yield "|---|---|---|---|"
+    yield "| package | version | cases | right | |"
+    yield "|---|---|---|---|---|"
     for package in sorted(counts):
         asked, right = counts[package]
-        yield f"| {package} | {versions[package]} | {asked} | {right} |"
+        yield f"| {package} | {versions[package]} | {asked} | {right} | {bar(right, asked)} |"
     total = len(everything["cases"])
-    yield f"| ours | | {total} | {total} |"
+    yield f"| ours | | {total} | {total} | {bar(total, total)} |"
 
 
 def _part(part: str, everything: Everything) -> Iterator[str]:
@@ -185,8 +186,14 @@ def _settled(everything: Everything) -> Iterator[str]:
 def render(everything: Everything) -> str:
     """Write the page."""
     settled = list(_settled(everything))
+    cases = everything["cases"].values()
     lines = [
         HEAD,
+        numbers(
+            (len(cases), "cases, all right with this package"),
+            (sum(len(found["peers"]) for found in cases), "results of other packages"),
+            (sum(peer["right"] for found in cases for peer in found["peers"].values()), "of them right"),
+        ),
         f"Last run on {everything['date']} with Python {everything['python']} on {everything['system']}.",
         "",
         *_versions(everything),

@@ -12,6 +12,7 @@ from tests.evidence.applications.comparison import LEFT_OUT
 from tests.evidence.applications.expected import EXPECTED
 from tests.evidence.applications.runner import Result, Run, counted, seats
 from tests.evidence.applications.script import DUTIES, Application, Step
+from tests.evidence.summary import fold, numbers
 
 __all__ = ["PAGE", "page"]
 
@@ -43,6 +44,15 @@ def page(runs: Sequence[Run], date: datetime.date | None = None) -> str:
     used = sorted({seat.server for run in runs for seat in seats(run.application)})
     servers = ", ".join(f"{name} {get(name).version()}" for name in used)
     parts = [_HEAD.format(date=date.isoformat(), python=platform.python_version(), servers=servers)]
+    across = sum(len(result.answers) for run in runs for result in run.results if result.seat.way == "crossed")
+    unexpected = sum(len(result.differences) for run in runs for result in run.results)
+    parts.append(
+        numbers(
+            (len(runs), "applications"),
+            (across, "responses through an adapter"),
+            (unexpected, "differences without an explanation"),
+        )
+    )
     parts += ["## Results\n", *_results(runs), "", "## Requests\n"]
     for run in runs:
         parts += _requests(run.application)
@@ -73,11 +83,11 @@ def _named(results: Sequence[Result]) -> str:
 
 
 def _requests(application: Application) -> list[str]:
-    rows = [f"### {application.title}\n", "| request | what | status | |", "|---|---|---|---|"]
+    rows = ["| request | what | status | |", "|---|---|---|---|"]
     rows += [f"| {_request(step)} | {step.name} | {step.status} | {step.duty or ''} |" for step in application.steps]
-    rows.append("")
+    rows += [""] if application.instead else []
     rows += [f"Instead of {_DUTY_NAMES[duty]}: {application.instead[duty]}" for duty in application.instead]
-    return [*rows, ""] if application.instead else rows
+    return [f"### {application.title}\n", fold(f"{len(application.steps)} requests", "\n".join(rows))]
 
 
 _DUTY_NAMES = dict(zip(DUTIES, ("a login form", "an upload", "a range", "an error"), strict=True))

@@ -20,6 +20,7 @@ from tests.evidence.field.case import Case, Preamble
 from tests.evidence.field.cases import CASES
 from tests.evidence.field.findings import NOT_COUNTED, explanation
 from tests.evidence.field.survey import Subject, Surveyed, subjects, survey
+from tests.evidence.summary import fold, numbers
 
 __all__ = ["Verdict", "main", "page", "reproduce"]
 
@@ -85,7 +86,10 @@ def _section(case: Case, verdicts: list[Verdict]) -> str:
     title = case.id.replace("-", " ").capitalize()
     return (
         f"### {title}\n\n{case.claim}\n\n"
-        f"{rule}{case.source}:\n\n> {case.quote}\n\n" + "\n".join(lines) + f"\n\n```text\n{case.body}```\n"
+        f"{rule}{case.source}:\n\n> {case.quote}\n\n"
+        + "\n".join(lines)
+        + "\n\n"
+        + fold("Program", f"```text\n{case.body}```")
     )
 
 
@@ -116,13 +120,21 @@ def page(
 ) -> str:
     """Render the report."""
     parts = [HEAD.format(date=date.isoformat(), python=platform.python_version())]
+    broken = [verdict.version for _, verdicts in results for verdict in verdicts if verdict.broken]
+    parts.append(
+        numbers(
+            (len(results), "sentences of the specifications, each with a program"),
+            (len(broken), "violations of them"),
+            (len(set(broken)), "versions of other projects with a violation"),
+        )
+    )
     preamble: Preamble | None = None
     for case, verdicts in results:
         if case.preamble is not preamble:
             preamble = case.preamble
             parts.append(
                 f"## {preamble.title}\n\n{preamble.text} Every program of this section begins with\n\n"
-                f"```text\n{preamble.code}```\n"
+                + fold("these lines", f"```text\n{preamble.code}```")
             )
         parts.append(_section(case, verdicts))
     parts += _survey(surveyed)
