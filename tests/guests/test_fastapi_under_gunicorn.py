@@ -50,6 +50,7 @@ def test_requests_have_the_state_of_the_lifespan(site: Site) -> None:
     assert httpx2.get(f"{site.url}/stock/tea", trust_env=False).json() == 7
 
 
+@pytest.mark.slow
 def test_a_background_task_runs_after_its_response(folder: Path) -> None:
     with serving(folder, "orders:app", "gunicorn-gthread") as site:
         assert httpx2.post(f"{site.url}/orders", trust_env=False).status_code == 202

@@ -91,6 +91,7 @@ def test_a_tool_reads_what_the_lifespan_has_opened(site: Site) -> None:
     anyio.run(main)
 
 
+@pytest.mark.slow
 def test_the_client_of_the_page_prints_what_the_page_says(site: Site, folder: Path) -> None:
     line = f"import asyncio, client; asyncio.run(client.main({site.url + '/tools/mcp'!r}))"
     done = subprocess.run(
