@@ -155,7 +155,7 @@ def _escaped(text: str) -> str:
 
 def known_quirks(quirks: Sequence[Quirk]) -> Iterator[str]:
     """Yield the rows of a Markdown table of quirks, one for each reason."""
-    yield "| what happens | servers and proxies | requests that show it | value |"
+    yield "| behaviour | servers and proxies | requests that show it | value |"
     yield "|---|---|---|---|"
     reasons: dict[str, list[Quirk]] = {}
     for quirk in quirks:
