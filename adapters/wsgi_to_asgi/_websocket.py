@@ -126,6 +126,7 @@ class SocketCycle:
         for key in _OTHER_SOCKET_KEYS:  # of an outer WSGI server; libraries would prefer it
             environ.pop(key, None)
         environ[_SOCKET_KEY] = theirs
+        offer(environ)
         environ["wsgi.websocket"] = BlockingWebSocket(theirs, environ)
         environ["wsgi.websocket_version"] = "13"
         environ["wsgi.input"] = WholeInput()

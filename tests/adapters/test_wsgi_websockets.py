@@ -156,8 +156,8 @@ def test_a_ping_of_the_application_gets_a_pong_after_the_messages_before_it() ->
 
 def test_simple_websocket_keeps_a_socket_whose_pings_are_answered() -> None:
     async def main() -> None:
-        client = await Client(served(echo, ping_interval=0.02)).accepted()
-        await asyncio.sleep(0.2)  # ten intervals; it gives up a socket after two without an answer
+        client = await Client(served(echo, ping_interval=0.4)).accepted()
+        await asyncio.sleep(1)  # it gives up a socket after two intervals without an answer
         client.text("still here")
         assert (await client.next())["text"] == "still here"
         client.leave()
@@ -983,6 +983,30 @@ def test_an_application_with_the_object_may_refuse() -> None:
         assert client.sent[0]["status"] == 401
 
     run(main)
+
+
+def test_the_application_can_ask_whether_the_client_is_gone() -> None:
+    answers: list[bool | None] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        peer = Raw(environ)
+        peer.send(events.AcceptConnection())
+        gone = environ["gateway.disconnected"]
+        answers.append(gone())
+        peer.send(events.TextMessage("asked"))
+        while not gone():
+            time.sleep(0.001)
+        answers.append(gone())
+        raise StopIteration
+
+    async def main() -> None:
+        client = await Client(adapted(app)).accepted()
+        assert (await client.next())["text"] == "asked"
+        client.leave(1006)
+        await client.end()
+
+    run(main)
+    assert answers == [False, True]
 
 
 # --- options
