@@ -90,7 +90,7 @@ class Proxy:
         """Return the version that the program prints."""
         flag = "version" if self.name == "caddy" else "-v"
         done = subprocess.run([self.path() or self.program, flag], capture_output=True, text=True, check=False)
-        found = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
+        found = re.search(r"\b\d+(\.\d+)+", done.stdout + done.stderr)
         return found.group() if found else "0"
 
     @contextmanager
