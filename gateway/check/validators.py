@@ -29,11 +29,15 @@ _OF_THE_MACHINE = re.compile(
     r"unable to (load|stat|open)|cannot (find|resolve|open)|permission denied|is not found|Failed to (load|resolve)|"
     r"unable to find|invalid address|does not exist|Command .* is not|loading certificate|no module named|"
     r"can't open|Could not open|unable to configure|bind\(\)|Invalid value for (user|group|chdir|certfile|keyfile|log)|"
-    r"doesn't exist|class uri .* invalid|No such (user|group)",
+    r"doesn't exist|class uri .* invalid|No such (user|group)|can't chdir|KeyError|ImportError|"
+    r"file to import not found",
     re.I,
 )
 #: Words of a program that is older than the file: its newer settings are unknown to it.
-_OLDER = re.compile(r"unknown (directive|keyword|option)|unrecognized (directive|global option|servers option)", re.I)
+_OLDER = re.compile(
+    r"unknown (directive|keyword|option)|unrecognized|invalid parameter|unknown \"\w+\" variable|unknown log format",
+    re.I,
+)
 #: Keys of systemd after version 252.
 _NEWER_KEYS = ("RestartSteps", "RestartMaxDelaySec", "ImportCredential", "SetLoginEnvironment", "MemoryZSwapWriteback")
 #: Findings of gixy that are faults; its others are matters of taste, or of streams.
