@@ -33,8 +33,8 @@ from gateway.servers import Bind, Capabilities, Launch, Running, Server, StartEr
 
 __all__ = ["Difference", "as_source", "differences", "measure"]
 
-#: Seconds that a server has to notice a changed file.
-_RELOAD_SECONDS = 3.0
+#: Seconds that a server has to serve a changed file: more with each change, because a busy machine restarts it slowly.
+_RELOAD_SECONDS = (2.0, 4.0, 8.0, 16.0)
 _ROOT = Path(__file__).resolve().parents[2]
 #: Prints the process id at each import, so that workers and reloads can be counted.
 _SITE = """import os
@@ -237,10 +237,11 @@ class _Measurement:
         site.write_text(_SITE)
         with self._running(reload=True, app_dir=str(folder), bind=Bind(port=_free_port())) as running:
             before = running.output().count("imported ")
-            for number in range(4):  # a server may not watch the file from its first response on
+            # Several changes, because a server may not watch the file from its first response on.
+            for number, seconds in enumerate(_RELOAD_SECONDS):
                 site.write_text(f"{_SITE}# {number}\n")
                 # Not more often, because a server may put a restart off while the file still changes.
-                if _until(lambda: running.output().count("imported ") > before, _RELOAD_SECONDS):
+                if _until(lambda: running.output().count("imported ") > before, seconds):
                     return True
             return False
 
