@@ -311,6 +311,9 @@ class ResponseIterable:
         if call.exchange.closed:
             return
         call.ended()
+        outer = call.exchange.outer
+        if outer is not None and outer.returned and not outer.iterating and not outer.closed:
+            call.exchange.outer = None  # the server did not close the middleware's iterable either
         if hasattr(self._original, "close"):
             found = call.engine.check(_FORGOTTEN, call.exchange, END)
             if found.violation is not None:

@@ -27,6 +27,8 @@ def wrong_pairs(headers: object) -> str | None:
     if not is_collection(headers):
         return f"headers of type {type_name(headers)}"
     for item in headers:
+        if hasattr(item, "__next__"):
+            continue  # a two-item iterable that a check must not consume
         if not is_pair(item):
             return f"the header {item!r}"
         if not isinstance(item[0], bytes) or not isinstance(item[1], bytes):
@@ -35,8 +37,8 @@ def wrong_pairs(headers: object) -> str | None:
 
 
 def _address(value: object, *, path: bool) -> bool:
-    if value is None:
-        return True
+    if value is None or hasattr(value, "__next__"):
+        return True  # an iterator is an iterable, and a check must not consume it
     if not is_pair(value):
         return False
     host, port = value

@@ -55,22 +55,28 @@ def environ_is_latin1(exchange: Exchange, environ: Environ) -> str | None:
     return None
 
 
+#: The variables of RFC 3875, and those that servers add to them.
 _CGI = frozenset(
     {
         "AUTH_TYPE",
         "CONTENT_LENGTH",
         "CONTENT_TYPE",
+        "DOCUMENT_ROOT",
         "GATEWAY_INTERFACE",
+        "HTTPS",
         "PATH_INFO",
         "PATH_TRANSLATED",
         "QUERY_STRING",
         "REMOTE_ADDR",
         "REMOTE_HOST",
         "REMOTE_IDENT",
+        "REMOTE_PORT",
         "REMOTE_USER",
         "REQUEST_METHOD",
         "REQUEST_URI",
+        "SCRIPT_FILENAME",
         "SCRIPT_NAME",
+        "SERVER_ADDR",
         "SERVER_NAME",
         "SERVER_PORT",
         "SERVER_PROTOCOL",

@@ -146,6 +146,8 @@ CASES = [
     Case("H11", once(client=["", "0"]), once(client=["127.0.0.1", 0]), "unix-socket"),
     Case("H12", once(server=("127.0.0.1", "80")), once(server=("/run/app.sock", None)), "port-str"),
     Case("H12", once(server=("/", "r")), once(server=ABSENT), "indexed-path"),
+    Case("H12", once(server="localhost"), once(server=iter(["localhost", 80])), "any-iterable"),
+    Case("H08", once(headers=[5]), once(headers=[iter([b"host", b"a"])]), "items-of-any-iterable"),
     Case("H13", with_state(lambda state: state), with_state(dict), "the-same-object"),
     Case("H13", with_state(lambda state: {}), with_state(dict), "empty"),
     Case("H13", with_state(lambda state: ABSENT), with_state(dict), "absent"),

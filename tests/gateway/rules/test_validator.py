@@ -66,6 +66,51 @@ def test_trio_serves_a_validated_application() -> None:
     assert (server.errors, validator.violations) == ([], [])
 
 
+class _Closable:
+    """An iterable that has a close() and closes nothing."""
+
+    def __iter__(self) -> Any:
+        return iter([b"ok"])
+
+    def close(self) -> None: ...
+
+
+def _passes_on(inner: Any) -> Any:
+    return lambda environ, start_response: inner(environ, start_response)
+
+
+def _drops(inner: Any) -> Any:
+    def middleware(environ: Any, start_response: Any) -> Any:
+        for block in inner(environ, start_response):  # noqa: UP028  # `yield from` would close it
+            yield block
+
+    return middleware
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize(
+    ("middleware", "closes", "side"), [(_drops, True, "middleware"), (_passes_on, False, "server")]
+)
+def test_whoever_forgets_to_close_is_named(middleware: Any, closes: bool, side: str) -> None:
+    def iterate(iterable: Any) -> list[bytes]:
+        blocks = list(iterable)
+        if closes:
+            iterable.close()
+        return blocks
+
+    told: list[ProtocolViolation] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", list(wsgi.PLAIN))
+        return _Closable()
+
+    inner = Validator(app, "wsgi", "collect", on_violation=told.append)
+    outer = Validator(middleware(inner), "wsgi", "collect")
+    wsgi.serve(wsgi.Serve(app, iterate=iterate), validator=outer)
+    gc.collect()
+    assert [(violation.rule, violation.side) for violation in told] == [("V28", side)]
+
+
 def test_many_threads_lose_no_finding() -> None:
     app = wsgi.answers(headers=[*wsgi.PLAIN, ("Connection", "close")])
     validator = Validator(app, "wsgi", "collect")

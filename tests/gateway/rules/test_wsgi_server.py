@@ -396,6 +396,7 @@ CASES = [
     Case("V03", env(wsgi__run_once=ABSENT), good, "run-once"),
     Case("V04", env(HTTP_CONTENT_LENGTH="3"), env(b"abc")),
     Case("V05", env(SERVER_PORT=80), env(SERVER_PORT="80"), "int"),
+    Case("V05", env(REMOTE_PORT=50000), env(REMOTE_PORT="50000"), "remote-port"),
     Case("V05", env(HTTP_HOST=b"testserver"), env(uwsgi__version=b"2.0"), "bytes"),
     Case("V06", env(wsgi__url_scheme=""), env(wsgi__url_scheme="coap")),
     Case("V07", env(wsgi__input=NoReadline()), env(wsgi__input=StrictInput())),
