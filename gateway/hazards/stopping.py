@@ -259,7 +259,7 @@ def _socket_rights(files: Files, user: Fact[str] | None, target: str, place: obj
                 umask,
                 server.text("bind"),
             )
-        if perms is not None and not int(perms.value, 8) & 0o022:
+        if perms is not None and set(perms.value) <= set("01234567") and not int(perms.value, 8) & 0o022:
             yield finding(
                 f"{server.name} makes its socket with mode {perms.value}, and the proxy runs as another user",
                 "--unix-socket-perms=660" if server.name == "waitress" else "give the group write permission",

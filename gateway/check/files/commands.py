@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from gateway.check.files.units import number
+from gateway.check.files.units import number, octal
 from gateway.hazards.facts import Fact, Place, Server
 
 __all__ = ["Command", "defaults", "find_command", "read_command", "split"]
@@ -269,7 +269,9 @@ def read_command(command: Command, file_settings: Server | None = None) -> tuple
             else:
                 server.numbers.pop(name, None)
         elif kind == "octal":
-            server.numbers[name] = Fact(float(int(value, 8 if value.startswith("0") else 10)), place)
+            bits = octal(value) if value.startswith("0") else number(value)
+            if bits is not None:
+                server.numbers[name] = Fact(bits, place)
         elif kind == "flag":
             raw[name] = Fact("on", place)
         elif name == "config":

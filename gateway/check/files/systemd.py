@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from gateway.check.files.commands import Command, find_command, split
-from gateway.check.files.units import number, seconds
+from gateway.check.files.units import number, octal, seconds
 from gateway.hazards.facts import Fact, Place, Socket, Stop
 
 __all__ = ["Unit", "environment", "read_service", "read_socket", "units"]
@@ -88,6 +88,7 @@ def read_socket(unit: Unit) -> Socket | None:
     if address is None:
         return None
     mode, backlog = unit.one("Socket.SocketMode"), unit.one("Socket.Backlog")
+    bits = octal(mode.value) if mode is not None else None
     removed = unit.one("Socket.RemoveOnStop")
     count = number(backlog.value) if backlog is not None else None
     return Socket(
@@ -95,7 +96,7 @@ def read_socket(unit: Unit) -> Socket | None:
         address=address,
         user=unit.one("Socket.SocketUser"),
         group=unit.one("Socket.SocketGroup"),
-        mode=None if mode is None else Fact(float(int(mode.value, 8)), mode.place),
+        mode=None if mode is None or bits is None else Fact(bits, mode.place),
         backlog=None if backlog is None or count is None else Fact(count, backlog.place),
         removed=removed.place if removed is not None and removed.value.lower() in _ON else None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["millis", "number", "quantity", "seconds", "size", "uncommented"]
+__all__ = ["millis", "number", "octal", "quantity", "seconds", "size", "uncommented"]
 
 _MINUTE, _HOUR = 60.0, 3600.0
 _UNITS = {
@@ -70,6 +70,16 @@ def size(text: str) -> float | None:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
     factor = _SIZES.get(match[2]) if match else None
     return None if match is None or factor is None else float(match[1]) * factor
+
+
+def octal(text: str) -> float | None:
+    """Return a mode or a umask, or None if the text is not one.
+
+    >>> octal("0660"), octal("0o007"), octal("u=rw")
+    (432.0, 7.0, None)
+    """
+    digits = text.strip().removeprefix("0o")
+    return float(int(digits, 8)) if digits and set(digits) <= set("01234567") else None
 
 
 def quantity(text: str) -> float | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from gateway.check.files.read import read_files, texts_of
+from gateway.errors import ConfigurationError
 from gateway.hazards import HAZARDS, judge
 from gateway.hazards.facts import Finding
 from tests.gateway.check.faults import FAULTS, Fault
@@ -61,3 +64,15 @@ def test_a_planted_fault_breaks_no_other_part_of_the_deployment(fault: Fault) ->
 def test_every_rule_that_files_can_show_has_a_planted_fault() -> None:
     judged = {rule.id for rule in HAZARDS if rule.judge is not None}
     assert judged - {fault.rule for fault in FAULTS} == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_broken_line_is_an_error_of_the_configuration_or_a_finding_and_nothing_else(name: str) -> None:
+    files = texts(name)
+    for path, text in files.items():
+        lines = text.splitlines(keepends=True)
+        for number, line in enumerate(lines[::3]):  # every third one, to be quick
+            at = number * 3
+            for broken in (line.partition("=")[0] + "\n", line.replace("=", "= x"), re.sub(r"\d+", "x", line)):
+                with contextlib.suppress(ConfigurationError):
+                    findings({**files, path: "".join([*lines[:at], broken, *lines[at + 1 :]])})
