@@ -47,6 +47,7 @@ class Sample:
 
     Attributes:
         connections: Connections to PostgreSQL that were opened since the server had started.
+        left_open: Connections that were open after the last response.
         cpu_us: CPU time of the server for a request, in microseconds.
         postgresql_us: CPU time of PostgreSQL for a request, in microseconds.
         p99_ms: Time that 99 % of the requests did not exceed, in milliseconds.
@@ -56,6 +57,7 @@ class Sample:
     """
 
     connections: int
+    left_open: int
     cpu_us: float
     postgresql_us: float
     p99_ms: float
@@ -93,6 +95,7 @@ def under_server(seat: Seat, postgresql: PostgreSQL, requests: int) -> dict[int,
             elapsed = os.times().elapsed - begin
             samples[at_once] = Sample(
                 connections=postgresql.opened() - opened,
+                left_open=postgresql.open(),
                 cpu_us=(_cpu_of_group(running.pid) - cpu) / requests * 1e6,
                 postgresql_us=(_cpu_of_children(postgresql.process.pid) - others) / requests * 1e6,
                 p99_ms=load.percentile(0.99) * 1e3,

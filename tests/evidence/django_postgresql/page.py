@@ -100,8 +100,8 @@ def _under_server(server: str, served: Mapping[Seat, Sequence[Mapping[int, Sampl
     rows = [
         f"{requests:,} requests at each number at once, over connections that stay open. "
         "The second figure of the connections includes the first.\n",
-        f"| way | connections | {' | '.join(titles)} | errors |",
-        f"|---|---|{'---|' * len(titles)}---|",
+        f"| way | connections opened | still open | {' | '.join(titles)} | errors |",
+        f"|---|---|---|{'---|' * len(titles)}---|",
     ]
     for seat in SEATS:
         if seat.server != server:
@@ -110,26 +110,29 @@ def _under_server(server: str, served: Mapping[Seat, Sequence[Mapping[int, Sampl
         def middle(at_once: int, value: Callable[[Sample], float], seat: Seat = seat) -> float:
             return median(value(round[at_once]) for round in served[seat])
 
-        connections = " / ".join(f"{middle(at_once, lambda sample: sample.connections):,.0f}" for at_once in AT_ONCE)
+        opened = " / ".join(f"{middle(at_once, lambda sample: sample.connections):,.0f}" for at_once in AT_ONCE)
+        left = " / ".join(f"{middle(at_once, lambda sample: sample.left_open):,.0f}" for at_once in AT_ONCE)
         cells = [
             *(f"{middle(at_once, lambda sample: sample.cpu_us):,.0f} µs" for at_once in AT_ONCE),
             *(f"{middle(at_once, lambda sample: sample.postgresql_us):,.0f} µs" for at_once in AT_ONCE),
             *(f"{middle(at_once, lambda sample: sample.p99_ms):,.0f} ms" for at_once in AT_ONCE),
         ]
         errors = sum(round[at_once].errors for round in served[seat] for at_once in AT_ONCE)
-        rows.append(f"| {NAMES[seat.way]} | {connections} | {' | '.join(cells)} | {errors} |")
+        rows.append(f"| {NAMES[seat.way]} | {opened} | {left} | {' | '.join(cells)} | {errors} |")
     return rows
 
 
 _READING = [
     "## How to read this\n",
     "- Django's ASGI handler opens a connection for each request, because its thread ends with the request. PostgreSQL "
-    "starts a process for each of them, which is the larger part of its CPU time.",
+    "starts a process for each of them, which is the larger part of its CPU time. Python closes the connection of an "
+    "ended thread when it collects garbage, so connections stay open for a while. With 600 of them, PostgreSQL "
+    "refused the next ones in another run on this machine.",
     "- `get_application()` opens at most one connection for each of its threads, 40 by default; a2wsgi has 10 threads. "
     "It opens more than 8 if 8 requests run at once, because a thread is free a little after its response was sent.",
     "- Under gthread, `get_application()` is called as WSGI, so no adapter is between Gunicorn and Django.",
 ]
 _REFUSED = (
     "- PostgreSQL refused {number} connections, because 600 were open, its `max_connections` here. "
-    "Python closes the connection of a thread that has ended when it collects garbage, and that may be late."
+    "Each of them is an error with status 500."
 )

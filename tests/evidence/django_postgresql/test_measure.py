@@ -50,7 +50,9 @@ def test_a_server_opens_no_more_connections_than_it_has_threads(way: str, postgr
 
 
 def test_the_page_has_a_row_for_each_way_under_each_server() -> None:
-    sample = Sample(connections=9, cpu_us=400.4, postgresql_us=20, p99_ms=50, per_second=900, errors=0, refused=0)
+    sample = Sample(
+        connections=9, left_open=8, cpu_us=400.4, postgresql_us=20, p99_ms=50, per_second=900, errors=0, refused=0
+    )
     text = page(
         {way: [InProcess(connections=9, cpu_us=300 if way == "object" else 600, errors=0)] * 3 for way in WAYS},
         {seat: [dict.fromkeys(AT_ONCE, sample)] for seat in SEATS},
@@ -65,4 +67,4 @@ def test_the_page_has_a_row_for_each_way_under_each_server() -> None:
             f"| {way}" for way in ways
         ]
     assert "| 9 | 600 µs | 0.50× |" in text
-    assert "| 9 / 9 | 400 µs | 400 µs | 20 µs | 20 µs | 50 ms | 50 ms | 0 |" in text
+    assert "| 9 / 9 | 8 / 8 | 400 µs | 400 µs | 20 µs | 20 µs | 50 ms | 50 ms | 0 |" in text

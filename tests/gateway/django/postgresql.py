@@ -36,23 +36,32 @@ class PostgreSQL:
 
     Attributes:
         folder: Folder of the unix socket, as a client's ``host``.
-        user: Name of the superuser.
+        superuser: Name of the superuser, for whom the server keeps some connections free.
+        user: Name of the user of the tested program.
         process: The server.
         log: What the server writes.
     """
 
     folder: Path
-    user: str
+    superuser: str
     process: subprocess.Popen[bytes]
     log: Path
+    user: str = "site"
 
     def connect(self) -> psycopg.Connection[Any]:
         """Connect to the database ``postgres``; changes are committed at once."""
-        return psycopg.connect(host=str(self.folder), user=self.user, dbname="postgres", autocommit=True)
+        return psycopg.connect(host=str(self.folder), user=self.superuser, dbname="postgres", autocommit=True)
+
+    def open(self) -> int:
+        """Return the number of connections of the tested program that are open now."""
+        with self.connect() as connection:
+            row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", [self.user]).fetchone()
+        assert row is not None
+        return int(row[0])
 
     def opened(self) -> int:
         """Return the number of connections that clients have opened so far."""
-        return self._log().count("connection authorized:")
+        return self._log().count(f"connection authorized: user={self.user} ")
 
     def refused(self) -> int:
         """Return the number of connections that were refused so far, because ``max_connections`` was reached."""
@@ -83,7 +92,7 @@ def running_postgresql() -> Iterator[PostgreSQL]:
         raise FileNotFoundError("PostgreSQL is not installed: apt-get install postgresql")
     # PostgreSQL refuses to run as root.
     account = pwd.getpwnam("postgres" if _has("postgres") else "nobody") if os.getuid() == 0 else None
-    user = pwd.getpwuid(os.getuid()).pw_name if account is None else account.pw_name
+    superuser = pwd.getpwuid(os.getuid()).pw_name if account is None else account.pw_name
     options: dict[str, Any] = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid}
     with tempfile.TemporaryDirectory(prefix="pg-") as name:  # the path of a unix socket must be short
         folder = Path(name)
@@ -92,7 +101,7 @@ def running_postgresql() -> Iterator[PostgreSQL]:
             os.chown(folder, account.pw_uid, account.pw_gid)
         data, log = folder / "data", folder / "log"
         made = subprocess.run(
-            [at / "initdb", "-D", data, "-U", user, "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"],
+            [at / "initdb", "-D", data, "-U", superuser, "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -112,9 +121,11 @@ def running_postgresql() -> Iterator[PostgreSQL]:
                 start_new_session=True,
                 **options,
             )
-        server = PostgreSQL(folder, user, process, log)
+        server = PostgreSQL(folder, superuser, process, log)
         try:
             _wait(server)
+            with server.connect() as connection:
+                connection.execute(f"CREATE ROLE {server.user} LOGIN")
             yield server
         finally:
             process.send_signal(signal.SIGINT)  # the fast shutdown: it ends the connections
