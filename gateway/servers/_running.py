@@ -75,6 +75,8 @@ class Running:
             except subprocess.TimeoutExpired:
                 _kill(self.process)
         status = self.process.wait()
+        if sys.platform != "win32":
+            _kill(self.process)  # workers that the server has left behind; they have its process group
         self._log.close()
         return status
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +134,35 @@ def test_a_server_that_ignores_its_signal_is_killed_with_its_workers(folder: str
     (Path(folder) / "sv_stays.py").write_text(APPLICATION + IGNORES)
     with start(wsgiref(), Launch(target="sv_stays:app", bind=Bind(port=0), app_dir=folder)) as running:
         assert running.stop(timeout=0.2) == -signal.SIGKILL
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"  # a zombie has ended
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc belongs to Linux")
+def test_a_worker_that_outlives_its_server_is_ended(folder: str) -> None:
+    left = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print('child', child.pid, flush=True)\n"
+        "import runpy\nrunpy.run_module('gateway.servers._run_wsgiref', run_name='__main__')\n"
+    )
+
+    def arguments(launch: Launch) -> list[str]:
+        return ["-c", left, f"--bind={launch.bind}", launch.target]
+
+    server = replace(servers.get("wsgiref"), arguments=arguments)
+    with start(server, Launch(target="sv_app:app", bind=Bind(port=0), app_dir=folder)) as running:
+        (child,) = [int(line.split()[1]) for line in running.output().splitlines() if line.startswith("child ")]
+        os.kill(child, 0)
+    deadline = time.monotonic() + 10
+    while _runs(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_missing_package_or_capability_is_said_before_anything_starts(folder: str) -> None:
