@@ -23,13 +23,14 @@ from gateway.servers import Bind, Launch, start
 from tests.adapters.asgi_under_wsgi import MODES, Receive, Scope, Send, adapted, body, http_only, make_environ
 from tests.adapters.asgi_under_wsgi import start as start_with
 from tests.adapters.driving import BACKENDS, Server, http_scope, run_on
+from tests.gateway.servers.suite import DETAILED
 
 ROOT = str(Path(__file__).resolve().parents[2])
 SECONDS = 20.0
 FAST = ("gunicorn-gthread", "waitress", "granian-wsgi", "granian-rsgi")
 #: gevent.pywsgi would switch greenlets while a greenlet waits; gunicorn's worker refuses ASGI.
 NAMES = [
-    name for name in servers.names() if servers.get(name).interface in ("wsgi", "rsgi") and not name.endswith("gevent")
+    name for name in DETAILED if servers.get(name).interface in ("wsgi", "rsgi") and not name.endswith("gevent")
 ]
 
 
