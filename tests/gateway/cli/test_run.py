@@ -211,13 +211,13 @@ PLANNED = [
     Case(
         "wsgi-with-websockets",
         "sv_others:sockets",
-        "-m uvicorn --host 127.0.0.1 --port 8000 sv_others:sockets",
+        "-m uvicorn --host 127.0.0.1 --port 8000 --timeout-keep-alive 75 sv_others:sockets",
     ),
     Case(
         "wsgi-with-websockets-in-a-family",
         "sv_others:sockets --server gunicorn",
         "-m gunicorn --bind 127.0.0.1:8000 --worker-class asgi --config python:gateway.servers.gunicorn_hooks "
-        "sv_others:sockets",
+        "--keep-alive 75 sv_others:sockets",
     ),
     Case(
         "gateway-object",
