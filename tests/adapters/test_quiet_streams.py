@@ -29,9 +29,7 @@ ROOT = str(Path(__file__).resolve().parents[2])
 SECONDS = 20.0
 FAST = ("gunicorn-gthread", "waitress", "granian-wsgi", "granian-rsgi")
 #: gevent.pywsgi would switch greenlets while a greenlet waits; gunicorn's worker refuses ASGI.
-NAMES = [
-    name for name in DETAILED if servers.get(name).interface in ("wsgi", "rsgi") and not name.endswith("gevent")
-]
+NAMES = [name for name in DETAILED if servers.get(name).interface in ("wsgi", "rsgi") and not name.endswith("gevent")]
 
 
 @pytest.fixture(params=MODES)
