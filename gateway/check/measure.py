@@ -43,7 +43,7 @@ from gateway.check._measured import asgi, wsgi
 """
 #: A module of its own, because the servers of gevent refuse to import it.
 _ADAPTED = """from gateway import Gateway
-from gateway.check._measured import asgi
+from measured_site import asgi
 app = Gateway(asgi, websockets=True)
 """
 _ADAPTED_TARGET = "measured_adapted:app"
@@ -235,6 +235,7 @@ class _Measurement:
         folder.mkdir()
         site = folder / "measured_site.py"
         site.write_text(_SITE)
+        (folder / "measured_adapted.py").write_text(_ADAPTED)
         with self._running(reload=True, app_dir=str(folder), bind=Bind(port=_free_port())) as running:
             before = running.output().count("imported ")
             # Several changes, because a server may not watch the file from its first response on.
