@@ -1,6 +1,6 @@
-"""The table of ``docs/how-to/choose-server.md``: two real applications under every installed server.
+"""The table of ``docs/how-to/choose-server.md`` and the README: two real applications under every installed server.
 
-``python -m tests.gateway.matrix.results`` runs both, and writes the table into the page. It takes some minutes.
+``python -m tests.gateway.matrix.results`` runs both, and writes the table into both. It takes some minutes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "how-to" / "choose-server.md"
+README = ROOT / "README.md"
 BEGIN, END = "<!-- begin: from gateway matrix -->", "<!-- end -->"
 SITE = "tests.gateway.matrix.site"
 
@@ -50,9 +51,10 @@ def rows(flask: Mapping[str, Any], fastapi: Mapping[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     table = "\n".join([BEGIN, "", *rows(measured("flask_app"), measured("fastapi_app")), "", END, ""])
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END + "\n")
-    PAGE.write_text(before + table + after, encoding="utf-8")
+    for page in (PAGE, README):
+        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END + "\n")
+        page.write_text(before + table + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from gateway import servers
-from tests.gateway.matrix.results import PAGE
+from tests.gateway.matrix.results import BEGIN, END, PAGE, README
 
 #: Capabilities that the situation of a recommendation needs.
 NEEDS = {
@@ -54,3 +54,14 @@ def test_the_servers_that_lose_uploads_and_startups_are_named() -> None:
     assert avoided("upload without a length") == lost
     asgi = {name for name in servers.names() if servers.get(name).interface != "wsgi"}
     assert avoided("send no lifespan events") == asgi & lacking("lifespan")
+
+
+def test_the_readme_has_the_same_table() -> None:
+    assert table_of(README.read_text(encoding="utf-8")) == table_of(TEXT)
+
+
+def table_of(text: str) -> str:
+    _, _, rest = text.partition(BEGIN)
+    table, end, _ = rest.partition(END)
+    assert end
+    return table
