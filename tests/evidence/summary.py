@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["bar", "fold", "numbers"]
+from collections.abc import Mapping
+
+__all__ = ["bar", "chart", "fold", "numbers"]
 
 _CELLS = 10
 
@@ -19,6 +21,13 @@ def bar(part: int, whole: int) -> str:
     full = round(_CELLS * part / whole) if whole else 0
     full = min(max(full, part > 0), _CELLS - (part < whole))
     return "█" * full + "░" * (_CELLS - full)
+
+
+def chart(what: str, counts: Mapping[str, int]) -> str:
+    """Return a table of counts with bars, the largest first; the largest has a full bar."""
+    most = max(counts.values(), default=0)
+    rows = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    return f"| | {what} | |\n|---|---|---|\n" + "".join(f"| {n} | {c} | {bar(c, most)} |\n" for n, c in rows)
 
 
 def fold(title: str, text: str) -> str:

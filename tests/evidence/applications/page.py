@@ -12,7 +12,7 @@ from tests.evidence.applications.comparison import LEFT_OUT
 from tests.evidence.applications.expected import EXPECTED
 from tests.evidence.applications.runner import Result, Run, counted, seats
 from tests.evidence.applications.script import DUTIES, Application, Step
-from tests.evidence.summary import fold, numbers
+from tests.evidence.summary import chart, fold, numbers
 
 __all__ = ["PAGE", "page"]
 
@@ -44,7 +44,7 @@ def page(runs: Sequence[Run], date: datetime.date | None = None) -> str:
     used = sorted({seat.server for run in runs for seat in seats(run.application)})
     servers = ", ".join(f"{name} {get(name).version()}" for name in used)
     parts = [_HEAD.format(date=date.isoformat(), python=platform.python_version(), servers=servers)]
-    across = sum(len(result.answers) for run in runs for result in run.results if result.seat.way == "crossed")
+    across = sum(map(_crossed, runs))
     unexpected = sum(len(result.differences) for run in runs for result in run.results)
     parts.append(
         numbers(
@@ -53,6 +53,8 @@ def page(runs: Sequence[Run], date: datetime.date | None = None) -> str:
             (unexpected, "differences without an explanation"),
         )
     )
+    crossed = {run.application.title: _crossed(run) for run in runs}
+    parts.append(chart("responses through an adapter", crossed))
     parts += ["## Results\n", *_results(runs), "", "## Requests\n"]
     for run in runs:
         parts += _requests(run.application)
@@ -74,8 +76,12 @@ def _results(runs: Sequence[Run]) -> list[str]:
         size = f"{run.application.interface.upper()} | {len(run.application.steps)}"
         rows.append(f"| {what} | {size} | {_named(native)} | {_named(crossed)} | {unexpected or 'none'} |")
     compared = sum(len(result.answers) for run in runs for result in run.results[1:])
-    across = sum(len(result.answers) for run in runs for result in run.results if result.seat.way == "crossed")
+    across = sum(map(_crossed, runs))
     return [*rows, "", f"{compared} responses were compared with the reference, {across} of them through an adapter."]
+
+
+def _crossed(run: Run) -> int:
+    return sum(len(result.answers) for result in run.results if result.seat.way == "crossed")
 
 
 def _named(results: Sequence[Result]) -> str:

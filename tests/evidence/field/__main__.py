@@ -11,6 +11,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,7 +21,7 @@ from tests.evidence.field.case import Case, Preamble
 from tests.evidence.field.cases import CASES
 from tests.evidence.field.findings import NOT_COUNTED, explanation
 from tests.evidence.field.survey import Subject, Surveyed, subjects, survey
-from tests.evidence.summary import fold, numbers
+from tests.evidence.summary import chart, fold, numbers
 
 __all__ = ["Verdict", "main", "page", "reproduce"]
 
@@ -128,6 +129,7 @@ def page(
             (len(set(broken)), "versions of other projects with a violation"),
         )
     )
+    parts.append(chart("violations", Counter(broken)))
     preamble: Preamble | None = None
     for case, verdicts in results:
         if case.preamble is not preamble:
