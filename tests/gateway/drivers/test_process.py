@@ -15,6 +15,7 @@ import trio
 import trio.testing
 
 from gateway import drivers
+from gateway._starting import lazy_parts
 from gateway.contract import Middleware, Process, io
 from gateway.drivers import _process
 from gateway.exchange import Request
@@ -173,6 +174,27 @@ def test_wsgi_threads_start_the_hooks_once() -> None:
     for thread in threads:
         thread.join(20)
     assert log == ["a start wsgi plain", *["a request"] * 4]
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_a_probe_or_a_servers_hook_starts_the_hooks_of_a_wsgi_group_alone(interface: Any) -> None:
+    log: list[Any] = []
+
+    def wsgi(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return []
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None: ...
+
+    chain = [store(log, "a")]
+    served: Any = drivers.build_wsgi(chain, wsgi) if interface == "wsgi" else drivers.build_asgi(chain, asgi)
+    for part in lazy_parts(served, interface):
+        part.start()
+    started = ["a start wsgi plain"] if interface == "wsgi" else []  # a loop starts the other, by its lifespan
+    assert log == started
+    if interface == "wsgi":
+        served({"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None)
+        assert log == [*started, "a request"], "a request does not start it again"
 
 
 @shows("on_start and on_stop run once per process, before the first request and at the end; IO is allowed")
