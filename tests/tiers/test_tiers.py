@@ -34,6 +34,7 @@ KNOWN = {
     "granian-asgi": {"H11", "H12"},
     "granian-wsgi": {"P39"},
     "nginx-gunicorn-asgi": {"H12"},  # on its unix socket
+    "werkzeug": {"V05"},  # REMOTE_PORT is an int
 }
 PARAMS = [
     pytest.param((name, application), id=f"{name}-{application}", marks=[pytest.mark.slow] if name in SLOW else [])

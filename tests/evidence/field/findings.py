@@ -49,6 +49,7 @@ _EXPLAINED: dict[tuple[str, str], str] = {
         "P03",
     ): "no `start_response` after the client has disconnected: literally, an iterable that yields nothing does "
     "not need it",
+    ("uvicorn", "E13"): "case `transfer-encoding-of-the-application`",
     ("BlackSheep", "E13"): 'a Transfer-Encoding header: "you may send" one',
     ("connexion (FlaskApp)", "left-behind"): "the threads of a2wsgi's pool: no specification covers this",
     (
