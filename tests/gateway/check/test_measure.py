@@ -16,17 +16,18 @@ from gateway.cli import measure as command
 from gateway.errors import ConfigurationError
 from gateway.servers import Capabilities
 
-#: Measured otherwise than declared, and why the description is right.
 #: One of each family; `gateway measure` takes ten seconds for a server.
 MEASURED = (
     "uvicorn",
     "gunicorn-gthread",
+    "gunicorn-sync",
     "granian-asgi",
     "granian-wsgi",
     "granian-rsgi",
     "hypercorn-asyncio",
     "waitress",
 )
+#: Measured otherwise than declared, and why the description is right.
 EXCEPT = {("gunicorn-sync", "threads"): "With --threads, Gunicorn runs the gthread worker instead of the sync worker."}
 
 
