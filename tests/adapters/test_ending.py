@@ -12,6 +12,7 @@ import pytest
 
 from gateway.adapters.asgi_to_wsgi import _call, _ending, _service, start_all
 from gateway.adapters.asgi_to_wsgi._ending import Ending
+from gateway.adapters.websocket import _open
 from tests.adapters.asgi_under_wsgi import (
     MODES,
     Receive,
@@ -32,6 +33,7 @@ SECONDS = 20.0
 def _nothing_is_known_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ending", "single_threaded"):
         monkeypatch.setattr(_service, name, getattr(_service, name))
+    monkeypatch.setattr(_open, "stopping", _open.stopping)
     monkeypatch.setattr(_call, "ASK_SECONDS", 0.01)
 
 
