@@ -19,7 +19,7 @@ __all__ = ["Ending"]
 
 
 class Ending:
-    """What a process knows about its end.
+    """The facts about the end of a process.
 
     Args:
         stopping: Tells whether the server has begun to stop. None: it cannot be known.

@@ -36,7 +36,7 @@ class Service:
         tasks: The running tasks of the application: requests, and work after their responses.
         lifespan: The application's lifespan; every request gets its ``state``.
         sockets: The open WebSockets.
-        ending: What the process knows about its end.
+        ending: The facts about the end of the process.
     """
 
     def __init__(self, runner: Runner, lifespan: Lifespan, drain_timeout: float) -> None:
@@ -160,7 +160,7 @@ _runners: dict[str, tuple[Runner, int]] = {}
 _lock = threading.Lock()
 #: Whether the process is known to serve in one thread, see `start_all`.
 single_threaded = False
-#: What the process knows about its end, see `start_all`.
+#: The facts about the end of the process, see `start_all`.
 ending = Ending()
 #: Services and loops of the parent process, kept alive in a child: a loop that is destroyed here would remove the
 #: parent's sockets from the selector that both processes share.

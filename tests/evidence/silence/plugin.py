@@ -49,7 +49,7 @@ def _report(violation: ProtocolViolation) -> None:
 
 
 def _around(app: Any, interface: str) -> Any:
-    return Validator(app, interface, "collect", on_violation=_report)  # type: ignore[call-overload]
+    return Validator(app, interface, "collect", on_violation=_report)  # type: ignore[call-overload]  # found at run time
 
 
 def _validated(original: Callable[..., Any], interface: str) -> Callable[..., Any]:

@@ -75,7 +75,7 @@ def test_a_server_that_runs_is_examined_by_its_url() -> None:
 
 
 async def another(scope: object, receive: object, send: object) -> None:
-    if scope["type"] == "http":  # type: ignore[index]
+    if scope["type"] == "http":  # type: ignore[index]  # typed as object
         await send({"type": "http.response.start", "status": 404, "headers": []})  # type: ignore[operator]
         await send({"type": "http.response.body"})  # type: ignore[operator]
 

@@ -106,7 +106,7 @@ def home(process: subprocess.Popen[bytes], bind: Bind, log: Path) -> bytes:
 def test_an_application_is_served_and_its_last_request_ends_as_documented(name: str, app: str, tmp_path: Path) -> None:
     server = servers.get(name)
     if reason := server.missing():
-        pytest.skip(reason)
+        pytest.skip(reason)  # it names the package that is not installed
     (tmp_path / "sv_site.py").write_text(SITE)
     with started(name, app, tmp_path) as (process, bind):
         answer = home(process, bind, tmp_path / "log")
