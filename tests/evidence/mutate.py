@@ -3,8 +3,8 @@
 ``python -m tests.evidence.mutate`` runs all and prints the survivors; its exit status is 1 where there is one. A mutant
 is a module of ``gateway.drivers`` with one statement less that calls a hook or sets an attribute, or with one target
 less in a statement that sets several, loaded in a child of its own; nothing on disk is touched. What ``__init__`` sets
-stays: it must exist. What counts as failing is any test of ``tests/gateway/drivers`` or ``tests/parity``, or no end in
-time.
+stays: it must exist. What counts as failing is any test of ``tests/gateway/drivers`` or ``tests/parity``, or a test
+that does not end.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ HOOK_CALLS = {
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("asgi", "self._state = FLOWING"): "it only spares the following messages a look at their kind",
 }
+#: What a mutant and one of its tests may take: some never end.
 SECONDS = 300
+SECONDS_OF_A_TEST = 20
 #: What a mutant may take: a loop that lost its end would take all there is.
 MOST_BYTES = 4 * 1024**3
 
@@ -220,13 +222,20 @@ class _Finder(MetaPathFinder):
 
 
 class _Quick:
-    """A failure is enough: nobody reads the smallest one."""
+    """A failure is enough: nobody reads the smallest one, and a test that hangs has failed."""
 
     def pytest_configure(self) -> None:
         from hypothesis import Phase, settings
 
         settings.register_profile("mutate", phases=[Phase.explicit, Phase.generate], database=None, derandomize=True)
         settings.load_profile("mutate")
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(1))
+
+    def pytest_runtest_logstart(self) -> None:
+        signal.alarm(SECONDS_OF_A_TEST)
+
+    def pytest_runtest_logfinish(self) -> None:
+        signal.alarm(0)
 
 
 def serve_suite(module: str, place: str) -> int:
