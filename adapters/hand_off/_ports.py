@@ -1,7 +1,7 @@
 """Hand-offs between the worker threads and one event loop.
 
 A port belongs to one loop in one process. `submit` hands a job to a worker. A worker calls `post` to hand a callback to
-the loop, through the port's mailbox.
+the loop, through the port's mailbox. An adapter has one port for each event loop that calls it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gateway.adapters.hand_off._mailbox import Mailbox
 from gateway.adapters.hand_off._own_threads import NoThread, OwnThreads
 from gateway.adapters.hand_off._signals import AsyncioSignal, Signal
 from gateway.adapters.hand_off._workers import Job, Workers
+from gateway.loops import running_loop
 
 Background: TypeAlias = Callable[[], Coroutine[None, None, None]]
 #: Starts a background task and returns a function that cancels it.
@@ -63,6 +64,39 @@ class Port(ABC):
     def close(self) -> None:
         """End the workers once they are idle."""
         self.workers.close()
+
+
+class PortsByLoop:
+    """The ports of one adapter, by running loop and process. Each is made at the first request of its loop.
+
+    Attributes:
+        all: The ports. The list is replaced when it changes, because the loop of another thread may iterate over it.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Port] = []
+
+    def current(self, new: Callable[[object], Port]) -> Port:
+        """Return the port of the running loop in this process.
+
+        Args:
+            new: Makes the port of an asyncio loop or a trio token, at its first request.
+        """
+        loop = running_loop()
+        for port in self.all:
+            if port.serves(loop):
+                return port
+        made = new(loop)
+        self.all = [port for port in self.all if not port.gone] + [made]
+        return made
+
+    def drop(self) -> None:
+        """Close the port of the running loop, if there is one."""
+        loop = running_loop()
+        dropped = [port for port in self.all if port.serves(loop)]
+        self.all = [port for port in self.all if port not in dropped]
+        for port in dropped:
+            port.close()
 
 
 class AsyncioPort(Port):

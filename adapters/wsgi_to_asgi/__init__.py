@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from gateway._starting import Reached, Reaching
 from gateway.adapters._options import check_wsgi_to_asgi, whole
 from gateway.adapters._wrapped import wsgi_callable
-from gateway.adapters.hand_off._by_loop import PortsByLoop
-from gateway.adapters.hand_off._ports import AsyncioPort, Port, SensitivePort, Spawn
+from gateway.adapters.hand_off._ports import AsyncioPort, Port, PortsByLoop, SensitivePort, Spawn
 from gateway.adapters.wsgi_to_asgi._exchange import RequestCycle
 from gateway.adapters.wsgi_to_asgi._files import FileWrapper
 from gateway.adapters.wsgi_to_asgi._input import LazyInput, WholeInput

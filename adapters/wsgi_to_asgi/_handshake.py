@@ -15,8 +15,7 @@ import logging
 from collections.abc import Callable
 from wsgiref.types import WSGIApplication
 
-from gateway.adapters.hand_off._by_loop import PortsByLoop
-from gateway.adapters.hand_off._ports import AsyncioPort, Port
+from gateway.adapters.hand_off._ports import AsyncioPort, Port, PortsByLoop
 from gateway.adapters.websocket._protocol import NORMAL
 from gateway.adapters.wsgi_to_asgi._pair import PairSession
 from gateway.adapters.wsgi_to_asgi._websocket import SocketCycle
