@@ -21,8 +21,7 @@ from collections.abc import Callable
 
 from gateway.adapters.asgi_to_wsgi._gates import make_gate, make_thread_gate
 from gateway.adapters.asgi_to_wsgi._waiting import Conversation
-from gateway.adapters.hand_off._doorbell import soon_threadsafe
-from gateway.adapters.hand_off._mailbox import Mailbox
+from gateway.adapters.hand_off._mailbox import Mailbox, soon_threadsafe
 from gateway.errors import ConfigurationError
 
 _log = logging.getLogger("gateway.adapters")

@@ -14,8 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TypeAlias
 
-from gateway.adapters.hand_off._doorbell import soon_threadsafe
-from gateway.adapters.hand_off._mailbox import Mailbox
+from gateway.adapters.hand_off._mailbox import Mailbox, soon_threadsafe
 from gateway.adapters.hand_off._own_threads import NoThread, OwnThreads
 from gateway.adapters.hand_off._signals import AsyncioSignal, Signal
 from gateway.adapters.hand_off._workers import Job, Workers

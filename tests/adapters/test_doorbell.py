@@ -1,4 +1,4 @@
-"""`gateway.adapters.hand_off._doorbell`: any thread has a loop call something, and no descriptor is left."""
+"""`gateway.adapters.hand_off._mailbox`: any thread has a loop call something, and no descriptor is left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters.hand_off._doorbell import soon_threadsafe
+from gateway.adapters.hand_off._mailbox import soon_threadsafe
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="this system has no eventfd")
 
