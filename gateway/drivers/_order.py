@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from gateway.contract import Io, Peek, Refuse, Steps
 from gateway.drivers._request_body import RequestBody
 from gateway.drivers._response_body import ResponseBody, has_body, set_length
-from gateway.errors import ConfigurationError
+from gateway.errors import ApplicationError, ConfigurationError
 from gateway.exchange import FileBody, Outcome, Request, Response
 from gateway.loops import new_event
 from gateway.problems import refusal
@@ -49,6 +49,7 @@ __all__ = [
     "AsyncExchange",
     "Exchange",
     "drive",
+    "judge",
     "settled",
 ]
 
@@ -81,6 +82,8 @@ CLOSED: int = 11
 BROKEN: int = 12
 
 logger = logging.getLogger("gateway.drivers")
+#: An outcome is made bare and filled: a call of the class costs as much as a hook.
+_new_outcome: Callable[[type[Outcome]], Outcome] = Outcome.__new__
 
 
 def response_or_none(hook: str, result: object) -> Response | None:
@@ -373,6 +376,43 @@ class AsyncExchange(Exchange):
 def _log(on_finish: OnFinish) -> None:
     hooks = getattr(on_finish, "__self__", on_finish)
     logger.exception("on_finish of %r failed; the response is not altered", hooks)
+
+
+def judge(
+    completed: bool,
+    error: BaseException | None,
+    disconnected: bool,
+    status: int | None,
+    bytes_sent: int,
+    bytes_received: int,
+    first_byte_at: float | None,
+    duration: float,
+) -> Outcome:
+    """Return how an exchange ended: one rule for every driver.
+
+    A cancellation, a ``GeneratorExit``, a ``SystemExit`` and a client that went away are *aborted*. Another exception
+    and an application that did not finish are *failed*. Everything else is *completed*.
+    """
+    outcome = _new_outcome(Outcome)
+    if error is not None:
+        outcome.kind = "aborted" if disconnected or not isinstance(error, Exception) else "failed"
+    elif disconnected:
+        # Even if everything was handed over: servers accept messages for a client that is gone.
+        outcome.kind = "aborted"
+    elif completed:
+        outcome.kind = "completed"
+    else:
+        outcome.kind = "failed"
+        error = ApplicationError("the application returned before its response was complete")
+    outcome.status = status
+    outcome.bytes_sent = bytes_sent
+    outcome.bytes_received = bytes_received
+    outcome.first_byte_at = first_byte_at
+    outcome.duration = duration
+    outcome.error = error
+    outcome.disconnected = disconnected
+    outcome.websocket_close_code = None
+    return outcome
 
 
 def settled(result: Response | Steps[Response]) -> Steps[Response]:

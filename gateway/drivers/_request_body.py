@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from gateway._bounds import BOUNDS
 from gateway.client.wsgi import RequestInput
 from gateway.contract import Hooks, Refuse, Transform, hook
-from gateway.errors import ConfigurationError
+from gateway.drivers._response_body import require_transform
 
 if TYPE_CHECKING:
     from gateway.exchange import Request
@@ -30,21 +30,9 @@ __all__ = [
     "ServerInput",
     "declared_length",
     "has_input",
-    "require_transform",
 ]
 
 BLOCK = 64 * 1024
-
-
-def require_transform(name: str, change: object) -> Transform:
-    """Return the result of a hook, checked to be a transform.
-
-    Raises:
-        ConfigurationError: It lacks ``push`` or ``finish``.
-    """
-    if not (hasattr(change, "push") and hasattr(change, "finish")):
-        raise ConfigurationError(f"{name} must return a Transform (push and finish) or None, got {change!r}")
-    return cast("Transform", change)  # it has both methods
 
 
 class Receives(Protocol):

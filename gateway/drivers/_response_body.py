@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from gateway.contract import Io, Steps, Transform
-from gateway.drivers._request_body import require_transform
-from gateway.errors import ApplicationError
+from gateway.errors import ApplicationError, ConfigurationError
 from gateway.exchange import FileBody, ReadableBody
 from gateway.loops import in_thread
 from gateway.translate.status import has_content
@@ -18,7 +17,7 @@ from gateway.translate.status import has_content
 if TYPE_CHECKING:
     from gateway.exchange import Body, Response
 
-__all__ = ["PULL", "Pulled", "ResponseBody", "has_body", "set_length"]
+__all__ = ["PULL", "Pulled", "ResponseBody", "has_body", "require_transform", "set_length"]
 
 #: How much of a file object is read at once.
 BLOCK = 64 * 1024
@@ -33,6 +32,17 @@ class Pull:
 PULL: Final = Pull()
 #: The answer to a pull: the bytes, whether they are known to be the last, whether the body is a file of the server's.
 Pulled: TypeAlias = tuple[bytes, bool, bool]
+
+
+def require_transform(name: str, change: object) -> Transform:
+    """Return the result of a hook, checked to be a transform.
+
+    Raises:
+        ConfigurationError: It lacks ``push`` or ``finish``.
+    """
+    if not (hasattr(change, "push") and hasattr(change, "finish")):
+        raise ConfigurationError(f"{name} must return a Transform (push and finish) or None, got {change!r}")
+    return cast("Transform", change)  # it has both methods
 
 
 def has_body(method: str, status: int) -> bool:

@@ -38,9 +38,9 @@ from gateway.drivers._order import (
     REPLACED,
     SETTLING,
     AsyncExchange,
+    judge,
     settled,
 )
-from gateway.drivers._outcome import judge
 from gateway.drivers._plan import Plan
 from gateway.drivers._process import ProcessHooks
 from gateway.drivers._response_body import PULL, ResponseBody, has_body

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 
 from gateway._requests import AsgiRequest
 from gateway.drivers._effects import run_async, run_last
-from gateway.drivers._order import ABORTED, COMMITTED, DONE, IDLE, SETTLING, AsyncExchange, settled
-from gateway.drivers._outcome import judge
+from gateway.drivers._order import ABORTED, COMMITTED, DONE, IDLE, SETTLING, AsyncExchange, judge, settled
 from gateway.drivers._response_body import ResponseBody, has_body
 from gateway.exchange import Response
 from gateway.headers import AsgiHeaders

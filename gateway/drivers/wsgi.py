@@ -39,9 +39,9 @@ from gateway.drivers._order import (
     REFUSED,
     REPLACED,
     Exchange,
+    judge,
     settled,
 )
-from gateway.drivers._outcome import judge
 from gateway.drivers._plan import Plan
 from gateway.drivers._process import ProcessHooks
 from gateway.drivers._request_body import InputStream, declared_length, has_input

@@ -33,7 +33,6 @@ MODULES = tuple(
         "websocket",
         "_order",
         "_flows",
-        "_outcome",
         "_plan",
         "_process",
         "_request_body",
