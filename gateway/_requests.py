@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from gateway.client.wsgi import asking
 from gateway.exchange import Request
 from gateway.headers import AsgiHeaders, EnvironHeaders, Header, HeaderBlock, Headers
-from gateway.translate.endpoints import http_version, scope_client, scope_version, server_endpoint
+from gateway.translate.endpoints import http_version, peer, scope_client, scope_version, server_endpoint
 from gateway.translate.paths import (
     encoded_path,
     environ_path,
@@ -30,7 +30,6 @@ from gateway.translate.paths import (
     scope_path,
     scope_raw_path,
 )
-from gateway.translate.peer import peer
 
 if TYPE_CHECKING:
     from gateway.protocols import Environ, Scope

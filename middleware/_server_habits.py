@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from gateway.middleware._forwarded import last_elements, parse_address
-from gateway.translate.peer import connection_scheme
+from gateway.translate.endpoints import connection_scheme
 
 if TYPE_CHECKING:
     from gateway.exchange import Request

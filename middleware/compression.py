@@ -20,8 +20,7 @@ from gateway.contract import BuildContext, Hooks, Middleware, Slot, Steps, Trans
 from gateway.errors import ConfigurationError
 from gateway.exchange import Response
 from gateway.headers import HeaderNames
-from gateway.middleware._accept_encoding import choose_coding
-from gateway.middleware._codings import CODINGS, Encoder, available, encoder_factory
+from gateway.middleware._codings import CODINGS, Encoder, available, choose_coding, encoder_factory
 from gateway.middleware._options import check_options
 from gateway.middleware._validators import parse_etag, parse_etags
 

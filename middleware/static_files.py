@@ -23,7 +23,7 @@ from gateway.errors import ConfigurationError
 from gateway.exchange import FileBody, Request, Response
 from gateway.headers import AsgiHeaders, Header, HeaderNames, Headers
 from gateway.loops import in_thread
-from gateway.middleware._accept_encoding import choose_coding
+from gateway.middleware._codings import choose_coding
 from gateway.middleware._location import location_part
 from gateway.middleware._options import check_options
 from gateway.middleware._range import content_range, select_range

@@ -47,7 +47,7 @@ from gateway.middleware import (
     SecurityHeaders,
     StaticFiles,
     TrustedHost,
-    _accept_encoding,
+    _codings,
     _forwarded,
     _host,
     _range,
@@ -317,7 +317,7 @@ PARSERS = [
     Parser("Range", lambda value: _range.select_range(value, 10), ("bytes=", "bytes=1-"), ((_range, "_LONGEST"),)),
     Parser(
         "Accept-Encoding",
-        lambda value: _accept_encoding._choose.__wrapped__(value, ("gzip", "br")),
+        lambda value: _codings._choose.__wrapped__(value, ("gzip", "br")),
         ("gzip", "gzip;q=0."),
     ),
     Parser("Accept", preferred_media_type, ("a/b;q=", "*/*;"), ((problems, "_LONGEST_ACCEPT"),)),

@@ -25,10 +25,9 @@ from typing import Any
 
 from gateway.errors import ServerError
 from gateway.protocols import Environ, Scope
-from gateway.translate.endpoints import http_version, server_address, server_name, server_protocol
+from gateway.translate.endpoints import http_version, peer, server_address, server_name, server_protocol
 from gateway.translate.fields import add_request_headers, environ_key, field_name, request_headers
 from gateway.translate.paths import asgi_path, latin1_octets, scope_path, scope_raw_path, wsgi_path
-from gateway.translate.peer import peer
 
 __all__ = ["environ_to_scope", "scope_to_environ"]
 

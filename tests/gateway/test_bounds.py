@@ -23,7 +23,7 @@ from gateway.middleware import (
     RequestId,
     TrustedHost,
 )
-from gateway.middleware._accept_encoding import choose_coding
+from gateway.middleware._codings import choose_coding
 from gateway.middleware._forwarded import parse_address, parse_forwarded
 from gateway.middleware._host import parse_host
 from gateway.middleware._range import select_range

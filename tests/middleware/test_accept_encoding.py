@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.middleware._accept_encoding import choose_coding, parse_accept_encoding
+from gateway.middleware._codings import choose_coding, parse_accept_encoding
 
 OFFERED = ("br", "zstd", "gzip")
 CASES = [

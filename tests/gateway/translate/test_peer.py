@@ -8,7 +8,7 @@ import pytest
 
 from gateway._requests import WsgiRequest
 from gateway.adapters.translation import environ_to_scope
-from gateway.translate.peer import connection_scheme, peer
+from gateway.translate.endpoints import connection_scheme, peer
 
 #: What each server gives an application, as it was seen over a real connection.
 PEERS = [
