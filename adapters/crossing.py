@@ -117,7 +117,7 @@ def _asgi_to_wsgi(app: Any, engine: str, options: dict[str, Any]) -> Application
     if engine == "a2wsgi":
         # a2wsgi's adapter would run, but Django's ORM refuses to run in a thread that runs a loop, and patched threads
         # are greenlets of the thread that runs a2wsgi's loop.
-        from gateway.adapters.asgi_to_wsgi._gates import refuse_greenlet_server
+        from gateway.adapters.asgi_to_wsgi._patched_threads import refuse_greenlet_server
 
         refuse_greenlet_server()
         with _needs("a2wsgi"):

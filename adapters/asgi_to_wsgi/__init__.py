@@ -32,8 +32,8 @@ from gateway.adapters._wrapped import asgi_callable
 from gateway.adapters.asgi_to_wsgi import _service
 from gateway.adapters.asgi_to_wsgi._call import AsgiCall
 from gateway.adapters.asgi_to_wsgi._ending import Ending
-from gateway.adapters.asgi_to_wsgi._gates import refuse_greenlet_server, refuse_patched_threads
 from gateway.adapters.asgi_to_wsgi._input import open_body
+from gateway.adapters.asgi_to_wsgi._patched_threads import refuse_greenlet_server, refuse_patched_threads
 from gateway.adapters.asgi_to_wsgi._response import respond
 from gateway.adapters.asgi_to_wsgi._service import Service
 from gateway.adapters.websocket import _open

@@ -42,9 +42,8 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, TypeVarTuple
 
-from gateway.adapters.asgi_to_wsgi._gates import make_thread_gate
 from gateway.adapters.asgi_to_wsgi._loop import wind_up
-from gateway.adapters.asgi_to_wsgi._waiting import Conversation, Job
+from gateway.adapters.asgi_to_wsgi._waiting import Conversation, Job, make_thread_gate
 from gateway.adapters.hand_off._mailbox import Callback, run_all
 
 _log = logging.getLogger("gateway.adapters")

@@ -19,8 +19,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from gateway.adapters.asgi_to_wsgi._gates import make_gate, make_thread_gate
-from gateway.adapters.asgi_to_wsgi._waiting import Conversation
+from gateway.adapters.asgi_to_wsgi._waiting import Conversation, make_gate, make_thread_gate
 from gateway.adapters.hand_off._mailbox import Mailbox, soon_threadsafe
 from gateway.errors import ConfigurationError
 

@@ -9,18 +9,25 @@ steps:
 
 Either the loop sees the flag unset and wakes the thread, or the thread reads later and finds the news. This holds
 because the GIL makes each read and write of an attribute one step; a free-threaded build would need a lock here.
+
+A *gate* is a binary semaphore with one waiter: a pair of callables ``(wait, wake)``. Any thread may call ``wake``,
+before or after ``wait``; several wakes before one wait count as one. The gate of a thread is a lock. gevent.pywsgi may
+run in an unpatched process, where blocking the thread would stop every other greenlet. So the gate of a greenlet parks
+the greenlet, and ``wake`` wakes its hub.
+
+Source: gevent ``hub.loop.async_`` ("the only thread-safe watcher").
 """
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from gateway.adapters.asgi_to_wsgi._gates import Gate, make_gate
-
+Gate: TypeAlias = tuple[Callable[[], object], Callable[[], object]]
 T = TypeVar("T")
 
 if sys.version_info >= (3, 12):
@@ -148,3 +155,78 @@ class Job(Conversation, Generic[T]):
             self._error = asyncio.CancelledError()
         self.done = True
         self.signal()
+
+
+def make_gate() -> Gate:
+    """Return a closed gate for the caller: for its greenlet if this thread runs a hub, else for the thread itself."""
+    if "gevent._hub_local" in sys.modules:
+        gate = _greenlet_gate()
+        if gate is not None:
+            return gate
+    return make_thread_gate()
+
+
+def make_thread_gate() -> Gate:
+    """Return a closed gate for a thread that runs no hub, such as a thread that this package started."""
+    lock = _thread.allocate_lock()
+    lock.acquire()
+
+    def wake() -> None:
+        try:  # noqa: SIM105  # in the path of every request; contextlib.suppress costs more than all of it
+            lock.release()
+        except RuntimeError:  # the gate is open already: two wakes count as one
+            pass
+
+    return lock.acquire, wake
+
+
+def _greenlet_gate() -> Gate | None:
+    import gevent
+    from gevent._hub_local import get_hub_if_exists
+
+    hub = get_hub_if_exists()
+    if hub is None or gevent.getcurrent() is hub:
+        return None
+    gate = _GreenletGate(hub)
+    return gate.wait, gate.wake
+
+
+class _GreenletGate:
+    """A gate for one greenlet. The hub's ``async_`` watcher, which keeps the hub alive, exists only during a wait."""
+
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
+        self._open = False
+        self._watcher: Any = None
+        # Held briefly and never across a switch. It keeps wake() from using a watcher that wait() closes.
+        self._guard = _thread.allocate_lock()
+
+    def wait(self) -> None:
+        from gevent.hub import Waiter
+
+        if not self._open:
+            make_waiter: Any = Waiter
+            waiter = make_waiter(self._hub)
+            watcher = self._hub.loop.async_()
+            watcher.start(waiter.switch, None)
+            self._guard.acquire()
+            self._watcher = watcher
+            already = self._open
+            self._guard.release()
+            try:
+                if not already:
+                    waiter.get()
+            finally:
+                self._guard.acquire()
+                self._watcher = None
+                self._guard.release()
+                watcher.stop()
+                watcher.close()
+        self._open = False
+
+    def wake(self) -> None:
+        self._guard.acquire()
+        self._open = True
+        if self._watcher is not None:
+            self._watcher.send()
+        self._guard.release()
