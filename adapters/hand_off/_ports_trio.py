@@ -10,8 +10,7 @@ from typing import Any
 import trio
 
 from gateway.adapters.hand_off._mailbox import Callback, Mailbox
-from gateway.adapters.hand_off._ports import Background, Port, Spawn
-from gateway.adapters.hand_off._signals import Signal
+from gateway.adapters.hand_off._ports import Background, Port, Signal, Spawn
 from gateway.adapters.hand_off._workers import Workers
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.adapters.hand_off._signals import AsyncioSignal
+from gateway.adapters.hand_off._ports import AsyncioSignal
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
 
