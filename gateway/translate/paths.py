@@ -168,7 +168,7 @@ def encoded_path(octets: bytes, target: bytes) -> bytes:
 
 
 def _is_same_path(octets: bytes, target: bytes) -> bool:
-    decoded = unquote_to_bytes(target)
+    decoded = unquote_to_bytes(target) if b"%" in target else target
     # Several servers reduce "//" to "/" in PATH_INFO. The target is still the same path, and is needed for "%2F".
     return decoded == octets or _SLASHES.sub(b"/", decoded) == octets
 
@@ -183,6 +183,8 @@ def path_octets(path: str, raw_path: bytes | None) -> bytes:
     If a path was not UTF-8 on the wire, ``path`` has lost bytes (servers decode with replacement) and ``raw_path`` has
     them. ``raw_path`` is used only if it decodes to ``path``, because a middleware may have rewritten ``path`` alone.
     """
+    if path.isascii():
+        return path.encode("ascii")
     if raw_path:
         octets = unquote_to_bytes(raw_path)
         if octets.decode("utf-8", "replace") == path or octets.decode("utf-8", "surrogateescape") == path:
