@@ -1,4 +1,7 @@
-"""Run one benchmark by name: each is a module beside this one with ``main(argv) -> int``."""
+"""Run one benchmark by name: each is a module beside this one with ``main(argv) -> int``.
+
+``--against COMMIT`` is short for ``commits COMMIT``: this tree beside that commit, in one run.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,15 @@ def names() -> list[str]:
 
 def main(argv: list[str]) -> int:
     """Hand over to the benchmark named first."""
+    if argv[:1] == ["--against"]:
+        argv = ["commits", *argv[1:]]
     # Only the one that was named is imported: what the others need may not be installed.
     module = importlib.import_module(f"tests.evidence.bench.{argv[0]}") if argv and argv[0] in names() else None
     if module is None or not hasattr(module, "main"):
-        print(f"usage: python -m tests.evidence.bench {{{','.join(names())}}} [options]", file=sys.stderr)
+        print(
+            f"usage: python -m tests.evidence.bench {{{','.join(names())}}} [options] | --against COMMIT",
+            file=sys.stderr,
+        )
         return 2
     result: int = module.main(argv[1:])
     return result
