@@ -194,6 +194,19 @@ def test_a_refusal_is_a_close_where_it_does_not() -> None:
     assert (outcomes[0].status, outcomes[0].kind) == (403, "completed")
 
 
+@pytest.mark.parametrize("extensions", [None, DENIAL], ids=["close", "denial"])
+def test_the_body_of_a_refusal_is_closed_whether_the_server_sends_it_or_not(extensions: Any) -> None:
+    class Body(list[bytes]):
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    body = Body([b"who?"])
+    run([guard([], on_request=lambda request: Response(401, body=body))], extensions=extensions)
+    assert body.closed == 1
+
+
 def test_nothing_is_sent_before_the_connect_was_received() -> None:
     order: list[str] = []
 
