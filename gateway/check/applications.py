@@ -1,7 +1,8 @@
 """The applications that a probe needs in a server: each path shows one behaviour that is rare in real applications.
 
-Both run under a `Validator` that collects; the path ``/report`` returns its findings against the server. They use the
-clock of the machine, so the probe has to run on the same machine.
+Both run under a `Validator` that collects; the path ``/report`` returns its findings against the server, and
+``/seen`` returns facts about earlier requests. They use the clock of the machine, so the probe has to run on
+the same machine.
 """
 
 from __future__ import annotations
@@ -12,42 +13,20 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
+from gateway.check.expected import ACCEPTED, BYTES, CODING, DIES, HEADERS, LARGE, LEAVING, LIFESPAN, PAUSE, REPORT
+from gateway.check.expected import summary as summary_of
 from gateway.loops import move_on_after, sleep
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Message, Scope
 from gateway.rules.observer import ClientObserver
 from gateway.rules.validator import Validator
 
-__all__ = [
-    "ACCEPTED",
-    "BYTES",
-    "CODING",
-    "DIES",
-    "HEADERS",
-    "LIFESPAN",
-    "Broken",
-    "asgi",
-    "asgi_application",
-    "found",
-    "wsgi",
-    "wsgi_application",
-]
+__all__ = ["Broken", "asgi", "asgi_application", "found", "wsgi", "wsgi_application"]
 
-#: Environment variable that makes the application refuse the lifespan protocol, if its value is "raise".
-LIFESPAN = "GATEWAY_PROBE_LIFESPAN"
-#: Seconds that the application waits between two parts of a response. A client on the same machine has the first part
-#: long before.
-PAUSE = 0.5
-HEADERS = [(b"content-type", b"text/plain"), (b"set-cookie", b"a=1"), (b"x-a", b"1"), (b"set-cookie", b"b=2; Path=/")]
-#: A Transfer-Encoding of the application, which servers ignore.
-CODING = [(b"content-type", b"text/plain"), (b"transfer-encoding", b"x-gateway-probe")]
-#: A body that a conversion of line ends or of characters would change.
-BYTES = bytes(range(256)) + b"\r\n\n\r\r\n"
-#: The subprotocol and the headers of the application's websocket.accept, as a client sees them.
-ACCEPTED = [(b"sec-websocket-protocol", b"superchat"), (b"x-a", b"1"), (b"x-b", b"2"), (b"x-a", b"3")]
-#: The error of an application that dies on purpose: a server logs it.
-DIES = "the probe raises on purpose"
+#: Facts about earlier requests: the end of a client that left, the close of a WebSocket.
+_SEEN: dict[str, object] = {}
 
 
 class Broken(NamedTuple):
@@ -65,11 +44,21 @@ class Broken(NamedTuple):
 
 
 def found(observer: Validator | ClientObserver) -> list[Broken]:
-    """Return the findings against the server."""
+    """Return the findings against the server, oldest first."""
     both = [(v, "error") for v in observer.violations] + [(v, "warning") for v in observer.warnings]
     return [
         Broken(violation.rule, violation.found, severity) for violation, severity in both if violation.side == "server"
     ]
+
+
+def _report(validator: Validator, **more: object) -> str:
+    return json.dumps({"found": found(validator), "exercised": sorted(validator.exercised), **more})
+
+
+def _echo(method: str, path: str, query: str, version: str, body: bytes, headers: object) -> str:
+    size, digest = summary_of(body)
+    facts = {"method": method, "path": path, "query": query, "version": version, "size": size, "digest": digest}
+    return json.dumps({**facts, "headers": headers})
 
 
 async def _next_event(receive: ASGIReceive, seconds: float) -> str:
@@ -85,10 +74,15 @@ async def _text(send: ASGISend, text: str | bytes, **start: object) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def _begin(send: ASGISend, first: bytes) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS[:1]})
+    await send({"type": "http.response.body", "body": first, "more_body": True})
+
+
 async def asgi_application(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     """The ASGI application, without its validator."""
     if scope["type"] == "lifespan":
-        await _lifespan(receive, send)
+        await _lifespan(scope, receive, send)
     elif scope["type"] == "websocket":
         await _websocket(scope, receive, send)
     elif scope["type"] == "http":
@@ -97,81 +91,175 @@ async def asgi_application(scope: Scope, receive: ASGIReceive, send: ASGISend) -
         raise NotImplementedError(scope["type"])
 
 
-async def _lifespan(receive: ASGIReceive, send: ASGISend) -> None:
-    if os.environ.get(LIFESPAN) == "raise":
+async def _lifespan(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    wish = os.environ.get(LIFESPAN)
+    if wish == "raise":
         raise NotImplementedError("this application does not support lifespan")
     await receive()
+    if wish == "fail":
+        await send({"type": "lifespan.startup.failed", "message": DIES})
+        return
+    if isinstance(scope.get("state"), dict):
+        scope["state"]["probe"] = _SEEN
     await send({"type": "lifespan.startup.complete"})
-    await receive()
+    message = await receive()
+    if (file := os.environ.get(REPORT)) is not None:
+        # The validator has judged the event: whether connections are open, and whether it came at the right time.
+        Path(file).write_text(_report(asgi, event=message["type"]), "utf-8")
     await send({"type": "lifespan.shutdown.complete"})
 
 
 async def _websocket(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     await receive()
     path = scope["path"].rpartition("/")[2]
+    _SEEN["subprotocols"] = list(scope.get("subprotocols", ()))
+    if path == "ws-denied" and "websocket.http.response" in (scope.get("extensions") or {}):
+        _SEEN["denied"] = "with a response"
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": HEADERS[:1]})
+        await send({"type": "websocket.http.response.body", "body": b"denied"})
+        return
     if path not in ("ws", "ws-close", "ws-dies"):
         await send({"type": "websocket.close"})
         return
-    headers = ACCEPTED[1:]
-    await send({"type": "websocket.accept", "subprotocol": "superchat", "headers": headers})
+    await send({"type": "websocket.accept", "subprotocol": "superchat", "headers": ACCEPTED[1:]})
     if path == "ws-dies":
         raise RuntimeError(DIES)
     if path == "ws-close":
         await send({"type": "websocket.close", "code": 4001})
         return
     while (message := await receive())["type"] == "websocket.receive":
-        text = message.get("text")
-        data = text.encode() if text is not None else message["bytes"]
-        await send({"type": "websocket.send", "bytes": data})
+        text: object = message.get("text")
+        await send({"type": "websocket.send", **({"bytes": message["bytes"]} if text is None else {"text": text})})
+    # Each connection has a key of its own, because the end of an earlier one may come late.
+    _SEEN[f"code {scope['query_string'].decode('latin-1')}"] = message.get("code")
 
 
-async def _http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-    size = 0
+async def _body(receive: ASGIReceive) -> bytes:
+    parts: list[bytes] = []
     message: Message = {"more_body": True}
     while message.get("more_body"):
         message = await receive()
-        size += len(message.get("body", b""))
+        parts.append(message.get("body", b""))
+    return b"".join(parts)
+
+
+async def _http(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
     path = scope["path"].rpartition("/")[2]
-    if path == "flush":
-        await send({"type": "http.response.start", "status": 200, "headers": HEADERS[:1]})
-        await send({"type": "http.response.body", "body": b"first", "more_body": True})
-        await sleep(PAUSE)
-        await send({"type": "http.response.body", "body": b" %r" % time.monotonic()})
-    elif path == "idle":
-        await _text(send, await _next_event(receive, PAUSE))
-    elif path == "headers":
-        await _text(send, "ok", headers=HEADERS)
-    elif path == "coding":
-        await _text(send, "ok", headers=CODING)
-    elif path == "bytes":
-        await _text(send, BYTES)
-    elif path == "cut":
-        await send({"type": "http.response.start", "status": 200, "headers": HEADERS[:1]})
-        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+    if path == "raises":
         raise RuntimeError(DIES)
-    elif path == "additional":
-        await _text(send, "ok", gateway_probe=True)
-    elif path == "invalid":
-        with contextlib.suppress(Exception):  # the server should raise
-            await send({"type": "http.response.start", "status": "200", "headers": []})
+    body = await _body(receive) if path != "unread" else b""
+    answer = _ANSWERS.get(path)
+    if answer is not None:
+        await answer(scope, receive, send)
+        return
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    query = scope["query_string"].decode("latin-1")
+    await _text(send, _echo(scope["method"], scope["path"], query, scope["http_version"], body, pairs))
+
+
+async def _flush(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _begin(send, b"first")
+    await sleep(PAUSE)
+    await send({"type": "http.response.body", "body": b" %r" % time.monotonic()})
+
+
+async def _idle(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _text(send, await _next_event(receive, PAUSE))
+
+
+async def _left(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    _SEEN.pop("left", None)
+    await _begin(send, b"first")
+    event = await _next_event(receive, LEAVING)
+    _SEEN["left"] = "no message" if event == "none" else event
+    with contextlib.suppress(Exception):  # the client has left
+        await send({"type": "http.response.body"})
+
+
+async def _headers(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _text(send, "ok", headers=HEADERS)
+
+
+async def _coding(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _text(send, "ok", headers=CODING)
+
+
+async def _bytes(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _text(send, BYTES)
+
+
+async def _large(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _begin(send, LARGE[:65536])
+    for start in range(65536, len(LARGE), 65536):
+        await send({"type": "http.response.body", "body": LARGE[start : start + 65536], "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+async def _empty(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
+
+
+async def _cut(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _begin(send, b"begun")
+    raise RuntimeError(DIES)
+
+
+async def _additional(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _text(send, "ok", gateway_probe=True)
+
+
+async def _invalid(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    with contextlib.suppress(Exception):  # the server should raise
+        await send({"type": "http.response.start", "status": "200", "headers": []})
+    await _text(send, "ok")
+
+
+async def _trailers(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    if "http.response.trailers" not in (scope.get("extensions") or {}):
         await _text(send, "ok")
-    elif path == "trailers" and "http.response.trailers" in (scope.get("extensions") or {}):
-        start = {"type": "http.response.start", "status": 200, "headers": [(b"trailer", b"x-end")], "trailers": True}
-        await send(start)
-        await send({"type": "http.response.body", "body": b"ok"})
-        await sleep(PAUSE)
-        await send({"type": "http.response.trailers", "headers": [(b"x-end", b"1")]})
-    elif path == "extensions":
-        await _text(send, json.dumps({"extensions": sorted(scope.get("extensions") or {})}))
-    elif path == "interface":
-        await _text(send, "asgi")
-    elif path == "report":
-        await _text(send, json.dumps({"found": found(asgi), "exercised": sorted(asgi.exercised)}))
-    else:
-        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        await _text(
-            send, json.dumps({"query": scope["query_string"].decode("latin-1"), "size": size, "headers": pairs})
-        )
+        return
+    headers = [(b"trailer", b"x-end")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+    await send({"type": "http.response.body", "body": b"ok"})
+    await sleep(PAUSE)
+    await send({"type": "http.response.trailers", "headers": [(b"x-end", b"1")]})
+
+
+async def _extensions(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _text(send, json.dumps({"extensions": sorted(scope.get("extensions") or {})}))
+
+
+async def _interface(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _text(send, "asgi")
+
+
+async def _asgi_report(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _text(send, _report(asgi))
+
+
+async def _asgi_seen(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    await _text(send, json.dumps(_SEEN))
+
+
+_ANSWERS = {
+    "additional": _additional,
+    "bytes": _bytes,
+    "coding": _coding,
+    "cut": _cut,
+    "empty": _empty,
+    "extensions": _extensions,
+    "flush": _flush,
+    "headers": _headers,
+    "idle": _idle,
+    "interface": _interface,
+    "invalid": _invalid,
+    "large": _large,
+    "left": _left,
+    "report": _asgi_report,
+    "seen": _asgi_seen,
+    "trailers": _trailers,
+}
 
 
 def wsgi_application(environ: Environ, start_response: Callable[..., object]) -> Iterable[bytes]:
@@ -179,33 +267,38 @@ def wsgi_application(environ: Environ, start_response: Callable[..., object]) ->
     path = environ.get("PATH_INFO", "").rpartition("/")[2]
     if path == "lazy":
         return _lazy(start_response)
-    size = 0
-    if environ.get("CONTENT_LENGTH") or environ.get("wsgi.input_terminated"):
+    if path == "raises":
+        raise RuntimeError(DIES)
+    body = b""
+    if path != "unread" and (environ.get("CONTENT_LENGTH") or environ.get("wsgi.input_terminated")):
         length = environ.get("CONTENT_LENGTH")
-        size = len(environ["wsgi.input"].read(int(length)) if length else environ["wsgi.input"].read())
+        body = environ["wsgi.input"].read(int(length)) if length else environ["wsgi.input"].read()
     headers = [("Content-Type", "text/plain")]
     if path in ("long", "short"):
         start_response("200 OK", [*headers, ("Content-Length", "10")])
         return iter([b"0123456789", b"surplus"]) if path == "long" else [b"01234"]
+    if path == "empty":
+        start_response("204 No Content", [])
+        return []
     start_response("200 OK", headers)
-    if path == "flush":
-        return _slow(b"first")
-    if path == "waits":
-        return _slow(b"")
-    if path == "bytes":
-        return [BYTES[:100], BYTES[100:]]
     if path == "replaced":
         try:
             raise RuntimeError(DIES)
         except RuntimeError:
             start_response("503 Service Unavailable", headers, sys.exc_info())
         return [b"replaced"]
+    if path in _BODIES:
+        return _BODIES[path]()
     if path == "interface":
         return [b"wsgi"]
     if path == "report":
-        return [json.dumps({"found": found(wsgi), "exercised": sorted(wsgi.exercised)}).encode()]
+        return [_report(wsgi).encode()]
+    if path == "seen":
+        return [json.dumps(_SEEN).encode()]
     names = [name[5:].replace("_", "-").lower() for name in environ if name.startswith("HTTP_")]
-    return [json.dumps({"query": environ.get("QUERY_STRING", ""), "size": size, "headers": names}).encode()]
+    facts = (environ["REQUEST_METHOD"], environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace"))
+    query, version = environ.get("QUERY_STRING", ""), environ.get("SERVER_PROTOCOL", "")
+    return [_echo(*facts, query, version, body, names).encode()]
 
 
 def _slow(first: bytes) -> Iterator[bytes]:
@@ -214,10 +307,44 @@ def _slow(first: bytes) -> Iterator[bytes]:
     yield b" %r" % time.monotonic()
 
 
+def _dies() -> Iterator[bytes]:
+    yield b"begun"
+    raise RuntimeError(DIES)
+
+
 def _lazy(start_response: Callable[..., object]) -> Iterator[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
     yield b"lazy"
 
+
+class _Leaving:
+    """More blocks than a client reads that leaves; records the call of close()."""
+
+    def __init__(self) -> None:
+        _SEEN.pop("left", None)
+        self._left = 128
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if not self._left:
+            raise StopIteration
+        self._left -= 1
+        return b"x" * 65536
+
+    def close(self) -> None:
+        _SEEN["left"] = "closed"
+
+
+_BODIES: dict[str, Callable[[], Iterable[bytes]]] = {
+    "bytes": lambda: [BYTES[:100], BYTES[100:]],
+    "cut": _dies,
+    "flush": lambda: _slow(b"first"),
+    "large": lambda: [LARGE[start : start + 65536] for start in range(0, len(LARGE), 65536)],
+    "left": _Leaving,
+    "waits": lambda: _slow(b""),
+}
 
 asgi: Validator = Validator(asgi_application, "asgi", "collect")
 wsgi: Validator = Validator(wsgi_application, "wsgi", "collect")

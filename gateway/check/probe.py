@@ -1,43 +1,46 @@
 """Find the rules that a running server keeps: an application with rare behaviour, and a client that observes.
 
 The application runs inside the server under a `Validator` that collects. The client speaks raw HTTP/1.1 and WebSocket
-over a socket. It fetches the validator's findings and adds those that only a client can see. ``gateway check --server``
-starts the server.
+over a socket, one case of `gateway.check.cases` after the other. After each case it fetches the validator's findings.
+``gateway check --server`` and ``battery(server=...)`` start the server.
 
 One worker process has to serve the application: ``gateway.check.probe:asgi`` or ``gateway.check.probe:wsgi``.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from gateway.check.applications import (
-    ACCEPTED,
-    BYTES,
-    CODING,
-    HEADERS,
-    LIFESPAN,
-    Broken,
-    asgi,
-    found,
-    wsgi,
-)
-from gateway.check.wire import HANDSHAKE, Address, ProbeResponse, WebSocketProbe, fetch, request
-from gateway.errors import ConfigurationError
+from gateway.application import Gateway
+from gateway.check.applications import Broken, asgi, found, wsgi
+from gateway.check.cases import cases_of
+from gateway.check.cases.visit import Visit, echo_of
+from gateway.check.wire import Address
+from gateway.errors import ConfigurationError, ServerError
+from gateway.protocols import ASGIApplication
 from gateway.rules.observer import ClientObserver
 
-__all__ = ["LIFESPAN", "Broken", "Examined", "asgi", "probe", "watch", "wsgi"]
+__all__ = ["Broken", "CaseFindings", "Examined", "asgi", "merged", "probe", "rsgi", "wsgi"]
 
-#: Seconds that a probe waits for a response; the slowest correct response takes one second.
-_PATIENCE = 8.0
-#: Seconds that a probe waits for an event that a server may never send: 100 Continue, the end of a connection.
-_SHORT = 1.5
-_ECHO_HEADERS = [("x-two", "1"), ("x-two", "2"), ("x-empty", ""), ("x-one", "a, b")]
+#: The ASGI application, for servers that call RSGI: there, the findings are about the server and our adapter together.
+rsgi: Gateway[ASGIApplication] = Gateway(cast(ASGIApplication, asgi), "asgi")
 
-Get = Callable[..., ProbeResponse]
+
+@dataclass(frozen=True)
+class CaseFindings:
+    """The findings of one case.
+
+    Attributes:
+        id: Name of the case.
+        broken: The rules that the server broke in it.
+        output: The server's output since the case began.
+    """
+
+    id: str
+    broken: tuple[Broken, ...]
+    output: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,151 +48,63 @@ class Examined:
     """The result of a probe.
 
     Attributes:
-        broken: The violations of the server, sorted, one for each rule.
+        cases: The findings of each case.
         exercised: Ids of the rules that the probe has exercised.
         offered: The extensions that the server offers.
     """
 
-    broken: list[Broken]
+    cases: tuple[CaseFindings, ...]
     exercised: frozenset[str]
     offered: frozenset[str]
 
+    @property
+    def broken(self) -> list[Broken]:
+        """The violations of the server, sorted, one for each rule."""
+        return merged(broken for case in self.cases for broken in case.broken)
 
-def probe(address: Address, interface: str) -> Examined:
+
+def merged(broken: Iterable[Broken]) -> list[Broken]:
+    """Return one finding for each rule, the most severe one."""
+    return sorted({each.rule: each for each in sorted(broken, key=lambda b: (b.severity == "error", b.rule))}.values())
+
+
+def probe(address: Address, interface: str, output: Callable[[], str] = str) -> Examined:
     """Test a server that serves the probe application.
 
     Args:
         address: Host and port, or the path of a unix socket.
         interface: Interface in which the server calls the application.
+        output: Function that returns all that the server has written so far.
 
     Raises:
         ConfigurationError: The server does not serve the probe application.
+        ServerError: The server stopped accepting connections.
     """
     observer = ClientObserver()
-
-    def get(path: str, *lines: str) -> ProbeResponse:
-        # After an application's error, for example, a server may neither respond nor close: do not wait long.
-        return fetch(address, request("GET", path, b"", *lines), timeout=_PATIENCE)
-
-    extra: list[Broken] = []
-    echoed = get("/echo?x=1&y=%C3%A9")
-    query = _echo(echoed).get("query")
-    if query not in ("x=1&y=%C3%A9", None):
-        extra.append(Broken("P37" if interface == "wsgi" else "H06", f"{query!r} for ?x=1&y=%C3%A9", "error"))
-    watch(observer, address, interface)
-    report = _echo(get("/report"))
-    if "found" not in report:
-        raise ConfigurationError(
-            f"the server at {address} does not serve the probe application; start it with "
-            f"gateway.check.probe:{interface}"
-        )
-    extra += [Broken(*each) for each in cast("list[tuple[str, str, str]]", report["found"])]
-    extra += found(observer)
-    offered: object = _echo(get("/extensions")).get("extensions", []) if interface != "wsgi" else []
-    return Examined(
-        sorted({broken.rule: broken for broken in sorted(extra, reverse=True)}.values()),
-        frozenset(observer.exercised) | frozenset(cast("list[str]", report["exercised"])),
-        frozenset(cast("list[str]", offered)),
-    )
-
-
-def watch(observer: ClientObserver, address: Address, interface: str) -> None:
-    """Send every request of the probe, and let an observer judge the responses."""
-
-    def get(path: str, *lines: str) -> ProbeResponse:
-        return fetch(address, request("GET", path, b"", *lines), timeout=_PATIENCE)
-
-    get("/a%20b/%C3%A9?x", "X-Two: 1", "X-Two: 2", "Cookie: a=1")
-    fetch(address, request("POST", "/echo", b"0123456789", "Content-Length: 10"))
-    fetch(address, request("POST", "/echo", b"3\r\nabc\r\n0\r\n\r\n", "Transfer-Encoding: chunked"))
-    fetch(address, request("HEAD", "/echo"))
-    echoed = get("/echo", *(f"{name}: {value}" for name, value in _ECHO_HEADERS))
-    observer.sees("P66", echoed.headers)
-    seen = _echo(echoed).get("headers", [])
-    if interface == "wsgi":
-        observer.sees("P63", {name for name, _ in _ECHO_HEADERS}, seen)
-    else:
-        observer.sees("H17", _ECHO_HEADERS, seen)
-    observer.sees("P61", BYTES, get("/bytes").body)
-    _watch_flush(observer, interface, get("/flush"))
-    expecting = request("POST", "/echo", b"", "Content-Length: 3", "Expect: 100-continue")
-    expected = fetch(address, expecting, _PATIENCE, rest=b"abc", after=_SHORT)
-    observer.sees("P62", expected.status, _echo(expected).get("size", 0), 3)
-    if interface == "wsgi":
-        _watch_wsgi(observer, address, get)
-    else:
-        _watch_asgi(observer, get)
-        _watch_websocket(observer, address, get)
-
-
-def _echo(response: ProbeResponse) -> dict[str, object]:
-    """Return what the application has seen of a request; empty if its response did not arrive."""
-    try:
-        value: object = json.loads(response.body)
-    except ValueError:
-        return {}
-    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
-
-
-def _watch_flush(observer: ClientObserver, interface: str, response: ProbeResponse) -> None:
-    _, _, moment = response.body.partition(b" ")
-    if response.body.startswith(b"first") and moment:
-        seen = 5 if response.first and response.first < float(moment) else 0
-        observer.flushed(interface, sent=5, seen=seen)
-
-
-def _watch_wsgi(observer: ClientObserver, address: Address, get: Get) -> None:
-    lazy = get("/lazy")
-    observer.sees("P64", lazy.status, lazy.body)
-    observer.sees("P60", get("/replaced").status)
-    waiting = get("/waits")
-    if waiting.body.startswith(b" "):
-        observer.sees("P69", waiting.began < float(waiting.body))
-    kept = "Connection: keep-alive"
-    long = fetch(address, request("GET", "/long", b"", kept), timeout=_SHORT, drain=True)
-    observer.sees("P70", 10, len(long.body))
-    short = fetch(address, request("GET", "/short", b"", kept), timeout=_SHORT, drain=True)
-    observer.sees("P71", short.closed)
-
-
-def _watch_asgi(observer: ClientObserver, get: Get) -> None:
-    if get("/idle").body == b"http.disconnect":
-        observer.disconnect_given(client_left=False, complete=False)
-    observer.headers_delivered(HEADERS, get("/headers").headers)
-    coding = get("/coding")
-    observer.sees("E13", CODING, coding.headers, coding.status)
-    cut = get("/cut")
-    if cut.body == b"begun":
-        observer.response_cut(complete=cut.complete)
-    get("/additional")
-    get("/invalid")
-    offered = cast("list[str]", _echo(get("/extensions")).get("extensions", []))  # the probe application wrote it
-    observer.extensions_offered(offered)
-    observer.trailers_delivered(te=False, trailers=get("/trailers").trailers)
-    if "http.response.trailers" in offered:
-        asked = get("/trailers", "TE: trailers")
-        observer.sees("E27", asked.complete, asked.trailers)
-
-
-def _watch_websocket(observer: ClientObserver, address: Address, get: Get) -> None:
-    denied = get("/deny", "Upgrade: websocket", *HANDSHAKE)
-    if denied.status not in (0, 200, 426):  # else the server does not support WebSockets
-        observer.handshake_denied(denied.status)
-    with WebSocketProbe(address, "/ws", _SHORT) as socket:
-        if socket.response.status != 101:
-            return
-        observer.sees("W20", ACCEPTED, socket.response.headers)
-        socket.send(1, b"ab", last=False)
-        socket.send(9, b"ping")
-        socket.send(0, b"cd")
-        frames = [socket.receive(), socket.receive()]
-        observer.sees("W22", (10, b"ping") in frames)
-        observer.sees("W21", b"abcd", next((frame[1] for frame in frames if frame and frame[0] in (1, 2)), None))
-        socket.send(8, (1000).to_bytes(2))
-        socket.ended()
-    with WebSocketProbe(address, "/ws-close", _SHORT) as socket:
-        frame = socket.receive()
-        code = int.from_bytes(frame[1][:2]) if frame is not None and frame[0] == 8 else None
-        observer.sees("W19", 4001, code)
-    with WebSocketProbe(address, "/ws-dies", _SHORT) as socket:
-        observer.sees("W23", socket.ended())
+    visit = Visit(observer, address, interface)
+    findings: list[CaseFindings] = []
+    earlier: set[Broken] = set()
+    exercised: set[str] = set()
+    for case in cases_of(interface):
+        before = len(output())
+        try:
+            case.run(visit)
+            report = echo_of(visit.get("/report"))
+        except OSError as error:
+            said = output()[before:].strip()
+            raise ServerError(
+                f"the server at {address} stopped accepting connections in the case {case.id}: {error}"
+                + (f"\n{said}" if said else "")
+            ) from None
+        if "found" not in report:
+            raise ConfigurationError(
+                f"the server at {address} does not serve the probe application; start it with "
+                f"gateway.check.probe:{interface}"
+            )
+        now = [*found(observer), *(Broken(*each) for each in cast("list[tuple[str, str, str]]", report["found"]))]
+        exercised |= set(cast("list[str]", report["exercised"]))
+        new = tuple(dict.fromkeys(each for each in now if each not in earlier))
+        earlier |= set(new)
+        findings.append(CaseFindings(case.id, new, output()[before:] if new else ""))
+    offered: object = echo_of(visit.get("/extensions")).get("extensions", []) if interface != "wsgi" else []
+    return Examined(tuple(findings), frozenset(observer.exercised | exercised), frozenset(cast("list[str]", offered)))

@@ -36,7 +36,7 @@ EXTENSIONS: Mapping[str, tuple[str, ...]] = {
     "http.response.push": ("X10",),
     "http.response.debug": ("X11",),
     "tls": ("X12", "X13", "X14"),
-    "websocket.http.response": ("X15",),
+    "websocket.http.response": ("X15", "X17"),
 }
 _OF_EXTENSIONS = {rule for rules in EXTENSIONS.values() for rule in rules}
 #: Rules of a server that do not depend on the interface. They alone claim no protocol.
@@ -46,6 +46,7 @@ _PROTOCOLS: Mapping[str, tuple[str, ...]] = {
     "ASGI HTTP": ("C", "H", "E", "X"),
     "ASGI WebSocket": ("W",),
     "lifespan": ("L",),
+    "HTTP/1.1": ("N",),
 }
 
 
@@ -60,6 +61,8 @@ class Finding:
         must: The sentence that must hold.
         found: Value or behaviour that the check found instead.
         source: Specification and section of the rule.
+        case: Name of the case that found it; empty for a finding of no case.
+        output: Output of the server during that case.
     """
 
     rule: str
@@ -68,6 +71,8 @@ class Finding:
     must: str
     found: str
     source: str
+    case: str = ""
+    output: str = ""
 
     @classmethod
     def of(cls, violation: ProtocolViolation, *, error: bool) -> Finding:
@@ -168,7 +173,8 @@ def _summary(report: Report) -> str:
 
 
 def _said(finding: Finding) -> str:
-    return f"{finding.side}: {finding.must}; found {finding.found} ({finding.source})"
+    case = f"in the case {finding.case}: " if finding.case else ""
+    return f"{finding.side}: {finding.must}; found {case}{finding.found} ({finding.source})"
 
 
 def _text(report: Report) -> str:
@@ -176,6 +182,7 @@ def _text(report: Report) -> str:
     for rule, findings in report.by_rule().items():
         lines.append(f"{findings[0].severity:7} {rule:4} {_said(findings[0])}")
         lines += [f"{'':13}also {finding.found}" for finding in findings[1:]]
+        lines += [f"{'':13}| {line}" for finding in findings for line in finding.output.splitlines()]
     lines += [f"ignored {rule:4} {reason}" for rule, reason in report.ignored.items()]
     if report.output and report.errors:
         lines += ["the end of the server's output:", *(f"    {line}" for line in report.output.splitlines())]
@@ -188,6 +195,7 @@ def _json(report: Report) -> str:
         "findings": [vars(finding) for finding in report.findings],
         "profiles": [vars(profile) for profile in report.profiles()],
         "ignored": dict(report.ignored),
+        "output": report.output if report.errors else "",
     }
     if report.checked is not None:
         content["unexercised"] = [rule for rule in TEXTS if not report.exercised(rule)]
@@ -215,7 +223,7 @@ def _junit(report: Report) -> str:
         for finding in broken.get(name, []):
             tag = "failure" if finding.severity == "error" else "system-out"
             element = ElementTree.SubElement(case, tag)
-            element.text = _said(finding)
+            element.text = "\n".join([_said(finding), *finding.output.splitlines()])
     if report.output and report.errors:
         ElementTree.SubElement(suite, "system-err").text = report.output
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
@@ -231,6 +239,7 @@ def _sarif(report: Report) -> str:
             "ruleId": finding.rule,
             "level": finding.severity,
             "message": {"text": _said(finding)},
+            **({"properties": {"case": finding.case, "output": finding.output}} if finding.case else {}),
             "locations": [{"logicalLocations": [{"fullyQualifiedName": report.subject}]}],
         }
         for finding in report.findings
@@ -258,7 +267,9 @@ def _markdown(report: Report) -> str:
     ]
     for rule, findings in report.by_rule().items():
         lines += ["", f"## {rule}: {findings[0].must}", "", f"{findings[0].severity}, {findings[0].source}", ""]
-        lines += [f"- {finding.side}: {finding.found}" for finding in findings]
+        for finding in findings:
+            lines.append(f"- {finding.side}: {finding.found}{f' (case {finding.case})' if finding.case else ''}")
+            lines += ["", "```text", finding.output, "```", ""] if finding.output else []
     if report.ignored:
         lines += ["", "## Ignored", ""]
         lines += [f"- {rule}: {reason}" for rule, reason in report.ignored.items()]

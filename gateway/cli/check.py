@@ -168,7 +168,7 @@ def command(
     deployment = Deployment()
     findings: list[Finding] = []
     exercised: set[str] = set()
-    checked = CheckedServer([], frozenset())
+    checked = CheckedServer((), frozenset())
     if named is not None:
         before = threading.enumerate()
         # Standard output is only for the report, and an application may write its access log there.

@@ -160,7 +160,7 @@ ASGI: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ),
     (
         "ASGI lifespan 2.0, Shutdown",
-        (("is", "server", "has stopped accepting connections and closed", "L01 L10 L12"),),
+        (("is", "server", "has stopped accepting connections and closed", "L01 L10 L12 L13"),),
     ),
     (
         "ASGI lifespan 2.0, Shutdown Complete",
@@ -230,8 +230,8 @@ ASGI: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
                 "should",
                 "server",
                 "should send a HTTP response and then close",
-                "",
-                "Other rules judge the response; no rule watches how the connection ends.",
+                "X17",
+                "No rule watches how the connection ends.",
             ),
             ("should", "application", "messages themselves should be", "X15 E06 E07 E08 E16 E17"),
             ("is", "application", "after the websocket.connect message", "W04"),

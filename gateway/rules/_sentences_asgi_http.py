@@ -32,12 +32,12 @@ ASGI_HTTP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "ASGI HTTP 2.5, HTTP Connection Scope",
         (
-            ("is", "server", 'One of "1.0", "1.1" or "2"', "H01"),
-            ("is", "server", "The HTTP method name, uppercased", "H02"),
+            ("is", "server", 'One of "1.0", "1.1" or "2"', "H01 H20"),
+            ("is", "server", "The HTTP method name, uppercased", "H02 H19"),
             ("must", "server", "must not be empty", "H03"),
-            ("is", "server", "percent-encoded sequences and UTF-8 byte sequences decoded", "H04"),
+            ("is", "server", "percent-encoded sequences and UTF-8 byte sequences decoded", "H04 H19"),
             ("is", "server", "unmodified from the bytes that were received", "H05"),
-            ("is", "server", "URL portion after the ?, percent-encoded", "H06"),
+            ("is", "server", "URL portion after the ?, percent-encoded", "H06 H19"),
             ("is", "server", "root path this application is mounted at", "H07"),
             ("is", "server", "An iterable of [name, value] two-item iterables", "H08"),
             ("must", "server", "Order of header values must be preserved", "H17"),
@@ -71,7 +71,7 @@ ASGI_HTTP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("is", "server", "Sent to the application to indicate an incoming request", "E01"),
             ("must", "server", "the server is responsible for handling this encoding", "H15"),
             ("should", "server", "should contain just the decoded contents", "H15 H16"),
-            ("is", "server", "Body of the request", "E02"),
+            ("is", "server", "Body of the request", "E02 E28"),
             ("should", "application", "consuming application should wait until", "", _INSIDE),
             ("is", "server", "the request is complete", "E03"),
             ("should", "application", "and should be processed", "", _INSIDE),
@@ -120,7 +120,7 @@ ASGI_HTTP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "ASGI HTTP 2.5, Disconnect",
         (
-            ("is", "server", "if receive is called after a response has been sent or after", "E04 E05"),
+            ("is", "server", "if receive is called after a response has been sent or after", "E04 E05 E29"),
             ("should", "application", "should expect future calls to send() to raise", "", _INSIDE),
         ),
     ),
@@ -146,7 +146,7 @@ ASGI_HTTP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("should", "server", "servers should preserve header case", "", "It asks for a best effort only."),
             ("must", "server", "must be removed", "H10"),
             ("must", "server", "value must be added to the start", "H10", "No client here speaks HTTP/2."),
-            ("is", "server", "Subprotocols the client advertised", "W02"),
+            ("is", "server", "Subprotocols the client advertised", "W02 W26"),
         ),
     ),
     (
@@ -171,22 +171,22 @@ ASGI_HTTP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ),
     (
         "ASGI WebSocket 2.5, Receive",
-        (("must", "server", "Exactly one of bytes or text must be non-None", "W09"),),
+        (("must", "server", "Exactly one of bytes or text must be non-None", "W09 W25"),),
     ),
     (
         "ASGI WebSocket 2.5, Send",
         (
-            ("is", "application", "to send a data message to the client", "W08"),
+            ("is", "application", "to send a data message to the client", "W08 W25"),
             ("must", "application", "Exactly one of bytes or text must be non-None", "W09"),
         ),
     ),
     (
         "ASGI WebSocket 2.5, Disconnect",
         (
-            ("is", "server", "when either connection to the client is lost", "W18"),
+            ("is", "server", "when either connection to the client is lost", "W18 W24"),
             ("should", "application", "should expect future calls to send() to raise", "", _INSIDE),
-            ("is", "server", "The WebSocket close code, as per", "W14"),
-            ("should", "server", "should set this to 1005", "W14"),
+            ("is", "server", "The WebSocket close code, as per", "W14 W24"),
+            ("should", "server", "should set this to 1005", "W14 W24"),
         ),
     ),
     (

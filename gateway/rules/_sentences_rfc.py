@@ -28,7 +28,7 @@ RFC: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         (
             ("is", "application", "Content-Length = 1*DIGIT", "E14 P06 P07 V12"),
             ("must", "application", "MUST NOT send a Content-Length header field in such a response", "E15 P04 P05"),
-            ("must", "application", "1xx (Informational) or 204 (No Content)", "V30"),
+            ("must", "application", "1xx (Informational) or 204 (No Content)", "V30 N07"),
             (
                 "must",
                 "client",
@@ -43,7 +43,7 @@ RFC: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ),
     (
         "RFC 9110, 9.3.2 HEAD",
-        (("must", "both", "MUST NOT send content in the response", "P10 E20"),),
+        (("must", "both", "MUST NOT send content in the response", "P10 E20 N06"),),
     ),
     (
         "RFC 9110, 15 Status Codes",
@@ -57,12 +57,34 @@ RFC: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         ),
     ),
     (
+        "RFC 9110, 15.6.1 500 Internal Server Error",
+        (("is", "server", "unexpected condition that prevented it from fulfilling", "N05"),),
+    ),
+    (
+        "RFC 9112, 6.1 Transfer-Encoding",
+        (
+            ("must", "server", "unless the corresponding request indicates HTTP/1.1", "N01"),
+            ("must", "server", "status code of 1xx (Informational) or 204", "N07"),
+        ),
+    ),
+    (
+        "RFC 9112, 9.3 Persistence",
+        (
+            ("must", "server", "does not support persistent connections MUST send", "N02"),
+            ("must", "server", "MUST read the entire request message body or close", "N04"),
+        ),
+    ),
+    (
+        "RFC 9112, 9.3.2 Pipelining",
+        (("must", "server", "MUST send the corresponding responses in the same order", "N03"),),
+    ),
+    (
         "RFC 9112, 6.3 Message Body Length",
         (("must", "server", "decoding the chunked", "P35 H15"),),
     ),
     (
         "RFC 9112, 8 Handling Incomplete Messages",
-        (("must", "server", "record the message as incomplete", "C09 P71"),),
+        (("must", "server", "record the message as incomplete", "C09 P71 P76"),),
     ),
     (
         "RFC 9113, 8.2.2 Connection-Specific Header Fields",

@@ -126,7 +126,7 @@ WSGI: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
                 "P20",
             ),
             ("must", "application", "it must return an accurate result", "P20"),
-            ("must", "server", "must call that method upon completion", "V28"),
+            ("must", "server", "must call that method upon completion", "V28 P75"),
             (
                 "should",
                 "application",
@@ -145,12 +145,18 @@ WSGI: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         (
             ("must", "server", "is required to contain these CGI environment variables", "V03 P30"),
             ("must", "server", "The following variables must be present", "V03 P30"),
-            ("must", "server", "cannot ever be an empty string", "P47"),
-            ("is", "server", "virtual", "V09 V10", "A server that splits the path at another place shows no fault."),
-            ("is", "server", 'request URL that follows the "?"', "P37"),
+            ("must", "server", "cannot ever be an empty string", "P47 P72"),
+            (
+                "is",
+                "server",
+                "virtual",
+                "V09 V10 P72",
+                "A path that is split at another place shows no fault.",
+            ),
+            ("is", "server", 'request URL that follows the "?"', "P37 P72"),
             ("is", "server", "May be empty or absent", "V12"),
             ("must", "server", "required strings and must never be empty", "P31 P32 V03"),
-            ("is", "server", "version of the protocol the client used", "P30"),
+            ("is", "server", "version of the protocol the client used", "P30 P73"),
             ("should", "-", "should probably be called REQUEST_PROTOCOL", "", _ABOUT_THE_PEP),
             ("should", "server", "should correspond with the presence or absence", "P36 V04 P63"),
             (
@@ -181,6 +187,7 @@ WSGI: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("must", "server", "must contain the following WSGI-defined variables", "V03"),
             ("is", "server", "The tuple (1, 0)", "P34"),
             ("is", "server", 'string representing the "scheme" portion', "V06"),
+            ("is", "server", "from which the HTTP request body bytes can be read", "P74"),
             (
                 "should",
                 "server",

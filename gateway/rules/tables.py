@@ -14,6 +14,8 @@ from gateway.rules import (
     asgi_lifespan,
     asgi_websocket,
     wire,
+    wire_http,
+    wire_websocket,
     wsgi_application,
     wsgi_server,
 )
@@ -33,7 +35,7 @@ ASGI_TABLES: tuple[Table, ...] = (
 #: The tables of WSGI.
 WSGI_TABLES: tuple[Table, ...] = (wsgi_application.RULES, wsgi_server.RULES)
 #: Every table: ASGI, WSGI, then what only the wire shows.
-TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES, wire.RULES)
+TABLES: tuple[Table, ...] = (*ASGI_TABLES, *WSGI_TABLES, wire.RULES, wire_http.RULES, wire_websocket.RULES)
 #: Every rule by id.
 RULES: dict[str, Rule] = {rule.id: rule for table in TABLES for rule in table}
 

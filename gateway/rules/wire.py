@@ -168,68 +168,138 @@ def server_waits_for_trailers(complete: bool, trailers: bool) -> str | None:
     return "a complete response without the trailers that the client asked for" if complete and not trailers else None
 
 
-@RULES.rule(
-    "W19",
-    "The WebSocket is closed with the code of websocket.close.",
-    _WS + "Close",
-    "server",
-    "closed",
-    seen="client",
-)
-def close_code_is_sent(given: int, seen: int | None) -> str | None:
-    return None if given == seen else f"{f'code {seen}' if seen else 'no code'} for {given}"
+_UNCHANGED = "method, path and query"
 
 
-@RULES.rule(
-    "W20",
-    "The subprotocol and the headers of websocket.accept are in the response to the handshake, in order.",
-    _WS + "Accept",
-    "server",
-    "accepted",
-    seen="client",
-)
-def accept_is_delivered(given: Sequence[tuple[bytes, bytes]], seen: Sequence[tuple[bytes, bytes]]) -> str | None:
-    for name in dict.fromkeys(name for name, _ in given):
-        sent, got = ([value for key, value in headers if key.lower() == name] for headers in (given, seen))
+def _changed(given: Sequence[str], seen: Sequence[str]) -> str | None:
+    for sent, got in zip(given, seen, strict=True):
         if sent != got:
-            return f"{name.decode()}: {got} for {sent}"
+            return f"{got!r} for {sent!r}"
     return None
 
 
 @RULES.rule(
-    "W21",
-    "A fragmented message reaches the application as one message.",
-    _WS + "WebSocket",
+    "H19",
+    "`method`, `path` and `query_string` are those of the client's request.",
+    _HTTP + "HTTP Connection Scope",
     "server",
-    "fragments",
-    severity="warning",
+    _UNCHANGED,
     seen="client",
 )
-def fragments_are_joined(given: bytes, echoed: bytes | None) -> str | None:
-    return None if given == echoed else f"{echoed!r} for the fragments of {given!r}"
+def scope_describes_the_request(given: Sequence[str], seen: Sequence[str]) -> str | None:
+    return _changed(given, seen)
 
 
 @RULES.rule(
-    "W22",
-    "The server answers a PING.",
-    _WS + "WebSocket",
+    "P72",
+    "REQUEST_METHOD, PATH_INFO and QUERY_STRING are those of the client's request.",
+    _PEP + "environ Variables",
     "server",
-    "ping",
-    severity="warning",
+    _UNCHANGED,
     seen="client",
 )
-def ping_is_answered(answered: bool) -> str | None:
-    return None if answered else "no PONG"
+def environ_describes_the_request(given: Sequence[str], seen: Sequence[str]) -> str | None:
+    return _changed(given, seen)
 
 
 @RULES.rule(
-    "W23",
-    "If the application raises, the server closes the WebSocket.",
-    _WS + "Websocket Connection Scope",
+    "P73",
+    "SERVER_PROTOCOL is the version of the client's request.",
+    _PEP + "environ Variables",
     "server",
-    "died",
+    "version",
+    seen="client",
+)
+def protocol_is_the_clients(given: str, seen: str) -> str | None:
+    return None if seen == given else f"{seen!r} for a request of {given}"
+
+
+@RULES.rule(
+    "H20",
+    "`http_version` is the version of the client's request.",
+    _HTTP + "HTTP Connection Scope",
+    "server",
+    "version",
     severity="warning",
     seen="client",
 )
-def socket_ends_with_the_application(closed: bool) -> str | None:
-    return None if closed else "the WebSocket stays open after the application raised"
+def version_is_the_clients(given: str, seen: str) -> str | None:
+    return None if seen == given else f"{seen!r} for a request of HTTP/{given}"
+
+
+def _body(given: tuple[int, str], seen: tuple[int, str]) -> str | None:
+    if given == seen:
+        return None
+    return f"{seen[0]} of {given[0]} bytes" if seen[0] != given[0] else "as many bytes, but others"
+
+
+@RULES.rule(
+    "E28",
+    "The body of a request of any size reaches the application whole and unchanged.",
+    _HTTP + "Request",
+    "server",
+    "request body",
+    seen="client",
+)
+def request_body_arrives(given: tuple[int, str], seen: tuple[int, str]) -> str | None:
+    return _body(given, seen)
+
+
+@RULES.rule(
+    "P74",
+    "The body of a request of any size can be read from wsgi.input, whole and unchanged.",
+    _PEP + "environ Variables",
+    "server",
+    "request body",
+    seen="client",
+)
+def request_body_can_be_read(given: tuple[int, str], seen: tuple[int, str]) -> str | None:
+    return _body(given, seen)
+
+
+@RULES.rule(
+    "E29",
+    "If the client leaves, receive() returns http.disconnect.",
+    _HTTP + "Disconnect",
+    "server",
+    "left",
+    seen="client",
+)
+def client_that_leaves_is_told(seen: str) -> str | None:
+    return None if seen == "http.disconnect" else f"{seen} after the client has left"
+
+
+@RULES.rule(
+    "P75",
+    "If the client leaves early, the server calls close() of the iterable.",
+    _PEP + "Specification Details",
+    "server",
+    "left",
+    seen="client",
+)
+def iterable_is_closed_early(closed: bool) -> str | None:
+    return None if closed else "no call of close() after the client has left"
+
+
+@RULES.rule(
+    "P76",
+    "If the application raises in its response, the response does not look complete.",
+    "RFC 9112 8",
+    "server",
+    "cut",
+    seen="client",
+)
+def failed_response_is_cut(complete: bool) -> str | None:
+    return "a response that looks complete after the application raised" if complete else None
+
+
+@RULES.rule(
+    "L13",
+    "A server that has stopped accepting connections sends lifespan.shutdown.",
+    "ASGI lifespan 2.0, Shutdown",
+    "server",
+    "stopped",
+    seen="live",
+)
+def shutdown_is_sent(received: bool) -> str | None:
+    return None if received else "no lifespan.shutdown before the server ended"

@@ -23,22 +23,22 @@ from random import Random
 from typing import cast
 
 from gateway.check.known import Known, read_known
+from gateway.check.report import Finding
+from gateway.check.servers import check_server
 from gateway.errors import ConfigurationError, GatewayError, ProtocolViolation
 from gateway.protocols import Application, ASGIApplication, Interface, Message, WSGIApplication, detect
+from gateway.rules.table import blame
 from gateway.rules.tables import RULES
 from gateway.rules.validator import Validator
 from gateway.servers import Server
 from gateway.servers import get as get_server
 from gateway.testing._concurrency import ClientLoop
-from gateway.testing._http import http
 from gateway.testing._probes import PROBES
 from gateway.testing._response import Response
 from gateway.testing._verbs import RequestOptions
 from gateway.testing.clients import Client
 from gateway.testing.faults import BytesPerSecond, Fault
 from gateway.testing.leaks import ClosingWatch
-from gateway.testing.served import ServedClient, serve, told_violations
-from gateway.testing.tiers import Unsupported
 
 __all__ = ["BatteryFailed", "BatteryReport", "CaseResult", "battery"]
 
@@ -52,12 +52,14 @@ class CaseResult:
         violations: The rules that were broken in it.
         error: Any other failure, in a sentence, or None.
         warnings: Findings against a *should* of a specification; they fail no case.
+        output: Output of the server during the case, if the subject is a server.
     """
 
     id: str
     violations: tuple[ProtocolViolation, ...] = ()
     error: str | None = None
     warnings: tuple[ProtocolViolation, ...] = ()
+    output: str = ""
 
     @property
     def passed(self) -> bool:
@@ -68,6 +70,7 @@ class CaseResult:
         lines = [f"{'ok' if self.passed else 'FAILED'} {self.id}"]
         lines += dict.fromkeys(f"    {violation}" for violation in self.violations)  # once, however often
         lines += [f"    {self.error}"] if self.error is not None else []
+        lines += [f"    | {line}" for line in self.output.splitlines()]
         return "\n".join(lines)
 
 
@@ -319,60 +322,26 @@ def _between(
 
 def _server(server: Server) -> BatteryReport:
     report = BatteryReport(f"the server {server.name}")
-    interface = "asgi" if server.interface in ("asgi", "rsgi") else "wsgi"
-    probe = cast(Application, PROBES[interface])
-    with (
-        serve(server, probe, sides=("server",)) as running,
-        ServedClient(server, f"http://{running.bind.host}:{running.bind.port}") as client,
-        Client(probe, validate="off") as direct,
-    ):
-        for case in CASES:
-            if "fault" in case.options:
-                continue
-            before = len(told_violations(running))
-            try:
-                answer = client.request(case.method, case.path or "/echo", **case.options)
-            except Unsupported:
-                continue  # the capabilities of this server exclude such a request
-            except http.HTTPError as error:
-                # An error in mid-response has to cut the connection.
-                failed = None if case.path == "/raises-late" else f"the request failed: {error!r}"
-            else:
-                failed = _server_differs(case, answer, _ask(direct, case, case.path or "/echo")[1])
-            told = told_violations(running)[before:]
-            errors, warnings = (tuple(v for v in told if v.severity == severity) for severity in ("error", "warning"))
-            report.cases.append(CaseResult(case.id, errors, failed, warnings))
+    for case in check_server(server).cases:
+        errors, warnings = (
+            tuple(_violation(finding) for finding in case.findings if finding.severity == severity)
+            for severity in ("error", "warning")
+        )
+        output = next((finding.output for finding in case.findings), "")
+        report.cases.append(CaseResult(case.id, errors, None, warnings, output))
     return report
 
 
-def _server_differs(case: _Case, answer: Response, wanted: Response | None) -> str | None:
-    if case.path == "/raises":
-        return (
-            None
-            if answer.status_code == 500
-            else f"if the application raises, the status must be 500, got {answer.status_code}"
-        )
-    if case.path == "/raises-late":
-        if not {"transfer-encoding", "content-length"} & set(answer.headers):
-            return None  # only the close of the connection ends it, so a client cannot know whether it is complete
-        return "a response that the application did not complete must not look complete (RFC 9112 section 8)"
-    return None if wanted is None else _differs(answer, wanted, over_network=True)
+def _violation(finding: Finding) -> ProtocolViolation:
+    return RULES[finding.rule].violation(blame("server", finding.found))
 
 
-#: Headers that a server adds or decides.
-_SERVERS_OWN = {"date", "server", "connection", "keep-alive", "transfer-encoding", "content-length", "via"}
-
-
-def _differs(response: Response, wanted: Response | None, *, over_network: bool = False) -> str | None:
+def _differs(response: Response, wanted: Response | None) -> str | None:
     if wanted is None:
         return None
-    ignored = _SERVERS_OWN if over_network else set[str]()
     seen, expected = (
-        [(name.lower(), value) for name, value in one.headers.multi_items() if name.lower() not in ignored]
-        for one in (response, wanted)
+        [(name.lower(), value) for name, value in one.headers.multi_items()] for one in (response, wanted)
     )
-    if over_network:
-        seen, expected = sorted(seen), sorted(expected)
     for what, have, want in (
         ("status", response.status_code, wanted.status_code),
         ("headers", seen, expected),

@@ -65,7 +65,9 @@ def test_junit_skips_the_rules_that_were_not_exercised() -> None:
 
 def test_json_has_profiles_and_unexercised_rules() -> None:
     content = json.loads(write(REPORT, "json"))
-    assert {"subject", "findings", "profiles", "ignored", "unexercised"} == set(content)
+    assert {"subject", "findings", "profiles", "ignored", "output", "unexercised"} == set(content)
+    assert content["output"] == REPORT.output
+    assert json.loads(write(CLEAN, "json"))["output"] == ""
     assert "E27" in content["unexercised"]
     assert "unexercised" not in json.loads(write(replace(REPORT, checked=None), "json"))
 
@@ -75,6 +77,14 @@ def test_markdown_has_a_section_for_each_broken_rule() -> None:
     assert "| ASGI HTTP | ✗ | " in text
     assert text.count("\n## ") == 5  # three rules, what is ignored, the output
     assert "- server: more\n" in text
+
+
+@pytest.mark.parametrize("form", ["text", "json", "junit", "sarif", "markdown"])
+def test_a_finding_has_its_case_and_what_the_server_wrote_in_it(form: str) -> None:
+    failed = replace(finding("E25"), case="flush", output="WARNING slow client")
+    text = write(replace(REPORT, findings=[failed]), form)
+    assert "flush" in text
+    assert text.count("WARNING slow client") == 1
 
 
 @pytest.mark.parametrize(

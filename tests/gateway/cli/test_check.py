@@ -15,7 +15,7 @@ from gateway.rules import RULES
 
 ALL_RULES = {*RULES, *(rule.id for rule in SERVER_RULES), *(rule.id for rule in HAZARDS)}
 #: The result of a probe that finds nothing.
-NOTHING = CheckedServer([], frozenset())
+NOTHING = CheckedServer((), frozenset())
 
 
 GOOD = """

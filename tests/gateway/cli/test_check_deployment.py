@@ -15,7 +15,7 @@ from gateway.cli import check as module
 from gateway.cli._group import group
 
 #: The result of a probe that finds nothing.
-NOTHING = CheckedServer([], frozenset())
+NOTHING = CheckedServer((), frozenset())
 
 
 CHAINS = """

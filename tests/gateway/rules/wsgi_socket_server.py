@@ -39,6 +39,9 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing: applications raise on purpose, and clients leave."""
+
 
 class _Handler(socketserver.StreamRequestHandler):
     application: Any
@@ -58,14 +61,14 @@ class _Handler(socketserver.StreamRequestHandler):
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
             "SCRIPT_NAME": "",
-            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+            "PATH_INFO": path if "P72" in self.broken else unquote_to_bytes(path).decode("latin-1"),
             "QUERY_STRING": query,
             "SERVER_NAME": "127.0.0.1",
             "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": version,
+            "SERVER_PROTOCOL": "HTTP/1.1" if "P73" in self.broken else version,
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(body),
+            "wsgi.input": io.BytesIO(body[:65536] if "P74" in self.broken else body),
             "wsgi.errors": sys.stderr,
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,
@@ -77,7 +80,13 @@ class _Handler(socketserver.StreamRequestHandler):
                 environ[name.upper().replace("-", "_")] = value
             elif name not in ("transfer-encoding", *(("x-empty",) if "P63" in self.broken else ())):
                 environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
-        self._respond(environ)
+        self.head_only = method == "HEAD"
+        self.version = version
+        try:
+            self._respond(environ)
+        except RuntimeError:
+            if not self.sent:
+                self.wfile.write(b"HTTP/1.1 500 Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     def _body(self, fields: dict[str, str]) -> bytes:
         if fields.get("transfer-encoding") == "chunked":
@@ -122,8 +131,17 @@ class _Handler(socketserver.StreamRequestHandler):
                 if self.left == 0 and "P70" not in self.broken:
                     break
             self._send(head, held)
+            self._end()
+        except RuntimeError:
+            if "P76" in self.broken:
+                self._end()
+            raise
+        except OSError:
+            if "P75" in self.broken:
+                return
+            raise
         finally:
-            if hasattr(iterable, "close"):
+            if hasattr(iterable, "close") and "P75" not in self.broken:
                 iterable.close()
         if self.left and "P71" in self.broken:
             self.rfile.read()
@@ -132,6 +150,8 @@ class _Handler(socketserver.StreamRequestHandler):
         if not self.sent:
             status, headers = head
             self.left = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
+            self.chunked = self.left is None and self.version == "HTTP/1.1" and not status.startswith("204")
+            headers = [*headers, ("Transfer-Encoding", "chunked")] if self.chunked else headers
             date = [] if "P66" in self.broken else [("Date", "Sun, 06 Nov 1994 08:49:37 GMT")]
             lines = "".join(f"{name}: {value}\r\n" for name, value in [*headers, ("Connection", "close"), *date])
             self.wfile.write(f"HTTP/1.1 {status}\r\n{lines}\r\n".encode("latin-1"))
@@ -141,4 +161,10 @@ class _Handler(socketserver.StreamRequestHandler):
         if self.left is not None:
             data = data if "P70" in self.broken else data[: self.left]
             self.left = max(0, self.left - len(data))
-        self.wfile.write(data)
+        if self.head_only:
+            return
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data) if self.chunked and data else data)
+
+    def _end(self) -> None:
+        if self.chunked and not self.head_only:
+            self.wfile.write(b"0\r\n\r\n")

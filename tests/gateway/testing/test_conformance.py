@@ -13,6 +13,7 @@ import pytest
 
 from gateway.adapters.asgi_to_wsgi import AsgiToWsgi
 from gateway.adapters.wsgi_to_asgi import WsgiToAsgi
+from gateway.check.cases import cases_of
 from gateway.errors import ConfigurationError
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Message, Scope
 from gateway.testing import BatteryFailed, battery
@@ -46,11 +47,15 @@ def test_our_adapters_pass() -> None:
     assert battery(adapter=AsgiToWsgi, interface="asgi").ok
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "waitress", "wsgiref"])
-def test_servers_pass(server: str) -> None:
-    report = battery(server=server)
-    # wsgiref refuses a chunked body, so that one case is left out.
-    assert len(report.cases) == (19 if server == "wsgiref" else 20)
+@pytest.mark.slow
+def test_a_server_runs_the_cases_of_gateway_check_and_shows_its_output_with_a_failure() -> None:
+    report = battery(server="uvicorn", raises=False)
+    later = ["shutdown", "lifespan-unsupported", "startup-failed"]
+    assert [case.id for case in report.cases] == [*(case.id for case in cases_of("asgi")), *later]
+    assert report.rules == {"E13", "N01"}
+    for case in report.failed:
+        assert "HTTP/1." in case.output
+        assert f"    | {case.output.splitlines()[0]}" in str(report)
 
 
 def test_an_application_that_takes_a_short_read_for_the_end_of_the_body_is_not_accused() -> None:
