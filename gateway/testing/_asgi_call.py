@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import cast
 
 import anyio
 import anyio.to_thread
@@ -25,31 +24,11 @@ from gateway.protocols import ASGIApplication, Message, Scope
 from gateway.testing._asgi_exchange import AsgiResponse
 from gateway.testing._body import Source, recut
 from gateway.testing._concurrency import Notifier, spawn
+from gateway.testing._failures import is_echo, of_own_cancellation
 from gateway.testing._record import CURRENT, Reading, Record
 from gateway.testing.faults import ClientDisconnected, Fault, Stop
 
-__all__ = ["RequestChunks", "SteppedAsgiCall", "is_echo"]
-
-
-def is_echo(error: BaseException) -> bool:
-    """Whether an exception only returns the client's departure: it is, wraps or follows our own OSError.
-
-    "errors raised by send() should be swallowed by the server" (ASGI, "Error Handling").
-    """
-    seen: set[int] = set()
-    left: list[BaseException | None] = [error]
-    while left:
-        one = left.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, ClientDisconnected):
-            return True
-        left += [one.__cause__, one.__context__]
-        if isinstance(one, BaseExceptionGroup):
-            group = cast("BaseExceptionGroup[BaseException]", one)  # isinstance leaves the parameter open
-            left.extend(group.exceptions)
-    return False
+__all__ = ["RequestChunks", "SteppedAsgiCall"]
 
 
 class RequestChunks:
@@ -277,9 +256,14 @@ class SteppedAsgiCall:
         token = CURRENT.set(self.record)
         try:
             await self._app(self._scope, self.receive, self.send)
-        except Exception as error:
-            if not (self._gone and is_echo(error)):
-                self.record.error = error
+        except (Exception, anyio.get_cancelled_exc_class()) as error:
+            own = of_own_cancellation(error)
+            if own is None and not isinstance(error, Exception):
+                raise
+            if self._gone and is_echo(error):
+                self.record.echo = None if isinstance(error, ClientDisconnected) else error
+            else:
+                self.record.error = own or error
         finally:
             CURRENT.reset(token)
             self._ended = True

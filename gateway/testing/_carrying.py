@@ -27,7 +27,7 @@ from gateway.testing._verbs import Content, RequestOptions, add_cookies, encoded
 from gateway.testing._wsgi_exchange import SteppedWsgiCall
 from gateway.testing.faults import Fault
 
-__all__ = ["AsyncTransport", "Transport", "nothing", "nothing_async", "prepared", "response_of", "source_of"]
+__all__ = ["AsyncTransport", "Transport", "ended", "nothing", "nothing_async", "prepared", "response_of", "source_of"]
 
 T = TypeVar("T")
 R = TypeVar("R", bound=http.Response)
@@ -130,11 +130,11 @@ class Transport(http.BaseTransport):
                 steps.close()
             else:
                 self._open.append(steps)
-            stream: http.SyncByteStream = Chunks(steps, partial(_ended, self._open, stage, steps))
+            stream: http.SyncByteStream = Chunks(steps, partial(ended, self._open, stage, steps))
         else:
             steps.complete()
             stream = ReadChunks(steps.record.chunks)
-        stage.settle(steps.record)
+        stage.settle(steps.record, ends=not streams)
         response = response_of(Response, steps.record, stream)
         response.record = steps.record
         response.steps = steps if streams else None
@@ -168,18 +168,19 @@ class AsyncTransport(http.AsyncBaseTransport):
                 await steps.close()
             else:
                 self._open.append(steps)
-            stream: http.AsyncByteStream = AsyncChunks(steps, partial(_ended, self._open, stage, steps))
+            stream: http.AsyncByteStream = AsyncChunks(steps, partial(ended, self._open, stage, steps))
         else:
             await steps.complete()
             stream = ReadChunks(steps.record.chunks)
-        stage.settle(steps.record)
+        stage.settle(steps.record, ends=not streams)
         response = response_of(AsyncResponse, steps.record, stream)
         response.record = steps.record
         response.steps = steps if streams else None
         return response
 
 
-def _ended(still_open: list[S], stage: Stage, steps: S) -> None:
+def ended(still_open: list[S], stage: Stage, steps: S) -> None:
+    """Settle a response that was read in steps, once."""
     if steps in still_open:
         still_open.remove(steps)
         stage.settle(steps.record)

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
 from types import ModuleType
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import anyio
 
@@ -77,13 +77,15 @@ class Notifier:
 class ClientLoop:
     """One private event loop in one daemon thread, started by the first call.
 
-    The thread ends with `stop`, or with the interpreter.
+    The thread ends with `stop`, or with the interpreter. Exceptions that asyncio can only log go into ``failures``:
+    those of a task that nobody awaits.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, failures: list[BaseException] | None = None) -> None:
         if backend not in ("asyncio", "trio"):
             raise ConfigurationError(f"backend must be 'asyncio' or 'trio', got {backend!r}")
         self._backend: Backend = backend
+        self._failures = failures if failures is not None else []
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._post: Callable[[AsyncCall[None]], None] | None = None
@@ -115,6 +117,12 @@ class ClientLoop:
         """The loop's thread, or None if the loop does not run."""
         return self._thread
 
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, BaseException):
+            self._failures.append(error)
+        loop.default_exception_handler(context)
+
     def _start(self) -> Callable[[AsyncCall[None]], None]:
         with self._lock:
             if self._thread is None:
@@ -132,6 +140,7 @@ class ClientLoop:
         stop = anyio.Event()
         if self._backend == "asyncio":
             loop = self.loop = asyncio.get_running_loop()
+            loop.set_exception_handler(self._failed)
             tasks: set[asyncio.Task[None]] = set()
 
             def start(call: AsyncCall[None]) -> None:

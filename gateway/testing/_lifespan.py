@@ -13,6 +13,7 @@ import anyio
 from gateway.lifespan import Lifespan, LifespanFailed
 from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Scope
 from gateway.testing._concurrency import Notifier, spawn
+from gateway.testing._failures import OUTSIDE
 from gateway.testing.faults import LifespanFault
 
 __all__ = ["HeldLifespan", "faulty"]
@@ -21,10 +22,14 @@ Phase = Literal["new", "starting", "held", "releasing", "over"]
 
 
 class HeldLifespan:
-    """Starts and stops an application's lifespan once. Each request gets a shallow copy of ``state``."""
+    """Starts and stops an application's lifespan once. Each request gets a shallow copy of ``state``.
 
-    def __init__(self, app: ASGIApplication, timeout: float | None) -> None:
+    Exceptions that can only be logged, such as those between startup and shutdown, go into ``failures``.
+    """
+
+    def __init__(self, app: ASGIApplication, timeout: float | None, failures: list[BaseException]) -> None:
         self._lifespan = Lifespan(app, startup_timeout=timeout, shutdown_timeout=timeout)
+        self._failures = failures
         self._phase: Phase = "new"
         self._signal = Notifier()
         self._error: BaseException | None = None
@@ -72,6 +77,7 @@ class HeldLifespan:
         return self._phase == phase
 
     async def _hold(self) -> None:
+        OUTSIDE.set(self._failures)  # no reset, because this task does nothing else
         try:
             async with self._lifespan:
                 self._phase = "held"

@@ -82,6 +82,14 @@ class Record:
     complete: bool = False
     disconnected: bool = False
     error: BaseException | None = None
+    #: Whether the test gets the application's exceptions raised.
+    raises: bool = True
+    #: Further exceptions of the application, and those that the package could only log.
+    failures: list[BaseException] = field(default_factory=list[BaseException])
+    #: Where exceptions go after the test has the response; None until then.
+    late: list[BaseException] | None = None
+    #: The exception that a framework made of the client's departure.
+    echo: BaseException | None = None
     violations: list[ProtocolViolation] = field(default_factory=list[ProtocolViolation])
     warnings: list[ProtocolViolation] = field(default_factory=list[ProtocolViolation])
 

@@ -107,8 +107,11 @@ class _Seen:
 
     @property
     def app_error(self) -> BaseException | None:
-        """The exception of the application (with ``raise_app_exceptions=False``), or None."""
-        return self.record.error
+        """The exception of the application (with ``raise_app_exceptions=False``), or None.
+
+        After the client has left, also the exception that the framework raised because of that; it is never raised.
+        """
+        return self.record.error or self.record.echo
 
 
 class Response(_Seen, http.Response):

@@ -6,7 +6,6 @@ The clients and the transports share this module. It turns a request of the HTTP
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from io import StringIO
 from typing import Protocol, cast, get_args
 
 import asgiref.compatibility
@@ -17,6 +16,7 @@ from gateway.rules.tables import known_rules
 from gateway.rules.validator import Validator
 from gateway.testing._asgi_call import SteppedAsgiCall
 from gateway.testing._body import Source, recut
+from gateway.testing._failures import together, watch_the_log
 from gateway.testing._lifespan import HeldLifespan, faulty
 from gateway.testing._options import StageOptions, Validate
 from gateway.testing._record import CURRENT, Record
@@ -96,6 +96,9 @@ class Stage:
         self._checked: list[Validator] = []
         # Violations in a lifespan, or in a thread of the application: the next request raises them.
         self._elsewhere: list[ProtocolViolation] = []
+        #: Exceptions of the application outside of any request; closing the client raises them.
+        self.outside: list[BaseException] = []
+        watch_the_log()
         crossed = cross(app, found, options.tier, self._check, lifespan=options.lifespan, timeout=timeout)
         self.app: Application = crossed.app
         self.interface: Interface = crossed.interface
@@ -104,7 +107,7 @@ class Stage:
         #: Collects the records of all requests, if it is a list.
         self.records: list[Record] | None = None
         if options.lifespan and self.interface == "asgi":
-            self.lifespan = HeldLifespan(self.asgi, timeout)
+            self.lifespan = HeldLifespan(self.asgi, timeout, self.outside)
 
     @property
     def asgi(self) -> ASGIApplication:
@@ -122,7 +125,7 @@ class Stage:
         # Since 2.4 a send() after the client left has to raise (ASGI HTTP). If the fault's send() does not, claim 2.3.
         version = "2.5" if fault.tells_by_error else "2.3"
         scope = build_scope(head_of(request), self.options, state, spec_version=version)
-        return SteppedAsgiCall(self.asgi, scope, source, self._record(), fault, timeout)
+        return SteppedAsgiCall(self.asgi, scope, source, self.record(), fault, timeout)
 
     def wsgi_call(self, request: WireRequest, source: Source, fault: Fault) -> SteppedWsgiCall:
         """Begin a call of a WSGI application.
@@ -136,22 +139,37 @@ class Stage:
             )
         offered = EXTENSIONS["early_hint"] in self.options.extension_names()
         chunks = _chunks(source, fault)
-        record = self._record()
+        record = self.record()
         body = ChunkedInput(chunks, fault, record)
-        environ = build_environ(head_of(request), self.options, body=body, errors=StringIO())
+        environ = build_environ(head_of(request), self.options, body=body)
         return SteppedWsgiCall(cast(WSGIApplication, self.app), environ, record, fault, early_hints=offered)
 
-    def settle(self, record: Record) -> None:
-        """End a request and raise its error; a violation that the application swallowed comes first."""
+    def settle(self, record: Record, *, ends: bool = True) -> None:
+        """Raise the error of a request, and end the request; a violation that the application swallowed comes first."""
+        if ends:
+            record.late = self.outside
         if self.validate == "raise":
             found, self._elsewhere = [*self._elsewhere, *record.violations], []
             if found:
                 raise found[0]
+        if record.failures:
+            failures, record.failures = record.failures, []
+            record.error = together([*([] if record.error is None else [record.error]), *failures])
         if record.error is not None:
-            if self.options.raise_app_exceptions:
+            if record.raises:
                 raise record.error
             if not record.headers and not record.chunks:
                 record.status, record.reason = 500, "Internal Server Error"
+
+    def raise_late(self, failures: list[BaseException]) -> None:
+        """Raise what closing the client raised, and the exceptions of the application outside of any request."""
+        outside, self.outside[:] = list(self.outside), []
+        # A failed shutdown is logged as well, and raised with its cause.
+        known = {id(one.__cause__) for one in failures}
+        others = [one for one in outside if id(one) not in known] if self.options.raise_app_exceptions else []
+        error = together([*failures, *others])
+        if error is not None:
+            raise error
 
     def _found(self, violation: ProtocolViolation) -> None:
         record = CURRENT.get()
@@ -162,8 +180,9 @@ class Stage:
         else:
             (self._elsewhere if record is None else record.violations).append(violation)
 
-    def _record(self) -> Record:
-        record = Record()
+    def record(self) -> Record:
+        """Begin the record of a request."""
+        record = Record(raises=self.options.raise_app_exceptions)
         if self.records is not None:
             self.records.append(record)
         return record

@@ -18,8 +18,8 @@ from typing import IO, TypeAlias
 
 from gateway.errors import ApplicationError
 from gateway.protocols import Environ, WSGIApplication
-from gateway.testing._asgi_call import is_echo
 from gateway.testing._asgi_exchange import bodyless
+from gateway.testing._failures import is_echo
 from gateway.testing._record import CURRENT, Reading, Record, SentFile
 from gateway.testing.faults import ClientDisconnected, Fault, Stop
 
@@ -80,10 +80,12 @@ class SteppedWsgiCall:
         """Run the application to the end of its response and close it."""
         token = CURRENT.set(self.record)
         try:
-            self._open()
-            while self._next_chunk() is not None:
-                pass
-            self._close()
+            try:
+                self._open()
+                while self._next_chunk() is not None:
+                    pass
+            finally:  # also after an exit, or an outcome of pytest
+                self._close()
         finally:
             CURRENT.reset(token)
 
@@ -92,6 +94,9 @@ class SteppedWsgiCall:
         token = CURRENT.set(self.record)
         try:
             self._open()
+        except BaseException:
+            self._close()
+            raise
         finally:
             CURRENT.reset(token)
 
@@ -259,8 +264,11 @@ class SteppedWsgiCall:
 
     def _failed(self, error: Exception) -> None:
         if (self._gone or self.record.app_saw is not None) and is_echo(error):
-            return
-        self.record.error = self.record.error or error
+            self.record.echo = None if isinstance(error, ClientDisconnected) else error
+        elif self.record.error is None:
+            self.record.error = error
+        else:
+            self.record.failures.append(error)
 
 
 class ChunkedInput:

@@ -18,7 +18,6 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from types import TracebackType
 from typing import Generic, TypeVar, Unpack
 
@@ -27,8 +26,9 @@ import anyio.to_thread
 
 from gateway.errors import GatewayError, ProtocolViolation
 from gateway.protocols import Application, Interface
-from gateway.testing._carrying import AsyncTransport, Transport, nothing, nothing_async, prepared
+from gateway.testing._carrying import AsyncTransport, Transport, ended, nothing, nothing_async, prepared
 from gateway.testing._concurrency import ClientLoop, running_loop
+from gateway.testing._failures import CLOSING, add_note
 from gateway.testing._http import http
 from gateway.testing._options import ClientOptions, StageOptions, takes
 from gateway.testing._request import build_websocket_scope
@@ -59,6 +59,7 @@ class _Common(Generic[S]):
 
     _stage: Stage
     _open: list[S]
+    _sockets: list[AsyncWebSocket]
 
     @property
     def app(self) -> Application:
@@ -84,6 +85,13 @@ class _Common(Generic[S]):
         """Raise `NotClean` if a rule was broken."""
         if self.violations:
             raise NotClean(self.violations, LeakReport())
+
+    def _keep(self, error: BaseException, other: BaseException) -> None:
+        """Keep what an application raised while a block of the test ends with an error of its own."""
+        if isinstance(error, GeneratorExit):  # nobody left the block, and it is collected: nothing can be raised here
+            self._stage.outside.append(other)
+        else:
+            add_note(error, other, CLOSING)
 
     def _unclosed(self) -> list[str]:
         return [f"response of the {steps.record.interface} application" for steps in self._open]
@@ -121,9 +129,10 @@ class Client(Verbs[Response], _Common[SyncSteps]):
     @takes(ClientOptions)
     def __init__(self, options: ClientOptions) -> None:
         self._open = []
+        self._sockets = []
         self._stage = Stage(options)
         self._before = Snapshot.take()
-        self._loop = ClientLoop(options.backend)
+        self._loop = ClientLoop(options.backend, self._stage.outside)
         self._lifespan_started = self._stage.lifespan is None
         self._http = http.Client(
             transport=Transport(self._stage, self._open, self._loop, weakref.WeakMethod(self._start_lifespan)),
@@ -149,7 +158,14 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         If the block ends before the response is complete, the client leaves, and the application sees a disconnect.
         """
         with self._http.stream(method, url, **prepared(options, nothing, streams=True)) as response:  # type: ignore[arg-type]  # checked
-            yield _as(Response, response)
+            try:
+                yield _as(Response, response)
+            except BaseException as error:
+                try:
+                    response.close()
+                except Exception as other:
+                    self._keep(error, other)
+                raise
 
     @contextmanager
     def websocket(
@@ -171,17 +187,25 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         """
         self._start_lifespan()
         core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
+        self._sockets.append(core)
         try:
             self._loop.run(core.connect)
-            socket = WebSocket(core, self._loop)
+            yield WebSocket(core, self._loop)
+        except BaseException as error:
             try:
-                yield socket
-            except BaseException:
-                self._loop.run(partial(core.finish, raises=False))
-                raise
-            self._loop.run(core.finish)
-        finally:
-            self._stage.settle(core.record)
+                self._end_socket(core)
+            except Exception as other:
+                self._keep(error, other)
+            raise
+        self._end_socket(core)
+
+    def _end_socket(self, core: AsyncWebSocket) -> None:
+        if core in self._sockets:
+            self._sockets.remove(core)
+            try:
+                self._loop.run(core.finish)
+            finally:
+                self._stage.settle(core.record)
 
     # -- start and end
 
@@ -194,26 +218,37 @@ class Client(Verbs[Response], _Common[SyncSteps]):
     ) -> None:
         try:
             self.close()
-        except Exception:
+        except Exception as other:
             if error is None:
                 raise
+            add_note(error, other, CLOSING)
 
     def close(self) -> None:
-        """Close the responses that are still open, stop the lifespan, end the loop.
+        """Close the responses and WebSockets that are still open, stop the lifespan, end the loop.
 
         Raises:
             LifespanFailed: The application did not stop as it should.
+            Exception: The application's own, from a response or a WebSocket that was still open, from a task, or from
+                its lifespan. If there are several, the first is raised and has the others as notes.
         """
+        failures: list[BaseException] = []
         try:
             for steps in list(self._open):
-                steps.close()
+                with _gathered(failures):
+                    steps.close()
+                with _gathered(failures):
+                    ended(self._open, self._stage, steps)
+            for core in list(self._sockets):
+                with _gathered(failures):
+                    self._end_socket(core)
             if self._stage.lifespan is not None and self._loop.thread is not None:
-                self._loop.run(self._stage.lifespan.stop)
+                with _gathered(failures):
+                    self._loop.run(self._stage.lifespan.stop)
         finally:
-            self._open.clear()
             self._http.close()
             self._stage.close()
             self._loop.stop()
+        self._stage.raise_late(failures)
 
     # -- findings
 
@@ -268,6 +303,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
     @takes(StageOptions)
     def __init__(self, options: StageOptions) -> None:
         self._open = []
+        self._sockets = []
         self._stage = Stage(options)
         self._before: Snapshot | None = None
         self._http = http.AsyncClient(
@@ -293,7 +329,14 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         If the block ends before the response is complete, the client leaves, and the application sees a disconnect.
         """
         async with self._http.stream(method, url, **prepared(options, nothing_async, streams=True)) as response:  # type: ignore[arg-type]  # checked
-            yield _as(AsyncResponse, response)
+            try:
+                yield _as(AsyncResponse, response)
+            except BaseException as error:
+                try:
+                    await response.aclose()
+                except Exception as other:
+                    self._keep(error, other)
+                raise
 
     @asynccontextmanager
     async def websocket(
@@ -308,17 +351,25 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         """Open a WebSocket. See `Client.websocket`."""
         await self._start_lifespan()
         core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
+        self._sockets.append(core)
         try:
             await core.connect()
+            yield core
+        except BaseException as error:
             try:
-                yield core
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await core.finish(raises=False)
-                raise
-            await core.finish()
-        finally:
-            self._stage.settle(core.record)
+                await self._end_socket(core)
+            except Exception as other:
+                self._keep(error, other)
+            raise
+        await self._end_socket(core)
+
+    async def _end_socket(self, core: AsyncWebSocket) -> None:
+        if core in self._sockets:
+            self._sockets.remove(core)
+            try:
+                await core.finish()
+            finally:
+                self._stage.settle(core.record)
 
     # -- start and end
 
@@ -332,25 +383,36 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         try:
             with anyio.CancelScope(shield=True):
                 await self.aclose()
-        except Exception:
+        except Exception as other:
             if error is None:
                 raise
+            add_note(error, other, CLOSING)
 
     async def aclose(self) -> None:
-        """Close the responses that are still open, and stop the lifespan.
+        """Close the responses and WebSockets that are still open, and stop the lifespan.
 
         Raises:
             LifespanFailed: The application did not stop as it should.
+            Exception: The application's own, from a response or a WebSocket that was still open, from a task, or from
+                its lifespan. If there are several, the first is raised and has the others as notes.
         """
+        failures: list[BaseException] = []
         try:
             for steps in list(self._open):
-                await steps.close()
+                with _gathered(failures):
+                    await steps.close()
+                with _gathered(failures):
+                    ended(self._open, self._stage, steps)
+            for core in list(self._sockets):
+                with _gathered(failures):
+                    await self._end_socket(core)
             if self._stage.lifespan is not None:
-                await self._stage.lifespan.stop()
+                with _gathered(failures):
+                    await self._stage.lifespan.stop()
         finally:
-            self._open.clear()
             await self._http.aclose()
             await anyio.to_thread.run_sync(self._stage.close)
+        self._stage.raise_late(failures)
 
     # -- findings
 
@@ -404,7 +466,16 @@ def _websocket(
         request.headers["sec-websocket-protocol"] = ", ".join(subprotocols)
     state = stage.lifespan.state if stage.lifespan is not None and stage.lifespan.supported else None
     scope = build_websocket_scope(head_of(request), stage.options, subprotocols, state)
-    return AsyncWebSocket(stage.asgi, scope, stage.timeout if timeout is None else timeout)
+    return AsyncWebSocket(stage.asgi, scope, stage.timeout if timeout is None else timeout, record=stage.record())
+
+
+@contextmanager
+def _gathered(failures: list[BaseException]) -> Generator[None]:
+    """Keep an exception for later, so that the rest is closed too."""
+    try:
+        yield
+    except Exception as error:
+        failures.append(error)
 
 
 def _with_defaults(headers: HeaderItems | None) -> list[tuple[bytes, bytes]]:

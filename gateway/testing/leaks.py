@@ -24,6 +24,8 @@ _KEPT = ("Dummy-", "gateway", "AnyIO", "asyncio_", "ThreadPoolExecutor", "Trio",
 _OWN_TASKS = "gateway"
 #: Seconds to wait for threads and tasks that are about to end.
 GRACE = 0.5
+#: Seconds in which a cancelled task, and the thread of a stopped loop, must end.
+ENDS_BY = 2.0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from functools import cache, partial
 from types import ModuleType, TracebackType
 
 from gateway.errors import ConfigurationError, ProtocolViolation
+from gateway.lifespan import LifespanFailed
 from gateway.protocols import ASGIApplication, Interface, WSGIApplication
 from gateway.testing._carrying import response_of, source_of
 from gateway.testing._http import http
@@ -127,9 +128,19 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop the lifespan."""
-        if self._stage.lifespan is not None:
-            await self._stage.lifespan.stop()
+        """Stop the lifespan.
+
+        Raises:
+            LifespanFailed: The application did not stop as it should.
+            Exception: The application's own, if it left its lifespan between startup and shutdown.
+        """
+        failures: list[BaseException] = []
+        try:
+            if self._stage.lifespan is not None:
+                await self._stage.lifespan.stop()
+        except LifespanFailed as error:
+            failures.append(error)
+        self._stage.raise_late(failures)
 
 
 class WSGITransport(_Transport, http.BaseTransport):

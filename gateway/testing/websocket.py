@@ -18,13 +18,14 @@ import anyio
 
 from gateway.errors import ApplicationError, GatewayError
 from gateway.protocols import ASGIApplication, Message, Scope
-from gateway.testing._asgi_call import is_echo
 from gateway.testing._asgi_exchange import reason_of
 from gateway.testing._concurrency import ClientLoop, Notifier, spawn
+from gateway.testing._failures import is_echo, of_own_cancellation, together
 from gateway.testing._http import http
 from gateway.testing._record import CURRENT, Record
 from gateway.testing._response import Response
 from gateway.testing.faults import ClientDisconnected
+from gateway.testing.leaks import ENDS_BY, GRACE
 
 __all__ = ["AsyncWebSocket", "WebSocket", "WebSocketClosed", "WebSocketDenied"]
 
@@ -64,13 +65,17 @@ class AsyncWebSocket:
         accepted_subprotocol: The subprotocol that the application chose, or None.
         accept_headers: The headers of the application's accept.
         messages: All messages, in order.
+        app_error: Exception that the application raised, or None.
     """
 
-    def __init__(self, app: ASGIApplication, scope: Scope, timeout: float | None) -> None:
+    def __init__(
+        self, app: ASGIApplication, scope: Scope, timeout: float | None, *, record: Record | None = None
+    ) -> None:
         self.accepted_subprotocol: str | None = None
         self.accept_headers: list[tuple[bytes, bytes]] = []
-        self.record: Record = Record()
+        self.record: Record = record if record is not None else Record()
         self.messages: list[Message] = self.record.messages
+        self.app_error: BaseException | None = None
         self._app = app
         self._scope = scope
         self._timeout = timeout
@@ -92,7 +97,7 @@ class AsyncWebSocket:
         await self._until(lambda: self._phase in ("open", "closed") or self._ended, "answer the handshake")
         if self._accepted:
             return
-        await self._until(lambda: self._ended, "return after it refused the handshake")
+        await self._ends_within(GRACE)
         self._raise_error()
         if self._phase != "closed":
             raise ApplicationError(
@@ -161,16 +166,17 @@ class AsyncWebSocket:
         """Leave without a close, as a lost connection does: the application receives 1006."""
         self._leave(1006, "")
 
-    async def finish(self, *, raises: bool = True) -> None:
-        """Close if still open, wait for the application to end, and raise its exception."""
+    async def finish(self) -> None:
+        """Close if still open, wait for the application to end, and raise its exception.
+
+        An application that goes on for half a second is cancelled: many only look at the connection when they send.
+        """
         self._leave(1000, "")
-        try:
-            await self._until(lambda: self._ended, "return after the WebSocket was closed")
-        except ApplicationError:
-            if raises:
-                raise
-        if raises:
-            self._raise_error()
+        if not await self._ends_within(GRACE) and not await self._ends_within(ENDS_BY):
+            raise ApplicationError(
+                "the application did not end after the WebSocket was closed, although it was cancelled"
+            )
+        self._raise_error()
 
     # -- the application's end
 
@@ -225,10 +231,11 @@ class AsyncWebSocket:
         with anyio.CancelScope() as self._cancel_scope:
             try:
                 await self._app(self._scope, self._receive, self._send)
-            except anyio.get_cancelled_exc_class():
+            except anyio.get_cancelled_exc_class() as error:
+                self.record.error = of_own_cancellation(error)
                 raise
             except BaseException as error:
-                if not is_echo(error):
+                if not (self._left and is_echo(error)):
                     self.record.error = error
             finally:
                 self._ended = True
@@ -258,18 +265,34 @@ class AsyncWebSocket:
         self._signal.notify()
 
     def _raise_error(self) -> None:
-        if self.record.error is not None:
-            error, self.record.error = self.record.error, None
-            raise error
+        record = self.record
+        error = together([*([] if record.error is None else [record.error]), *record.failures])
+        record.error, record.failures = None, []
+        if error is not None:
+            self.app_error = error
+            if record.raises:
+                raise error
 
     async def _until(self, done: Callable[[], bool], what: str) -> None:
         with anyio.move_on_after(self._timeout) as limit:
             while not done():
                 await self._signal.wait()
         if limit.cancelled_caught:
-            if self._cancel_scope is not None:
-                self._cancel_scope.cancel()
+            self._cancel()
             raise ApplicationError(f"the application did not {what} within {self._timeout} seconds")
+
+    async def _ends_within(self, seconds: float) -> bool:
+        """Wait for the application to end; after ``seconds``, cancel it."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(seconds):
+            while not self._ended:
+                await self._signal.wait()
+        if not self._ended:
+            self._cancel()
+        return self._ended
+
+    def _cancel(self) -> None:
+        if self._cancel_scope is not None:
+            self._cancel_scope.cancel()
 
 
 class WebSocket:
@@ -293,6 +316,11 @@ class WebSocket:
     def messages(self) -> list[Message]:
         """All messages, in order."""
         return self._core.messages
+
+    @property
+    def app_error(self) -> BaseException | None:
+        """The exception that the application raised, or None."""
+        return self._core.app_error
 
     def send_text(self, text: str) -> None:
         """Send a text message."""
