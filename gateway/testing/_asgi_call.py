@@ -5,7 +5,8 @@ returns. ``open()``, ``next_chunk()`` and ``close()`` run it in the background. 
 until the client has taken it, so the application sees a connection without any buffer.
 
 The client leaves by a fault or by ``close()``. From then on, the application gets ``http.disconnect`` and an OSError
-from ``send()``. It is cancelled only if it continues for ``timeout`` seconds after that.
+from ``send()``. Many applications do neither while they wait for something else, so ``close()`` cancels an application
+that continues for half a second. After a complete response, it waits ``timeout`` seconds for background tasks.
 
 Sources: ASGI HTTP 2.5 "Request", "Disconnect Receive Event", "Response Body Send Event".
 """
@@ -17,6 +18,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from gateway.errors import ApplicationError
@@ -27,6 +29,10 @@ from gateway.testing._concurrency import Notifier, spawn
 from gateway.testing._failures import is_echo, of_own_cancellation
 from gateway.testing._record import CURRENT, Reading, Record
 from gateway.testing.faults import ClientDisconnected, Fault, Stop
+from gateway.testing.leaks import ENDS_BY, GRACE
+
+#: Number of messages after which ``send()`` lets the loop run.
+_YIELD_EVERY = 64
 
 __all__ = ["RequestChunks", "SteppedAsgiCall"]
 
@@ -103,6 +109,7 @@ class SteppedAsgiCall:
         self._streams = False
         self._gone = False
         self._ended = False
+        self._sent = 0
         self._scope_of_task: anyio.CancelScope | None = None
 
     # -- the client's side
@@ -130,6 +137,7 @@ class SteppedAsgiCall:
                 await self._signal.wait()
         if limit.cancelled_caught:
             self._cancel()
+            await self._ends_within(ENDS_BY)
             raise self._late("send http.response.start")
 
     async def next_chunk(self) -> bytes | None:
@@ -150,18 +158,30 @@ class SteppedAsgiCall:
         """Leave if the response is not complete, and wait until the application has ended.
 
         Raises:
-            ApplicationError: The application continued for ``timeout`` seconds; this cancels it.
+            ApplicationError: The application continued for ``timeout`` seconds after a complete response, or did not
+                end when it was cancelled.
         """
-        if self._ended:
-            return
         if self._pending or self._exchange.phase != "complete":
             self._leave()
-        with anyio.CancelScope(shield=True), anyio.move_on_after(self._timeout) as limit:
+        if self._gone:
+            if not await self._ends_within(GRACE):
+                self.record.app_saw = self.record.app_saw or "cancelled"
+                self._cancel()
+        elif not await self._ends_within(self._timeout):
+            self._cancel()
+            await self._ends_within(ENDS_BY)
+            raise self._late("return after its response was complete")
+        if not await self._ends_within(ENDS_BY):
+            raise ApplicationError(
+                f"the application did not end within {ENDS_BY} seconds after it was cancelled; "
+                "an application must not catch CancelledError and go on"
+            )
+
+    async def _ends_within(self, seconds: float | None) -> bool:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(seconds):
             while not self._ended:
                 await self._signal.wait()
-        if limit.cancelled_caught:
-            self._cancel()
-            raise self._late("return after the client had disconnected")
+        return self._ended
 
     # -- the application's side
 
@@ -175,12 +195,17 @@ class SteppedAsgiCall:
             self._leave()
         while not self._told_by_event():
             await self._signal.wait()
+        if self.record.app_saw is not None:
+            await anyio.lowlevel.checkpoint()  # an application that asks again and again must not stop the loop
         if self._exchange.phase != "complete":
             self.record.app_saw = self.record.app_saw or "http.disconnect"
         return self._received({"type": "http.disconnect"})
 
     async def send(self, message: Message) -> None:
         self.record.messages.append(message)
+        self._sent += 1
+        if self._sent % _YIELD_EVERY == 0:
+            await anyio.lowlevel.checkpoint()  # an application that never stops sending must not stop the loop
         if self._fault.disconnect == "before_headers" and self._exchange.phase == "idle":
             self._leave()
         if self._gone:

@@ -116,13 +116,13 @@ class Transport(http.BaseTransport):
         timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
         add_cookies(request)
         source = _source(request)
+        start = self._start()
+        if start is not None:
+            start()
         if stage.interface == "wsgi":
             steps: SyncSteps = stage.wsgi_call(request, source, fault)
         else:
-            start = self._start()
-            if start is not None:
-                start()
-            steps = _Threaded(stage.asgi_call(request, source, fault, timeout), self._loop)
+            steps = _Threaded(stage.asgi_call(request, source, fault, timeout), self._loop, timeout)
         streams = bool(extensions.get("gateway.streams"))
         if streams:
             steps.open()
@@ -189,22 +189,23 @@ def ended(still_open: list[S], stage: Stage, steps: S) -> None:
 class _Threaded:
     """An ASGI call, stepped from a thread."""
 
-    def __init__(self, call: SteppedAsgiCall, loop: ClientLoop) -> None:
+    def __init__(self, call: SteppedAsgiCall, loop: ClientLoop, timeout: float | None) -> None:
         self.record = call.record
         self._call = call
         self._loop = loop
+        self._timeout = timeout
 
     def complete(self) -> None:
-        self._loop.run(self._call.complete)
+        self._loop.run(self._call.complete, self._timeout)
 
     def open(self) -> None:
-        self._loop.run(self._call.open)
+        self._loop.run(self._call.open, self._timeout)
 
     def next_chunk(self) -> bytes | None:
-        return self._loop.run(self._call.next_chunk)
+        return self._loop.run(self._call.next_chunk, self._timeout)
 
     def close(self) -> None:
-        self._loop.run(self._call.close)
+        self._loop.run(self._call.close, self._timeout)
 
 
 class _InThread:

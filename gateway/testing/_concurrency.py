@@ -8,7 +8,9 @@ raises into the loop. `ClientLoop` carries calls from synchronous code to one pr
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -18,7 +20,8 @@ from typing import Any, Literal, TypeVar
 
 import anyio
 
-from gateway.errors import ConfigurationError
+from gateway.errors import ApplicationError, ConfigurationError
+from gateway.testing.leaks import ENDS_BY
 
 __all__ = ["Backend", "ClientLoop", "Notifier", "running_loop", "spawn"]
 
@@ -27,6 +30,10 @@ Backend = Literal["asyncio", "trio"]
 AsyncCall = Callable[[], Coroutine[object, object, T]]
 
 _background: set[asyncio.Task[None]] = set()
+
+
+async def _nothing() -> None:
+    pass
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -77,15 +84,18 @@ class Notifier:
 class ClientLoop:
     """One private event loop in one daemon thread, started by the first call.
 
-    The thread ends with `stop`, or with the interpreter. Exceptions that asyncio can only log go into ``failures``:
-    those of a task that nobody awaits.
+    The thread ends with `stop`, or with the interpreter; ``at_end`` runs before the remaining tasks are cancelled. It
+    must not raise. Exceptions that asyncio can only log go into ``failures``: those of a task that nobody awaits.
     """
 
-    def __init__(self, backend: Backend, failures: list[BaseException] | None = None) -> None:
+    def __init__(
+        self, backend: Backend, failures: list[BaseException] | None = None, at_end: AsyncCall[None] | None = None
+    ) -> None:
         if backend not in ("asyncio", "trio"):
             raise ConfigurationError(f"backend must be 'asyncio' or 'trio', got {backend!r}")
         self._backend: Backend = backend
         self._failures = failures if failures is not None else []
+        self._at_end = at_end or _nothing
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._post: Callable[[AsyncCall[None]], None] | None = None
@@ -93,15 +103,38 @@ class ClientLoop:
         self._end: Callable[[], None] | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, call: AsyncCall[T]) -> T:
-        """Run a coroutine function on the loop, in the caller's context, and return its result."""
+    def run(self, call: AsyncCall[T], seconds: float | None = None) -> T:
+        """Run a coroutine function on the loop, in the caller's context, and return its result.
+
+        Args:
+            call: Coroutine function that ends or cancels within ``seconds``, if the loop runs.
+            seconds: Its own limit. None means that it has no limit.
+
+        Raises:
+            ApplicationError: The loop does not run, because the application blocks it.
+        """
         post = self._post or self._start()
         future: Future[T] = Future()
         post(partial(_resolve, call, future))
-        return future.result()
+        try:
+            return future.result(None if seconds is None else seconds + 2 * ENDS_BY)
+        except TimeoutError:
+            if future.done():
+                raise
+        raise ApplicationError(
+            "the application blocks the event loop: it calls something that does not return, without await; "
+            f"its thread is here:\n{_where(self._thread)}"
+        )
 
     def stop(self, *, join: bool = True) -> None:
-        """Cancel the remaining tasks of the loop and end the thread. Does nothing if the loop never started."""
+        """Cancel the remaining tasks of the loop and end the thread. Does nothing if the loop never started.
+
+        Args:
+            join: Wait for the thread.
+
+        Raises:
+            ApplicationError: A task does not end, although it was cancelled, or blocks the loop.
+        """
         with self._lock:
             thread, end = self._thread, self._end
             self._thread = self._post = self._end = None
@@ -110,7 +143,12 @@ class ClientLoop:
             return
         end()
         if join and thread is not threading.current_thread():
-            thread.join()
+            thread.join(ENDS_BY)
+            if thread.is_alive():
+                raise ApplicationError(
+                    "the client's event loop does not end: the application blocks it, or a task of the application "
+                    f"goes on after it was cancelled; its thread is here:\n{_where(thread)}"
+                )
 
     @property
     def thread(self) -> threading.Thread | None:
@@ -159,6 +197,7 @@ class ClientLoop:
             self._end = end
             self._ready.set_result(None)
             await stop.wait()
+            await self._at_end()
             return
         token = _trio().lowlevel.current_trio_token()
         async with anyio.create_task_group() as group:
@@ -174,7 +213,13 @@ class ClientLoop:
             self._end = end_trio
             self._ready.set_result(None)
             await stop.wait()
+            await self._at_end()
             group.cancel_scope.cancel()
+
+
+def _where(thread: threading.Thread | None) -> str:
+    frame = sys._current_frames().get((thread and thread.ident) or 0)
+    return "".join(traceback.format_stack(frame)).rstrip() if frame is not None else "(the thread has ended)"
 
 
 async def _resolve(call: Callable[[], Awaitable[T]], future: Future[T]) -> None:

@@ -87,7 +87,10 @@ class _Seen:
 
     @property
     def app_saw(self) -> str | None:
-        """The first sign to the application that the client had left: ``http.disconnect``, ``OSError``, or None."""
+        """The first sign to the application that the client had left, or None.
+
+        ``http.disconnect``, ``OSError``, or ``cancelled`` if the application looked at neither.
+        """
         return self.record.app_saw
 
     @property

@@ -5,6 +5,7 @@ The clients and the transports share this module. It turns a request of the HTTP
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Protocol, cast, get_args
 
@@ -27,6 +28,8 @@ from gateway.testing.tiers import Unsupported, cross
 
 __all__ = ["Stage", "WireRequest", "head_of"]
 
+
+_log = logging.getLogger("gateway.testing")
 
 #: The client stands for the server, and collects a wrong response instead of refusing it.
 _CLIENT_IS_NO_JUDGE = {"P56": "the client reports wrong headers, and shows them in the response"}
@@ -94,20 +97,32 @@ class Stage:
         self.fault = fault
         self.validate: Validate = validate
         self._checked: list[Validator] = []
+        self._given = (app, found)
         # Violations in a lifespan, or in a thread of the application: the next request raises them.
         self._elsewhere: list[ProtocolViolation] = []
         #: Exceptions of the application outside of any request; closing the client raises them.
         self.outside: list[BaseException] = []
         watch_the_log()
-        crossed = cross(app, found, options.tier, self._check, lifespan=options.lifespan, timeout=timeout)
-        self.app: Application = crossed.app
-        self.interface: Interface = crossed.interface
-        self._close = crossed.close
-        self.lifespan: HeldLifespan | None = None
         #: Collects the records of all requests, if it is a list.
         self.records: list[Record] | None = None
-        if options.lifespan and self.interface == "asgi":
-            self.lifespan = HeldLifespan(self.asgi, timeout, self.outside)
+        self.app: Application
+        self.interface: Interface
+        self.lifespan: HeldLifespan | None
+        self._build()
+
+    def _build(self) -> None:
+        app, found = self._given
+        lifespan = self.options.lifespan
+        crossed = cross(app, found, self.options.tier, self._check, lifespan=lifespan, timeout=self.timeout)
+        self.app, self.interface, self._close = crossed.app, crossed.interface, crossed.close
+        runs = lifespan and self.interface == "asgi"
+        self.lifespan = HeldLifespan(self.asgi, self.timeout, self.outside) if runs else None
+        self._closed = False
+
+    def reopen(self) -> None:
+        """Make the adapters and the lifespan anew, if the stage was closed."""
+        if self._closed:
+            self._build()
 
     @property
     def asgi(self) -> ASGIApplication:
@@ -189,8 +204,17 @@ class Stage:
 
     def close(self) -> None:
         """Close the adapters of the tier."""
+        self._closed = True
         if self._close is not None:
             self._close()
+
+    async def end_lifespan(self) -> None:
+        """Stop the lifespan of a client that was never closed, and log its failure."""
+        if self.lifespan is not None:
+            try:
+                await self.lifespan.stop()
+            except Exception:
+                _log.exception("the application's lifespan failed to stop; the test did not close its client")
 
     def _check(self, app: Application, interface: Interface) -> Application:
         if self.validate == "off":

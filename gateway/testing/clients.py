@@ -101,7 +101,8 @@ class Client(Verbs[Response], _Common[SyncSteps]):
     """A client for tests that need no async.
 
     Use it as it is, or in ``with``: it then starts the lifespan at once, not at the first request, and stops it at the
-    end. A client that was never closed ends its loop when it is collected.
+    end. A client that was closed starts again with the next ``with`` or request. A client that was never closed stops
+    the lifespan and ends its loop when it is collected.
 
     Args:
         app: A WSGI or ASGI application, or a ``Gateway``.
@@ -117,8 +118,9 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         http_version: ``1.0``, ``1.1``, ``2`` or ``3``.
         scheme: The scheme that the application is told; None: the URL's.
         extensions: The ASGI extensions that the client understands, by short name.
-        timeout: Seconds that an ASGI application may take for a response, a head, a chunk, or its end; None: no limit.
-            Code in the calling thread, so a WSGI application, cannot be limited.
+        timeout: Seconds that an ASGI application may take for a response, its headers, a chunk, its background tasks,
+            a startup or a shutdown; None: no limit. Code in the calling thread, so a WSGI application, cannot be
+            limited.
         follow_redirects: Whether redirects are followed.
         cookies: Cookies to begin with.
         headers: Headers of every request.
@@ -132,10 +134,10 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         self._sockets = []
         self._stage = Stage(options)
         self._before = Snapshot.take()
-        self._loop = ClientLoop(options.backend, self._stage.outside)
-        self._lifespan_started = self._stage.lifespan is None
+        self._loop = ClientLoop(options.backend, self._stage.outside, self._stage.end_lifespan)
+        self._started = False
         self._http = http.Client(
-            transport=Transport(self._stage, self._open, self._loop, weakref.WeakMethod(self._start_lifespan)),
+            transport=Transport(self._stage, self._open, self._loop, weakref.WeakMethod(self._start)),
             base_url=options.base_url,
             follow_redirects=options.follow_redirects,
             cookies=options.cookies,
@@ -185,11 +187,11 @@ class Client(Verbs[Response], _Common[SyncSteps]):
             WebSocketDenied: The application refused the handshake.
             Unsupported: The application is called as WSGI.
         """
-        self._start_lifespan()
+        self._start()
         core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
         self._sockets.append(core)
         try:
-            self._loop.run(core.connect)
+            self._loop.run(core.connect, core.timeout)
             yield WebSocket(core, self._loop)
         except BaseException as error:
             try:
@@ -203,14 +205,18 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         if core in self._sockets:
             self._sockets.remove(core)
             try:
-                self._loop.run(core.finish)
+                self._loop.run(core.finish, GRACE)
             finally:
                 self._stage.settle(core.record)
 
     # -- start and end
 
     def __enter__(self) -> Client:
-        self._start_lifespan()
+        try:
+            self._start()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -243,11 +249,13 @@ class Client(Verbs[Response], _Common[SyncSteps]):
                     self._end_socket(core)
             if self._stage.lifespan is not None and self._loop.thread is not None:
                 with _gathered(failures):
-                    self._loop.run(self._stage.lifespan.stop)
+                    self._loop.run(self._stage.lifespan.stop, self._stage.timeout)
         finally:
-            self._http.close()
-            self._stage.close()
-            self._loop.stop()
+            self._started = False
+            with _gathered(failures):
+                self._stage.close()
+            with _gathered(failures):
+                self._loop.stop()
         self._stage.raise_late(failures)
 
     # -- findings
@@ -279,18 +287,19 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         if leaks or self.violations:
             raise NotClean(self.violations, leaks)
 
-    def _start_lifespan(self) -> None:
-        lifespan = self._stage.lifespan
-        if self._lifespan_started or lifespan is None:
+    def _start(self) -> None:
+        if self._started:
             return
+        self._stage.reopen()
+        if (lifespan := self._stage.lifespan) is not None:
 
-        async def start() -> Snapshot:
-            await lifespan.start()
-            return Snapshot.take(running_loop())
+            async def start() -> Snapshot:
+                await lifespan.start()
+                return Snapshot.take(running_loop())
 
-        # The application may keep the tasks and threads of its lifespan until the end, so they are not leaks.
-        self._before = self._loop.run(start)
-        self._lifespan_started = True
+            # The application may keep the tasks and threads of its lifespan until the end, so they are not leaks.
+            self._before = self._loop.run(start, self._stage.timeout)
+        self._started = True
 
 
 class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
@@ -307,7 +316,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         self._stage = Stage(options)
         self._before: Snapshot | None = None
         self._http = http.AsyncClient(
-            transport=AsyncTransport(self._stage, self._open, self._start_lifespan),
+            transport=AsyncTransport(self._stage, self._open, self._start),
             base_url=options.base_url,
             follow_redirects=options.follow_redirects,
             cookies=options.cookies,
@@ -349,7 +358,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         timeout: float | None = None,
     ) -> AsyncGenerator[AsyncWebSocket]:
         """Open a WebSocket. See `Client.websocket`."""
-        await self._start_lifespan()
+        await self._start()
         core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
         self._sockets.append(core)
         try:
@@ -374,7 +383,11 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
     # -- start and end
 
     async def __aenter__(self) -> AsyncClient:
-        await self._start_lifespan()
+        try:
+            await self._start()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     async def __aexit__(
@@ -410,8 +423,9 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
                 with _gathered(failures):
                     await self._stage.lifespan.stop()
         finally:
-            await self._http.aclose()
-            await anyio.to_thread.run_sync(self._stage.close)
+            self._before = None
+            with _gathered(failures):
+                await anyio.to_thread.run_sync(self._stage.close)
         self._stage.raise_late(failures)
 
     # -- findings
@@ -440,8 +454,9 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         if leaks or self.violations:
             raise NotClean(self.violations, leaks)
 
-    async def _start_lifespan(self) -> None:
+    async def _start(self) -> None:
         if self._before is None:
+            self._stage.reopen()
             if self._stage.lifespan is not None:
                 await self._stage.lifespan.start()
             # The application may keep the tasks and threads of its lifespan until the end, so they are not leaks.

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from gateway.errors import ApplicationError, GatewayError
 from gateway.protocols import ASGIApplication, Message, Scope
@@ -29,6 +30,10 @@ from gateway.testing.leaks import ENDS_BY, GRACE
 
 __all__ = ["AsyncWebSocket", "WebSocket", "WebSocketClosed", "WebSocketDenied"]
 
+#: Number of messages that wait for the test; then ``send()`` waits, as it does when a client does not read.
+_MOST_WAITING = 1000
+
+T = TypeVar("T")
 Phase = Literal["connecting", "open", "denying", "closed"]
 
 
@@ -62,6 +67,7 @@ class AsyncWebSocket:
     """The client's end of a WebSocket, in the application's loop.
 
     Attributes:
+        timeout: Seconds that the application may take for the handshake or a message; None means no limit.
         accepted_subprotocol: The subprotocol that the application chose, or None.
         accept_headers: The headers of the application's accept.
         messages: All messages, in order.
@@ -78,7 +84,7 @@ class AsyncWebSocket:
         self.app_error: BaseException | None = None
         self._app = app
         self._scope = scope
-        self._timeout = timeout
+        self.timeout = timeout
         self._phase: Phase = "connecting"
         self._to_app: deque[Message] = deque([{"type": "websocket.connect"}])
         self._from_app: deque[Message] = deque()
@@ -129,11 +135,12 @@ class AsyncWebSocket:
             WebSocketClosed: No message is left, and the application has closed or ended.
             TimeoutError: No message came in time; the WebSocket stays usable.
         """
-        with anyio.fail_after(self._timeout if timeout is None else timeout):
+        with anyio.fail_after(self.timeout if timeout is None else timeout):
             while not self._from_app and self._closed is None and not self._ended:
                 await self._signal.wait()
         if self._from_app:
             message = self._from_app.popleft()
+            self._signal.notify()
             text, data = message.get("text"), message.get("bytes")
             return text if text is not None else bytes(data or b"")
         self._raise_error()
@@ -186,11 +193,15 @@ class AsyncWebSocket:
         message = self._to_app[0]
         if message["type"] != "websocket.disconnect":  # keep it: every later receive() returns it
             self._to_app.popleft()
+        else:
+            await anyio.lowlevel.checkpoint()  # an application that asks again and again must not stop the loop
         self.messages.append(message)
         return message
 
     async def _send(self, message: Message) -> None:
         self.messages.append(message)
+        while len(self._from_app) >= _MOST_WAITING and not self._left:
+            await self._signal.wait()
         if self._left:
             raise ClientDisconnected
         kind = message.get("type")
@@ -274,12 +285,12 @@ class AsyncWebSocket:
                 raise error
 
     async def _until(self, done: Callable[[], bool], what: str) -> None:
-        with anyio.move_on_after(self._timeout) as limit:
+        with anyio.move_on_after(self.timeout) as limit:
             while not done():
                 await self._signal.wait()
         if limit.cancelled_caught:
             self._cancel()
-            raise ApplicationError(f"the application did not {what} within {self._timeout} seconds")
+            raise ApplicationError(f"the application did not {what} within {self.timeout} seconds")
 
     async def _ends_within(self, seconds: float) -> bool:
         """Wait for the application to end; after ``seconds``, cancel it."""
@@ -301,6 +312,9 @@ class WebSocket:
     def __init__(self, core: AsyncWebSocket, loop: ClientLoop) -> None:
         self._core = core
         self._loop = loop
+
+    def _run(self, call: Callable[[], Coroutine[object, object, T]], timeout: float | None = None) -> T:
+        return self._loop.run(call, self._core.timeout if timeout is None else timeout)
 
     @property
     def accepted_subprotocol(self) -> str | None:
@@ -324,36 +338,36 @@ class WebSocket:
 
     def send_text(self, text: str) -> None:
         """Send a text message."""
-        self._loop.run(partial(self._core.send_text, text))
+        self._run(partial(self._core.send_text, text))
 
     def send_bytes(self, data: bytes) -> None:
         """Send a binary message."""
-        self._loop.run(partial(self._core.send_bytes, data))
+        self._run(partial(self._core.send_bytes, data))
 
     def send_json(self, value: object) -> None:
         """Send a value as a JSON text message."""
-        self._loop.run(partial(self._core.send_json, value))
+        self._run(partial(self._core.send_json, value))
 
     def receive(self, timeout: float | None = None) -> str | bytes:
         """Return the next message. See `AsyncWebSocket.receive`."""
-        return self._loop.run(partial(self._core.receive, timeout))
+        return self._run(partial(self._core.receive, timeout), timeout)
 
     def receive_text(self, timeout: float | None = None) -> str:
         """Return the next message, which must be text."""
-        return self._loop.run(partial(self._core.receive_text, timeout))
+        return self._run(partial(self._core.receive_text, timeout), timeout)
 
     def receive_bytes(self, timeout: float | None = None) -> bytes:
         """Return the next message, which must be binary."""
-        return self._loop.run(partial(self._core.receive_bytes, timeout))
+        return self._run(partial(self._core.receive_bytes, timeout), timeout)
 
     def receive_json(self, timeout: float | None = None) -> object:
         """Return the next message, read as JSON."""
-        return self._loop.run(partial(self._core.receive_json, timeout))
+        return self._run(partial(self._core.receive_json, timeout), timeout)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close; the application receives this code."""
-        self._loop.run(partial(self._core.close, code, reason))
+        self._run(partial(self._core.close, code, reason))
 
     def drop(self) -> None:
         """Leave without a close: the application receives 1006."""
-        self._loop.run(self._core.drop)
+        self._run(self._core.drop)

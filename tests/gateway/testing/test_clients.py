@@ -708,16 +708,10 @@ async def _ignores_its_client(scope: Scope, receive: ASGIReceive, send: ASGISend
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_application_that_goes_on_without_its_client_is_ended_and_named(backend: str) -> None:
+def test_an_application_that_sends_no_further_chunk_is_named(backend: str) -> None:
     with Client(_ignores_its_client, lifespan=False, backend=backend, timeout=0.1) as client:  # type: ignore[arg-type]
         with (
-            pytest.raises(ApplicationError, match="return after the client had disconnected"),
-            client.stream("GET", "/") as response,
-        ):
-            assert next(response.iter_chunks()) == b"first"
-    with Client(_ignores_its_client, lifespan=False, backend=backend, timeout=0.1) as client:  # type: ignore[arg-type]
-        with (
-            pytest.raises(ApplicationError, match=r"send the next chunk|return after"),
+            pytest.raises(ApplicationError, match="send the next chunk"),
             client.stream("GET", "/") as response,
         ):
             list(response.iter_chunks())
