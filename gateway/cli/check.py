@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 from urllib.parse import unquote
 
@@ -54,6 +55,19 @@ def _host(_: click.Context, __: click.Parameter, host: str | None) -> str | None
     return host
 
 
+def _reports(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, Path], ...]:
+    found: list[tuple[str, Path]] = []
+    for each in given:
+        form, equals, file = each.partition("=")
+        if form not in FORMATS or not equals or not file:
+            raise click.BadParameter(
+                f"{each!r} must be FORMAT=FILE with one of the formats {', '.join(FORMATS)}; "
+                "write for example junit=conformance.xml"
+            )
+        found.append((form, Path(file)))
+    return tuple(found)
+
+
 def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     if name not in signal.Signals.__members__:
         raise click.BadParameter(f"unknown signal {name!r}; write for example SIGTERM, SIGINT or SIGQUIT")
@@ -77,6 +91,14 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     "gateway.check.probe:wsgi or :asgi. The report lists the rules that it breaks.",
 )
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FORMAT=FILE",
+    callback=_reports,
+    help="Also write the report in this format to a file; may be given several times.",
+)
 @click.option(
     "--ignore",
     multiple=True,
@@ -115,6 +137,7 @@ def command(
     interface: str | None,
     server: str | None,
     form: str,
+    reports: tuple[tuple[str, Path], ...],
     ignore: tuple[str, ...],
     known: str | None,
     strict: bool,
@@ -143,13 +166,11 @@ def command(
         if given:
             raise click.UsageError(f"files name their server and its deployment themselves: remove {', '.join(given)}")
         found_in_files = check_files(files, target, config, app_dir)
-        click.echo(
-            found_in_files.text()
-            if form == "text"
-            else found_in_files.json()
-            if form == "json"
-            else write(Report(found_in_files.subject, [Finding(*row) for row in found_in_files.rows()]), form)
-        )
+        report = Report(found_in_files.subject, [Finding(*row) for row in found_in_files.rows()])
+        own = {"text": found_in_files.text, "json": found_in_files.json}
+        click.echo(own[form]() if form in own else write(report, form))
+        for kind, path in reports:
+            _write_file(path, own[kind]() if kind in own else write(report, kind))
         click.get_current_context().exit(1 if found_in_files.findings or found_in_files.refused else 0)
     only_server = server is not None and target is None and config is None
     named = None if only_server else source(target, config, app_dir, factory=factory)
@@ -223,8 +244,24 @@ def command(
         {rule: accepted.reasons[rule] for rule in sorted(broken)},
     )
     click.echo(write(report, form))
+    for kind, path in reports:
+        _write_file(path, write(report, kind))
     failed = any(strict or finding.severity == "error" for finding in findings)
     click.get_current_context().exit(1 if failed else 0)
+
+
+def _write_file(path: Path, text: str) -> None:
+    """Write a report; the folder must exist.
+
+    Raises:
+        click.UsageError: The file cannot be written.
+    """
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(
+            f"--report cannot write {path} ({error.strerror}); name a file in a folder that exists"
+        ) from error
 
 
 def _of_a_deployment() -> list[str]:

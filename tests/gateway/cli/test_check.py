@@ -316,3 +316,35 @@ ASGI_BEHIND_A_CHAIN = BEHIND_A_CHAIN.replace(
 def test_requests_pass_the_chain_of_a_preset(check: Any, source: str, hosts: str) -> None:
     result = check(source.format(hosts=hosts))
     assert (result.exit_code, "GET /: ValueError: no database" in result.stdout) == (1, True)
+
+
+def test_one_run_writes_reports_of_several_formats(check: Any, tmp_path: Path) -> None:
+    junit, badge = tmp_path / "conformance.xml", tmp_path / "badge.json"
+    result = check(BAD, "--format", "markdown", "--report", f"junit={junit}", "--report", f"badge={badge}")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("# Conformance of")
+    assert ElementTree.parse(junit).getroot().get("failures") != "0"
+    assert json.loads(badge.read_text("utf-8"))["schemaVersion"] == 1
+
+
+@pytest.mark.parametrize(
+    ("report", "message"),
+    [
+        ("junit", "'junit' must be FORMAT=FILE"),
+        ("xml=a.xml", "must be FORMAT=FILE with one of the formats text, json"),
+        ("json=", "must be FORMAT=FILE"),
+        ("json=no/such/folder/a.json", "--report cannot write no/such/folder/a.json"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_an_error(check: Any, report: str, message: str) -> None:
+    result = check(GOOD, "--report", report)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_a_check_of_files_writes_reports(tmp_path: Path) -> None:
+    conf = tmp_path / "nginx.conf"
+    conf.write_text("http { server { location / { proxy_pass http://127.0.0.1:8000; } } }\n", "utf-8")
+    report = tmp_path / "report.json"
+    result = CliRunner().invoke(group, ["check", str(conf), "--format", "json", "--report", f"json={report}"])
+    assert json.loads(report.read_text("utf-8")) == json.loads(result.stdout)
