@@ -31,7 +31,8 @@ class Deployment:
         socket: The server listens on a unix socket.
         address: Address of the server, if it listens on a port; ``{port}`` stands for the port.
         interfaces: Interfaces that the server calls.
-        steps: Commands for a clean machine, in their order.
+        steps: Commands for a clean machine, in their order; ``{node}`` and ``{proxy}`` stand for the machine's kind.
+        nodes: The servers may run on machines of their own.
     """
 
     title: str
@@ -41,6 +42,7 @@ class Deployment:
     address: str = "127.0.0.1:{port}"
     interfaces: tuple[str, ...] = ("wsgi", "asgi")
     steps: tuple[str, ...] = ()
+    nodes: bool = False
 
 
 _UNITS = {"{name}.socket": "socket.j2", "{name}.service": "service.j2"}
@@ -68,6 +70,7 @@ DEPLOYMENTS: Final[Mapping[str, Deployment]] = {
     ),
     "systemd": Deployment(
         title="Gunicorn under systemd: socket and service", files={**_UNITS, **_CONF}, platform="nginx", socket=True,
+        nodes=True,
         steps=("mkdir -p {home} && " + _COPY, _VENV, _START),
     ),
     "nginx": Deployment(
@@ -75,13 +78,14 @@ DEPLOYMENTS: Final[Mapping[str, Deployment]] = {
         files={"nginx.conf": "nginx.conf.j2", **_UNITS, **_CONF},
         platform="nginx",
         socket=True,
+        nodes=True,
         steps=(
             "apt-get install -y nginx python3-venv openssl",
-            "mkdir -p {home} && " + _COPY,
-            _VENV,
-            _START,
-            _CERTIFICATE,
-            "cp {out}/nginx.conf /etc/nginx/nginx.conf && systemctl restart nginx",
+            "mkdir -p {home} && " + _COPY + "{node}",
+            _VENV + "{node}",
+            _START + "{node}",
+            _CERTIFICATE + "{proxy}",
+            "cp {out}/nginx.conf /etc/nginx/nginx.conf && systemctl restart nginx{proxy}",
         ),
     ),
     "caddy": Deployment(
@@ -101,6 +105,7 @@ DEPLOYMENTS: Final[Mapping[str, Deployment]] = {
         title="HAProxy as load balancer -> Gunicorn on several addresses",
         files={"haproxy.cfg": "haproxy.cfg.j2", **_CONF},
         platform="haproxy",
+        nodes=True,
         steps=(
             "pip install gunicorn anytier",
             "gunicorn --config {out}/gunicorn.conf.py  # on each node",
@@ -159,6 +164,17 @@ def numbers_for(deployment: str, values: Mapping[str, object]) -> Numbers:
         raise ConfigurationError(
             f"{deployment} does not call {numbers.application}: name the Gateway in a module, for example shop:app"
         )
+    if numbers.nodes and not known.nodes:
+        able = ", ".join(name for name, each in DEPLOYMENTS.items() if each.nodes)
+        raise ConfigurationError(
+            f"{deployment} has no nodes: nodes is {','.join(numbers.nodes)!r}. Deployments with nodes: {able}"
+        )
+    wrong = [node for node in numbers.nodes if known.socket and not node.endswith(f":{numbers.port}")]
+    if wrong:
+        raise ConfigurationError(
+            f"nodes has {wrong[0]!r}, and port is {numbers.port}: the socket unit of every node listens on this port. "
+            f"Write for example --set nodes=10.0.0.1:{numbers.port},10.0.0.2:{numbers.port}"
+        )
     if numbers.interface not in known.interfaces:
         raise ConfigurationError(
             f"{deployment} calls {' and '.join(known.interfaces)} applications: interface is {numbers.interface!r}"
@@ -193,8 +209,8 @@ def render(deployment: str, values: Mapping[str, object]) -> dict[str, str]:
     facts = {
         "n": numbers,
         "header": header(deployment, values),
-        "socket": known.socket,
-        "address": known.address.format(port=numbers.port),
+        "socket": known.socket and not numbers.nodes,
+        "address": ("0.0.0.0:{port}" if known.socket else known.address).format(port=numbers.port),
     }
     return {
         name.format(name=numbers.name): environment.get_template(template).render(facts)
@@ -208,5 +224,7 @@ def steps(deployment: str, values: Mapping[str, object], out: str) -> list[str]:
     facts = {
         "name": numbers.name, "home": numbers.home, "out": out, "host": numbers.hosts[0],
         "key": numbers.key_file, "certificate": numbers.certificate_file,
+        "node": "  # on each node" if numbers.nodes else "", "proxy": "  # on each NGINX" if numbers.nodes else "",
     }  # fmt: skip
-    return [step.format(**facts) for step in DEPLOYMENTS[deployment].steps]
+    known = [step for step in DEPLOYMENTS[deployment].steps if numbers.tls or not step.startswith(_CERTIFICATE)]
+    return [step.format(**facts) for step in known]

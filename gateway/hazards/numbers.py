@@ -93,7 +93,7 @@ class Numbers:
         user: User and group of the server.
         proxy_user: User and group of the proxy, which may open the socket.
         compress: The proxy compresses; false if the application does.
-        nodes: Addresses of the servers behind HAProxy.
+        nodes: Addresses of the servers behind HAProxy, or behind NGINX on other machines.
         replicas: Pods of Kubernetes.
         image: Image of the container.
         python: Version of Python in the container.

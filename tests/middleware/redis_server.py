@@ -20,19 +20,29 @@ def running_redis() -> Iterator[str]:
     Raises:
         FileNotFoundError: redis-server is not installed.
     """
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder, redis_in(folder) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def redis_in(folder: str) -> Iterator[str]:
+    """Start a server in a folder; started again in the same one, it has the same address and no data.
+
+    Raises:
+        FileNotFoundError: redis-server is not installed.
+    """
     program = shutil.which("redis-server")
     if program is None:
         raise FileNotFoundError("redis-server is not installed: apt-get install redis-server")
-    with tempfile.TemporaryDirectory(prefix="redis-") as folder:  # a unix socket's path must be short
-        path = Path(folder) / "redis.sock"
-        argv = [program, "--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", "--dir", folder]
-        server = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            _wait(path, server)
-            yield f"redis+unix://{path}"
-        finally:
-            server.terminate()
-            server.wait(10)
+    path = Path(folder) / "redis.sock"  # a unix socket's path must be short
+    argv = [program, "--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", "--dir", folder]
+    server = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait(path, server)
+        yield f"redis+unix://{path}"
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 def _wait(path: Path, server: subprocess.Popen[bytes]) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from gateway.deploy.generate import render
 from tests.tiers.deployed_chain import HOST, MAX_BYTES
 
-__all__ = ["Answer", "Deployed", "Process", "client", "deployed", "missing", "until"]
+__all__ = ["Answer", "Deployed", "Process", "certificate", "changed", "client", "deployed", "missing", "until"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
@@ -161,14 +161,14 @@ def client(folder: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(folder / "certificate.pem"))
 
 
-def _changed(text: str, changes: Mapping[str, str]) -> str:
+def changed(text: str, changes: Mapping[str, str]) -> str:
     for old, new in changes.items():
         assert old in text, old
         text = text.replace(old, new)
     return text
 
 
-def _certificate(folder: Path) -> None:
+def certificate(folder: Path) -> None:
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
@@ -201,9 +201,7 @@ def _values(app: str, folder: Path, **more: object) -> dict[str, object]:
 def _gunicorn(folder: Path, files: Mapping[str, str], **environment: str) -> tuple[list[str], dict[str, str]]:
     """Return Gunicorn's command, from the unit if there is one, and its environment."""
     conf = folder / "gunicorn.conf.py"
-    conf.write_text(
-        _changed(files["gunicorn.conf.py"], {"/run/shop/": f"{folder}/"} if "shop.service" in files else {})
-    )
+    conf.write_text(changed(files["gunicorn.conf.py"], {"/run/shop/": f"{folder}/"} if "shop.service" in files else {}))
     argv = [sys.executable, "-m", "gunicorn", "--config", str(conf)]
     if "shop.service" in files:
         unit = files["shop.service"]
@@ -235,7 +233,7 @@ def _held(folder: Path) -> Iterator[int]:
 @contextmanager
 def deployed(kind: str, app: str, folder: Path) -> Iterator[Deployed]:
     """Start a deployment: nginx, caddy, haproxy, haproxy-nginx or gunicorn, and end it."""
-    _certificate(folder)
+    certificate(folder)
     starting = {
         "nginx": _on_socket,
         "caddy": _on_socket,
@@ -254,7 +252,7 @@ def _nginx(folder: Path, text: str, port: int, *, tls: bool) -> Process:
     changes |= {"listen 80": f"listen 127.0.0.1:{plain if tls else port}"}
     if tls:
         changes |= {"listen 443": f"listen 127.0.0.1:{port}"}
-    (folder / "nginx.conf").write_text(_changed(text, changes))
+    (folder / "nginx.conf").write_text(changed(text, changes))
     return Process([str(shutil.which("nginx", path=PATH)), "-c", str(folder / "nginx.conf")], folder / "nginx.log")
 
 
@@ -291,7 +289,7 @@ def _caddy(folder: Path, text: str, port: int) -> Process:
         f"{HOST} {{": f"https://{HOST}:{port} {{\n\ttls {folder}/certificate.pem {folder}/key.pem",
     }
     changes |= {"\tgrace_period": "\tadmin off\n\tauto_https disable_redirects\n\tgrace_period"}
-    (folder / "Caddyfile").write_text(_changed(text, changes))
+    (folder / "Caddyfile").write_text(changed(text, changes))
     return Process(
         [str(shutil.which("caddy", path=PATH)), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"],
         folder / "caddy.log",
@@ -304,7 +302,7 @@ def _caddy(folder: Path, text: str, port: int) -> Process:
 def _haproxy(folder: Path, text: str, port: int) -> Process:
     changes = {"bind :443 ssl": f"bind 127.0.0.1:{port} ssl", "bind :80": f"bind 127.0.0.1:{free_port()}"}
     changes |= {"crt " + str(folder / "certificate.pem"): "crt " + str(folder / "both.pem")}
-    (folder / "haproxy.cfg").write_text(_changed(text, changes))
+    (folder / "haproxy.cfg").write_text(changed(text, changes))
     program = str(shutil.which("haproxy", path=PATH))
     return Process([program, "-db", "-f", str(folder / "haproxy.cfg")], folder / "haproxy.log")
 

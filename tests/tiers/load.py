@@ -1,4 +1,4 @@
-"""Clients that send until they are told to stop, and what became of each of their requests.
+"""Clients that send until they are stopped, and the result of each request.
 
 Half of the requests are POSTs with serial numbers, which the node notes when it has done the work.
 """
@@ -23,6 +23,7 @@ class Load:
         clients: Number of clients; each sends one request at a time.
         get: Path of the GETs.
         post: Path of the POSTs, whose body is the serial number.
+        name: Begin of the serial numbers.
 
     Attributes:
         sent: Number of requests by method.
@@ -38,8 +39,9 @@ class Load:
         *,
         get: str = "/facts",
         post: str = "/slow?seconds=0.01",
+        name: str = "",
     ) -> None:
-        self.connect, self.get, self.post = connect, get, post
+        self.connect, self.get, self.post, self.name = connect, get, post, name
         self.sent: Counter[str] = Counter()
         self.failed: dict[str, str] = {}
         self.done: list[str] = []
@@ -66,12 +68,13 @@ class Load:
         while not self.stop.is_set():
             try:
                 with self.connect() as connection:
-                    while not self.stop.is_set():
+                    # A proxy that reloads announces the end of a connection; then the client opens another one.
+                    while not self.stop.is_set() and connection.sock is not None:
                         serial += 1
-                        self._one(connection, f"{number}-{serial}", serial % 2 == 0)
+                        self._one(connection, f"{self.name}{number}-{serial}", serial % 2 == 0)
             except (OSError, http.client.HTTPException) as error:
                 # A proxy may close an idle connection, and a client must not send again what it has sent.
-                self.failed[f"{number}-{serial}"] = f"{'GET' if serial % 2 else 'POST'} {error!r}"
+                self.failed[f"{self.name}{number}-{serial}"] = f"{'GET' if serial % 2 else 'POST'} {error!r}"
 
     def _one(self, connection: http.client.HTTPConnection, serial: str, post: bool) -> None:
         method = "POST" if post else "GET"

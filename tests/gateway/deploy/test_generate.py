@@ -106,6 +106,41 @@ def test_the_way_to_a_running_deployment_has_at_most_six_commands() -> None:
         assert 1 <= len(steps(name, values, "deploy")) <= 6
 
 
+NODES: dict[str, object] = {**SHOP, "nodes": ["10.0.0.1:8000", "10.0.0.2:8000"]}
+
+
+def test_nginx_passes_requests_to_nodes_whose_socket_units_hold_a_port() -> None:
+    files = render("nginx", NODES)
+    assert "server 10.0.0.1:8000 max_fails=1" in files["nginx.conf"]
+    assert "server 10.0.0.2:8000 max_fails=1" in files["nginx.conf"]
+    assert "unix:/" not in files["nginx.conf"]
+    assert "ListenStream=8000" in files["shop.socket"]
+    assert judge(read_files(files)) == []
+    assert [step.rpartition("  # ")[2] for step in steps("nginx", NODES, "deploy")[1:]] == [
+        *["on each node"] * 3,
+        *["on each NGINX"] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("deployment", "nodes", "message"),
+    [
+        ("caddy", ["10.0.0.1:8000"], "caddy has no nodes"),
+        ("nginx", ["10.0.0.1:9000"], "port is 8000"),
+        ("nginx", ["10.0.0.1"], "port is 8000"),
+    ],
+)
+def test_nodes_that_a_deployment_does_not_have_are_an_error(deployment: str, nodes: list[str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        render(deployment, {**SHOP, "nodes": nodes})
+
+
+def test_a_proxy_without_tls_gets_no_certificate() -> None:
+    assert any("openssl" in step and "-keyout" in step for step in steps("nginx", SHOP, "deploy"))
+    inside = {**SHOP, "tls": False, "balancers": ["10.0.0.0/8"]}
+    assert not any("-keyout" in step for step in steps("nginx", inside, "deploy"))
+
+
 def test_a_wsgi_application_has_no_uvicorn() -> None:
     with pytest.raises(ConfigurationError, match="uvicorn calls asgi applications"):
         render("uvicorn", SHOP)
