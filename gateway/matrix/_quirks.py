@@ -26,7 +26,7 @@ QUIRKS: tuple[Quirk, ...] = (
     *_known(
         "It joins two Cookie headers without the '; ' that separates cookies, so an application reads them wrongly.",
         Quirk(
-            servers={"waitress": ">=3", "pyuwsgi": ">=2"},
+            servers={"waitress": ">=3", "pyuwsgi": ">=2", "mod-wsgi": ">=6"},
             requests=("two Cookie headers",),
             point="cookie",
             value="a=1, b=2",
@@ -145,8 +145,12 @@ QUIRKS: tuple[Quirk, ...] = (
         ),
     ),
     *_known(
+        "It merges several slashes into one, anywhere in the path.",
+        Quirk(servers={"mod-wsgi": ">=6"}, requests=("two slashes",), point="path", value="/a/b"),
+    ),
+    *_known(
         "It resolves dot segments before the application sees the path.",
-        Quirk(servers={"pyuwsgi": ">=2"}, requests=("dot segments",), point="path", value="/b/c"),
+        Quirk(servers={"pyuwsgi": ">=2", "mod-wsgi": ">=6"}, requests=("dot segments",), point="path", value="/b/c"),
     ),
     *_known(
         "It redirects a path with dot segments or several slashes to the clean path.",
@@ -156,6 +160,10 @@ QUIRKS: tuple[Quirk, ...] = (
         "It does not decode %2F, or decodes %252F twice, so an application cannot tell which one the client sent.",
         Quirk(servers={"cheroot": ">=11"}, requests=("encoded slash",), point="path", value="/a%2Fb%2F"),
         Quirk(servers={"caddysnake": ">=0.3"}, requests=("encoded slash",), point="path", value="/a/b/"),
+    ),
+    *_known(
+        "It refuses a path with an encoded slash, %2F.",
+        Quirk(servers={"mod-wsgi": ">=6"}, requests=("encoded slash",), point="status", value="404"),
     ),
     *_known(
         "It replaces or refuses a path whose bytes are not UTF-8, or does not respond.",
@@ -315,6 +323,12 @@ QUIRKS: tuple[Quirk, ...] = (
             point="header order",
             value="content-type, x-b, set-cookie, set-cookie, x-a, x-latin, content-length",
         ),
+        Quirk(
+            servers={"mod-wsgi": ">=6"},
+            requests=("response headers",),
+            point="header order",
+            value="content-length, x-b, x-a, x-latin, set-cookie, set-cookie, content-type",
+        ),
     ),
     *_known(
         "It sends non-ASCII header values as UTF-8 instead of Latin-1.",
@@ -328,7 +342,7 @@ QUIRKS: tuple[Quirk, ...] = (
     *_known(
         "If the application raises within the body, the client cannot see that the response is incomplete.",
         Quirk(
-            servers={"pyuwsgi": ">=2", "caddysnake": ">=0.3"},
+            servers={"pyuwsgi": ">=2", "caddysnake": ">=0.3", "mod-wsgi": ">=6"},
             requests=("exception in the body",),
             point="complete",
             value="yes",
@@ -420,6 +434,7 @@ QUIRKS: tuple[Quirk, ...] = (
                 "tornado": ">=6",
                 "werkzeug": ">=3",
                 "wsgiref": ">=3.11",
+                "mod-wsgi": ">=6",
             },
             requests=("WebSocket",),
             point="status",

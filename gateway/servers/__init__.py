@@ -62,6 +62,7 @@ _BUILTIN: dict[str, str] = {
     "caddysnake": "gateway.servers.caddysnake:CADDYSNAKE",
     "twisted": "gateway.servers.twisted:TWISTED",
     "tornado": "gateway.servers.tornado:TORNADO",
+    "mod-wsgi": "gateway.servers.mod_wsgi:MOD_WSGI",
     "bjoern": "gateway.servers.bjoern:BJOERN",
     "aiohttp-wsgi": "gateway.servers.aiohttp_wsgi:AIOHTTP_WSGI",
     "socketify-asgi": "gateway.servers.socketify:ASGI",

@@ -174,6 +174,7 @@ class Server:
         program: Console script that runs instead of the interpreter, for a server that Python cannot run by module. It
             is looked up beside the interpreter first, and then on ``PATH``.
         quirks: Facts that its users meet, one sentence each.
+        unusable: Function that returns why an installed server cannot run for this user on this machine, or None.
     """
 
     name: str
@@ -190,6 +191,7 @@ class Server:
     posix: bool = False
     program: str = ""
     quirks: tuple[str, ...] = ()
+    unusable: Callable[[], str | None] | None = None
 
     def missing(self) -> str | None:
         """Return what is missing to start this server here, or None if it can start."""
@@ -200,7 +202,7 @@ class Server:
         for module in filter(None, (self.module, *self.requires)):
             if not _found(module):
                 return f'{self.name} needs the package {module!r}; run: pip install "{self.requirement}"'
-        return None
+        return self.unusable() if self.unusable is not None else None
 
     def installed(self) -> bool:
         """Whether this server can start on this machine."""

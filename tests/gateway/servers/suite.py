@@ -11,6 +11,7 @@ from gateway import servers
 #: Described, and run if they are installed: they need a compiler, or cannot do what the suite needs.
 KNOWN = (
     "uwsgi",
+    "mod-wsgi",  # test_mod_wsgi.py runs it as another user, because Apache refuses to serve as root
     "bjoern",
     "aiohttp-wsgi",
     "socketify-asgi",
