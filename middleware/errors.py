@@ -28,14 +28,14 @@ from gateway.problems import preferred_media_type, problem, refusal
 if TYPE_CHECKING:
     from gateway.exchange import Request
 
-__all__ = ["KNOWN", "Errors", "Known"]
+__all__ = ["KNOWN", "ErrorClass", "Errors"]
 
 _log = logging.getLogger("gateway.middleware.errors")
 _LONGEST = BOUNDS["log"].characters
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ErrorClass:
     """How to read the status and the text of an exception that is made for clients.
 
     Attributes:
@@ -50,18 +50,18 @@ class Known:
 
 
 #: Exceptions of frameworks by the full name of their class, so that this module need not import a framework.
-KNOWN: Mapping[str, Known] = {
-    "werkzeug.exceptions.HTTPException": Known("code", "description"),
-    "starlette.exceptions.HTTPException": Known("status_code", "detail", "headers"),
-    "litestar.exceptions.http_exceptions.HTTPException": Known("status_code", "detail", "headers"),
-    "falcon.http_error.HTTPError": Known("status", "description", "headers"),
-    "quart.exceptions.HTTPException": Known("code", "description"),
-    "django.http.response.Http404": Known(404),
-    "django.core.exceptions.PermissionDenied": Known(403),
-    "django.core.exceptions.BadRequest": Known(400),
-    "django.core.exceptions.SuspiciousOperation": Known(400),
-    "pyramid.httpexceptions.HTTPException": Known("code", "detail"),
-    "bottle.HTTPError": Known("status_code", "body"),
+KNOWN: Mapping[str, ErrorClass] = {
+    "werkzeug.exceptions.HTTPException": ErrorClass("code", "description"),
+    "starlette.exceptions.HTTPException": ErrorClass("status_code", "detail", "headers"),
+    "litestar.exceptions.http_exceptions.HTTPException": ErrorClass("status_code", "detail", "headers"),
+    "falcon.http_error.HTTPError": ErrorClass("status", "description", "headers"),
+    "quart.exceptions.HTTPException": ErrorClass("code", "description"),
+    "django.http.response.Http404": ErrorClass(404),
+    "django.core.exceptions.PermissionDenied": ErrorClass(403),
+    "django.core.exceptions.BadRequest": ErrorClass(400),
+    "django.core.exceptions.SuspiciousOperation": ErrorClass(400),
+    "pyramid.httpexceptions.HTTPException": ErrorClass("code", "detail"),
+    "bottle.HTTPError": ErrorClass("status_code", "body"),
 }
 
 #: A value of the option ``answers``.

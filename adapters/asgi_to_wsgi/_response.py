@@ -78,7 +78,7 @@ def respond(call: AsgiCall, environ: Environ, start_response: Callable[..., obje
     except BaseException:
         call.abandon()
         raise
-    return ResponseBody(call, environ, coalesce)
+    return ServedBody(call, environ, coalesce)
 
 
 def _raisable(call: AsgiCall, environ: Environ) -> BaseException:
@@ -115,7 +115,7 @@ def _whole(call: AsgiCall, coalesce: bool) -> list[bytes] | None:
     return [b"".join(body)] if len(body) > 1 and coalesce and size <= JOIN_BYTES else body
 
 
-class ResponseBody:
+class ServedBody:
     """The iterable of one response. The server calls ``close()``; if it forgets, the garbage collector does."""
 
     __slots__ = ("_call", "_closed", "_coalesce", "_environ", "_file", "_ready")
@@ -128,7 +128,7 @@ class ResponseBody:
         self._file: Generator[bytes, None, None] | None = None
         self._closed = False
 
-    def __iter__(self) -> ResponseBody:
+    def __iter__(self) -> ServedBody:
         """Return itself, because a body is iterated once."""
         return self
 

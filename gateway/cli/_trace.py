@@ -20,11 +20,11 @@ from gateway.dual import Dual
 from gateway.exchange import Outcome, Request, Response
 from gateway.protocols import Application, ASGIReceive, ASGISend, Environ, Interface, Scope, StartResponse, is_proxy
 
-__all__ = ["Entry", "Trace", "traced"]
+__all__ = ["Trace", "TraceEntry", "traced"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class TraceEntry:
     """One line.
 
     Attributes:
@@ -42,7 +42,7 @@ class Entry:
 class Trace:
     """The lines of one request, in order."""
 
-    entries: list[Entry] = field(default_factory=list[Entry])
+    entries: list[TraceEntry] = field(default_factory=list[TraceEntry])
     began: float = field(default_factory=time.perf_counter)
 
     def restart(self) -> None:
@@ -55,7 +55,7 @@ class Trace:
         name = threading.current_thread().name
         # Python names a thread like this if it did not start it as a `Thread`: here the one of the adapters' loop.
         thread = "the event loop's thread" if name.startswith("Dummy-") else name
-        self.entries.append(Entry(time.perf_counter() - self.began, thread, text))
+        self.entries.append(TraceEntry(time.perf_counter() - self.began, thread, text))
 
     def lines(self) -> Iterator[str]:
         """Yield the lines as text; a change of the thread is a line of its own."""

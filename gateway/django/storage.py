@@ -35,7 +35,7 @@ else:
     _Storage = object
 
 
-class _Compressing(_Storage):
+class _CompressedStorage(_Storage):
     """Compresses what was collected, after the storage that it is mixed into has processed it."""
 
     incompressible: ClassVar[frozenset[str]] = INCOMPRESSIBLE
@@ -63,9 +63,9 @@ class _Compressing(_Storage):
                     yield name, name + suffix, True
 
 
-class CompressedStaticFilesStorage(_Compressing, StaticFilesStorage):
+class CompressedStaticFilesStorage(_CompressedStorage, StaticFilesStorage):
     """Django's ``StaticFilesStorage``, and compressed files next to the collected ones."""
 
 
-class CompressedManifestStaticFilesStorage(_Compressing, ManifestStaticFilesStorage):
+class CompressedManifestStaticFilesStorage(_CompressedStorage, ManifestStaticFilesStorage):
     """Django's ``ManifestStaticFilesStorage``, and compressed files next to the collected ones and the hashed ones."""

@@ -4,9 +4,9 @@
 ``on_response`` and ``on_body`` of those outside k; an error at k is offered to the ``on_error`` of those outside k, and
 the response of one that handles it goes on from there. ``on_finish`` runs for each whose ``on_request`` was entered.
 
-Each phase is a plain loop over a table of :class:`~gateway.drivers._plan.Plan`. As long as hooks return ``None`` that
-is all. When one returns something, or fails, the loop returns *steps*: a generator for the rest of the phase, which
-goes on with the same iterator over the table. The driver of an interface runs the steps. They yield
+Each phase is a plain loop over a table of :class:`~gateway.drivers._plan.HookPlan`. As long as hooks return ``None``,
+that is all. When one returns something, or fails, the loop returns *steps*: a generator for the rest of the phase,
+which goes on with the same iterator over the table. The driver of an interface runs the steps. They yield
 :class:`~gateway.contract.Io`, which it calls (WSGI) or awaits (ASGI), and
 :data:`~gateway.drivers._response_body.PULL`, to which it sends the next part of the application's body.
 
@@ -29,7 +29,7 @@ from gateway.loops import new_event
 from gateway.problems import refusal
 
 if TYPE_CHECKING:
-    from gateway.drivers._plan import OnFinish, OnRequest, OnResponse, Plan
+    from gateway.drivers._plan import HookPlan, OnFinish, OnRequest, OnResponse
     from gateway.loops import Event
 
 __all__ = [
@@ -103,7 +103,7 @@ class Exchange(Request):
     __slots__ = ("__dict__",)
 
     if TYPE_CHECKING:
-        _plan: Plan
+        _plan: HookPlan
         _state: int
         #: The client's method; a middleware may give the application another one.
         _method: str

@@ -16,7 +16,7 @@ from gateway.exchange import Outcome, Request, Response
 if TYPE_CHECKING:
     from gateway.headers import Header
 
-__all__ = ["OnError", "OnFinish", "OnRequest", "OnResponse", "Plan"]
+__all__ = ["HookPlan", "OnError", "OnFinish", "OnRequest", "OnResponse"]
 
 OnRequest: TypeAlias = Callable[[Request], object]
 #: on_response or on_body.
@@ -25,7 +25,7 @@ OnError: TypeAlias = Callable[[Request, Exception], object]
 OnFinish: TypeAlias = Callable[[Request, Outcome], object]
 
 
-class Plan:
+class HookPlan:
     """The hooks of a group as tables.
 
     Attributes:

@@ -41,7 +41,7 @@ from gateway.drivers._order import (
     judge,
     settled,
 )
-from gateway.drivers._plan import Plan
+from gateway.drivers._plan import HookPlan
 from gateway.drivers._process import ProcessHooks
 from gateway.drivers._response_body import PULL, ResponseBody, has_body
 from gateway.drivers._unread import drop_async
@@ -558,7 +558,7 @@ class AsgiExchange(AsyncExchange, AsgiClient, AsgiRequest):
         return self.finish(outcome, iter(finishing))
 
 
-def _prepare(plan: Plan, exchange: AsgiExchange) -> None:
+def _prepare(plan: HookPlan, exchange: AsgiExchange) -> None:
     """Change the scope for the application, if the group touches bodies."""
     extensions = exchange.extensions
     if plan.touches_bodies and any(name in extensions for name in FILES):
@@ -570,7 +570,7 @@ def _prepare(plan: Plan, exchange: AsgiExchange) -> None:
 def build(group: Group, app: ASGIApplication) -> ASGIApplication:
     """Return an ASGI application that runs the group around another."""
     process = ProcessHooks(group.http, "asgi") if ProcessHooks.needed(group.http) else None
-    plan = Plan(group.http)
+    plan = HookPlan(group.http)
     if plan.is_empty and not group.websocket and group.startup is None and process is None:
         return app
     other = _other(group, app, process)
@@ -578,7 +578,7 @@ def build(group: Group, app: ASGIApplication) -> ASGIApplication:
     return serve if process is None else _started(process, serve)
 
 
-def _http(plan: Plan, app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
+def _http(plan: HookPlan, app: ASGIApplication, other: ASGIApplication) -> ASGIApplication:
     """Serve HTTP with the group, and every other scope with ``other``."""
     inward, watches, prepares = plan.inward, plan.watches, plan.prepares
     over = DONE if watches else COMMITTED
@@ -628,7 +628,7 @@ def _http(plan: Plan, app: ASGIApplication, other: ASGIApplication) -> ASGIAppli
 
 def _other(group: Group, app: ASGIApplication, process: ProcessHooks | None) -> ASGIApplication:
     """Return what serves every scope but HTTP: WebSocket handshakes, the lifespan, unknown scopes."""
-    plan = Plan(group.websocket)
+    plan = HookPlan(group.websocket)
     starts = app if group.startup is None else group.startup.watch(app)
 
     async def other(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:

@@ -25,7 +25,7 @@ from gateway.headers import AsgiHeaders
 
 if TYPE_CHECKING:
     from gateway.contract import Steps
-    from gateway.drivers._plan import Plan
+    from gateway.drivers._plan import HookPlan
     from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
 
 __all__ = ["WebsocketExchange"]
@@ -41,7 +41,9 @@ class WebsocketExchange(AsyncExchange, AsgiRequest):
 
     _websocket = True
 
-    def __init__(self, plan: Plan, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+    def __init__(
+        self, plan: HookPlan, app: ASGIApplication, scope: Scope, receive: ASGIReceive, send: ASGISend
+    ) -> None:
         AsgiRequest.__init__(self, scope)
         self._plan = plan
         self._method = "GET"

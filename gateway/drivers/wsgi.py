@@ -42,7 +42,7 @@ from gateway.drivers._order import (
     judge,
     settled,
 )
-from gateway.drivers._plan import Plan
+from gateway.drivers._plan import HookPlan
 from gateway.drivers._process import ProcessHooks
 from gateway.drivers._request_body import InputStream, declared_length, has_input
 from gateway.drivers._response_body import PULL, ResponseBody, has_body
@@ -611,12 +611,12 @@ class _SizedBody(_Body):
 def build(group: Group, app: WSGIApplication) -> WSGIApplication:
     """Return a WSGI application that runs the group around another."""
     process = ProcessHooks(group.http, "wsgi") if ProcessHooks.needed(group.http) else None
-    plan = Plan(group.http)
+    plan = HookPlan(group.http)
     serve = app if plan.is_empty else _serve(plan, app)
     return serve if process is None else _started(process, serve)
 
 
-def _serve(plan: Plan, app: WSGIApplication) -> WSGIApplication:
+def _serve(plan: HookPlan, app: WSGIApplication) -> WSGIApplication:
     inward, watches, reads, defers = plan.inward, plan.watches, plan.reads, plan.defers
 
     def serve(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -986,7 +986,7 @@ def test_b35_requests_leave_no_tasks_threads_or_calls_behind(mode: Any) -> None:
 
     def kept() -> int:
         gc.collect()
-        return sum(type(found).__name__ in ("AsgiCall", "ResponseBody", "Task") for found in gc.get_objects())
+        return sum(type(found).__name__ in ("AsgiCall", "ServedBody", "Task") for found in gc.get_objects())
 
     with adapted(app, loop=mode) as wsgi:
         for _ in range(50):
