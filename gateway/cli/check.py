@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import click
 from click.core import ParameterSource
 
+from gateway.check.cases.requests import REQUESTS, RequestCase
 from gateway.check.deployed import metrics_folder, version, with_chain
 from gateway.check.deployed import settings as settings_of
 from gateway.check.drive import drive_asgi, drive_wsgi
@@ -38,6 +39,9 @@ from gateway.rules import RULES, Validator
 from gateway.servers import Bind, Launch, choose, families, get
 
 __all__ = ["command"]
+
+#: Methods that change nothing (RFC 9110 9.2.1).
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 def _paths(_: click.Context, __: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
@@ -106,6 +110,11 @@ def _signal(_: click.Context, __: click.Parameter, name: str) -> str:
     help="Rule not to report, with the reason; may be given several times.",
 )
 @click.option("--known", metavar="FILE", help="File of known violations; the check fails for new and for stale ones.")
+@click.option(
+    "--bodies",
+    is_flag=True,
+    help="Send the requests with a body, and those with unusual methods, too. They may change the application's data.",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 for warnings too.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Number of worker processes of the deployment.")
 @click.option("--bind", default="127.0.0.1:8000", help="Address of the deployment: HOST:PORT or unix:/PATH.")
@@ -140,6 +149,7 @@ def command(
     reports: tuple[tuple[str, Path], ...],
     ignore: tuple[str, ...],
     known: str | None,
+    bodies: bool,
     strict: bool,
     app_dir: str | None,
     factory: bool,
@@ -197,7 +207,8 @@ def command(
             found, app = named.load()
             deployment = with_chain(facts(app, before), app)
             # The cast is safe, because detect() raises for objects that are not applications.
-            findings, exercised = _application(cast(Application, app), interface, paths, host)
+            cases = [case for case in REQUESTS if bodies or (case.body is None and case.method in _SAFE)]
+            findings, exercised = _application(cast(Application, app), interface, paths, host, cases)
             launch = Launch(target=str(found), bind=Bind.parse(bind), workers=workers, arguments=arguments)
             spoken = detect(cast(Application, app), interface)
             if name is not None and chosen is None:
@@ -282,16 +293,15 @@ def _of_a_deployment() -> list[str]:
 
 
 def _application(
-    app: Application, interface: str | None, paths: Iterable[str], host: str | None
+    app: Application, interface: str | None, paths: Iterable[str], host: str | None, cases: Sequence[RequestCase]
 ) -> tuple[list[Finding], set[str]]:
     """Call an application under the validator; return its findings, and the rules that bind it and were exercised."""
     spoken = detect(app, interface)
     host, scheme = host or host_for(app), scheme_for(app)
     app, reached = watched(app, spoken)
-    requests = [(method, path) for path in paths for method in ("GET", "HEAD")]
     validator = Validator(app, spoken, "collect")
     driver: Callable[..., list[str]] = drive_wsgi if spoken == "wsgi" else drive_asgi
-    raised = driver(validator, requests, host=host, scheme=scheme)
+    raised = driver(validator, paths, cases, host=host, scheme=scheme)
     # Violations of the server are the driver's own, and the user did not ask for a check of the driver.
     found = [Finding.of(violation, error=True) for violation in validator.violations if violation.side != "server"]
     found += [Finding.of(violation, error=False) for violation in validator.warnings if violation.side != "server"]

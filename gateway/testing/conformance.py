@@ -8,7 +8,6 @@
 Every case is a request, or a few, under a validator on each side. Some cases have a fault. A case fails by a violation,
 by an exception that it does not expect, or by a leak. It also fails if a response differs from the direct response
 although the subject must not change it. The rules are those of `gateway.rules`; the report names each broken rule.
-(Above 400 lines with the table of the cases.)
 
 Sources: ASGI 3.0, HTTP 2.5; PEP 3333; for a server RFC 9110 and RFC 9112.
 """
@@ -19,9 +18,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from random import Random
 from typing import cast
 
+from gateway.check.cases.requests import REQUESTS, RequestCase
 from gateway.check.known import Known, read_known
 from gateway.check.report import Finding
 from gateway.check.servers import check_server
@@ -193,80 +192,26 @@ def _named(*values: object) -> Iterator[tuple[str, object]]:
     return zip(("app", "middleware", "adapter", "server"), values, strict=True)
 
 
-@dataclass(frozen=True)
-class _Case:
-    """A request, and the results that it may have."""
-
-    id: str
-    method: str = "GET"
-    options: RequestOptions = field(default_factory=RequestOptions)
-    #: The client leaves: the application may raise then, and the response is cut.
-    leaves: bool = False
-    #: The probe raises.
-    raising: bool = False
-    path: str | None = None
-    #: Skipped for an application, which may respond to this request as it likes.
-    probe_only: bool = False
-    #: Skipped for a WSGI application: ``read(n)`` returns fewer than n bytes before the end. WebOb, for one, reads "the
-    #: semantics of each method are as documented in the Python Library Reference" (PEP 3333) as a ban.
-    short_reads: bool = False
-
-
-_HEADERS = [("x-twice", "1"), ("x-twice", "2"), ("x-latin", "caf\xe9"), ("x-empty", ""), ("accept-language", "de, en")]
-_FORM = {"content-type": "multipart/form-data; boundary=battery"}
-_BODY = b"a=1&b=2\r\n" * 40
-
-
-def _case(id: str, method: str = "GET", **options: object) -> _Case:
-    ours = {
-        name: options.pop(name)
-        for name in ("leaves", "raising", "path", "probe_only", "short_reads")
-        if name in options
-    }
-    return _Case(id, method, cast(RequestOptions, options), **cast("dict[str, bool]", ours))  # type: ignore[arg-type]  # path
-
-
-CASES: tuple[_Case, ...] = (
-    _case("get"),
-    _case("head", "HEAD"),
-    _case("options", "OPTIONS"),
-    _case("unknown-method", "PROPFIND"),
-    _case("query", params={"a": ["1", "2"], "b c": "d&e", "ü": "é"}),
-    _case("headers", headers=_HEADERS),
-    _case("cookies", cookies={"a": "1", "b": "2"}),
-    _case("post-whole", "POST", content=_BODY),
-    _case("post-empty", "POST", content=b""),
-    _case("post-chunks", "POST", content=[_BODY[:7], b"", _BODY[7:]]),
-    _case("post-bytewise", "POST", content=_BODY, fault=Fault(request_chunks=[1] * 40), short_reads=True),
-    _case("post-at-random", "POST", content=_BODY, fault=Fault(request_chunks=Random(7)), short_reads=True),
-    _case("post-json", "POST", json={"a": [1, "é"]}),
-    _case("post-form", "POST", data={"a": "1", "b": ["2", "3"]}),
-    _case("post-files", "POST", files={"file": ("ü.txt", b"inside")}, headers=_FORM),
-    _case("leaves-before-headers", fault=Fault(disconnect="before_headers"), leaves=True),
-    _case("leaves-mid-request", "POST", content=_BODY, fault=Fault(disconnect="mid_request", at=20), leaves=True),
-    _case("leaves-at-head", fault=Fault(disconnect="after_bytes", at=0), leaves=True),
-    _case("leaves-after-a-byte", fault=Fault(disconnect="after_bytes", at=1), leaves=True),
-    _case("leaves-after-a-chunk", fault=Fault(disconnect="after_chunks", at=1), leaves=True),
-    _case("leaves-by-event-alone", fault=Fault(disconnect="after_bytes", at=1, how="event"), leaves=True),
-    _case("leaves-by-error-alone", fault=Fault(disconnect="after_bytes", at=1, how="oserror"), leaves=True),
-    _case("reads-slowly", fault=Fault(reader=BytesPerSecond(10_000_000))),
-    _case("percent-encoded-path", path="/echo/%2F/%C3%A9/a%20b;v=1", probe_only=True),
-    _case("empty", path="/empty", probe_only=True),
-    _case("repeated-headers", path="/cookies", probe_only=True),
-    _case("chunks", path="/chunks", probe_only=True),
-    _case("big", path="/big", probe_only=True),
-    _case(
-        "leaves-a-big-one", path="/big", fault=Fault(disconnect="after_bytes", at=5000), leaves=True, probe_only=True
-    ),
-    _case("raises", path="/raises", raising=True, probe_only=True),
-    _case("raises-late", path="/raises-late", raising=True, probe_only=True),
-)
+def _options(case: RequestCase) -> RequestOptions:
+    """Return the options of the client for a case."""
+    options: RequestOptions = {}
+    if case.headers:
+        options["headers"] = list(case.headers)
+    if case.body is not None:
+        options["content"] = case.body[0] if len(case.body) == 1 else list(case.body)
+    if case.leaves is not None:
+        options["fault"] = Fault(disconnect=case.leaves.when, at=case.leaves.at, how=case.leaves.how)
+    elif case.sizes:
+        options["fault"] = Fault(request_chunks=case.sizes)
+    elif case.slowly:
+        options["fault"] = Fault(reader=BytesPerSecond(10_000_000))
+    return options
 
 
 def _application(app: Application, interface: Interface | None, paths: Sequence[str], lifespan: bool) -> BatteryReport:
     spoken = detect(app, interface)
     report = BatteryReport(f"the {spoken} application {app!r}")
-    cases = [case for case in CASES if not case.probe_only and not (case.short_reads and spoken == "wsgi")]
+    cases = [case for case in REQUESTS if not case.probe_only and not (case.sizes and spoken == "wsgi")]
     with Client(app, interface=spoken, validate="collect", lifespan=lifespan, follow_redirects=False) as client:
         for path in paths:
             for case in cases:
@@ -303,12 +248,12 @@ def _between(
         Client(subject, interface=outside, validate="collect", lifespan=lifespan) as client,
         Client(probe, interface=interface, validate="off", lifespan=lifespan) as direct,
     ):
-        for case in CASES:
+        for case in REQUESTS:
             before = len(inner.violations)
-            result, response = _ask(client, case, case.path or "/echo")
+            result, response = _ask(client, case, "/echo")
             error = result.error
             if error is None and transparent and response is not None and not case.leaves:
-                error = _differs(response, _ask(direct, case, case.path or "/echo")[1])
+                error = _differs(response, _ask(direct, case, "/echo")[1])
             if error is None and watch is not None and watch.open:
                 error = "the application's iterable was not closed (PEP 3333, Specification Details)"
                 watch.forget()
@@ -357,13 +302,13 @@ def _short(value: object) -> str:
     return text if len(text) <= 300 else f"{text[:200]} ... {text[-80:]}"
 
 
-def _ask(client: Client, case: _Case, path: str) -> tuple[CaseResult, Response | None]:
+def _ask(client: Client, case: RequestCase, path: str) -> tuple[CaseResult, Response | None]:
     """Send a case's request; return the result and the response."""
     before = len(client.violations)
     response: Response | None = None
     error: str | None = None
     try:
-        response = client.request(case.method, path, **case.options)
+        response = client.request(case.method, case.target(path), **_options(case))
     except Exception as raised:
         if case.raising and not isinstance(raised, LookupError):
             error = f"an exception of the application must come out unchanged, got {raised!r}"
@@ -374,7 +319,7 @@ def _ask(client: Client, case: _Case, path: str) -> tuple[CaseResult, Response |
     if response is not None and response.close_called > 1:
         error = f"close() must be called once, and was called {response.close_called} times"
     warnings = tuple(response.warnings) if response is not None else ()
-    return CaseResult(f"{case.id} {path}", tuple(client.violations[before:]), error, warnings), response
+    return CaseResult(f"{case.id} {case.path or path}", tuple(client.violations[before:]), error, warnings), response
 
 
 def _at_once(client: Client, path: str, count: int = 8) -> CaseResult:
