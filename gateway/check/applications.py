@@ -331,7 +331,7 @@ class _Leaving:
         if not self._left:
             raise StopIteration
         self._left -= 1
-        return b"x" * 65536
+        return b"first" * 13000
 
     def close(self) -> None:
         _SEEN["left"] = "closed"

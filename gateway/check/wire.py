@@ -176,21 +176,22 @@ def request(method: str, target: str, body: bytes = b"", *lines: str, version: s
     return "\r\n".join([*head, "", ""]).encode("latin-1") + body
 
 
-def leave(address: Address, request: bytes, timeout: float) -> bool:
-    """Send a request, wait for the first bytes of the response, and reset the connection.
+def leave(address: Address, request: bytes, timeout: float, after: bytes) -> bool:
+    """Send a request, wait for some bytes of the body, and reset the connection.
 
     Returns:
-        Whether any bytes came.
+        Whether these bytes came.
     """
+    raw = b""
     with _connect(address, timeout) as connection:
         connection.sendall(request)
-        try:
-            came = bool(connection.recv(1024))
-        except OSError:
-            came = False
+        # After the headers alone, the application's next send() could already fail.
+        with contextlib.suppress(OSError):
+            while after not in raw.partition(b"\r\n\r\n")[2] and (data := connection.recv(1024)):
+                raw += data
         # Without a linger time, close() sends RST: the server learns at once that nobody reads any more.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    return came
+    return after in raw.partition(b"\r\n\r\n")[2]
 
 
 class Connection:

@@ -102,7 +102,8 @@ class BatteryReport:
 
     def __str__(self) -> str:
         head = f"{self.subject}: {len(self.cases) - len(self.failed)} of {len(self.cases)} cases passed"
-        return "\n".join([head, *map(str, self.failed)])
+        warnings = {one.rule: one for case in self.cases for one in reversed(case.warnings)}
+        return "\n".join([head, *map(str, self.failed), *(f"warning {one}" for one in warnings.values())])
 
 
 class BatteryFailed(GatewayError, AssertionError):  # an AssertionError, because it is a finding of a test
