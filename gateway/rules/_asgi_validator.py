@@ -245,10 +245,12 @@ class CheckedAsgiCall:
         """Receive a message for the application, and check the server's message."""
         connection = self.connection
         self._late("receive")
-        if connection.type == "lifespan" and not connection.startup_received:
-            message = await self._first_event()
-        else:
-            message = await self._receive()
+        try:
+            first = connection.type == "lifespan" and not connection.startup_received
+            message = await (self._first_event() if first else self._receive())
+        except BaseException as error:
+            connection.cancelled = not isinstance(error, Exception)
+            raise
         connection.begin("receive")
         if not is_message(message):
             self._raise(self._engine.check(_FORM, connection, message).violation)

@@ -48,6 +48,8 @@ def answer_follows_event(connection: Connection, message: Message) -> str | None
     kind: str = message["type"]
     event = kind.rpartition(".")[0]
     received = connection.startup_received if event == "lifespan.startup" else connection.shutdown_received
+    if connection.cancelled:
+        return None  # the event cannot come any more; Starlette and others send "failed" then
     return None if received else f"{kind} before {event} was received"
 
 

@@ -168,6 +168,8 @@ class Connection:
     #: send raised any exception: the server refused a message, so the response cannot be complete.
     refused: bool = False
     returned: bool = False
+    #: The application was cancelled while it waited in receive().
+    cancelled: bool = False
     files: tuple[object, ...] = _NO_FILES
 
     # websocket

@@ -3,6 +3,7 @@ import threading
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
 from gateway.rules import Validator
 from tests.gateway.rules.asgi import (
@@ -260,6 +261,33 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_rule_of_the_lifespan_is_caught_broken_and_silent_kept(case: Case) -> None:
     shows(case)
+
+
+def test_an_application_that_is_cancelled_in_its_lifespan_may_report_a_failure() -> None:
+    # Starlette sends lifespan.shutdown.failed then, as for any other exception.
+    application = Starlette()
+
+    async def main() -> None:
+        events = iter([STARTUP])
+
+        async def receive() -> Any:
+            return next(events, None) or await asyncio.Event().wait()
+
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        task = asyncio.ensure_future(validator(lifespan(), receive, send))  # type: ignore[operator]
+        while not sent:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert sent == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
+
+    validator = Validator(application, "asgi", "collect")
+    asyncio.run(main())
+    assert validator.violations == []
 
 
 def test_an_application_without_lifespan_may_be_served_afterwards() -> None:

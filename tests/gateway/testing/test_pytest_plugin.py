@@ -263,3 +263,28 @@ def test_bad(web):
     result = project.runpytest()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*the application broke these rules under *", "*P05*"])
+
+
+def test_a_starlette_application_needs_no_block_around_the_asynchronous_client(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+async def hello(request):
+    return PlainTextResponse("hello")
+
+app = Starlette(routes=[Route("/", hello)])
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.mark.anyio
+async def test_hello(aweb):
+    assert (await aweb(app).get("/")).text == "hello"
+"""
+    )
+    project.runpytest().assert_outcomes(passed=1)
