@@ -23,7 +23,7 @@ from gateway.testing._http import http
 from gateway.testing._record import Record
 from gateway.testing._response import AsyncChunks, AsyncResponse, AsyncSteps, Chunks, ReadChunks, Response, SyncSteps
 from gateway.testing._stage import Stage
-from gateway.testing._verbs import Content, RequestOptions, add_cookies, encoded
+from gateway.testing._verbs import Content, RequestOptions, add_cookies, addressed, encoded
 from gateway.testing._wsgi_exchange import SteppedWsgiCall
 from gateway.testing.faults import Fault
 
@@ -46,7 +46,11 @@ def source_of(request: http.Request, library: ModuleType) -> Source:
 
 def _source(request: http.Request) -> Source:
     given: Source | None = request.extensions.get("gateway.source")
-    if given is not None:
+    # A redirect to a GET has another, empty stream.
+    if given is not None and not isinstance(request.stream, http.ByteStream):
+        if request.extensions.get("gateway.used") and not isinstance(given, list):
+            raise http.StreamConsumed
+        request.extensions["gateway.used"] = True
         return given
     source = source_of(request, http)
     # The library iterates over a form and over files; their length is known, so they form one chunk.
@@ -54,12 +58,16 @@ def _source(request: http.Request) -> Source:
 
 
 def prepared(
-    options: RequestOptions, placeholder: Callable[[], Content], *, streams: bool = False
+    method: str, url: str, options: RequestOptions, placeholder: Callable[[], Content], *, streams: bool = False
 ) -> dict[str, object]:
-    """Separate our options from the HTTP library's. Chunked content bypasses the library, which would cut it again."""
-    given: dict[str, object] = dict(options)
-    extensions: dict[str, object] = {"gateway.streams": streams}
-    for name in ("fault", "timeout", "cookies"):
+    """Return the arguments for the HTTP library's ``request()``, with our options as extensions.
+
+    Chunked content bypasses the library, which would cut it again.
+    """
+    url, extensions = addressed(method, url)
+    given: dict[str, object] = {**options, "method": method, "url": url}
+    extensions |= {"gateway.streams": streams, "gateway.method": method}
+    for name in ("fault", "timeout", "cookies", "raise_app_exceptions", "environ", "scope"):
         if name in given:
             extensions[f"gateway.{name}"] = given.pop(name)
     if "headers" in options:
@@ -114,6 +122,8 @@ class Transport(http.BaseTransport):
         extensions = request.extensions
         fault: Fault = extensions.get("gateway.fault") or stage.fault
         timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
+        stage.check_host(request)
+        request.extensions.setdefault("gateway.host", request.url.host)
         add_cookies(request)
         source = _source(request)
         start = self._start()
@@ -154,6 +164,8 @@ class AsyncTransport(http.AsyncBaseTransport):
         extensions = request.extensions
         fault: Fault = extensions.get("gateway.fault") or stage.fault
         timeout: float | None = extensions.get("gateway.timeout", stage.timeout)
+        stage.check_host(request)
+        request.extensions.setdefault("gateway.host", request.url.host)
         add_cookies(request)
         source = _source(request)
         await self._start()

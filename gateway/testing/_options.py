@@ -42,6 +42,9 @@ class StageOptions(ServerSettings):
     follow_redirects: bool = False
     cookies: dict[str, str] | None = None
     headers: HeaderItems | None = None
+    hosts: Sequence[str] = ()
+    environ: Mapping[str, object] | None = None
+    scope: Mapping[str, object] | None = None
     fault: Fault | None = None
 
 

@@ -33,9 +33,9 @@ EXTENSIONS: Mapping[str, str] = {
     "push": "http.response.push",
 }
 
-# Headers of one connection, which a server handles itself (ASGI HTTP: "already de-chunked"; PEP 3333 "Other HTTP
-# Features").
-_HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+# A server decodes the body (ASGI HTTP: "already de-chunked"; PEP 3333 "Other HTTP Features"). Servers pass the other
+# headers of a connection on, such as Connection and Upgrade.
+_DECODED = b"transfer-encoding"
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -80,15 +80,15 @@ class Head:
 
     @classmethod
     def of(cls, method: str, scheme: str, host: str, port: int | None, target: bytes, headers: RawHeaders) -> Head:
-        """Split a request target into path and query, and drop the headers of the connection."""
+        """Split a request target into path and query, and drop the header of the decoded transfer."""
         raw_path, _, query = target.partition(b"?")
-        kept = [(name.lower(), value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
-        return cls(method.upper(), scheme, host, port, raw_path or b"/", query, kept)
+        kept = [(name.lower(), value) for name, value in headers if name.lower() != _DECODED]
+        return cls(method, scheme, host, port, raw_path or b"/", query, kept)
 
 
 def _split_mount(raw_path: bytes, root_path: str) -> tuple[bytes, bytes]:
     """Return ``(mount, rest)``, percent-encoded. The mount is not added again to a path that begins with it."""
-    if not root_path:
+    if not root_path or raw_path == b"*":  # "*" addresses the server, not a path in it
         return b"", raw_path
     mount = quote(root_path, safe="/~!$&'()*+,;=:@").encode("ascii")
     if raw_path == mount or raw_path.startswith(mount + b"/"):
@@ -127,7 +127,7 @@ def build_scope(
     scope = _connection(head, settings, settings.scheme or head.scheme, state)
     scope["type"] = "http"
     scope["asgi"] = {"version": "3.0", "spec_version": spec_version}
-    scope["method"] = head.method
+    scope["method"] = head.method.upper()  # "uppercased" (ASGI HTTP); WSGI has no such rule
     return scope
 
 

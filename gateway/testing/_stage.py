@@ -6,13 +6,14 @@ The clients and the transports share this module. It turns a request of the HTTP
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import Protocol, cast, get_args
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Protocol, cast, get_args
 
 import asgiref.compatibility
 
 from gateway.errors import ConfigurationError, ProtocolViolation
-from gateway.protocols import Application, ASGIApplication, Interface, WSGIApplication, detect
+from gateway.protocols import Application, ASGIApplication, Interface, Scope, WSGIApplication, detect
 from gateway.rules.tables import known_rules
 from gateway.rules.validator import Validator
 from gateway.testing._asgi_call import SteppedAsgiCall
@@ -61,13 +62,19 @@ class WireRequest(Protocol):
     @property
     def headers(self) -> _Headers: ...
     @property
+    def extensions(self) -> Mapping[str, Any]: ...
+    @property
     def stream(self) -> Iterable[bytes] | AsyncIterable[bytes]: ...
 
 
 def head_of(request: WireRequest) -> Head:
     """Return the request line and headers of a request, as they would come over the wire."""
-    url = request.url
-    return Head.of(request.method, url.scheme, url.host, url.port, url.raw_path, request.headers.raw)
+    url, extensions = request.url, request.extensions
+    # The libraries write methods in capitals. A redirect may have changed the method.
+    given: str = extensions.get("gateway.method", request.method)
+    method = given if given.upper() == request.method else request.method
+    target: bytes = extensions.get("target", url.raw_path)
+    return Head.of(method, url.scheme, url.host, url.port, target, request.headers.raw)
 
 
 class Stage:
@@ -140,13 +147,33 @@ class Stage:
         # Since 2.4 a send() after the client left has to raise (ASGI HTTP). If the fault's send() does not, claim 2.3.
         version = "2.5" if fault.tells_by_error else "2.3"
         scope = build_scope(head_of(request), self.options, state, spec_version=version)
-        return SteppedAsgiCall(self.asgi, scope, source, self.record(), fault, timeout)
+        self.add_to_scope(scope, request.extensions)
+        return SteppedAsgiCall(self.asgi, scope, source, self.record(request.extensions), fault, timeout)
+
+    def add_to_scope(self, scope: Scope, extensions: Mapping[str, Any]) -> None:
+        """Add the keys of the test to a scope; its ASGI extensions are added to the client's.
+
+        Raises:
+            Unsupported: The test gave ``environ=``.
+        """
+        own: Mapping[str, Any] = {**(self.options.scope or {}), **extensions.get("gateway.scope", {})}
+        self._refuse("environ", self.options.environ or extensions.get("gateway.environ"))
+        offered = {**scope["extensions"], **own.get("extensions", {})}
+        scope.update(own, extensions=offered)
+
+    def _refuse(self, name: str, given: object) -> None:
+        if given:
+            other = "environ" if name == "scope" else "scope"
+            raise Unsupported(
+                f"{name}= cannot be used here, because the client calls this application as {self.interface.upper()}: "
+                f"use {other}="
+            )
 
     def wsgi_call(self, request: WireRequest, source: Source, fault: Fault) -> SteppedWsgiCall:
         """Begin a call of a WSGI application.
 
         Raises:
-            Unsupported: The body is an asynchronous iterator, which a thread cannot read.
+            Unsupported: The body is an asynchronous iterator, which a thread cannot read, or the test gave ``scope=``.
         """
         if isinstance(source, AsyncIterator):
             raise Unsupported(
@@ -154,9 +181,12 @@ class Stage:
             )
         offered = EXTENSIONS["early_hint"] in self.options.extension_names()
         chunks = _chunks(source, fault)
-        record = self.record()
+        record = self.record(request.extensions)
         body = ChunkedInput(chunks, fault, record)
         environ = build_environ(head_of(request), self.options, body=body)
+        self._refuse("scope", self.options.scope or request.extensions.get("gateway.scope"))
+        environ.update(self.options.environ or {})
+        environ.update(request.extensions.get("gateway.environ", {}))
         return SteppedWsgiCall(cast(WSGIApplication, self.app), environ, record, fault, early_hints=offered)
 
     def settle(self, record: Record, *, ends: bool = True) -> None:
@@ -175,6 +205,21 @@ class Stage:
                 raise record.error
             if not record.headers and not record.chunks:
                 record.status, record.reason = 500, "Internal Server Error"
+
+    def check_host(self, request: WireRequest) -> None:
+        """Refuse a redirect to a host that the application does not serve.
+
+        Raises:
+            ConfigurationError: The redirect leads to another host, which ``hosts`` does not name.
+        """
+        host = request.url.host
+        first = request.extensions.get("gateway.host", host)
+        if host != first and not any(fnmatchcase(host, pattern) for pattern in self.options.hosts):
+            raise ConfigurationError(
+                f"a redirect leads to another host: {host!r}. The client has one application only, and {first!r} is "
+                f"its host. If it serves both, pass hosts=({host!r},); otherwise pass follow_redirects=False and look "
+                "at the Location header"
+            )
 
     def raise_late(self, failures: list[BaseException]) -> None:
         """Raise what closing the client raised, and the exceptions of the application outside of any request."""
@@ -195,9 +240,10 @@ class Stage:
         else:
             (self._elsewhere if record is None else record.violations).append(violation)
 
-    def record(self) -> Record:
+    def record(self, extensions: Mapping[str, Any]) -> Record:
         """Begin the record of a request."""
-        record = Record(raises=self.options.raise_app_exceptions)
+        raises = extensions.get("gateway.raise_app_exceptions", self.options.raise_app_exceptions)
+        record = Record(raises=raises)
         if self.records is not None:
             self.records.append(record)
         return record

@@ -9,7 +9,17 @@ from typing import IO, Generic, TypeAlias, TypedDict, TypeVar, Unpack
 from gateway.testing._http import http
 from gateway.testing.faults import Fault
 
-__all__ = ["AsyncVerbs", "Content", "HeaderItems", "Params", "RequestOptions", "Verbs", "add_cookies", "encoded"]
+__all__ = [
+    "AsyncVerbs",
+    "Content",
+    "HeaderItems",
+    "Params",
+    "RequestOptions",
+    "Verbs",
+    "add_cookies",
+    "addressed",
+    "encoded",
+]
 
 Primitive: TypeAlias = str | int | float | bool | None
 Params: TypeAlias = Mapping[str, Primitive | Sequence[Primitive]] | list[tuple[str, Primitive]] | str
@@ -35,6 +45,9 @@ class RequestOptions(TypedDict, total=False):
     follow_redirects: bool
     timeout: float | None
     fault: Fault
+    raise_app_exceptions: bool
+    environ: Mapping[str, object]
+    scope: Mapping[str, object]
 
 
 def encoded(headers: HeaderItems | None) -> list[tuple[bytes, bytes]]:
@@ -43,6 +56,11 @@ def encoded(headers: HeaderItems | None) -> list[tuple[bytes, bytes]]:
     return [
         (name.encode("ascii"), value if isinstance(value, bytes) else value.encode("latin-1")) for name, value in items
     ]
+
+
+def addressed(method: str, url: str) -> tuple[str, dict[str, object]]:
+    """Return the URL for the HTTP library and its extensions; ``OPTIONS *`` addresses the server (RFC 9112, 3.2.4)."""
+    return ("/", {"target": b"*"}) if url == "*" and method.upper() == "OPTIONS" else (url, {})
 
 
 def add_cookies(request: http.Request) -> None:

@@ -12,11 +12,7 @@ Sources: ASGI 3.0, HTTP and WebSocket 2.5, Lifespan 2.0; PEP 3333.
 from __future__ import annotations
 
 import weakref
-from collections.abc import (
-    AsyncGenerator,
-    Generator,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Generic, TypeVar, Unpack
@@ -34,7 +30,7 @@ from gateway.testing._options import ClientOptions, StageOptions, takes
 from gateway.testing._request import build_websocket_scope
 from gateway.testing._response import AsyncResponse, AsyncSteps, Response, SyncSteps
 from gateway.testing._stage import Stage, head_of
-from gateway.testing._verbs import AsyncVerbs, HeaderItems, Params, RequestOptions, Verbs, encoded
+from gateway.testing._verbs import AsyncVerbs, HeaderItems, Params, RequestOptions, Verbs, add_cookies, encoded
 from gateway.testing.leaks import GRACE, LeakReport, Snapshot
 from gateway.testing.tiers import Unsupported
 from gateway.testing.websocket import AsyncWebSocket, WebSocket
@@ -124,6 +120,9 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         follow_redirects: Whether redirects are followed.
         cookies: Cookies to begin with.
         headers: Headers of every request.
+        hosts: Other hosts that the application serves, ``*`` as a wildcard: redirects to them are followed.
+        environ: Keys of every WSGI environ, such as ``REMOTE_USER``.
+        scope: Keys of every ASGI scope. Its ``extensions`` are added to those of ``extensions=``.
         backend: The loop that an ASGI application gets: ``asyncio`` or ``trio``.
         fault: What goes wrong in every request, and in the lifespan.
     """
@@ -144,13 +143,14 @@ class Client(Verbs[Response], _Common[SyncSteps]):
             headers=_with_defaults(options.headers),
             trust_env=False,
         )
+        _drop_connection(self._http, options)
         self._finalizer = weakref.finalize(self, self._loop.stop, join=False)
 
     # -- requests
 
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
         """Send a request and read the whole response."""
-        response = self._http.request(method, url, **prepared(options, nothing))  # type: ignore[arg-type]  # checked
+        response = self._http.request(**prepared(method, url, options, nothing))  # type: ignore[arg-type]  # checked
         return _as(Response, response)
 
     @contextmanager
@@ -159,7 +159,7 @@ class Client(Verbs[Response], _Common[SyncSteps]):
 
         If the block ends before the response is complete, the client leaves, and the application sees a disconnect.
         """
-        with self._http.stream(method, url, **prepared(options, nothing, streams=True)) as response:  # type: ignore[arg-type]  # checked
+        with self._http.stream(**prepared(method, url, options, nothing, streams=True)) as response:  # type: ignore[arg-type]  # checked
             try:
                 yield _as(Response, response)
             except BaseException as error:
@@ -177,6 +177,8 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         subprotocols: Sequence[str] = (),
         headers: HeaderItems | None = None,
         params: Params | None = None,
+        cookies: dict[str, str] | None = None,
+        scope: Mapping[str, object] | None = None,
         timeout: float | None = None,
     ) -> Generator[WebSocket]:
         """Open a WebSocket.
@@ -188,10 +190,12 @@ class Client(Verbs[Response], _Common[SyncSteps]):
             Unsupported: The application is called as WSGI.
         """
         self._start()
-        core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
+        request = _handshake(self._http, url, subprotocols, headers, params, cookies, scope)
+        core = _websocket(self._stage, request, subprotocols, timeout)
         self._sockets.append(core)
         try:
             self._loop.run(core.connect, core.timeout)
+            _keep_cookies(self._http, request, core)
             yield WebSocket(core, self._loop)
         except BaseException as error:
             try:
@@ -323,12 +327,13 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
             headers=_with_defaults(options.headers),
             trust_env=False,
         )
+        _drop_connection(self._http, options)
 
     # -- requests
 
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
         """Send a request and read the whole response."""
-        response = await self._http.request(method, url, **prepared(options, nothing_async))  # type: ignore[arg-type]  # checked
+        response = await self._http.request(**prepared(method, url, options, nothing_async))  # type: ignore[arg-type]  # checked
         return _as(AsyncResponse, response)
 
     @asynccontextmanager
@@ -337,7 +342,7 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
 
         If the block ends before the response is complete, the client leaves, and the application sees a disconnect.
         """
-        async with self._http.stream(method, url, **prepared(options, nothing_async, streams=True)) as response:  # type: ignore[arg-type]  # checked
+        async with self._http.stream(**prepared(method, url, options, nothing_async, streams=True)) as response:  # type: ignore[arg-type]  # checked
             try:
                 yield _as(AsyncResponse, response)
             except BaseException as error:
@@ -355,14 +360,18 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
         subprotocols: Sequence[str] = (),
         headers: HeaderItems | None = None,
         params: Params | None = None,
+        cookies: dict[str, str] | None = None,
+        scope: Mapping[str, object] | None = None,
         timeout: float | None = None,
     ) -> AsyncGenerator[AsyncWebSocket]:
         """Open a WebSocket. See `Client.websocket`."""
         await self._start()
-        core = _websocket(self._stage, self._http, url, subprotocols, headers, params, timeout)
+        request = _handshake(self._http, url, subprotocols, headers, params, cookies, scope)
+        core = _websocket(self._stage, request, subprotocols, timeout)
         self._sockets.append(core)
         try:
             await core.connect()
+            _keep_cookies(self._http, request, core)
             yield core
         except BaseException as error:
             try:
@@ -463,25 +472,49 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
             self._before = Snapshot.take(running_loop())
 
 
-def _websocket(
-    stage: Stage,
+def _handshake(
     client: http.Client | http.AsyncClient,
     url: str,
     subprotocols: Sequence[str],
     headers: HeaderItems | None,
     params: Params | None,
-    timeout: float | None,
+    cookies: dict[str, str] | None,
+    scope: Mapping[str, object] | None,
+) -> http.Request:
+    """Return the request that opens a WebSocket, with the headers of a browser's (RFC 6455, 4.1)."""
+    given = encoded(headers)
+    names = {name.lower() for name, _ in given}
+    own = [
+        (b"connection", b"Upgrade"),
+        (b"upgrade", b"websocket"),
+        (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+        (b"sec-websocket-version", b"13"),
+    ]
+    if subprotocols:
+        own.append((b"sec-websocket-protocol", ", ".join(subprotocols).encode("latin-1")))
+    lines = [*given, *(line for line in own if line[0] not in names)]
+    extensions = {"gateway.cookies": cookies or {}, "gateway.scope": scope or {}}
+    request = client.build_request("GET", url, headers=lines, params=params, extensions=extensions)
+    add_cookies(request)
+    return request
+
+
+def _websocket(
+    stage: Stage, request: http.Request, subprotocols: Sequence[str], timeout: float | None
 ) -> AsyncWebSocket:
     if stage.interface != "asgi":
         raise Unsupported(
             "WSGI has no WebSockets; run the application as ASGI, or run this test in the ASGI tiers only"
         )
-    request = client.build_request("GET", url, headers=encoded(headers), params=params)
-    if subprotocols:
-        request.headers["sec-websocket-protocol"] = ", ".join(subprotocols)
     state = stage.lifespan.state if stage.lifespan is not None and stage.lifespan.supported else None
     scope = build_websocket_scope(head_of(request), stage.options, subprotocols, state)
-    return AsyncWebSocket(stage.asgi, scope, stage.timeout if timeout is None else timeout, record=stage.record())
+    stage.add_to_scope(scope, request.extensions)
+    record = stage.record(request.extensions)
+    return AsyncWebSocket(stage.asgi, scope, stage.timeout if timeout is None else timeout, record=record)
+
+
+def _keep_cookies(client: http.Client | http.AsyncClient, request: http.Request, core: AsyncWebSocket) -> None:
+    client.cookies.extract_cookies(http.Response(101, headers=core.accept_headers, request=request))
 
 
 @contextmanager
@@ -491,6 +524,12 @@ def _gathered(failures: list[BaseException]) -> Generator[None]:
         yield
     except Exception as error:
         failures.append(error)
+
+
+def _drop_connection(client: http.Client | http.AsyncClient, options: StageOptions) -> None:
+    """Drop the HTTP library's own ``Connection`` header: it is about a connection, and there is none."""
+    if not any(name.lower() == b"connection" for name, _ in encoded(options.headers)):
+        del client.headers["connection"]
 
 
 def _with_defaults(headers: HeaderItems | None) -> list[tuple[bytes, bytes]]:

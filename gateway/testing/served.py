@@ -9,20 +9,31 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NoReturn, TypeVar, Unpack
 
 from gateway.errors import ConfigurationError, ProtocolViolation, Side
+from gateway.protocols import Message
 from gateway.servers import Bind, Launch, Running, Server, start
 from gateway.servers._reachable import reads_forwarded
 from gateway.testing._http import http
 from gateway.testing._record import Record
 from gateway.testing._response import AsyncResponse, Response
 from gateway.testing._served_names import FILE, MARK, MODULE, NAME, READY, SIDES
-from gateway.testing._verbs import AsyncVerbs, Content, HeaderItems, Params, RequestOptions, Verbs, add_cookies, encoded
+from gateway.testing._verbs import (
+    AsyncVerbs,
+    Content,
+    HeaderItems,
+    Params,
+    RequestOptions,
+    Verbs,
+    add_cookies,
+    addressed,
+    encoded,
+)
 from gateway.testing.tiers import Unsupported
 from gateway.testing.websocket import WebSocketClosed, WebSocketDenied
 
@@ -95,10 +106,12 @@ def _unsupported(what: str) -> NoReturn:
     raise Unsupported(f"only a client in the same process can see {what}; this tier has a server in between")
 
 
-def _plain(options: RequestOptions, *, asynchronous: bool) -> dict[str, object]:
-    given: dict[str, object] = dict(options)
+def _plain(method: str, url: str, options: RequestOptions, *, asynchronous: bool) -> dict[str, object]:
+    url, extensions = addressed(method, url)
+    given: dict[str, object] = {**options, "method": method, "url": url, "extensions": extensions}
+    given.pop("raise_app_exceptions", None)  # a server never raises them
     if "cookies" in options:
-        given["extensions"] = {"gateway.cookies": given.pop("cookies")}
+        extensions["gateway.cookies"] = given.pop("cookies")
     if "headers" in options:
         given["headers"] = encoded(options["headers"])
     content: Content | None = options.get("content")
@@ -214,7 +227,7 @@ class ServedClient(Verbs[Response]):
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
         """Send a request and read the whole response."""
         self._check(options)
-        return _as(Response, self._http.request(method, url, **_plain(options, asynchronous=False)))  # type: ignore[arg-type]  # checked
+        return _as(Response, self._http.request(**_plain(method, url, options, asynchronous=False)))  # type: ignore[arg-type]  # checked
 
     @contextmanager
     def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Generator[Response]:
@@ -222,7 +235,7 @@ class ServedClient(Verbs[Response]):
         self._check(options)
         if not self.server.capabilities.streaming:
             raise Unsupported(f"{self.server.name} sends a response only when it is complete")
-        with self._http.stream(method, url, **_plain(options, asynchronous=False)) as response:  # type: ignore[arg-type]  # checked
+        with self._http.stream(**_plain(method, url, options, asynchronous=False)) as response:  # type: ignore[arg-type]  # checked
             yield _as(Response, response)
 
     @contextmanager
@@ -233,11 +246,19 @@ class ServedClient(Verbs[Response]):
         subprotocols: Sequence[str] = (),
         headers: HeaderItems | None = None,
         params: Params | None = None,
+        cookies: dict[str, str] | None = None,
+        scope: Mapping[str, object] | None = None,
         timeout: float | None = None,
     ) -> Generator[ServedWebSocket]:
         """Open a WebSocket, if the server supports them."""
         if not self.server.capabilities.websocket:
             raise Unsupported(f"{self.server.name} does not support WebSockets")
+        if scope:
+            raise Unsupported("scope= cannot be set in this tier, because the server makes the scope")
+        if cookies:
+            own = "; ".join(f"{name}={value}" for name, value in cookies.items())
+            headers = [*headers.items()] if isinstance(headers, Mapping) else [*(headers or ())]
+            headers.append(("cookie", own))
         with ServedWebSocket.open(self._http, url, subprotocols, headers, params, timeout) as socket:
             yield socket
 
@@ -282,7 +303,7 @@ class AsyncServedClient(AsyncVerbs[AsyncResponse]):
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
         """Send a request and read the whole response."""
         _check(self.server, options)
-        response = await self._http.request(method, url, **_plain(options, asynchronous=True))  # type: ignore[arg-type]  # checked
+        response = await self._http.request(**_plain(method, url, options, asynchronous=True))  # type: ignore[arg-type]  # checked
         return _as(AsyncResponse, response)
 
     @asynccontextmanager
@@ -291,7 +312,7 @@ class AsyncServedClient(AsyncVerbs[AsyncResponse]):
         _check(self.server, options)
         if not self.server.capabilities.streaming:
             raise Unsupported(f"{self.server.name} sends a response only when it is complete")
-        async with self._http.stream(method, url, **_plain(options, asynchronous=True)) as response:  # type: ignore[arg-type]  # checked
+        async with self._http.stream(**_plain(method, url, options, asynchronous=True)) as response:  # type: ignore[arg-type]  # checked
             yield _as(AsyncResponse, response)
 
     def websocket(self, url: str, **options: object) -> NoReturn:
@@ -386,6 +407,14 @@ class ServedWebSocket:
         """Close; the application receives this code."""
         self._session.close(code, reason or None)
 
+    def send_message(self, message: Message) -> NoReturn:
+        """Not available over a connection."""
+        _unsupported("ASGI messages")
+
+    def receive_message(self, timeout: float | None = None) -> NoReturn:
+        """Not available over a connection."""
+        _unsupported("ASGI messages")
+
     def drop(self) -> NoReturn:
         """Not available over a connection."""
         _unsupported("a dropped connection")
@@ -399,8 +428,20 @@ class ServedWebSocket:
             raise WebSocketClosed(error.code, error.reason or "") from None
 
 
-_REFUSED = ("root_path", "client", "http_version", "scheme", "extensions", "backend", "fault", "tier", "interface")
-_MEANINGLESS = ("validate", "ignore", "lifespan", "raise_app_exceptions", "base_url")
+_REFUSED = (
+    "root_path",
+    "client",
+    "http_version",
+    "scheme",
+    "extensions",
+    "backend",
+    "fault",
+    "tier",
+    "interface",
+    "environ",
+    "scope",
+)
+_MEANINGLESS = ("validate", "ignore", "lifespan", "raise_app_exceptions", "base_url", "hosts")
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
@@ -415,6 +456,8 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 def _check(server: Server, options: RequestOptions) -> None:
     if "fault" in options:
         _unsupported("the effect of a Fault")
+    if "environ" in options or "scope" in options:
+        raise Unsupported("environ= and scope= cannot be set in this tier, because the server makes them")
     content = options.get("content")
     chunked = content is not None and not isinstance(content, (str, bytes))
     if chunked and server.capabilities.chunked_upload != "decoded":

@@ -2,6 +2,7 @@
 
 `AsyncWebSocket` runs in the event loop of the application; `WebSocket` is the same for a thread. It does
 not use frames: it passes ASGI messages, and a close is an ASGI event.
+(Above 400 lines: the two classes have the same methods, and are read side by side.)
 
 Sources: ASGI WebSocket 2.5; RFC 6455 section 7.4.
 """
@@ -145,6 +146,28 @@ class AsyncWebSocket:
             return text if text is not None else bytes(data or b"")
         self._raise_error()
         raise self._closed or WebSocketClosed(1006)
+
+    async def send_message(self, message: Message) -> None:
+        """Give the application an ASGI message as it is, for example a ``websocket.receive`` with both keys."""
+        self._post(message)
+
+    async def receive_message(self, timeout: float | None = None) -> Message:
+        """Return the application's next ASGI message as it is: ``websocket.send`` or ``websocket.close``.
+
+        Raises:
+            WebSocketClosed: The application ended without closing.
+            TimeoutError: No message came in time; the WebSocket stays usable.
+        """
+        with anyio.fail_after(self.timeout if timeout is None else timeout):
+            while not self._from_app and self._closed is None and not self._ended:
+                await self._signal.wait()
+        if self._from_app:
+            self._signal.notify()
+            return self._from_app.popleft()
+        self._raise_error()
+        if self._closed is None:
+            raise WebSocketClosed(1006)
+        return {"type": "websocket.close", "code": self._closed.code, "reason": self._closed.reason}
 
     async def receive_text(self, timeout: float | None = None) -> str:
         """Return the next message, which must be text."""
@@ -363,6 +386,14 @@ class WebSocket:
     def receive_json(self, timeout: float | None = None) -> object:
         """Return the next message, read as JSON."""
         return self._run(partial(self._core.receive_json, timeout), timeout)
+
+    def send_message(self, message: Message) -> None:
+        """Give the application an ASGI message as it is. See `AsyncWebSocket.send_message`."""
+        self._run(partial(self._core.send_message, message))
+
+    def receive_message(self, timeout: float | None = None) -> Message:
+        """Return the application's next ASGI message as it is. See `AsyncWebSocket.receive_message`."""
+        return self._run(partial(self._core.receive_message, timeout), timeout)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close; the application receives this code."""

@@ -101,13 +101,6 @@ def test_the_connection_is_as_the_test_wants_it(interface: str, version: str) ->
     assert seen["headers"]["host"] == "example.test:8443"
 
 
-def test_headers_of_the_connection_are_the_servers(interface: str) -> None:
-    with Client(apps.ECHO[interface]) as client:
-        seen = client.post("/", content=iter([b"x"]), headers={"Connection": "keep-alive"}).json()
-    assert {"connection", "transfer-encoding"} & set(seen["headers"]) == set()
-    assert seen["body"] == "x"
-
-
 # -- streaming
 
 
