@@ -11,14 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fresh import ROOT, build, clone, python_in, run
+from tests.fresh import ROOT, python_in, run
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(clone(tmp_path_factory.mktemp("clone") / "anytier"))
 
 
 def test_the_wheel_holds_one_import_tree_only(wheel: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from tests.fresh import ROOT, build, clone, found_by_pip, python_in
+from tests.fresh import ROOT, found_by_pip, python_in
 
 pytestmark = pytest.mark.slow
 
@@ -21,11 +21,6 @@ README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs" / "tutorial" / "quickstart.md"
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MOST_COMMANDS = 5
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(clone(tmp_path_factory.mktemp("clone") / "anytier"))
 
 
 def section(page: Path, title: str) -> str:
