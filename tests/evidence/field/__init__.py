@@ -1,1 +1,1 @@
-"""What servers and adapters of the field break of the specifications, each with a reproduction that runs."""
+"""Violations of the specifications by servers, adapters, frameworks and middleware, each with a program."""

@@ -1,440 +1,432 @@
-"""Servers of ASGI applications."""
+"""Violations by servers of ASGI applications."""
 
 from __future__ import annotations
 
 from tests.evidence.field.case import Case
-from tests.evidence.field.preambles import SERVED
+from tests.evidence.field.packages import ASGI, H2, UNIX
+from tests.evidence.field.programs import GET, request, served
 
 __all__ = ["CASES"]
 
-_H2 = """\
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.events import DataReceived, StreamEnded, TrailersReceived
+_SECTION = "Servers of ASGI applications"
+_WWW = "https://asgi.readthedocs.io/en/latest/specs/www.html"
+_SCOPE = f"{_WWW}#http-connection-scope"
+_START = f"{_WWW}#response-start-send-event"
+_DISCONNECT = f"{_WWW}#disconnect-receive-event"
+_EXTENSIONS = "https://asgi.readthedocs.io/en/latest/extensions.html"
 
-SERVERS = {"granian": ASGI["granian"], "hypercorn": ASGI["hypercorn"],
-           "gunicorn": [*ASGI["gunicorn"], "--http-protocols", "h2,h1", "--http2-cleartext", "both"]}
-
-def fetch(address):
-    client = H2Connection(H2Configuration(client_side=True))
-    client.initiate_connection()
-    client.send_headers(1, [(":method", "GET"), (":scheme", "http"), (":authority", "a.example"), (":path", "/"),
-                            ("x-first", "1")], end_stream=True)
-    with socket.create_connection(address, 10) as connection:
-        connection.sendall(client.data_to_send())
-        body, trailers, ended = b"", [], False
-        while not ended and (data := connection.recv(65536)):
-            for event in client.receive_data(data):
-                body += event.data if isinstance(event, DataReceived) else b""
-                trailers += event.headers if isinstance(event, TrailersReceived) else []
-                ended = ended or isinstance(event, StreamEnded)
-            connection.sendall(client.data_to_send())
-    return body, trailers
-
+#: An application that sends the value of an expression.
+_TELLS = """\
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    body = repr({seen}).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({{"type": "http.response.start", "status": 200, "headers": headers}})
+    await send({{"type": "http.response.body", "body": body}})
 """
+_BODY = r'answer.partition(b"\r\n\r\n")[2].decode()'
+_STATUS = 'answer[9:12].decode() or "no response"'
+
+#: A request over HTTP/2, with the httpx client.
+_HTTPX = """\
+with httpx.Client(http1=False, http2=True, trust_env=False) as client:
+    answer = client.get("http://127.0.0.1:8000/", headers=[("x-first", "1")])
+print(answer.text)
+"""
+
+
+def _others(every: tuple[str, ...], *breakers: str) -> tuple[str, ...]:
+    return tuple(name for name in every if name not in breakers)
+
 
 CASES = (
     Case(
         id="ports-are-strings",
+        section=_SECTION,
         rule="H11",
         claim="The ports in `client` and `server` are str.",
         source="ASGI HTTP, HTTP Connection Scope",
+        link=_SCOPE,
         quote="`port` is the remote port as an integer ... `port` is the integer listening port",
-        breakers=("granian",),
-        preamble=SERVED,
-        body="""\
-APP = '''
-async def app(scope, receive, send):
-    assert scope["type"] == "http"
-    seen = repr([scope.get("client"), scope.get("server")])
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"seen: <" + seen.encode() + b">"})
-'''
-
-def look(ask):
-    seen = eval(ask(get()).partition(b"seen: <")[2].partition(b">")[0])
-    return "" if all(pair is None or type(pair[1]) is int for pair in seen) else repr(seen)
-
-run(ASGI, APP, look)
-""",
+        breakers=("granian-asgi",),
+        keepers=_others(ASGI, "granian-asgi"),
+        expected="['int', 'int']",
+        wanted="Both ports are integers.",
+        write=served(
+            _TELLS.format(seen='[type(scope[each][1]).__name__ for each in ("client", "server")]'), show=_BODY
+        ),
     ),
     Case(
         id="unix-socket",
+        section=_SECTION,
         rule="H12",
-        claim="On a unix socket, gunicorn's `server` has only the first two characters of the path; granian's has "
-        "a port, '0'.",
+        claim="`server` of a unix socket is neither the path with `None`, nor `None`.",
         source="ASGI HTTP, HTTP Connection Scope",
+        link=_SCOPE,
         quote="Either a two-item iterable of `[host, port]` ... or `[path, None]` where `path` is that of the unix "
         "socket. Optional; if missing defaults to `None`.",
-        breakers=("granian", "gunicorn"),
-        preamble=SERVED,
-        body="""\
-APP = '''
-async def app(scope, receive, send):
-    assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"seen: <" + repr(scope.get("server")).encode() + b">"})
-'''
-PATH = os.path.join(tempfile.mkdtemp(), "s")
-UNIX = {
-    "daphne": ["-m", "daphne", "-u", PATH, "served:app"],
-    "granian": ["-m", "granian", "--interface", "asgi", "--uds", PATH, "served:app"],
-    "gunicorn": ["-m", "gunicorn", "-k", "asgi", "-b", f"unix:{PATH}", "--no-control-socket", "served:app"],
-    "hypercorn": ["-m", "hypercorn", "-b", f"unix:{PATH}", "served:app"],
-    "uvicorn": ["-m", "uvicorn", "--uds", PATH, "served:app"],
-}
-
-for name in sys.argv[1:] or UNIX:
-    folder = tempfile.mkdtemp()
-    with open(os.path.join(folder, "served.py"), "w") as file:
-        file.write(APP)
-    with contextlib.suppress(OSError):
-        os.unlink(PATH)
-    server = subprocess.Popen([sys.executable, *UNIX[name]], cwd=folder, stdout=-3, stderr=-3)
-    try:
-        for _ in range(300):
-            with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
-                connection.connect(PATH)
-                connection.sendall(get())
-                answer = b"".join(iter(lambda: connection.recv(65536), b""))
-                break
-            time.sleep(0.1)
-        seen = eval(answer.partition(b"seen: <")[2].partition(b">")[0])
-    finally:
-        server.terminate()
-        server.wait(20)
-    right = seen is None or tuple(seen) == (PATH, None)
-    print(f"{name}: kept:" if right else f"{name}: broken: {seen} for PATH".replace(PATH, "PATH"), flush=True)
-""",
+        breakers=("granian-unix", "gunicorn-unix"),
+        keepers=_others(UNIX, "granian-unix", "gunicorn-unix"),
+        expected="['app.sock', None]",
+        also=("None",),
+        wanted="`server` is the path of the socket and `None`, or it is `None`.",
+        write=served(
+            _TELLS.format(seen='scope.get("server") and [scope["server"][0][-8:], scope["server"][1]]'),
+            show=_BODY,
+            unix=True,
+        ),
     ),
     Case(
-        id="transfer-encoding-of-the-application",
+        id="transfer-encoding-gzip",
+        section=_SECTION,
         rule="E13",
-        claim="If the application sends Transfer-Encoding, the server sends it in addition to its own, instead of "
-        "its own, or together with Content-Length; or the response fails.",
+        claim="The Transfer-Encoding `gzip` of an application is not ignored.",
         source="ASGI HTTP, Response Start",
+        link=_START,
         quote="You may send a `Transfer-Encoding` header in this message, but the server must ignore it.",
-        breakers=("daphne", "granian", "gunicorn", "hypercorn", "uvicorn"),
-        preamble=SERVED,
-        body="""\
-APP = '''
+        breakers=("granian-asgi", "gunicorn-asgi", "hypercorn", "uvicorn", "uvicorn-h11"),
+        keepers=("daphne",),
+        expected="200",
+        wanted="The server ignores the header of the application: the response has the status 200, and no "
+        "`gzip` in its Transfer-Encoding.",
+        write=served(
+            """
 async def app(scope, receive, send):
     assert scope["type"] == "http"
-    headers = [(b"transfer-encoding", b"gzip" if scope["path"] == "/gzip" else b"chunked")]
-    headers += [(b"content-length", b"5")] if scope["path"] == "/length" else []
+    headers = [(b"transfer-encoding", b"gzip")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"hello"})
-'''
-
-def look(ask):
-    found = []
-    for path in ("/gzip", "/length"):
-        head, _, body = ask(get(path)).partition(b"\\r\\n\\r\\n")
-        lines = [line.lower() for line in head.split(b"\\r\\n")]
-        framing = [line for line in lines[1:] if line.startswith((b"transfer-encoding", b"content-length"))]
-        wrong = b" 200" not in lines[0] or b"gzip" in head or len(framing) > 1
-        if wrong or (b"chunked" in head) != (b"\\r\\n" in body):
-            found.append(f"{path}: {lines[0]} {framing} {body}")
-    return "; ".join(found)
-
-run(ASGI, APP, look)
 """,
+            show='"gzip is sent" if b"gzip" in answer else ' + _STATUS,
+        ),
+    ),
+    Case(
+        id="transfer-encoding-and-length",
+        section=_SECTION,
+        rule="E13",
+        claim="A Transfer-Encoding of the application beside its Content-Length is not ignored.",
+        source="ASGI HTTP, Response Start",
+        link=_START,
+        quote="You may send a `Transfer-Encoding` header in this message, but the server must ignore it.",
+        breakers=("daphne", "granian-asgi", "gunicorn-asgi", "uvicorn"),
+        keepers=("hypercorn", "uvicorn-h11"),
+        expected="content-length: 5",
+        also=("transfer-encoding: chunked",),
+        wanted="The server ignores the Transfer-Encoding of the application. The response has one of the two headers.",
+        write=served(
+            """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    headers = [(b"transfer-encoding", b"chunked"), (b"content-length", b"5")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"hello"})
+""",
+            client=f"""\
+with socket.create_connection(("127.0.0.1", 8000), 10) as client:
+    client.sendall({GET})
+    lines = client.makefile("rb").read().decode().lower().split("\\r\\n")
+names = ("transfer-encoding", "content-length")
+print(" and ".join(line for line in lines if line.startswith(names)) or "no response")
+""",
+        ),
     ),
     Case(
         id="headers-from-a-generator",
+        section=_SECTION,
         rule="E26",
         claim="If the application gives its response headers as an iterable that can be read only once, they are lost.",
         source="ASGI HTTP, Response Start",
+        link=_START,
         quote="`headers` (*Iterable[[byte string, byte string]]*) -- An iterable of `[name, value]` two-item iterables",
-        breakers=("daphne", "gunicorn"),
-        preamble=SERVED,
-        body="""\
-APP = '''
+        breakers=("daphne", "gunicorn-asgi"),
+        keepers=_others(ASGI, "daphne", "gunicorn-asgi"),
+        expected="x-name is sent",
+        wanted="The response has the header `x-name`.",
+        write=served(
+            """
 async def app(scope, receive, send):
     assert scope["type"] == "http"
     headers = (pair for pair in [(b"x-name", b"value")])
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"x"})
-'''
-
-def look(ask):
-    head = ask(get()).partition(b"\\r\\n\\r\\n")[0]
-    return "" if b"x-name: value" in head.lower() else repr(head)
-
-run(ASGI, APP, look)
 """,
+            show='"x-name is sent" if b"x-name: value" in answer.lower() else "x-name is lost"',
+        ),
     ),
     Case(
         id="start-without-headers",
-        rule="",
+        section=_SECTION,
         claim="A start message without `headers` gives a 500.",
         source="ASGI HTTP, Response Start",
+        link=_START,
         quote="Header names must be lowercased. Optional; if missing defaults to an empty list.",
-        breakers=("granian",),
-        preamble=SERVED,
-        body="""\
-APP = '''
+        breakers=("granian-asgi",),
+        keepers=_others(ASGI, "granian-asgi"),
+        expected="200",
+        wanted="The response has the status 200.",
+        write=served(
+            """
 async def app(scope, receive, send):
     assert scope["type"] == "http"
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"x"})
-'''
-
-def look(ask):
-    line = ask(get()).split(b"\\r\\n")[0].decode()
-    return "" if " 200" in line else line
-
-run(ASGI, APP, look)
 """,
+            show=_STATUS,
+        ),
     ),
     Case(
         id="open-after-an-exception",
+        section=_SECTION,
         rule="C09",
         claim="If the application raises after the first part of its response, the connection stays open, and the "
         "client waits.",
         source="ASGI 3.0, Error Handling",
+        link="https://asgi.readthedocs.io/en/latest/specs/main.html#error-handling",
         quote="they must terminate the application instance and its associated connection if this happens.",
         breakers=("daphne",),
-        preamble=SERVED,
-        body="""\
-APP = '''
+        keepers=_others(ASGI, "daphne"),
+        expected="closed",
+        wanted="The server closes the connection.",
+        write=served(
+            """
 async def app(scope, receive, send):
     assert scope["type"] == "http"
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"begun", "more_body": True})
-    raise LookupError("found in the middle of the response")
-'''
-
-def look(ask):
-    answer = ask(get(), 10)
-    return "the connection is open after 10 seconds" if answer.endswith(b"<still open>") else ""
-
-run(ASGI, APP, look)
+    raise LookupError
 """,
+            client=f"""\
+with socket.create_connection(("127.0.0.1", 8000), 4) as client:
+    client.sendall({GET})
+    try:
+        while client.recv(65536):
+            pass
+        print("closed")
+    except ConnectionResetError:
+        print("closed")
+    except TimeoutError:
+        print("open after 4 seconds")
+""",
+        ),
     ),
     Case(
         id="receive-after-the-response",
-        rule="",
-        claim="`receive` after a complete response does not return, because `http.disconnect` never comes.",
+        section=_SECTION,
+        claim="On a connection that is kept, `receive` after a complete response does not return, because "
+        "`http.disconnect` never comes.",
         source="ASGI HTTP, Disconnect",
+        link=_DISCONNECT,
         quote="Sent to the application if receive is called after a response has been sent or after the HTTP "
         "connection has been closed.",
-        breakers=("gunicorn",),
-        preamble=SERVED,
-        body="""\
-APP = '''
-import asyncio
-seen = []
-
+        breakers=("gunicorn-asgi",),
+        keepers=_others(ASGI, "gunicorn-asgi"),
+        expected="['http.request', 'http.disconnect']",
+        also=("['http.disconnect', 'http.disconnect']",),
+        wanted="The second `receive` returns `http.disconnect`.",
+        write=served(
+            """
 async def app(scope, receive, send):
     assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": repr(seen).encode()})
-    if scope["path"] == "/first":
-        while (await receive())["type"] == "http.request":
-            pass
-        seen.append("http.disconnect")
-'''
+    body = repr(seen).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+    while scope["path"] == "/first" and len(seen) < 2:
+        seen.append((await receive())["type"])
 
-def look(ask):
-    with socket.create_connection(ask.address, 10) as client:
-        client.sendall(get("/first").replace(b"Connection: close\\r\\n", b""))
-        client.recv(65536)
-        time.sleep(5)  # the client stays; the response has been sent
-        seen = ask(get("/second"))
-    return "" if b"http.disconnect" in seen else "nothing came within 5 seconds of the response"
-
-run(ASGI, APP, look)
+seen = []
 """,
+            client=f"""\
+with socket.create_connection(("127.0.0.1", 8000), 10) as kept:
+    kept.sendall({request("GET /first HTTP/1.1", "Host: a")})
+    kept.recv(65536)
+    time.sleep(3)
+    with socket.create_connection(("127.0.0.1", 8000), 10) as client:
+        client.sendall({GET})
+        print(client.makefile("rb").read().split(b"\\r\\n")[-1].decode())
+""",
+        ),
     ),
     Case(
         id="trailers-unasked",
+        section=_SECTION,
         rule="X09",
         claim="Over HTTP/2, trailers are sent to a client that did not send `TE: trailers`.",
         source="ASGI extensions, HTTP Trailers",
+        link=f"{_EXTENSIONS}#http-trailers",
         quote="The ASGI server will only send the trailing headers in case the client has sent the `TE: trailers` "
         "header in the request.",
-        breakers=("gunicorn",),
-        preamble=SERVED,
-        body=_H2
-        + """\
-APP = '''
+        breakers=("gunicorn-h2",),
+        keepers=_others(H2, "gunicorn-h2"),
+        expected="no trailers",
+        wanted="The server drops the trailers, because the client did not ask for them.",
+        write=served(
+            """
 async def app(scope, receive, send):
     assert scope["type"] == "http"
-    if "http.response.trailers" not in (scope.get("extensions") or {}):
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body"})
-        return
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"trailer", b"x-end")], "trailers": True})
-    await send({"type": "http.response.body"})
-    await send({"type": "http.response.trailers", "headers": [(b"x-end", b"1")]})
-'''
-
-def look(ask):
-    _, trailers = fetch(ask.address)
-    return repr(trailers) if trailers else ""
-
-run(SERVERS, APP, look)
+    trailers = "http.response.trailers" in (scope.get("extensions") or {})
+    headers = [(b"trailer", b"x-end")]
+    start = {"type": "http.response.start", "status": 200, "headers": headers}
+    await send(start | {"trailers": True} if trailers else start)
+    await send({"type": "http.response.body", "body": b"x"})
+    if trailers:
+        await send({"type": "http.response.trailers", "headers": [(b"x-end", b"1")]})
 """,
+            imports="import h2.connection, h2.events",
+            client="""\
+client, events = h2.connection.H2Connection(), []
+client.initiate_connection()
+fields = {":method": "GET", ":scheme": "http", ":authority": "a", ":path": "/"}
+client.send_headers(1, fields.items(), end_stream=True)
+with socket.create_connection(("127.0.0.1", 8000), 10) as connection:
+    connection.sendall(client.data_to_send())
+    while not any(isinstance(each, h2.events.StreamEnded) for each in events):
+        events += client.receive_data(connection.recv(65536))
+ends = [each.headers for each in events if isinstance(each, h2.events.TrailersReceived)]
+print(ends[0] if ends else "no trailers")
+""",
+        ),
     ),
     Case(
         id="early-hint-after-the-start",
+        section=_SECTION,
         rule="X06",
-        claim="Over HTTP/2, if the extension is offered, an early hint after the start raises an error in the "
-        "application; only an early hint before the start is accepted.",
+        claim="An early hint directly after the start raises in the application, over HTTP/2. The extension is offered,"
+        " there was no body yet, and an early hint before the start is accepted.",
         source="ASGI extensions, Early Hints",
+        link=f"{_EXTENSIONS}#early-hints",
         quote="This message can be sent at any time (and multiple times) after the *Response Start* message but before "
         "the final *Response Body* message.",
-        breakers=("hypercorn",),
-        preamble=SERVED,
-        body=_H2
-        + """\
-APP = '''
+        breakers=("hypercorn-h2",),
+        expected="accepted",
+        wanted="`send` accepts the message. (A server need not send the start before the first body message, so the "
+        "hint can still go out before it.)",
+        write=served(
+            """
 async def app(scope, receive, send):
-    assert scope["type"] == "http"
+    assert "http.response.early_hint" in scope["extensions"]
     await send({"type": "http.response.start", "status": 200, "headers": []})
     try:
-        assert "http.response.early_hint" in scope["extensions"]
-        await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
-        found = "taken"
+        await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
+        found = "accepted"
     except Exception as error:
-        found = repr(error)
+        found = type(error).__name__
     await send({"type": "http.response.body", "body": found.encode()})
-'''
-
-def look(ask):
-    found = fetch(ask.address)[0].decode()
-    return "" if found == "taken" else found
-
-run({"hypercorn": SERVERS["hypercorn"]}, APP, look)
 """,
+            imports="import httpx",
+            client=_HTTPX,
+        ),
     ),
     Case(
         id="authority-not-at-the-start",
+        section=_SECTION,
         rule="H10",
         claim="Over HTTP/2, the value of `:authority` is added as `host` at the end of the headers.",
         source="ASGI HTTP, HTTP Connection Scope",
+        link=_SCOPE,
         quote="if `:authority` is present its value must be added to the start of the iterable with `host` as the "
         "header name or replace any existing host header already present.",
-        breakers=("gunicorn",),
-        preamble=SERVED,
-        body=_H2
-        + """\
-APP = '''
-async def app(scope, receive, send):
-    assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": repr(list(scope["headers"])).encode()})
-'''
-
-def look(ask):
-    headers = eval(fetch(ask.address)[0])
-    return "" if tuple(headers[0]) == (b"host", b"a.example") else repr(headers)
-
-run(SERVERS, APP, look)
-""",
+        breakers=("gunicorn-h2",),
+        keepers=_others(H2, "gunicorn-h2"),
+        expected="host is number 1",
+        wanted="`host` is the first header.",
+        write=served(
+            _TELLS.format(seen='[name for name, value in scope["headers"]].index(b"host") + 1'),
+            imports="import httpx",
+            client=_HTTPX.replace("print(answer.text)", 'print("host is number", answer.text)'),
+        ),
     ),
     Case(
         id="websocket-close-code",
+        section=_SECTION,
         rule="W14",
-        claim="The client closes a WebSocket with 3001; `code` of `websocket.disconnect` is 1006, which means that "
-        "there was no close frame.",
+        claim="`code` of `websocket.disconnect` is 1006, which means no close frame, if the client closes with 3001.",
         source="ASGI WebSocket, Disconnect",
+        link=f"{_WWW}#disconnect-receive-event-ws",
         quote="`code` (*int*) -- The WebSocket close code, as per the WebSocket spec.",
         breakers=("hypercorn",),
-        preamble=SERVED,
-        body="""\
-APP = '''
-seen = []
-
+        keepers=("daphne", "granian-asgi", "gunicorn-asgi", "uvicorn"),
+        expected="[3001]",
+        wanted="`code` is 3001.",
+        write=served(
+            """
 async def app(scope, receive, send):
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept"})
         seen.append((await receive())["code"])
-        return
-    assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": repr(seen).encode()})
-'''
+    else:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": repr(seen).encode()})
 
-def look(ask):
-    from websockets.sync.client import connect
-
-    with connect("ws://127.0.0.1:%d" % ask.address[1]) as client:
-        client.close(3001, "done")
-    time.sleep(2)
-    seen = ask(get())
-    return "" if b"[3001]" in seen else repr(seen.partition(b"\\r\\n\\r\\n")[2])
-
-run(ASGI, APP, look)
+seen = []
 """,
+            imports="import urllib.request\nfrom websockets.sync.client import connect",
+            client="""\
+with connect("ws://127.0.0.1:8000") as client:
+    client.close(3001)
+time.sleep(1)
+print(urllib.request.urlopen("http://127.0.0.1:8000").read().decode())
+""",
+        ),
     ),
     Case(
         id="websocket-accept-headers",
-        rule="",
+        section=_SECTION,
         claim="`headers` of `websocket.accept` are not sent, although the scope has `spec_version` 2.3.",
         source="ASGI WebSocket, Accept; Spec Versions",
+        link=f"{_WWW}#spec-versions",
         quote="`2.1`: Added the `headers` key to the WebSocket Accept response ... Spec versions let you understand "
         "what the server you are using understands.",
-        breakers=("granian",),
-        preamble=SERVED,
-        body="""\
-APP = '''
+        breakers=("granian-asgi",),
+        keepers=("gunicorn-asgi", "hypercorn", "uvicorn"),
+        expected="x-name: value",
+        wanted="The response of the handshake has the header `x-name`.",
+        write=served(
+            """
 async def app(scope, receive, send):
-    assert scope["type"] == "websocket"
+    assert scope["type"] == "websocket" and scope["asgi"]["spec_version"] >= "2.1"
     await receive()
-    told = scope["asgi"].get("spec_version", "2.0")
-    headers = {"headers": [(b"x-name", b"value")]} if told >= "2.1" else {}
-    await send({"type": "websocket.accept"} | headers)
-    await send({"type": "websocket.send", "text": told})
+    await send({"type": "websocket.accept", "headers": [(b"x-name", b"value")]})
     await send({"type": "websocket.close"})
-'''
-
-def look(ask):
-    from websockets.sync.client import connect
-
-    with connect("ws://127.0.0.1:%d" % ask.address[1]) as client:
-        told = client.recv()
-        got = client.response.headers.get("x-name")
-    return f"spec_version {told}, and no x-name" if told >= "2.1" and got is None else ""
-
-run(ASGI, APP, look)
 """,
+            imports="from websockets.sync.client import connect",
+            client="""\
+with connect("ws://127.0.0.1:8000") as client:
+    print("x-name:", client.response.headers.get("x-name"))
+""",
+        ),
     ),
     Case(
         id="asgiref-keep-alive",
-        rule="",
-        claim="asgiref's `WsgiToAsgi` under uvicorn sends 500 for some of the requests on a connection that is "
-        "kept alive, although the application returns 200 for each.",
+        section=_SECTION,
+        claim="asgiref's `WsgiToAsgi` under uvicorn sends 500 for some requests of a kept connection. The application "
+        "returns 200 for each.",
         source="ASGI HTTP, WSGI Compatibility",
+        link=f"{_WWW}#wsgi-compatibility",
         quote="The `status` argument becomes `status`, with the reason phrase dropped.",
-        breakers=("asgiref",),
-        preamble=SERVED,
-        body="""\
-import http.client
-
-APP = '''
-from asgiref.wsgi import WsgiToAsgi
-
+        breakers=("asgiref-uvicorn",),
+        expected="[200]",
+        wanted="Every response has the status 200.",
+        write=served(
+            """
 def wsgi(environ, start_response):
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 
 app = WsgiToAsgi(wsgi)
-'''
-
-def look(ask):
-    statuses, connection = [], None
-    for _ in range(40):
-        if connection is None or connection.sock is None:
-            connection = http.client.HTTPConnection(*ask.address, timeout=30)
-        connection.request("GET", "/")
-        answer = connection.getresponse()
-        statuses.append((answer.status, answer.read())[0])
-    return f"{statuses.count(500)} of {len(statuses)} answers are 500" if 500 in statuses else ""
-
-run({"asgiref": [*ASGI["uvicorn"], "--lifespan", "off"]}, APP, look)
 """,
+            imports="import http.client\nfrom asgiref.wsgi import WsgiToAsgi",
+            client="""\
+statuses = set()
+client = http.client.HTTPConnection("127.0.0.1", 8000, timeout=10)
+for _ in range(200):
+    client.request("GET", "/")
+    answer = client.getresponse()
+    statuses.add(answer.status)
+    answer.read()
+print(sorted(statuses))
+""",
+        ),
     ),
 )

@@ -1,55 +1,56 @@
-"""A claim about the field: what is broken, the sentence that says so, and the program that shows it."""
+"""A claim about other projects: a sentence of a specification, and a program for each package that breaks it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-__all__ = ["Case", "Preamble"]
-
-
-@dataclass(frozen=True)
-class Preamble:
-    """What several programs begin with; the report has it once.
-
-    Attributes:
-        title: Heading of its section in the report.
-        text: A sentence or two.
-        code: The program's first part. It ends with a function that the second part calls.
-    """
-
-    title: str
-    text: str
-    code: str
+__all__ = ["Case"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One claim.
+    """One sentence of a specification, and programs that show whether packages keep it.
 
-    A program needs nothing of this project. It takes the names of the packages to look at, all without any, and prints
-    a line for each: ``NAME: broken: FOUND`` or ``NAME: kept: FOUND``. The first word of a name is the distribution's.
+    A program needs the package and nothing of this project. It prints one line.
 
     Attributes:
         id: Name of the case.
-        rule: Id of this project's rule, or empty where none is about it.
-        claim: What the packages do, a sentence.
+        section: Section of the report.
+        rule: Id of this project's rule, or empty.
+        claim: A sentence about the packages.
         source: Specification and section.
+        link: Address of that section.
         quote: Its words; ``...`` where some are left out.
-        breakers: The names that broke it when the claim was written.
-        preamble: The first part of the program.
-        body: The second part.
+        breakers: The packages that break it, by the names of `tests.evidence.field.packages`.
+        keepers: Others that are tried, so that the report says who keeps it.
+        expected: The line that a program prints if the sentence is kept.
+        also: Other lines that keep it.
+        wanted: The expected result in words.
+        write: Return the program for a package.
+        options: Extra words of a package's command.
     """
 
     id: str
-    rule: str
+    section: str
+    rule: str = ""
     claim: str
     source: str
+    link: str
     quote: str
     breakers: tuple[str, ...]
-    preamble: Preamble
-    body: str
+    keepers: tuple[str, ...] = ()
+    expected: str
+    also: tuple[str, ...] = ()
+    wanted: str
+    write: Callable[[str], str]
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     @property
-    def program(self) -> str:
-        """The whole program."""
-        return f"{self.preamble.code}\n{self.body}"
+    def names(self) -> tuple[str, ...]:
+        """Every package that is tried."""
+        return self.breakers + self.keepers
+
+    def kept(self, line: str) -> bool:
+        """Tell whether the line that a program printed keeps the sentence."""
+        return line in (self.expected, *self.also)

@@ -1,6 +1,6 @@
-"""What the survey finds and what it means: the case that shows it, or the reason why it is no violation.
+"""The meaning of each finding of the survey: the case that shows it, or the reason why it is not a violation.
 
-The survey knows what the rules of this project say; whether a specification says so, too, is judged here by hand.
+The survey applies the rules of this project. This module says, by hand, if a specification has the same rule.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ __all__ = ["NOT_COUNTED", "explanation"]
 _HEAD = "a body for HEAD: the server drops it, and an application is allowed to rely on this"
 _CLOSED = "case `close`"
 _SHOULD_REJECT = 'an unknown scope type is accepted: "applications should actively reject any protocol" is not a must'
+_SHOULD_STOP = "more bytes than the application's Content-Length: PEP 3333 says should not"
 _SHOULD_RAISE = 'an invalid message does not raise: "it should raise an exception" is not a must'
 
 #: By name and finding, or by finding alone where it means the same for all.
@@ -24,6 +25,22 @@ _EXPLAINED: dict[tuple[str, str], str] = {
     ("", "P39"): "case `no-write`",
     ("", "V28"): _CLOSED,
     ("", "E09"): "case `header-names`",
+    ("", "E13"): "case `transfer-encoding-gzip`",
+    ("", "P44"): _SHOULD_STOP,
+    ("", "P70"): _SHOULD_STOP,
+    ("", "P71"): "a body that is too short leaves the connection open: PEP 3333 says that the server *should* close it",
+    ("", "P66"): "case `no-date`",
+    ("", "P69"): "case `headers-with-an-empty-block`",
+    ("granian-asgi", "W20"): "case `websocket-accept-headers`",
+    ("daphne", "W20"): "the headers of `websocket.accept` are not sent: the scope has no `spec_version`, so the "
+    "server claims 2.0, which does not contain them",
+    ("daphne", "W23"): 'the WebSocket stays open after the application raised: "the socket should be closed" is not '
+    "a must",
+    ("pyuwsgi", "P42"): "case `body-of-an-error-page`",
+    ("gevent", "P61"): "case `sized-iterable`",
+    ("gevent", "P62"): "case `sized-iterable`",
+    ("werkzeug", "P62"): "the server sends `100 Continue` twice, which RFC 9110 15.2 allows",
+    ("werkzeug", "V05"): "REMOTE_PORT is an int: RFC 3875 does not define this variable",
     ("asgiref WsgiToAsgi", "not-closed"): _CLOSED,
     ("starlette WSGIMiddleware", "not-closed"): _CLOSED,
     ("uvicorn WSGIMiddleware", "not-closed"): _CLOSED,
@@ -41,6 +58,11 @@ _EXPLAINED: dict[tuple[str, str], str] = {
         "a2wsgi ASGIMiddleware",
         "P03",
     ): "the application returned without a response, which is allowed after the client has disconnected",
+    (
+        "a2wsgi ASGIMiddleware",
+        "swallowed",
+    ): "if the application raises after the first part, the exception is sometimes lost, and the response looks "
+    "complete: it depends on which thread is first, so no program shows it every time",
     ("hypercorn AsyncioWSGIMiddleware", "E06"): "case `empty-response`",
     ("hypercorn AsyncioWSGIMiddleware", "raises"): "case `empty-response`",
     ("hypercorn AsyncioWSGIMiddleware", "differs"): "case `empty-response`",
@@ -49,7 +71,6 @@ _EXPLAINED: dict[tuple[str, str], str] = {
         "P03",
     ): "no `start_response` after the client has disconnected: literally, an iterable that yields nothing does "
     "not need it",
-    ("uvicorn", "E13"): "case `transfer-encoding-of-the-application`",
     ("BlackSheep", "E13"): 'a Transfer-Encoding header: "you may send" one',
     ("connexion (FlaskApp)", "left-behind"): "the threads of a2wsgi's pool: no specification covers this",
     (
@@ -88,8 +109,16 @@ _EXPLAINED: dict[tuple[str, str], str] = {
     "iterable is read",
 }
 
-#: What was said of the field or seen in it, and is no case: a sentence each, with the reason.
+#: Observations and reports that are not cases, each with the reason.
 NOT_COUNTED = (
+    "granian 2.8.7 returned lines of `wsgi.input` without their end: fixed in 2.8.9.",
+    "uvicorn's `WSGIMiddleware` is that of a2wsgi if a2wsgi is installed. An earlier version of this page counted "
+    "violations of the class that replaces it otherwise; that class and Starlette's are deprecated, and are not "
+    "counted now.",
+    "uvicorn with h11 refuses a request without Host or with two, and sends no chunks to HTTP/1.0. An earlier version "
+    "of this page did not name the parser.",
+    "Werkzeug's server sends `100 Continue` twice: RFC 9110 15.2 says that a client must be able to parse several.",
+    "pyuwsgi does not send `100 Continue` and waits for the body: PEP 3333 allows this, and advises against it.",
     "A report says that gunicorn's ASGI worker sets `http_version` to 2.0 over HTTP/2: not reproduced with "
     "gunicorn 27.0.1, which sets 2.",
     "hypercorn's `WSGIWrapper`, called alone, joins the Cookie headers of HTTP/2 with a comma (case "

@@ -1,206 +1,230 @@
-"""What servers break of HTTP itself, with applications of either interface that do nothing special."""
+"""Violations of HTTP by servers; the applications of both interfaces do nothing special."""
 
 from __future__ import annotations
 
 from tests.evidence.field.case import Case
-from tests.evidence.field.preambles import SERVED
+from tests.evidence.field.packages import ASGI, WSGI
+from tests.evidence.field.programs import request, served
 
 __all__ = ["CASES"]
 
+_SECTION = "Servers and HTTP"
 _HELLO = """\
-APP = '''
 def app(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
+    start_response("200 OK", [("Content-Length", "5")])
     return [b"hello"]
-'''
-ASGI_APP = '''
+"""
+_ASGI_HELLO = """\
 async def app(scope, receive, send):
     assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    headers = [(b"content-length", b"5")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"hello"})
-'''
-HTTP_1_1 = {name: command for name, command in WSGI.items() if name != "wsgiref"}  # which says that it speaks HTTP/1.0
-
 """
+_STATUS = 'answer[9:12].decode() or "no response"'
+#: wsgiref says that it speaks HTTP/1.0.
+_EVERY = tuple(name for name in (*WSGI, *ASGI) if name != "wsgiref")
+
+
+def _others(*breakers: str, every: tuple[str, ...] = _EVERY) -> tuple[str, ...]:
+    return tuple(name for name in every if name not in breakers)
+
+
+_NO_HOST = (
+    *("cheroot", "gevent", "granian", "gunicorn", "pyuwsgi", "waitress", "werkzeug"),
+    *("daphne", "granian-asgi", "gunicorn-asgi", "uvicorn"),
+)
+_TWO_HOSTS = (
+    *("cheroot", "gevent", "granian", "pyuwsgi", "waitress", "werkzeug"),
+    *("daphne", "granian-asgi", "uvicorn"),
+)
+_LOOSE = ("cheroot", "gevent", "pyuwsgi", "werkzeug")
+_CONTENT = ("cheroot", "gevent", "pyuwsgi", "waitress", "werkzeug", "wsgiref")
 
 CASES = (
     Case(
-        id="host-missing-or-twice",
-        rule="",
-        claim="An HTTP/1.1 request without Host, or with two, gets 200.",
+        id="host-missing",
+        section=_SECTION,
+        claim="An HTTP/1.1 request without Host is served.",
         source="RFC 9112, 3.2",
+        link="https://www.rfc-editor.org/rfc/rfc9112#section-3.2",
         quote="A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a "
-        "Host header field and to any request message that contains more than one Host header field line or a Host "
-        "header field with an invalid field value.",
-        breakers=(
-            *("cheroot", "gevent", "granian", "gunicorn", "pyuwsgi", "waitress", "werkzeug"),
-            *("daphne", "granian asgi", "gunicorn asgi", "uvicorn"),
+        "Host header field",
+        breakers=_NO_HOST,
+        keepers=_others(*_NO_HOST),
+        expected="400",
+        wanted="The response has the status 400.",
+        write=served(_HELLO, asgi=_ASGI_HELLO, show=_STATUS, send=request("GET / HTTP/1.1", "Connection: close")),
+    ),
+    Case(
+        id="host-twice",
+        section=_SECTION,
+        claim="A request with two different Host headers is served.",
+        source="RFC 9112, 3.2",
+        link="https://www.rfc-editor.org/rfc/rfc9112#section-3.2",
+        quote="A server MUST respond with a 400 (Bad Request) status code ... to any request message that contains "
+        "more than one Host header field line",
+        breakers=_TWO_HOSTS,
+        keepers=_others(*_TWO_HOSTS),
+        expected="400",
+        wanted="The response has the status 400.",
+        write=served(
+            _HELLO,
+            asgi=_ASGI_HELLO,
+            show=_STATUS,
+            send=request("GET / HTTP/1.1", "Host: a", "Host: b", "Connection: close"),
         ),
-        preamble=SERVED,
-        body=_HELLO
-        + """\
-def look(ask):
-    none = ask(b"GET / HTTP/1.1\\r\\nConnection: close\\r\\n\\r\\n").split(b"\\r\\n")[0]
-    two = ask(b"GET / HTTP/1.1\\r\\nHost: a\\r\\nHost: b\\r\\nConnection: close\\r\\n\\r\\n").split(b"\\r\\n")[0]
-    found = {"without Host": none.decode(), "with two": two.decode()}
-    return "; ".join(f"{what}: {line}" for what, line in found.items() if " 200" in line)
-
-run(HTTP_1_1, APP, look, ASGI_APP)
-""",
     ),
     Case(
         id="space-before-the-colon",
-        rule="",
-        claim="A request with whitespace between a header name and its colon gets 200.",
+        section=_SECTION,
+        claim="A request with whitespace between a header name and its colon is served.",
         source="RFC 9112, 5.1",
+        link="https://www.rfc-editor.org/rfc/rfc9112#section-5.1",
         quote="A server MUST reject, with a response status code of 400 (Bad Request), any received request message "
         "that contains whitespace between a header field name and colon.",
-        breakers=("cheroot", "gevent", "pyuwsgi", "werkzeug"),
-        preamble=SERVED,
-        body=_HELLO
-        + """\
-def look(ask):
-    line = ask(get("/", "X-Name : value\\r\\n")).split(b"\\r\\n")[0].decode()
-    return line if " 200" in line else ""
-
-run(HTTP_1_1, APP, look, ASGI_APP)
-""",
+        breakers=_LOOSE,
+        keepers=_others(*_LOOSE),
+        expected="400",
+        wanted="The response has the status 400.",
+        write=served(
+            _HELLO,
+            asgi=_ASGI_HELLO,
+            show=_STATUS,
+            send=request("GET / HTTP/1.1", "Host: a", "Connection: close", "X-Name : value"),
+        ),
     ),
     Case(
         id="two-lengths",
-        rule="",
-        claim="A request with two different Content-Length headers gets 200.",
+        section=_SECTION,
+        claim="A request with two different Content-Length headers is served.",
         source="RFC 9112, 6.3",
+        link="https://www.rfc-editor.org/rfc/rfc9112#section-6.3",
         quote="If a message is received without Transfer-Encoding and with an invalid Content-Length header field, "
-        "then the message framing is invalid and the recipient MUST treat it as an unrecoverable error, unless the "
-        "field value can be successfully parsed as a comma-separated list (Section 5.6.1 of [HTTP]), all values in the "
-        "list are valid, and all values in the list are the same",
-        breakers=("cheroot", "gevent", "pyuwsgi", "werkzeug"),
-        preamble=SERVED,
-        body=_HELLO
-        + """\
-def look(ask):
-    answer = ask(get("/", "Content-Length: 5\\r\\nContent-Length: 6\\r\\n", "POST", b"hello!"))
-    line = answer.split(b"\\r\\n")[0].decode()
-    return line if " 200" in line else ""
-
-run(HTTP_1_1, APP, look, ASGI_APP)
-""",
+        "then the message framing is invalid and the recipient MUST treat it as an unrecoverable error ... If the "
+        "unrecoverable error is in a request message, the server MUST respond with a 400 (Bad Request) status code "
+        "and then close the connection.",
+        breakers=_LOOSE,
+        keepers=_others(*_LOOSE),
+        expected="400",
+        wanted="The response has the status 400.",
+        write=served(
+            _HELLO,
+            asgi=_ASGI_HELLO,
+            show=_STATUS,
+            send=request(
+                "POST / HTTP/1.1",
+                *("Host: a", "Content-Length: 5", "Content-Length: 6", "Connection: close"),
+                body="hello!",
+            ),
+        ),
     ),
     Case(
         id="absolute-form",
-        rule="",
+        section=_SECTION,
         claim="A request target in absolute form is refused.",
         source="RFC 9112, 3.2.2",
+        link="https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2",
         quote="A server MUST accept the absolute-form in requests even though most HTTP/1.1 clients will only send the "
         "absolute-form to a proxy.",
         breakers=("cheroot",),
-        preamble=SERVED,
-        body=_HELLO
-        + """\
-def look(ask):
-    line = ask(get("http://a/path")).split(b"\\r\\n")[0].decode()
-    return line if " 4" in line else ""
-
-run(WSGI, APP, look, ASGI_APP)
-""",
+        keepers=_others("cheroot"),
+        expected="200",
+        wanted="The response has the status 200.",
+        write=served(
+            _HELLO,
+            asgi=_ASGI_HELLO,
+            show=_STATUS,
+            send=request("GET http://a/path HTTP/1.1"),
+        ),
     ),
     Case(
         id="content-for-head",
-        rule="",
-        claim="The body that a WSGI application returns for HEAD is sent. Frameworks expect the server to drop it.",
+        section=_SECTION,
+        claim="The body that a WSGI application returns for HEAD is sent. The sentence binds the whole origin "
+        "server; ASGI servers drop the body, and so do gunicorn and granian.",
         source="RFC 9110, 9.3.2",
+        link="https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2",
         quote="The HEAD method is identical to GET except that the server MUST NOT send content in the response.",
-        breakers=("cheroot", "gevent", "pyuwsgi", "waitress", "werkzeug", "wsgiref"),
-        preamble=SERVED,
-        body=_HELLO
-        + """\
-def look(ask):
-    body = ask(get(method="HEAD")).partition(b"\\r\\n\\r\\n")[2]
-    return repr(body) if b"hello" in body else ""
-
-run(WSGI, APP, look, ASGI_APP)
-""",
+        breakers=_CONTENT,
+        keepers=_others(*_CONTENT, every=(*WSGI, *ASGI)),
+        expected="b''",
+        wanted="The response has the headers of GET and no content.",
+        write=served(
+            _HELLO, asgi=_ASGI_HELLO, show=r'answer.partition(b"\r\n\r\n")[2]', send=request("HEAD / HTTP/1.1")
+        ),
     ),
     Case(
         id="length-of-204",
-        rule="",
-        claim="If an application returns 204 without headers, the response is sent with a Content-Length.",
+        section=_SECTION,
+        claim="If an application returns 204 without headers, the server adds a Content-Length.",
         source="RFC 9110, 8.6",
+        link="https://www.rfc-editor.org/rfc/rfc9110#section-8.6",
         quote="A server MUST NOT send a Content-Length header field in any response with a status code of 1xx "
         "(Informational) or 204 (No Content).",
         breakers=("wsgiref",),
-        preamble=SERVED,
-        body="""\
-APP = '''
+        keepers=_others("wsgiref", every=(*WSGI, *ASGI)),
+        expected="no length",
+        wanted="The response has no Content-Length.",
+        write=served(
+            """
 def app(environ, start_response):
     start_response("204 No Content", [])
     return []
-'''
-ASGI_APP = '''
+""",
+            asgi="""
 async def app(scope, receive, send):
     assert scope["type"] == "http"
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body"})
-'''
-
-def look(ask):
-    lines = [line for line in ask(get()).lower().split(b"\\r\\n") if line.startswith(b"content-length")]
-    return repr(lines[0]) if lines else ""
-
-run(WSGI, APP, look, ASGI_APP)
 """,
+            show='"a length" if b"content-length" in answer.lower() else "no length"',
+        ),
     ),
     Case(
         id="chunked-to-http-1.0",
-        rule="",
+        section=_SECTION,
         claim="A response to an HTTP/1.0 request is chunked.",
         source="RFC 9112, 6.1",
+        link="https://www.rfc-editor.org/rfc/rfc9112#section-6.1",
         quote="A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request "
         "indicates HTTP/1.1 (or later minor revisions).",
         breakers=("werkzeug", "uvicorn"),
-        preamble=SERVED,
-        body="""\
-APP = '''
+        keepers=_others("werkzeug", "uvicorn", every=(*WSGI, *ASGI)),
+        expected="no transfer-encoding",
+        wanted="The response is not chunked: the end of the connection ends the body.",
+        write=served(
+            """
 def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     yield b"hel"
     yield b"lo"
-'''
-ASGI_APP = '''
+""",
+            asgi="""
 async def app(scope, receive, send):
     assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"hel", "more_body": True})
     await send({"type": "http.response.body", "body": b"lo"})
-'''
-
-def look(ask):
-    lines = ask(b"GET / HTTP/1.0\\r\\n\\r\\n").lower().split(b"\\r\\n")
-    found = [line for line in lines if line.startswith(b"transfer-encoding")]
-    return repr(found[0]) if found else ""
-
-run(WSGI, APP, look, ASGI_APP)
 """,
+            show='"chunked" if b"transfer-encoding" in answer.lower() else "no transfer-encoding"',
+            send=request("GET / HTTP/1.0", "Host: a"),
+        ),
     ),
     Case(
         id="no-date",
-        rule="",
+        section=_SECTION,
         claim="A 200 response has no Date.",
         source="RFC 9110, 6.6.1; PEP 3333, The start_response() Callable",
+        link="https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1",
         quote="An origin server with a clock (as defined in Section 5.6.7) MUST generate a Date header field in all "
         "2xx (Successful), 3xx (Redirection), and 4xx (Client Error) responses ... if the application omits a header "
         "required by HTTP (or other relevant specifications that are in effect), the server or gateway **must** add "
         "it.",
         breakers=("pyuwsgi", "daphne"),
-        preamble=SERVED,
-        body=_HELLO
-        + """\
-def look(ask):
-    head = ask(get()).partition(b"\\r\\n\\r\\n")[0]
-    return "" if b"\\r\\ndate:" in head.lower() else repr(head)
-
-run(WSGI, APP, look, ASGI_APP)
-""",
+        keepers=_others("pyuwsgi", "daphne", every=(*WSGI, *ASGI)),
+        expected="a date",
+        wanted="The response has a Date.",
+        write=served(_HELLO, asgi=_ASGI_HELLO, show=r'"a date" if b"\r\ndate: " in answer.lower() else "no date"'),
     ),
 )

@@ -1,4 +1,4 @@
-"""Applications of the frameworks, adapters of others and middleware of others: what the battery is run on."""
+"""Applications of the frameworks, adapters of others and middleware of others, which the conformance suite examines."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ def _baize_asgi() -> Any:
     return Router(("/", request_response(index)), ("/stream", request_response(stream)))
 
 
-#: Name: distribution, interface, and what builds the application.
+#: Name: distribution, interface, and the function that builds the application.
 FRAMEWORKS: dict[str, tuple[str, str, Callable[[], Any]]] = {
     "baize (ASGI)": ("baize", "asgi", _baize_asgi),
     "baize (WSGI)": ("baize", "wsgi", _baize_wsgi),
@@ -301,7 +301,7 @@ FRAMEWORKS: dict[str, tuple[str, str, Callable[[], Any]]] = {
 
 
 def _made(path: str, **options: Any) -> Callable[[Any], Any]:
-    """Return what wraps an application in a class that is named by its place."""
+    """Return a function that wraps an application in a class that is named by its place."""
 
     def build(app: Any) -> Any:
         module, _, name = path.partition(":")
@@ -311,7 +311,7 @@ def _made(path: str, **options: Any) -> Callable[[Any], Any]:
     return build
 
 
-#: Name: distribution, the interface of what it adapts, and what adapts.
+#: Name: distribution, the interface that it adapts, and the adapter.
 ADAPTERS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "a2wsgi ASGIMiddleware": ("a2wsgi", "asgi", _made("a2wsgi:ASGIMiddleware")),
     "a2wsgi WSGIMiddleware": ("a2wsgi", "wsgi", _made("a2wsgi:WSGIMiddleware")),
@@ -321,7 +321,7 @@ ADAPTERS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "uvicorn WSGIMiddleware": ("uvicorn", "wsgi", _made("uvicorn.middleware.wsgi:_WSGIMiddleware")),
 }
 
-#: Name: distribution, interface, and what wraps an application.
+#: Name: distribution, interface, and the function that wraps an application.
 MIDDLEWARE: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "asgi-correlation-id": (
         "asgi-correlation-id",
