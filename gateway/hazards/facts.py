@@ -9,6 +9,7 @@ Values are seconds, bytes or numbers, except where an attribute says otherwise.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -363,7 +364,9 @@ class Files:
 def same_address(left: str, right: str) -> bool:
     """Whether a proxy's target and a server's address can be the same."""
     if left.startswith("unix:") or right.startswith("unix:"):
-        return left.removeprefix("unix:").lstrip("/") == right.removeprefix("unix:").lstrip("/") and bool(left)
+        ours, theirs = (each.removeprefix("unix:").lstrip("/") for each in (left, right))
+        # A template unit writes %i for the name of the instance.
+        return bool(re.fullmatch(re.sub(r"%[a-zA-Z]", "[^/]+", re.escape(theirs)), ours))
     return same_port(left, right)
 
 

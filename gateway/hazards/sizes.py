@@ -162,6 +162,10 @@ def _bytes(number: float) -> str:
     return f"{number / 2**20:g} MiB" if number >= 2**20 else f"{number:g} bytes"
 
 
+#: HAProxy's own tune.bufsize, for all headers together.
+_BUFSIZE = 16384
+
+
 @RULES.rule(
     "R18",
     "A proxy passes no longer request line or header on than the server takes.",
@@ -182,7 +186,7 @@ def headers_fit(files: Files) -> Iterator[Finding]:
                     continue
                 if not inner.written and name == "limit_request_line" and outer.value <= 8192:
                     continue
-                if front.kind == "haproxy" and not outer.written:
+                if front.kind == "haproxy" and (not outer.written or outer.value <= _BUFSIZE):
                     continue
                 yield finding(
                     f"{front.kind} passes {outer.value:g} bytes of {what} on, and {server.name} takes {inner.value:g}",

@@ -34,6 +34,8 @@ _SHORTEST_STALL = 30
 _SHORTEST_BOOT = 15
 #: Shortest time for connections to end, if files do not show how long a request may take.
 _SHORTEST_END = 10
+#: The setting that ends the connections of a proxy's old workers.
+_ENDS = {"nginx": "worker_shutdown_timeout", "haproxy": "hard-stop-after"}
 #: Users of proxies, as distributions make them.
 _PROXY_USERS = ("www-data", "nginx", "http", "caddy", "haproxy", "wwwrun")
 
@@ -160,11 +162,12 @@ def reload_ends(files: Files) -> Iterator[Finding]:
     for front in files.fronts:
         limit = front.numbers.get("shutdown")
         streams = [route for route in front.routes if route.stream]
-        if limit is None and front.complete and front.kind == "nginx" and streams:
+        setting = _ENDS.get(front.kind)
+        if limit is None and front.complete and setting is not None and streams:
             yield finding(
-                "old workers of NGINX stay as long as a client keeps its stream",
-                "set worker_shutdown_timeout 60s",
-                type(front.place)(front.place.file, 0, "worker_shutdown_timeout is not set"),
+                f"old workers of {front.kind} stay as long as a client keeps its stream",
+                f"set {setting} 60s",
+                type(front.place)(front.place.file, 0, f"{setting} is not set"),
                 streams[0].place,
             )
         if limit is not None and limit.value < _SHORTEST_END and not any(longest(files, s) for s in files.servers):
@@ -215,7 +218,14 @@ def socket_is_kept(files: Files) -> Iterator[Finding]:
                         route.place,
                         bound[0].text("bind"),
                     )
-                elif same and units and not held and any(s.unit == u.unit for s in same for u in units):
+                # One of several instances may be gone for a moment: the proxy asks another one.
+                elif (
+                    len(route.targets) == 1
+                    and same
+                    and units
+                    and not held
+                    and any(s.unit == u.unit for s in same for u in units)
+                ):
                     yield finding(
                         "the server makes its socket itself, so requests fail while it restarts",
                         "let a systemd socket unit hold the socket",
@@ -406,7 +416,7 @@ def balancer_forgets(files: Files) -> Iterator[Finding]:
             yield finding(
                 f"the balancer keeps a target for {delay.value:g} s, and the pod is killed after "
                 f"{stop.seconds.value:g} s",
-                f"deregistration_delay.timeout_seconds={stop.seconds.value:g} or less",
+                f"{_draining(delay)} {stop.seconds.value:g} or less",
                 delay,
                 stop.seconds,
             )
@@ -415,10 +425,16 @@ def balancer_forgets(files: Files) -> Iterator[Finding]:
             if request is not None and delay.value < request.value:
                 yield finding(
                     f"the balancer cuts requests after {delay.value:g} s, and one may take {request.value:g} s",
-                    f"deregistration_delay.timeout_seconds={request.value:g} or more",
+                    f"{_draining(delay)} {request.value:g} or more",
                     delay,
                     request,
                 )
+
+
+def _draining(delay: Fact[float]) -> str:
+    """Return the setting, as its file spells it."""
+    known = "drainingTimeoutSec" in delay.place.text
+    return "drainingTimeoutSec:" if known else "deregistration_delay.timeout_seconds ="
 
 
 def _under(path: str, folders: str) -> bool:

@@ -128,6 +128,17 @@ def asgi_worker_stops(files: Files) -> Iterator[Finding]:
 def timeouts_grow(files: Files) -> Iterator[Finding]:
     for route, server in files.served(streams=False):
         yield from _grows(server.number("timeout"), f"{server.name}'s timeout", route)
+    router = PLATFORMS["heroku"]
+    for stop in files.stops:
+        for server in files.servers if stop.kind == "heroku" else ():
+            limit = server.number("timeout")
+            if server.unit == stop.unit and limit is not None and limit.value > (router.response or 0):
+                yield finding(
+                    f"{router.title} waits {router.response} s for a response, and {server.name} {limit.value:g} s",
+                    f"set a timeout of less than {router.response} s",
+                    limit,
+                    stop.place,
+                )
     for pod in files.pods:
         inside = max(
             (

@@ -57,7 +57,7 @@ def host_is_passed(files: Files) -> Iterator[Finding]:
                 type(route.place)(route.place.file, route.place.line, f"{route.place.text} without a Host header"),
                 next((place.place for place in route.hosts), front.place),
             )
-        elif host is not None and host.value in ("$http_host", "$proxy_host", "{upstream_hostport}", ""):
+        elif host is not None and _replaced(front, route, host.value):
             yield finding(
                 f"Host is {host.value or 'removed'} at {route.path}",
                 "proxy_set_header Host $host" if front.kind == "nginx" else "remove the line: the proxy passes Host on",
@@ -86,6 +86,14 @@ def host_is_passed(files: Files) -> Iterator[Finding]:
                 allowed,
                 next(name for route in files.routes for name in route.hosts),
             )
+
+
+def _replaced(front: Front, route: Route, host: str) -> bool:
+    """Whether a proxy sends another Host than the client's: the upstream's name, none, or a constant."""
+    if host in ("$http_host", "$proxy_host", ""):
+        return True
+    constant = front.kind == "caddy" or (front.kind == "nginx" and "$" not in host)
+    return constant and host not in [name.value for name in route.hosts]
 
 
 def _is_address(host: str) -> bool:

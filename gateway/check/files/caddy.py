@@ -26,6 +26,10 @@ class _Line:
     block: list[_Line] = field(default_factory=lambda: list["_Line"]())
 
 
+#: Values of Host that are the client's own.
+_HOSTS = ("host", "hostport", "http.request.host", "http.request.hostport")
+
+
 def _parse(text: str, file: str) -> list[_Line]:
     stack: list[list[_Line]] = [[]]
     for index, raw in enumerate(text.splitlines(), 1):
@@ -202,9 +206,9 @@ def _option(route: Route, line: _Line, targets: list[str]) -> None:
             value = "client"
         elif words[0].startswith("+"):
             value = "append"
-        route.headers[header] = Fact(
-            value.strip("{}") if "upstream_hostport" not in value else "{upstream_hostport}", line.place
-        )
+        if header == "host" and value.strip("{}") in _HOSTS:
+            return
+        route.headers[header] = Fact(value if header == "host" else value.strip("{}"), line.place)
         if "http.request.uuid" in value:
             route.headers[header] = Fact("uuid", line.place)
     elif name in ("dial_timeout", "keepalive", "response_header_timeout", "read_timeout", "stream_timeout") and words:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from gateway.check.files.commands import Command, find_command, split
@@ -100,16 +101,31 @@ def read_dockerfile(text: str, file: str) -> tuple[Stop, Command | None, dict[st
 def read_script(text: str, file: str) -> Command | None:
     """Return the server that a shell script starts last; the shell stays if the line does not begin with exec."""
     found: Command | None = None
+    variables = _assigned(text, file)
     for name, rest, line in _instructions(text):
         words = split(f"{name.lower() if name == name.upper() else name} {rest}")
         raw = text.splitlines()[line - 1].strip()
         words = split(raw) if not raw.endswith("\\") else [raw.split()[0], *words[1:]]
         if not words or words[0] in ("if", "while", "echo", "set", "#", "for"):
             continue
-        command = find_command(words, Place(file, line, raw.rstrip("\\").strip()))
+        command = find_command(words, Place(file, line, raw.rstrip("\\").strip()), variables)
         if command is not None:
             command.shell = words[0] != "exec"
             found = command
+    return found
+
+
+def _assigned(text: str, file: str) -> dict[str, Fact[str]]:
+    """Return the variables of a script: ``NAME=value``, and ``: "${NAME:=value}"``, which is a default."""
+    found: dict[str, Fact[str]] = {}
+    for index, raw in enumerate(text.splitlines(), 1):
+        match = re.match(r"\s*(?:export\s+)?([A-Z]\w*)=(\S+)\s*$", raw)
+        match = match or re.match(r"\s*:\s+\"?\$\{(\w+):?=([^}]*)\}", raw)
+        value = match[2].strip("\"'") if match else ""
+        default = re.fullmatch(r"\$\{\w+:?-([^}]*)\}", value)
+        value = default[1] if default else value
+        if match and "$" not in value and "`" not in value:
+            found[match[1]] = Fact(value, Place(file, index, raw.strip()))
     return found
 
 
@@ -136,11 +152,11 @@ def _variables(service: Map, file: str) -> dict[str, Fact[str]]:
     if isinstance(given, Map):
         for key, value in given.items():
             if value is not None:
-                found[str(key)] = Fact(str(value), Place(file, given.line(key), f"{key}: {value}"))
+                found[str(key)] = Fact(str(value), given.place(key, f"{key}: {value}"))
     for each in listed(given):
         key, equals, value = str(each).partition("=")
         if equals:
-            found[key] = Fact(value, Place(file, service.line("environment"), str(each)))
+            found[key] = Fact(value, service.place("environment", str(each)))
     return found
 
 
@@ -151,30 +167,30 @@ def read_compose(document: Map, file: str, files: Files) -> list[tuple[Stop, Com
         if not isinstance(service, Map):
             continue
         unit = f"{file}#{name}"
-        place = Place(file, mapped(document.get("services")).line(name), f"service {name}")
+        place = mapped(document.get("services")).place(name, f"service {name}")
         stop = Stop(kind="compose", unit=unit, place=place)
         variables = _variables(service, file)
         command = _command(service, file, variables)
         period, signal = service.get("stop_grace_period"), service.get("stop_signal")
         if period is not None:
             waits = seconds(str(period))
-            line = service.line("stop_grace_period")
-            stop.seconds = None if waits is None else Fact(waits, Place(file, line, f"stop_grace_period: {period}"))
+            place = service.place("stop_grace_period", f"stop_grace_period: {period}")
+            stop.seconds = None if waits is None else Fact(waits, place)
         else:
-            stop.seconds = Fact(10.0, Place(file, place.line, f"{name}: stop_grace_period is not set: 10 s"), False)
+            stop.seconds = Fact(10.0, replace(place, text=f"{name}: stop_grace_period is not set: 10 s"), False)
         if signal is not None:
             text = str(signal) if str(signal).startswith("SIG") else f"SIG{signal}"
-            stop.signal = Fact(text, Place(file, service.line("stop_signal"), f"stop_signal: {signal}"))
+            stop.signal = Fact(text, service.place("stop_signal", f"stop_signal: {signal}"))
         limits = mapped(mapped(mapped(service.get("deploy")).get("resources")).get("limits"))
         memory = service.get("mem_limit") or limits.get("memory")
         held = size(str(memory)) if memory is not None else None
         if held is not None:
-            line = service.line("mem_limit") if "mem_limit" in service else limits.line("memory")
-            stop.numbers["memory"] = Fact(held, Place(file, line, f"memory: {memory}"))
+            at = service.place("mem_limit", "") if "mem_limit" in service else limits.place("memory", "")
+            stop.numbers["memory"] = Fact(held, replace(at, text=f"memory: {memory}"))
         if service.get("read_only") is True:
-            stop.texts["read_only"] = Fact("true", Place(file, service.line("read_only"), "read_only: true"))
+            stop.texts["read_only"] = Fact("true", service.place("read_only", "read_only: true"))
             if "nginx" in str(service.get("image", "")):
-                stop.texts["nginx_temp"] = Fact(str(service.get("image")), Place(file, service.line("image"), "nginx"))
+                stop.texts["nginx_temp"] = Fact(str(service.get("image")), service.place("image", "nginx"))
         _volumes(service, document, stop, file)
         folder = variables.get("PROMETHEUS_MULTIPROC_DIR")
         if folder is not None:
@@ -182,11 +198,11 @@ def read_compose(document: Map, file: str, files: Files) -> list[tuple[Stop, Com
         for key, value in _pairs(service.get("sysctls")).items():
             limit = number(value)
             if key == "net.core.somaxconn" and limit is not None:
-                files.numbers["somaxconn"] = Fact(limit, Place(file, service.line("sysctls"), f"{key}: {value}"))
+                files.numbers["somaxconn"] = Fact(limit, service.place("sysctls", f"{key}: {value}"))
         files_open = mapped(mapped(service.get("ulimits")).get("nofile"))
         hard = files_open.get("soft") or mapped(service.get("ulimits")).get("nofile")
         if isinstance(hard, int):
-            stop.numbers["nofile"] = Fact(float(hard), Place(file, service.line("ulimits"), f"nofile: {hard}"))
+            stop.numbers["nofile"] = Fact(float(hard), service.place("ulimits", f"nofile: {hard}"))
         found.append((stop, command, variables))
     return found
 
@@ -205,7 +221,7 @@ def _command(service: Map, file: str, variables: Mapping[str, Fact[str]]) -> Com
         words += split(value) if isinstance(value, str) else [str(each) for each in listed(value)]
     if not given:
         return None
-    place = Place(file, service.line(given[-1]), f"{given[-1]}: {' '.join(words)}"[:200])
+    place = service.place(given[-1], f"{given[-1]}: {' '.join(words)}"[:200])
     return find_command(words, place, variables)
 
 
@@ -223,11 +239,9 @@ def _volumes(service: Map, document: Map, stop: Stop, file: str) -> None:
     tmpfs = service.get("tmpfs")
     writable += [str(each).split(":")[0] for each in ([tmpfs] if isinstance(tmpfs, str) else listed(tmpfs))]
     if shared:
-        stop.texts["shared_paths"] = Fact(
-            " ".join(shared), Place(file, service.line("volumes"), "volumes: " + ", ".join(shared))
-        )
+        stop.texts["shared_paths"] = Fact(" ".join(shared), service.place("volumes", "volumes: " + ", ".join(shared)))
     if writable or shared:
-        stop.texts["write_paths"] = Fact(" ".join([*writable, *shared]), Place(file, service.line("tmpfs"), "tmpfs"))
+        stop.texts["write_paths"] = Fact(" ".join([*writable, *shared]), service.place("tmpfs", "tmpfs"))
 
 
 def is_dockerfile(path: str) -> bool:

@@ -68,7 +68,7 @@ def read_gunicorn_conf(text: str, file: str, environment: Mapping[str, Fact[str]
     except SyntaxError as error:
         raise ConfigurationError(f"{file}:{error.lineno}: is not Python: {error.msg}") from error
     server = Server(name="gunicorn", worker="", place=Place(file, 0, "gunicorn"))
-    names: dict[str, object] = {}
+    names: dict[str, object] = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
     for each in tree.body:
         if isinstance(each, ast.ImportFrom) and each.module and "gunicorn_hooks" in each.module:
             server.hooks = True
@@ -78,8 +78,13 @@ def read_gunicorn_conf(text: str, file: str, environment: Mapping[str, Fact[str]
             target, value = each.targets[0], each.value
         elif isinstance(each, ast.AnnAssign):
             target, value = each.target, each.value
+        place = Place(file, each.lineno, ast.unparse(each) if value is not None else "")
         if isinstance(target, ast.Name) and value is not None:
-            _assign(server, target.id, value, names, Place(file, each.lineno, ast.unparse(each)), environment)
+            _assign(server, target.id, value, names, place, environment)
+        elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            for name, part in zip(target.elts, value.elts, strict=False):
+                if isinstance(name, ast.Name):
+                    _assign(server, name.id, part, names, place, environment)
     return server
 
 
@@ -141,8 +146,12 @@ def _value(node: ast.expr, names: Mapping[str, object], environment: Mapping[str
             if isinstance(found, str) and ast.unparse(node.func) == "int":
                 return int(found, 0) if found.replace("0o", "").isdecimal() else None
             return found
-        case ast.Call(func=function, args=[ast.Constant(value=str() as variable), *rest]):
-            if ast.unparse(function) in ("os.environ.get", "os.getenv", "environ.get", "getenv"):
+        case ast.Call(func=ast.Name(id=name), args=given) if isinstance(names.get(name), ast.FunctionDef):
+            return _called(names[name], given, names, environment)
+        case ast.Call(func=function, args=[inside, *rest]):
+            variable = _value(inside, names, environment)
+            read = isinstance(function, ast.Attribute) and function.attr in ("get", "getenv")
+            if isinstance(variable, str) and (read or ast.unparse(function) == "getenv"):
                 fact = (environment or {}).get(variable)
                 if fact is not None:
                     return fact.value
@@ -150,6 +159,30 @@ def _value(node: ast.expr, names: Mapping[str, object], environment: Mapping[str
             return None
         case _:
             return None
+
+
+def _called(
+    function: object, given: list[ast.expr], names: Mapping[str, object], environment: Mapping[str, Fact[str]] | None
+) -> object:
+    """Return the value of a call of a function of the file that only returns an expression."""
+    if not isinstance(function, ast.FunctionDef):
+        return None
+    body = [each for each in function.body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
+    match body:
+        case [ast.Return(value=ast.expr() as returned)]:
+            defaults = function.args.defaults
+            parameters = [each.arg for each in function.args.args]
+            inside = dict(names)
+            inside |= zip(parameters[len(parameters) - len(defaults) :], map(_constant, defaults), strict=False)
+            inside |= zip(parameters, (_value(each, names, environment) for each in given), strict=False)
+            inside.pop(function.name)  # no recursion
+            return _value(returned, inside, environment)
+        case _:
+            return None
+
+
+def _constant(node: ast.expr) -> object:
+    return _value(node, {}, None)
 
 
 def _calculated(left: object, operator: ast.operator, right: object) -> object:

@@ -61,6 +61,7 @@ class _Section:
 def _sections(text: str, file: str) -> list[_Section]:
     found: list[_Section] = []
     defaults: _Section | None = None
+    named: dict[str, _Section] = {}
     for index, raw in enumerate(text.splitlines(), 1):
         line = uncommented(raw).strip()
         words = line.split()
@@ -69,9 +70,12 @@ def _sections(text: str, file: str) -> list[_Section]:
         place = Place(file, index, " ".join(words))
         if words[0] in _SECTIONS and not raw[:1].isspace():
             made = _Section(words[0], words[1] if len(words) > 1 else "", place, defaults=defaults)
-            if words[0] == "defaults":
+            if "from" in words[1:]:  # the section names its defaults
+                made.defaults = named.get(words[-1])
+            elif words[0] == "defaults":
                 made.defaults = None
-                defaults = made
+            if words[0] == "defaults":
+                defaults = named[made.name] = made
             elif words[0] == "global":
                 made.defaults = None
             found.append(made)
@@ -83,7 +87,8 @@ def _sections(text: str, file: str) -> list[_Section]:
 def read_haproxy(text: str, file: str) -> Front:
     """Return HAProxy with its routes: one for each backend that a frontend uses."""
     sections = _sections(text, file)
-    front = Front(kind="haproxy", place=Place(file, 0, "haproxy"))
+    complete = any(section.kind == "global" for section in sections)
+    front = Front(kind="haproxy", place=Place(file, 0, "haproxy"), complete=complete)
     backends = {each.name: each for each in sections if each.kind in ("backend", "listen")}
     for section in sections:
         if section.kind == "global":

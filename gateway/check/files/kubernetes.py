@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from gateway.check.files.commands import Command, find_command
 from gateway.check.files.nginx import is_stream
 from gateway.check.files.units import number, quantity, seconds, size
-from gateway.check.files.yaml_lines import Map, listed, mapped
+from gateway.check.files.yaml_lines import Map, listed, mapped, merged
 from gateway.hazards.facts import Fact, Files, Front, Place, Pod, Route, Stop
 
-__all__ = ["Container", "mapped_container", "read_objects"]
+__all__ = ["Container", "mapped_container", "patched", "read_objects"]
 
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
 
@@ -33,7 +34,7 @@ class Container:
 def _fact(mapping: Map, key: str, file: str, convert: type[float] | None = None) -> Fact[float] | None:
     value = mapping.get(key)
     found = number(str(value)) if value is not None else None
-    return None if found is None else Fact(found, Place(file, mapping.line(key), f"{key}: {value}"))
+    return None if found is None else Fact(found, mapping.place(key, f"{key}: {value}"))
 
 
 def _path(document: Map, *keys: str) -> Map:
@@ -41,6 +42,44 @@ def _path(document: Map, *keys: str) -> Map:
     for key in keys:
         here = mapped(here.get(key))
     return here
+
+
+def patched(documents: Sequence[tuple[Map, str]]) -> list[tuple[Map, str]]:
+    """Return the objects with the patches of kustomize in them.
+
+    A patch is a workload whose containers have no image, beside a workload of the same kind and name that has one. The
+    list ``replicas`` of a kustomization counts too.
+    """
+    whole: dict[tuple[str, str], int] = {}
+    found: list[tuple[Map, str]] = []
+    patches: list[tuple[tuple[str, str], Map]] = []
+    counts: list[tuple[tuple[str, str], Map]] = []  # kustomize sets them after the patches
+    for document, file in documents:
+        kind, name = str(document.get("kind", "")), str(_path(document, "metadata").get("name", ""))
+        if kind in _WORKLOADS and not _has_image(document):
+            patches.append(((kind, name), document))
+            continue
+        if kind in _WORKLOADS:
+            whole.setdefault((kind, name), len(found))
+        elif kind == "Kustomization":
+            for each in map(mapped, listed(document.get("replicas"))):
+                spec, patch = Map(file), Map(file)
+                spec["replicas"], spec.lines["replicas"] = each.get("count"), each.line("count")
+                patch["spec"] = spec
+                counts += [((workload, str(each.get("name", ""))), patch) for workload in _WORKLOADS]
+        found.append((document, file))
+    for key, patch in [*patches, *counts]:
+        index = whole.get(key)
+        if index is not None:
+            found[index] = (merged(found[index][0], patch), found[index][1])
+        elif "kind" in patch and len(whole) == 0:
+            found.append((patch, patch.file))
+    return found
+
+
+def _has_image(document: Map) -> bool:
+    containers = listed(_path(document, "spec", "template", "spec").get("containers"))
+    return any("image" in mapped(each) for each in containers)
 
 
 def read_objects(documents: Sequence[tuple[Map, str]], files: Files) -> list[Container]:
@@ -68,7 +107,7 @@ def _beside(document: Map, file: str, files: Files) -> None:
     if kind in ("Service", "Ingress", "BackendConfig", "GCPBackendPolicy", "TargetGroupConfiguration"):
         _balancer(document, file, files, kind)
     if kind in ("ServiceMonitor", "PodMonitor"):
-        files.texts.setdefault("metrics", Fact("/metrics", Place(file, document.line("kind"), f"kind: {kind}")))
+        files.texts.setdefault("metrics", Fact("/metrics", document.place("kind", f"kind: {kind}")))
     if kind == "ConfigMap":
         return
 
@@ -78,7 +117,7 @@ def _workload(document: Map, file: str, files: Files, kind: str) -> Iterator[Con
     template = _path(spec, "template", "spec")
     name = str(_path(document, "metadata").get("name", ""))
     unit = f"{file}#{name}"
-    pod = Pod(place=Place(file, document.line("kind"), f"{kind} {name}"), unit=unit)
+    pod = Pod(place=document.place("kind", f"{kind} {name}"), unit=unit)
     replicas = _fact(spec, "replicas", file)
     if replicas is not None:
         pod.numbers["replicas"] = replicas
@@ -86,17 +125,17 @@ def _workload(document: Map, file: str, files: Files, kind: str) -> Iterator[Con
         pod.numbers["replicas"] = Fact(1.0, Place(file, pod.place.line, f"{name}: replicas is not set: 1"), False)
     strategy = mapped(spec.get("strategy"))
     if strategy.get("type") == "Recreate":
-        pod.texts["strategy"] = Fact("Recreate", Place(file, strategy.line("type"), "type: Recreate"))
+        pod.texts["strategy"] = Fact("Recreate", strategy.place("type", "type: Recreate"))
     rolling = mapped(strategy.get("rollingUpdate"))
     gone = rolling.get("maxUnavailable")
     if gone is not None:
         count = number(str(gone).rstrip("%"))
         if count is not None:
-            place = Place(file, rolling.line("maxUnavailable"), f"maxUnavailable: {gone}")
+            place = rolling.place("maxUnavailable", f"maxUnavailable: {gone}")
             pod.numbers["max_unavailable"] = Fact(count, place)
     annotations = _path(spec, "template", "metadata", "annotations")
     if str(annotations.get("prometheus.io/scrape", "")).lower() == "true":
-        place = Place(file, annotations.line("prometheus.io/scrape"), "prometheus.io/scrape: true")
+        place = annotations.place("prometheus.io/scrape", "prometheus.io/scrape: true")
         files.texts.setdefault("metrics", Fact(str(annotations.get("prometheus.io/path", "/metrics")), place))
     found = [
         _container(each, template, spec, file, unit, pod)
@@ -127,7 +166,7 @@ def _sysctls(template: Map, file: str, files: Files) -> None:
         entry = mapped(each)
         limit = number(str(entry.get("value", "")))
         if entry.get("name") == "net.core.somaxconn" and limit is not None:
-            files.numbers["somaxconn"] = Fact(limit, Place(file, entry.line("value"), f"net.core.somaxconn: {limit:g}"))
+            files.numbers["somaxconn"] = Fact(limit, entry.place("value", f"net.core.somaxconn: {limit:g}"))
 
 
 def _environment(container: Map, file: str) -> dict[str, Fact[str]]:
@@ -136,15 +175,15 @@ def _environment(container: Map, file: str) -> dict[str, Fact[str]]:
         entry = mapped(each)
         if "value" in entry:
             name, value = str(entry.get("name")), str(entry["value"])
-            found[name] = Fact(value, Place(file, entry.line("name"), f"{name}={value}"))
+            found[name] = Fact(value, entry.place("name", f"{name}={value}"))
     return found
 
 
 def _container(container: Map, template: Map, spec: Map, file: str, unit: str, pod: Pod) -> Container:
-    place = Place(file, container.first, f"container {container.get('name', '')}")
+    place = Place(container.file, container.first, f"container {container.get('name', '')}")
     stop = Stop(kind="kubernetes", unit=unit, place=place)
     grace = _fact(template, "terminationGracePeriodSeconds", file)
-    stop.seconds = grace or Fact(30.0, Place(file, place.line, "terminationGracePeriodSeconds is not set: 30 s"), False)
+    stop.seconds = grace or Fact(30.0, replace(place, text="terminationGracePeriodSeconds is not set: 30 s"), False)
     lifecycle = mapped(container.get("lifecycle"))
     hook = mapped(lifecycle.get("preStop"))
     sleep = mapped(hook.get("sleep"))
@@ -152,11 +191,11 @@ def _container(container: Map, template: Map, spec: Map, file: str, unit: str, p
     command = [str(each) for each in listed(mapped(hook.get("exec")).get("command"))]
     slept = re.search(r"\bsleep\s+(\d+(?:\.\d+)?)|\btime\.sleep\((\d+(?:\.\d+)?)", " ".join(command))
     if asleep is None and slept is not None:
-        asleep = Fact(float(slept[1] or slept[2]), Place(file, hook.line("exec"), f"preStop: {' '.join(command)}"))
+        asleep = Fact(float(slept[1] or slept[2]), hook.place("exec", f"preStop: {' '.join(command)}"))
     stop.pre_stop = asleep
     signal = lifecycle.get("stopSignal")
     if signal is not None:
-        stop.signal = Fact(str(signal), Place(file, lifecycle.line("stopSignal"), f"stopSignal: {signal}"))
+        stop.signal = Fact(str(signal), lifecycle.place("stopSignal", f"stopSignal: {signal}"))
     variables = _environment(container, file)
     _mounts(container, template, spec, stop, file, variables)
     words: list[str] = []
@@ -164,15 +203,15 @@ def _container(container: Map, template: Map, spec: Map, file: str, unit: str, p
     for key in ("command", "args"):
         if key in container:
             words += [str(each) for each in listed(container.get(key))]
-            at = at or Place(file, container.line(key), "")
+            at = at or container.place(key, "")
     found = None
     if at is not None:
-        found = find_command(words, Place(file, at.line, " ".join(words)[:200]), variables)
+        found = find_command(words, replace(at, text=" ".join(words)[:200]), variables)
     requests, limits = _path(container, "resources", "requests"), _path(container, "resources", "limits")
     for mapping, key, name in ((limits, "memory", "memory"), (requests, "cpu", "cpu"), (limits, "cpu", "cpu_limit")):
         value = quantity(str(mapping.get(key))) if key in mapping else None
         if value is not None and (found is not None or name not in pod.numbers):
-            pod.numbers[name] = Fact(value, Place(file, mapping.line(key), f"{key}: {mapping.get(key)}"))
+            pod.numbers[name] = Fact(value, mapping.place(key, f"{key}: {mapping.get(key)}"))
     if "cpu" not in pod.numbers and "cpu_limit" in pod.numbers:
         pod.numbers["cpu"] = pod.numbers["cpu_limit"]  # the limit is the request, if there is none
     return Container(stop, found, variables)
@@ -185,7 +224,7 @@ def _mounts(
     claims = {str(_path(mapped(each), "metadata").get("name")) for each in listed(spec.get("volumeClaimTemplates"))}
     writable: list[str] = []
     shared: list[str] = []
-    line = container.line("volumeMounts")
+    shared_at = container.place("volumeMounts", "")
     for each in listed(container.get("volumeMounts")):
         mount = mapped(each)
         path, name = str(mount.get("mountPath", "")), str(mount.get("name"))
@@ -197,14 +236,14 @@ def _mounts(
         elif "persistentVolumeClaim" in volume or "hostPath" in volume or "nfs" in volume or name in claims:
             writable.append(path)
             shared.append(path)
-            line = mount.line("mountPath")
+            shared_at = mount.place("mountPath", "")
     if writable:
-        stop.texts["write_paths"] = Fact(" ".join(writable), Place(file, line, "volumeMounts"))
+        stop.texts["write_paths"] = Fact(" ".join(writable), container.place("volumeMounts", "volumeMounts"))
     if shared:
-        stop.texts["shared_paths"] = Fact(" ".join(shared), Place(file, line, f"mountPath: {', '.join(shared)}"))
+        stop.texts["shared_paths"] = Fact(" ".join(shared), replace(shared_at, text=f"mountPath: {', '.join(shared)}"))
     context = mapped(container.get("securityContext"))
     if context.get("readOnlyRootFilesystem") is True:
-        place = Place(file, context.line("readOnlyRootFilesystem"), "readOnlyRootFilesystem: true")
+        place = context.place("readOnlyRootFilesystem", "readOnlyRootFilesystem: true")
         stop.texts["read_only"] = Fact("true", place)
     if "PROMETHEUS_MULTIPROC_DIR" in variables:
         stop.texts["metrics_folder"] = variables["PROMETHEUS_MULTIPROC_DIR"]
@@ -220,21 +259,19 @@ def _probes(container: Map, file: str, pod: Pod) -> None:
         waits = number(str(probe.get("timeoutSeconds", 1))) or 1
         delay = number(str(probe.get("initialDelaySeconds", 0))) or 0
         total = every * failures + (waits if key == "ready" else delay if key == "startup" else 0)
-        line = probe.line("failureThreshold") if "failureThreshold" in probe else probe.line("periodSeconds")
+        key_of = next((each for each in ("failureThreshold", "periodSeconds") if each in probe), "")
         text = f"{name}: periodSeconds {every:g}, failureThreshold {failures:g}, timeoutSeconds {waits:g}"
-        pod.numbers[f"{key}_seconds"] = Fact(total, Place(file, line or container.line(name), text))
+        pod.numbers[f"{key}_seconds"] = Fact(total, probe.place(key_of, text))
         asked = mapped(probe.get("httpGet"))
         if "path" in asked:
-            pod.texts[f"{key}_path"] = Fact(
-                str(asked["path"]), Place(file, asked.line("path"), f"{name}: {asked['path']}")
-            )
+            pod.texts[f"{key}_path"] = Fact(str(asked["path"]), asked.place("path", f"{name}: {asked['path']}"))
 
 
 def _knative(document: Map, file: str, files: Files) -> Iterator[Container]:
     """Read a service of Cloud Run, which stops a container ten seconds after the signal."""
     template = _path(document, "spec", "template", "spec")
     unit = f"{file}#{_path(document, 'metadata').get('name', '')}"
-    pod = Pod(place=Place(file, document.line("kind"), "Cloud Run service"), unit=unit)
+    pod = Pod(place=document.place("kind", "Cloud Run service"), unit=unit)
     for each in listed(template.get("containers")):
         if isinstance(each, Map):
             found = _container(each, template, Map(), file, unit, pod)
@@ -250,13 +287,13 @@ def _autoscaler(document: Map, file: str, files: Files) -> None:
     spec = mapped(document.get("spec"))
     name = str(_path(spec, "scaleTargetRef").get("name", ""))
     least = _fact(spec, "minReplicas", file)
-    least = least or Fact(1.0, Place(file, document.line("kind"), "minReplicas is not set: 1"), False)
+    least = least or Fact(1.0, document.place("kind", "minReplicas is not set: 1"), False)
     for pod in _of(files, name):
         pod.numbers["hpa_min"] = least
         for each in listed(spec.get("metrics")):
             resource = mapped(mapped(each).get("resource"))
             if resource.get("name") == "cpu" and mapped(resource.get("target")).get("type") == "Utilization":
-                pod.texts["hpa_cpu"] = Fact("cpu", Place(file, resource.line("name"), "averageUtilization of cpu"))
+                pod.texts["hpa_cpu"] = Fact("cpu", resource.place("name", "averageUtilization of cpu"))
 
 
 def _of(files: Files, name: str) -> list[Pod]:
@@ -275,7 +312,7 @@ def _budget(document: Map, file: str, files: Files) -> None:
                 continue
             if str(value).endswith("%"):
                 found = found / 100 * (count.value if count is not None else 100)
-            pod.numbers[name] = Fact(found, Place(file, spec.line(key), f"{key}: {value}"))
+            pod.numbers[name] = Fact(found, spec.place(key, f"{key}: {value}"))
 
 
 def _balancer(document: Map, file: str, files: Files, kind: str) -> None:
@@ -284,7 +321,7 @@ def _balancer(document: Map, file: str, files: Files, kind: str) -> None:
     spec = mapped(document.get("spec"))
     idle: Fact[float] | None = None
     for key, value in annotations.items():
-        place = Place(file, annotations.line(key), f"{key}: {value}")
+        place = annotations.place(key, f"{key}: {value}")
         text = str(value)
         if key.endswith("aws-load-balancer-connection-idle-timeout"):
             found = number(text)
@@ -297,7 +334,7 @@ def _balancer(document: Map, file: str, files: Files, kind: str) -> None:
             pod.numbers["deregistration"] = Fact(float(match[1] if match else 0), place)
     name = str(spec.get("ingressClassName") or annotations.get("kubernetes.io/ingress.class") or "")
     if kind == "Ingress" and idle is None and name in ("alb", "gce", "gce-internal"):
-        place = Place(file, spec.line("ingressClassName"), f"ingressClassName: {name}")
+        place = spec.place("ingressClassName", f"ingressClassName: {name}")
         idle = Fact(60.0 if name == "alb" else 600.0, place, False)
         for pod in files.pods if name == "alb" else ():
             pod.numbers.setdefault("balancer_response", Fact(60.0, place, False))
@@ -306,6 +343,10 @@ def _balancer(document: Map, file: str, files: Files, kind: str) -> None:
             pod.numbers["balancer_idle"] = idle
             if kind == "Ingress" and idle.written:
                 pod.numbers["balancer_response"] = idle
+        for each in (spec, mapped(spec.get("default"))):
+            drained = _fact(mapped(each.get("connectionDraining")), "drainingTimeoutSec", file)
+            if drained is not None:
+                pod.numbers["deregistration"] = drained
         waits = _fact(spec, "timeoutSec", file) or _fact(mapped(spec.get("default")), "timeoutSec", file)
         if kind in ("BackendConfig", "GCPBackendPolicy") and waits is not None:
             pod.numbers["balancer_response"] = waits
@@ -313,17 +354,14 @@ def _balancer(document: Map, file: str, files: Files, kind: str) -> None:
 
 
 def _routes(document: Map, file: str, kind: str) -> Front:
-    front = Front(kind="route", place=Place(file, document.line("kind"), kind))
+    front = Front(kind="route", place=document.place("kind", kind))
     spec = mapped(document.get("spec"))
-    hosts = [
-        Fact(str(name), Place(file, spec.line("hostnames"), f"hostnames: {name}"))
-        for name in listed(spec.get("hostnames"))
-    ]
+    hosts = [Fact(str(name), spec.place("hostnames", f"hostnames: {name}")) for name in listed(spec.get("hostnames"))]
     for each in listed(spec.get("rules")):
         rule = mapped(each)
         if kind == "Ingress":
             host = rule.get("host")
-            place = Place(file, rule.line("host"), f"host: {host}")
+            place = rule.place("host", f"host: {host}")
             route = Route(front=front, path="/", place=place, tls="tls" in spec)
             route.hosts = (Fact(str(host), place),) if host else ()
             if not host:
@@ -351,7 +389,7 @@ def _limits(route: Route, limits: Map, file: str) -> None:
     for key in ("request", "backendRequest"):
         value = seconds(str(limits.get(key))) if key in limits else None
         if value is not None:
-            found[key] = Fact(value, Place(file, limits.line(key), f"{key}: {limits.get(key)}"))
+            found[key] = Fact(value, limits.place(key, f"{key}: {limits.get(key)}"))
     whole, each = found.get("request"), found.get("backendRequest")
     chosen = whole if whole is not None and whole.value > 0 else each
     if chosen is not None and chosen.value > 0:
@@ -377,14 +415,12 @@ def _limits(route: Route, limits: Map, file: str) -> None:
 def _filters(route: Route, rule: Map, file: str) -> None:
     retry = mapped(rule.get("retry"))
     if retry and listed(retry.get("codes")):
-        route.texts["retries"] = Fact("retry", Place(file, rule.line("retry"), "retry"))
-        route.texts["retried_posts"] = Fact(
-            "retry", Place(file, retry.line("codes"), f"retry: codes {retry.get('codes')}")
-        )
+        route.texts["retries"] = Fact("retry", rule.place("retry", "retry"))
+        route.texts["retried_posts"] = Fact("retry", retry.place("codes", f"retry: codes {retry.get('codes')}"))
     for each in listed(rule.get("filters")):
         change = mapped(mapped(each).get("requestHeaderModifier"))
         for name in listed(change.get("remove")):
-            place = Place(file, change.line("remove"), f"remove: {name}")
+            place = change.place("remove", f"remove: {name}")
             route.headers[str(name).lower()] = Fact("", place)
     family = ("X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "Forwarded")
     handled = [name for name in family if name.lower() in route.headers]
@@ -408,7 +444,7 @@ def _filters(route: Route, rule: Map, file: str) -> None:
 def _annotated(document: Map, file: str, route: Route) -> None:
     annotations = _path(document, "metadata", "annotations")
     for key, value in annotations.items():
-        place = Place(file, annotations.line(key), f"{key}: {value}")
+        place = annotations.place(key, f"{key}: {value}")
         short = key.rpartition("/")[2]
         if short == "proxy-body-size":
             found = size(str(value))

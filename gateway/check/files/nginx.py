@@ -383,6 +383,9 @@ def _route(
     route = Route(front=front, path=path, place=by.place, stream=stream, websocket=socket, headers=headers)
     route.unknown = scope.unseen() or by.name != "proxy_pass"
     target = re.sub(r"^https?://", "", by.words[0])
+    for given in scope.all("set") if target.startswith("$") else ():  # set $backend shop; proxy_pass http://$backend;
+        if len(given.words) > 1 and given.words[0] == re.sub(r"[/:].*", "", target):
+            target = re.sub(r"^https?://", "", given.words[1])
     if target.startswith("unix:"):
         target = ":".join(target.split(":")[:2])
     else:

@@ -24,11 +24,11 @@ from gateway.check.files.containers import (
 )
 from gateway.check.files.gunicorn_conf import is_gunicorn_conf, read_gunicorn_conf
 from gateway.check.files.haproxy import read_haproxy
-from gateway.check.files.kubernetes import read_objects
+from gateway.check.files.kubernetes import patched, read_objects
 from gateway.check.files.nginx import fronts
 from gateway.check.files.systemd import read_service, read_socket
 from gateway.check.files.systemd import units as systemd_units
-from gateway.check.files.yaml_lines import Map, documents, listed, mapped
+from gateway.check.files.yaml_lines import Map, documents, listed, mapped, merged
 from gateway.errors import ConfigurationError
 from gateway.hazards.facts import Chain, Fact, Files, Place, Server, Stop
 
@@ -36,9 +36,10 @@ __all__ = ["kind_of", "read_files", "texts_of"]
 
 _SKIPPED = (".git", ".venv", "venv", "node_modules", "__pycache__", ".tox")
 _KINDS = ("nginx", "systemd", "haproxy", "caddy", "docker", "compose", "kubernetes", "procfile", "gunicorn", "toml")
+_TEMPLATE = re.compile(r"\{\{-?\s*[.$\"(\w]|\{%-?\s")
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("systemd", r"^\[(Unit|Service|Socket)\]"),
-    ("haproxy", r"^(frontend|backend|listen)\s+\S+\s*$"),
+    ("haproxy", r"^(frontend|backend|listen)\s+\S+(\s+from\s+\S+)?\s*$"),
     ("nginx", r"^\s*(http|server|events|upstream\s+\S+|location\s+.+)\s*\{|^\s*proxy_(set_header|pass|read_timeout)\s"),
     ("caddy", r"^\s*reverse_proxy\s"),
     ("sysctl", r"^\s*net\.core\.somaxconn\s*="),
@@ -101,6 +102,8 @@ def kind_of(path: str, text: str) -> str | None:
     if suffix == ".toml":
         return "toml"
     if suffix in (".yaml", ".yml"):
+        if _TEMPLATE.search(text):  # `helm template` shows what it becomes
+            return None
         if re.search(r"^services:", text, re.M):
             return "compose"
         return "kubernetes" if re.search(r"^kind:", text, re.M) else None
@@ -229,12 +232,17 @@ def _containers(kinds: Mapping[str, Mapping[str, str]], files: Files, parts: _Pa
             parts.commands.append((found, unit))
     parts.scripts = known
     objects: list[tuple[Map, str]] = []
-    for path, text in {**kinds.get("compose", {}), **kinds.get("kubernetes", {})}.items():
+    composed: Map | None = None
+    # compose.yaml before compose.prod.yaml, which changes it
+    for path, text in sorted(kinds.get("compose", {}).items(), key=lambda each: len(each[0])):
+        for each in map(mapped, documents(text, path)):
+            composed = each if composed is None else merged(composed, each)
+    if composed is not None:
+        _compose(composed, files, parts)
+    for path, text in kinds.get("kubernetes", {}).items():
         for document in documents(text, path):
             each = mapped(document)
-            if "services" in each:
-                _compose(each, path, files, parts)
-            elif each.get("kind") == "ConfigMap":
+            if each.get("kind") == "ConfigMap":
                 data = mapped(each.get("data"))
                 for key, value in data.items():
                     if key.isupper():
@@ -242,7 +250,7 @@ def _containers(kinds: Mapping[str, Mapping[str, str]], files: Files, parts: _Pa
             elif "kind" in each:
                 items = each.get("items")
                 objects += [(mapped(i), path) for i in items] if isinstance(items, list) else [(each, path)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # YAML
-    for container in read_objects(objects, files):
+    for container in read_objects(patched(objects), files):
         files.stops.append(container.stop)
         _started(container.stop, container.command, container.environment, parts, built=True)
     for path, text in kinds.get("procfile", {}).items():
@@ -258,8 +266,8 @@ def _containers(kinds: Mapping[str, Mapping[str, str]], files: Files, parts: _Pa
                 parts.commands.append((command, stop.unit))
 
 
-def _compose(document: Map, path: str, files: Files, parts: _Parts) -> None:
-    for stop, command, variables in read_compose(document, path, files):
+def _compose(document: Map, files: Files, parts: _Parts) -> None:
+    for stop, command, variables in read_compose(document, document.file, files):
         files.stops.append(stop)
         name = stop.unit.rpartition("#")[2]
         service = mapped(mapped(document.get("services")).get(name))
