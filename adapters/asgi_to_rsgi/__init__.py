@@ -6,8 +6,7 @@ on granian's loop, without threads and hand-offs.
 
 The scope does not promise features that RSGI lacks: the raw path, a mount point, non-ASCII header values in requests,
 trailers, and early hints. A WebSocket has no subprotocol, no headers and no
-close code. RSGI cannot cut a connection either: a response without ``Content-Length`` that fails after its headers
-looks complete.
+close code. RSGI cannot cut a connection either, so ``_cut.py`` does so if a response fails after its headers.
 
 Sources: RSGI specification 1.6; ASGI HTTP 2.5, WebSocket 2.5, Lifespan 2.0.
 """
@@ -20,6 +19,7 @@ from typing import Any, Final
 
 from gateway.adapters._options import HEAD_SECONDS
 from gateway.adapters._wrapped import asgi_callable
+from gateway.adapters.asgi_to_rsgi._cut import cut
 from gateway.adapters.asgi_to_rsgi._incoming import IncomingBody
 from gateway.adapters.asgi_to_rsgi._objects import (
     HttpProtocol,
@@ -158,17 +158,23 @@ class _Http:
         scope.update(type="http", method=self._scope.method, extensions=dict(_HTTP_EXTENSIONS))
         try:
             await app(scope, self._receive, self._send)
+            if not (self._responded or self._gone):
+                raise ApplicationError(
+                    "an application must send http.response.start and a last http.response.body before it "
+                    "returns; it returned "
+                    f"{'before the last body message' if self._head else 'without a response'} (ASGI HTTP: "
+                    "Response Start)"
+                )
+        except BaseException:
+            if self._stream is not None and not self._gone:
+                cut(self._scope, self._stream)
+            # The traceback keeps this object, and with it the stream; no other task may send from now on.
+            self._stream, self._responded = None, True
+            raise
         finally:
             self._over = True
             if self._disconnect is not None:
                 self._disconnect.cancel()
-        if not (self._responded or self._gone):
-            raise ApplicationError(
-                "an application must send http.response.start and a last http.response.body before it "
-                "returns; it returned "
-                f"{'before the last body message' if self._head else 'without a response'} (ASGI HTTP: "
-                "Response Start)"
-            )
 
     async def _receive(self) -> Message:
         if self._responded or self._gone:

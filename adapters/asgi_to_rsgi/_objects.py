@@ -17,6 +17,7 @@ __all__ = [
     "WebSocketMessage",
     "WebSocketProtocol",
     "WebSocketTransport",
+    "address",
     "is_gone",
     "may_have_body",
     "response_fields",
@@ -89,20 +90,20 @@ def scope_of(rsgi: RsgiScope, state: dict[str, Any] | None) -> dict[str, Any]:
         "query_string": rsgi.query_string.encode("latin-1"),
         "root_path": "",
         "headers": headers,
-        "server": _address(rsgi.server, unix=True),
-        "client": _address(rsgi.client),
+        "server": address(rsgi.server, unix=True),
+        "client": address(rsgi.client),
     }
     if state is not None:
         scope["state"] = state.copy()
     return scope
 
 
-def _address(spelled: str, *, unix: bool = False) -> tuple[str, int | None] | None:
+def address(spelled: str, *, unix: bool = False) -> tuple[str, int | None] | None:
     """Split ``address:port``.
 
-    >>> _address("[::1]:80")
+    >>> address("[::1]:80")
     ('::1', 80)
-    >>> _address("/run/app.sock", unix=True)
+    >>> address("/run/app.sock", unix=True)
     ('/run/app.sock', None)
     """
     host, separator, port = spelled.rpartition(":")

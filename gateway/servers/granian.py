@@ -95,6 +95,7 @@ RSGI = _granian(
         _UTF8,
         "It calls every application on its event loop, and refuses --blocking-threads above 1. So a WSGI application "
         "runs on the adapter's own threads; granian-wsgi runs it on granian's.",
-        "If the application raises within the body, the response looks complete.",
+        "RSGI cannot cut a connection. If the application raises within the body, our adapter cuts it over HTTP/1 and "
+        "TCP; on a unix socket and over HTTP/2, the response looks complete.",
     ),
 )

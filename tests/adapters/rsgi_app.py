@@ -152,6 +152,17 @@ async def failing_later(scope, receive, send):
     raise LookupError("broken after the head")
 
 
+async def failing_in_a_stream(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT]})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    raise LookupError("broken in the stream")
+
+
+async def unfinished_stream(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT]})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+
 async def silent(scope, receive, send):
     pass
 
@@ -284,6 +295,8 @@ PATHS = {
     "/while-responding": while_responding,
     "/failing": failing,
     "/failing-later": failing_later,
+    "/failing-in-a-stream": failing_in_a_stream,
+    "/unfinished-stream": unfinished_stream,
     "/silent": silent,
     "/half-silent": half_silent,
     "/headers": headers,

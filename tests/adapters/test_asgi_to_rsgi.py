@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, unix_connect
 
 from gateway.adapters.asgi_to_rsgi import AsgiToRsgi
-from gateway.adapters.asgi_to_rsgi._objects import _address, response_fields, scope_of
+from gateway.adapters.asgi_to_rsgi._objects import address, response_fields, scope_of
 from gateway.errors import ConfigurationError
 from gateway.servers import Bind, Launch, StartError, get, start
 from tests.adapters.rsgi_app import application, happened
@@ -254,6 +254,27 @@ def test_an_aborted_response_with_a_declared_length_looks_incomplete(client: Uni
         response.read()
 
 
+@pytest.mark.parametrize("target", ["/failing-in-a-stream", "/unfinished-stream"])
+def test_a_stream_that_fails_does_not_look_complete(target: str, tmp_path: Path) -> None:
+    on_a_port = replace(launch(tmp_path), bind=Bind(port=0))
+    with start(get("granian-rsgi"), on_a_port) as running:
+        kept, failing = (http.client.HTTPConnection(running.bind.host, running.bind.port, timeout=30) for _ in "12")
+        with closing(kept), closing(failing):
+            kept.request("GET", "/empty")
+            assert kept.getresponse().read() == b""
+            failing.request("GET", target)
+            response = failing.getresponse()
+            with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+                response.read()
+            kept.request("GET", "/empty")  # the connections of other clients stay
+            assert kept.getresponse().read() == b""
+
+
+def test_a_stream_that_fails_on_a_unix_socket_ends_at_once(client: Unix) -> None:
+    client.request("GET", "/failing-in-a-stream")
+    assert client.getresponse().read() == b"half"
+
+
 def test_a_response_without_body(client: Unix) -> None:
     client.request("GET", "/empty")
     response = client.getresponse()
@@ -468,12 +489,12 @@ def test_a_wrong_lifespan_mode_is_refused_when_built() -> None:
     ],
 )
 def test_an_address_is_split(spelled: str, expected: tuple[str, int | None] | None) -> None:
-    assert _address(spelled, unix=True) == expected
+    assert address(spelled, unix=True) == expected
 
 
 def test_a_unix_client_has_no_address() -> None:
-    assert _address("") is None
-    assert _address("unnamed") is None
+    assert address("") is None
+    assert address("unnamed") is None
 
 
 class SecondHttpVersion:
