@@ -1,7 +1,7 @@
 """Compare two responses point by point, and explain a difference by a known quirk.
 
-A point is ``status``, ``body``, ``complete``, ``at once``, ``interim``, ``header NAME`` or a fact of the probe. So a
-quirk can name the one value that a server changes, and every other difference stays unknown.
+A point is ``status``, ``body``, ``complete``, ``connection``, ``at once``, ``interim``, ``header NAME`` or a fact of
+the probe. So a quirk can name the one value that a server changes, and every other difference stays unknown.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ def points(answer: Answer, request: Request) -> dict[str, str]:
     found = {"status": str(answer.status)}
     if answer.raised:
         return found
+    # RFC 9112 section 9.6: a server closes the connection after its response if the request has Connection: close.
+    found["connection"] = "open" if answer.left_open else "closed"
     if request.how == "expect":
         found["interim"] = str(answer.interim)
     if request.how == "timed":

@@ -253,9 +253,17 @@ QUIRKS: tuple[Quirk, ...] = (
         ),
     ),
     *_known(
-        "It closes the connection of an upload that the application does not read, so the response is lost.",
-        Quirk(servers={"werkzeug": ">=3"}, requests=("home POST",), point="response", value="none", when="sometimes"),
-        Quirk(servers={"werkzeug": ">=3"}, requests=("upload that nobody reads",), point="response", value="none"),
+        "After an upload that the application does not read, it does not close the connection as the client asked, "
+        "because it waits for more.",
+        Quirk(servers={"werkzeug": ">=3"}, requests=("upload that nobody reads",), point="connection", value="open"),
+        Quirk(servers={"werkzeug": ">=3"}, requests=("home POST",), point="connection", value="open", when="sometimes"),
+        Quirk(
+            servers={"hypercorn-asyncio": ">=0.18", "hypercorn-trio": ">=0.18", "anycorn": ">=0.20"},
+            requests=("upload that nobody reads",),
+            point="connection",
+            value="open",
+            when="sometimes",
+        ),
     ),
     *_known(
         "It sends a response only when it is complete, and then with its length.",
@@ -354,35 +362,21 @@ QUIRKS: tuple[Quirk, ...] = (
             value="yes",
             when="sometimes",
         ),
-        Quirk(
-            servers={"granian-rsgi": ">=2"},
-            requests=("exception in the body",),
-            point="complete",
-            value="yes",
-            application="asgi",
-        ),
     ),
     *_known(
-        "If the application raises within the body, it sends nothing, or keeps the connection open without an end.",
-        Quirk(
-            servers={"daphne": ">=4", "tornado": ">=6"},
-            requests=("exception in the body",),
-            point="response",
-            value="none",
-        ),
+        "If the application raises within the body, it keeps the connection open, so the client waits for the rest.",
+        Quirk(servers={"daphne": ">=4"}, requests=("exception in the body",), point="connection", value="open"),
+    ),
+    *_known(
+        "If the application raises within the body, it sends nothing.",
+        Quirk(servers={"tornado": ">=6"}, requests=("exception in the body",), point="response", value="none"),
         Quirk(
             servers={"granian-wsgi": ">=2"},
             requests=("exception in the body",),
             point="response",
             value="none",
             application="asgi",
-        ),
-        Quirk(
-            servers={"granian-rsgi": ">=2"},
-            requests=("exception in the body",),
-            point="response",
-            value="none",
-            application="wsgi",
+            when="sometimes",
         ),
     ),
     *_known(

@@ -38,6 +38,7 @@ class Answer:
         raised: The application raised before its headers, so that the server writes the response.
         at_once: The first chunk arrived before the last was sent.
         interim: Status of an interim response, or 0.
+        left_open: The server did not close the connection after the response, although the client asked for it.
         error: The exception that the application raised. It is not compared.
     """
 
@@ -48,6 +49,7 @@ class Answer:
     raised: bool = False
     at_once: bool = True
     interim: int = 0
+    left_open: bool = False
     error: Exception | None = field(default=None, compare=False)
 
 

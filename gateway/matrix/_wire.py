@@ -75,15 +75,23 @@ def _once(bind: Bind, request: Request, timeout: float) -> Answer:
         if request.how == "expect":
             interim, received = _await_continue(connection)
             connection.settimeout(timeout)
-        with suppress(BrokenPipeError, ConnectionResetError):  # a server may respond before it has read the body
+        # A server may respond before it has read the body.
+        with suppress(BrokenPipeError, ConnectionResetError, TimeoutError):
             connection.sendall(body)
-        with suppress(ConnectionResetError):  # keep the bytes that came before
+        left_open = False
+        try:
             while more := connection.recv(65536):
                 received += more
                 if not first and b"first" in received:
                     first = time.monotonic()
+        except ConnectionResetError:  # keep the bytes that came before
+            pass
+        except TimeoutError:
+            if not received:
+                raise
+            left_open = True
         ended = time.monotonic()
-    answer = _parsed(received, request)
+    answer = _parsed(received, request, left_open)
     at_once = request.how != "timed" or ended - first > PAUSE / 2
     return replace(answer, interim=interim, at_once=at_once)
 
@@ -163,7 +171,7 @@ def _chunks(body: bytes) -> Iterator[bytes]:
         yield b"%x\r\n%b\r\n" % (len(part), part)
 
 
-def _parsed(received: bytes, request: Request) -> Answer:
+def _parsed(received: bytes, request: Request, left_open: bool) -> Answer:
     with HTTPResponse(_Received(received), method=request.method) as response:  # type: ignore[arg-type]  # makefile() is all it uses
         response.begin()
         complete = True
@@ -173,12 +181,15 @@ def _parsed(received: bytes, request: Request) -> Answer:
             if request.probe != "cut":
                 raise
             content, complete = error.partial, False
-        if response.length is None and not response.chunked and response.version == 10:
-            complete = False if request.probe == "cut" else complete  # only the close ends it: nobody can tell
+        if response.length is None and not response.chunked:  # only the close of the connection ends the body
+            if left_open and request.probe != "cut":
+                raise IncompleteRead(content)
+            if response.version == 10 and request.probe == "cut":  # nobody can tell
+                complete = False
         answer = _answer(response, content)
     if request.method == "HEAD":  # http.client would not read a body that should not be there
         answer = replace(answer, body=received.partition(b"\r\n\r\n")[2])
-    return replace(answer, complete=complete)
+    return replace(answer, complete=complete, left_open=left_open)
 
 
 def _answer(response: HTTPResponse, content: bytes) -> Answer:
