@@ -22,6 +22,7 @@ from gateway.servers.gevent import GREENLETS
 __all__ = ["ASGI", "GEVENT", "GTHREAD", "SYNC", "UVICORN", "configured", "lacks_hooks", "settings"]
 
 _CONTROL_SOCKET_SINCE = 25
+_UVICORN = "uvicorn_worker.UvicornWorker"
 
 
 def _arguments(launch: Launch, *, worker: str, threads: int | None = None) -> Iterator[str]:
@@ -36,6 +37,8 @@ def _arguments(launch: Launch, *, worker: str, threads: int | None = None) -> It
     if not _configured(launch):
         if not launch.believes_proxies:
             yield from ("--config", "python:gateway.servers.gunicorn_proxied")
+            if worker == _UVICORN:  # it replaces the peer's address if the proxy is on this machine
+                yield "--forwarded-allow-ips="
         elif launch.hooks:
             yield from ("--config", "python:gateway.servers.gunicorn_hooks")
     if launch.isolated and int(metadata.version("gunicorn").partition(".")[0]) >= _CONTROL_SOCKET_SINCE:
@@ -122,7 +125,7 @@ UVICORN = _gunicorn(
     interface="asgi",
     requirement="uvicorn-worker",
     requires=("uvicorn_worker",),
-    arguments=partial(_arguments, worker="uvicorn_worker.UvicornWorker"),
+    arguments=partial(_arguments, worker=_UVICORN),
     capabilities=Capabilities(inherited_socket=True, workers=True, websocket=True, lifespan=True),
     quirks=_QUIRKS[:1],
 )

@@ -56,6 +56,8 @@ ASGI = _pyvoy(
     ),
     quirks=(
         "A stop signal cuts running requests.",
+        "It takes the client address and the scheme from X-Forwarded-For and X-Forwarded-Proto of any client, so "
+        "clients can forge both. No option stops that.",
         "It serves WebSockets only with --websockets, which gateway run sets.",
         "It refuses HTTP/1.0 with 426.",
     ),
@@ -76,6 +78,8 @@ WSGI = _pyvoy(
     ),
     quirks=(
         "A stop signal cuts running requests.",
+        "It takes the scheme from X-Forwarded-Proto of any client, so clients can forge it. No option stops that. If a "
+        "request has X-Forwarded-For, REMOTE_ADDR is empty.",
         "It refuses HTTP/1.0 with 426.",
         "It does not set wsgi.input_terminated, so applications do not read a chunked request body.",
         "wsgi.input.read(n) may return fewer than n bytes before the end of the body.",

@@ -1,12 +1,14 @@
 """A real Flask and a real FastAPI application under every server, with ``gateway run`` and no option but ``--server``.
 
 Each server serves the home page, and then gets its stop signal while a request is in flight. The request ends under
-every server that drains, and is cut under the others: the capabilities say which.
+every server that drains, and is cut under the others: the capabilities say which. Each also has a handler for SIGTERM,
+so that it stops as process 1 of a container.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import pytest
 
 from gateway import servers
 from gateway.servers import Bind
-from tests.gateway.servers.suite import ALL
+from tests.gateway.servers.suite import ALL, catches
 
 SITE = """
 import os, time
@@ -117,6 +119,8 @@ def test_an_application_is_served_and_its_last_request_ends_as_documented(name: 
             while not (tmp_path / "go-begun").exists():
                 assert time.monotonic() < deadline, (tmp_path / "log").read_text()
                 time.sleep(0.02)
+            if sys.platform == "linux":
+                assert catches(process.pid, signal.SIGTERM)
             process.send_signal(server.stop_signal)
             if server.capabilities.drains:
                 time.sleep(LATER)

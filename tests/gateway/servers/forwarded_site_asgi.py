@@ -17,7 +17,7 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
         return
     host = dict(scope["headers"])[b"host"].decode()
     client = scope["client"][0] if scope["client"] else "-"
-    seen = (scope["scheme"], client, host, scope["root_path"], scope["path"])
+    seen = (scope["scheme"], client, host, scope.get("root_path", ""), scope["path"])
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": " ".join(seen).encode()})
 

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+
 from gateway import servers
 
 #: Described, and run if they are installed: they need a compiler, or cannot do what the suite needs.
@@ -39,3 +42,10 @@ DETAILED = (
     "gunicorn-gevent",
     "gevent",
 )
+
+
+def catches(pid: int, signum: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal; without one, the kernel drops the signal for process 1."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (mask,) = (int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
+    return bool(mask >> (signum - 1) & 1)

@@ -21,7 +21,7 @@ import pytest
 
 from gateway import servers
 from gateway.servers import Bind
-from tests.gateway.servers.suite import DETAILED
+from tests.gateway.servers.suite import DETAILED, catches
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces and /proc belong to Linux")
 
@@ -84,11 +84,6 @@ class Started:
         pid = self.process.pid
         return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
-    def catches(self, signum: signal.Signals) -> bool:
-        lines = Path(f"/proc/{self.server}/status").read_text().splitlines()
-        (mask,) = (int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
-        return bool(mask >> (signum - 1) & 1)
-
 
 @contextmanager
 def started(name: str, folder: Path) -> Iterator[Started]:
@@ -130,7 +125,7 @@ def test_a_server_as_process_1_stops_on_sigterm_and_sigint(name: str, signal_nam
     (tmp_path / "sv_stop.py").write_text(APPLICATION)
     signum = signal.Signals[signal_name]
     with started(name, tmp_path) as run, run.bind.connect(20.0) as connection:
-        assert run.catches(signum)
+        assert catches(run.server, signum)
         connection.sendall(b"GET /slow HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         received = b""
         while b"begun" not in received:
