@@ -574,7 +574,6 @@ class WsgiExchange(Exchange, WsgiRequest):
         if self._upgraded:
             # The application has sent the 101 itself. The signal by which it left the server is not an error.
             outcome.kind, outcome.status, outcome.error, outcome.disconnected = "upgraded", 101, None, False
-            outcome.bytes_sent, outcome.first_byte_at = 0, None
         steps = self.finish(outcome, iter(finishing))
         if steps is not None:
             run_plain(steps)

@@ -62,6 +62,7 @@ DRIVERS = (
     "process",
     "concurrency",
     "signals",
+    "sign_off",
     "unread",
     "watch",
 )

@@ -163,6 +163,9 @@ def test_who_waits_for_the_end_sees_an_upgraded_connection(by: str) -> None:
     except StopIteration:
         assert by == "exception"
     assert [(outcome.kind, outcome.status, outcome.error) for outcome in outcomes] == [("upgraded", 101, None)] * 2
+    assert [(outcome.disconnected, outcome.bytes_sent, outcome.first_byte_at) for outcome in outcomes] == [
+        (False, 0, None)
+    ] * 2
 
 
 def test_the_access_log_calls_it_upgraded(caplog: pytest.LogCaptureFixture) -> None:

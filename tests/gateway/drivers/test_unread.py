@@ -250,6 +250,20 @@ def test_wsgi_the_rest_of_the_body_is_dropped_and_the_next_request_is_left(case:
         assert [(end.kind, end.status) for end in ends] == [("completed", 413)] * bool(ends)
 
 
+def test_wsgi_what_is_dropped_does_not_pass_the_transform_that_refused_the_body() -> None:
+    client, server = socket.socketpair()
+    length = 200_000  # more than one read
+    with client, server:
+        server.settimeout(7)
+        sender = threading.Thread(target=client.sendall, args=(b"x" * length + b"GET / HTTP/1.1\r\n\r\n",))
+        sender.start()
+        stream = Input(server, length)
+        assert serve_wsgi("refuses-while-read", server, stream, [], CONTENT_LENGTH=str(length)) == [b"no"]
+        sender.join()
+        assert stream.left == 0
+        assert server.recv(100) == b"GET / HTTP/1.1\r\n\r\n"
+
+
 @pytest.mark.parametrize("case", ["answers", "answers-and-waits", "refuses"])
 def test_wsgi_nothing_is_read_where_no_timeout_can_be_set(case: str) -> None:
     class Blocks:
