@@ -10,7 +10,8 @@ PASSES = "import pytest\n\ndef test_passes(): pass\n"
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest("from tests.conftest import pytest_addoption, pytest_configure\n")
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider --import-mode=importlib\nxfail_strict = true\n")
     return pytester

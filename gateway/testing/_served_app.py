@@ -31,7 +31,7 @@ from gateway.protocols import (
 from gateway.rules.validator import Validator
 from gateway.testing._served_names import FILE, MARK, MODULE, NAME, READY, SIDES
 
-__all__ = ["app"]
+__all__ = ["app", "serve_object"]
 
 
 def _load() -> object:
@@ -58,8 +58,7 @@ def _report(violation: ProtocolViolation) -> None:
         sys.stderr.flush()
 
 
-def _serve() -> Gateway[Application]:
-    application = cast(Application, _load())
+def _serve(application: Application) -> Gateway[Application]:
     spoken = detect(application)
     checked = cast(Application, Validator(application, spoken, mode="collect", on_violation=_report))
     if spoken == "wsgi":
@@ -88,5 +87,11 @@ def _ready_asgi(app: ASGIApplication) -> ASGIApplication:
     return with_ready
 
 
+def serve_object(application: object) -> None:
+    """Serve this object, in a copy of the test's process that has it: see `gateway.testing._forked`."""
+    global app
+    app = _serve(cast(Application, application))
+
+
 #: The object that the server calls.
-app = _serve() if NAME in os.environ else None
+app: Gateway[Application] | None = _serve(cast(Application, _load())) if NAME in os.environ else None

@@ -26,6 +26,7 @@ from gateway.errors import ConfigurationError
 from gateway.protocols import Application, detect
 from gateway.servers import Launch, Running, Server, choose, families, names
 from gateway.testing._record import Record
+from gateway.testing._served_names import NAME
 from gateway.testing._stage import Stage
 from gateway.testing.clients import AsyncClient, Client, NotClean
 from gateway.testing.served import AsyncServedClient, ServedClient, output, serve, told_violations
@@ -80,8 +81,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the mark."""
     config.addinivalue_line(
         "markers",
-        "tiers(*names, xfail={name: reason}): run the test under these tiers: direct, adapted, roundtrip, the name of "
-        "a server, or all (of which servers run only with --tiers)",
+        "tiers(*names, xfail={name: reason}, copy=None): run the test under these tiers: direct, adapted, roundtrip, "
+        "the name of a server, or all (of which servers run only with --tiers). copy=True runs the server in a copy "
+        "of the test's process; without it, only for an application that is not a global of its module",
     )
     _chosen(config)
 
@@ -185,17 +187,23 @@ def _skipping() -> Generator[None, object, object]:
 class _Servers:
     """The running servers of one module's tests: one for each application and server name."""
 
-    running: dict[tuple[str, int], tuple[Running, object]] = field(
-        default_factory=dict[tuple[str, int], tuple[Running, object]]
+    running: dict[tuple[str, int, bool | None], tuple[Running, object]] = field(
+        default_factory=dict[tuple[str, int, bool | None], tuple[Running, object]]
     )
 
     def get(self, name: str, app: object, request: pytest.FixtureRequest) -> Running:
-        known = self.running.get((name, id(app)))
-        if known is None:
-            running = serve(_server(name, app), app, request.node.getparent(pytest.Module).obj)
-            # Keep a reference to the application, so that no other object can get its id.
-            known = self.running[name, id(app)] = (running, app)
-        return known[0]
+        mark = request.node.get_closest_marker("tiers")
+        copy: bool | None = mark.kwargs.get("copy") if mark is not None else None
+        if (known := self.running.get((name, id(app), copy))) is not None:
+            return known[0]
+        running = serve(_server(name, app), app, request.node.getparent(pytest.Module).obj, copy=copy)
+        # A fixture makes a new application for each test, so one server for such an application is enough at a time.
+        if not running.command.environment.get(NAME):
+            for key in [key for key, (old, _) in self.running.items() if not old.command.environment.get(NAME)]:
+                self.running.pop(key)[0].stop()
+        # Keep a reference to the application, so that no other object can get its id.
+        self.running[name, id(app), copy] = (running, app)
+        return running
 
     def stop(self) -> None:
         with ExitStack() as stack:

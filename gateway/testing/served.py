@@ -11,6 +11,8 @@ import json
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NoReturn, TypeVar, Unpack
@@ -19,6 +21,7 @@ from gateway.errors import ConfigurationError, ProtocolViolation, Side
 from gateway.protocols import Message
 from gateway.servers import Bind, Launch, Running, Server, start
 from gateway.servers._reachable import reads_forwarded
+from gateway.testing._forked import fork
 from gateway.testing._http import http
 from gateway.testing._record import Record
 from gateway.testing._response import AsyncResponse, Response
@@ -73,21 +76,51 @@ def locate(app: object, *modules: ModuleType) -> tuple[str, str, str]:
 
 
 def serve(
-    server: Server, app: object, *modules: ModuleType, sides: Sequence[Side] = ("application", "middleware")
+    server: Server,
+    app: object,
+    *modules: ModuleType,
+    sides: Sequence[Side] = ("application", "middleware"),
+    copy: bool | None = None,
 ) -> Running:
     """Start a server with the application behind a validator, and wait until it responds.
 
     `told_violations` then returns the violations of ``sides``.
+
+    Args:
+        server: Server to start.
+        app: The application.
+        modules: Modules to search for the application, as for `locate`.
+        sides: Sides whose violations are reported.
+        copy: Run the server in a copy of this process. None means: only if the application is not a global.
+
+    Raises:
+        Unsupported: The application is not a global, and this server cannot run in a copy of this process.
+        StartError: The server did not start.
     """
-    module, file, name = locate(app, *modules)
     launch = Launch(
         target="gateway.testing._served_app:app",
         bind=Bind(port=0),
         app_dir=str(Path.cwd()),
         believes_proxies=not reads_forwarded(app),
-        environment={MODULE: module, FILE: file, NAME: name, SIDES: ",".join(sides)},
+        environment={SIDES: ",".join(sides)},
     )
-    return start(server, launch, ready=READY)
+    try:
+        place = None if copy else locate(app, *modules)
+    except ConfigurationError:
+        if copy is False:
+            raise
+        place = None
+    if place is None:
+        return fork(server, launch, partial(_hand_over, app), ready=READY)
+    named = {**launch.environment, **dict(zip((MODULE, FILE, NAME), place, strict=True))}
+    return start(server, replace(launch, environment=named), ready=READY)
+
+
+def _hand_over(app: object) -> None:
+    # In the copy only: in a server's own process, importing the module imports the application.
+    from gateway.testing._served_app import serve_object
+
+    serve_object(app)
 
 
 def told_violations(running: Running) -> list[ProtocolViolation]:

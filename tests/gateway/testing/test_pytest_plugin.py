@@ -44,7 +44,9 @@ async def asgi_app(scope, receive, send):
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    # The plugins beside ours are in test_pytest_plugins.py.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest('pytest_plugins = ["gateway.testing.pytest_plugin"]')
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider --import-mode=importlib --strict-markers\n")
     return pytester
@@ -169,7 +171,7 @@ async def test_echo(aweb):
         assert (await client.post("/", content=[b"a", b"b"])).content == b"ab"
 """
     )
-    project.runpytest().assert_outcomes(passed=3)
+    project.runpytest("-p", "anyio.pytest_plugin").assert_outcomes(passed=3)
 
 
 def test_a_trace_holds_what_passed(project: pytest.Pytester) -> None:
@@ -190,20 +192,46 @@ def test_echo(web):
     assert len(files) == 2
 
 
-def test_an_application_that_no_server_can_import_is_explained(project: pytest.Pytester) -> None:
-    project.makepyfile(
-        """
+FIXTURES = """
+import os
 import pytest
 
-@pytest.mark.tiers("wsgiref")
-def test_local(web):
-    def app(environ, start_response): ...
-    web(app)
+@pytest.fixture
+def made(request):
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"{request.node.name} {os.getpid()}".encode()]
+    return app
+
+@pytest.mark.tiers("direct", "wsgiref", "granian-wsgi")
+@pytest.mark.parametrize("number", [1, 2])
+def test_made(web, made, number):
+    name, process = web(made).get("/").text.split()
+    assert name.startswith("test_made") and str(number) in name
+    assert (int(process) == os.getpid()) == ("direct" in name)
+
+STATE = []
+
+def show(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [repr(STATE).encode()]
+
+@pytest.mark.tiers("wsgiref", copy=True)
+def test_copy(web):
+    STATE[:] = ["changed"]
+    assert web(show).get("/").text == "['changed']"
+
+@pytest.mark.tiers("wsgiref", copy=False)
+def test_no_copy(web, made):
+    web(made)
 """
-    )
-    result = project.runpytest()
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*must be a global of its module*"])
+
+
+def test_an_application_that_a_fixture_makes_runs_under_a_server(project: pytest.Pytester) -> None:
+    project.makepyfile(FIXTURES)
+    result = project.runpytest("-rs")
+    result.assert_outcomes(passed=5, skipped=2, failed=1)
+    result.stdout.fnmatch_lines(["*must be a global of its module*", "*granian-wsgi imports its application in a new*"])
 
 
 SERVED = """
