@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from gateway.rules import RULES
 from tests.evidence.anchors import report
 from tests.evidence.applications import page as applications_page
@@ -19,6 +21,7 @@ from tests.evidence.field import page as field
 from tests.evidence.field.cases import CASES
 from tests.evidence.field.findings import NOT_COUNTED
 from tests.evidence.field.record import load
+from tests.evidence.silence import __main__ as silence
 
 ANCHORS = report.load()
 
@@ -80,3 +83,22 @@ def test_the_comparison_has_a_row_for_every_case_and_every_peer_and_no_other_row
 def test_the_page_of_the_comparison_shows_the_rows() -> None:
     page = report.PAGE.read_text(encoding="utf-8")
     assert page == report.render(ANCHORS), "run python -m tests.evidence.anchors --page"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["correct-software", "django-postgresql", "django-tests", "field-report", "measurements", "real-applications"],
+)
+def test_a_page_of_evidence_begins_with_three_numbers_and_bars(name: str) -> None:
+    text = (field.PAGE.parent / f"{name}.md").read_text(encoding="utf-8")
+    head = text.partition("\n## ")[0]
+    table = re.search(r"^\| (.+?) \| (.+?) \| (.+?) \|\n\|---\|---\|---\|\n\| .+ \| .+ \| .+ \|$", head, re.MULTILINE)
+    assert table is not None
+    assert all(re.match(r"[\d,.]+", number) for number in table.groups())
+    assert re.search(r"^\| .+ \| .+ \| [█░]{10} \|$", head[table.end() :], re.MULTILINE)
+
+
+def test_the_page_of_correct_software_has_the_numbers_of_its_verdicts() -> None:
+    assert silence.summary() in (field.PAGE.parent / "correct-software.md").read_text(encoding="utf-8"), (
+        "run python -m tests.evidence.silence"
+    )

@@ -9,9 +9,9 @@ __all__ = ["bar", "chart", "fold", "numbers"]
 _CELLS = 10
 
 
-def numbers(*told: tuple[int, str]) -> str:
-    """Return a table of numbers, each above its meaning."""
-    heads = " | ".join(f"{value:,}" for value, _ in told)
+def numbers(*told: tuple[int | str, str]) -> str:
+    """Return a table of numbers, or of numbers with their units, each above its meaning."""
+    heads = " | ".join(f"{value:,}" if isinstance(value, int) else value for value, _ in told)
     texts = " | ".join(text for _, text in told)
     return f"| {heads} |\n|{'---|' * len(told)}\n| {texts} |\n"
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from statistics import median
 
 from tests.evidence.django_postgresql.measure import AT_ONCE, SEATS, WAYS, InProcess, Sample, Seat
+from tests.evidence.summary import chart, numbers
 
-__all__ = ["NAMES", "PAGE", "page"]
+__all__ = ["NAMES", "PAGE", "page", "summary"]
 
 PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "django-postgresql.md"
 
@@ -28,8 +29,6 @@ NAMES = {
 _PACKAGES = ("django", "asgiref", "psycopg", "a2wsgi", "uvicorn", "granian", "gunicorn")
 
 _HEAD = """\
-# Django with PostgreSQL
-
 How many database connections does a Django process open, and how much CPU time does a request take? \
 These figures are from {date}: PostgreSQL {postgresql} on a unix socket, {system}, {cores} cores, \
 Python {python}; {packages}.
@@ -58,6 +57,8 @@ def page(
     """Render the page."""
     date = date or datetime.datetime.now(datetime.UTC).date()
     parts = [
+        "# Django with PostgreSQL\n",
+        *_summary(alone, served, requests),
         _HEAD.format(
             date=date.isoformat(),
             postgresql=postgresql.split()[0],
@@ -75,6 +76,34 @@ def page(
         parts += [f"## {server}\n", *_under_server(server, served, requests), ""]
     refused = sum(sample.refused for rounds in served.values() for round in rounds for sample in round.values())
     return "\n".join([*parts, *_READING, *([_REFUSED.format(number=refused)] if refused else []), ""])
+
+
+def _summary(
+    alone: Mapping[str, Sequence[InProcess]], served: Mapping[Seat, Sequence[Mapping[int, Sample]]], requests: int
+) -> list[str]:
+    few = AT_ONCE[0]
+
+    def opened(way: str) -> int:
+        return round(median(each[few].connections for each in served[Seat("uvicorn", way)]))
+
+    times = {way: median(sample.cpu_us for sample in alone[way]) for way in WAYS}
+    what = f"for {requests:,} requests under uvicorn, {few} at once"
+    return summary(opened("asgi"), opened("object"), times, what)
+
+
+def summary(django: int, ours: int, times: Mapping[str, float], what: str) -> list[str]:
+    """Return the beginning of the page: three numbers and the CPU times as bars."""
+    return [
+        numbers(
+            (django, f"connections that Django's ASGI handler opens {what}"),
+            (ours, "connections that `get_application()` opens for the same requests"),
+            (
+                f"{times['asgi'] / times['object']:.1f} times",
+                "less CPU time for a request in process than Django's ASGI handler",
+            ),
+        ),
+        chart("µs of CPU for a request, in process", {NAMES[way]: round(time) for way, time in times.items()}),
+    ]
 
 
 def _in_process(alone: Mapping[str, Sequence[InProcess]], requests: int) -> list[str]:

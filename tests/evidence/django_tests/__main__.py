@@ -20,8 +20,9 @@ from typing import Any
 
 from tests.evidence.django_tests.expected import EXPECTED, unexpected
 from tests.evidence.django_tests.inside import MODES
+from tests.evidence.summary import chart, numbers
 
-__all__ = ["LABELS", "PAGE", "main", "page"]
+__all__ = ["LABELS", "PAGE", "main", "page", "summary"]
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "explanation" / "django-tests.md"
@@ -40,8 +41,6 @@ LABELS = (
 )
 
 _HEAD = """\
-# Django's own tests
-
 Django's tests of its handlers ran on {date} with Django {django}, asgiref {asgiref} and Python {python}: \
 once as they are, and then with each call of a handler through the object of \
 [`get_application()`](../reference/django.md).
@@ -52,6 +51,14 @@ The program downloads the source archive of the installed Django.
 
 Parts of Django's suite: {labels}.
 """
+
+#: What the chart calls the modes.
+_BARS = {
+    "native": "nothing between the test and the handler",
+    "object": "`get_application()`",
+    "threads": "`get_application(reuse_threads=True)`",
+    "adapters": "both adapters: WSGI, ASGI, WSGI",
+}
 
 _TESTS = """
 Some tests read `status_code` or the bytes of Django's response object, which a WSGI server never sees.
@@ -115,7 +122,11 @@ def _run(mode: str, tests: Path, results: Path) -> dict[str, Any]:
 def page(runs: dict[str, dict[str, Any]], date: datetime.date | None = None) -> str:
     """Render the page."""
     date = date or datetime.datetime.now(datetime.UTC).date()
+    passed = {mode: list(runs[mode]["tests"].values()).count("ok") for mode in MODES}
+    calls = max(sum(runs[mode]["calls"].values()) for mode in MODES)
     parts = [
+        "# Django's own tests\n",
+        *summary(len(runs["native"]["tests"]), calls, passed),
         _HEAD.format(
             date=date.isoformat(),
             django=version("django"),
@@ -128,11 +139,10 @@ def page(runs: dict[str, dict[str, Any]], date: datetime.date | None = None) -> 
     ]
     for mode, meaning in MODES.items():
         results = list(runs[mode]["tests"].values())
-        passed, skipped = results.count("ok"), results.count("skipped")
-        calls = sum(runs[mode]["calls"].values()) or "not counted"
-        parts.append(
-            f"| {meaning} | {len(results)} | {passed} | {skipped} | {len(results) - passed - skipped} | {calls} |"
-        )
+        skipped = results.count("skipped")
+        failed = len(results) - passed[mode] - skipped
+        called = sum(runs[mode]["calls"].values()) or "not counted"
+        parts.append(f"| {meaning} | {len(results)} | {passed[mode]} | {skipped} | {failed} | {called} |")
     alone = [name for name, result in runs["native"]["tests"].items() if result not in ("ok", "skipped")]
     if alone:
         listed = ", ".join(f"`{name}`" for name in alone)
@@ -142,6 +152,18 @@ def page(runs: dict[str, dict[str, Any]], date: datetime.date | None = None) -> 
     parts += [_TESTS, "## Tests that fail through both adapters\n", "| test | reason |", "|---|---|"]
     parts += [f"| `{test}` | {reason} |" for test, reason in EXPECTED["adapters"].items()]
     return "\n".join([*parts, ""])
+
+
+def summary(tests: int, calls: int, passed: dict[str, int]) -> list[str]:
+    """Return the beginning of the page: three numbers and the passed tests as bars."""
+    return [
+        numbers(
+            (tests, "tests of Django in each run"),
+            (calls, "calls of a handler that go through the object"),
+            (len(EXPECTED["adapters"]), "tests that fail through both adapters only, each with its reason"),
+        ),
+        chart("tests passed", {_BARS[mode]: count for mode, count in passed.items()}),
+    ]
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 SOURCE is the folder of the framework's source distribution, which has its tests; the framework and the packages that
 its tests need are installed. The program runs the tests with this interpreter and compares the findings with
-``judged.toml``. It fails for a finding without a verdict, and for a false alarm. Without arguments it prints the table
-of ``docs/explanation/correct-software.md``.
+``judged.toml``. It fails for a finding without a verdict, and for a false alarm. Without arguments it prints the
+numbers and the table of ``docs/explanation/correct-software.md``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Finding", "judge", "page", "run"]
+from tests.evidence.summary import chart, numbers
+
+__all__ = ["Finding", "judge", "page", "run", "summary"]
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[2]
@@ -82,6 +84,22 @@ def judge(found: list[Finding], judged: list[dict[str, str]]) -> list[str]:
     return wrong + [f"stale verdict: {rule} ({side})" for rule, side in verdicts if (rule, side) not in seen]
 
 
+def summary() -> str:
+    """Return the beginning of the page: three numbers, and the findings of each suite as bars."""
+    found = {f"{name} {suite['version']}": suite.get("finding", []) for name, suite in suites().items()}
+    every = [one for findings in found.values() for one in findings]
+    return "\n".join(
+        (
+            numbers(
+                (len(found), "suites of frameworks run behind the validator"),
+                (len(every), "rules that a suite breaks, each judged by hand"),
+                (sum(one["verdict"] == "false" for one in every), "false alarms"),
+            ),
+            chart("rules broken", {name: len(findings) for name, findings in found.items()}),
+        )
+    )
+
+
 def page() -> str:
     """Return the table of the verdicts as MyST text."""
     lines = ["| suite | rule | against | verdict | |", "|---|---|---|---|---|"]
@@ -95,7 +113,7 @@ def page() -> str:
 def main(arguments: list[str]) -> int:
     """Run a suite and print its findings, or print the table."""
     if not arguments:
-        print(page(), end="")
+        print(summary(), page(), sep="\n", end="")
         return 0
     name, source, *more = arguments
     suite = suites()[name]
