@@ -464,6 +464,10 @@ QUIRKS: tuple[Quirk, ...] = (
         ),
     ),
     *_known(
+        "It closes the connection of a chunked upload that it does not read, and a proxy may then respond with 502.",
+        Quirk(servers={"pyuwsgi": ">=2"}, requests=("chunked upload",), point="status", value="502", when="sometimes"),
+    ),
+    *_known(
         "It compresses responses for a client that accepts it, as Caddy in front of it does.",
         Quirk(
             servers={"caddysnake": ">=0.3"},
@@ -481,9 +485,13 @@ QUIRKS: tuple[Quirk, ...] = (
         ),
     ),
     *_known(
-        "It ends a stream for an HTTP/1.0 client in a way that HAProxy does not accept.",
+        "It does not end a stream for an HTTP/1.0 client that asks to keep the connection, as HAProxy does.",
         Quirk(
-            servers={"gevent": ">=26"}, requests=("HTTP/1.0 stream",), point="response", value="none", when="sometimes"
+            servers={"gevent": ">=26"},
+            requests=("HTTP/1.0 stream",),
+            point="response",
+            value="incomplete",
+            when="sometimes",
         ),
     ),
     *_known(
