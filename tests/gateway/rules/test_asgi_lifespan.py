@@ -274,13 +274,14 @@ def test_an_application_that_is_cancelled_in_its_lifespan_may_report_a_failure()
             return next(events, None) or await asyncio.Event().wait()
 
         sent: list[Any] = []
+        started = asyncio.Event()
 
         async def send(message: Any) -> None:
             sent.append(message["type"])
+            started.set()
 
         task = asyncio.ensure_future(validator(lifespan(), receive, send))  # type: ignore[operator]
-        while not sent:
-            await asyncio.sleep(0)
+        await started.wait()
         task.cancel()
         await asyncio.wait([task])
         assert sent == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
