@@ -155,6 +155,9 @@ class CheckedWsgiCall:
         exchange = self.exchange
         exchange.returned = True
         exchange.iterable = iterable
+        wrapper: object = exchange.environ.get("wsgi.file_wrapper")
+        made = isinstance(wrapper, type) and isinstance(iterable, wrapper)
+        exchange.servers_own = made or any(iterable is file for file in self.made)
         found = self.engine.check(_RETURNED, exchange, iterable)
         violation = found.violation or self.pending
         if violation is not None:
@@ -163,9 +166,7 @@ class CheckedWsgiCall:
             if callable(close):
                 close()
             raise violation
-        wrapper: object = exchange.environ.get("wsgi.file_wrapper")
-        served = isinstance(wrapper, type) and isinstance(iterable, wrapper)
-        if served or any(iterable is file for file in self.made) or found.ids:
+        if exchange.servers_own or found.ids:
             self._ended()
             return cast(Iterable[bytes], iterable)  # the server's own file, or an object that breaks V24
         return SizedResponse(self, iterable) if isinstance(iterable, Sized) else ResponseIterable(self, iterable)

@@ -131,6 +131,8 @@ class Exchange:
 
     returned: bool = False
     iterable: object = None
+    #: The application returned an object of the server's wsgi.file_wrapper.
+    servers_own: bool = False
     iterating: bool = False
     blocks: int = 0
     bytes_sent: int = 0

@@ -24,7 +24,6 @@ from tests.evidence.summary import chart, numbers
 __all__ = ["Finding", "judge", "page", "run", "summary"]
 
 FOLDER = Path(__file__).parent
-ROOT = FOLDER.parents[2]
 VERDICTS = ("true", "noise", "false")
 
 
@@ -44,18 +43,37 @@ def suites() -> dict[str, dict[str, Any]]:
     return {suite["name"]: suite for suite in tomllib.loads((FOLDER / "judged.toml").read_text("utf-8"))["suite"]}
 
 
-def run(name: str, source: Path, *arguments: str) -> tuple[list[Finding], int]:
-    """Run the tests of a framework; return the findings, and the number of calls that were validated."""
+#: Runs a program with a validator around each application: Django's tests have a runner of their own.
+_RUNNER = """
+import runpy, sys
+import plugin
+sys.path.insert(0, ".")
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def run(name: str, source: Path, *arguments: str, runner: str = "") -> tuple[list[Finding], int]:
+    """Run the tests of a framework; return the findings, and the number of calls that were validated.
+
+    Args:
+        name: Name of the framework.
+        source: Folder with its tests.
+        arguments: Arguments of pytest, or of the runner.
+        runner: Program in the folder that runs the tests, if it is not pytest.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "found.jsonl"
         environment = {
             **os.environ,
             "GATEWAY_SILENCE": str(file),
             "GATEWAY_SILENCE_FOR": name,
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(source))),
+            # Frameworks have a package `tests`, too, so the plugin is not imported as a part of ours.
+            "PYTHONPATH": os.pathsep.join((str(FOLDER), str(source))),
         }
-        plugin = ["-p", "tests.evidence.silence.plugin", "-p", "no:cacheprovider"]
-        subprocess.run([sys.executable, "-m", "pytest", "-q", *plugin, *arguments], cwd=source, env=environment)
+        plugin = ["-p", "plugin", "-p", "no:cacheprovider"]
+        command = ["-c", _RUNNER, runner] if runner else ["-m", "pytest", "-q", *plugin]
+        subprocess.run([sys.executable, *command, *arguments], cwd=source, env=environment)
         lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     calls = sum(count for line in lines if "calls" in line for count in line["calls"].values())
     counts: Counter[tuple[str, str, str]] = Counter()
@@ -104,7 +122,7 @@ def page() -> str:
     """Return the table of the verdicts as MyST text."""
     lines = ["| suite | rule | against | verdict | |", "|---|---|---|---|---|"]
     for name, suite in suites().items():
-        for one in suite["finding"]:
+        for one in suite.get("finding", []):
             side = "test client or test" if one["side"] == "server" else one["side"]
             lines.append(f"| {name} {suite['version']} | {one['rule']} | {side} | {one['verdict']} | {one['why']} |")
     return "\n".join(lines) + "\n"
@@ -117,10 +135,10 @@ def main(arguments: list[str]) -> int:
         return 0
     name, source, *more = arguments
     suite = suites()[name]
-    found, calls = run(name, Path(source), *suite["tests"], *more)
+    found, calls = run(name, Path(source), *suite["tests"], *more, runner=suite.get("runner", ""))
     for one in found:
         print(f"{one.severity:7} {one.rule:4} {one.side:12} {one.count:5}  {one.example}")
-    wrong = judge(found, suite["finding"])
+    wrong = judge(found, suite.get("finding", []))
     print(
         *wrong, f"{name}: {calls} applications called, {len(found)} kinds of findings, {len(wrong)} problems", sep="\n"
     )

@@ -13,7 +13,9 @@ import functools
 import importlib
 import json
 import os
+import sys
 import threading
+import unittest
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -144,6 +146,19 @@ def _save() -> None:
             file.write(json.dumps({**line, "count": count}) + "\n")
 
 
+def _name_tests() -> None:
+    """Name the current test of unittest as pytest does."""
+    started = unittest.TestResult.startTest
+
+    def start(self: unittest.TestResult, test: unittest.TestCase) -> None:
+        os.environ["PYTEST_CURRENT_TEST"] = test.id()
+        started(self, test)
+
+    unittest.TestResult.startTest = start  # type: ignore[method-assign]  # found at run time
+
+
 if "GATEWAY_SILENCE" in os.environ:
     install()
+    if "pytest" not in sys.modules:
+        _name_tests()
     atexit.register(_save)

@@ -448,3 +448,8 @@ def test_a_request_inside_a_request_with_a_copied_environ_is_no_reuse() -> None:
     validator = Validator(app, "wsgi", "raise")  # type: ignore[call-overload]
     result = serve(Serve(app), validator=validator)
     assert (result.errors, result.found) == ([], [])
+
+
+def test_a_file_of_the_servers_wrapper_is_only_the_servers_fault() -> None:
+    result = server(sends_file, environ=environ(wsgi__file_wrapper=NotIterable))("collect")
+    assert {(found.rule, found.side) for found in result.found} == {("P38", "server")}
