@@ -223,6 +223,9 @@ def _where(thread: threading.Thread | None) -> str:
 
 
 async def _resolve(call: Callable[[], Awaitable[T]], future: Future[T]) -> None:
+    # The context is the caller's. There, sniffio may name the loop of the caller.
+    if (sniffio := sys.modules.get("sniffio")) is not None:
+        sniffio.current_async_library_cvar.set(None)
     try:
         result = await call()
     except anyio.get_cancelled_exc_class():

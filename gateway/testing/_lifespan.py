@@ -6,12 +6,13 @@ test can use a client with or without ``with``.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 import anyio
 
 from gateway.lifespan import Lifespan, LifespanFailed
-from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Scope
+from gateway.protocols import ASGIApplication, ASGIReceive, ASGISend, Message, Scope
 from gateway.testing._concurrency import Notifier, spawn
 from gateway.testing._failures import OUTSIDE
 from gateway.testing.faults import LifespanFault
@@ -28,7 +29,7 @@ class HeldLifespan:
     """
 
     def __init__(self, app: ASGIApplication, timeout: float | None, failures: list[BaseException]) -> None:
-        self._lifespan = Lifespan(app, startup_timeout=timeout, shutdown_timeout=timeout)
+        self._lifespan = Lifespan(_stopped_with_the_loop(app), startup_timeout=timeout, shutdown_timeout=timeout)
         self._failures = failures
         self._phase: Phase = "new"
         self._signal = Notifier()
@@ -89,6 +90,38 @@ class HeldLifespan:
         finally:
             self._phase = "over"
             self._signal.notify()
+
+
+def _stopped_with_the_loop(app: ASGIApplication) -> ASGIApplication:
+    """Return the application, whose lifespan also stops in order if asyncio ends the loop and cancels every task.
+
+    That happens to an asynchronous client that the test did not close.
+    """
+
+    async def call(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        started = ended = False
+
+        async def receive_or_stop() -> Message:
+            nonlocal ended
+            try:
+                return await receive()
+            except asyncio.CancelledError:
+                if not started or ended:
+                    raise
+                if (task := asyncio.current_task()) is not None:
+                    task.uncancel()
+                ended = True
+                return {"type": "lifespan.shutdown"}
+
+        async def send_unless_ended(message: Message) -> None:
+            nonlocal started
+            if not ended:
+                await send(message)
+                started = started or message["type"] == "lifespan.startup.complete"
+
+        await app(scope, receive_or_stop, send_unless_ended)
+
+    return call
 
 
 def faulty(app: ASGIApplication, fault: LifespanFault) -> ASGIApplication:

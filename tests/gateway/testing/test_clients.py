@@ -615,12 +615,14 @@ assert "httpx" in sys.modules
     assert done.returncode == 0, done.stderr
 
 
-def test_a_client_may_be_used_within_a_running_loop() -> None:
+@pytest.mark.parametrize("own", BACKENDS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_client_may_be_used_within_a_running_loop(backend: str, own: Any) -> None:
     async def main() -> None:
-        with Client(apps.asgi_echo) as client:
+        with Client(apps.asgi_echo, backend=own) as client:
             assert client.get("/").status_code == 200
 
-    asyncio.run(main())
+    run(backend, main)
 
 
 def test_an_asynchronous_body_needs_an_asynchronous_application() -> None:

@@ -6,8 +6,8 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import anyio
@@ -294,6 +294,27 @@ def test_a_client_that_nobody_closed_stops_the_lifespan_in_order(caplog: pytest.
     thread.join(SOON)
     assert not thread.is_alive()
     assert caplog.records == []
+
+
+def test_an_asynchronous_client_that_nobody_closed_stops_the_lifespan_in_order(
+    caplog: pytest.LogCaptureFixture, backend: Any
+) -> None:
+    order: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        order.append("start")
+        yield
+        await anyio.lowlevel.checkpoint()
+        order.append("stop")
+
+    async def main() -> AsyncClient:
+        client = AsyncClient(Starlette(lifespan=lifespan))
+        assert (await client.get("/")).status_code == 404
+        return client
+
+    anyio.run(main, backend=backend).assert_kept()
+    assert (order, caplog.records) == (["start", "stop"], [])
 
 
 def test_an_unclosed_client_of_starlette_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
