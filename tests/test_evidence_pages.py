@@ -29,6 +29,8 @@ ANCHORS = report.load()
 def test_the_field_report_is_that_of_its_record() -> None:
     for path, text in field.pages(load()).items():
         assert path.read_text(encoding="utf-8") == text, "run python -m tests.evidence.field --pages"
+    pages = {path for path in field.pages(load()) if path.parent == field.FOLDER}
+    assert set(field.FOLDER.glob("*.md")) == pages
     report = field.PAGE.read_text(encoding="utf-8")
     assert [case.id for case in CASES if case.quote not in report] == []
     assert [sentence for sentence in NOT_COUNTED if sentence not in report] == []

@@ -365,8 +365,11 @@ seen = []
             client="""\
 with connect("ws://127.0.0.1:8000") as client:
     client.close(3001)
-time.sleep(1)
-print(urllib.request.urlopen("http://127.0.0.1:8000").read().decode())
+seen = "[]"
+while seen == "[]":
+    time.sleep(0.2)
+    seen = urllib.request.urlopen("http://127.0.0.1:8000").read().decode()
+print(seen)
 """,
         ),
     ),

@@ -93,15 +93,6 @@ def test_the_record_has_every_program_and_agrees_with_the_cases() -> None:
     assert [row.name for row in record.survey for what in row.result.found if not explanation(row.name, what)] == []
 
 
-def test_the_pages_are_those_of_the_record() -> None:
-    texts = pages(load())
-    assert [path.name for path, text in texts.items() if path.read_text(encoding="utf-8") != text] == [], (
-        "run python -m tests.evidence.field --pages"
-    )
-    [folder] = {path.parent for path in texts if path.parent.name == "field-report"}
-    assert {path.name for path in folder.glob("*.md")} == {path.name for path in texts if path.parent == folder}
-
-
 def test_an_issue_has_the_steps_the_results_the_sentence_and_the_versions() -> None:
     record = load()
     for case, name, shown in violations(record):

@@ -246,14 +246,14 @@ def app(environ, start_response):
         "value that yields a non-empty bytestring",
         breakers=("granian", "gunicorn", "pyuwsgi", "werkzeug", "wsgiref"),
         keepers=_others("granian", "gunicorn", "pyuwsgi", "werkzeug", "wsgiref"),
-        expected="headers after 2 seconds",
-        wanted="The headers come with the first block that is not empty, after two seconds.",
+        expected="headers after 3 seconds",
+        wanted="The headers come with the first block that is not empty, after three seconds.",
         write=served(
             """
 def app(environ, start_response):
     start_response("200 OK", [("Content-Length", "5")])
     yield b""
-    time.sleep(2)
+    time.sleep(3)
     yield b"hello"
 """,
             client=f"""\
@@ -261,8 +261,8 @@ with socket.create_connection(("127.0.0.1", 8000), 10) as client:
     client.sendall({GET})
     begin = time.monotonic()
     client.recv(65536)
-    early = time.monotonic() - begin < 1
-    print("headers at once" if early else "headers after 2 seconds")
+    early = time.monotonic() - begin < 2
+    print("headers at once" if early else "headers after 3 seconds")
 """,
         ),
     ),
