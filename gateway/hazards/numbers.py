@@ -365,6 +365,11 @@ class Numbers:
         return f"/run/{self.name}-worker/metrics"
 
     @property
+    def proxy_drain(self) -> str:
+        """R3: file that takes NGINX out of the balancer, before it is reloaded or stopped."""
+        return f"/run/{self.name}-proxy.drain"
+
+    @property
     def certificate_file(self) -> str:
         return self.certificate or f"/etc/ssl/{self.name}/certificate.pem"
 

@@ -25,7 +25,19 @@ from pathlib import Path
 from gateway.deploy.generate import render
 from tests.tiers.deployed_chain import HOST, MAX_BYTES
 
-__all__ = ["Answer", "Deployed", "Process", "certificate", "changed", "client", "deployed", "missing", "until"]
+__all__ = [
+    "Answer",
+    "Deployed",
+    "Process",
+    "certificate",
+    "changed",
+    "client",
+    "deployed",
+    "haproxy",
+    "missing",
+    "nginx",
+    "until",
+]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
@@ -245,7 +257,7 @@ def deployed(kind: str, app: str, folder: Path) -> Iterator[Deployed]:
         yield running
 
 
-def _nginx(folder: Path, text: str, port: int, *, tls: bool) -> Process:
+def nginx(folder: Path, text: str, port: int, *, tls: bool) -> Process:
     plain = free_port()
     changes = {"/run/nginx.pid": f"{folder}/nginx.pid", "/var/log/nginx/": f"{folder}/", "/run/shop/": f"{folder}/"}
     changes |= {"user www-data;": "daemon off;" + (" user root;" if os.geteuid() == 0 else "")}
@@ -272,7 +284,7 @@ def _on_socket(kind: str, app: str, folder: Path, **more: object) -> Iterator[De
         front = (
             _caddy(folder, files["Caddyfile"], port)
             if kind == "caddy"
-            else _nginx(folder, files["nginx.conf"], port, tls=running.tls)
+            else nginx(folder, files["nginx.conf"], port, tls=running.tls)
         )
         try:
             until(lambda: _reachable(port))
@@ -299,7 +311,7 @@ def _caddy(folder: Path, text: str, port: int) -> Process:
     )
 
 
-def _haproxy(folder: Path, text: str, port: int) -> Process:
+def haproxy(folder: Path, text: str, port: int) -> Process:
     changes = {"bind :443 ssl": f"bind 127.0.0.1:{port} ssl", "bind :80": f"bind 127.0.0.1:{free_port()}"}
     changes |= {"crt " + str(folder / "certificate.pem"): "crt " + str(folder / "both.pem")}
     (folder / "haproxy.cfg").write_text(changed(text, changes))
@@ -328,7 +340,7 @@ def _balanced(kind: str, app: str, folder: Path) -> Iterator[Deployed]:
     running.start_node = start
     try:
         running.servers += [start(0), start(1)]
-        started.append(_haproxy(folder, files["haproxy.cfg"], running.port))
+        started.append(haproxy(folder, files["haproxy.cfg"], running.port))
         until(lambda: _reachable(running.port) and running.ask("GET", "/facts").status == 200)
         yield running
     finally:
@@ -344,7 +356,7 @@ def _both(kind: str, app: str, folder: Path) -> Iterator[Deployed]:
         files = render("haproxy", _values(app, folder, nodes=nodes, compress=False))
         port = free_port()
         until(lambda: inside.ask("GET", "/readyz").status == 200)  # HAProxy would count a slow start as a failure
-        front = _haproxy(folder, files["haproxy.cfg"], port)
+        front = haproxy(folder, files["haproxy.cfg"], port)
         try:
             outside = Deployed(folder, port, servers=inside.servers, start_server=inside.start_server)
             until(lambda: _reachable(port) and outside.ask("GET", "/facts").status == 200)

@@ -51,3 +51,11 @@ def balanced(app: Any) -> Gateway[Any]:
         health=Health(drain_seconds=float(os.environ.get("DRAIN", "1")), cache=0.0),
     )
     return Gateway(app, middleware=chain)
+
+
+def distant(app: Any) -> Gateway[Any]:
+    """Put an application behind a load balancer of another machine, so that no address of this one is trusted."""
+    chain = behind_load_balancer(
+        hosts=(HOST,), trust=("10.0.0.0/8",), max_bytes=MAX_BYTES, https_redirect=None, compression=None
+    )
+    return Gateway(app, middleware=chain)

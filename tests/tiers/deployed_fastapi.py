@@ -9,7 +9,7 @@ import anyio
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
 
-from tests.tiers.deployed_chain import FOLDER, HEADERS, balanced, note, proxied
+from tests.tiers.deployed_chain import FOLDER, HEADERS, balanced, distant, note, proxied
 
 
 @asynccontextmanager
@@ -64,3 +64,4 @@ async def echo(socket: WebSocket) -> None:
 
 proxied_app = proxied(fastapi)
 balanced_app = balanced(fastapi)
+distant_app = distant(fastapi)

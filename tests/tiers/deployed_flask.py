@@ -7,7 +7,7 @@ import time
 
 from flask import Flask, Response, request
 
-from tests.tiers.deployed_chain import HEADERS, balanced, events, note, proxied
+from tests.tiers.deployed_chain import HEADERS, balanced, distant, events, note, proxied
 
 flask = Flask(__name__)
 
@@ -40,3 +40,4 @@ def stream(release: str) -> Response:
 
 proxied_app = proxied(flask)
 balanced_app = balanced(flask)
+distant_app = distant(flask)

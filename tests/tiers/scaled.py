@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
@@ -156,16 +157,33 @@ class Scaled:
         proxy.kill()
 
     def reload_proxies(self) -> None:
-        """Write nginx.conf with the nodes that there are, and reload each NGINX."""
+        """Write nginx.conf with the nodes that there are, and reload each NGINX after its drain.
+
+        A reload closes the idle connections of HAProxy, which may send a request into one at that moment.
+        """
         for proxy in self.proxies:
             before = set(proxy.children())
             self._write_nginx(proxy.address, proxy.folder)
+            drain = proxy.folder / "drain"
+            drain.touch()
+            until(partial(self._reports, proxy, "DOWN"))
             proxy.process.process.send_signal(signal.SIGHUP)
             until(partial(_replaced, proxy, before))
+            drain.unlink()
+            until(partial(self._reports, proxy, "UP"))
+
+    def _reports(self, proxy: Machine, state: str) -> bool:
+        """Whether the last that HAProxy logged about both backends of an NGINX is this state."""
+        number = self.proxies.index(proxy) + 1
+        lines = (self.folder / "haproxy.log").read_text().splitlines()
+        said = [re.search(rf"Server (servers|streams)/node{number} is (UP|DOWN)", line) for line in lines]
+        last = {found[1]: found[2] for found in said if found}
+        return set(last.values()) == {state} and len(last) == 2
 
     def _write_nginx(self, address: str, folder: Path) -> None:
         changes = {"/run/nginx.pid": f"{folder}/nginx.pid", "/var/log/nginx/": f"{folder}/"}
         changes |= {"user www-data;": "daemon off;" + (" user root;" if os.geteuid() == 0 else "")}
+        changes |= {"/run/shop-proxy.drain": str(folder / "drain")}
         changes |= {"listen 80": f"listen {address}:{self.inner_port}", "worker_processes auto": "worker_processes 2"}
         (folder / "nginx.conf").write_text(
             changed(self._files("nginx", self._addresses(self.nodes))["nginx.conf"], changes)
@@ -215,6 +233,7 @@ class Scaled:
             "hosts": [HOST],
             "max_bytes": MAX_BYTES,
             "longest_request": 10,
+            "drain": 5,
             "workers": self.workers,
             "threads": self.threads,
             "certificate": str(self.folder / "certificate.pem"),

@@ -6,71 +6,13 @@ waits and the threads are free. A server with an event loop needs no proxy for t
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import socket
 import statistics
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.tiers.deployed import Deployed, client, deployed, missing
-from tests.tiers.deployed_chain import HOST
-
-CLIENTS = 200
-PATIENCE = 5.0
-
-
-@contextmanager
-def slow_clients(running: Deployed) -> Iterator[list[socket.socket]]:
-    """Open connections that send their bodies byte by byte."""
-    head = f"POST /upload HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 1000\r\n\r\n".encode()
-    opened: list[socket.socket] = []
-    stop = threading.Event()
-
-    def drip() -> None:
-        while not stop.wait(1.0):
-            for connection in opened:
-                with contextlib.suppress(OSError):
-                    connection.sendall(b"x")
-
-    thread = threading.Thread(target=drip)
-    try:
-        for _ in range(CLIENTS):
-            plain = socket.create_connection(("127.0.0.1", running.port), 20)
-            opened.append(plain)
-            if running.tls:
-                opened[-1] = client(running.folder).wrap_socket(plain, server_hostname=HOST)
-            opened[-1].sendall(head)
-        thread.start()
-        yield opened
-    finally:
-        stop.set()
-        if thread.ident is not None:
-            thread.join()
-        for connection in opened:
-            connection.close()
-
-
-def normal_requests(running: Deployed, times: int) -> list[float]:
-    """Return the seconds of normal requests; a request without a response within `PATIENCE` ends the list."""
-    seconds: list[float] = []
-    for _ in range(times):
-        begin = time.monotonic()
-        try:
-            with running.connection() as connection:
-                assert connection.sock is not None
-                connection.sock.settimeout(PATIENCE)
-                connection.request("GET", "/facts")
-                assert connection.getresponse().status == 200
-        except (TimeoutError, http.client.HTTPException):
-            return seconds
-        seconds.append(time.monotonic() - begin)
-    return seconds
+from tests.tiers.deployed import deployed, missing
+from tests.tiers.slow_clients import PATIENCE, normal_requests, slow_clients
 
 
 @pytest.mark.slow
