@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gateway.check._measure_client import PATIENCE, ask, head, offers_over_http2, opens_websocket, read
+from gateway.check._measure_http3 import answers_over_http3, can_ask
 from gateway.check._measured import HEADERS
 from gateway.errors import ConfigurationError
 from gateway.servers import Bind, Capabilities, Launch, Running, Server, StartError, start
@@ -59,6 +60,8 @@ class Difference(NamedTuple):
 
 def measure(server: Server) -> Capabilities:
     """Start ``server`` several times and measure every capability; this takes up to a minute.
+
+    HTTP/3 needs aioquic; without it, the result has the declared value.
 
     Raises:
         ConfigurationError: The server is not installed.
@@ -133,7 +136,7 @@ class _Measurement:
             adapted = pool.submit(self._with_adapters)
             plain = self._plain()
             serves_asgi, hands_over = adapted.result()
-            offers, http2 = secure.result()
+            offers, http2, http3 = secure.result()
         offers |= plain.offers
         return replace(
             plain.capabilities,
@@ -145,6 +148,7 @@ class _Measurement:
             serves_asgi=serves_asgi,
             hands_over_socket=hands_over,
             http2=http2,
+            http3=http3 if can_ask() else self._declared.capabilities.http3,
             pathsend="http.response.pathsend" in offers,
             trailers="http.response.trailers" in offers,
             early_hints="http.response.early_hint" in offers,
@@ -256,10 +260,10 @@ class _Measurement:
         except StartError:
             return False, False
 
-    def _over_tls(self) -> tuple[set[str], bool]:
-        """Return what the server offers over HTTP/2, and whether it serves HTTP/2."""
+    def _over_tls(self) -> tuple[set[str], bool, bool]:
+        """Return the extensions over HTTP/2, and whether the server serves HTTP/2 and HTTP/3."""
         if "certfile" not in self._declared.options or not shutil.which("openssl"):
-            return set(), False
+            return set(), False, False
         certificate, key = str(self._folder / "cert.pem"), str(self._folder / "key.pem")
         command = (
             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
@@ -268,7 +272,7 @@ class _Measurement:
             [*command.split(), "-keyout", key, "-out", certificate], capture_output=True, check=False, timeout=60
         )
         if made.returncode:
-            return set(), False
+            return set(), False, False
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_alpn_protocols(["h2", "http/1.1"])
@@ -279,12 +283,12 @@ class _Measurement:
             while running.poll() is None and time.monotonic() < deadline:
                 try:
                     with context.wrap_socket(bind.connect(2.0), server_hostname="localhost") as connection:
-                        if connection.selected_alpn_protocol() != "h2":
-                            return set(), False
-                        return offers_over_http2(connection)
+                        second = connection.selected_alpn_protocol() == "h2"
+                        offers, http2 = offers_over_http2(connection) if second else (set[str](), False)
+                    return offers, http2, can_ask() and answers_over_http3(bind)
                 except OSError:
                     time.sleep(0.05)
-        return set(), False
+        return set(), False, False
 
     @contextmanager
     def _starting_tls(self, options: dict[str, object]) -> Generator[subprocess.Popen[bytes]]:

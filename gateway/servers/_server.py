@@ -63,6 +63,8 @@ class Capabilities:
         drains: After the stop signal, requests in flight can end.
         expect_continue: It sends 100 to a client that waits for it before it sends the body.
         http2: With ``certfile`` and ``keyfile``, it serves HTTP/2 to clients that ask for it by ALPN.
+        http3: With ``certfile`` and ``keyfile``, it serves HTTP/3 too, at the UDP port of the same number. Hypercorn
+            and anycorn need the package aioquic for it.
         pathsend: It sends a file by its path (ASGI ``http.response.pathsend``).
         trailers: It sends trailers over some version of HTTP that it serves (ASGI ``http.response.trailers``).
         early_hints: It sends 103 Early Hints over some version of HTTP that it serves (ASGI
@@ -87,6 +89,7 @@ class Capabilities:
     drains: bool = True
     expect_continue: bool = True
     http2: bool = False
+    http3: bool = False
     pathsend: bool = False
     trailers: bool = False
     early_hints: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.servers._server import Capabilities, Launch, Server
+from gateway.servers.hypercorn import quic
 
 __all__ = ["ANYCORN"]
 
@@ -18,6 +19,7 @@ def _arguments(launch: Launch) -> Iterator[str]:
         yield from ("--workers", str(launch.workers))
     if launch.reload:
         yield "--reload"
+    yield from quic(launch)
     yield from launch.arguments
     # Without the prefix it calls an application as WSGI if it does not look asynchronous.
     yield f"asgi:{launch.target}"
@@ -43,6 +45,7 @@ ANYCORN = Server(
         websocket=True,
         lifespan=True,
         http2=True,
+        http3=True,
         pathsend=True,
         trailers=True,
         early_hints=True,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from importlib.util import find_spec
 
 from gateway.servers._server import Capabilities, Launch, Server
 
-__all__ = ["ASYNCIO", "TRIO"]
+__all__ = ["ASYNCIO", "TRIO", "quic"]
 
 
 def _arguments(launch: Launch, *, worker: str) -> Iterator[str]:
@@ -19,9 +20,16 @@ def _arguments(launch: Launch, *, worker: str) -> Iterator[str]:
         yield from ("--workers", str(launch.workers))
     if launch.reload:
         yield "--reload"
+    yield from quic(launch)
     yield from launch.arguments
     # Without the prefix it calls an application as WSGI if it does not look asynchronous.
     yield f"asgi:{launch.target}"
+
+
+def quic(launch: Launch) -> Iterator[str]:
+    """Yield the option for HTTP/3 at the same port, if the launch has a certificate and aioquic is installed."""
+    if launch.certfile is not None and launch.bind.path is None and launch.bind.fd is None and find_spec("aioquic"):
+        yield from ("--quic-bind", str(launch.bind))
 
 
 _hypercorn = partial(
@@ -42,6 +50,7 @@ _hypercorn = partial(
         websocket=True,
         lifespan=True,
         http2=True,
+        http3=True,
         trailers=True,
         early_hints=True,
     ),

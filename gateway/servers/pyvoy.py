@@ -52,6 +52,7 @@ ASGI = _pyvoy(
         lifespan=True,
         drains=False,
         http2=True,
+        http3=True,
         trailers=True,
     ),
     quirks=(
@@ -75,6 +76,7 @@ WSGI = _pyvoy(
         raw_path=False,
         drains=False,
         http2=True,
+        http3=True,
     ),
     quirks=(
         "A stop signal cuts running requests.",

@@ -25,6 +25,7 @@ FLAGS = (
     "serves_asgi",
     "lifespan",
     "http2",
+    "http3",
     "pathsend",
     "trailers",
     "early_hints",
@@ -49,7 +50,7 @@ def rows() -> Iterator[str]:
             f"| {can.chunked_upload} | {can.header_order} |"
         )
     yield ""
-    for flags in (FLAGS[:10], FLAGS[10:]):  # a page has no room for more columns
+    for flags in (FLAGS[:11], FLAGS[11:]):  # a page has no room for more columns
         yield "| server | " + " | ".join(flag.replace("_", " ") for flag in flags) + " |"
         yield "|---" * (len(flags) + 1) + "|"
         for server in known:

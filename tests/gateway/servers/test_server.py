@@ -12,7 +12,7 @@ import pytest
 
 from gateway import servers
 from gateway.errors import ConfigurationError
-from gateway.servers import Bind, Capabilities, Command, Launch, Server
+from gateway.servers import Bind, Capabilities, Command, Launch, Server, hypercorn
 
 PYTHON = sys.executable
 PORT = Bind("127.0.0.1", 8001)
@@ -73,6 +73,21 @@ COMMANDS = [
     ),
     Case("gevent", replace(HERE, bind=UNIX), "-m gateway.servers._run_gevent --bind=unix:/run/app.sock shop:app"),
 ]
+
+
+SECURE = replace(HERE, certfile="c.pem", keyfile="k.pem")
+
+
+@pytest.mark.parametrize("name", ["hypercorn-asyncio", "hypercorn-trio", "anycorn"])
+def test_a_certificate_brings_http_3_at_the_same_port_if_aioquic_is_installed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = servers.get(name).command(SECURE).argv
+    assert argv[argv.index("--quic-bind") + 1] == "127.0.0.1:8001"
+    for launch in (HERE, replace(SECURE, bind=UNIX)):
+        assert "--quic-bind" not in servers.get(name).command(launch).argv
+    monkeypatch.setattr(hypercorn, "find_spec", lambda name: None)
+    assert "--quic-bind" not in servers.get(name).command(SECURE).argv
 
 
 @pytest.mark.parametrize("case", COMMANDS, ids=str)

@@ -15,7 +15,7 @@ NEEDS = {
     "uvicorn": ("websocket", "lifespan", "drains", "streaming", "keep_alive"),
     "gunicorn-uvicorn": ("workers", "websocket", "lifespan", "drains"),
     "waitress": ("threads", "drains"),
-    "hypercorn-asyncio": ("http2", "trailers", "early_hints", "drains"),
+    "hypercorn-asyncio": ("http2", "http3", "trailers", "early_hints", "drains"),
     "granian-asgi": ("pathsend", "http2", "workers", "drains"),
     "hypercorn-trio": ("websocket", "lifespan", "drains"),
     "gunicorn-gevent": ("streaming", "workers", "drains"),
