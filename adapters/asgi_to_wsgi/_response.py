@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
@@ -205,9 +206,10 @@ class ServedBody:
                 self._file = None
             self._call.abandon()
 
-    def __del__(self) -> None:
+    def __del__(self, ends: Callable[[], bool] = sys.is_finalizing) -> None:
         """Close a body that the server did not close."""
-        self.close()
+        if not ends():  # at the end of the interpreter, modules that this needs may be gone
+            self.close()
 
 
 def _wrapped(call: AsgiCall, part: FilePart, environ: Environ) -> Iterable[bytes]:

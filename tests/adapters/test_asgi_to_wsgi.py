@@ -509,6 +509,21 @@ def test_b16_the_garbage_collector_frees_a_response_that_was_not_closed(mode: An
         assert ended.wait(SECONDS)
 
 
+def test_b16_a_response_that_is_left_at_the_end_of_the_interpreter_is_not_touched(mode: Any) -> None:
+    @http_only
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        for _ in range(20):  # more than the adapter collects, so that the body is not a list
+            await body(send, b"x" * 100_000, more=True)
+        await body(send, b"")
+
+    with adapted(app, loop=mode) as wsgi:
+        response: Any = wsgi(make_environ(), lambda *arguments: None)
+        response.__del__(lambda: True)  # modules that it needs may be gone by then
+        assert sum(map(len, response)) == 2_000_000
+        response.close()
+
+
 def test_b16b_an_application_that_waits_in_receive_gets_http_disconnect(mode: Any) -> None:
     got: list[str] = []
     done = threading.Event()
