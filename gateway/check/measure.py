@@ -213,8 +213,16 @@ class _Measurement:
                 seen += more
         return b"ended" in seen
 
+    def _named(self, **options: object) -> bool:
+        """Whether the description has a way to say this: else its command is the same with and without."""
+        with_options = replace(self._launch, **options)  # type: ignore[arg-type]  # fields of a launch
+        return self._server.command(with_options).argv != self._server.command(self._launch).argv
+
     def _unix_socket(self) -> bool:
-        with self._running(bind=Bind(path=str(self._folder / "s"))) as running:
+        bind = Bind(path=str(self._folder / "s"))
+        if str(bind.path) not in str(self._server.command(replace(self._launch, bind=bind))):
+            return False
+        with self._running(bind=bind) as running:
             return ask(running.bind, "/").status == 200
 
     def _inherited_socket(self) -> bool:
@@ -222,12 +230,14 @@ class _Measurement:
             return ask(running.bind, "/").status == 200
 
     def _workers(self) -> bool:
+        if not self._named(workers=2):
+            return False
         with self._running(workers=2, bind=Bind(port=_free_port())) as running:
             # uWSGI imports in its first process, and forks.
             return _until(lambda: len(_imports(running)) >= 2 or "spawned uWSGI worker 2" in running.output())
 
     def _threads(self) -> bool:
-        return self._at_once(threads=1) == 1 < self._at_once(threads=3)
+        return self._named(threads=3) and self._at_once(threads=1) == 1 < self._at_once(threads=3)
 
     def _at_once(self, threads: int) -> int:
         with self._running(threads=threads, bind=Bind(port=_free_port())) as running, ThreadPoolExecutor(3) as clients:
@@ -235,6 +245,8 @@ class _Measurement:
             return max(int(each.result().body) for each in replies)
 
     def _reload(self) -> bool:
+        if not self._named(reload=True):
+            return False
         folder = self._folder / "reload"
         folder.mkdir()
         site = folder / "measured_site.py"

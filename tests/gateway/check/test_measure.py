@@ -14,9 +14,9 @@ from gateway.check import measure as measuring
 from gateway.check.measure import as_source, differences, measure
 from gateway.cli import measure as command
 from gateway.errors import ConfigurationError
-from gateway.servers import Capabilities
+from gateway.servers import Capabilities, Launch
 
-#: One of each family; `gateway measure` takes ten seconds for a server.
+#: One of nearly each family; `gateway measure` takes ten seconds for a server.
 MEASURED = (
     "uvicorn",
     "gunicorn-gthread",
@@ -26,6 +26,9 @@ MEASURED = (
     "granian-rsgi",
     "hypercorn-asyncio",
     "waitress",
+    "cheroot",
+    "anycorn",
+    "pyvoy-asgi",
 )
 #: Measured otherwise than declared, and why the description is right.
 EXCEPT = {("gunicorn-sync", "threads"): "With --threads, Gunicorn runs the gthread worker instead of the sync worker."}
@@ -79,7 +82,16 @@ def test_the_command_prints_the_line_to_copy_and_fails_on_a_wrong_description(mo
     assert json.loads(done.output)["wsgiref"]["drains"] is False
 
 
+def test_an_option_that_the_description_does_not_name_is_not_tried(tmp_path: Path) -> None:
+    def never(launch: Launch) -> list[str]:
+        return ["-c", "raise SystemExit(3)", launch.target]
+
+    measurement = measuring._Measurement(replace(servers.get("wsgiref"), arguments=never), tmp_path)
+    for tried in (measurement._unix_socket, measurement._workers, measurement._threads, measurement._reload):
+        assert tried() is False  # a start would raise
+
+
 def test_a_server_that_cannot_take_an_option_is_measured_without_it(tmp_path: Path) -> None:
     (tmp_path / "measured_site.py").write_text(measuring._SITE)
-    server = replace(servers.get("wsgiref"), arguments=lambda launch: ["-c", "raise SystemExit(3)"])
+    server = replace(servers.get("wsgiref"), arguments=lambda launch: ["-c", "raise SystemExit(3)", str(launch.bind)])
     assert measuring._works(measuring._Measurement(server, tmp_path)._unix_socket) is False
