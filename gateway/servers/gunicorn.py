@@ -70,6 +70,7 @@ _QUIRKS = (
     "It takes the scheme from X-Forwarded-Proto if the peer is 127.0.0.1, ::1 or a unix socket, and sends "
     "400 if X-Forwarded-Proto and X-Forwarded-Ssl disagree. secure_scheme_headers = {} in gunicorn.conf.py "
     "turns both off.",
+    "On Python 3.14, the headers of Gunicorn's own error pages end with a bare LF, which strict clients refuse.",
 )
 
 SYNC = _gunicorn(

