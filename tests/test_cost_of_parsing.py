@@ -461,7 +461,7 @@ PARSERS = [
     Parser("rules of ASGI", validated_asgi, ("/a", "/%")),
     Parser("rules of WSGI", validated_wsgi, ("/a", '"')),
     Parser("status line", status.status_code, ("200 ",)),
-    Parser("address of granian", _objects._address, ("[::1]:", "1:")),
+    Parser("address of granian", _objects.address, ("[::1]:", "1:")),
     *(
         Parser(
             f"{name} of a WSGI request",

@@ -99,7 +99,7 @@ class AsgiExchange(AsyncExchange, AsgiClient, AsgiRequest):
     _body: RequestBody | None
     #: When the exchange began, and how long the headers took.
     _began: float
-    _first: float | None
+    _first: float
     _status: int | None
     #: Bytes of the body that were sent.
     _sent: int
@@ -596,7 +596,7 @@ def _http(plan: HookPlan, app: ASGIApplication, other: ASGIApplication) -> ASGIA
         exchange._receive = receive
         exchange._send = send
         exchange._state = IDLE
-        exchange._body = exchange._watch = exchange._status = exchange._first = exchange._awaited = None
+        exchange._body = exchange._watch = exchange._status = exchange._awaited = None
         exchange.gone = exchange._read_all = False
         exchange._sent = exchange._last = 0
         exchange._began = perf_counter() if watches else 0.0
