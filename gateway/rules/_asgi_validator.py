@@ -250,6 +250,9 @@ class CheckedAsgiCall:
             message = await (self._first_event() if first else self._receive())
         except BaseException as error:
             connection.cancelled = not isinstance(error, Exception)
+            if not isinstance(error, ProtocolViolation):  # another validator's
+                found = self._engine.check(_STAGES.rules("receive failed"), connection, error)
+                self.pending = self.pending or found.violation
             raise
         connection.begin("receive")
         if not is_message(message):

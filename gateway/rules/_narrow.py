@@ -6,7 +6,7 @@ follows. They never raise, and never consume an iterator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeGuard
 
 from gateway.protocols import Environ
@@ -24,6 +24,7 @@ __all__ = [
     "is_tuple",
     "number",
     "size",
+    "strings",
     "type_name",
 ]
 
@@ -36,6 +37,11 @@ def number(text: bytes | str) -> int | None:
     """Parse a length. Returns None if it is not decimal or has more than 19 digits."""
     plain = text.decode("latin-1") if isinstance(text, bytes) else text
     return int(plain) if plain.isascii() and plain.isdigit() and len(plain) <= _MOST_DIGITS else None
+
+
+def strings(environ: Environ) -> Iterator[tuple[str, object]]:
+    """Iterate over the items whose key is a str; a server may have given others."""
+    return ((key, value) for key, value in environ.items() if type(key) is str)
 
 
 def type_name(value: object) -> str:

@@ -86,6 +86,7 @@ ASGI_HTTP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("must", "server", "but the server must ignore it", "E13"),
             ("is", "application", "HTTP status code", "E07"),
             ("is", "application", "two-item iterables, where name is the header name", "E08"),
+            ("is", "server", "Optional; if missing defaults to an empty list", "C12"),
             ("must", "server", "Order must be preserved in the HTTP response", "E26"),
             ("must", "application", "Header names must be lowercased", "E09"),
             ("must", "application", "must not be present", "E10"),
@@ -120,7 +121,7 @@ ASGI_HTTP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "ASGI HTTP 2.5, Disconnect",
         (
-            ("is", "server", "if receive is called after a response has been sent or after", "E04 E05 E29"),
+            ("is", "server", "if receive is called after a response has been sent or after", "E04 E05 E29 C13"),
             ("should", "application", "should expect future calls to send() to raise", "", _INSIDE),
         ),
     ),
@@ -183,7 +184,7 @@ ASGI_HTTP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "ASGI WebSocket 2.5, Disconnect",
         (
-            ("is", "server", "when either connection to the client is lost", "W18 W24"),
+            ("is", "server", "when either connection to the client is lost", "W18 W24 C13"),
             ("should", "application", "should expect future calls to send() to raise", "", _INSIDE),
             ("is", "server", "The WebSocket close code, as per", "W14 W24"),
             ("should", "server", "should set this to 1005", "W14 W24"),

@@ -13,11 +13,23 @@ __all__ = ["RFC"]
 RFC: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "RFC 9110, 5.1 Field Names",
-        (("is", "application", "field-name = token", "E11 V21 E07"),),
+        (("is", "application", "field-name = token", "E11 V21 E07 H21"),),
     ),
     (
         "RFC 9110, 5.5 Field Values",
-        (("must", "both", "CR, LF, or NUL", "E12 P17"),),
+        (("must", "both", "CR, LF, or NUL", "E12 P17 H21 P78"),),
+    ),
+    (
+        "RFC 9110, 5.3 Field Order",
+        (("must", "application", "MUST NOT generate multiple field lines with the same", "E33 P77"),),
+    ),
+    (
+        "RFC 9110, 6.5.1 Limitations on Use of Trailers",
+        (("must", "application", "MUST NOT generate a trailer field unless the sender", "X07"),),
+    ),
+    (
+        "RFC 3986, 3.1 Scheme",
+        (("is", "server", "scheme = ALPHA *( ALPHA / DIGIT", "H03 V06"),),
     ),
     (
         "RFC 9110, 6.6.1 Date",
@@ -28,7 +40,7 @@ RFC: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         (
             ("is", "application", "Content-Length = 1*DIGIT", "E14 P06 P07 V12"),
             ("must", "application", "MUST NOT send a Content-Length header field in such a response", "E15 P04 P05"),
-            ("must", "application", "1xx (Informational) or 204 (No Content)", "V30 N07"),
+            ("must", "application", "1xx (Informational) or 204 (No Content)", "V30 N07 E30"),
             (
                 "must",
                 "client",
@@ -39,7 +51,7 @@ RFC: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ),
     (
         "RFC 9110, 8.8.3 ETag",
-        (("is", "application", "entity-tag = [ weak ] opaque-tag", "V31"),),
+        (("is", "application", "entity-tag = [ weak ] opaque-tag", "V31 E32"),),
     ),
     (
         "RFC 9110, 9.3.2 HEAD",
@@ -53,7 +65,7 @@ RFC: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         "RFC 9110, 15.3.5, 15.4.5, 15.2: 204, 304 and 1xx",
         (
             ("is", "application", "terminated by the end of the header section", "E20 P08 P09"),
-            ("should", "application", "generate representation metadata other than the above listed fields", "V29"),
+            ("should", "application", "generate representation metadata other than the above listed fields", "V29 E31"),
         ),
     ),
     (

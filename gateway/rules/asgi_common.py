@@ -9,7 +9,7 @@ import math
 from typing import TypeGuard
 
 from gateway.protocols import Message, Scope
-from gateway.rules._narrow import is_buffer, is_list, is_mapping, type_name
+from gateway.rules._narrow import is_buffer, is_list, is_mapping, number, type_name
 from gateway.rules.asgi_state import EXTENSION_MESSAGES, Connection, Sent
 from gateway.rules.table import Minor, Table, blame
 
@@ -17,7 +17,6 @@ __all__ = ["RULES", "is_mapping", "is_message"]
 
 RULES = Table("ASGI: every protocol")
 _KNOWN = ("http", "websocket", "lifespan")
-_INT64 = range(-(2**63), 2**63)
 #: Keys that have more specific rules, and values that may be any object.
 _OTHERS = {"body", "headers", "links"}
 _EXEMPT = {("http.response.zerocopysend", "file"), ("http.response.debug", "info")}
@@ -52,12 +51,14 @@ def scope_names_the_version(connection: Connection, scope: Scope) -> str | None:
     if not is_mapping(asgi):
         return f"asgi {asgi!r}"
     version = asgi.get("version", "2.0")
-    return None if isinstance(version, str) else f"version {version!r}"
+    if not isinstance(version, str):
+        return f"version {version!r}"
+    return None if version in ("2.0", "3.0") else Minor(f"version {version!r}, which is neither '2.0' nor '3.0'")
 
 
 @RULES.rule(
     "C03",
-    "`scope['asgi']['spec_version']`, if present, is a str.",
+    "`scope['asgi']['spec_version']`, if present, is a str such as '2.4'.",
     "ASGI 3.0, Applications",
     "server",
     "scope",
@@ -66,7 +67,8 @@ def scope_names_the_version(connection: Connection, scope: Scope) -> str | None:
 def spec_version_is_a_str(connection: Connection, scope: Scope) -> str | None:
     asgi: object = scope.get("asgi")
     version = asgi.get("spec_version", "2.0") if is_mapping(asgi) else "2.0"
-    return None if isinstance(version, str) else f"spec_version {version!r}"
+    good = isinstance(version, str) and all(number(part) is not None for part in version.split("."))
+    return None if good else f"spec_version {version!r}"
 
 
 _RECEIVED = {
@@ -124,7 +126,8 @@ def _unserialisable(value: object, path: str) -> str | None:
     if value is None or isinstance(value, (bytes, str, bool)):
         return None
     if isinstance(value, int):
-        return None if value in _INT64 else f"{path} is outside the signed 64-bit range"
+        # Not `in range(...)`: Python walks through the whole range for a subclass of int, HTTPStatus for one.
+        return None if -(2**63) <= value < 2**63 else f"{path} is outside the signed 64-bit range"
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{path} {value!r}"
     if is_mapping(value):
@@ -212,6 +215,35 @@ def additional_keys_are_ignored(connection: Connection, sent: Sent) -> str | Non
     if extra and isinstance(sent.error, (TypeError, ValueError, KeyError, RuntimeError)) and not sent.broken:
         return f"{type(sent.error).__name__} for a message with the additional keys {extra}"
     return None
+
+
+@RULES.rule(
+    "C12",
+    "A server accepts a valid message without the keys that have a default.",
+    "ASGI HTTP 2.5, Response Start; Response Body",
+    "server",
+    "sent",
+)
+def optional_keys_may_be_missing(connection: Connection, sent: Sent) -> str | None:
+    # Other exceptions may have other reasons: a message that comes too late, or a client that has left.
+    if sent.broken or connection.disconnected or not isinstance(sent.error, (KeyError, AttributeError, TypeError)):
+        return None
+    known = _KEYS.get(str(sent.message.get("type")))
+    if known is None or set(sent.message) - known:
+        return None  # C07
+    return f"{sent.error!r} for a valid {sent.message['type']}"
+
+
+@RULES.rule(
+    "C13",
+    "receive() returns a message: a server that loses the client does not raise, but sends the disconnect.",
+    "ASGI HTTP 2.5, Disconnect; ASGI WebSocket 2.5, Disconnect",
+    "server",
+    "receive failed",
+    severity="warning",
+)
+def receive_returns(connection: Connection, error: BaseException) -> str | None:
+    return f"{error!r} from receive()" if isinstance(error, (OSError, EOFError, LookupError)) else None
 
 
 @RULES.rule(

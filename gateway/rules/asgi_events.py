@@ -8,12 +8,13 @@ Sources: ASGI HTTP & WebSocket 2.5; RFC 9110.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gateway.protocols import Message
+from gateway.rules._fields import metadata_in_304, repeated, wrong_etag
 from gateway.rules._narrow import is_buffer, is_collection, is_pair, size, type_name
 from gateway.rules.asgi_http import wrong_pairs
-from gateway.rules.asgi_state import Connection, Sent, header_pairs
+from gateway.rules.asgi_state import Connection, Sent, header_pairs, header_values
 from gateway.rules.table import Minor, Table
 
 __all__ = ["HOP_BY_HOP", "RULES", "TOKEN", "lowercase", "no_body_status", "pseudo", "wrong_lengths"]
@@ -22,6 +23,8 @@ RULES = Table("ASGI: HTTP messages")
 _HTTP = "ASGI HTTP 2.5, "
 START = ("send:http.response.start", "send:websocket.http.response.start")
 BODY = ("send:http.response.body", "send:websocket.http.response.body")
+#: Messages with headers that are not the headers of a response.
+OTHER_HEADERS = ("send:websocket.accept", "send:http.response.push", "send:http.response.trailers")
 CONTENT = (*BODY, "send:http.response.zerocopysend", "send:http.response.pathsend")
 #: RFC 9110 5.6.2.
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -175,7 +178,7 @@ def no_pseudo_headers(connection: Connection, message: Message) -> str | None:
     return _pseudo(connection.pairs(message.get("headers", ())))
 
 
-@RULES.rule("E11", "A header name is a token.", "RFC 9110 5.1, 5.6.2", "application", *START)
+@RULES.rule("E11", "A header name is a token.", "RFC 9110 5.1, 5.6.2", "application", *START, *OTHER_HEADERS)
 def names_are_tokens(connection: Connection, message: Message) -> str | None:
     for name, _ in connection.pairs(message.get("headers", ())):
         if not TOKEN.fullmatch(name.removeprefix(b":")):
@@ -183,10 +186,20 @@ def names_are_tokens(connection: Connection, message: Message) -> str | None:
     return None
 
 
-@RULES.rule("E12", "A header value has no CR, LF or NUL.", "RFC 9110 5.5", "application", *START)
+@RULES.rule(
+    "E12",
+    "A header value has no CR, LF or NUL.",
+    "RFC 9110 5.5",
+    "application",
+    *START,
+    *OTHER_HEADERS,
+    "send:http.response.early_hint",
+)
 def values_have_no_line_ends(connection: Connection, message: Message) -> str | None:
     minor = None
-    for name, value in connection.pairs(message.get("headers", ())):
+    links: object = message.get("links", ())
+    hints = [(b"link", link) for link in links if isinstance(link, bytes)] if is_collection(links) else []
+    for name, value in [*connection.pairs(message.get("headers", ())), *hints]:
         if not _CONTROL.search(value):
             continue
         if b"\r" in value or b"\n" in value or b"\0" in value:
@@ -405,3 +418,53 @@ def headers_are_kept(given: Sequence[tuple[bytes, bytes]], seen: Sequence[tuple[
         if after.get(name, []) != values:
             return f"{name.decode()}: {after.get(name, [])} for {values}"
     return None
+
+
+def _names(connection: Connection, message: Message) -> Iterator[str]:
+    return (name.decode("latin-1") for name, _ in connection.pairs(message.get("headers", ())))
+
+
+@RULES.rule("E30", "A 204 response has no Content-Length.", "RFC 9110 8.6", "application", *START)
+def no_length_with_204(connection: Connection, message: Message) -> str | None:
+    lengths = header_values(message.get("headers", ()), b"content-length") if message.get("status") == 204 else []
+    if not lengths:
+        return None
+    found = f"Content-Length {lengths[0].decode('latin-1')} with 204"
+    return Minor(found) if lengths == [b"0"] else found
+
+
+@RULES.rule(
+    "E31",
+    "A 304 response has no headers about the representation except Cache-Control, Content-Location, Date, ETag, "
+    "Expires and Vary.",
+    "RFC 9110 15.4.5",
+    "application",
+    *START,
+    severity="warning",
+)
+def no_metadata_in_304(connection: Connection, message: Message) -> str | None:
+    return metadata_in_304(_names(connection, message)) if message.get("status") == 304 else None
+
+
+@RULES.rule(
+    "E32",
+    "An ETag is quoted; a weak ETag starts with W/.",
+    "RFC 9110 8.8.3",
+    "application",
+    *START,
+    severity="warning",
+)
+def etag_has_its_form(connection: Connection, message: Message) -> str | None:
+    values = header_values(message.get("headers", ()), b"etag")
+    return next((wrong_etag(value.decode("latin-1")) for value in values), None)
+
+
+@RULES.rule(
+    "E33",
+    "A header that is no list comes once: Content-Type, ETag, Location and others.",
+    "RFC 9110 5.3",
+    "application",
+    *START,
+)
+def single_headers_come_once(connection: Connection, message: Message) -> str | None:
+    return repeated(_names(connection, message))

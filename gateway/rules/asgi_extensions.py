@@ -11,7 +11,7 @@ from gateway.protocols import Message, Scope
 from gateway.rules._narrow import is_collection, is_mapping
 from gateway.rules.asgi_events import lowercase, pseudo
 from gateway.rules.asgi_http import wrong_pairs
-from gateway.rules.asgi_state import EXTENSION_MESSAGES, Connection, header_values
+from gateway.rules.asgi_state import EXTENSION_MESSAGES, Connection, header_pairs, header_values
 from gateway.rules.table import Minor, Table
 
 __all__ = ["RULES"]
@@ -21,6 +21,8 @@ _EXT = "ASGI extensions, "
 _PATHSEND = "send:http.response.pathsend"
 _ZERO = "send:http.response.zerocopysend"
 _TRAILERS = "send:http.response.trailers"
+#: A recipient has to know these before the body (RFC 9110 6.5.1).
+_NO_TRAILERS = (b"content-length", b"transfer-encoding", b"host", b"content-type", b"content-encoding", b"trailer")
 _DENIAL = ("send:websocket.http.response.start", "send:websocket.http.response.body")
 
 
@@ -135,8 +137,9 @@ def early_hint(connection: Connection, message: Message) -> str | None:
 @RULES.rule(
     "X07",
     "An application that sends trailers sets `trailers: True` in http.response.start, then sends them after "
-    "the last body message: lowercased names, no pseudo headers, `more_trailers` a bool.",
-    _EXT + "HTTP Trailers",
+    "the last body message: lowercased names, no pseudo headers, no Content-Length and the like, `more_trailers` a "
+    "bool.",
+    _EXT + "HTTP Trailers; RFC 9110 6.5.1",
     "application",
     _TRAILERS,
     "return:http",
@@ -156,7 +159,9 @@ def trailers(connection: Connection, step: object) -> str | None:
     more = step.get("more_trailers", False)
     if not isinstance(more, bool):
         return f"more_trailers {more!r}"
-    return wrong_pairs(headers) or lowercase(headers) or pseudo(headers)
+    framing = next((name for name, _ in header_pairs(headers) if name in _NO_TRAILERS), None)
+    found = f"the trailer {framing.decode()}" if framing is not None else None
+    return wrong_pairs(headers) or lowercase(headers) or pseudo(headers) or found
 
 
 @RULES.rule(

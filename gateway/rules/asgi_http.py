@@ -9,6 +9,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from gateway.protocols import Message, Scope
+from gateway.rules._fields import SCHEME, invalid_field
 from gateway.rules._narrow import is_collection, is_mapping, is_pair, number, type_name
 from gateway.rules.asgi_state import Connection, chunk_framing, header_values
 from gateway.rules.table import Minor, Table
@@ -19,6 +20,7 @@ RULES = Table("ASGI: HTTP scope")
 SCOPE = "ASGI HTTP 2.5, HTTP Connection Scope"
 BOTH = ("scope:http", "scope:websocket")
 _NOT_ENCODED = re.compile(rb"[\x00-\x20\x7f]")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 
 
@@ -56,13 +58,20 @@ def http_version(connection: Connection, scope: Scope) -> str | None:
 @RULES.rule("H02", "`method` is a str, uppercased.", SCOPE, "server", "scope:http")
 def method(connection: Connection, scope: Scope) -> str | None:
     value: object = scope.get("method")
-    return None if isinstance(value, str) and value and value == value.upper() else f"method {value!r}"
+    good = isinstance(value, str) and value == value.upper() and _TOKEN.fullmatch(value)
+    return None if good else f"method {value!r}"
 
 
-@RULES.rule("H03", "`scheme`, if present, is a str and not empty.", SCOPE, "server", *BOTH)
+@RULES.rule(
+    "H03",
+    "`scheme`, if present, is a str, not empty, without '://'.",
+    SCOPE + "; RFC 3986 3.1",
+    "server",
+    *BOTH,
+)
 def scheme(connection: Connection, scope: Scope) -> str | None:
     value: object = scope.get("scheme", "http")
-    return None if isinstance(value, str) and value else f"scheme {value!r}"
+    return None if isinstance(value, str) and SCHEME.fullmatch(value) else f"scheme {value!r}"
 
 
 @RULES.rule(
@@ -78,8 +87,12 @@ def path_is_decoded(connection: Connection, scope: Scope) -> str | None:
     raw: object = scope.get("raw_path")
     if not isinstance(path, str):
         return f"path {path!r}"
+    if not path.startswith("/") and path not in ("", "*") and scope.get("method") != "CONNECT":
+        return Minor(f"path {path!r}, which does not start with '/'")
     if not isinstance(raw, bytes):
-        return None
+        query: object = scope.get("query_string")
+        both = isinstance(query, bytes) and query and path.endswith(f"?{query.decode('latin-1')}")
+        return f"path {path!r}, which has the query string" if both else None
     if _ESCAPE.search(raw) and path.encode("utf-8", "surrogatepass") == raw and unquote_to_bytes(raw) != raw:
         return f"path {path!r}, which is not decoded"
     decoded = unquote_to_bytes(raw)
@@ -130,6 +143,8 @@ def root_path(connection: Connection, scope: Scope) -> str | None:
     path: object = scope.get("path")
     if not isinstance(root, str):
         return f"root_path {root!r}"
+    if root and not root.startswith("/"):
+        return Minor(f"root_path {root!r}, which does not start with '/'")
     if isinstance(path, str) and not path.startswith(root):
         return Minor(f"root_path {root!r} for the path {path!r}")
     return None
@@ -287,3 +302,18 @@ def body_matches_content_length(connection: Connection, message: Message) -> str
 )
 def scope_is_new(connection: Connection, scope: Scope) -> str | None:
     return "the scope of another request" if connection.reused else None
+
+
+@RULES.rule(
+    "H21",
+    "A header of a request has a token as its name, and a value without CR, LF and NUL.",
+    "RFC 9110 5.1, 5.5",
+    "server",
+    *BOTH,
+)
+def request_headers_are_valid(connection: Connection, scope: Scope) -> str | None:
+    for name, value in connection.pairs(scope.get("headers")):
+        found = None if name.startswith(b":") else invalid_field(name.decode("latin-1"), value.decode("latin-1"))
+        if found is not None:
+            return found
+    return None

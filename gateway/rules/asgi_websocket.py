@@ -228,7 +228,9 @@ def disconnect_has_a_code(connection: Connection, message: Message) -> str | Non
     if type(code) is not int and not (isinstance(code, int) and not isinstance(code, bool)):
         return f"code {code!r}"
     reason: object = message.get("reason")
-    return None if isinstance(reason, (str, type(None))) else f"reason {reason!r}"
+    if not isinstance(reason, (str, type(None))):
+        return f"reason {reason!r}"
+    return None if 1000 <= code <= 4999 else Minor(f"code {code}, which RFC 6455 does not allow")
 
 
 @RULES.rule(

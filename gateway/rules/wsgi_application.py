@@ -13,6 +13,7 @@ import re
 from collections.abc import Sized
 from itertools import islice
 
+from gateway.rules._fields import metadata_in_304, repeated, wrong_etag
 from gateway.rules._narrow import exactly, is_iterable, is_list, is_tuple, size, type_name
 from gateway.rules.table import Minor, Table
 from gateway.rules.wsgi_state import Call, Exchange, Input, Started
@@ -38,7 +39,6 @@ _HOP = frozenset(
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STATUS = re.compile(r"[0-9]{3} .*", re.DOTALL)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 def latin1(text: str) -> bool:
@@ -463,9 +463,6 @@ def start_response_precedes_output(exchange: Exchange, block: object) -> str | N
     return None if exchange.start_called else "a block before start_response was called"
 
 
-_304 = frozenset({"content-type", "content-encoding", "content-language", "content-range", "last-modified"})
-
-
 @RULES.rule(
     "V29",
     "A 304 response has no headers about the representation except Cache-Control, Content-Location, Date, "
@@ -476,14 +473,7 @@ _304 = frozenset({"content-type", "content-encoding", "content-language", "conte
     severity="warning",
 )
 def no_metadata_in_304(exchange: Exchange, call: Call) -> str | None:
-    names = {name for name, _ in call.items}
-    if (
-        call.code != 304
-        or not names & _304
-        or ("last-modified" in names and "etag" not in names and names & _304 == {"last-modified"})
-    ):
-        return None
-    return f"the header {sorted(names & _304)[0]}"
+    return metadata_in_304(name for name, _ in call.items) if call.code == 304 else None
 
 
 @RULES.rule("V30", "A 1xx or 204 response has no Content-Length.", "RFC 9110 8.6", "application", "start")
@@ -505,7 +495,15 @@ def no_length_with_204(exchange: Exchange, call: Call) -> str | None:
     severity="warning",
 )
 def etag_has_its_form(exchange: Exchange, call: Call) -> str | None:
-    for name, value in islice(call.items, 1000):
-        if name == "etag" and not _ETAG.fullmatch(value):
-            return f"ETag {value!r}"
-    return None
+    return next((wrong_etag(value) for name, value in islice(call.items, 1000) if name == "etag"), None)
+
+
+@RULES.rule(
+    "P77",
+    "A header that is no list comes once: Content-Type, ETag, Location and others.",
+    "RFC 9110 5.3",
+    "application",
+    "start",
+)
+def single_headers_come_once(exchange: Exchange, call: Call) -> str | None:
+    return repeated(name for name, _ in call.items)

@@ -13,7 +13,8 @@ import re
 
 from gateway.errors import ProtocolViolation
 from gateway.protocols import Environ
-from gateway.rules._narrow import is_tuple, size
+from gateway.rules._fields import SCHEME, invalid_field
+from gateway.rules._narrow import is_tuple, size, strings
 from gateway.rules.asgi_state import chunk_framing
 from gateway.rules.table import Minor, Table
 from gateway.rules.wsgi_application import latin1
@@ -26,6 +27,8 @@ _PEP = "PEP 3333, "
 _ENVIRON = _PEP + "environ Variables"
 _START = _PEP + "The start_response() Callable"
 _STREAMS = _PEP + "Input and Error Streams"
+_PROTOCOL = re.compile(r"[A-Za-z]+/\d+(\.\d+)?")
+_NOT_ENCODED = re.compile(r"[\x00-\x20\x7f]")
 
 
 @RULES.rule(
@@ -33,7 +36,9 @@ _STREAMS = _PEP + "Input and Error Streams"
 )
 def server_protocol(exchange: Exchange, environ: Environ) -> str | None:
     value: object = environ.get("SERVER_PROTOCOL")
-    return None if isinstance(value, str) and value else f"SERVER_PROTOCOL {value!r}"
+    if not isinstance(value, str) or not value:
+        return f"SERVER_PROTOCOL {value!r}"
+    return None if _PROTOCOL.fullmatch(value) else Minor(f"SERVER_PROTOCOL {value!r}, which is not like HTTP/1.1")
 
 
 @RULES.rule("P31", "SERVER_NAME is never empty.", _ENVIRON, "server", "environ")
@@ -48,7 +53,7 @@ def server_port(exchange: Exchange, environ: Environ) -> str | None:
 
 @RULES.rule("P33", "Strings have no characters above U+00FF.", _PEP + "Unicode Issues", "server", "environ")
 def environ_is_latin1(exchange: Exchange, environ: Environ) -> str | None:
-    for key, value in environ.items():
+    for key, value in strings(environ):
         cgi = "." not in key and (key in _CGI or key.startswith("HTTP_"))
         if cgi and isinstance(value, str) and not latin1(value):
             return f"{key} {value!r}"
@@ -116,8 +121,10 @@ def transfer_encoding_is_handled(exchange: Exchange, step: Environ | Input) -> s
     "P36", "HTTP_ variables are upper-case, with underscores.", _ENVIRON + "; RFC 3875 4.1.18", "server", "environ"
 )
 def http_variables_are_upper_case(exchange: Exchange, environ: Environ) -> str | None:
-    for key in environ:
-        if key.startswith("HTTP_") and (key != key.upper() or "-" in key):
+    for key, _ in strings(environ):
+        # CGI servers pass the environment of the operating system on, http_proxy with it.
+        ours = key.startswith("HTTP_") or (key.upper().startswith("HTTP_") and key.lower() != "http_proxy")
+        if ours and (key != key.upper() or "-" in key):
             return f"the key {key!r}"
     return None
 
@@ -125,7 +132,14 @@ def http_variables_are_upper_case(exchange: Exchange, environ: Environ) -> str |
 @RULES.rule("P37", "QUERY_STRING is the part of the URL after the '?'.", _ENVIRON, "server", "environ")
 def query_string_has_no_question_mark(exchange: Exchange, environ: Environ) -> str | None:
     query: object = environ.get("QUERY_STRING", "")
-    if not isinstance(query, str) or not query.startswith("?"):
+    path: object = environ.get("PATH_INFO", "")
+    if not isinstance(query, str) or not query:
+        return None
+    if _NOT_ENCODED.search(query):
+        return f"QUERY_STRING {query!r}, which is not percent-encoded"
+    if isinstance(path, str) and path.endswith(f"?{query}"):
+        return f"PATH_INFO {path!r} with QUERY_STRING {query!r}"
+    if not query.startswith("?"):
         return None
     for key in ("REQUEST_URI", "RAW_URI"):
         uri: object = environ.get(key)
@@ -374,7 +388,7 @@ def readline_takes_a_size(exchange: Exchange, step: Input) -> str | None:
     severity="warning",
 )
 def own_variables_are_lower_case(exchange: Exchange, environ: Environ) -> str | None:
-    for key in environ:
+    for key, _ in strings(environ):
         # A name without a dot can be an environment variable of the operating system.
         if "." in key and not key.startswith("HTTP_") and not _OWN_NAME.fullmatch(key):
             return f"the key {key!r}"
@@ -493,18 +507,31 @@ def content_headers_have_no_prefix(exchange: Exchange, environ: Environ) -> str 
     return f"the key {found[0]}" if found else None
 
 
-@RULES.rule("V05", "CGI variables are str.", _ENVIRON, "server", "environ")
+@RULES.rule("V05", "CGI variables are str, and so is each key.", _ENVIRON, "server", "environ")
 def cgi_variables_are_str(exchange: Exchange, environ: Environ) -> str | None:
+    for other in environ:
+        if type(other) is not str:
+            return f"the key {other!r}"
     for key, value in environ.items():
         if "." not in key and (key in _CGI or key.startswith("HTTP_")) and type(value) is not str:
             return f"{key} of type {type(value).__name__}"
     return None
 
 
-@RULES.rule("V06", "wsgi.url_scheme is a str, and not empty.", _ENVIRON, "server", "environ")
+@RULES.rule(
+    "V06", "wsgi.url_scheme is a str, not empty, without '://'.", _ENVIRON + "; RFC 3986 3.1", "server", "environ"
+)
 def url_scheme(exchange: Exchange, environ: Environ) -> str | None:
     value: object = environ.get("wsgi.url_scheme", "http")
-    return None if isinstance(value, str) and value else f"wsgi.url_scheme {value!r}"
+    return None if isinstance(value, str) and SCHEME.fullmatch(value) else f"wsgi.url_scheme {value!r}"
+
+
+@RULES.rule("P78", "The value of an HTTP_ variable has no CR, LF and NUL.", "RFC 9110 5.5", "server", "environ")
+def request_headers_are_valid(exchange: Exchange, environ: Environ) -> str | None:
+    for key, value in strings(environ):
+        if key.startswith("HTTP_") and isinstance(value, str) and invalid_field("name", value) is not None:
+            return f"{key} {value!r}"
+    return None
 
 
 @RULES.rule("V07", "wsgi.input has read, readline, readlines and __iter__.", _STREAMS, "server", "environ")

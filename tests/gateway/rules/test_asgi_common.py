@@ -1,5 +1,6 @@
 import asyncio
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -20,6 +21,15 @@ from tests.gateway.rules.asgi import (
     start,
 )
 from tests.gateway.rules.cases import Case, shows
+
+
+async def loses_the_client() -> Any:
+    raise ConnectionResetError("the client has left")
+
+
+async def refuses_the_body() -> Any:
+    """A middleware around the application may do so."""
+    raise ValueError("the body is too large")
 
 
 def once(**serving: Any) -> Any:
@@ -136,6 +146,23 @@ CASES = [
         "tuple",
     ),
     Case("C05", once(events=({**REQUEST, "peer": ("a", 1)},)), once(), "from-the-server", side="server"),
+    Case("C02", once(scope=http(asgi={"version": "1.0"})), once(), "unknown-version", minor=True),
+    Case("C03", once(scope=http(asgi={"version": "3.0", "spec_version": "v2"})), once(), "letter"),
+    Case(
+        "C12",
+        once(app=sends({"type": "http.response.start", "status": 200}, body()), fails={0: KeyError("headers")}),
+        once(
+            app=sends({"type": "http.response.start", "status": 200}, body()), fails={0: OSError("the client has left")}
+        ),
+        "headers",
+    ),
+    Case(
+        "C12",
+        once(app=sends(start(), {"type": "http.response.body"}), fails={1: KeyError("body")}),
+        once(app=sends(start(), {"type": "http.response.body"})),
+        "body",
+    ),
+    Case("C13", once(events=(loses_the_client,)), once(events=(refuses_the_body,)), "lost"),
     Case(
         "C06",
         once(app=sends(start(status="200"), start(), body())),
@@ -185,6 +212,11 @@ def test_a_plain_callable_that_hands_back_a_coroutine_is_no_legacy_application(a
     result = bare(Serve(app=app))
     assert result.found == []
     assert [message["type"] for message in result.sent] == ["http.response.start", "http.response.body"]
+
+
+def test_a_status_may_be_a_member_of_an_enumeration() -> None:
+    result = serve(Serve(app=sends(start(HTTPStatus.OK), body())))
+    assert result.found == []
 
 
 def test_a_server_that_refuses_an_invalid_message_keeps_c06() -> None:

@@ -89,6 +89,16 @@ CASES = [
     ),
     Case("E14", headers((b"content-length", b"2.0")), headers((b"content-length", b"02")), "not-a-number"),
     Case("E14", headers((b"content-length", b"-1")), ok, "negative"),
+    Case("E30", headers((b"content-length", b"5"), status=204, data=b""), headers(status=204, data=b"")),
+    Case("E30", headers((b"content-length", b"0"), status=204, data=b""), ok, "zero", minor=True),
+    Case(
+        "E31",
+        headers((b"content-type", b"text/plain"), status=304, data=b""),
+        headers((b"etag", b'"1"'), (b"vary", b"cookie"), status=304, data=b""),
+    ),
+    Case("E32", headers((b"etag", b"1")), headers((b"etag", b'W/"1"'))),
+    Case("E33", headers(*[(b"content-type", b"text/plain")] * 2), headers(*[(b"set-cookie", b"a=1")] * 2)),
+    Case("E33", headers((b"location", b"/a"), (b"Location", b"/b")), headers((b"location", b"/a")), "capital"),
     Case("E15", headers((b"content-length", b"1")), headers((b"content-length", b"2")), "longer"),
     Case(
         "E15",
@@ -143,6 +153,8 @@ _OTHER = (
     "E18",
     "E23",
     "E24",
+    "E31",
+    "E32",
 )  # the server's, a warning, or an exception already
 APPLICATION = [case for case in CASES if case.rule not in _OTHER and not case.minor]
 

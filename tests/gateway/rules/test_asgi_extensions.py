@@ -153,6 +153,9 @@ CASES = [
     Case("X07", app(promised(), body()), app(promised(), body(), trailing([])), "not-sent"),
     Case("X07", app(promised(), trailing(), body()), app(promised(), body(), trailing()), "before-the-end"),
     Case("X07", app(promised(), body(), trailing([(b"Digest", b"x")])), ok, "upper-case"),
+    Case("X07", app(promised(), body(), trailing([(b"content-length", b"2")])), ok, "framing"),
+    Case("E11", app(promised(), body(), trailing([(b"x y", b"1")])), ok, "in-trailers"),
+    Case("E12", app(promised(), body(), trailing([(b"x", b"1\r\ny: 2")])), ok, "in-trailers"),
     Case("X07", app(promised(), body(), trailing([(b":digest", b"x")])), ok, "pseudo"),
     Case(
         "X07",

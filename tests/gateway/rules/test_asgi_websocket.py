@@ -76,6 +76,7 @@ CASES = [
     Case("W13", app(), app(close()), "silent"),
     Case("W13", app(), app(accept()), "silent-or-accepted"),
     Case("W14", chat(msg("websocket.disconnect")), chat(WS_DISCONNECT), "no-code"),
+    Case("W14", chat({**WS_DISCONNECT, "code": 0}), chat({**WS_DISCONNECT, "code": 1006}), "no-such-code", minor=True),
     Case("W14", chat({**WS_DISCONNECT, "reason": b"bye"}), chat({**WS_DISCONNECT, "reason": "bye"}), "reason-bytes"),
     Case(
         "W16",

@@ -381,6 +381,8 @@ CASES = [
     Case("V29", responds("304 Not Modified", PLAIN, ()), responds("304 Not Modified", [("ETag", '"1"')], ())),
     Case("V30", responds("204 No Content", LONG, ()), responds("204 No Content", [], ())),
     Case("V30", responds("204 No Content", [("Content-Length", "0")], ()), hello, "zero", minor=True),
+    Case("P77", headers(*[("Content-Type", "text/plain")] * 2), headers(*[("Set-Cookie", "a=1")] * 2)),
+    Case("P77", headers(("Location", "/a"), ("location", "/b")), headers(("Location", "/a")), "capital"),
     Case("V31", headers(("ETag", "1")), headers(("ETag", 'W/"1"')), "unquoted"),
     Case("V31", headers(("ETag", 'w/"1"')), headers(("ETag", '""')), "lower-case"),
 ]
