@@ -130,7 +130,7 @@ class Transport(http.BaseTransport):
         if start is not None:
             start()
         if stage.interface == "wsgi":
-            steps: SyncSteps = stage.wsgi_call(request, source, fault)
+            steps: SyncSteps = stage.wsgi_call(request, source, fault, timeout)
         else:
             steps = _Threaded(stage.asgi_call(request, source, fault, timeout), self._loop, timeout)
         streams = bool(extensions.get("gateway.streams"))
@@ -170,7 +170,7 @@ class AsyncTransport(http.AsyncBaseTransport):
         source = _source(request)
         await self._start()
         if stage.interface == "wsgi":
-            steps: AsyncSteps = _InThread(stage.wsgi_call(request, source, fault))
+            steps: AsyncSteps = _InThread(stage.wsgi_call(request, source, fault, timeout))
         else:
             steps = stage.asgi_call(request, source, fault, timeout)
         streams = bool(extensions.get("gateway.streams"))

@@ -169,7 +169,7 @@ class Stage:
                 f"use {other}="
             )
 
-    def wsgi_call(self, request: WireRequest, source: Source, fault: Fault) -> SteppedWsgiCall:
+    def wsgi_call(self, request: WireRequest, source: Source, fault: Fault, timeout: float | None) -> SteppedWsgiCall:
         """Begin a call of a WSGI application.
 
         Raises:
@@ -187,7 +187,7 @@ class Stage:
         self._refuse("scope", self.options.scope or request.extensions.get("gateway.scope"))
         environ.update(self.options.environ or {})
         environ.update(request.extensions.get("gateway.environ", {}))
-        return SteppedWsgiCall(cast(WSGIApplication, self.app), environ, record, fault, early_hints=offered)
+        return SteppedWsgiCall(cast(WSGIApplication, self.app), environ, record, fault, timeout, early_hints=offered)
 
     def settle(self, record: Record, *, ends: bool = True) -> None:
         """Raise the error of a request, and end the request; a violation that the application swallowed comes first."""

@@ -52,13 +52,22 @@ class SteppedWsgiCall:
     """A call of a WSGI application in steps; see the module's docstring."""
 
     def __init__(
-        self, app: WSGIApplication, environ: Environ, record: Record, fault: Fault, *, early_hints: bool = True
+        self,
+        app: WSGIApplication,
+        environ: Environ,
+        record: Record,
+        fault: Fault,
+        timeout: float | None = None,
+        *,
+        early_hints: bool = True,
     ) -> None:
         self.record = record
         record.interface = "wsgi"
         self._app = app
         self._environ = environ
         self._fault = fault
+        self._timeout = timeout
+        self._deadline: float | None = None
         self._reading = Reading(fault)
         self._pending: deque[bytes] = deque()
         self._taken: deque[bytes] = deque()
@@ -77,8 +86,12 @@ class SteppedWsgiCall:
     # -- the client's side
 
     def complete(self) -> None:
-        """Run the application to the end of its response and close it."""
+        """Run the application to the end of its response and close it.
+
+        Between two blocks, an application that takes longer than the timeout fails.
+        """
         token = CURRENT.set(self.record)
+        self._deadline = None if self._timeout is None else time.monotonic() + self._timeout
         try:
             try:
                 self._open()
@@ -218,6 +231,11 @@ class SteppedWsgiCall:
             return
         for block in self._iterator:
             self.record.messages.append({"type": "yield", "data": block})
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                raise ApplicationError(
+                    f"the application did not end its response within {self._timeout} seconds; set a larger timeout= "
+                    "for the client, or read the response with stream(...)"
+                )
             if block:
                 self._block(block)
                 return

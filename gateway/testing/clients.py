@@ -115,8 +115,8 @@ class Client(Verbs[Response], _Common[SyncSteps]):
         scheme: The scheme that the application is told; None: the URL's.
         extensions: The ASGI extensions that the client understands, by short name.
         timeout: Seconds that an ASGI application may take for a response, its headers, a chunk, its background tasks,
-            a startup or a shutdown; None: no limit. Code in the calling thread, so a WSGI application, cannot be
-            limited.
+            a startup or a shutdown; None: no limit. Code in the calling thread, so a WSGI application, can only be
+            stopped between two blocks of its response.
         follow_redirects: Whether redirects are followed.
         cookies: Cookies to begin with.
         headers: Headers of every request.

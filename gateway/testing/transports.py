@@ -172,7 +172,7 @@ class WSGITransport(_Transport, http.BaseTransport):
     def handle_request(self, request: http.Request) -> http.Response:
         """Call the application; the response streams."""
         stage, library = self._stage, _library_of(request)
-        steps = stage.wsgi_call(request, source_of(request, library), stage.fault)
+        steps = stage.wsgi_call(request, source_of(request, library), stage.fault, stage.timeout)
         steps.open()
         if steps.record.error is not None:
             steps.close()

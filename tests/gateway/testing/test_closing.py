@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from gateway.errors import ApplicationError
 from gateway.lifespan import LifespanFailed
-from gateway.protocols import ASGIReceive, ASGISend, Scope
+from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope
 from gateway.testing import AsyncClient, Client, Fault, _asgi_call, _concurrency, websocket
 from gateway.testing.tiers import Tier
 from tests.gateway.testing import apps
@@ -133,6 +133,29 @@ def test_a_request_to_an_application_that_never_stops_sending_ends_with_the_time
     with soon(), Client(sends, lifespan=False, backend=backend, timeout=0.1) as client:
         with pytest.raises(ApplicationError, match=r"0\.1 seconds"):
             client.get("/")
+
+
+@pytest.mark.parametrize("block", [b"x", b""], ids=["blocks", "empty-blocks"])
+def test_a_wsgi_application_that_never_stops_ends_with_the_timeout_and_is_closed(block: bytes) -> None:
+    closed: list[str] = []
+
+    def app(environ: Environ, start_response: apps.StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        try:
+            while True:
+                yield block
+        finally:
+            closed.append("closed")
+
+    async def asynchronous() -> None:
+        async with AsyncClient(app, timeout=0.1) as client:
+            await client.get("/")
+
+    with soon(), Client(app, timeout=0.1) as client, pytest.raises(ApplicationError, match=r"0\.1 seconds"):
+        client.get("/")
+    with soon(), pytest.raises(ApplicationError, match=r"0\.1 seconds"):
+        asyncio.run(asynchronous())
+    assert closed == ["closed"] * 2
 
 
 @pytest.mark.parametrize("name", ["waits", "sends"])
