@@ -25,14 +25,13 @@ from gateway.protocols import Application, Interface
 from gateway.testing._carrying import AsyncTransport, Transport, ended, nothing, nothing_async, prepared
 from gateway.testing._concurrency import ClientLoop, running_loop
 from gateway.testing._failures import CLOSING, add_note
+from gateway.testing._handshake import handshake, keep_cookies, opened
 from gateway.testing._http import http
 from gateway.testing._options import ClientOptions, StageOptions, takes
-from gateway.testing._request import build_websocket_scope
 from gateway.testing._response import AsyncResponse, AsyncSteps, Response, SyncSteps
-from gateway.testing._stage import Stage, head_of
-from gateway.testing._verbs import AsyncVerbs, HeaderItems, Params, RequestOptions, Verbs, add_cookies, encoded
+from gateway.testing._stage import Stage
+from gateway.testing._verbs import AsyncVerbs, HeaderItems, Params, RequestOptions, Verbs, encoded
 from gateway.testing.leaks import GRACE, LeakReport, Snapshot
-from gateway.testing.tiers import Unsupported
 from gateway.testing.websocket import AsyncWebSocket, WebSocket
 
 __all__ = ["AsyncClient", "Client", "NotClean"]
@@ -190,12 +189,12 @@ class Client(Verbs[Response], _Common[SyncSteps]):
             Unsupported: The application is called as WSGI.
         """
         self._start()
-        request = _handshake(self._http, url, subprotocols, headers, params, cookies, scope)
-        core = _websocket(self._stage, request, subprotocols, timeout)
+        request = handshake(self._http, url, subprotocols, headers, params, cookies, scope)
+        core = opened(self._stage, request, subprotocols, timeout)
         self._sockets.append(core)
         try:
             self._loop.run(core.connect, core.timeout)
-            _keep_cookies(self._http, request, core)
+            keep_cookies(self._http, request, core)
             yield WebSocket(core, self._loop)
         except BaseException as error:
             try:
@@ -366,12 +365,12 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
     ) -> AsyncGenerator[AsyncWebSocket]:
         """Open a WebSocket. See `Client.websocket`."""
         await self._start()
-        request = _handshake(self._http, url, subprotocols, headers, params, cookies, scope)
-        core = _websocket(self._stage, request, subprotocols, timeout)
+        request = handshake(self._http, url, subprotocols, headers, params, cookies, scope)
+        core = opened(self._stage, request, subprotocols, timeout)
         self._sockets.append(core)
         try:
             await core.connect()
-            _keep_cookies(self._http, request, core)
+            keep_cookies(self._http, request, core)
             yield core
         except BaseException as error:
             try:
@@ -470,51 +469,6 @@ class AsyncClient(AsyncVerbs[AsyncResponse], _Common[AsyncSteps]):
                 await self._stage.lifespan.start()
             # The application may keep the tasks and threads of its lifespan until the end, so they are not leaks.
             self._before = Snapshot.take(running_loop())
-
-
-def _handshake(
-    client: http.Client | http.AsyncClient,
-    url: str,
-    subprotocols: Sequence[str],
-    headers: HeaderItems | None,
-    params: Params | None,
-    cookies: dict[str, str] | None,
-    scope: Mapping[str, object] | None,
-) -> http.Request:
-    """Return the request that opens a WebSocket, with the headers of a browser's (RFC 6455, 4.1)."""
-    given = encoded(headers)
-    names = {name.lower() for name, _ in given}
-    own = [
-        (b"connection", b"Upgrade"),
-        (b"upgrade", b"websocket"),
-        (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
-        (b"sec-websocket-version", b"13"),
-    ]
-    if subprotocols:
-        own.append((b"sec-websocket-protocol", ", ".join(subprotocols).encode("latin-1")))
-    lines = [*given, *(line for line in own if line[0] not in names)]
-    extensions = {"gateway.cookies": cookies or {}, "gateway.scope": scope or {}}
-    request = client.build_request("GET", url, headers=lines, params=params, extensions=extensions)
-    add_cookies(request)
-    return request
-
-
-def _websocket(
-    stage: Stage, request: http.Request, subprotocols: Sequence[str], timeout: float | None
-) -> AsyncWebSocket:
-    if stage.interface != "asgi":
-        raise Unsupported(
-            "WSGI has no WebSockets; run the application as ASGI, or run this test in the ASGI tiers only"
-        )
-    state = stage.lifespan.state if stage.lifespan is not None and stage.lifespan.supported else None
-    scope = build_websocket_scope(head_of(request), stage.options, subprotocols, state)
-    stage.add_to_scope(scope, request.extensions)
-    record = stage.record(request.extensions)
-    return AsyncWebSocket(stage.asgi, scope, stage.timeout if timeout is None else timeout, record=record)
-
-
-def _keep_cookies(client: http.Client | http.AsyncClient, request: http.Request, core: AsyncWebSocket) -> None:
-    client.cookies.extract_cookies(http.Response(101, headers=core.accept_headers, request=request))
 
 
 @contextmanager
