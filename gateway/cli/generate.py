@@ -18,6 +18,7 @@ from gateway.cli._source import Source, named_options, source
 from gateway.deploy.chain import numbers_of
 from gateway.deploy.generate import DEPLOYMENTS, MARK, numbers_for, render, steps
 from gateway.deploy.moved import moved
+from gateway.deploy.project import django_hosts, notes, requirements
 from gateway.errors import ConfigurationError
 from gateway.protocols import Application, detect
 
@@ -91,8 +92,10 @@ def command(
     unnamed = target is None and config is None and "application" in {**before, **settings}
     named = None if unnamed else source(target, config, app_dir, factory=factory)
     values = before
+    app: object = None
     if named is not None:
-        values |= _of_application(named)
+        found_values, app = _of_application(named)
+        values |= found_values
     elif not unnamed:
         raise click.UsageError(
             f"no application given: write gateway generate {deployment} MODULE:APP, or --config FILE, or "
@@ -109,12 +112,14 @@ def command(
         click.echo(f"wrote {folder / name}")
     numbers = numbers_for(deployment, values)
     click.echo(f"\nNext, for {', '.join(numbers.hosts)}:")
-    for step in steps(deployment, values, str(folder)):
+    for step in steps(deployment, values, str(folder), requirements=requirements(Path.cwd())):
         click.echo(f"  {step}")
+    for note in notes(app, numbers) if app is not None else ():
+        click.echo(f"\nnote: {note}")
 
 
-def _of_application(named: Source) -> dict[str, object]:
-    """Return the numbers of the application's chain and of its configuration file."""
+def _of_application(named: Source) -> tuple[dict[str, object], object]:
+    """Return the numbers of the application's chain and of its configuration file, and the application."""
     values: dict[str, object] = {}
     with redirect_stdout(sys.stderr):  # an application may print while it is imported
         target, app = named.load()
@@ -122,8 +127,10 @@ def _of_application(named: Source) -> dict[str, object]:
     config = named.config
     values["application"] = str(target) if config is None else f"gateway.config:load({config.file.name!r})"
     values["interface"] = "wsgi" if detect(cast("Application", app)) == "wsgi" else "asgi"
+    if hosts := django_hosts():
+        values["hosts"] = hosts
     values |= numbers_of(app)
-    return values if config is None else values | dict(config.deploy)
+    return (values if config is None else values | dict(config.deploy)), app
 
 
 def _diff(folder: Path, files: dict[str, str]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from gateway._version import __version__
@@ -31,7 +32,7 @@ class Deployment:
         socket: The server listens on a unix socket.
         address: Address of the server, if it listens on a port; ``{port}`` stands for the port.
         interfaces: Interfaces that the server calls.
-        steps: Commands for a clean machine, in their order; ``{node}`` and ``{proxy}`` stand for the machine's kind.
+        steps: Commands for a clean machine, in their order; ``{node}`` and ``{proxy}`` become the kind of the machine.
         nodes: The servers may run on machines of their own.
     """
 
@@ -47,9 +48,10 @@ class Deployment:
 
 _UNITS = {"{name}.socket": "socket.j2", "{name}.service": "service.j2"}
 _CONF = {"gunicorn.conf.py": "gunicorn.conf.py.j2"}
-_VENV = "python3 -m venv {home}/venv && {home}/venv/bin/pip install -r requirements.txt gunicorn anytier"
+_VENV = "python3 -m venv {home}/venv && {home}/venv/bin/pip install {requirements} gunicorn anytier"
 _COPY = "cp -r . {home} && cp {out}/gunicorn.conf.py {home}/"
 _START = "cp {out}/{name}.socket {out}/{name}.service /etc/systemd/system/ && systemctl enable --now {name}.socket"
+_LISTED = "printf '%s\\n' {requirements} > requirements.txt"
 _CERTIFICATE = (
     "mkdir -p /etc/ssl/{name} && openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN={host} "
     "-keyout {key} -out {certificate}"
@@ -58,15 +60,15 @@ DEPLOYMENTS: Final[Mapping[str, Deployment]] = {
     "gunicorn": Deployment(
         title="Gunicorn alone: its configuration file",
         files=_CONF,
-        steps=("pip install gunicorn anytier", "gunicorn --config {out}/gunicorn.conf.py"),
+        steps=("pip install {requirements} gunicorn anytier", "gunicorn --config {out}/gunicorn.conf.py"),
     ),
     "uvicorn": Deployment(
         title="uvicorn: its command", files={"uvicorn.sh": "uvicorn.sh.j2"}, interfaces=("asgi",),
-        steps=("pip install uvicorn anytier", "sh {out}/uvicorn.sh"),
+        steps=("pip install {requirements} uvicorn anytier", "sh {out}/uvicorn.sh"),
     ),
     "granian": Deployment(
         title="granian: its command", files={"granian.sh": "granian.sh.j2"},
-        steps=("pip install granian anytier", "sh {out}/granian.sh"),
+        steps=("pip install {requirements} granian anytier", "sh {out}/granian.sh"),
     ),
     "systemd": Deployment(
         title="Gunicorn under systemd: socket and service", files={**_UNITS, **_CONF}, platform="nginx", socket=True,
@@ -107,7 +109,7 @@ DEPLOYMENTS: Final[Mapping[str, Deployment]] = {
         platform="haproxy",
         nodes=True,
         steps=(
-            "pip install gunicorn anytier",
+            "pip install {requirements} gunicorn anytier",
             "gunicorn --config {out}/gunicorn.conf.py  # on each node",
             "cp {out}/haproxy.cfg /etc/haproxy/haproxy.cfg && systemctl reload haproxy",
         ),
@@ -117,7 +119,7 @@ DEPLOYMENTS: Final[Mapping[str, Deployment]] = {
         files={"Dockerfile": "Dockerfile.j2", ".dockerignore": "dockerignore.j2", "compose.yaml": "compose.yaml.j2",
                **_CONF},
         address="0.0.0.0:{port}",
-        steps=("docker compose up --build",),
+        steps=(_LISTED, "{beside}docker compose up --build"),
     ),
     "kubernetes": Deployment(
         title="Kubernetes: Deployment, Service, autoscaler, budget, policy, HTTPRoute, Ingress",
@@ -218,13 +220,24 @@ def render(deployment: str, values: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-def steps(deployment: str, values: Mapping[str, object], out: str) -> list[str]:
-    """Return the commands for a clean machine."""
+def steps(
+    deployment: str, values: Mapping[str, object], out: str, *, requirements: str = "-r requirements.txt"
+) -> list[str]:
+    """Return the commands for a clean machine, to be run in the folder of the application.
+
+    Args:
+        deployment: A key of `DEPLOYMENTS`.
+        values: Numbers that differ from the defaults.
+        out: Folder of the files.
+        requirements: Arguments of pip for the application's own packages.
+    """
     numbers = numbers_for(deployment, values)
     facts = {
         "name": numbers.name, "home": numbers.home, "out": out, "host": numbers.hosts[0],
+        "requirements": requirements, "beside": "" if Path(out) == Path() else f"cp -r {out}/. . && ",
         "key": numbers.key_file, "certificate": numbers.certificate_file,
         "node": "  # on each node" if numbers.nodes else "", "proxy": "  # on each NGINX" if numbers.nodes else "",
     }  # fmt: skip
-    known = [step for step in DEPLOYMENTS[deployment].steps if numbers.tls or not step.startswith(_CERTIFICATE)]
-    return [step.format(**facts) for step in known]
+    known = DEPLOYMENTS[deployment].steps
+    left_out = (_CERTIFICATE if not numbers.tls else "", _LISTED if requirements.startswith("-r") else "")
+    return [step.format(**facts) for step in known if not step.startswith(tuple(filter(None, left_out)))]

@@ -59,7 +59,10 @@ _MARGIN: Final = 5
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _HOST: Final = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]*")
-_TARGET: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|gateway\.config:load\('[\w./-]+'\)")
+_TARGET: Final = re.compile(
+    r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|gateway\.config:load\('[\w./-]+'\)|"
+    r"gateway\.django:get_application\(\"[\w.]+\"\)"
+)
 _SAFE: Final = re.compile(r"[A-Za-z0-9._~/:@+=-]*")
 
 

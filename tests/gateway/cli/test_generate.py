@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
+import types
 from pathlib import Path
 
 import pytest
@@ -151,3 +153,57 @@ def test_wrong_files_are_one_clear_line(project: Path, arguments: tuple[str, ...
     result = CliRunner().invoke(group, ["check", *arguments])
     assert result.exit_code == 2
     assert says in result.output
+
+
+@pytest.mark.parametrize(
+    ("files", "installed"),
+    [
+        ({"requirements.txt": "falcon\n"}, "-r requirements.txt"),
+        ({"pyproject.toml": '[project]\nname = "x"\ndependencies = ["falcon>=4", "redis"]\n'}, "'falcon>=4' redis"),
+        ({"pyproject.toml": "[tool.ruff]\n"}, "bottle"),
+        ({}, "bottle"),
+    ],
+)
+def test_the_printed_commands_install_the_packages_of_the_application(
+    project: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], installed: str
+) -> None:
+    for name in ("django", "flask", "fastapi", "litestar", "quart", "falcon", "pyramid"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name, text in files.items():
+        (project / name).write_text(text)
+    (project / "bottled.py").write_text("import bottle\napp = bottle.default_app()\n")
+    result = run("nginx", "bottled:app")
+    assert f"/bin/pip install {installed} gunicorn anytier\n" in result.output
+
+
+def test_an_application_without_the_chain_of_its_proxy_is_told_so(project: Path) -> None:
+    assert (
+        "note: generated_shop:hello does not see the addresses of its clients behind NGINX"
+        in run("nginx", "generated_shop:hello").output
+    )
+    assert "note:" not in run("gunicorn", "generated_shop:hello").output
+
+
+class Settings:
+    configured = True
+    DEBUG = True
+    ALLOWED_HOSTS = ("localhost", "10.0.0.1", ".example.com", "www.example.org")
+
+
+def test_settings_of_django_give_the_hosts_and_notes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "django.conf", types.SimpleNamespace(settings=Settings))
+    result = run("gunicorn", "generated_shop:hello")
+    assert "Next, for .example.com, www.example.org:" not in result.output
+    assert "Next, for *.example.com, www.example.org:" in result.output
+    assert "note: Django's DEBUG is on" in result.output
+    assert "ALLOWED_HOSTS" not in result.output
+    other = run("gunicorn", "generated_shop:hello", "--set", "hosts=shop.example.net,a.example.com")
+    assert "note: Django refuses shop.example.net: add it to ALLOWED_HOSTS" in other.output
+
+
+def test_a_container_gets_a_list_of_packages_if_the_project_has_none(project: Path) -> None:
+    assert "printf '%s\\n'" in run("docker", "generated_shop:app").output
+    assert "cp -r deploy/. . && docker compose up --build" in run("docker", "generated_shop:app").output
+    (project / "requirements.txt").write_text("flask\n")
+    assert "printf" not in run("docker", "generated_shop:app", "--out", ".").output
+    assert "cp -r" not in run("docker", "generated_shop:app", "--out", ".").output
