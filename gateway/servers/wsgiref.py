@@ -31,7 +31,12 @@ WSGIREF = Server(
     arguments=_arguments,
     options={"no_access_log": "--no-access-log"},
     capabilities=Capabilities(
-        inherited_socket=True, threads=True, chunked_upload="refused", raw_path=False, keep_alive=False
+        inherited_socket=True,
+        threads=True,
+        chunked_upload="refused",
+        raw_path=False,
+        expect_continue=False,
+        keep_alive=False,
     ),
     quirks=(
         "It sends HTTP/1.0 responses and closes every connection.",
