@@ -44,12 +44,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Skips(strict=config.getoption("--strict-skips")), "suite-skips")
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a wheel of what git tracks, once for all tests that install it."""
-    return build(clone(tmp_path_factory.mktemp("clone") / "anytier"))
-
-
 class Skips:
     """Collects what was skipped, and compares it with the list at the end."""
 
