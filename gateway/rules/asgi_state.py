@@ -115,9 +115,9 @@ class LifespanState:
         """Remove a call that has ended."""
         self._open.pop(id(connection), None)
 
-    def open_connections(self) -> int:
-        """Count the requests whose response is not complete and whose client has not left."""
-        return sum(not connection.over for connection in list(self._open.values()))
+    def open_connections(self) -> list[Connection]:
+        """Return the calls whose response is not complete, unless the application knows that the client has left."""
+        return [connection for connection in list(self._open.values()) if not connection.over]
 
 
 @dataclass(slots=True)

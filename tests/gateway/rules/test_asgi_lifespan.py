@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 
 from gateway.rules import Validator
 from tests.gateway.rules.asgi import (
+    CONNECT,
     REQUEST,
     SHUTDOWN,
     STARTS,
@@ -23,6 +24,7 @@ from tests.gateway.rules.asgi import (
     serve,
     start,
     then_receive,
+    websocket,
 )
 from tests.gateway.rules.cases import Case, shows
 
@@ -110,7 +112,7 @@ def twice(*, at_once: bool) -> Any:
     return run
 
 
-def open_at_shutdown(last: Any) -> Any:
+def open_at_shutdown(last: Any, scope: Any = None, events: Any = (REQUEST,)) -> Any:
     """The case of a server that stops while the application still runs for a request."""
 
     def run(mode: str) -> Any:
@@ -125,13 +127,14 @@ def open_at_shutdown(last: Any) -> Any:
                 if scope["type"] == "lifespan":
                     await STARTS(scope, receive, send)
                 else:
-                    rest = (body(),) if last["more_body"] else ()
-                    await sends(start(), last, waits, *rest)(scope, receive, send)
+                    rest = (body(),) if last.get("more_body") else ()
+                    first = (start(),) if scope["type"] == "http" else ()
+                    await sends(*first, last, waits, *rest)(scope, receive, send)
 
             server = Server(Validator(application, "asgi", mode))  # type: ignore[arg-type]
 
             async def shutdown_event() -> Any:
-                tasks.append(asyncio.ensure_future(server.call(Serve(scope=http(), events=(REQUEST,)))))
+                tasks.append(asyncio.ensure_future(server.call(Serve(scope=scope or http(), events=events))))
                 await sent.wait()
                 return SHUTDOWN
 
@@ -251,6 +254,13 @@ CASES = [
     Case("L10", requests(when="stopping"), requests(when="started"), "during"),
     Case("L11", twice(at_once=True), twice(at_once=False)),
     Case("L12", open_at_shutdown(body(more=True)), open_at_shutdown(body())),
+    Case(
+        "L12",
+        open_at_shutdown(msg("websocket.accept"), websocket(), (CONNECT,)),
+        open_at_shutdown(msg("websocket.close"), websocket(), (CONNECT,)),
+        "websocket",
+        minor=True,
+    ),
     Case("L09", app(COMPLETE, then_receive, STOPPED, state={"a": 1}), app(COMPLETE, then_receive, STOPPED, state={})),
     Case("L09", app(COMPLETE, then_receive, STOPPED, state=None), ok, "none"),
     Case("L09", fills_the_state, fills_its_state, "filled"),
