@@ -86,7 +86,8 @@ class RuleEngine:
         #: Number of findings that were not kept, because the list was full.
         self.dropped = 0
         self._ran: dict[int, tuple[Rule, ...]] = {}
-        self._lock = threading.Lock()
+        # The garbage collector may run in `report` and close a forgotten iterable, which reports its own finding.
+        self._lock = threading.RLock()
 
     def report(self, rule: Rule, found: str, request: Observed | None = None) -> ProtocolViolation | None:
         """Keep a finding, and return it if the mode raises it.

@@ -62,13 +62,14 @@ class ApplicationThreads:
 
     def __init__(self) -> None:
         self._threads: dict[int, int] = {}
-        self._lock = threading.Lock()
+        # The garbage collector may run in `enter` and close a forgotten iterable, which calls `leave`.
+        self._lock = threading.RLock()
 
     def enter(self) -> tuple[int, bool]:
         """Enter this thread; return its id, and whether another thread is inside."""
         me = threading.get_ident()
         with self._lock:
-            others = any(count for thread, count in self._threads.items() if thread != me)
+            others = len(self._threads) > (me in self._threads)
             self._threads[me] = self._threads.get(me, 0) + 1
         return me, others and not _greenlets()
 

@@ -16,7 +16,7 @@ __all__ = ["CASES", "ECHOED"]
 
 CASES = Cases()
 #: Headers that the application has to see as they are.
-ECHOED = [("x-two", "1"), ("x-two", "2"), ("x-empty", ""), ("x-one", "a, b")]
+ECHOED = [("x-two", "1"), ("x-two", "2"), ("x-empty", ""), ("x-one", "a, b"), ("x-latin", "caf\xe9")]
 _REQUEST = {"wsgi": "P72", "asgi": "H19"}
 _UPLOAD = {"wsgi": "P74", "asgi": "E28"}
 

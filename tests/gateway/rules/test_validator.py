@@ -9,8 +9,9 @@ import trio
 
 from gateway.errors import ConfigurationError, ProtocolViolation
 from gateway.protocols import detect
-from gateway.rules import Validator
+from gateway.rules import RULES, Validator
 from gateway.rules import _engine as engine
+from gateway.rules._wsgi_validator import ApplicationThreads
 from tests.gateway.rules import asgi, wsgi
 
 
@@ -217,3 +218,22 @@ def test_a_call_that_is_forgotten_may_be_closed_in_any_context() -> None:
     call = Validator(waits)(asgi.http(), nothing, nothing)  # type: ignore[arg-type,call-arg]
     contextvars.copy_context().run(call.send, None)
     call.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("interrupted", ["threads", "findings"])
+def test_garbage_that_is_collected_while_the_validator_holds_a_lock_does_not_wait_for_it(interrupted: str) -> None:
+    # A forgotten iterable is closed wherever the garbage collector happens to run.
+    threads, findings = ApplicationThreads(), engine.RuleEngine("collect")
+    thread, _ = threads.enter()
+
+    def collected() -> None:
+        with threads._lock, findings._lock:
+            if interrupted == "threads":
+                threads.leave(thread)
+            else:
+                findings.report(RULES["V28"], "dropped")
+
+    running = threading.Thread(target=collected, daemon=True)
+    running.start()
+    running.join(5)
+    assert not running.is_alive()
