@@ -255,7 +255,8 @@ class ServedClient(Verbs[Response]):
 
     def __init__(self, server: Server, base_url: str, **options: Any) -> None:
         self.server = server
-        self._http = http.Client(base_url=base_url, transport=_Network(), **_settings(options))
+        self._open = partial(http.Client, base_url=base_url, **_settings(options))
+        self._http = self._open(transport=_Network())
 
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
         """Send a request and read the whole response."""
@@ -319,8 +320,11 @@ class ServedClient(Verbs[Response]):
         self.close()
 
     def close(self) -> None:
-        """Close the connections; the server continues."""
-        self._http.close()
+        """Close the connections; the server continues. The next request opens new ones."""
+        old, self._http = self._http, self._open(transport=_Network())
+        self._http.cookies = old.cookies
+        self._http.headers = old.headers
+        old.close()
 
     def _check(self, options: RequestOptions) -> None:
         _check(self.server, options)
@@ -331,7 +335,8 @@ class AsyncServedClient(AsyncVerbs[AsyncResponse]):
 
     def __init__(self, server: Server, base_url: str, **options: Any) -> None:
         self.server = server
-        self._http = http.AsyncClient(base_url=base_url, transport=_AsyncNetwork(), **_settings(options))
+        self._open = partial(http.AsyncClient, base_url=base_url, **_settings(options))
+        self._http = self._open(transport=_AsyncNetwork())
 
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
         """Send a request and read the whole response."""
@@ -366,8 +371,11 @@ class AsyncServedClient(AsyncVerbs[AsyncResponse]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections; the server continues."""
-        await self._http.aclose()
+        """Close the connections; the server continues. The next request opens new ones."""
+        old, self._http = self._http, self._open(transport=_AsyncNetwork())
+        self._http.cookies = old.cookies
+        self._http.headers = old.headers
+        await old.aclose()
 
 
 class ServedWebSocket:

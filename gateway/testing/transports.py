@@ -57,7 +57,8 @@ def _stage(options: StageOptions, interface: Interface) -> Stage:
 class ASGITransport(_Transport, http.AsyncBaseTransport):
     """Calls an ASGI application in the loop of the asynchronous client; asyncio and trio.
 
-    The lifespan starts with the client (``async with``) or with the first request, and stops with it.
+    The lifespan starts with the client (``async with``) or with the first request, and stops with it. A transport may
+    serve several clients, one after the other.
 
     Args:
         app: The application.
@@ -103,8 +104,7 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
     async def handle_async_request(self, request: http.Request) -> http.Response:
         """Call the application; the response streams."""
         stage, library = self._stage, _library_of(request)
-        if stage.lifespan is not None:
-            await stage.lifespan.start()
+        await self._start()
         steps = stage.asgi_call(request, source_of(request, library), stage.fault, stage.timeout)
         await steps.open()
         if steps.record.error is not None:
@@ -115,9 +115,13 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
         return response
 
     async def __aenter__(self) -> ASGITransport:
+        await self._start()
+        return self
+
+    async def _start(self) -> None:
+        self._stage.reopen()
         if self._stage.lifespan is not None:
             await self._stage.lifespan.start()
-        return self
 
     async def __aexit__(
         self,
@@ -140,6 +144,7 @@ class ASGITransport(_Transport, http.AsyncBaseTransport):
                 await self._stage.lifespan.stop()
         except LifespanFailed as error:
             failures.append(error)
+        self._stage.close()
         self._stage.raise_late(failures)
 
 

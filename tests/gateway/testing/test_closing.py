@@ -12,13 +12,14 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import httpx2
 import pytest
 from starlette.applications import Starlette
 
 from gateway.errors import ApplicationError
 from gateway.lifespan import LifespanFailed
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope
-from gateway.testing import AsyncClient, Client, Fault, _asgi_call, _concurrency, websocket
+from gateway.testing import ASGITransport, AsyncClient, Client, Fault, _asgi_call, _concurrency, websocket
 from gateway.testing.tiers import Tier
 from tests.gateway.testing import apps
 
@@ -274,6 +275,26 @@ def test_a_client_that_was_closed_starts_again(interface: str, tier: Tier) -> No
                 assert (await asynchronous.get("/")).status_code == 200
 
     asyncio.run(main())
+
+
+def test_a_transport_starts_the_lifespan_for_each_client() -> None:
+    order: list[str] = []
+
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        if scope["type"] == "lifespan":
+            await apps.run_lifespan(scope, receive, send, number=len(order))
+        order.append(scope["type"])
+        if scope["type"] == "http":
+            await apps.reply(send, repr(scope["state"]).encode())
+
+    async def main() -> None:
+        transport = ASGITransport(app)
+        for expected in (0, 2):
+            async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client:
+                assert (await client.get("/")).text == repr({"number": expected})
+
+    asyncio.run(main())
+    assert order == ["http", "lifespan"] * 2
 
 
 def test_each_start_has_a_lifespan_of_its_own_and_cookies_stay() -> None:

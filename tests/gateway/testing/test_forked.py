@@ -15,7 +15,7 @@ from gateway.servers import get
 from gateway.servers._running import StartError
 from gateway.testing import Unsupported
 from gateway.testing._forked import SERVERS
-from gateway.testing.served import ServedClient, output, serve, told_violations
+from gateway.testing.served import AsyncServedClient, ServedClient, output, serve, told_violations
 from tests.gateway.testing import apps
 
 QUICK = ["uvicorn", "waitress"]
@@ -50,6 +50,26 @@ def test_a_server_runs_an_application_of_a_function(name: str) -> None:
             for number in (1, 2):
                 assert client.get("/").text == f"{os.getpid()} True {number}"
     assert running.process.returncode is not None
+
+
+def test_a_served_client_that_was_closed_connects_again() -> None:
+    server = get("uvicorn")
+    with serve(server, apps.asgi_session) as running:
+        url = f"http://127.0.0.1:{running.bind.port}"
+        client = ServedClient(server, url)
+        with client:
+            client.post("/login")
+        with client:
+            assert client.get("/home").text == "user=ada; theme=dark"
+
+        async def main() -> None:
+            asynchronous = AsyncServedClient(server, url)
+            async with asynchronous:
+                await asynchronous.post("/login")
+            async with asynchronous:
+                assert (await asynchronous.get("/home")).text == "user=ada; theme=dark"
+
+        asyncio.run(main())
 
 
 def test_a_copy_is_made_within_a_running_loop() -> None:
