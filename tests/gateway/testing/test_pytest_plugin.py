@@ -315,4 +315,4 @@ async def test_hello(aweb):
     assert (await aweb(app).get("/")).text == "hello"
 """
     )
-    project.runpytest().assert_outcomes(passed=1)
+    project.runpytest("-p", "anyio.pytest_plugin").assert_outcomes(passed=1)
