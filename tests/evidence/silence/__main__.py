@@ -71,7 +71,9 @@ def run(name: str, source: Path, *arguments: str, runner: str = "") -> tuple[lis
             # Frameworks have a package `tests`, too, so the plugin is not imported as a part of ours.
             "PYTHONPATH": os.pathsep.join((str(FOLDER), str(source))),
         }
-        plugin = ["-p", "plugin", "-p", "no:cacheprovider"]
+        # `test` brings plugins that change tests of others: their order, and a request of Flask around each.
+        without = [word for name in ("randomly", "flask", "django") for word in ("-p", f"no:{name}")]
+        plugin = ["-p", "plugin", "-p", "no:cacheprovider", *without]
         command = ["-c", _RUNNER, runner] if runner else ["-m", "pytest", "-q", *plugin]
         subprocess.run([sys.executable, *command, *arguments], cwd=source, env=environment)
         lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
