@@ -30,12 +30,6 @@ hypothesis.settings.register_profile("deep", deadline=None, max_examples=5_000, 
 hypothesis.settings.load_profile("suite")
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of a clone, built once; the sdist lies beside it."""
-    return build(clone(tmp_path_factory.mktemp("clone") / "anytier"))
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--strict-skips", action="store_true", help="fail on a skip that allowed_skips.toml does not name")
 

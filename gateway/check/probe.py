@@ -13,19 +13,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from gateway.application import Gateway
 from gateway.check.applications import Broken, asgi, found, wsgi
 from gateway.check.cases import cases_of
 from gateway.check.cases.visit import Visit, echo_of
 from gateway.check.wire import Address
 from gateway.errors import ConfigurationError, ServerError
-from gateway.protocols import ASGIApplication
 from gateway.rules.observer import ClientObserver
 
-__all__ = ["Broken", "CaseFindings", "Examined", "asgi", "merged", "probe", "rsgi", "wsgi"]
-
-#: The ASGI application, for servers that call RSGI: there, the findings are about the server and our adapter together.
-rsgi: Gateway[ASGIApplication] = Gateway(cast(ASGIApplication, asgi), "asgi")
+__all__ = ["Broken", "CaseFindings", "Examined", "asgi", "merged", "probe", "wsgi"]
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def check_server(server: Server) -> CheckedServer:
     @contextmanager
     def started(environment: Mapping[str, str], seconds: float) -> Generator[_Started]:
         launch = Launch(
-            target=f"gateway.check.probe:{server.interface}",
+            target=f"gateway.check.{'rsgi' if server.interface == 'rsgi' else 'probe'}:{server.interface}",
             bind=Bind(port=0),
             workers=1,
             environment=dict(environment),

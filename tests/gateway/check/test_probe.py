@@ -1,5 +1,8 @@
 """A probe of a running server names the case and the rule that the server breaks; its clean server breaks none."""
 
+import subprocess
+import sys
+
 import pytest
 
 from gateway.check import probe as probing
@@ -12,6 +15,11 @@ from tests.gateway.rules.socket_server import SocketServer
 def _no_earlier_findings() -> None:
     probing.asgi.violations.clear()
     probing.asgi.warnings.clear()
+
+
+def test_a_worker_of_gevent_imports_the_probe() -> None:
+    code = "import sys; sys.modules['gunicorn.workers.ggevent'] = sys; from gateway.check.probe import asgi, wsgi"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.slow
