@@ -17,6 +17,7 @@ Source: PEP 3333 "The start_response() Callable", "Handling the close() method".
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from inspect import GEN_CREATED, getgeneratorstate
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
@@ -602,6 +603,12 @@ class _SizedBody(_Body):
     """The same for a list or tuple: a server that finds one chunk sets Content-Length from it."""
 
     __slots__ = ()
+
+    def __iter__(self) -> Iterator[bytes]:
+        # As a list does, begin again: gevent adds up the lengths of all chunks when it has the first one.
+        source = self._exchange._source
+        begun = getgeneratorstate(self._chunks) != GEN_CREATED
+        return iter(source) if begun and source is not None else self._chunks
 
     def __len__(self) -> int:
         return len(cast("Sized", self._exchange._source))  # it was made for one

@@ -325,5 +325,11 @@ class ResponseIterable:
 class SizedResponse(ResponseIterable):
     """The same, if the application's iterable has a length."""
 
+    def __iter__(self) -> Iterator[bytes]:
+        # As a list does, begin again: gevent adds up the lengths of all blocks when it has the first one.
+        if self._iterator is not None and not self._call.exchange.closed:
+            return iter(cast(Iterable[bytes], self._original))
+        return self
+
     def __len__(self) -> int:
         return len(cast(Sized, self._original))  # this class is only used for Sized iterables

@@ -19,7 +19,8 @@ from gateway.contract import (
 from gateway.drivers._response_body import has_body
 from gateway.errors import ApplicationError
 from gateway.exchange import FileBody, Request, Response
-from gateway.middleware import Compression
+from gateway.middleware import AccessLog, Compression
+from gateway.rules import Validator
 from gateway.testing import Client
 from tests.gateway.drivers._scenario import App, Boom, Record, wsgi_app
 from tests.gateway.drivers._side import ALL, BODY, START, Shout, Side, Upper, converse, logged, run_side, scope
@@ -255,7 +256,7 @@ def test_a_server_sees_how_long_a_list_is() -> None:
 
 @pytest.mark.parametrize("shape", ["list", "eager", "lazy"])
 @pytest.mark.parametrize("hook", ["on_finish", "on_error", "on_request_body"])
-def test_a_body_that_is_iterated_twice_goes_on_where_it_was(hook: str, shape: str) -> None:
+def test_a_body_that_is_iterated_twice_goes_on_unless_it_is_a_list_which_begins_again(hook: str, shape: str) -> None:
     app = wsgi_app(Record(), App(shape=shape, chunks=(b"a", b"b", b"c")))
     body: Any = drivers.build_wsgi([logged("m", [], **{hook: None})], app)(
         {"REQUEST_METHOD": "GET"}, lambda *args: lambda data: None
@@ -263,7 +264,7 @@ def test_a_body_that_is_iterated_twice_goes_on_where_it_was(hook: str, shape: st
     if isinstance(body, list):  # the application's own
         return
     assert next(iter(body)) == b"a"
-    assert b"".join(body) == b"bc"
+    assert b"".join(body) == (b"abc" if shape == "list" else b"bc")
     body.close()
 
 
@@ -500,3 +501,43 @@ def test_a_peek_tells_a_file_from_bytes_for_head_as_for_get(side: Side, method: 
     record = side.serve([Peeks(), Answers()], App(), method, b"")
     assert seen == [None]
     assert record.body == (b"content" if method == "GET" else b"")
+
+
+@pytest.mark.parametrize("checked", [False, True], ids=["driver", "driver and validator"])
+def test_a_server_may_iterate_twice_over_a_body_that_has_a_length(checked: bool) -> None:
+    outcomes: list[Any] = []
+
+    class Watches(Middleware):
+        def on_finish(self, request: Request, outcome: Any) -> None:
+            outcomes.append((outcome.kind, outcome.bytes_sent))
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"one", b"two"]
+
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    environ |= {"SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": ""}
+    chain: Any = Gateway(Validator(app) if checked else app, middleware=[Watches()])
+    body = chain(environ, lambda status, headers, exc_info=None: print)
+    assert len(body) == 2
+    chunks = iter(body)
+    sent = [next(chunks)]
+    assert sum(len(chunk) for chunk in body) == 6  # as gevent does for a Content-Length
+    assert [*sent, *chunks] == [b"one", b"two"]
+    body.close()
+    assert outcomes == [("completed", 6)]
+
+
+def counted_list(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"one", b"two"]
+
+
+counted_list_app = Gateway(counted_list, middleware=[AccessLog()])
+
+
+@pytest.mark.tiers("gevent")
+def test_a_list_without_a_length_reaches_the_client_of_gevent(web: Any) -> None:
+    response = web(counted_list_app).get("/")
+    assert (response.text, response.headers["content-length"]) == ("onetwo", "6")
