@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -21,6 +22,10 @@ from tests.evidence.field import page as field
 from tests.evidence.field.cases import CASES
 from tests.evidence.field.findings import NOT_COUNTED
 from tests.evidence.field.record import load
+from tests.evidence.layers import page as layers_page
+from tests.evidence.layers.isolation import SEATS as SLOW_SEATS
+from tests.evidence.layers.losses import SEATS as ROLLED
+from tests.evidence.layers.scaling import CHANGES, SIZES
 from tests.evidence.silence import __main__ as silence
 
 ANCHORS = report.load()
@@ -104,3 +109,24 @@ def test_the_page_of_correct_software_has_the_numbers_of_its_verdicts() -> None:
     assert silence.summary() in (field.PAGE.parent / "correct-software.md").read_text(encoding="utf-8"), (
         "run python -m tests.evidence.silence"
     )
+
+
+def test_the_page_of_the_layers_has_the_tables_of_every_part() -> None:
+    text = layers_page.PAGE.read_text(encoding="utf-8")
+    found = json.loads(layers_page.FOUND.read_text(encoding="utf-8"))
+    assert text == layers_page.rendered(text, found), "run python -m tests.evidence.layers page"
+    assert list(found["isolation"]["figures"]) == [
+        f"{front}{seat}" for seat in SLOW_SEATS for front in ("", "NGINX → ")
+    ]
+    assert list(found["scaling"]["figures"]["sizes"]) == [f"{proxies} × {nodes}" for proxies, nodes in SIZES]
+    assert list(found["scaling"]["figures"]["changes"]) == list(CHANGES)
+    assert [list(row) for row in found["losses"]["figures"]["nodes"].values()] == [
+        list(ways) for ways in ROLLED.values()
+    ]
+
+
+def test_a_drained_restart_in_the_table_of_losses_lost_nothing() -> None:
+    figures = json.loads(layers_page.FOUND.read_text(encoding="utf-8"))["losses"]["figures"]
+    drained = [row[way] for row in figures["nodes"].values() for way in row if way != "no drain"]
+    assert len(drained) > 20
+    assert [cell for cell in drained if cell["failed"] or cell["twice"] or cell["undone"] or cell["sent"] < 1000] == []
