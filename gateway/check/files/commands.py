@@ -75,7 +75,8 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
         "--max-requests": "max_requests:number",
         "--max-requests-jitter": "max_requests_jitter:number",
         **dict.fromkeys(("-m", "--umask"), "umask:octal"),
-        **dict.fromkeys(("-c", "--config", "-k", "--worker-class", "--access-logfile", "--error-logfile"), ""),
+        **dict.fromkeys(("-c", "--config"), "config"),
+        **dict.fromkeys(("-k", "--worker-class", "--access-logfile", "--error-logfile"), ""),
     },
     "granian": {
         "--host": "host",
@@ -86,7 +87,8 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
         "--backlog": "backlog:number",
         "--interface": "interface",
         "--uds-permissions": "socket_perms",
-        **dict.fromkeys(("--loop", "--http", "--log-level", "--runtime-mode", "--workers-kill-timeout"), ""),
+        "--workers-kill-timeout": "graceful_timeout:number",
+        **dict.fromkeys(("--loop", "--http", "--log-level", "--runtime-mode"), ""),
     },
     "daphne": {
         **dict.fromkeys(("-b", "--bind"), "host"),

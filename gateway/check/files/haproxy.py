@@ -80,6 +80,8 @@ def _sections(text: str, file: str) -> list[_Section]:
                 made.defaults = None
             found.append(made)
         elif found:
+            if words[0] == "server-template" and len(words) > 3:  # several servers, written as one
+                words = ["server", words[1], *words[3:]]
             found[-1].lines.append((words, place))
     return found
 
@@ -366,6 +368,9 @@ def _headers(section: _Section, backend: _Section) -> dict[str, Fact[str]]:
             name = line[2].lower() if len(line) > 2 else ""
             if action in ("set-header", "add-header") and len(line) > 3:
                 value = line[3].strip('"')
+                copied = re.search(r"\b(?:req\.)?f?hdr\((?!host\b)", value, re.I)
+                if copied and name.startswith("x-forwarded-"):  # of another header, which a client can send
+                    value = "client"
                 if "-m found" in " ".join(line[4:]) and ("unless" in line or "!{" in " ".join(line)):
                     value = "if-none"
                 elif action == "add-header" and name not in found:

@@ -24,6 +24,7 @@ from gateway.check.files.containers import (
 )
 from gateway.check.files.gunicorn_conf import is_gunicorn_conf, read_gunicorn_conf
 from gateway.check.files.haproxy import read_haproxy
+from gateway.check.files.hypercorn_conf import read_hypercorn_conf
 from gateway.check.files.kubernetes import patched, read_objects
 from gateway.check.files.nginx import fronts
 from gateway.check.files.systemd import read_service, read_socket
@@ -337,24 +338,26 @@ def _uvicorn(server: Server) -> None:
 
 def _server(command: Command, unit: str, parts: _Parts, named: Mapping[str, str], used: set[str]) -> Server:
     plain, config = read_command(command)
-    file = None
+    wanted = "gunicorn.conf.py" if config is None else PurePosixPath(config.removeprefix("file:")).name
+    file, settings = None, None
     if command.server == "gunicorn":
-        wanted = "gunicorn.conf.py" if config is None else PurePosixPath(config.removeprefix("file:")).name
         file = named.get(wanted)
         if file is None and config is not None and len(named) == 1 and not config.startswith("python:"):
             file = next(iter(named.values()))
-    if file is None:
-        plain.unit = unit
-        if config is not None and not config.startswith("python:gateway.servers.gunicorn_hooks"):
-            plain.complete = False
-        if command.server == "hypercorn":
-            plain.complete = plain.complete and not any(word in ("-c", "--config") for word in command.words)
-        return plain
-    used.add(file)
-    settings = read_gunicorn_conf(parts.confs[file], file, command.environment)
-    server, _ = read_command(command, settings)
-    server.unit = unit
-    return server
+    elif command.server == "hypercorn" and config is not None:
+        other = next((path for path in parts.others if PurePosixPath(path).name == wanted), None)
+        settings = read_hypercorn_conf(parts.others[other], other) if other is not None else None
+    if file is not None:
+        used.add(file)
+        settings = read_gunicorn_conf(parts.confs[file], file, command.environment)
+    if settings is not None:
+        server, _ = read_command(command, settings)
+        server.unit = unit
+        return server
+    plain.unit = unit
+    if config is not None and not config.startswith("python:gateway.servers.gunicorn_hooks"):
+        plain.complete = False
+    return plain
 
 
 def _chain(kinds: Mapping[str, Mapping[str, str]], files: Files) -> None:

@@ -20,7 +20,7 @@ from tests.gateway.check.more_faults import MORE_FAULTS
 SETS = Path(__file__).parent / "sets"
 NAMES = sorted(path.name for path in SETS.iterdir())
 #: Sets whose proxy belongs to the platform.
-NO_PROXY = ("dyno", "helm", "heroku", "kustomize", "paas", "run", "stages")
+NO_PROXY = ("dyno", "helm", "heroku", "hyper", "kustomize", "paas", "run", "stages")
 
 
 def texts(name: str) -> dict[str, str]:
@@ -42,7 +42,7 @@ def test_the_facts_of_right_files_are_seen(name: str) -> None:
     read = read_files(texts(name))
     assert read.servers
     assert read.fronts or name in NO_PROXY
-    assert read.stops or name == "nodes"
+    assert read.stops or name in ("h5bp", "nodes")
 
 
 @pytest.mark.parametrize(
@@ -128,3 +128,9 @@ def test_a_section_of_haproxy_names_its_defaults() -> None:
     files["haproxy.cfg"] = files["haproxy.cfg"].replace("frontend public from web", "frontend public from base")
     read = read_files(files)
     assert not list(read.routes)  # `base` has no mode http
+
+
+def test_a_file_of_hypercorn_that_is_not_toml_is_an_error() -> None:
+    files = texts("hyper")
+    with pytest.raises(ConfigurationError, match=r"hypercorn\.toml"):
+        findings({**files, "hypercorn.toml": "bind = \n"})
