@@ -1,7 +1,9 @@
 """Which servers a test runs: all that are installed, or those of the detailed tables.
 
 ``ALL`` has every server that the extra ``test`` installs, and those of ``KNOWN`` that are installed here all the same.
-``DETAILED`` has the servers that the tables of disconnects, forwarded headers and stop signals hold.
+``DETAILED`` has the servers that the tables of disconnects and stop signals hold. Every server of ``ALL`` serves two
+applications and ends or cuts a request in flight (tests/gateway/cli/test_run_servers.py), is compared request by
+request (tests/gateway/matrix), and passes the headers of a proxy on (test_forwarded.py).
 """
 
 from __future__ import annotations
