@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gateway.servers import Bind
 
-__all__ = ["PATIENCE", "Reply", "ask", "head", "offers_over_http2", "opens_websocket", "read"]
+__all__ = ["PATIENCE", "Reply", "ask", "free_port", "head", "offers_over_http2", "opens_websocket", "read"]
 
 #: Seconds for one response.
 PATIENCE = 10.0
@@ -41,6 +41,13 @@ def head(method: str, target: str, *lines: str, connection: str = "close") -> by
     """Return the bytes of a request's headers."""
     more = [] if any(line.startswith("Connection:") for line in lines) else [f"Connection: {connection}"]
     return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: localhost", *more, *lines, "", ""]).encode("latin-1")
+
+
+def free_port() -> Bind:
+    """Return an address with a port that no process listens on."""
+    bind = Bind(port=0)
+    with bind.listen() as listener:
+        return bind.at(listener)
 
 
 class Reply(NamedTuple):

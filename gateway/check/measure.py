@@ -13,10 +13,7 @@ those that HTTP libraries hide. Nothing is read from the server's documentation.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -28,8 +25,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gateway.check._measure_client import PATIENCE, ask, head, offers_over_http2, opens_websocket, read
-from gateway.check._measure_http3 import answers_over_http3, can_ask
+from gateway.check._measure_client import PATIENCE, ask, free_port, head, opens_websocket, read
+from gateway.check._measure_http3 import can_ask
+from gateway.check._measure_tls import over_tls
 from gateway.check._measured import HEADERS
 from gateway.errors import ConfigurationError
 from gateway.servers import Bind, Capabilities, Launch, Running, Server, StartError, start
@@ -134,7 +132,7 @@ class _Measurement:
         }
         with ThreadPoolExecutor(2) as pool:
             tried = {name: pool.submit(_works, test) for name, test in options.items()}
-            secure = pool.submit(self._over_tls)
+            secure = pool.submit(over_tls, self._server, self._launch, self._folder)
             adapted = pool.submit(self._with_adapters)
             plain = self._plain()
             serves_asgi, hands_over = adapted.result()
@@ -234,7 +232,7 @@ class _Measurement:
     def _workers(self) -> bool:
         if not self._named(workers=2):
             return False
-        with self._running(workers=2, bind=Bind(port=_free_port())) as running:
+        with self._running(workers=2, bind=free_port()) as running:
             # uWSGI imports in its first process, and forks.
             return _until(lambda: len(_imports(running)) >= 2 or "spawned uWSGI worker 2" in running.output())
 
@@ -242,7 +240,7 @@ class _Measurement:
         return self._named(threads=3) and self._at_once(threads=1) == 1 < self._at_once(threads=3)
 
     def _at_once(self, threads: int) -> int:
-        with self._running(threads=threads, bind=Bind(port=_free_port())) as running, ThreadPoolExecutor(3) as clients:
+        with self._running(threads=threads, bind=free_port()) as running, ThreadPoolExecutor(3) as clients:
             replies = [clients.submit(ask, running.bind, "/together") for _ in range(3)]
             return max(int(each.result().body) for each in replies)
 
@@ -254,7 +252,7 @@ class _Measurement:
         site = folder / "measured_site.py"
         site.write_text(_SITE)
         (folder / "measured_adapted.py").write_text(_ADAPTED)
-        with self._running(reload=True, app_dir=str(folder), bind=Bind(port=_free_port())) as running:
+        with self._running(reload=True, app_dir=str(folder), bind=free_port()) as running:
             before = running.output().count("imported ")
             # Several changes, because a server may not watch the file from its first response on.
             for number, seconds in enumerate(_RELOAD_SECONDS):
@@ -274,57 +272,6 @@ class _Measurement:
         except StartError:
             return False, False
 
-    def _over_tls(self) -> tuple[set[str], bool, bool]:
-        """Return the extensions over HTTP/2, and whether the server serves HTTP/2 and HTTP/3."""
-        if "certfile" not in self._declared.options or not shutil.which("openssl"):
-            return set(), False, False
-        certificate, key = str(self._folder / "cert.pem"), str(self._folder / "key.pem")
-        command = (
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-        )
-        made = subprocess.run(
-            [*command.split(), "-keyout", key, "-out", certificate], capture_output=True, check=False, timeout=60
-        )
-        if made.returncode:
-            return set(), False, False
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        bind = Bind(port=_free_port())
-        launch: dict[str, object] = {"certfile": certificate, "keyfile": key, "bind": bind}
-        with suppress(StartError), self._starting_tls(launch) as running:
-            deadline = time.monotonic() + PATIENCE
-            while running.poll() is None and time.monotonic() < deadline:
-                try:
-                    with context.wrap_socket(bind.connect(2.0), server_hostname="localhost") as connection:
-                        second = connection.selected_alpn_protocol() == "h2"
-                        offers, http2 = offers_over_http2(connection) if second else (set[str](), False)
-                    return offers, http2, can_ask() and answers_over_http3(bind)
-                except OSError:
-                    time.sleep(0.05)
-        return set(), False, False
-
-    @contextmanager
-    def _starting_tls(self, options: dict[str, object]) -> Generator[subprocess.Popen[bytes]]:
-        """Start the server without waiting for a response, because `start` does not speak TLS."""
-        command = self._server.command(replace(self._launch, **options))  # type: ignore[arg-type]  # fields of a launch
-        process = subprocess.Popen(
-            command.argv,
-            env={**os.environ, **command.environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self._folder,
-        )
-        try:
-            yield process
-        finally:
-            process.send_signal(self._declared.stop_signal)
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
 
 class _Plain(NamedTuple):
     capabilities: Capabilities
@@ -336,11 +283,6 @@ def _works(test: Callable[[], bool]) -> bool:
         return test()
     except (StartError, OSError, ValueError):
         return False
-
-
-def _free_port() -> int:
-    with Bind(port=0).listen() as listener:
-        return Bind(port=0).at(listener).port
 
 
 def _imports(running: Running) -> set[str]:

@@ -35,8 +35,8 @@ CADDYSNAKE = Server(
     arguments=_arguments,
     capabilities=Capabilities(workers=True, websocket=True, header_order="sorted"),
     quirks=(
-        "It runs its workers with the first python3 on PATH, which has to be of the same minor version. They do not know "
-        "the virtual environment: gateway run gives them its import path.",
+        "It runs its workers with the first python3 on PATH, which has to be of the same minor version. They do not "
+        "know the virtual environment: gateway run gives them its import path.",
         "It sends no lifespan events, so an application gets no startup and shutdown events.",
         "The headers of the scope lack Host.",
         "Its administration API listens on localhost:2019.",
