@@ -51,7 +51,7 @@ def own(name: str, *requests: str) -> Reference:
 def ran(of: Reference, *names: Server | str, quirks: Sequence[Quirk] | None = None) -> list[Configuration]:
     chosen = [servers.get(each) if isinstance(each, str) else each for each in names]
     known = {} if quirks is None else {"quirks": quirks}
-    return list(run(of, chosen, folder=ROOT, **known))
+    return list(run(of, chosen, folder=ROOT, jobs=3, **known))
 
 
 @pytest.fixture
