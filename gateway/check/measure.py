@@ -6,8 +6,6 @@ count as capabilities if they have an effect.
 
 The client speaks HTTP over a socket, because the facts (order and bytes of headers, chunks, 100 Continue, ALPN) are
 those that HTTP libraries hide. Nothing is read from the server's documentation.
-
-(Above 400 lines: one function for each capability, and no other place that measures one.)
 """
 
 from __future__ import annotations
