@@ -14,8 +14,6 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.fresh import build, clone
-
 pytest_plugins = ["gateway.testing.pytest_plugin"]
 
 #: Programs about other software, speed and endurance. Their tests run only if `tests/evidence` is named.

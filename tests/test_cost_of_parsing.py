@@ -579,6 +579,7 @@ REACHED = {
 }
 #: Regular expressions that no client feeds, with the reason.
 NOT_OF_A_CLIENT = {
+    "gateway/check/files/hypercorn_conf.py:re.match": "a line of the operator's own file",
     "gateway/hazards/facts.py:re.fullmatch": "the path of a socket in a unit, with a name in place of %i",
     "gateway/mount.py:_HOST": "a key of Mount(...), read when it is built",
     "gateway/plugins.py:_CAPITAL": "the name of a class",
