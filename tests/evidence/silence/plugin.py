@@ -38,7 +38,8 @@ CLASSES = (
 )
 _FOUND: Counter[tuple[str, str, str, str, str]] = Counter()
 _CALLS: Counter[str] = Counter()
-_LOCK = threading.Lock()
+#: Findings also come from the garbage collector, which may run while this thread has the lock.
+_LOCK = threading.RLock()
 _PATCHED: list[type] = []
 _STRONG: dict[int, Any] = {}
 _VALIDATORS: weakref.WeakKeyDictionary[object, Any] = weakref.WeakKeyDictionary()
