@@ -92,6 +92,16 @@ class Lifespans:
             self._scopes.discard(id(scope))
 
 
+def _same_request(outer: Connection, inner: Connection) -> bool:
+    """Tell whether two calls are about one request: middleware may copy the scope, and replace one of its values."""
+    before, now = outer.scope, inner.scope
+    if before is now or outer.type != inner.type:
+        return before is now
+    same_client = before.get("client") is now.get("client") is not None
+    same_path = all(before.get(key) == now.get(key) for key in ("path", "query_string"))
+    return before.get("headers") is now.get("headers") or (same_client and same_path)
+
+
 def _running_loop() -> weakref.ref[object] | None:
     try:
         return weakref.ref(cast("object", asyncio.get_running_loop()))
@@ -170,13 +180,7 @@ class CheckedAsgiCall:
     def _prepare(self, connection: Connection) -> None:
         scope = connection.scope
         outer = _OUTER.get()
-        # The outer call has the same request if its scope is this one, or if middleware copied the scope but not the
-        # headers.
-        related = outer is not None and (
-            outer.scope is scope
-            or (outer.type == connection.type and outer.scope.get("headers") is scope.get("headers"))
-        )
-        if related and outer is not None:
+        if outer is not None and _same_request(outer, connection):
             connection.outer = outer
             outer.inner = connection
         connection.snapshot = dict(scope)

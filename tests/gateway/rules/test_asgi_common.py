@@ -222,3 +222,14 @@ def test_a_status_may_be_a_member_of_an_enumeration() -> None:
 def test_a_server_that_refuses_an_invalid_message_keeps_c06() -> None:
     result = serve(Serve(app=sends(start(status="200")), fails={0: TypeError("status must be an int")}))
     assert result.ids == {"E07"}
+
+
+def test_middleware_that_replaces_the_headers_of_the_scope_is_at_fault_for_them() -> None:
+    def replaces(app: Any) -> Any:
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            await app({**scope, "headers": {b"x": b"1"}}, receive, send)
+
+        return wrapped
+
+    result = nested(Serve(), replaces)
+    assert [(found.rule, found.side) for found in result.found] == [("H08", "middleware")]

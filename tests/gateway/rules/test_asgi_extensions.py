@@ -156,6 +156,7 @@ CASES = [
     Case("X07", app(promised(), body(), trailing([(b"content-length", b"2")])), ok, "framing"),
     Case("E11", app(promised(), body(), trailing([(b"x y", b"1")])), ok, "in-trailers"),
     Case("E12", app(promised(), body(), trailing([(b"x", b"1\r\ny: 2")])), ok, "in-trailers"),
+    Case("E12", app(start(), hint([b"</a>\r\nx: 1"]), body()), app(start(), hint([b"</a>"]), body()), "in-a-hint"),
     Case("X07", app(promised(), body(), trailing([(b":digest", b"x")])), ok, "pseudo"),
     Case(
         "X07",
