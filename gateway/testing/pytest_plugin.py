@@ -8,6 +8,9 @@ named ``gateway`` in every project, which may be the user's own package.
 Fixtures: ``web`` and ``aweb`` make a client for the current tier. ``web_server`` returns the URL of the application
 under the current server. Mark: ``@pytest.mark.tiers("direct", "adapted", "roundtrip", "uvicorn", "gunicorn", ...)``;
 ``"all"`` means every tier. Options: ``--tiers``, ``--tiers-trace``.
+
+A server imports an application that is a global. For one that a fixture makes, and with ``copy=True`` in the mark, the
+server runs in a copy of the test's process: see `gateway.testing._forked`.
 """
 
 from __future__ import annotations
