@@ -322,6 +322,19 @@ class ResponseIterable:
                 warnings.warn(str(found.violation), ResourceWarning, source=self, stacklevel=1)
 
 
+class _Blocks:
+    """The iterator of a response that has a length. Unlike the response, it goes on if `iter` is called again."""
+
+    def __init__(self, response: ResponseIterable) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._response)
+
+
 class SizedResponse(ResponseIterable):
     """The same, if the application's iterable has a length."""
 
@@ -329,7 +342,7 @@ class SizedResponse(ResponseIterable):
         # As a list does, begin again: gevent adds up the lengths of all blocks when it has the first one.
         if self._iterator is not None and not self._call.exchange.closed:
             return iter(cast(Iterable[bytes], self._original))
-        return self
+        return _Blocks(self)
 
     def __len__(self) -> int:
         return len(cast(Sized, self._original))  # this class is only used for Sized iterables

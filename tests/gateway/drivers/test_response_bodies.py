@@ -522,6 +522,7 @@ def test_a_server_may_iterate_twice_over_a_body_that_has_a_length(checked: bool)
     body = chain(environ, lambda status, headers, exc_info=None: print)
     assert len(body) == 2
     chunks = iter(body)
+    assert iter(chunks) is chunks
     sent = [next(chunks)]
     assert sum(len(chunk) for chunk in body) == 6  # as gevent does for a Content-Length
     assert [*sent, *chunks] == [b"one", b"two"]
