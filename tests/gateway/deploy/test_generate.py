@@ -146,6 +146,14 @@ def test_a_wsgi_application_has_no_uvicorn() -> None:
         render("uvicorn", SHOP)
 
 
+def test_a_django_project_without_an_own_object_is_possible_under_gunicorn_only() -> None:
+    project = 'gateway.django:get_application("mysite.settings")'
+    conf = render("nginx", {**SHOP, "application": project})["gunicorn.conf.py"]
+    assert r'wsgi_app = "gateway.django:get_application(\"mysite.settings\")"' in conf
+    with pytest.raises(ConfigurationError, match="name the Gateway in a module"):
+        render("granian", {**SHOP, "application": project})
+
+
 def test_an_unknown_deployment_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="choose one of"):
         render("nginks", SHOP)
