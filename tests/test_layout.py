@@ -63,6 +63,28 @@ def test_a_module_above_400_lines_says_why() -> None:
     assert silent == []
 
 
+#: Class names that stand in two modules, with the reason.
+TWICE = {
+    "Chain": "what gateway check reads of one in a file, and the chain itself",
+    "Exchange": "the rules watch an exchange without the drivers that they judge",
+    "Finding": "in files, and in a report of any check",
+    "Response": "what middleware sees, and what a test client returns",
+    "Server": "what files say of one, and a server that can be started",
+    "Stop": "how a process manager stops a server, and a fault that a test plants",
+    "WSGIMiddleware": "compat repeats the names of a2wsgi and of Starlette",
+    "WsgiToAsgi": "compat repeats the name of asgiref",
+}
+
+
+def test_a_class_name_stands_in_one_module() -> None:
+    places: dict[str, set[Path]] = {}
+    for path in (each for top in ("gateway", "adapters", "middleware") for each in (ROOT / top).rglob("*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, set()).add(path)
+    assert {name for name, found in places.items() if len(found) > 1} == set(TWICE)
+
+
 @pytest.mark.parametrize("name", public_modules())
 def test_all_names_what_a_public_module_defines(name: str) -> None:
     module = importlib.import_module(name)

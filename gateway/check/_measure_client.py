@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gateway.servers import Bind
 
-__all__ = ["PATIENCE", "Reply", "ask", "free_port", "head", "offers_over_http2", "opens_websocket", "read"]
+__all__ = ["PATIENCE", "MeasuredReply", "ask", "free_port", "head", "offers_over_http2", "opens_websocket", "read"]
 
 #: Seconds for one response.
 PATIENCE = 10.0
@@ -50,7 +50,7 @@ def free_port() -> Bind:
         return bind.at(listener)
 
 
-class Reply(NamedTuple):
+class MeasuredReply(NamedTuple):
     """A response, with its headers in the order of arrival."""
 
     status: int
@@ -58,15 +58,15 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def read(connection: socket.socket) -> Reply:
+def read(connection: socket.socket) -> MeasuredReply:
     """Read one response from a connection."""
     response = HTTPResponse(connection)
     response.begin()
     body = response.read()
-    return Reply(response.status, tuple((name.lower(), value) for name, value in response.getheaders()), body)
+    return MeasuredReply(response.status, tuple((name.lower(), value) for name, value in response.getheaders()), body)
 
 
-def ask(bind: Bind, target: str, *lines: str, method: str = "GET", body: bytes = b"") -> Reply:
+def ask(bind: Bind, target: str, *lines: str, method: str = "GET", body: bytes = b"") -> MeasuredReply:
     """Send a request on a new connection, and return the response."""
     with bind.connect(PATIENCE) as connection:
         connection.sendall(head(method, target, *lines) + body)

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from gateway.dual import Dual
-from gateway.hazards.server import Deployment
+from gateway.hazards.server import ServedDeployment
 from gateway.middleware.health import Health
 from gateway.middleware.metrics import Metrics
 from gateway.middleware.proxy_headers import ProxyHeaders
@@ -20,7 +20,7 @@ from gateway.servers._reachable import gateways, middleware
 __all__ = ["metrics_folder", "settings", "version", "with_chain"]
 
 
-def with_chain(deployment: Deployment, app: object) -> Deployment:
+def with_chain(deployment: ServedDeployment, app: object) -> ServedDeployment:
     """Add the requirements of an application's chains to a deployment."""
     chain = list(middleware(app))
     return replace(

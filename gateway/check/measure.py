@@ -30,7 +30,7 @@ from gateway.check._measured import HEADERS
 from gateway.errors import ConfigurationError
 from gateway.servers import Bind, Capabilities, Launch, Running, Server, StartError, start
 
-__all__ = ["Difference", "as_source", "differences", "measure"]
+__all__ = ["CapabilityDifference", "as_source", "differences", "measure"]
 
 #: Seconds that a server has to serve a changed file: more with each change, because a busy machine restarts it slowly.
 _RELOAD_SECONDS = (2.0, 4.0, 8.0, 16.0)
@@ -48,7 +48,7 @@ app = Gateway(asgi, websockets=True)
 _ADAPTED_TARGET = "measured_adapted:app"
 
 
-class Difference(NamedTuple):
+class CapabilityDifference(NamedTuple):
     """A capability that a description declares otherwise than it was measured."""
 
     capability: str
@@ -77,10 +77,10 @@ def measure(server: Server) -> Capabilities:
         return _Measurement(server, folder).result()
 
 
-def differences(server: Server, measured: Capabilities) -> list[Difference]:
+def differences(server: Server, measured: Capabilities) -> list[CapabilityDifference]:
     """Compare the declared capabilities with the measured ones."""
     pairs = ((each.name, getattr(server.capabilities, each.name), getattr(measured, each.name)) for each in _FIELDS)
-    return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
+    return [CapabilityDifference(*pair) for pair in pairs if pair[1] != pair[2]]
 
 
 def as_source(capabilities: Capabilities) -> str:

@@ -28,7 +28,7 @@ from gateway.check.cases.visit import echo_of
 from gateway.check.expected import DIES, LIFESPAN, PAUSE, REPORT
 from gateway.check.probe import CaseFindings, Examined, probe
 from gateway.check.report import Finding
-from gateway.check.wire import Address, Connection, ProbeResponse, fetch, request
+from gateway.check.wire import Address, HttpConnection, ProbeResponse, fetch, request
 from gateway.errors import ConfigurationError
 from gateway.rules.observer import ClientObserver
 from gateway.rules.table import blame
@@ -85,7 +85,7 @@ class CheckedServer:
 
 
 @dataclass
-class _Started:
+class _StartedServer:
     """A server that runs.
 
     Attributes:
@@ -102,7 +102,7 @@ class _Started:
 
 
 #: Starts the server with environment variables, and gives it that many seconds to respond.
-_Start = Callable[[Mapping[str, str], float], AbstractContextManager[_Started]]
+_Start = Callable[[Mapping[str, str], float], AbstractContextManager[_StartedServer]]
 
 
 def is_command(server: str) -> bool:
@@ -114,7 +114,7 @@ def check_server(server: Server) -> CheckedServer:
     """Examine a server of `gateway.servers`; one that calls RSGI together with our adapter."""
 
     @contextmanager
-    def started(environment: Mapping[str, str], seconds: float) -> Generator[_Started]:
+    def started(environment: Mapping[str, str], seconds: float) -> Generator[_StartedServer]:
         launch = Launch(
             target=f"gateway.check.{'rsgi' if server.interface == 'rsgi' else 'probe'}:{server.interface}",
             bind=Bind(port=0),
@@ -123,7 +123,7 @@ def check_server(server: Server) -> CheckedServer:
         )
         with start(server, launch, timeout=seconds) as running:
             signum = running._deliverable(server.stop_signal)
-            yield _Started(_address(running.bind), running.output, running.process, signum)
+            yield _StartedServer(_address(running.bind), running.output, running.process, signum)
 
     return _checked(_examined(started, "wsgi" if server.interface == "wsgi" else "asgi"))
 
@@ -146,7 +146,7 @@ def check_command(command: str, interface: Literal["wsgi", "asgi"]) -> CheckedSe
                 f"--server 'uvicorn --port {{port}} {{app}}'"
             )
 
-    def started(environment: Mapping[str, str], seconds: float) -> AbstractContextManager[_Started]:
+    def started(environment: Mapping[str, str], seconds: float) -> AbstractContextManager[_StartedServer]:
         return _running(command, interface, environment, seconds)
 
     return _checked(_examined(started, interface))
@@ -194,7 +194,7 @@ def _examined(started: _Start, interface: str) -> tuple[Examined, str]:
 
 
 def _stopped(
-    server: _Started, observer: ClientObserver, interface: str, file: Path, *, lifespan: bool
+    server: _StartedServer, observer: ClientObserver, interface: str, file: Path, *, lifespan: bool
 ) -> dict[str, object]:
     """Stop the server while the application responds to a request, and wait for its end.
 
@@ -208,7 +208,7 @@ def _stopped(
     Returns:
         The application's last report; empty if it got no lifespan.shutdown.
     """
-    with Connection(server.address, _STOP) as connection:
+    with HttpConnection(server.address, _STOP) as connection:
         connection.send(request("GET", "/flush"))
         connection.begin(PAUSE / 2)  # a server that holds the first part back gives no sign that the request runs
         server.process.send_signal(server.stop_signal)
@@ -288,7 +288,7 @@ def _address(bind: Bind) -> Address:
 
 
 @contextmanager
-def _running(command: str, interface: str, environment: Mapping[str, str], seconds: float) -> Generator[_Started]:
+def _running(command: str, interface: str, environment: Mapping[str, str], seconds: float) -> Generator[_StartedServer]:
     """Run a command until the block ends, and wait until it responds."""
     port = _free_port()
     words = [
@@ -309,7 +309,7 @@ def _running(command: str, interface: str, environment: Mapping[str, str], secon
             raise ConfigurationError(f"cannot run {words[0]!r}: {error.strerror}") from None
         try:
             _await_response(process, port, command, log, seconds)
-            yield _Started(("127.0.0.1", port), lambda: _read(log), process)
+            yield _StartedServer(("127.0.0.1", port), lambda: _read(log), process)
         finally:
             _end_of(process)
 

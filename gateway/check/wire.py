@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from gateway.check.expected import OFFERED
 
-__all__ = ["HANDSHAKE", "Address", "Connection", "ProbeResponse", "WebSocketProbe", "fetch", "leave", "request"]
+__all__ = ["HANDSHAKE", "Address", "HttpConnection", "ProbeResponse", "WebSocketProbe", "fetch", "leave", "request"]
 
 #: Host and port, or the path of a unix socket.
 Address = tuple[str, int] | str
@@ -194,7 +194,7 @@ def leave(address: Address, request: bytes, timeout: float, after: bytes) -> boo
     return after in raw.partition(b"\r\n\r\n")[2]
 
 
-class Connection:
+class HttpConnection:
     """A connection for several requests.
 
     Attributes:
@@ -206,7 +206,7 @@ class Connection:
         self._raw = bytearray()
         self.closed = False
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> HttpConnection:
         return self
 
     def __exit__(self, *error: object) -> None:

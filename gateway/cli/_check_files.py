@@ -16,11 +16,11 @@ from gateway.cli._command import counted
 from gateway.errors import ConfigurationError
 from gateway.hazards import HAZARDS, Finding, judge
 
-__all__ = ["Report", "check_files", "files_of"]
+__all__ = ["FilesReport", "check_files", "files_of"]
 
 
 @dataclass(frozen=True)
-class Report:
+class FilesReport:
     """The result of a check of files.
 
     Attributes:
@@ -126,7 +126,7 @@ def _is_module(folder: Path) -> bool:
     return (folder / "__init__.py").is_file() or folder.with_name(f"{folder.name}.py").is_file()
 
 
-def check_files(files: Sequence[Path], target: str | None, config: str | None, app_dir: str | None) -> Report:
+def check_files(files: Sequence[Path], target: str | None, config: str | None, app_dir: str | None) -> FilesReport:
     """Read files, judge them, and run the programs that can read them too.
 
     Args:
@@ -144,7 +144,7 @@ def check_files(files: Sequence[Path], target: str | None, config: str | None, a
         texts.update(texts_of([source]))
     found = judge(read_files(texts))
     unread = [path for path, text in texts.items() if kind_of(path, text) is None]
-    return Report(" ".join(str(each) for each in files), found, validate(texts), unread)
+    return FilesReport(" ".join(str(each) for each in files), found, validate(texts), unread)
 
 
 def _source(target: str, folder: Path) -> Path:

@@ -18,11 +18,11 @@ from gateway.protocols import Interface
 from gateway.servers import Launch, Server, installed
 from gateway.servers._reachable import gateways
 
-__all__ = ["Report", "losses", "reports"]
+__all__ = ["LossReport", "losses", "reports"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class LossReport:
     """An application under one server.
 
     Attributes:
@@ -44,14 +44,14 @@ class Report:
     refused: str = ""
 
 
-def reports(target: Target, app: object, interface: Interface) -> Iterator[Report]:
+def reports(target: Target, app: object, interface: Interface) -> Iterator[LossReport]:
     """Yield the report of each installed server, in the order in which ``gateway run`` would choose them."""
     websockets = needs_websockets(app, interface)
     takes_sockets = any(each.websockets for each in gateways(app))
-    found: list[Report] = []
+    found: list[LossReport] = []
     read: dict[str, Mapping[str, str]] = {}
     for server in installed():
-        report = Report(
+        report = LossReport(
             server=server.name,
             version=server.version(),
             interface=server.interface,

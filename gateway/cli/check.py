@@ -32,7 +32,7 @@ from gateway.cli._command import ServerCommand
 from gateway.cli._source import named_options, source
 from gateway.cli.run import plan
 from gateway.hazards.server import RULES as SERVER_RULES
-from gateway.hazards.server import Deployment, facts, hazards
+from gateway.hazards.server import ServedDeployment, facts, hazards
 from gateway.middleware._host import parse_host
 from gateway.protocols import Application, detect
 from gateway.rules import RULES, Validator
@@ -196,7 +196,7 @@ def command(
     # The name of a family needs the application's interface to become one server.
     name = server if server is not None and not is_command(server) else None
     chosen = get(name) if name is not None and (named is None or name not in families()) else None
-    deployment = Deployment()
+    deployment = ServedDeployment()
     findings: list[Finding] = []
     exercised: set[str] = set()
     checked = CheckedServer((), frozenset())

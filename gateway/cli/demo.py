@@ -22,7 +22,7 @@ from gateway.cli import _demo_apps
 from gateway.cli._command import counted
 from gateway.errors import ConfigurationError, MissingExtraError
 from gateway.matrix._reference import Answer, call_asgi, call_wsgi
-from gateway.matrix._requests import Request
+from gateway.matrix._requests import MatrixRequest
 from gateway.matrix._wire import ask
 from gateway.protocols import Interface
 from gateway.servers import Bind, Launch, Server, StartError, families, get, installed, names, start
@@ -37,16 +37,16 @@ except ModuleNotFoundError as _error:
 __all__ = ["REQUESTS", "Result", "command", "compare", "demonstrate"]
 
 _BODY = bytes(range(256)) * 1024
-REQUESTS: Sequence[Request] = (
-    Request("hello"),
-    Request("head", "HEAD"),
-    Request("upload", "POST", "/upload", _BODY),
-    Request("chunked upload", "POST", "/upload", _BODY, chunked=True),
-    Request("stream", path="/stream"),
-    Request("cookies", path="/cookies"),
-    Request("beyond ASCII", path="/echo/caf%C3%A9%20%E6%97%A5?q=%C3%BC"),
-    Request("redirect", path="/elsewhere"),
-    Request("not found", path="/missing"),
+REQUESTS: Sequence[MatrixRequest] = (
+    MatrixRequest("hello"),
+    MatrixRequest("head", "HEAD"),
+    MatrixRequest("upload", "POST", "/upload", _BODY),
+    MatrixRequest("chunked upload", "POST", "/upload", _BODY, chunked=True),
+    MatrixRequest("stream", path="/stream"),
+    MatrixRequest("cookies", path="/cookies"),
+    MatrixRequest("beyond ASCII", path="/echo/caf%C3%A9%20%E6%97%A5?q=%C3%BC"),
+    MatrixRequest("redirect", path="/elsewhere"),
+    MatrixRequest("not found", path="/missing"),
 )
 #: Interface of a demo application to the import string of the object that serves it.
 _TARGETS: Mapping[Interface, str] = {"wsgi": "gateway.cli._demo_apps:wsgi", "asgi": "gateway.cli._demo_asgi:asgi"}

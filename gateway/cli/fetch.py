@@ -20,7 +20,7 @@ from gateway.cli._source import source
 from gateway.cli._trace import Trace, traced
 from gateway.dual import Dual
 from gateway.errors import ConfigurationError
-from gateway.matrix import Request
+from gateway.matrix import MatrixRequest
 from gateway.matrix._reference import Answer, call_asgi_started, call_wsgi
 from gateway.protocols import Application, Interface, detect
 
@@ -80,7 +80,7 @@ def command(
 
 def _request(
     path: str, method: str | None, headers: tuple[str, ...], data: str | None, *, only_headers: bool
-) -> Request:
+) -> MatrixRequest:
     if not path.startswith("/") or not path.isascii() or " " in path:
         raise click.UsageError(f"a path must be percent-encoded and start with '/', got {path!r}")
     pairs: list[tuple[str, str]] = []
@@ -98,10 +98,10 @@ def _request(
         if "content-type" not in {name.lower() for name, _ in pairs}:
             pairs.append(("Content-Type", "application/x-www-form-urlencoded"))
     chosen = "HEAD" if only_headers else (method or ("GET" if data is None else "POST"))
-    return Request("fetch", chosen, path, body, headers=tuple(pairs))
+    return MatrixRequest("fetch", chosen, path, body, headers=tuple(pairs))
 
 
-def _call(app: object, own: Interface, spoken: Interface, request: Request, record: Trace | None) -> Answer:
+def _call(app: object, own: Interface, spoken: Interface, request: MatrixRequest, record: Trace | None) -> Answer:
     """Call the application in an interface, with its lifespan."""
     called: Any = app if record is None else traced(app, own, record)
     if not isinstance(called, Dual) and spoken != own:

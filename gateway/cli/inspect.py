@@ -21,7 +21,7 @@ from gateway.application import Gateway
 from gateway.chain import ChainWarning
 from gateway.chain._explain import Explanation, ServerDict, counted
 from gateway.cli._environment import environment
-from gateway.cli._losses import Report, reports
+from gateway.cli._losses import LossReport, reports
 from gateway.cli._source import source, source_options
 from gateway.errors import MissingExtraError
 from gateway.mount import Mount
@@ -134,7 +134,7 @@ def _adapter(drawn: Table, adapter: str, engine: str) -> None:
     drawn.add_row("", "---", f"{adapter} ({engine})", "adapter", "", "")
 
 
-def _said(report: Report) -> str:
+def _said(report: LossReport) -> str:
     """Return a report in one sentence."""
     if report.refused:
         return report.refused
@@ -142,7 +142,7 @@ def _said(report: Report) -> str:
     return "; ".join([("through an adapter, " * report.adapter) + lost, *report.hazards])
 
 
-def _servers_table(under: Sequence[Report]) -> Table:
+def _servers_table(under: Sequence[LossReport]) -> Table:
     drawn = Table(title="Under each installed server", title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("server", "interface", "adapter", "lost", "hazards of gateway run"):
         drawn.add_column(column)

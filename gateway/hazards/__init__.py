@@ -12,7 +12,7 @@ import re
 from gateway.hazards import sizes, stopping, timeouts, trust
 from gateway.hazards.facts import Files, Finding
 from gateway.hazards.numbers import PLATFORMS, Numbers, Platform
-from gateway.hazards.table import Hazard, Table
+from gateway.hazards.table import Hazard, HazardTable
 
 __all__ = ["HAZARDS", "PLATFORMS", "Files", "Finding", "Hazard", "Numbers", "Platform", "judge"]
 
@@ -21,7 +21,7 @@ def _number(rule: Hazard) -> int:
     return int(re.sub(r"\D", "", rule.id))
 
 
-HAZARDS = Table()
+HAZARDS = HazardTable()
 HAZARDS.rules += sorted((rule for each in (timeouts, stopping, trust, sizes) for rule in each.RULES), key=_number)
 
 

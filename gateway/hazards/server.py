@@ -1,6 +1,6 @@
 """Hazards of a deployment: settings that keep the specifications, but still lose requests, trust or numbers.
 
-The checks are pure. They judge a `Deployment`: the application, its server, the server's arguments and settings.
+The checks are pure. They judge a `ServedDeployment`: the application, its server, the server's arguments and settings.
 `facts` looks at an application object. Nothing here starts a server.
 
 (Above 400 lines, because the rules are one table, with each rule beside its check.)
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from gateway.errors import ProtocolViolation
 from gateway.rules.table import Minor, Table
 
-__all__ = ["RULES", "Deployment", "facts", "hazards"]
+__all__ = ["RULES", "ServedDeployment", "facts", "hazards"]
 
 RULES = Table("Deployment")
 _NOTHING: dict[str, str] = {}
@@ -66,7 +66,7 @@ _UWSGI_HOOKS = "gateway.servers.uwsgi_hooks"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployment:
+class ServedDeployment:
     """An application, its server, and their settings.
 
     Attributes:
@@ -139,7 +139,7 @@ class Deployment:
         return None
 
 
-def facts(app: object, threads_before: Sequence[threading.Thread] | None = None) -> Deployment:
+def facts(app: object, threads_before: Sequence[threading.Thread] | None = None) -> ServedDeployment:
     """Return the facts that an application object shows by itself.
 
     Args:
@@ -147,7 +147,7 @@ def facts(app: object, threads_before: Sequence[threading.Thread] | None = None)
         threads_before: The threads that ran before the import; with None the result has no threads.
     """
     new = [] if threads_before is None else [t.name for t in threading.enumerate() if t not in threads_before]
-    return Deployment(
+    return ServedDeployment(
         copied_call=inspect.isfunction(app) and "__call__" in vars(app),
         accepts_nothing=_accepts_nothing(app),
         threads=sorted(new),
@@ -169,7 +169,7 @@ def _accepts_nothing(app: object) -> bool:
     return True
 
 
-def hazards(deployment: Deployment) -> list[tuple[ProtocolViolation, bool]]:
+def hazards(deployment: ServedDeployment) -> list[tuple[ProtocolViolation, bool]]:
     """Return the findings of the checks, each with True for an error or False for a warning."""
     found = [(rule, rule.check(deployment)) for rule in RULES]
     return [(rule.violation(what), rule.severity_of(what) == "error") for rule, what in found if what is not None]
@@ -184,7 +184,7 @@ def hazards(deployment: Deployment) -> list[tuple[ProtocolViolation, bool]]:
     "deployment",
     seen="live",
 )
-def marks_are_the_applications_own(deployment: Deployment) -> str | None:
+def marks_are_the_applications_own(deployment: ServedDeployment) -> str | None:
     found = "a function with another object's __call__, so servers detect the wrong interface"
     return found if deployment.copied_call else None
 
@@ -197,7 +197,7 @@ def marks_are_the_applications_own(deployment: Deployment) -> str | None:
     "deployment",
     seen="live",
 )
-def application_is_no_factory(deployment: Deployment) -> str | None:
+def application_is_no_factory(deployment: ServedDeployment) -> str | None:
     return "a call without arguments that did not raise TypeError" if deployment.accepts_nothing else None
 
 
@@ -211,7 +211,7 @@ def application_is_no_factory(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def no_threads_before_the_fork(deployment: Deployment) -> str | None:
+def no_threads_before_the_fork(deployment: ServedDeployment) -> str | None:
     gunicorn = deployment.server == "gunicorn" and (
         deployment.option("--preload", "--preload-app") is not None or deployment.settings.get("preload_app") == "True"
     )
@@ -230,7 +230,7 @@ def no_threads_before_the_fork(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def trust_is_not_for_everybody(deployment: Deployment) -> str | None:
+def trust_is_not_for_everybody(deployment: ServedDeployment) -> str | None:
     if deployment.unix_socket:
         return None  # only the proxy can open the socket
     options = ("--forwarded-allow-ips", "--trusted-proxy")
@@ -254,7 +254,7 @@ def trust_is_not_for_everybody(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def keep_alive_outlasts_the_load_balancer(deployment: Deployment) -> str | None:
+def keep_alive_outlasts_the_load_balancer(deployment: ServedDeployment) -> str | None:
     known = _KEEP_ALIVE.get(deployment.server)
     if known is None or deployment.idle_timeout is None or deployment.kind == "gunicorn-sync":
         return None  # the sync worker announces that it closes each connection
@@ -279,7 +279,7 @@ def keep_alive_outlasts_the_load_balancer(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def hypercorn_has_one_worker(deployment: Deployment) -> str | None:
+def hypercorn_has_one_worker(deployment: ServedDeployment) -> str | None:
     text = deployment.option("-w", "--workers")
     workers = int(text) if text and text.isdigit() else deployment.workers
     several = deployment.server == "hypercorn" and workers > 1
@@ -295,7 +295,7 @@ def hypercorn_has_one_worker(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def stop_signal_drains(deployment: Deployment) -> str | None:
+def stop_signal_drains(deployment: ServedDeployment) -> str | None:
     server = deployment.server
     if server not in _DROPS_ON_SIGTERM or deployment.stop_signal != "SIGTERM" or _DRAINS in deployment.arguments:
         return None
@@ -315,7 +315,7 @@ def stop_signal_drains(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def uwsgi_is_not_given_chunks(deployment: Deployment) -> str | None:
+def uwsgi_is_not_given_chunks(deployment: ServedDeployment) -> str | None:
     facing = deployment.option("--socket", "--uwsgi-socket") is None
     uwsgi = deployment.server in ("uwsgi", "pyuwsgi")
     return (
@@ -334,7 +334,7 @@ def uwsgi_is_not_given_chunks(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def uwsgi_runs_threads(deployment: Deployment) -> str | None:
+def uwsgi_runs_threads(deployment: ServedDeployment) -> str | None:
     enabled = deployment.option("--enable-threads", "--threads") is not None
     version = tuple(int(part) for part in deployment.version.split(".")[:3] if part.isdecimal())
     old = deployment.server in ("uwsgi", "pyuwsgi") and () < version < (2, 0, 27)
@@ -350,7 +350,7 @@ def uwsgi_runs_threads(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def unix_socket_can_be_opened(deployment: Deployment) -> str | None:
+def unix_socket_can_be_opened(deployment: ServedDeployment) -> str | None:
     known = _SOCKET_MODE.get(deployment.server)
     if known is None or not deployment.unix_socket or deployment.option(*known[1]) is not None:
         return None
@@ -366,7 +366,7 @@ def unix_socket_can_be_opened(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def process_1_handles_the_stop_signal(deployment: Deployment) -> str | None:
+def process_1_handles_the_stop_signal(deployment: ServedDeployment) -> str | None:
     stops: tuple[str, ...] = ("SIGTERM", "SIGINT")
     if _DRAINS not in deployment.arguments:
         stops = _STOPS_ON.get(deployment.server, stops)
@@ -385,7 +385,7 @@ def process_1_handles_the_stop_signal(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def uwsgi_announces_its_close(deployment: Deployment) -> str | None:
+def uwsgi_announces_its_close(deployment: ServedDeployment) -> str | None:
     kept = deployment.server in ("uwsgi", "pyuwsgi") and deployment.idle_timeout is not None
     said = any(argument.lower().endswith("connection: close") for argument in deployment.arguments)
     if not kept or said or deployment.option(*_OTHER_SOCKETS) is not None:
@@ -401,7 +401,7 @@ def uwsgi_announces_its_close(deployment: Deployment) -> str | None:
     "deployment",
     seen="live",
 )
-def forwarded_headers_reach_the_chain(deployment: Deployment) -> str | None:
+def forwarded_headers_reach_the_chain(deployment: ServedDeployment) -> str | None:
     server, option = deployment.server, deployment.option
     if not deployment.reads_forwarded:
         return None
@@ -439,7 +439,7 @@ def forwarded_headers_reach_the_chain(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def hooks_are_in_use(deployment: Deployment) -> str | None:
+def hooks_are_in_use(deployment: ServedDeployment) -> str | None:
     uwsgi = deployment.server in ("uwsgi", "pyuwsgi")
     if deployment.hooks or not (uwsgi or deployment.server == "gunicorn"):
         return None
@@ -479,7 +479,7 @@ def hooks_are_in_use(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def metrics_have_their_folder(deployment: Deployment) -> str | None:
+def metrics_have_their_folder(deployment: ServedDeployment) -> str | None:
     folder, wrong = deployment.environment.get("PROMETHEUS_MULTIPROC_DIR"), deployment.metrics_folder
     if not folder or not deployment.counts or not wrong:
         return None
@@ -495,7 +495,7 @@ def metrics_have_their_folder(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def asgi_worker_stops_in_time(deployment: Deployment) -> str | None:
+def asgi_worker_stops_in_time(deployment: ServedDeployment) -> str | None:
     if deployment.kind != "gunicorn-asgi" or deployment.hooks:
         return None
     kept = deployment.seconds("keepalive", 2.0, "--keep-alive")
@@ -519,7 +519,7 @@ def asgi_worker_stops_in_time(deployment: Deployment) -> str | None:
     severity="warning",
     seen="live",
 )
-def server_header_is_not_sent(deployment: Deployment) -> str | None:
+def server_header_is_not_sent(deployment: ServedDeployment) -> str | None:
     known = _SERVER_HEADER.get(deployment.server)
     if known is None or not deployment.strips_server:
         return None

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.hazards.facts import Fact, Files, Finding, Place
-from gateway.hazards.table import Table, finding
+from gateway.hazards.table import HazardTable, finding
 from gateway.hazards.trust import front_of
 
 __all__ = ["RULES", "server_limits"]
 
-RULES = Table()
+RULES = HazardTable()
 
 #: Limit of the kernel for waiting connections, unless a file sets another one (Linux 5.4 and newer).
 _SOMAXCONN = 4096

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from gateway.hazards.facts import Fact, Files, Finding, Place, Server, Stop, same_address
-from gateway.hazards.table import Table, finding
+from gateway.hazards.table import HazardTable, finding
 from gateway.hazards.timeouts import drain, longest
 
 __all__ = ["RULES"]
 
-RULES = Table()
+RULES = HazardTable()
 
 #: Seconds for a balancer or kube-proxy to act on a failed check.
 _PROPAGATION = 2

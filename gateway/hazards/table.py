@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from gateway.hazards.facts import Fact, Files, Finding, Place
 
-__all__ = ["Hazard", "Judge", "Table", "finding"]
+__all__ = ["Hazard", "HazardTable", "Judge", "finding"]
 
 Judge = Callable[[Files], Iterator[Finding]]
 
@@ -38,7 +38,7 @@ class Hazard:
     unseen: str = ""
 
 
-class Table:
+class HazardTable:
     """Rules in their order; a decorator adds a judge with its rule."""
 
     def __init__(self) -> None:

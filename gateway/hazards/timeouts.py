@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from gateway.hazards.facts import Fact, Files, Finding, Route, Server, value_of
 from gateway.hazards.numbers import PLATFORMS
-from gateway.hazards.table import Table, finding
+from gateway.hazards.table import HazardTable, finding
 
 __all__ = ["RULES", "drain", "longest"]
 
-RULES = Table()
+RULES = HazardTable()
 
 #: Seconds that connections and slow clients may take at most before a rule speaks; `Numbers` computes less.
 _LONGEST_CONNECT = 5

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.hazards.facts import Chain, Fact, Files, Finding, Front, Route, joined
-from gateway.hazards.table import Table, finding
+from gateway.hazards.table import HazardTable, finding
 
 __all__ = ["RULES", "front_of"]
 
-RULES = Table()
+RULES = HazardTable()
 
 #: Headers about the client's request that only a proxy may set, beside X-Forwarded-For and -Proto.
 _FAMILY = ("x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "forwarded")

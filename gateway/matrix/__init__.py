@@ -12,7 +12,7 @@ from __future__ import annotations
 from gateway.matrix._compare import Difference, Quirk
 from gateway.matrix._proxies import Proxy, ProxyError
 from gateway.matrix._quirks import QUIRKS
-from gateway.matrix._requests import BUILTIN, Request, read_requests
+from gateway.matrix._requests import BUILTIN, MatrixRequest, read_requests
 from gateway.matrix._run import Configuration, Matrix, Reference, Stale, reference, run, stale
 
 __all__ = [
@@ -21,11 +21,11 @@ __all__ = [
     "Configuration",
     "Difference",
     "Matrix",
+    "MatrixRequest",
     "Proxy",
     "ProxyError",
     "Quirk",
     "Reference",
-    "Request",
     "Stale",
     "read_requests",
     "reference",

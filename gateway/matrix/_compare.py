@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from gateway.matrix._reference import Answer
-from gateway.matrix._requests import Request
+from gateway.matrix._requests import MatrixRequest
 from gateway.matrix._wire import IGNORED
 
 __all__ = ["Difference", "Quirk", "applies", "compare", "explain", "points", "varying"]
@@ -69,7 +69,7 @@ class Difference:
         return f"{self.request}: {self.point} is {self.found!r} instead of {self.expected!r}"
 
 
-def points(answer: Answer, request: Request) -> dict[str, str]:
+def points(answer: Answer, request: MatrixRequest) -> dict[str, str]:
     """Return the compared points of a response, each with its value as text."""
     found = {"status": str(answer.status)}
     if answer.raised:
@@ -112,13 +112,15 @@ def _text(body: bytes) -> str:
     return f"{len(body)} bytes, SHA-1 {hashlib.sha1(body, usedforsecurity=False).hexdigest()[:8]}"
 
 
-def varying(first: Answer, second: Answer, request: Request) -> frozenset[str]:
+def varying(first: Answer, second: Answer, request: MatrixRequest) -> frozenset[str]:
     """Return the points that differ between two calls of the application itself: a request id, a time, a cookie."""
     one, other = points(first, request), points(second, request)
     return frozenset(name for name in {*one, *other} if one.get(name) != other.get(name))
 
 
-def compare(expected: Answer, answer: Answer, request: Request, ignored: Iterable[str] = ()) -> Iterator[Difference]:
+def compare(
+    expected: Answer, answer: Answer, request: MatrixRequest, ignored: Iterable[str] = ()
+) -> Iterator[Difference]:
     """Yield each point in which a response differs from the expected one.
 
     If the status differs, the rest says nothing: the server has written another response.

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from gateway.matrix._requests import Request
+from gateway.matrix._requests import MatrixRequest
 from gateway.protocols import ASGIApplication, Message, Scope
 
 __all__ = ["Answer", "call_asgi", "call_asgi_started", "call_wsgi"]
@@ -53,13 +53,13 @@ class Answer:
     error: Exception | None = field(default=None, compare=False)
 
 
-def _target(request: Request) -> tuple[str, str]:
+def _target(request: MatrixRequest) -> tuple[str, str]:
     target = request.path.removeprefix("http://localhost")
     path, _, query = target.partition("?")
     return path, query
 
 
-def call_wsgi(app: WSGIApplication, request: Request) -> Answer:
+def call_wsgi(app: WSGIApplication, request: MatrixRequest) -> Answer:
     """Call a WSGI application."""
     path, query = _target(request)
     environ: WSGIEnvironment = {
@@ -119,13 +119,13 @@ def call_wsgi(app: WSGIApplication, request: Request) -> Answer:
     return Answer(int(status[:3]), lower, body, raised is None, interim=interim, error=raised)
 
 
-def call_asgi(app: ASGIApplication, request: Request) -> Answer:
+def call_asgi(app: ASGIApplication, request: MatrixRequest) -> Answer:
     """Call an ASGI application, on an event loop of its own, without its lifespan."""
     return asyncio.run(_call_asgi(app, request, {}))
 
 
 def call_asgi_started(
-    app: ASGIApplication, requests: Sequence[Request], *, started: Callable[[], object] | None = None
+    app: ASGIApplication, requests: Sequence[MatrixRequest], *, started: Callable[[], object] | None = None
 ) -> list[Answer]:
     """Start an ASGI application, call it for each request, and stop it.
 
@@ -168,7 +168,7 @@ def call_asgi_started(
     return asyncio.run(call())
 
 
-async def _call_asgi(app: ASGIApplication, request: Request, state: dict[str, object]) -> Answer:
+async def _call_asgi(app: ASGIApplication, request: MatrixRequest, state: dict[str, object]) -> Answer:
     path, query = _target(request)
     headers = [(b"host", b"localhost")]
     if request.body:

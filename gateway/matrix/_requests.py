@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 
 from gateway.errors import ConfigurationError
 
-__all__ = ["BUILTIN", "PROBE", "How", "Request", "read_requests"]
+__all__ = ["BUILTIN", "PROBE", "How", "MatrixRequest", "read_requests"]
 
 #: Header that selects a response of the probe.
 PROBE = "x-gateway-matrix"
@@ -25,7 +25,7 @@ How = Literal["plain", "chunked", "expect", "again", "timed", "leave", "websocke
 
 
 @dataclass(frozen=True)
-class Request:
+class MatrixRequest:
     """One request.
 
     Attributes:
@@ -66,61 +66,61 @@ class Request:
 _SMALL, _LARGE = bytes(range(256)) * 256, bytes(range(256)) * 12288
 _TYPE = (("Content-Type", "application/octet-stream"),)
 
-BUILTIN: tuple[Request, ...] = (
+BUILTIN: tuple[MatrixRequest, ...] = (
     # The user's application.
-    Request("home"),
-    Request("home HEAD", "HEAD"),
-    Request("home POST", "POST", body=b"a=1", headers=(("Content-Type", "application/x-www-form-urlencoded"),)),
-    Request("missing page", path="/missing-page-of-the-matrix"),
+    MatrixRequest("home"),
+    MatrixRequest("home HEAD", "HEAD"),
+    MatrixRequest("home POST", "POST", body=b"a=1", headers=(("Content-Type", "application/x-www-form-urlencoded"),)),
+    MatrixRequest("missing page", path="/missing-page-of-the-matrix"),
     # How the path and the query arrive.
-    Request("query", path="/a?x=1&x=2&y=%C3%A9+%20&z", probe="facts"),
-    Request("encoded path", path="/a%20b/%C3%A9", probe="facts"),
-    Request("encoded slash", path="/a%2Fb%252F", probe="facts"),
-    Request("two slashes", path="//a//b", probe="facts"),
-    Request("dot segments", path="/a/../b/./c", probe="facts"),
-    Request("absolute target", path="http://localhost/a", probe="facts"),
-    Request("unknown method", "PURGE", path="/a", probe="facts"),
+    MatrixRequest("query", path="/a?x=1&x=2&y=%C3%A9+%20&z", probe="facts"),
+    MatrixRequest("encoded path", path="/a%20b/%C3%A9", probe="facts"),
+    MatrixRequest("encoded slash", path="/a%2Fb%252F", probe="facts"),
+    MatrixRequest("two slashes", path="//a//b", probe="facts"),
+    MatrixRequest("dot segments", path="/a/../b/./c", probe="facts"),
+    MatrixRequest("absolute target", path="http://localhost/a", probe="facts"),
+    MatrixRequest("unknown method", "PURGE", path="/a", probe="facts"),
     # How headers arrive.
-    Request("repeated header", probe="facts", headers=(("X-Dup", "one"), ("X-Dup", "two"))),
-    Request("two Cookie headers", probe="facts", headers=(("Cookie", "a=1"), ("Cookie", "b=2"))),
-    Request("underscore in a header", probe="facts", headers=(("X_Under", "evil"),)),
-    Request("underscore beside a dash", probe="facts", headers=(("X-Under", "good"), ("X_Under", "evil"))),
-    Request("latin-1 header", probe="facts", headers=(("X-Latin", "caf\xe9"),)),
-    Request("empty header", probe="facts", headers=(("X-Empty", ""),)),
-    Request("long header", probe="facts", headers=(("X-Long", "x" * 6000),)),
+    MatrixRequest("repeated header", probe="facts", headers=(("X-Dup", "one"), ("X-Dup", "two"))),
+    MatrixRequest("two Cookie headers", probe="facts", headers=(("Cookie", "a=1"), ("Cookie", "b=2"))),
+    MatrixRequest("underscore in a header", probe="facts", headers=(("X_Under", "evil"),)),
+    MatrixRequest("underscore beside a dash", probe="facts", headers=(("X-Under", "good"), ("X_Under", "evil"))),
+    MatrixRequest("latin-1 header", probe="facts", headers=(("X-Latin", "caf\xe9"),)),
+    MatrixRequest("empty header", probe="facts", headers=(("X-Empty", ""),)),
+    MatrixRequest("long header", probe="facts", headers=(("X-Long", "x" * 6000),)),
     # How request bodies arrive.
-    Request("upload", "POST", body=_SMALL, probe="facts", headers=_TYPE),
-    Request("large upload", "POST", body=_LARGE, probe="facts", headers=_TYPE),
-    Request("upload without a type", "POST", body=b"hello", probe="facts"),
-    Request("empty upload", "POST", probe="facts", headers=(("Content-Length", "0"),)),
-    Request("chunked upload", "POST", body=_SMALL, chunked=True, probe="facts", headers=_TYPE),
-    Request("Expect: 100-continue", "POST", body=b"hello", probe="facts", how="expect", headers=_TYPE),
-    Request("upload that nobody reads", "POST", body=_LARGE, probe="unread", headers=_TYPE, proxied=False),
+    MatrixRequest("upload", "POST", body=_SMALL, probe="facts", headers=_TYPE),
+    MatrixRequest("large upload", "POST", body=_LARGE, probe="facts", headers=_TYPE),
+    MatrixRequest("upload without a type", "POST", body=b"hello", probe="facts"),
+    MatrixRequest("empty upload", "POST", probe="facts", headers=(("Content-Length", "0"),)),
+    MatrixRequest("chunked upload", "POST", body=_SMALL, chunked=True, probe="facts", headers=_TYPE),
+    MatrixRequest("Expect: 100-continue", "POST", body=b"hello", probe="facts", how="expect", headers=_TYPE),
+    MatrixRequest("upload that nobody reads", "POST", body=_LARGE, probe="unread", headers=_TYPE, proxied=False),
     # How responses arrive.
-    Request("stream", probe="stream"),
-    Request("stream at once", probe="timed", how="timed"),
-    Request("response headers", probe="headers"),
-    Request("large response", probe="large"),
-    Request("204", probe="204"),
-    Request("304", probe="304"),
-    Request("HEAD with a length", "HEAD", probe="length"),
-    Request("HEAD without a length", "HEAD", probe="stream"),
-    Request("exception", probe="error"),
-    Request("exception in the body", probe="cut"),
+    MatrixRequest("stream", probe="stream"),
+    MatrixRequest("stream at once", probe="timed", how="timed"),
+    MatrixRequest("response headers", probe="headers"),
+    MatrixRequest("large response", probe="large"),
+    MatrixRequest("204", probe="204"),
+    MatrixRequest("304", probe="304"),
+    MatrixRequest("HEAD with a length", "HEAD", probe="length"),
+    MatrixRequest("HEAD without a length", "HEAD", probe="stream"),
+    MatrixRequest("exception", probe="error"),
+    MatrixRequest("exception in the body", probe="cut"),
     # Connections.
-    Request("HTTP/1.0", probe="facts", version="1.0"),
-    Request("HTTP/1.0 stream", probe="stream", version="1.0"),
-    Request("second request of a connection", path="/a", probe="facts", how="again"),
-    Request("client that leaves in its upload", "POST", body=_SMALL, probe="facts", how="leave", headers=_TYPE),
+    MatrixRequest("HTTP/1.0", probe="facts", version="1.0"),
+    MatrixRequest("HTTP/1.0 stream", probe="stream", version="1.0"),
+    MatrixRequest("second request of a connection", path="/a", probe="facts", how="again"),
+    MatrixRequest("client that leaves in its upload", "POST", body=_SMALL, probe="facts", how="leave", headers=_TYPE),
     # ASGI.
-    Request("lifespan", probe="lifespan", only="asgi"),
-    Request("WebSocket", probe="websocket", how="websocket", only="asgi"),
+    MatrixRequest("lifespan", probe="lifespan", only="asgi"),
+    MatrixRequest("WebSocket", probe="websocket", how="websocket", only="asgi"),
     # Last, because a server may not survive it.
-    Request("path without UTF-8", path="/%FF", probe="facts"),
+    MatrixRequest("path without UTF-8", path="/%FF", probe="facts"),
 )
 
 
-def read_requests(file: Path) -> tuple[Request, ...]:
+def read_requests(file: Path) -> tuple[MatrixRequest, ...]:
     """Read a user's requests: a TOML file with ``[[request]]`` tables, or a JSON file with a list.
 
     Each has ``path``, and may have ``name``, ``method``, ``headers`` (a table, or a list of pairs), ``body`` (text) and
@@ -145,7 +145,7 @@ def read_requests(file: Path) -> tuple[Request, ...]:
     return found
 
 
-def _request(file: Path, number: int, given: object) -> Request:
+def _request(file: Path, number: int, given: object) -> MatrixRequest:
     where = f"--requests {file}, request {number}"
     if not isinstance(given, dict):
         raise ConfigurationError(f"{where} must be a table, got {given!r}")
@@ -163,7 +163,7 @@ def _request(file: Path, number: int, given: object) -> Request:
         method.encode("ascii")
     except (TypeError, ValueError, AttributeError):
         raise ConfigurationError(f"{where}: method must be text, and headers a table or a list of pairs") from None
-    return Request(
+    return MatrixRequest(
         name=str(entry.get("name", f"{method} {path}")),
         method=method,
         path=path,

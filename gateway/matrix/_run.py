@@ -18,7 +18,7 @@ from gateway.matrix._compare import Difference, Quirk, applies, compare, explain
 from gateway.matrix._proxies import Proxy, ProxyError
 from gateway.matrix._quirks import QUIRKS
 from gateway.matrix._reference import Answer, call_asgi_started, call_wsgi
-from gateway.matrix._requests import BUILTIN, Request
+from gateway.matrix._requests import BUILTIN, MatrixRequest
 from gateway.matrix._site import VARIABLE, probed
 from gateway.matrix._wire import ask
 from gateway.protocols import ASGIApplication, Interface
@@ -45,7 +45,7 @@ class Reference:
 
     target: str
     interface: Interface
-    requests: Sequence[Request]
+    requests: Sequence[MatrixRequest]
     answers: Sequence[Answer]
     ignored: Sequence[frozenset[str]]
 
@@ -123,7 +123,7 @@ class Matrix:
         return sum(len(each.unknown) + bool(each.failure) for each in self.configurations)
 
 
-def reference(target: Target, requests: Sequence[Request] = BUILTIN) -> Reference:
+def reference(target: Target, requests: Sequence[MatrixRequest] = BUILTIN) -> Reference:
     """Import an application and call it directly for each request, twice.
 
     Raises:

@@ -15,7 +15,7 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead
 
 from gateway.matrix._probe import PAUSE
 from gateway.matrix._reference import Answer
-from gateway.matrix._requests import Request
+from gateway.matrix._requests import MatrixRequest
 from gateway.servers import Bind
 
 __all__ = ["IGNORED", "ask"]
@@ -45,7 +45,7 @@ class _Received:
         return io.BytesIO(self.content)
 
 
-def ask(bind: Bind, request: Request, *, timeout: float = 20.0) -> Answer:
+def ask(bind: Bind, request: MatrixRequest, *, timeout: float = 20.0) -> Answer:
     """Send one request on a new connection, in the way that it names.
 
     Raises:
@@ -66,7 +66,7 @@ def ask(bind: Bind, request: Request, *, timeout: float = 20.0) -> Answer:
             return _once(bind, request, timeout)
 
 
-def _once(bind: Bind, request: Request, timeout: float) -> Answer:
+def _once(bind: Bind, request: MatrixRequest, timeout: float) -> Answer:
     head, body = _written(request)
     interim, first = 0, 0.0
     received = b""
@@ -108,7 +108,7 @@ def _await_continue(connection: socket.socket) -> tuple[int, bytes]:
     return 0, received
 
 
-def _again(bind: Bind, request: Request, timeout: float) -> Answer:
+def _again(bind: Bind, request: MatrixRequest, timeout: float) -> Answer:
     head, body = _written(request, connection="keep-alive")
     with bind.connect(timeout) as connection:
         answer = Answer(0, (), b"")
@@ -120,7 +120,7 @@ def _again(bind: Bind, request: Request, timeout: float) -> Answer:
         return answer
 
 
-def _websocket(bind: Bind, request: Request, timeout: float) -> Answer:
+def _websocket(bind: Bind, request: MatrixRequest, timeout: float) -> Answer:
     head, _ = _written(request)
     with bind.connect(timeout) as connection:
         connection.sendall(head)
@@ -150,7 +150,7 @@ def _peeked(connection: socket.socket) -> bytes:
     return seen
 
 
-def _written(request: Request, connection: str = "close") -> tuple[bytes, bytes]:
+def _written(request: MatrixRequest, connection: str = "close") -> tuple[bytes, bytes]:
     """Return the bytes of the headers and of the body."""
     lines = [f"{request.method} {request.path} HTTP/{request.version}", "Host: localhost"]
     lines += _UPGRADE if request.how == "websocket" else (f"Connection: {connection}",)
@@ -171,7 +171,7 @@ def _chunks(body: bytes) -> Iterator[bytes]:
         yield b"%x\r\n%b\r\n" % (len(part), part)
 
 
-def _parsed(received: bytes, request: Request, left_open: bool) -> Answer:
+def _parsed(received: bytes, request: MatrixRequest, left_open: bool) -> Answer:
     with HTTPResponse(_Received(received), method=request.method) as response:  # type: ignore[arg-type]  # makefile() is all it uses
         response.begin()
         complete = True

@@ -10,7 +10,7 @@ from typing import cast
 
 from gateway.check.cases.visit import PATIENCE, SHORT, Cases, Visit, echo_of
 from gateway.check.expected import BYTES, LARGE, LEAVING, summary
-from gateway.check.wire import Connection, ProbeResponse, fetch, leave, request
+from gateway.check.wire import HttpConnection, ProbeResponse, fetch, leave, request
 
 __all__ = ["CASES", "ECHOED"]
 
@@ -148,7 +148,7 @@ def _of(response: ProbeResponse) -> tuple[int, Sequence[tuple[bytes, bytes]], by
 
 @CASES.case("keep-alive")
 def keep_alive(visit: Visit) -> None:
-    with Connection(visit.address, PATIENCE) as connection:
+    with HttpConnection(visit.address, PATIENCE) as connection:
         connection.send(request("GET", "/first", b"", "Connection: keep-alive"))
         first = connection.response()
         connection.send(request("GET", "/second"))
@@ -161,7 +161,7 @@ def keep_alive(visit: Visit) -> None:
 @CASES.case("pipelining")
 def pipelining(visit: Visit) -> None:
     sent = ["/first", "/second", "/third"]
-    with Connection(visit.address, PATIENCE) as connection:
+    with HttpConnection(visit.address, PATIENCE) as connection:
         requests = [request("GET", path, b"", "Connection: keep-alive") for path in sent[:2]]
         connection.send(b"".join([*requests, request("GET", sent[2])]))
         seen: list[str] = []
@@ -177,7 +177,7 @@ def pipelining(visit: Visit) -> None:
 def unread_body(visit: Visit) -> None:
     # The body looks like a request, so that a server that forgets it takes it for one.
     smuggled = request("GET", "/smuggled", b"", "Connection: keep-alive")
-    with Connection(visit.address, SHORT) as connection:
+    with HttpConnection(visit.address, SHORT) as connection:
         kept = ("Connection: keep-alive", f"Content-Length: {len(smuggled)}")
         connection.send(request("POST", "/unread", smuggled, *kept))
         connection.response()

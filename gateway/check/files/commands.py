@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from gateway.check.files.units import number, octal
 from gateway.hazards.facts import Fact, Place, Server
 
-__all__ = ["Command", "defaults", "find_command", "read_command", "split"]
+__all__ = ["FoundCommand", "defaults", "find_command", "read_command", "split"]
 
 #: Options by server: option to (name of the fact, kind). ``flag`` sets the value behind the colon.
 _OPTIONS: Mapping[str, Mapping[str, str]] = {
@@ -140,7 +140,7 @@ _SHELLS = ("sh", "bash", "ash", "dash", "/bin/sh", "/bin/bash", "/usr/bin/bash",
 
 
 @dataclass
-class Command:
+class FoundCommand:
     """A server's command: its words, its place, and the shell around it.
 
     Attributes:
@@ -160,7 +160,7 @@ class Command:
 
 def find_command(
     words: Sequence[str], place: Place, environment: Mapping[str, Fact[str]] | None = None, *, shell: bool = False
-) -> Command | None:
+) -> FoundCommand | None:
     """Return the server's command in the words of a command line; None if no known server is in it.
 
     Args:
@@ -182,13 +182,13 @@ def find_command(
         if name in _SHELLS and len(rest) > 1 and rest[0].startswith("-") and "c" in rest[0]:
             return _of_script(rest[1], place, environment)
         if name in _PROGRAMS:
-            return Command(_PROGRAMS[name], rest, place, shell, environment)
+            return FoundCommand(_PROGRAMS[name], rest, place, shell, environment)
         if word == "-m" and rest and rest[0] in _PROGRAMS:
-            return Command(_PROGRAMS[rest.pop(0)], rest, place, shell, environment)
+            return FoundCommand(_PROGRAMS[rest.pop(0)], rest, place, shell, environment)
     return None
 
 
-def _of_script(script: str, place: Place, environment: Mapping[str, Fact[str]] | None) -> Command | None:
+def _of_script(script: str, place: Place, environment: Mapping[str, Fact[str]] | None) -> FoundCommand | None:
     """Return the command in a shell's ``-c``: the shell stays, unless the command begins with exec or is alone."""
     parts = [part.strip() for part in re.split(r"&&|;|\|\||\n", script) if part.strip()]
     for part in parts:
@@ -219,7 +219,7 @@ def _plain(value: str, environment: Mapping[str, Fact[str]] | None) -> str:
     return re.sub(r"\$\{(\w+)(?::?-([^}]*))?\}|\$\(?(\w+)\)?", known, value)
 
 
-def read_command(command: Command, file_settings: Server | None = None) -> tuple[Server, str | None]:
+def read_command(command: FoundCommand, file_settings: Server | None = None) -> tuple[Server, str | None]:
     """Return the server of a command, and the configuration file that it names.
 
     Args:
@@ -292,7 +292,7 @@ def read_command(command: Command, file_settings: Server | None = None) -> tuple
     return server, config
 
 
-def _addresses(server: Server, command: Command) -> None:
+def _addresses(server: Server, command: FoundCommand) -> None:
     raw = server.texts
     if "uds" in raw:
         raw["bind"] = Fact(f"unix:{raw['uds'].value}", raw["uds"].place)
@@ -307,7 +307,7 @@ def _addresses(server: Server, command: Command) -> None:
             raw["forwarded_allow_ips"] = given
 
 
-def _environment(server: Server, command: Command) -> None:
+def _environment(server: Server, command: FoundCommand) -> None:
     workers = (command.environment or {}).get("WEB_CONCURRENCY")
     count = number(workers.value) if workers is not None else None
     if workers is not None and count is not None:

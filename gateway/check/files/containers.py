@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from gateway.check.files.commands import Command, find_command, split
+from gateway.check.files.commands import FoundCommand, find_command, split
 from gateway.check.files.units import number, seconds, size
 from gateway.check.files.yaml_lines import Map, listed, mapped
 from gateway.hazards.facts import Fact, Files, Place, Stop
@@ -49,7 +49,7 @@ def _form(rest: str) -> list[str] | None:
     return [str(each) for each in words] if isinstance(words, list) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # JSON
 
 
-def read_dockerfile(text: str, file: str) -> tuple[Stop, Command | None, dict[str, Fact[str]], Fact[str] | None]:
+def read_dockerfile(text: str, file: str) -> tuple[Stop, FoundCommand | None, dict[str, Fact[str]], Fact[str] | None]:
     """Return how the container of the last stage is stopped, its server, its variables, and a script that it starts."""
     stop = Stop(kind="docker", unit=file, place=Place(file, 0, "container"))
     variables: dict[str, Fact[str]] = {}
@@ -98,9 +98,9 @@ def read_dockerfile(text: str, file: str) -> tuple[Stop, Command | None, dict[st
     return stop, found, variables, script
 
 
-def read_script(text: str, file: str) -> Command | None:
+def read_script(text: str, file: str) -> FoundCommand | None:
     """Return the server that a shell script starts last; the shell stays if the line does not begin with exec."""
-    found: Command | None = None
+    found: FoundCommand | None = None
     variables = _assigned(text, file)
     for name, rest, line in _instructions(text):
         words = split(f"{name.lower() if name == name.upper() else name} {rest}")
@@ -129,7 +129,7 @@ def _assigned(text: str, file: str) -> dict[str, Fact[str]]:
     return found
 
 
-def read_procfile(text: str, file: str) -> tuple[Stop, Command] | None:
+def read_procfile(text: str, file: str) -> tuple[Stop, FoundCommand] | None:
     """Return the web process of a Procfile, which Heroku stops after 30 seconds."""
     for index, raw in enumerate(text.splitlines(), 1):
         name, colon, rest = raw.partition(":")
@@ -160,9 +160,11 @@ def _variables(service: Map, file: str) -> dict[str, Fact[str]]:
     return found
 
 
-def read_compose(document: Map, file: str, files: Files) -> list[tuple[Stop, Command | None, dict[str, Fact[str]]]]:
+def read_compose(
+    document: Map, file: str, files: Files
+) -> list[tuple[Stop, FoundCommand | None, dict[str, Fact[str]]]]:
     """Return the services of a compose file: how each is stopped, and its server."""
-    found: list[tuple[Stop, Command | None, dict[str, Fact[str]]]] = []
+    found: list[tuple[Stop, FoundCommand | None, dict[str, Fact[str]]]] = []
     for name, service in mapped(document.get("services")).items():
         if not isinstance(service, Map):
             continue
@@ -213,7 +215,7 @@ def _pairs(value: object) -> dict[str, str]:
     return {key: text for key, _, text in (str(each).partition("=") for each in listed(value))}
 
 
-def _command(service: Map, file: str, variables: Mapping[str, Fact[str]]) -> Command | None:
+def _command(service: Map, file: str, variables: Mapping[str, Fact[str]]) -> FoundCommand | None:
     words: list[str] = []
     given = [key for key in ("entrypoint", "command") if service.get(key) is not None]
     for key in given:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.check.files.commands import Command, find_command
+from gateway.check.files.commands import FoundCommand, find_command
 from gateway.check.files.nginx import is_stream
 from gateway.check.files.units import number, quantity, seconds, size
 from gateway.check.files.yaml_lines import Map, listed, mapped, merged
@@ -25,7 +25,7 @@ _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
 class Container:
     """A container with a server: how it is stopped, its command, and its variables."""
 
-    def __init__(self, stop: Stop, command: Command | None, environment: Mapping[str, Fact[str]]) -> None:
+    def __init__(self, stop: Stop, command: FoundCommand | None, environment: Mapping[str, Fact[str]]) -> None:
         self.stop = stop
         self.command = command
         self.environment = environment

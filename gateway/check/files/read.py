@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from gateway.check.files import chain as chains
 from gateway.check.files.caddy import read_caddy
-from gateway.check.files.commands import Command, defaults, read_command
+from gateway.check.files.commands import FoundCommand, defaults, read_command
 from gateway.check.files.containers import (
     is_dockerfile,
     looks_like_script,
@@ -52,12 +52,14 @@ class _Parts:
     """What the files give before it is put together."""
 
     others: Mapping[str, str]
-    commands: list[tuple[Command, str]] = field(default_factory=lambda: list[tuple[Command, str]]())
+    commands: list[tuple[FoundCommand, str]] = field(default_factory=lambda: list[tuple[FoundCommand, str]]())
     bare: list[Stop] = field(default_factory=lambda: list[Stop]())
     environments: dict[str, Fact[str]] = field(default_factory=lambda: dict[str, Fact[str]]())
-    scripts: dict[str, Command] = field(default_factory=lambda: dict[str, Command]())
+    scripts: dict[str, FoundCommand] = field(default_factory=lambda: dict[str, FoundCommand]())
     confs: dict[str, str] = field(default_factory=lambda: dict[str, str]())
-    images: list[tuple[Stop, Command | None]] = field(default_factory=lambda: list[tuple[Stop, Command | None]]())
+    images: list[tuple[Stop, FoundCommand | None]] = field(
+        default_factory=lambda: list[tuple[Stop, FoundCommand | None]]()
+    )
     started: dict[str, str] = field(default_factory=lambda: dict[str, str]())
 
 
@@ -283,7 +285,7 @@ def _compose(document: Map, files: Files, parts: _Parts) -> None:
 
 
 def _started(
-    stop: Stop, command: Command | None, variables: Mapping[str, Fact[str]], parts: _Parts, *, built: bool
+    stop: Stop, command: FoundCommand | None, variables: Mapping[str, Fact[str]], parts: _Parts, *, built: bool
 ) -> None:
     """Add the server of a container: its own command, or the one of the image."""
     images = [each for each in parts.images if each[1] is not None]
@@ -336,7 +338,7 @@ def _uvicorn(server: Server) -> None:
         server.texts.pop("forwarded_allow_ips", None)
 
 
-def _server(command: Command, unit: str, parts: _Parts, named: Mapping[str, str], used: set[str]) -> Server:
+def _server(command: FoundCommand, unit: str, parts: _Parts, named: Mapping[str, str], used: set[str]) -> Server:
     plain, config = read_command(command)
     wanted = "gunicorn.conf.py" if config is None else PurePosixPath(config.removeprefix("file:")).name
     file, settings = None, None

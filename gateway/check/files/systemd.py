@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from gateway.check.files.commands import Command, find_command, split
+from gateway.check.files.commands import FoundCommand, find_command, split
 from gateway.check.files.units import number, octal, seconds
 from gateway.hazards.facts import Fact, Place, Socket, Stop
 
@@ -113,7 +113,7 @@ def environment(unit: Unit) -> dict[str, Fact[str]]:
     return found
 
 
-def read_service(unit: Unit) -> tuple[Stop, Command | None]:
+def read_service(unit: Unit) -> tuple[Stop, FoundCommand | None]:
     """Return how a service is stopped, and the command of its server."""
     started = unit.one("Service.ExecStart")
     place = started.place if started is not None else Place(unit.file, 0, "service")

@@ -17,7 +17,7 @@ import pytest
 from gateway.cli import _demo_apps
 from gateway.cli.demo import REQUESTS, compare, demonstrate
 from gateway.matrix._reference import Answer, call_asgi, call_wsgi
-from gateway.matrix._requests import Request
+from gateway.matrix._requests import MatrixRequest
 from gateway.matrix._wire import ask
 from gateway.servers import Bind, Launch, get
 
@@ -130,7 +130,7 @@ def test_a_server_that_does_not_start_is_a_difference() -> None:
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request_: request_.name)
-def test_both_applications_give_the_same_reference(request_: Request) -> None:
+def test_both_applications_give_the_same_reference(request_: MatrixRequest) -> None:
     reference = call_wsgi(_demo_apps.wsgi_application, request_)
     assert reference == call_asgi(_demo_apps.asgi_application, request_)
     assert reference.status == {"upload": 201, "chunked upload": 201, "redirect": 303, "not found": 404}.get(
@@ -215,13 +215,13 @@ def saying(answer: bytes) -> Iterator[tuple[Bind, list[bytes]]]:
 def test_headers_are_read_in_their_order_without_the_connections_own() -> None:
     answer = b"HTTP/1.1 200 OK\r\nServer: x\r\nB: 1\r\nDate: y\r\nA: 2\r\nConnection: close\r\nB: 3\r\n\r\nbody"
     with saying(answer) as (bind, received):
-        assert ask(bind, Request("x", path="/p?q")) == Answer(200, (("b", "1"), ("a", "2"), ("b", "3")), b"body")
+        assert ask(bind, MatrixRequest("x", path="/p?q")) == Answer(200, (("b", "1"), ("a", "2"), ("b", "3")), b"body")
     assert received == [b"GET /p?q HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"]
 
 
 def test_a_chunked_request_ends_with_the_empty_chunk() -> None:
     with saying(b"HTTP/1.1 200 OK\r\n\r\n") as (bind, received):
-        ask(bind, Request("x", "POST", "/", b"a" * 1001, chunked=True))
+        ask(bind, MatrixRequest("x", "POST", "/", b"a" * 1001, chunked=True))
     (sent,) = received
     assert b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n" in sent
     assert sent.endswith(b"\r\n1\r\na\r\n0\r\n\r\n")
@@ -230,9 +230,9 @@ def test_a_chunked_request_ends_with_the_empty_chunk() -> None:
 def test_an_answer_that_is_cut_short_is_an_error() -> None:
     with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbody") as (bind, _):
         with pytest.raises(HTTPException):
-            ask(bind, Request("x"))
+            ask(bind, MatrixRequest("x"))
 
 
 def test_a_body_after_head_is_seen() -> None:
     with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody") as (bind, _):
-        assert ask(bind, Request("x", "HEAD")).body == b"body"
+        assert ask(bind, MatrixRequest("x", "HEAD")).body == b"body"

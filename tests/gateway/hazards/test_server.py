@@ -8,13 +8,13 @@ import pytest
 
 from gateway.application import Gateway
 from gateway.errors import ProtocolViolation
-from gateway.hazards.server import RULES, Deployment, facts, hazards
+from gateway.hazards.server import RULES, ServedDeployment, facts, hazards
 from gateway.servers import Launch, get
 from tests.gateway.rules.cases import Case, shows
 
 
 class Result:
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: ServedDeployment) -> None:
         found = hazards(deployment)
         self.violations: list[ProtocolViolation] = [violation for violation, error in found if error]
         self.warnings: list[ProtocolViolation] = [violation for violation, error in found if not error]
@@ -23,7 +23,7 @@ class Result:
 
 
 def deployed(server: str, *arguments: str, **more: Any) -> Callable[[str], Result]:
-    return lambda mode: Result(Deployment(server=server, arguments=arguments, **more))
+    return lambda mode: Result(ServedDeployment(server=server, arguments=arguments, **more))
 
 
 def judged(app: Any) -> Callable[[str], Result]:
@@ -333,14 +333,14 @@ def test_a_kept_connection_before_uwsgi_is_a_hazard_unless_it_announces_its_clos
     arguments: tuple[str, ...], idle_timeout: float | None, flagged: bool
 ) -> None:
     for server in ("uwsgi", "pyuwsgi"):
-        seen = hazards(Deployment(server=server, arguments=(*KEPT, *arguments), idle_timeout=idle_timeout))
+        seen = hazards(ServedDeployment(server=server, arguments=(*KEPT, *arguments), idle_timeout=idle_timeout))
         assert ("D12" in {violation.rule for violation, _ in seen}) is flagged
 
 
 def test_the_commands_of_gateway_run_keep_both_rules() -> None:
     for name in ("waitress", "cheroot", "pyuwsgi"):
         command = get(name).command(Launch(target="shop:app"))
-        deployment = Deployment(server=name, arguments=command.argv[1:], process_1=True, idle_timeout=60)
+        deployment = ServedDeployment(server=name, arguments=command.argv[1:], process_1=True, idle_timeout=60)
         assert {"D07", "D11", "D12"}.isdisjoint(violation.rule for violation, _ in hazards(deployment))
 
 
