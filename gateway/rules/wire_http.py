@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.rules.table import Table
+from gateway.rules.table import Minor, Table
 
 __all__ = ["RULES"]
 
@@ -29,7 +29,10 @@ def _has(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bool:
 def old_clients_get_no_chunks(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> str | None:
     if _has(headers, b"transfer-encoding"):
         return "a Transfer-Encoding for HTTP/1.0"
-    return None if status == 200 and body else f"{f'HTTP {status}' if status else 'no response'} for HTTP/1.0"
+    if status == 200 and body:
+        return None
+    # A server may refuse the version (RFC 9110 15.6.6).
+    return Minor(f"HTTP {status} for HTTP/1.0") if status else "no response for HTTP/1.0"
 
 
 @RULES.rule(

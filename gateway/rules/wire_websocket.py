@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.rules.table import Table
+from gateway.rules.table import Minor, Table
 
 __all__ = ["RULES"]
 
@@ -91,8 +91,11 @@ def socket_ends_with_the_application(closed: bool) -> str | None:
     seen="client",
 )
 def code_is_the_clients(given: int, seen: object) -> str | None:
-    allowed = (1005, 1006) if given == 1005 else (given,)
-    return None if seen in allowed else f"code {seen!r} for {given}"
+    if given == 1005:
+        # A code for a lost connection is only recommended.
+        found = Minor(f"code {seen!r} for a connection that broke") if isinstance(seen, int) else f"code {seen!r}"
+        return None if seen in (1005, 1006) else found
+    return None if seen == given else f"code {seen!r} for {given}"
 
 
 @RULES.rule(

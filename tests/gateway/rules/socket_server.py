@@ -81,6 +81,9 @@ class SocketServer:
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
         method, target, version = head[0].split()
+        if "505" in self.faults and version == b"HTTP/1.0":
+            writer.write(b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\n\r\n")
+            return False
         asked, target = target, self._last if "N03" in self.faults and self._last else target
         self._last = asked
         pairs = [line.partition(b":") for line in head[1:] if line]
