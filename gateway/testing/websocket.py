@@ -106,7 +106,9 @@ class AsyncWebSocket:
             return
         await self._ends_within(GRACE)
         self._raise_error()
-        if self._phase != "closed":
+        if self._phase != "closed" and self.app_error is not None:
+            self.record.status, self.record.reason = 500, reason_of(500)  # as a server refuses the handshake then
+        elif self._phase != "closed":
             raise ApplicationError(
                 "an application must accept, close or deny a WebSocket, and it returned without doing so "
                 "(ASGI WebSocket: Connection Scope)"

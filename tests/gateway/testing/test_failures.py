@@ -24,7 +24,7 @@ from gateway.exchange import Outcome
 from gateway.exchange import Request as GatewayRequest
 from gateway.lifespan import LifespanFailed
 from gateway.protocols import ASGIReceive, ASGISend, Environ, Scope
-from gateway.testing import ASGITransport, AsyncClient, Client, Fault
+from gateway.testing import ASGITransport, AsyncClient, Client, Fault, WebSocketDenied
 from gateway.testing.tiers import Tier
 from tests.gateway.testing import apps
 
@@ -431,6 +431,19 @@ def test_without_raising_an_error_in_a_websocket_is_kept() -> None:
         with client.websocket("/") as socket:
             socket.send_text("x")
         assert isinstance(socket.app_error, Lost)
+
+
+def test_without_raising_an_error_before_the_accept_is_a_500(backend: Any) -> None:
+    async def app(scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        await receive()
+        raise Lost
+
+    with Client(app, lifespan=False, backend=backend, raise_app_exceptions=False) as client:
+        with pytest.raises(WebSocketDenied) as denied, client.websocket("/"):
+            pass
+    assert denied.value.response.status_code == 500
+    with Client(app, lifespan=False, backend=backend) as client, pytest.raises(Lost), client.websocket("/"):
+        pass
 
 
 def test_a_cancellation_of_its_own_in_a_websocket_is_an_error() -> None:
