@@ -18,7 +18,7 @@ from gateway.rules.tables import known_rules
 from gateway.rules.validator import Validator
 from gateway.testing._asgi_call import SteppedAsgiCall
 from gateway.testing._body import Source, recut
-from gateway.testing._failures import together, watch_the_log
+from gateway.testing._failures import add_note, together, watch_the_log
 from gateway.testing._lifespan import HeldLifespan, faulty
 from gateway.testing._options import StageOptions, Validate
 from gateway.testing._record import CURRENT, Record
@@ -193,13 +193,15 @@ class Stage:
         """Raise the error of a request, and end the request; a violation that the application swallowed comes first."""
         if ends:
             record.late = self.outside
-        if self.validate == "raise":
-            found, self._elsewhere = [*self._elsewhere, *record.violations], []
-            if found:
-                raise found[0]
         if record.failures:
             failures, record.failures = record.failures, []
             record.error = together([*([] if record.error is None else [record.error]), *failures])
+        if self.validate == "raise":
+            found, self._elsewhere = [*self._elsewhere, *record.violations], []
+            if found:
+                if record.error is not None and record.error is not found[0]:
+                    add_note(found[0], record.error, "after that")
+                raise found[0]
         if record.error is not None:
             if record.raises:
                 raise record.error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +20,7 @@ from starlette.routing import Route
 
 from gateway import Gateway
 from gateway.contract import Middleware
-from gateway.errors import ApplicationError
+from gateway.errors import ApplicationError, ProtocolViolation
 from gateway.exchange import Outcome
 from gateway.exchange import Request as GatewayRequest
 from gateway.lifespan import LifespanFailed
@@ -159,6 +160,19 @@ def test_an_error_in_close_after_another_error_is_a_note() -> None:
         with pytest.raises(ZeroDivisionError, match="first") as caught:
             client.get("/")
     assert "test_failures.Lost" in notes(caught.value)
+
+
+def test_an_error_after_a_violation_that_the_application_swallowed_is_shown() -> None:
+    def app(environ: Environ, start_response: apps.StartResponse) -> Iterable[bytes]:
+        try:
+            start_response("200 OK", [("Content-Type", "text/plain"), ("Transfer-Encoding", "chunked")])
+        except ProtocolViolation:
+            raise Lost from None
+        return []
+
+    with Client(app) as client, pytest.raises(ProtocolViolation) as caught:
+        client.get("/")
+    assert "test_failures.Lost" in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), pytest.fail.Exception("no")], ids=repr)
