@@ -57,6 +57,22 @@ CASES = (
         ),
     ),
     Case(
+        id="http-version",
+        section=_SECTION,
+        rule="H01",
+        claim="`http_version` of an HTTP/1.0 request is `1`.",
+        source="ASGI HTTP, HTTP Connection Scope",
+        link=_SCOPE,
+        quote='`http_version` (*Unicode string*) -- One of `"1.0"`, `"1.1"` or `"2"`.',
+        breakers=("granian-asgi",),
+        keepers=_others(ASGI, "granian-asgi"),
+        expected="'1.0'",
+        wanted="`http_version` is `1.0`.",
+        write=served(
+            _TELLS.format(seen='scope["http_version"]'), show=_BODY, send=request("GET / HTTP/1.0", "Host: a")
+        ),
+    ),
+    Case(
         id="unix-socket",
         section=_SECTION,
         rule="H12",

@@ -11,6 +11,9 @@ _HEAD = "a body for HEAD: the server drops it, and an application is allowed to 
 _CLOSED = "case `close`"
 _SHOULD_REJECT = 'an unknown scope type is accepted: "applications should actively reject any protocol" is not a must'
 _SHOULD_STOP = "more bytes than the application's Content-Length: PEP 3333 says should not"
+_RSGI_VERSION = "as for granian-asgi: granian gives HTTP/1.0 as '1'"
+_RSGI_WEBSOCKET = "RSGI has no subprotocols, no headers of an accept and no close codes"
+_NO_500 = "if the application raises, the connection is closed without a response: a 500 is common, but not required"
 _SHOULD_RAISE = 'an invalid message does not raise: "it should raise an exception" is not a must'
 
 #: By name and finding, or by finding alone where it means the same for all.
@@ -30,6 +33,20 @@ _EXPLAINED: dict[tuple[str, str], str] = {
     ("", "P70"): _SHOULD_STOP,
     ("", "P71"): "a body that is too short leaves the connection open: PEP 3333 says that the server *should* close it",
     ("", "P66"): "case `no-date`",
+    ("", "N01"): "case `chunked-to-http-1.0`",
+    ("", "N06"): "case `content-for-head`",
+    ("", "N07"): "case `length-of-204`",
+    ("", "W24"): "case `websocket-close-code`",
+    ("granian-asgi", "H01"): "case `http-version`",
+    ("granian-asgi", "H20"): "case `http-version`",
+    ("granian-wsgi", "P73"): "case `server-protocol`",
+    ("granian-rsgi", "H01"): _RSGI_VERSION,
+    ("granian-rsgi", "H20"): _RSGI_VERSION,
+    ("granian-rsgi", "W19"): _RSGI_WEBSOCKET,
+    ("granian-rsgi", "W20"): _RSGI_WEBSOCKET,
+    ("granian-rsgi", "W24"): _RSGI_WEBSOCKET,
+    ("granian-rsgi", "W26"): _RSGI_WEBSOCKET,
+    ("pyuwsgi", "N05"): _NO_500,
     ("", "P69"): "case `headers-with-an-empty-block`",
     ("granian-asgi", "W20"): "case `websocket-accept-headers`",
     ("daphne", "W20"): "the headers of `websocket.accept` are not sent: the scope has no `spec_version`, so the "
@@ -37,8 +54,6 @@ _EXPLAINED: dict[tuple[str, str], str] = {
     ("daphne", "W23"): 'the WebSocket stays open after the application raised: "the socket should be closed" is not '
     "a must",
     ("pyuwsgi", "P42"): "case `body-of-an-error-page`",
-    ("gevent", "P61"): "case `sized-iterable`",
-    ("gevent", "P62"): "case `sized-iterable`",
     ("werkzeug", "P62"): "the server sends `100 Continue` twice, which RFC 9110 15.2 allows",
     ("werkzeug", "V05"): "REMOTE_PORT is an int: RFC 3875 does not define this variable",
     ("asgiref WsgiToAsgi", "not-closed"): _CLOSED,
@@ -93,10 +108,7 @@ _EXPLAINED: dict[tuple[str, str], str] = {
         "granian-wsgi",
         "swallowed",
     ): "if the application raises within the body, the response looks complete: PEP 3333 lets the server decide",
-    (
-        "pyuwsgi",
-        "other",
-    ): "if the application raises, the connection is closed without a response: a 500 is common, but not required",
+    ("pyuwsgi", "other"): _NO_500,
     ("Werkzeug debugger", "P01"): "case `debugged-application`",
     ("Werkzeug debugger", "P05"): "case `debugged-application`",
     ("Werkzeug debugger", "swallowed"): "case `debugged-application`",

@@ -300,6 +300,22 @@ def app(environ, start_response):
         ),
     ),
     Case(
+        id="server-protocol",
+        section=_SECTION,
+        rule="P73",
+        claim="SERVER_PROTOCOL of an HTTP/1.0 request is `HTTP/1`.",
+        source="RFC 3875, 4.1.16, which PEP 3333 refers to for this variable",
+        link="https://www.rfc-editor.org/rfc/rfc3875#section-4.1.16",
+        quote='HTTP-Version = "HTTP" "/" 1*digit "." 1*digit',
+        breakers=("granian",),
+        keepers=_others("granian"),
+        expected="'HTTP/1.0'",
+        wanted="`SERVER_PROTOCOL` is `HTTP/1.0`.",
+        write=served(
+            _TELLS.format(seen='environ["SERVER_PROTOCOL"]'), show=_BODY, send=request("GET / HTTP/1.0", "Host: a")
+        ),
+    ),
+    Case(
         id="cookies-of-http-2",
         section=_SECTION,
         claim='The Cookie headers of an HTTP/2 request are joined with ";", without the space.',
