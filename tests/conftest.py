@@ -14,6 +14,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.fresh import build, clone
+
 pytest_plugins = ["gateway.testing.pytest_plugin"]
 
 #: Programs about other software, speed and endurance. Their tests run only if `tests/evidence` is named.
@@ -26,6 +28,12 @@ MOST_ALLOWED_SKIPS = 5
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=60, database=None, derandomize=True)
 hypothesis.settings.register_profile("deep", deadline=None, max_examples=5_000, database=None)
 hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of a clone, built once; the sdist lies beside it."""
+    return build(clone(tmp_path_factory.mktemp("clone") / "anytier"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
