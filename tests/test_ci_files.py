@@ -39,7 +39,15 @@ app = getattr(importlib.import_module(module), name)
 make_server("127.0.0.1", int(sys.argv[1]), app, server_class=Server).serve_forever()
 """
 COMMAND = "python server.py {port} {app}"
-KNOWN = '[[violation]]\nrule = "P69"\nreason = "wsgiref sends the headers with an empty block"\n'
+KNOWN = """
+[[violation]]
+rule = "P69"
+reason = "wsgiref sends the headers with an empty block"
+
+[[violation]]
+rule = "N07"
+reason = "wsgiref adds a Content-Length to a 204"
+"""
 #: Parts of a project's own setup: the server that is checked needs no installation here.
 OWN = "python -m pip install ."
 
@@ -159,6 +167,7 @@ def test_the_job_of_gitlab_fails_for_a_new_violation_and_leaves_its_reports(
     done = bash(script(), project, {**environment, **variables})
     assert done.returncode == 1, done.stderr
     assert "P69" in done.stdout
-    judge(project, failures=1)
+    assert "N07" in done.stdout
+    judge(project, failures=2)
     kept = read(GITLAB)["gateway-check"]["artifacts"]
     assert all((project / path).exists() for path in (*kept["paths"], kept["reports"]["junit"]))
