@@ -24,7 +24,8 @@ def _arguments(launch: Launch, *, interface: str) -> Iterator[str]:
     if launch.threads is not None:
         yield from ("--blocking-threads", str(launch.threads))
     if launch.reload:
-        yield "--reload"
+        # Else a file with a syntax error ends the server, unless a further change comes first.
+        yield from ("--reload", "--reload-ignore-worker-failure")
         if launch.app_dir is not None:
             yield from ("--reload-paths", launch.app_dir)
     yield from launch.arguments
