@@ -204,7 +204,7 @@ class HttpConnection:
     def __init__(self, address: Address, timeout: float) -> None:
         self._connection = _connect(address, timeout)
         self._raw = bytearray()
-        self.closed = False
+        self.closed: bool = False
 
     def __enter__(self) -> HttpConnection:
         return self

@@ -227,6 +227,7 @@ def test_no_copy(web, made):
 """
 
 
+@pytest.mark.slow
 def test_an_application_that_a_fixture_makes_runs_under_a_server(project: pytest.Pytester) -> None:
     project.makepyfile(FIXTURES)
     result = project.runpytest("-rs")
