@@ -23,6 +23,7 @@ pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), DocTestDirectiveParser(), SkipParser()],
     pattern="*.md",
     setup=setup,
-    # The programs of the field report end their interpreter, and run in one of their own: tests/evidence/field.
+    # Programs of the field report end their interpreter: tests/evidence/field has
+    # another for each.
     excludes=["_build/*", "explanation/field-report/*"],
 ).pytest()
