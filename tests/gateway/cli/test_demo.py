@@ -199,8 +199,11 @@ def saying(answer: bytes) -> Iterator[tuple[Bind, list[bytes]]]:
             with connection:
                 connection.settimeout(10)
                 request = b""
-                while not request.endswith(b"\r\n\r\n"):
+                end = b"\r\n\r\n"
+                while not request.endswith(end):
                     request += connection.recv(65536)
+                    if b"Transfer-Encoding: chunked" in request:
+                        end = b"\r\n0\r\n\r\n"
                 received.append(request)
                 connection.sendall(answer)
 
