@@ -1,4 +1,4 @@
-"""What a server does with a certificate: HTTP/2, HTTP/3, and the extensions that it offers only there.
+"""Measure a server with a certificate: HTTP/2, HTTP/3, and the extensions that it offers only there.
 
 Part of `gateway.check.measure`.
 """

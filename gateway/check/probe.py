@@ -9,7 +9,7 @@ One worker process has to serve the application: ``gateway.check.probe:asgi`` or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,7 +20,7 @@ from gateway.check.wire import Address
 from gateway.errors import ConfigurationError, ServerError
 from gateway.rules.observer import ClientObserver
 
-__all__ = ["Broken", "CaseFindings", "Examined", "asgi", "merged", "probe", "wsgi"]
+__all__ = ["Broken", "CaseFindings", "Examined", "asgi", "merged", "probe", "reported", "wsgi"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ def merged(broken: Iterable[Broken]) -> list[Broken]:
     return sorted({each.rule: each for each in sorted(broken, key=lambda b: (b.severity == "error", b.rule))}.values())
 
 
+def reported(report: Mapping[str, object]) -> list[Broken]:
+    """Return the findings in a report of the probe application."""
+    return [Broken(*each) for each in cast("list[tuple[str, str, str]]", report.get("found", []))]
+
+
 def probe(address: Address, interface: str, output: Callable[[], str] = str) -> Examined:
     """Test a server that serves the probe application.
 
@@ -96,7 +101,7 @@ def probe(address: Address, interface: str, output: Callable[[], str] = str) -> 
                 f"the server at {address} does not serve the probe application; start it with "
                 f"gateway.check.probe:{interface}"
             )
-        now = [*found(observer), *(Broken(*each) for each in cast("list[tuple[str, str, str]]", report["found"]))]
+        now = [*found(observer), *reported(report)]
         exercised |= set(cast("list[str]", report["exercised"]))
         new = tuple(dict.fromkeys(each for each in now if each not in earlier))
         earlier |= set(new)

@@ -20,13 +20,13 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Literal
 from urllib.parse import urlsplit
 
 from gateway.check.applications import Broken
 from gateway.check.cases.visit import echo_of
 from gateway.check.expected import DIES, LIFESPAN, PAUSE, REPORT
-from gateway.check.probe import CaseFindings, Examined, probe
+from gateway.check.probe import CaseFindings, Examined, probe, reported
 from gateway.check.report import Finding
 from gateway.check.wire import Address, HttpConnection, ProbeResponse, fetch, request
 from gateway.errors import ConfigurationError
@@ -186,8 +186,8 @@ def _examined(started: _Start, interface: str) -> tuple[Examined, str]:
             last = _stopped(server, observer, interface, file, lifespan="L01" in examined.exercised)
             output = server.output()
     known = {broken for case in examined.cases for broken in case.broken}
-    late = [Broken(*each) for each in cast("list[tuple[str, str, str]]", last.get("found", []))]
-    examined = _with(examined, "shutdown", observer, [b for b in late if b not in known], output[before:])
+    late = [broken for broken in reported(last) if broken not in known]
+    examined = _with(examined, "shutdown", observer, late, output[before:])
     if interface == "asgi":
         examined = _with_lifespans(examined, started)
     return examined, output
@@ -240,8 +240,7 @@ def _with_lifespans(examined: Examined, started: _Start) -> Examined:
     with suppress(StartError), started({LIFESPAN: "fail"}, _NOT_SERVING) as server:
         # It serves, so its validator has seen a request after startup.failed, if the server runs the lifespan at all.
         report = echo_of(fetch(server.address, request("GET", "/report"), _START))
-        late = [Broken(*each) for each in cast("list[tuple[str, str, str]]", report.get("found", []))]
-        late = [broken for broken in late if broken.rule == "L07"]
+        late = [broken for broken in reported(report) if broken.rule == "L07"]
         output = server.output()
     return _with(examined, "startup-failed", ClientObserver(), late, output)
 

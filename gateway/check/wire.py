@@ -189,9 +189,15 @@ def leave(address: Address, request: bytes, timeout: float, after: bytes) -> boo
         with contextlib.suppress(OSError):
             while after not in raw.partition(b"\r\n\r\n")[2] and (data := connection.recv(1024)):
                 raw += data
-        # Without a linger time, close() sends RST: the server learns at once that nobody reads any more.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        _reset(connection)
     return after in raw.partition(b"\r\n\r\n")[2]
+
+
+def _reset(connection: socket.socket) -> None:
+    """Close a connection with RST, so that the server learns at once that nobody reads any more."""
+    # Without a linger time, close() sends it.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 class HttpConnection:
@@ -323,8 +329,7 @@ class WebSocketProbe:
 
     def reset(self) -> None:
         """Break the connection, as a client does that loses the network."""
-        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._connection.close()
+        _reset(self._connection)
 
     def receive(self) -> tuple[int, bytes] | None:
         """Return opcode and data of the next frame; None if the connection ended, or no frame came in time."""

@@ -117,7 +117,7 @@ def messages_are_unchanged(given: tuple[int, bytes], echoed: tuple[int, bytes] |
 
 @RULES.rule(
     "W26",
-    "`subprotocols` has what the client offered, in order.",
+    "`subprotocols` lists the subprotocols of the client, in order.",
     _WS + "Websocket Connection Scope",
     "server",
     "offered",

@@ -46,7 +46,7 @@ def test_a_lifespan_that_hangs_is_told(
 ) -> None:
     monkeypatch.setattr(drive, "TIMEOUT", 0.2)
     validator = Validator(hanging(*answers), "asgi", "collect")
-    assert drive.drive_asgi(validator, ["/"], REQUESTS[:1]) == [raised]  # type: ignore[arg-type]
+    assert drive.drive_asgi(validator, ["/"], REQUESTS[:1]) == [raised]  # type: ignore[arg-type]  # it has both call forms
     assert {warning.rule for warning in validator.warnings} == found
     assert validator.violations == []
 
@@ -98,7 +98,7 @@ def noting(seen: list[tuple[Any, ...]]) -> Any:
 def test_an_asgi_application_gets_every_case() -> None:
     seen: list[tuple[Any, ...]] = []
     validator = Validator(noting(seen), "asgi", "collect")
-    assert drive.drive_asgi(validator, ["/?x=1"], REQUESTS) == []  # type: ignore[arg-type]
+    assert drive.drive_asgi(validator, ["/?x=1"], REQUESTS) == []  # type: ignore[arg-type]  # it has both call forms
     assert [violation for violation in validator.violations if violation.side == "server"] == []
     expected = [case for case in REQUESTS if not drive._skipped(case)]
     assert [row[0] for row in seen] == [case.method for case in expected]
@@ -131,7 +131,7 @@ def test_a_wsgi_application_gets_every_case_and_is_closed_when_the_client_leaves
             seen["blocks"].append(count)
 
     validator = Validator(app, "wsgi", "collect")
-    assert drive.drive_wsgi(validator, ["/"], REQUESTS) == []  # type: ignore[arg-type]
+    assert drive.drive_wsgi(validator, ["/"], REQUESTS) == []  # type: ignore[arg-type]  # it has both call forms
     assert validator.violations == []
     cases = [case for case in REQUESTS if not drive._skipped(case) and not case.sizes]
     left = [case.leaves.when if case.leaves is not None else "" for case in cases]
@@ -154,5 +154,5 @@ def test_a_wsgi_application_that_reads_on_after_the_client_left_gets_an_error() 
         return []
 
     cases = [case for case in REQUESTS if case.id == "leaves-mid-request"]
-    assert drive.drive_wsgi(app, ["/"], cases) == []  # type: ignore[arg-type]
+    assert drive.drive_wsgi(app, ["/"], cases) == []  # type: ignore[arg-type]  # typed loosely
     assert seen == ["the client has left"]
